@@ -1,0 +1,105 @@
+//! Who does the work of a phase: one trait, several backends.
+//!
+//! The engine knows no backend by name. A backend turns a prompt into work in the run's worktree,
+//! tells the [`Desk`] everything that must survive before it acts on it, and stops when asked. It
+//! never writes to the terminal, never decides a gate, and never judges the artifact.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
+use crate::model::error::Failure;
+use crate::model::id::{PhaseKey, RunId, SchemaId};
+use crate::model::persona::Persona;
+use crate::model::record::{Scenario, TurnRecord};
+
+pub mod desk;
+pub mod openai;
+pub mod rehearsal;
+pub mod tools;
+
+/// One attempt at one phase, as a backend gets it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which run.
+    pub run_id: RunId,
+    /// Which phase.
+    pub phase_key: PhaseKey,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The prompt envelope: deterministic text.
+    pub prompt: String,
+    /// What the operator wants made; also within the envelope.
+    pub requirements: String,
+    /// Who works, frozen at the start of the run.
+    pub persona: Persona,
+    /// The file that must exist at the end, if any.
+    pub artifact: Option<ExpectedFile>,
+    /// The run's worktree, absolute. Every path an agent names is resolved beneath it.
+    pub worktree: PathBuf,
+    /// The turns of this attempt that are stored already; empty when it begins.
+    pub history: Vec<TurnRecord>,
+    /// Which way a rehearsal goes.
+    pub scenario: Scenario,
+    /// Turns this attempt may take.
+    pub max_turns: u32,
+}
+
+/// The file a phase must produce, with its schema at hand.
+#[derive(Clone, Debug)]
+pub struct ExpectedFile {
+    /// Relative to the worktree.
+    pub path: String,
+    /// The schema's name.
+    pub schema_id: SchemaId,
+    /// The schema itself.
+    pub schema: Arc<serde_json::Value>,
+}
+
+/// How a backend is asked to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Begin no further turn: end at the next checkpoint with [`Ended::Stopped`].
+    pub soon: CancellationToken,
+    /// End now. What was started (a request, a tool, a process) has ended when the backend returns;
+    /// the engine waits for that, so that two attempts never overlap.
+    pub now: CancellationToken,
+}
+
+/// How a backend's work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The agent says it is done. Whether the artifact is there and valid is not its word to give.
+    Done,
+    /// It was asked to stop, and can go on from the last stored turn.
+    Stopped,
+}
+
+/// What [`Backend::work`] returns.
+pub type Work<'a> = Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send + 'a>>;
+
+/// A way to have work done.
+pub trait Backend: Send + Sync {
+    /// The name that personas give in `backend`.
+    fn name(&self) -> &'static str;
+
+    /// Whether a persona of this backend could work here.
+    ///
+    /// # Errors
+    /// `backend_unavailable`, saying what is missing and how to get it.
+    fn available(&self, persona: &Persona) -> Result<(), Failure>;
+
+    /// The model that a persona of this backend talks to; absent where there is none.
+    fn model(&self, persona: &Persona) -> Option<String>;
+
+    /// Works until the agent is done or `stop` says so.
+    ///
+    /// # Errors
+    /// Whatever ended the work: wire faults after their last retry, limits, loops. An artifact that
+    /// is missing or invalid is no error here.
+    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a>;
+}

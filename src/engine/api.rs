@@ -1,0 +1,208 @@
+//! The engine's only door: commands in, answers and signals out, and an archive to read.
+//!
+//! Nothing here knows SQLite, a worktree or a backend, and nothing here needs a living worker: a
+//! command may be served by an engine in this process or left in the inbox of another ([`Port`]
+//! does not tell them apart), and the [`Archive`] reads what is on disk. Signals are a convenience
+//! for screens: they may be dropped, because events are not. Who misses one reads the archive.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use super::archive::{Archive, EventFilter, RunFilter};
+use crate::model::error::{Failure, Result};
+use crate::model::event::Event;
+use crate::model::hash::ContentHash;
+use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
+use crate::model::record::RunOptions;
+use crate::model::state::{Decision, Via};
+
+/// What an operator can ask of the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Begin a run.
+    Start(Box<StartRun>),
+    /// Go on with a paused run.
+    Resume {
+        /// Which.
+        run_id: RunId,
+    },
+    /// Stop at the next checkpoint, to go on later.
+    Pause {
+        /// Which.
+        run_id: RunId,
+    },
+    /// End a run.
+    Abort {
+        /// Which.
+        run_id: RunId,
+        /// In the operator's words; may be empty.
+        reason: String,
+    },
+    /// Answer the question that waits.
+    Decide {
+        /// Of which run.
+        run_id: RunId,
+        /// Which question; absent: the one that waits.
+        request_id: Option<RequestId>,
+        /// The answer.
+        action: Decision,
+        /// The operator's words; needed for `request_changes` and `reject`.
+        comment: String,
+        /// The content that was reviewed; when given, anything else is refused.
+        artifact_sha256: Option<ContentHash>,
+    },
+}
+
+/// Everything that a run begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRun {
+    /// A name, `name@version`, or an absolute path to a file.
+    pub workflow: String,
+    /// The operator's repository, absolute; absent: a plain folder of the run's own, without commits.
+    pub repo: Option<PathBuf>,
+    /// The branch or commit to begin from; absent: the repository's current commit.
+    pub base: Option<String>,
+    /// What the operator wants made.
+    pub requirements: String,
+    /// Personas named outright, by role.
+    pub personas: BTreeMap<RoleId, String>,
+    /// The lane; absent: repository and base branch.
+    pub thread: Option<ThreadId>,
+    /// Frozen with the run.
+    pub options: RunOptions,
+    /// The same key starts the same run, once.
+    pub idempotency_key: Option<String>,
+}
+
+/// Who asks, and by which way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The operator's login name.
+    pub by: String,
+    /// Console, command line, or a standing instruction.
+    pub via: Via,
+}
+
+impl Sender {
+    /// The login name of whoever runs this process.
+    #[must_use]
+    pub fn of_process(via: Via) -> Self {
+        let by = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
+        Self { by: by.unwrap_or_else(|| "operator".to_owned()), via }
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The run is stored and begins; `existing` when the idempotency key had started it before.
+    Started {
+        /// Which.
+        run_id: RunId,
+        /// Whether it was there already.
+        existing: bool,
+    },
+    /// Stored, and in effect now or at the next checkpoint.
+    Accepted {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// The decision is stored.
+    Decided {
+        /// Which run.
+        run_id: RunId,
+        /// Which question.
+        request_id: RequestId,
+        /// The answer that counts.
+        action: Decision,
+    },
+}
+
+/// What a screen may want to know at once.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// A fact was stored.
+    Event(Arc<Event>),
+    /// An agent said or did something; not durable yet.
+    Text(TextChunk),
+    /// Signals were dropped; read the archive.
+    Lagged,
+}
+
+/// A piece of what an agent says while it works.
+#[derive(Clone, Debug)]
+pub struct TextChunk {
+    /// In which run.
+    pub run_id: RunId,
+    /// In which phase.
+    pub phase_key: PhaseKey,
+    /// In which attempt.
+    pub attempt: u32,
+    /// What kind of thing.
+    pub kind: TextKind,
+    /// The piece; foreign text, to be made safe before it is shown.
+    pub text: Arc<str>,
+}
+
+/// What kind of thing an agent said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// Part of its answer.
+    Answer,
+    /// Part of its reasoning.
+    Reasoning,
+    /// A tool call, one line.
+    Tool,
+    /// What the backend reports: retries, waiting, limits; one line.
+    Note,
+}
+
+/// A command on its way, with the place its answer goes to.
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// By whom.
+    pub sender: Sender,
+    /// Delivering the same token twice acts once.
+    pub token: ClientToken,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Answer>>,
+}
+
+/// The way to an engine, in this process or another. Cheap to clone.
+#[derive(Clone)]
+pub struct Port {
+    requests: mpsc::Sender<Request>,
+    signals: broadcast::Sender<Signal>,
+}
+
+impl Port {
+    /// Ties a port to whoever serves the other end of `requests`.
+    #[must_use]
+    pub fn new(requests: mpsc::Sender<Request>, signals: broadcast::Sender<Signal>) -> Self {
+        Self { requests, signals }
+    }
+
+    /// Sends a command and waits until its effect is on disk.
+    ///
+    /// # Errors
+    /// What the engine answers; `internal` when the engine is gone (the command may have been stored).
+    pub async fn send(&self, command: Command, sender: Sender, token: ClientToken) -> Result<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Failure::internal("the engine has stopped").hint("start phasedeck again; everything stored is there");
+        self.requests.send(Request { command, sender, token, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Everything that happens from now on, in order, for every run.
+    #[must_use]
+    pub fn signals(&self) -> broadcast::Receiver<Signal> {
+        self.signals.subscribe()
+    }
+}

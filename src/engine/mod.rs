@@ -1,0 +1,21 @@
+//! Executes runs: takes commands, works through phases, keeps every fact.
+//!
+//! Everybody outside knows the engine by [`api`] alone, so that a second engine can stand behind
+//! the same door. Inside: [`machine`] decides (pure), [`driver`] owns one run and starts what the
+//! machine wants, [`attempt`] runs an agent and validates what it wrote, [`supervisor`] owns the
+//! drivers, [`host`] holds the lock, the inbox and start-up recovery.
+
+pub mod agent;
+pub mod api;
+pub mod archive;
+pub mod artifact;
+pub mod attempt;
+pub mod bind;
+pub mod catalog;
+pub mod driver;
+pub mod host;
+pub mod machine;
+pub mod paths;
+pub mod report;
+pub mod supervisor;
+pub mod worktree;

@@ -1,0 +1,18 @@
+//! The ground floor: plain data and the pure rules that read it.
+//!
+//! Ids, money, time, the files an operator writes (workflows, personas), the facts a run is made of
+//! and the fold that turns them into a state. Nothing here does IO, knows SQLite, a runtime or a
+//! terminal; everything else in the house may use it.
+
+pub mod error;
+pub mod event;
+pub mod hash;
+pub mod id;
+pub mod money;
+pub mod persona;
+pub mod record;
+pub mod run_state;
+pub mod settings;
+pub mod state;
+pub mod time;
+pub mod workflow;

@@ -1,0 +1,118 @@
+//! Personas as their files say them, and the binding of roles to personas.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::hash::ContentHash;
+use super::id::{RoleId, VersionedName};
+
+/// Who fills a seat: a backend, a model, tools and what they may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Persona {
+    /// The name that `--persona ROLE=NAME` takes.
+    pub name: String,
+    /// Counts up when the meaning changes.
+    pub version: u32,
+    /// What it is good at, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Which backend runs it: `openai`, `acp` or `rehearsal`.
+    pub backend: String,
+    /// The model's name at the backend; absent: the backend's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What it can do, matched against a role's `required_capabilities`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// The standing instruction before every conversation.
+    #[serde(default)]
+    pub system_prompt: String,
+    /// The tools it is given.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Per tool: used at once (`auto`, the default), asked for (`ask`), refused (`deny`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub permissions: BTreeMap<String, Permission>,
+    /// Sampling parameters, handed to the backend.
+    #[serde(default)]
+    pub params: Params,
+}
+
+impl Persona {
+    /// `name@version`.
+    #[must_use]
+    pub fn versioned_name(&self) -> VersionedName {
+        VersionedName { name: self.name.clone(), version: self.version }
+    }
+
+    /// The identity that consent is given to: SHA-256 of the canonical JSON.
+    ///
+    /// # Errors
+    /// Never for a persona that was read from a file; the JSON library's error otherwise.
+    pub fn hash(&self) -> Result<ContentHash, serde_json::Error> {
+        ContentHash::of_canonical(self)
+    }
+
+    /// What a tool may do.
+    #[must_use]
+    pub fn permission(&self, tool: &str) -> Permission {
+        self.permissions.get(tool).copied().unwrap_or(Permission::Auto)
+    }
+}
+
+/// Whether a tool is used at once, asked for, or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Used without a question.
+    Auto,
+    /// The operator is asked.
+    Ask,
+    /// Refused, and the agent is told.
+    Deny,
+}
+
+/// Sampling parameters. Absent ones are left to the model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// 0 is the most repeatable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// The most tokens one answer may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// `low`, `medium` or `high`, for models that reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+}
+
+/// One role's persona, frozen for a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The seat.
+    pub role: RoleId,
+    /// Who sits there.
+    pub persona: VersionedName,
+    /// The persona's identity; its frozen text is stored under this hash.
+    pub persona_hash: ContentHash,
+    /// The backend that runs it in this run: the persona's own, or `rehearsal`.
+    pub backend: String,
+    /// The model, where the backend has one.
+    pub model: Option<String>,
+}
+
+/// The identity of a whole binding: SHA-256 of the canonical JSON of all bindings, ordered by role.
+///
+/// # Errors
+/// Never for bindings made by the binder; the JSON library's error otherwise.
+pub fn binding_hash(bindings: &[Binding]) -> Result<ContentHash, serde_json::Error> {
+    let by_role: BTreeMap<&str, &Binding> = bindings.iter().map(|b| (b.role.as_str(), b)).collect();
+    ContentHash::of_canonical(&by_role)
+}

@@ -1,0 +1,477 @@
+//! The fold: what a journal says about its run.
+//!
+//! `RunState::apply` is the one place where a fact becomes a state. The engine decides on it, the
+//! console draws it, and the rows in the database are held against it by a test. It is total over
+//! journals that the engine wrote; a journal that no engine can have written is an error that names
+//! both states, never a panic.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Code, Failure};
+use super::event::{ArtifactError, ArtifactRef, AttemptCause, Event, Fact, Tokens};
+use super::hash::ContentHash;
+use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId, VersionedName};
+use super::money::Cost;
+use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
+use super::time::Timestamp;
+
+/// A run as its journal tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunState {
+    /// Which run.
+    pub run_id: RunId,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Where it stood before it was paused.
+    pub paused_from: Option<RunStatus>,
+    /// Why it is paused.
+    pub pause_reason: Option<PauseReason>,
+    /// How often it was paused and resumed; the ordinals of those events.
+    pub pauses: u32,
+    /// See `pauses`.
+    pub resumes: u32,
+    /// The phases in order.
+    pub phases: Vec<PhaseState>,
+    /// The question that waits for an answer.
+    pub approval: Option<OpenApproval>,
+    /// How many questions were ever asked.
+    pub approvals: u32,
+    /// The conversations, by role.
+    pub sessions: BTreeMap<RoleId, SessionState>,
+    /// How it ended, where it failed.
+    pub error: Option<(Code, String, String)>,
+    /// What all calls cost.
+    pub cost: Cost,
+    /// What all calls used.
+    pub tokens: Tokens,
+    /// The last event folded in.
+    pub last_seq: u64,
+    /// When that was.
+    pub last_at: Timestamp,
+    /// When it was stored first.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A phase within a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseState {
+    /// Which.
+    pub key: PhaseKey,
+    /// Where it stands.
+    pub status: PhaseStatus,
+    /// The current attempt, from 1; 0 before the first.
+    pub attempt: u32,
+    /// Why the current attempt is made.
+    pub cause: AttemptCause,
+    /// Repairs since the operator last spoke; what `max_repairs` limits.
+    pub repairs: u32,
+    /// Who works on it.
+    pub persona: Option<VersionedName>,
+    /// The valid artifact of the current attempt.
+    pub artifact: Option<ArtifactRef>,
+    /// Stored versions so far, valid or not.
+    pub versions: u32,
+    /// The bytes that the next prompt shows as the previous content.
+    pub previous: Option<ContentHash>,
+    /// Why the last attempt gave no valid artifact; empty when it did.
+    pub errors: Vec<ArtifactError>,
+    /// Whether the last attempt ended without any file (timed out or never written).
+    pub missing: bool,
+    /// Gates passed by the current artifact.
+    pub gates_passed: u32,
+    /// The operator's last answer that has not been acted on.
+    pub decided: Option<Decision>,
+    /// The operator's words with it.
+    pub comment: String,
+    /// The git commit that holds it.
+    pub commit: Option<String>,
+    /// When the first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Time agents worked, up to `clock`.
+    pub working_ms: u64,
+    /// Time it waited for the operator, up to `clock`.
+    pub waiting_ms: u64,
+    /// Since when the current stretch of working or waiting runs; absent while nothing does.
+    pub clock: Option<Timestamp>,
+    /// What its calls cost.
+    pub cost: Cost,
+    /// What its calls used.
+    pub tokens: Tokens,
+}
+
+/// A question that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenApproval {
+    /// Which.
+    pub request_id: RequestId,
+    /// About which phase; none for `session_recovery_required`.
+    pub phase_key: Option<PhaseKey>,
+    /// Which gate.
+    pub gate: GateKey,
+    /// The content the answer is about.
+    pub artifact_sha256: Option<ContentHash>,
+    /// Since when it waits.
+    pub requested_at: Timestamp,
+}
+
+/// A conversation within a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionState {
+    /// Which.
+    pub id: SessionId,
+    /// Counts its starts, recoveries and failures.
+    pub ordinal: u32,
+    /// Whether it waits for a person.
+    pub failed: bool,
+}
+
+impl PhaseState {
+    fn new(key: PhaseKey) -> Self {
+        Self {
+            key,
+            status: PhaseStatus::Pending,
+            attempt: 0,
+            cause: AttemptCause::First,
+            repairs: 0,
+            persona: None,
+            artifact: None,
+            versions: 0,
+            previous: None,
+            errors: Vec::new(),
+            missing: false,
+            gates_passed: 0,
+            decided: None,
+            comment: String::new(),
+            commit: None,
+            started_at: None,
+            ended_at: None,
+            working_ms: 0,
+            waiting_ms: 0,
+            clock: None,
+            cost: Cost::default(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// Time agents worked, the current stretch included.
+    #[must_use]
+    pub fn working_ms_at(&self, now: Timestamp) -> u64 {
+        self.working_ms + if self.status == PhaseStatus::AwaitingApproval { 0 } else { self.stretch(now) }
+    }
+
+    /// Time it waited for the operator, the current stretch included.
+    #[must_use]
+    pub fn waiting_ms_at(&self, now: Timestamp) -> u64 {
+        self.waiting_ms + if self.status == PhaseStatus::AwaitingApproval { self.stretch(now) } else { 0 }
+    }
+
+    fn stretch(&self, now: Timestamp) -> u64 {
+        self.clock.map_or(0, |since| now.since_ms(since))
+    }
+
+    /// Closes the current stretch under the old status, then goes to the new one.
+    fn enter(&mut self, status: PhaseStatus, at: Timestamp) {
+        (self.working_ms, self.waiting_ms) = (self.working_ms_at(at), self.waiting_ms_at(at));
+        self.status = status;
+        let runs = matches!(status, PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval);
+        self.clock = runs.then_some(at);
+        if matches!(status, PhaseStatus::Completed | PhaseStatus::Failed) {
+            self.ended_at = Some(at);
+        }
+    }
+}
+
+impl RunState {
+    /// A run of which nothing is known yet but its id.
+    #[must_use]
+    pub fn new(run_id: RunId) -> Self {
+        Self {
+            run_id,
+            status: RunStatus::Created,
+            paused_from: None,
+            pause_reason: None,
+            pauses: 0,
+            resumes: 0,
+            phases: Vec::new(),
+            approval: None,
+            approvals: 0,
+            sessions: BTreeMap::new(),
+            error: None,
+            cost: Cost::default(),
+            tokens: Tokens::default(),
+            last_seq: 0,
+            last_at: Timestamp::default(),
+            created_at: Timestamp::default(),
+            ended_at: None,
+        }
+    }
+
+    /// Folds a whole journal.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply), at the first event that cannot follow the ones before it.
+    pub fn fold<'a>(run_id: RunId, events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Failure> {
+        let mut state = Self::new(run_id);
+        for event in events {
+            state.apply(event)?;
+        }
+        Ok(state)
+    }
+
+    /// The phase in progress: the first that is not over.
+    #[must_use]
+    pub fn current(&self) -> Option<&PhaseState> {
+        self.phases.iter().find(|phase| !matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped))
+    }
+
+    /// The phase with this key.
+    #[must_use]
+    pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseState> {
+        self.phases.iter().find(|phase| phase.key == *key)
+    }
+
+    /// How many phases are done.
+    #[must_use]
+    pub fn phases_done(&self) -> usize {
+        self.phases.iter().filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped)).count()
+    }
+
+    /// Takes one event in. An event that was folded already changes nothing.
+    ///
+    /// # Errors
+    /// `illegal_transition` when the event cannot follow; the state is as it was.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Failure> {
+        if event.seq <= self.last_seq {
+            return Ok(());
+        }
+        if self.status.is_terminal() {
+            return Err(self.illegal(event.fact.kind(), self.status.as_str()));
+        }
+        let at = event.at;
+        match &event.fact {
+            Fact::RunCreated { phases, .. } => {
+                self.phases = phases.iter().cloned().map(PhaseState::new).collect();
+                self.created_at = at;
+            }
+            Fact::RunStarted { .. } => self.enter(RunStatus::Executing, event)?,
+            Fact::RunPaused { ordinal, reason, .. } => {
+                self.paused_from = Some(self.status);
+                self.enter(RunStatus::Paused, event)?;
+                (self.pauses, self.pause_reason) = (*ordinal, Some(*reason));
+                self.stop_clock(at);
+            }
+            Fact::RunResumed { ordinal, .. } => {
+                let waits = self.approval.as_ref().is_some_and(|open| open.phase_key.is_some());
+                self.enter(if waits { RunStatus::AwaitingApproval } else { RunStatus::Executing }, event)?;
+                self.resumes = *ordinal;
+                (self.paused_from, self.pause_reason) = (None, None);
+                self.start_clock(at);
+            }
+            Fact::RunCompleted {} => self.end(RunStatus::Completed, event)?,
+            Fact::RunFailed { code, message, hint } => {
+                self.error = Some((*code, message.clone(), hint.clone()));
+                self.end(RunStatus::Failed, event)?;
+            }
+            Fact::RunAborted { .. } => self.end(RunStatus::Aborted, event)?,
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, .. } => {
+                if let Some(key) = phase_key {
+                    self.enter(RunStatus::AwaitingApproval, event)?;
+                    let phase = self.phase_mut(key, event)?;
+                    phase.enter(PhaseStatus::AwaitingApproval, at);
+                    phase.decided = None;
+                }
+                self.approvals += 1;
+                self.approval = Some(OpenApproval {
+                    request_id: *request_id,
+                    phase_key: phase_key.clone(),
+                    gate: gate.clone(),
+                    artifact_sha256: artifact_sha256.clone(),
+                    requested_at: at,
+                });
+            }
+            Fact::ApprovalResolved { phase_key, action, comment, .. } => self.resolve(phase_key.as_ref(), *action, comment, event)?,
+            Fact::LlmCalled { phase_key, tokens, cost, .. } => {
+                self.cost += Cost::of_call(*cost);
+                add(&mut self.tokens, tokens);
+                let phase = self.phase_mut(phase_key, event)?;
+                phase.cost += Cost::of_call(*cost);
+                add(&mut phase.tokens, tokens);
+            }
+            Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
+                self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: false });
+            }
+            Fact::SessionFailed { session_id, role, ordinal, .. } => {
+                self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: true });
+            }
+            Fact::ToolCalled { .. }
+            | Fact::ToolDenied { .. }
+            | Fact::LlmRetried { .. }
+            | Fact::BudgetWarned { .. }
+            | Fact::BudgetExceeded { .. }
+            | Fact::PhaseSkipped { .. }
+            | Fact::ArtifactExpected { .. }
+            | Fact::PromptSent { .. }
+            | Fact::PromptRepaired { .. } => {}
+            Fact::PhaseStarted { .. }
+            | Fact::PhaseCompleted { .. }
+            | Fact::PhaseFailed { .. }
+            | Fact::ArtifactTimeout { .. }
+            | Fact::ArtifactInvalid { .. }
+            | Fact::ArtifactValidated { .. }
+            | Fact::ArtifactChanged { .. } => self.apply_to_phase(event)?,
+        }
+        (self.last_seq, self.last_at) = (event.seq, at);
+        Ok(())
+    }
+
+    fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {
+        let at = event.at;
+        let Some(key) = event.fact.phase_key() else { return Ok(()) };
+        if let Fact::ArtifactChanged { .. } = event.fact {
+            self.approval = None;
+            if self.status == RunStatus::AwaitingApproval {
+                self.status = RunStatus::Executing;
+            }
+        }
+        let phase = self.phase_mut(key, event)?;
+        match &event.fact {
+            Fact::PhaseStarted { attempt, persona, cause, .. } => {
+                phase.repairs = if *cause == AttemptCause::Repair { phase.repairs + 1 } else { 0 };
+                (phase.attempt, phase.cause, phase.persona) = (*attempt, *cause, Some(persona.clone()));
+                (phase.artifact, phase.gates_passed, phase.decided, phase.missing) = (None, 0, None, false);
+                phase.started_at.get_or_insert(at);
+                phase.enter(PhaseStatus::Running, at);
+            }
+            Fact::ArtifactValidated { artifact, .. } => {
+                phase.versions = artifact.version;
+                phase.previous = Some(artifact.sha256.clone());
+                phase.artifact = Some(artifact.clone());
+                phase.errors.clear();
+                phase.missing = false;
+                phase.enter(PhaseStatus::Validating, at);
+            }
+            Fact::ArtifactInvalid { version, sha256, errors, .. } => {
+                phase.versions = *version;
+                phase.missing = sha256.is_none();
+                if sha256.is_some() {
+                    phase.previous.clone_from(sha256);
+                }
+                phase.errors.clone_from(errors);
+                phase.enter(PhaseStatus::Validating, at);
+            }
+            Fact::ArtifactTimeout { seconds, .. } => {
+                phase.missing = true;
+                phase.errors =
+                    vec![ArtifactError { pointer: String::new(), message: format!("the attempt was stopped after {seconds} seconds") }];
+                phase.enter(PhaseStatus::Validating, at);
+            }
+            Fact::ArtifactChanged { .. } => {
+                (phase.gates_passed, phase.decided) = (0, None);
+                phase.enter(PhaseStatus::Validating, at);
+            }
+            Fact::PhaseCompleted { commit, .. } => {
+                phase.commit.clone_from(commit);
+                phase.decided = None;
+                phase.enter(PhaseStatus::Completed, at);
+            }
+            Fact::PhaseFailed { .. } => phase.enter(PhaseStatus::Failed, at),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, phase_key: Option<&PhaseKey>, action: Decision, comment: &str, event: &Event) -> Result<(), Failure> {
+        self.approval = None;
+        if self.paused_from == Some(RunStatus::AwaitingApproval) {
+            self.paused_from = Some(RunStatus::Executing);
+        }
+        if self.status == RunStatus::AwaitingApproval {
+            self.enter(RunStatus::Executing, event)?;
+        }
+        let at = event.at;
+        let Some(key) = phase_key else { return Ok(()) };
+        let paused = self.status == RunStatus::Paused;
+        let phase = self.phase_mut(key, event)?;
+        phase.decided = Some(action);
+        comment.clone_into(&mut phase.comment);
+        if action == Decision::Approve {
+            phase.gates_passed += 1;
+        }
+        // Waiting for a person ends with the answer, even where acting on it comes later.
+        if !paused {
+            phase.waiting_ms = phase.waiting_ms_at(at);
+            phase.clock = Some(at);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, to: RunStatus, event: &Event) -> Result<(), Failure> {
+        use RunStatus::{AwaitingApproval, Created, Executing, Paused};
+        let legal = matches!(
+            (self.status, to),
+            (Created | Paused | AwaitingApproval, Executing)
+                | (Executing | Paused | AwaitingApproval, AwaitingApproval)
+                | (Executing | AwaitingApproval | Created, Paused)
+        );
+        if !legal {
+            return Err(self.illegal(event.fact.kind(), to.as_str()));
+        }
+        self.status = to;
+        Ok(())
+    }
+
+    fn end(&mut self, to: RunStatus, event: &Event) -> Result<(), Failure> {
+        if to == RunStatus::Completed && self.status != RunStatus::Executing {
+            return Err(self.illegal(event.fact.kind(), to.as_str()));
+        }
+        self.stop_clock(event.at);
+        self.status = to;
+        self.approval = None;
+        (self.paused_from, self.pause_reason) = (None, None);
+        self.ended_at = Some(event.at);
+        Ok(())
+    }
+
+    fn stop_clock(&mut self, at: Timestamp) {
+        for phase in &mut self.phases {
+            (phase.working_ms, phase.waiting_ms) = (phase.working_ms_at(at), phase.waiting_ms_at(at));
+            phase.clock = None;
+        }
+    }
+
+    fn start_clock(&mut self, at: Timestamp) {
+        let working = |status| matches!(status, PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval);
+        if let Some(phase) = self.phases.iter_mut().find(|phase| working(phase.status)) {
+            phase.clock = Some(at);
+        }
+    }
+
+    fn phase_mut(&mut self, key: &PhaseKey, event: &Event) -> Result<&mut PhaseState, Failure> {
+        let run_id = self.run_id;
+        self.phases.iter_mut().find(|phase| phase.key == *key).ok_or_else(|| {
+            Failure::new(
+                Code::IllegalTransition,
+                format!("run {run_id}: event {} {} names phase '{key}', which the run does not have", event.seq, event.fact.kind()),
+            )
+            .hint("the journal was changed from outside; look at it with `phasedeck events`")
+        })
+    }
+
+    fn illegal(&self, what: &str, to: &str) -> Failure {
+        Failure::new(Code::IllegalTransition, format!("run {}: {what} cannot lead from {} to {to}", self.run_id, self.status))
+            .hint("look at the run's events with `phasedeck events`")
+    }
+}
+
+fn add(sum: &mut Tokens, tokens: &Tokens) {
+    sum.input += tokens.input;
+    sum.output += tokens.output;
+    sum.cached += tokens.cached;
+    sum.reasoning += tokens.reasoning;
+}

@@ -1,0 +1,134 @@
+//! Settings as the engine and the console use them; reading them from files and variables is the
+//! command line's work.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set, with its default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How runs are executed.
+    pub engine: EngineSettings,
+    /// Any endpoint that speaks Chat Completions.
+    pub openai: OpenAiSettings,
+    /// The backend without a model.
+    pub rehearsal: RehearsalSettings,
+    /// The screen.
+    pub console: ConsoleSettings,
+    /// Prices that win over the shipped list, by model name.
+    pub prices: BTreeMap<String, Price>,
+}
+
+/// How runs are executed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSettings {
+    /// How many runs work at once; one that waits for a person does not count.
+    pub max_concurrent_runs: u32,
+    /// How long in-flight work may take to reach its next checkpoint at shutdown, in seconds.
+    pub shutdown_grace_seconds: u64,
+    /// What happens at start to runs whose host died.
+    pub on_crash: OnCrash,
+    /// The largest artifact that is read, in bytes.
+    pub max_artifact_bytes: u64,
+    /// Turns one attempt may take.
+    pub max_turns: u32,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            max_concurrent_runs: 4,
+            shutdown_grace_seconds: 30,
+            on_crash: OnCrash::Ask,
+            max_artifact_bytes: 10 * 1024 * 1024,
+            max_turns: 50,
+        }
+    }
+}
+
+/// What happens at start to runs whose host died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCrash {
+    /// They are paused, and the resume picker offers them.
+    Ask,
+    /// They go on at once.
+    Resume,
+    /// They fail.
+    Fail,
+}
+
+/// Any endpoint that speaks Chat Completions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAiSettings {
+    /// Where `/chat/completions` lies beneath.
+    pub base_url: String,
+    /// The environment variable that holds the key. Empty: no key is sent.
+    pub key_env: String,
+    /// The model of personas that name none.
+    pub model: String,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, String>,
+    /// How long connecting may take.
+    pub connect_timeout_seconds: u64,
+    /// How long a stream may be silent before it counts as cut.
+    pub idle_timeout_seconds: u64,
+    /// Tries per turn, the first included.
+    pub max_tries: u32,
+}
+
+impl Default for OpenAiSettings {
+    fn default() -> Self {
+        Self {
+            base_url: "https://openrouter.ai/api/v1".to_owned(),
+            key_env: "OPENROUTER_API_KEY".to_owned(),
+            model: "anthropic/claude-sonnet-4.5".to_owned(),
+            headers: BTreeMap::new(),
+            connect_timeout_seconds: 10,
+            idle_timeout_seconds: 60,
+            max_tries: 5,
+        }
+    }
+}
+
+/// The backend without a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RehearsalSettings {
+    /// Pause between two pieces of text, so that the eye can follow, in milliseconds.
+    pub pace_ms: u64,
+}
+
+impl Default for RehearsalSettings {
+    fn default() -> Self {
+        Self { pace_ms: 30 }
+    }
+}
+
+/// The screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleSettings {
+    /// Only ASCII glyphs.
+    pub ascii: bool,
+    /// Keys by action, such as `quit = ["q"]`; they replace the built-in ones.
+    pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// What a model costs, in dollars per million tokens, as decimal text so that nothing is rounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Per million tokens sent.
+    pub input: String,
+    /// Per million tokens received.
+    pub output: String,
+    /// Per million tokens read from the cache; absent: as `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<String>,
+}
