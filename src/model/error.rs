@@ -225,6 +225,20 @@ impl Failure {
         self
     }
 
+    /// Several problems as one: the code of the first, all messages and hints, one a line.
+    #[must_use]
+    pub fn together(failures: Vec<Self>) -> Self {
+        let mut all = failures.into_iter();
+        let Some(mut first) = all.next() else { return Self::internal("a failure without a reason") };
+        for other in all {
+            first.message = format!("{}\n{}", first.message, other.message);
+            if !first.hint.contains(&other.hint) {
+                first.hint = format!("{}\n{}", first.hint, other.hint);
+            }
+        }
+        first
+    }
+
     /// A defect of ours, with what is known of it.
     #[must_use]
     pub fn internal(what: impl fmt::Display) -> Self {

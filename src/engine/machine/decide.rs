@@ -26,6 +26,8 @@ pub enum Input {
     Start,
     /// It shall go on.
     Resume,
+    /// Its owner has just taken it up; what stopped half-way is carried on.
+    Continue,
     /// Nothing of it is running any more, and it shall rest.
     Pause(PauseReason),
     /// Nothing of it is running any more, and it shall end.
@@ -132,6 +134,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
     match input {
         Input::Start => scratch.start()?,
         Input::Resume => scratch.resume()?,
+        Input::Continue => {}
         Input::Pause(reason) => scratch.pause(reason)?,
         Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
         Input::Decide { request_id, action, comment, by, via, reviewed } => {
@@ -451,15 +454,21 @@ impl Scratch<'_> {
     }
 
     fn not_now(&self, what: &str) -> Failure {
-        let run = self.state.run_id.short();
         if self.state.status.is_terminal() {
-            Failure::new(Code::RunAlreadyTerminal, format!("run {run} cannot be {what}: it is {}", self.state.status))
-                .hint("an ended run stays as it is; start a new one")
+            ended(&self.state)
         } else {
+            let run = self.state.run_id.short();
             Failure::new(Code::IllegalTransition, format!("run {run} cannot be {what} while it is {}", self.state.status))
                 .hint(format!("`phasedeck show {run}` says what it does"))
         }
     }
+}
+
+/// Why an ended run takes no order.
+#[must_use]
+pub fn ended(state: &RunState) -> Failure {
+    Failure::new(Code::RunAlreadyTerminal, format!("run {} has ended: it is {}", state.run_id.short(), state.status))
+        .hint("an ended run stays as it is; start a new one")
 }
 
 fn resolved(open: &OpenApproval, action: Decision, comment: &str, by: &str, via: Via) -> Fact {

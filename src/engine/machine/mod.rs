@@ -9,7 +9,7 @@ mod decide;
 mod plan;
 mod wanted;
 
-pub use decide::{Input, Outcome, decide};
+pub use decide::{Input, Outcome, decide, ended};
 pub use plan::Plan;
 pub use wanted::{Activity, wanted};
 
