@@ -1,1 +1,23 @@
-//! (filled by its room)
+//! SQLite behind one owner thread, and readers of their own.
+//!
+//! [`Store`] takes jobs and acknowledges each after the COMMIT that holds it; [`Reader`] reads what
+//! is committed and never waits for the writer. Facts go in by [`journal`], which moves the rows
+//! along in the same transaction; the other files are one table group each, typed functions over a
+//! connection. The store knows the model and nothing above it.
+
+pub mod bindings;
+pub mod consents;
+pub mod definitions;
+pub mod error;
+pub mod inbox;
+pub mod journal;
+pub mod ledger;
+mod owner;
+mod reader;
+mod row;
+pub mod runs;
+pub mod sessions;
+pub mod turns;
+
+pub use owner::Store;
+pub use reader::Reader;
