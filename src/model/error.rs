@@ -120,6 +120,8 @@ codes! {
     UsageInvalid = "usage_invalid", HumanRequired;
     /// A path leaves the worktree.
     PathOutsideWorktree = "path_outside_worktree", Fatal;
+    /// A persona's permissions refuse a tool.
+    ToolNotPermitted = "tool_not_permitted", HumanRequired;
     /// A hard limit of money was reached.
     BudgetExceeded = "budget_exceeded", HumanRequired;
     /// The agent went in circles.
