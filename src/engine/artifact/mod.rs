@@ -6,6 +6,7 @@
 
 pub mod contents;
 pub mod file;
+pub mod path;
 pub mod ref_cycle;
 pub mod schema;
 pub mod validate;
