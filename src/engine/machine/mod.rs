@@ -6,6 +6,7 @@
 //! difference is exactly what is missing. Nothing here does IO or looks at a clock.
 
 mod decide;
+pub mod envelope;
 mod plan;
 mod wanted;
 
