@@ -12,6 +12,7 @@ pub mod money;
 pub mod persona;
 pub mod record;
 pub mod run_state;
+pub mod safe_text;
 pub mod settings;
 pub mod state;
 pub mod time;

@@ -1,1 +1,3 @@
 //! (filled by its room)
+
+pub mod envelope;
