@@ -17,14 +17,15 @@ use super::agent::Stop;
 use super::api::Answer;
 use super::attempt::{self, Judged, RunFiles};
 use super::context::{Context, blocking};
+use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
-use super::report;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
+use crate::store::{Reader, approvals};
 
 /// Pause between two tries to store facts while the disk is full or the database is held by others.
 const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -278,13 +279,30 @@ impl Driver {
             reviewed: decision.reviewed,
         };
         // Whether it can be given at all comes first: a late answer must not touch the file.
-        decide(self.plan(), &self.state, input.clone(), Timestamp::now())?;
+        if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
+            return self.decided_before(failure, decision.request_id, decision.action).await;
+        }
         if decision.action == Decision::Approve {
             self.refuse_changed_content().await?;
         }
         let request_id = open.map(|open| open.request_id).ok_or_else(|| Failure::internal("a decision without a question"))?;
         self.input(input).await?;
         Ok(Answer::Decided { run_id: self.run_id(), request_id, action: decision.action })
+    }
+
+    /// What a late answer learns: that it is the one that counted, or who was first.
+    async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision) -> Result<Answer> {
+        let (Code::ApprovalAlreadyResolved, Some(request_id)) = (failure.code, asked) else { return Err(failure) };
+        let (run_id, path) = (self.run_id(), self.context.paths.database());
+        let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
+        let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
+        if first.state == action.resolves_to() {
+            return Ok(Answer::Decided { run_id, request_id, action });
+        }
+        let who = first.resolved_by.unwrap_or_else(|| "the engine".to_owned());
+        let when = first.resolved_at.map_or_else(String::new, |at| format!(" at {at}"));
+        let message = format!("gate {} of run {} was answered already: {} by {who}{when}", first.gate, run_id.short(), first.state);
+        Err(Failure::new(failure.code, message).hint(failure.hint))
     }
 
     /// Hashes the file again before an approval counts. New content is validated and asked about
@@ -352,9 +370,9 @@ impl Driver {
     /// A report that cannot be written is no reason to lose the end of a run: start-up writes it.
     async fn write_report(&self) {
         let (context, run_id) = (Arc::clone(&self.context), self.run_id());
-        let written = blocking(move || report::write_for_run(&context.paths, run_id)).await;
+        let written = blocking(move || final_report::write(&context.paths, run_id)).await;
         let stored = match written {
-            Ok(path) => report::remember(&self.context.store, run_id, path).await,
+            Ok(path) => final_report::note(&self.context.store, run_id, path).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = stored {

@@ -14,6 +14,7 @@ pub mod bind;
 pub mod catalog;
 pub mod context;
 pub mod driver;
+pub mod final_report;
 pub mod host;
 pub mod machine;
 pub mod paths;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::engine::agent::desk::{CallFailed, close_call};
 use crate::engine::context::Context;
 use crate::engine::machine::{Input, decide};
-use crate::engine::{attempt, report};
+use crate::engine::{attempt, final_report};
 use crate::model::error::{Code, Result};
 use crate::model::event::{CallStatus, Event, Fact};
 use crate::model::id::RunId;
@@ -44,8 +44,8 @@ pub fn recover(context: &Arc<Context>) -> Result<Vec<RunId>> {
 fn write_missing_reports(context: &Context) -> Result<()> {
     let reader = Reader::open(&context.paths.database())?;
     for run_id in runs::terminal_without_report(reader.connection())? {
-        match report::write_for_run(&context.paths, run_id) {
-            Ok(path) => context.store.write_blocking(move |tx| runs::set_report(tx, run_id, &path.to_string_lossy()))?,
+        match final_report::write(&context.paths, run_id) {
+            Ok(path) => final_report::note_blocking(&context.store, run_id, path)?,
             Err(failure) => tracing::error!(run = %run_id, %failure, "could not write the missing report"),
         }
     }
@@ -72,8 +72,8 @@ fn recover_run(context: &Arc<Context>, reader: &Reader, run_id: RunId) -> Result
         Ok(events)
     })?;
     if events.iter().any(|event| event.fact.key() == "run.ended") {
-        let path = report::write_for_run(&context.paths, run_id)?;
-        context.store.write_blocking(move |tx| runs::set_report(tx, run_id, &path.to_string_lossy()))?;
+        let path = final_report::write(&context.paths, run_id)?;
+        final_report::note_blocking(&context.store, run_id, path)?;
     }
     Ok(in_flight && policy == OnCrash::Resume)
 }

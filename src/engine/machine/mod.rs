@@ -10,6 +10,9 @@ pub mod envelope;
 mod plan;
 mod wanted;
 
+#[cfg(test)]
+mod tests;
+
 pub use decide::{Input, Outcome, decide, ended};
 pub use plan::Plan;
 pub use wanted::{Activity, wanted};
