@@ -1,16 +1,55 @@
 //! The one thread that writes.
+//!
+//! Jobs arrive on a bounded channel. Whatever is queued shares one `BEGIN IMMEDIATE … COMMIT`, each
+//! job in a savepoint of its own, and nobody is answered before COMMIT returned: one disk flush
+//! serves many. A job that fails or panics undoes itself alone. Where SQLite has already undone the
+//! whole transaction (a full disk), every job of the group is told so, and later jobs begin afresh.
+//! After a failure that leaves the file in doubt (a failed flush, damage) nothing more is written:
+//! the next start repairs from what is on disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
 
 use super::reader::Reader;
+use super::{error, open, retry};
 use crate::model::error::{Failure, Result};
+
+/// Jobs that may wait before senders do.
+const QUEUE: usize = 1024;
+
+/// The most jobs that share a commit, so that the first one's answer is not put off without end.
+const GROUP: usize = 256;
+
+/// A job with its types taken off. Without a transaction it is not run, only answered.
+type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
+
+/// A job that has been run and waits for its group's fate.
+struct Done {
+    failure: Option<Failure>,
+    reply: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
+enum Message {
+    Job(Work),
+    Close(oneshot::Sender<Result<()>>),
+}
 
 /// The way to the writer. Cheap to clone; the thread ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     path: PathBuf,
+    jobs: Mutex<Option<mpsc::Sender<Message>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -19,21 +58,29 @@ impl Store {
     /// # Errors
     /// `db_corrupt`, `db_newer_schema` (no byte is changed), `db_locked`, `disk_full`, `io_failed`.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_path_buf() })
+        let conn = open::writer(path)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || serve(conn, queue))
+            .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
+        let shared = Shared { path: path.to_path_buf(), jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Runs `job` in the next transaction and returns when that is on disk. A job's error undoes that
-    /// job alone.
+    /// job alone. When the future is dropped the job is done all the same.
     ///
     /// # Errors
-    /// The job's own; what the database says; `internal` when the job panicked.
+    /// The job's own; what the database says; `internal` when the job panicked or the store is closed.
     pub async fn write<T, F>(&self, job: F) -> Result<T>
     where
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        drop(job);
-        Err(Failure::internal("not built"))
+        let (work, answer) = wrap(job);
+        self.sender()?.send(Message::Job(work)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
     }
 
     /// As [`write`](Self::write), for threads outside an async runtime.
@@ -45,8 +92,9 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        drop(job);
-        Err(Failure::internal("not built"))
+        let (work, answer) = wrap(job);
+        self.sender()?.blocking_send(Message::Job(work)).map_err(|_| closed())?;
+        answer.blocking_recv().map_err(|_| closed())?
     }
 
     /// A reader of this database.
@@ -54,20 +102,176 @@ impl Store {
     /// # Errors
     /// As [`Reader::open`].
     pub fn reader(&self) -> Result<Reader> {
-        Reader::open(&self.path)
+        Reader::open(&self.shared.path)
     }
 
     /// The database file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.shared.path
     }
 
-    /// Finishes what is queued, folds the log into the database file, and ends the thread.
+    /// Finishes what is queued, folds the log into the database file, and ends the thread. Closing
+    /// twice is harmless.
     ///
     /// # Errors
     /// What the database says; everything acknowledged is on disk all the same.
     pub async fn close(&self) -> Result<()> {
-        Err(Failure::internal("not built"))
+        let Ok(jobs) = self.sender() else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        if jobs.send(Message::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        let closed = answer.await.unwrap_or(Ok(()));
+        self.shared.end();
+        closed
     }
+
+    fn sender(&self) -> Result<mpsc::Sender<Message>> {
+        self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+    }
+}
+
+impl Shared {
+    /// Lets go of the queue and waits for the thread, unless this is the thread.
+    fn end(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Takes the types off a job. The answer is kept until the group's fate is known.
+fn wrap<T, F>(job: F) -> (Work, oneshot::Receiver<Result<T>>)
+where
+    F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let work: Work = Box::new(move |tx| {
+        let outcome = tx.map_or_else(|| Err(closed()), |tx| in_savepoint(tx, job));
+        let failure = outcome.as_ref().err().cloned();
+        // Whoever asked may be gone; what was stored stays stored.
+        let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
+        Done { failure, reply: Box::new(answer) }
+    });
+    (work, answer)
+}
+
+fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    tx.execute_batch("SAVEPOINT job")?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(tx))).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
+    if tx.is_autocommit() {
+        return outcome;
+    }
+    match outcome {
+        Ok(value) => {
+            tx.execute_batch("RELEASE job")?;
+            Ok(value)
+        }
+        Err(failure) => {
+            tx.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            Err(failure)
+        }
+    }
+}
+
+fn serve(conn: Connection, mut queue: mpsc::Receiver<Message>) {
+    let mut owner = Owner { conn, doubt: None };
+    let mut closing = Vec::new();
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Job(work) => group.push(work),
+                Message::Close(reply) => {
+                    queue.close();
+                    closing.push(reply);
+                }
+            }
+            next = if group.len() < GROUP { queue.try_recv().ok() } else { None };
+        }
+        owner.commit_together(group);
+    }
+    let mut ended = owner.end();
+    for reply in closing {
+        let _gone = reply.send(std::mem::replace(&mut ended, Ok(())));
+    }
+}
+
+struct Owner {
+    conn: Connection,
+    doubt: Option<Failure>,
+}
+
+impl Owner {
+    fn commit_together(&mut self, group: Vec<Work>) {
+        let mut waiting = group.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let mut done = Vec::new();
+            let fate = self.transaction(&mut waiting, &mut done);
+            // Where no transaction could begin no job was run, and each learns why.
+            if done.is_empty() {
+                done.extend(waiting.by_ref().map(|work| work(None)));
+            }
+            for job in done {
+                (job.reply)(fate.clone());
+            }
+        }
+    }
+
+    /// Runs jobs until none waits or SQLite has given the transaction up.
+    fn transaction(&mut self, waiting: &mut impl Iterator<Item = Work>, done: &mut Vec<Done>) -> Result<()> {
+        if let Some(doubt) = &self.doubt {
+            return Err(doubt.clone());
+        }
+        let tx = retry::transient(|| Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate))?;
+        for work in waiting.by_ref() {
+            let job = work(Some(&tx));
+            let failure = job.failure.clone();
+            done.push(job);
+            if tx.is_autocommit() {
+                return Err(failure.unwrap_or_else(|| Failure::internal("a job of the store ended the transaction of its group")));
+            }
+        }
+        match retry::transient(|| tx.execute_batch("COMMIT")) {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                let in_doubt = error::is_damage(&e);
+                let failure = Failure::from(e);
+                if in_doubt {
+                    self.doubt = Some(failure.clone());
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        if let Some(doubt) = self.doubt {
+            return Err(doubt);
+        }
+        // A reader may hold the log open for a moment; what is left in it is folded in at the next start.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.conn.close().map_err(|(_, e)| Failure::from(e))
+    }
+}
+
+fn closed() -> Failure {
+    Failure::internal("the store is closed").hint("start phasedeck again; everything acknowledged is there")
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::internal(format!("a job of the store panicked: {}", words.unwrap_or("without words")))
 }

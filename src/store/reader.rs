@@ -1,10 +1,14 @@
 //! A read-only connection of its own, which never waits for the writer.
+//!
+//! Each query sees what was committed when it began. Nothing here lives longer than a query, so a
+//! reader never holds the log back from being folded in.
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
-use crate::model::error::{Failure, Result};
+use super::{migrate, open};
+use crate::model::error::{Code, Failure, Result};
 
 /// A read-only connection. One per thread.
 #[derive(Debug)]
@@ -13,13 +17,23 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens an existing database for reading.
+    /// Opens an existing database for reading. Makes and changes nothing.
     ///
     /// # Errors
-    /// `io_failed` when there is none; `db_newer_schema`; `db_corrupt`.
+    /// `io_failed` when there is none or it is not ready; `db_newer_schema`; `db_corrupt`.
     pub fn open(path: &Path) -> Result<Self> {
-        let _ = path;
-        Err(Failure::internal("not built"))
+        if !path.exists() {
+            return Err(Failure::new(Code::IoFailed, format!("there is no database at {}", path.display()))
+                .hint("it is made by the first `phasedeck run`"));
+        }
+        let conn = open::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.pragma_update(None, "query_only", true)?;
+        open::check_identity(&conn, path)?;
+        if migrate::version(&conn)? < migrate::CURRENT {
+            return Err(Failure::new(Code::IoFailed, format!("{} is not of this phasedeck's schema yet", path.display()))
+                .hint("start `phasedeck` once; it brings the database up to date"));
+        }
+        Ok(Self { conn })
     }
 
     /// The connection, for the reading functions of this room.
@@ -28,7 +42,7 @@ impl Reader {
         &self.conn
     }
 
-    /// Changes whenever another connection has committed.
+    /// Changes whenever another connection has committed. Costs no table read.
     ///
     /// # Errors
     /// What the database says.
