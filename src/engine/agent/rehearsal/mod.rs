@@ -1,5 +1,7 @@
 //! The rehearsal backend: no model, no money, a believable artifact.
 
+mod generate;
+
 use crate::engine::agent::{Backend, Desk, Job, Stop, Work};
 use crate::model::error::Failure;
 use crate::model::persona::Persona;
