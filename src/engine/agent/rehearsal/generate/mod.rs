@@ -96,21 +96,24 @@ pub fn invalid(schema: &Value, about: &About<'_>) -> Result<String> {
     Ok(spoil::spoil(&document(schema, about)?, schema, &judge(schema)?))
 }
 
-/// Whether `schema` accepts `value`.
-///
-/// # Errors
-/// `schema_invalid` when the schema is broken.
-pub fn accepts(schema: &Value, value: &Value) -> Result<bool> {
-    Ok(judge(schema)?.is_valid(value))
-}
-
 /// A document as it is written to a file.
 #[must_use]
 pub fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-pub use self::words::prose;
+/// Makes the text of an artifact that is no JSON: prose, or where `schema` speaks of a string that
+/// prose is not, a string that fits.
+///
+/// # Errors
+/// As [`document`].
+pub fn prose(schema: &Value, about: &About<'_>) -> Result<String> {
+    let prose = words::prose(about);
+    if schema["type"] != "string" || judge(schema)?.is_valid(&Value::String(prose.clone())) {
+        return Ok(prose);
+    }
+    Ok(document(schema, about)?.as_str().map_or(prose, str::to_owned))
+}
 
 fn judge(schema: &Value) -> Result<jsonschema::Validator> {
     jsonschema::options()
