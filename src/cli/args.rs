@@ -475,7 +475,7 @@ mod tests {
     #[test]
     fn bad_lines_are_refused_with_code_2() {
         for (line, says) in [
-            ("rnu", "'run'"),
+            ("aprove", "'approve'"),
             ("demo --hedless", "'--headless'"),
             ("demo --yes", "--headless"),
             ("demo --json", "--headless"),
