@@ -1,0 +1,525 @@
+//! The command line as types: every command, every flag, every help text.
+//!
+//! Nothing happens while parsing; the commands' own files build things from these. The list of
+//! commands in the top help is made from the definitions by subject ([`command`]), so that it
+//! cannot fall behind them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::model::id::{PhaseKey, RoleId};
+use crate::model::record::Scenario;
+
+/// Agent workflows, phase by phase, with approval gates and nothing lost.
+///
+/// Without a command it opens the console; unfinished runs are offered first.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "phasedeck", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; absent: the console.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+    /// How things are shown.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How things are shown; for every command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Look {
+    /// Only ASCII glyphs.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// No colours (also: the variable NO_COLOR).
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Try it: a throw-away repository, no key, no server.
+    #[command(after_help = "Examples:\n  phasedeck demo\n  phasedeck demo --headless --yes\n  \
+                            phasedeck demo --headless --yes --scenario spec=invalid_then_ok")]
+    Demo(Demo),
+    /// Start a run of a workflow.
+    #[command(after_help = "Examples:\n  phasedeck run development -m 'Add a cart to the shop'\n  \
+                            phasedeck run bugfix@1 --repo ../shop -r issue.md\n  \
+                            git show -s | phasedeck run ./my-flow.yaml -r - --headless --on-gate wait --json\n  \
+                            phasedeck run development -m 'Try it' --rehearse --headless --yes")]
+    Run(Box<Run>),
+    /// Go on with a paused run.
+    #[command(
+        after_help = "Without RUN: the newest run that is paused.\n\nExamples:\n  phasedeck resume\n  phasedeck resume @last --headless"
+    )]
+    Resume(Resume),
+    /// Stop a run at its next checkpoint, to go on later.
+    Pause(OneRun),
+    /// End a run for good; what it made stays.
+    Abort(Abort),
+    /// Approve what waits at the gate.
+    #[command(after_help = "Examples:\n  phasedeck approve @last\n  phasedeck approve 7f3a --hash 3f9c12ab -m 'Good. Mind the rounding.'")]
+    Approve(Approve),
+    /// Ask for changes: the phase goes again, with your words.
+    Changes(Answer),
+    /// Say no: the phase and the run fail.
+    Reject(Answer),
+    /// List runs: what waits for you first, then what works, then the newest.
+    Runs(Runs),
+    /// Show one run on one screen.
+    Show(OneRun),
+    /// Print the events of a run, one a line.
+    #[command(after_help = "Examples:\n  phasedeck events @last --follow\n  phasedeck events 7f3a --from 41 --json")]
+    Events(Events),
+    /// Print the artifact of a phase, byte for byte.
+    Artifact(Artifact),
+    /// Print the report of a run.
+    Report(Report),
+    /// List the workflows.
+    Workflows(List),
+    /// List the personas, and which need your consent.
+    Personas(List),
+    /// List the artifact schemas.
+    Schemas(List),
+    /// Check workflow, persona and schema files; all problems at once.
+    Validate(Validate),
+    /// Allow personas to be used, as they are now.
+    #[command(after_help = "A persona that changes needs your consent again.\n\n\
+                            Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
+    Consent(Consent),
+}
+
+/// `phasedeck demo`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Demo {
+    /// How it runs.
+    #[command(flatten)]
+    pub drive: Drive,
+    /// Which way a phase goes: ok, invalid_then_ok, invalid, timeout, slow, crash.
+    #[arg(long, value_name = "PHASE=NAME", value_parser = scenario)]
+    pub scenario: Vec<(PhaseKey, Scenario)>,
+}
+
+/// Whether a run is driven without a screen, and what happens at its gates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Without a screen")]
+pub struct Drive {
+    /// Print one line an event instead of opening the console.
+    #[arg(long)]
+    pub headless: bool,
+    /// What happens at a gate: wait for `phasedeck approve`, approve, or reject.
+    #[arg(long, value_name = "WHAT", value_enum, requires = "headless")]
+    pub on_gate: Option<OnGate>,
+    /// The same as --on-gate approve.
+    #[arg(long, requires = "headless", conflicts_with = "on_gate")]
+    pub yes: bool,
+    /// Print each event as one JSON object a line.
+    #[arg(long, requires = "headless")]
+    pub json: bool,
+}
+
+impl Drive {
+    /// What happens at a gate; waiting when nothing was said.
+    #[must_use]
+    pub fn gate_policy(self) -> OnGate {
+        if self.yes { OnGate::Approve } else { self.on_gate.unwrap_or(OnGate::Wait) }
+    }
+}
+
+/// What happens at the gates of a run without a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnGate {
+    /// Keep waiting, so that somebody can answer from elsewhere.
+    Wait,
+    /// Approve exactly what was validated.
+    Approve,
+    /// Reject, so that the run fails.
+    Fail,
+}
+
+/// `phasedeck run`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(group = ArgGroup::new("where").args(["repo", "no_git"]))]
+pub struct Run {
+    /// A name, name@version, or a file.
+    pub workflow: String,
+    /// The repository; absent: the one around the current folder, or none.
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// Work in a plain folder of the run's own, without commits.
+    #[arg(long)]
+    pub no_git: bool,
+    /// The branch or commit to begin from; absent: the repository's current commit.
+    #[arg(long, value_name = "BRANCH", conflicts_with = "no_git")]
+    pub base: Option<String>,
+    /// What you want made.
+    #[command(flatten)]
+    pub wanted: Requirements,
+    /// Who fills a role; as often as needed.
+    #[arg(long, value_name = "ROLE=NAME", value_parser = persona)]
+    pub persona: Vec<(RoleId, String)>,
+    /// The lane of the run; absent: repository and base branch.
+    #[arg(long, value_name = "NAME")]
+    pub thread: Option<String>,
+    /// Rehearse: every persona is played without a model.
+    #[arg(long)]
+    pub rehearse: bool,
+    /// Which way a rehearsed phase goes: ok, invalid_then_ok, invalid, timeout, slow, crash.
+    #[arg(long, value_name = "PHASE=NAME", value_parser = scenario, requires = "rehearse")]
+    pub scenario: Vec<(PhaseKey, Scenario)>,
+    /// The same key starts the same run, once.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// How it runs.
+    #[command(flatten)]
+    pub drive: Drive,
+}
+
+/// What the operator wants made, from a file, standard input, or the command line.
+#[derive(Clone, Debug, Default, Args)]
+#[group(multiple = false)]
+pub struct Requirements {
+    /// A file with the requirements; - reads standard input.
+    #[arg(short = 'r', long = "requirements", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The requirements themselves.
+    #[arg(short = 'm', long = "message", value_name = "TEXT")]
+    pub text: Option<String>,
+}
+
+/// `phasedeck resume`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Resume {
+    /// An id, any unique part of it, or @last.
+    pub run: Option<String>,
+    /// How it runs.
+    #[command(flatten)]
+    pub drive: Drive,
+}
+
+/// A command about one run.
+#[derive(Clone, Debug, Args)]
+pub struct OneRun {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck abort`.
+#[derive(Clone, Debug, Args)]
+pub struct Abort {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Why, for the record.
+    #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
+    pub text: String,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck approve`.
+#[derive(Clone, Debug, Args)]
+pub struct Approve {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Words for the record.
+    #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
+    pub text: String,
+    /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
+    #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
+    pub hash: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck changes` and `phasedeck reject`.
+#[derive(Clone, Debug, Args)]
+pub struct Answer {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// What should be different, or why not.
+    #[arg(short = 'm', long = "message", value_name = "TEXT")]
+    pub text: String,
+    /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
+    #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
+    pub hash: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck runs`.
+#[derive(Clone, Debug, Args)]
+pub struct Runs {
+    /// Only runs in this state; as often as needed.
+    #[arg(long, value_name = "STATE", value_parser = state_names(), action = ArgAction::Append)]
+    pub state: Vec<String>,
+    /// Only runs of this thread.
+    #[arg(long, value_name = "NAME")]
+    pub thread: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck events`.
+#[derive(Clone, Debug, Args)]
+pub struct Events {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Keep printing until the run has ended.
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Begin at this event.
+    #[arg(long, value_name = "SEQ", default_value_t = 1)]
+    pub from: u64,
+    /// Print each event as one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck artifact`.
+#[derive(Clone, Debug, Args)]
+pub struct Artifact {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// The phase's key, such as spec.
+    pub phase: String,
+    /// This stored version; absent: the latest.
+    #[arg(long, value_name = "N")]
+    pub version: Option<u32>,
+    /// What changed since the version before it.
+    #[arg(long)]
+    pub diff: bool,
+    /// Print JSON: the record, and the content as text.
+    #[arg(long, conflicts_with = "diff")]
+    pub json: bool,
+}
+
+/// `phasedeck report`.
+#[derive(Clone, Debug, Args)]
+pub struct Report {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// As Markdown (the default).
+    #[arg(long, conflicts_with = "json")]
+    pub md: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck workflows`, `personas`, `schemas`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct List {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck validate`.
+#[derive(Clone, Debug, Args)]
+pub struct Validate {
+    /// The files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck consent`.
+#[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("whom").args(["personas", "all", "list"]).required(true))]
+pub struct Consent {
+    /// The personas, as name or name@version.
+    #[arg(value_name = "PERSONA")]
+    pub personas: Vec<String>,
+    /// Every persona there is.
+    #[arg(long)]
+    pub all: bool,
+    /// Show what you have agreed to, and change nothing.
+    #[arg(long)]
+    pub list: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The commands by subject, in the order of the help.
+pub const SUBJECTS: &[(&str, &[&str])] = &[
+    ("Begin", &["demo", "run"]),
+    ("Steer", &["resume", "pause", "abort", "approve", "changes", "reject"]),
+    ("Look", &["runs", "show", "events", "artifact", "report"]),
+    ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
+];
+
+/// The definitions, with the commands listed by subject in the top help.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let mut list = String::new();
+    for (subject, names) in SUBJECTS {
+        list.push_str(subject);
+        list.push_str(":\n");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about).map(ToString::to_string).unwrap_or_default();
+            list.push_str(&format!("  {name:<10} {about}\n"));
+        }
+        list.push('\n');
+    }
+    list.push_str("`phasedeck COMMAND --help` says more. RUN is an id, any unique part of it, or @last.\n");
+    list.push_str("Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 aborted, 4 waits for a person, 5 another host, 70 our defect.");
+    command.help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options}\n").before_help(list)
+}
+
+fn state_names() -> clap::builder::PossibleValuesParser {
+    crate::model::state::RunStatus::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().into()
+}
+
+fn pair<'a>(text: &'a str, shape: &str) -> Result<(&'a str, &'a str), String> {
+    match text.split_once('=') {
+        Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok((left, right)),
+        _ => Err(format!("'{text}' is not {shape}")),
+    }
+}
+
+fn persona(text: &str) -> Result<(RoleId, String), String> {
+    let (role, name) = pair(text, "ROLE=NAME, such as architect=careful-architect")?;
+    Ok((role.into(), name.to_owned()))
+}
+
+fn scenario(text: &str) -> Result<(PhaseKey, Scenario), String> {
+    let (phase, name) = pair(text, "PHASE=NAME, such as spec=invalid_then_ok")?;
+    let scenario = Scenario::parse(name)
+        .ok_or_else(|| format!("'{name}' is no scenario; there are ok, invalid_then_ok, invalid, timeout, slow and crash"))?;
+    Ok((phase.into(), scenario))
+}
+
+fn hash_prefix(text: &str) -> Result<String, String> {
+    let text = text.strip_prefix("sha256:").unwrap_or(text);
+    if (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a hash is 8 to 64 hex digits".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("phasedeck").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_listed_under_one_subject() {
+        let mut listed: Vec<_> = SUBJECTS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut defined: Vec<_> = Cli::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        listed.sort_unstable();
+        defined.sort_unstable();
+        assert_eq!(listed, defined);
+    }
+
+    #[test]
+    fn good_lines_are_understood() {
+        for line in [
+            "",
+            "--ascii",
+            "demo",
+            "demo --headless --yes --json",
+            "run development -m words",
+            "run development@1 -r - --headless --on-gate fail --json",
+            "run development --rehearse --scenario spec=timeout -m x",
+            "run flow.yaml --repo . --base main --persona architect=a --persona dev=b --thread t --idempotency-key k -m x",
+            "run development --no-git -m x",
+            "resume",
+            "resume @last --headless --yes",
+            "approve 7f3a --hash 3f9c12ab -m ok",
+            "changes 7f3a -m more",
+            "reject 7f3a -m no --json",
+            "abort 7f3a",
+            "pause 7f3a",
+            "runs --state paused --state failed --limit 3 --json",
+            "show @last --no-color",
+            "events @last -f --from 3",
+            "artifact @last spec --version 2",
+            "artifact @last spec --diff",
+            "report @last --md",
+            "workflows --json",
+            "validate a.yaml b.yaml",
+            "consent --all",
+            "consent a b",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_refused_with_code_2() {
+        for (line, says) in [
+            ("aprove", "'approve'"),
+            ("demo --hedless", "'--headless'"),
+            ("demo --yes", "--headless"),
+            ("demo --json", "--headless"),
+            ("run", "<WORKFLOW>"),
+            ("run x -m a -r b", "cannot be used with"),
+            ("run x --no-git --repo .", "cannot be used with"),
+            ("run x --no-git --base main", "cannot be used with"),
+            ("run x --scenario spec=ok -m x", "--rehearse"),
+            ("run x --rehearse --scenario spec=great -m x", "'great' is no scenario"),
+            ("run x --persona architect -m x", "is not ROLE=NAME"),
+            ("run x --headless --yes --on-gate wait", "cannot be used with"),
+            ("run x --headless --on-gate perhaps", "possible values: wait, approve, fail"),
+            ("approve", "<RUN>"),
+            ("approve x --hash 3f9c", "8 to 64 hex digits"),
+            ("changes x", "--message <TEXT>"),
+            ("reject x", "--message <TEXT>"),
+            ("runs --state pausd", "'paused'"),
+            ("validate", "<FILE>..."),
+            ("consent", "<PERSONA>..."),
+            ("consent a --all", "cannot be used with"),
+            ("retry x", "unrecognized subcommand"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(says), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn gates_wait_unless_something_was_said() {
+        for (line, policy) in [
+            ("demo --headless", OnGate::Wait),
+            ("demo --headless --yes", OnGate::Approve),
+            ("demo --headless --on-gate fail", OnGate::Fail),
+        ] {
+            let Some(Verb::Demo(demo)) = parse(line).unwrap().command else { panic!("{line}") };
+            assert_eq!(demo.drive.gate_policy(), policy);
+        }
+    }
+
+    #[test]
+    fn flags_of_look_stand_anywhere() {
+        let matches = command().get_matches_from(["phasedeck", "runs", "--ascii", "--no-color"]);
+        let cli = Cli::from_arg_matches(&matches).unwrap();
+        assert_eq!(cli.look, Look { ascii: true, no_color: true });
+    }
+}

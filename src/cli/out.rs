@@ -1,0 +1,195 @@
+//! Where words go: results to stdout, everything else to stderr.
+//!
+//! A pipe that was closed by its reader ends a command quietly ([`Stop::PipeClosed`]). What is not
+//! ours has passed the filter of foreign text before it comes here.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::style::{Style, Tone};
+use crate::model::error::{ErrorClass, Failure, Place};
+use crate::model::safe_text::{safe_json, safe_line};
+
+/// Why a command ends before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Something is wrong; all of it.
+    Failed(Vec<Failure>),
+    /// Nobody reads our output any more.
+    PipeClosed,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(vec![failure])
+    }
+}
+
+impl From<Vec<Failure>> for Stop {
+    fn from(failures: Vec<Failure>) -> Self {
+        Self::Failed(failures)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::PipeClosed,
+            _ => Failure::io("cannot write the output", &error).into(),
+        }
+    }
+}
+
+/// What a command ends with.
+pub type Outcome = Result<Exit, Stop>;
+
+/// The two outputs and how they are drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Out {
+    /// How results are drawn.
+    pub style: Style,
+    /// How everything else is drawn.
+    pub aside: Style,
+    /// Whether errors are JSON too.
+    pub json: bool,
+}
+
+impl Out {
+    /// The outputs of this process.
+    #[must_use]
+    pub fn of_process(ascii: bool, no_color: bool, json: bool) -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let colorless = no_color || variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb");
+        let style = |terminal: bool| Style { color: terminal && !colorless, ascii };
+        Self { style: style(io::stdout().is_terminal()), aside: style(io::stderr().is_terminal()), json }
+    }
+
+    /// Writes text to stdout as it is.
+    ///
+    /// # Errors
+    /// `PipeClosed`, or `io_failed`.
+    pub fn print(&self, text: &str) -> Result<(), Stop> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes to stdout as they are.
+    ///
+    /// # Errors
+    /// `PipeClosed`, or `io_failed`.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Stop> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Writes one JSON document of several lines to stdout.
+    ///
+    /// # Errors
+    /// `PipeClosed`, or `io_failed`.
+    pub fn document(&self, value: &impl Serialize) -> Result<(), Stop> {
+        let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
+        self.print(&(safe_json(&text) + "\n"))
+    }
+
+    /// Writes one JSON object on one line to stdout.
+    ///
+    /// # Errors
+    /// `PipeClosed`, or `io_failed`.
+    pub fn object(&self, value: &impl Serialize) -> Result<(), Stop> {
+        let text = serde_json::to_string(value).map_err(Failure::internal)?;
+        self.print(&(safe_json(&text) + "\n"))
+    }
+
+    /// Writes a line to stderr. Where nobody reads it, it is lost.
+    pub fn note(&self, line: &str) {
+        aside(&format!("{line}\n"));
+    }
+
+    /// Writes errors to stderr, for people or as JSON objects.
+    pub fn failures(&self, failures: &[Failure]) {
+        let words = |failure: &Failure| if self.json { as_json(failure) + "\n" } else { as_words(failure, self.aside) };
+        aside(&failures.iter().map(words).collect::<String>());
+    }
+}
+
+fn aside(text: &str) {
+    let mut stderr = io::stderr().lock();
+    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
+}
+
+/// An error for people: what is wrong, where, what to do next.
+#[must_use]
+pub fn as_words(failure: &Failure, style: Style) -> String {
+    let mut text = format!("{} {} [{}]\n", style.paint(Tone::Failed, "error:"), safe_line(&failure.message), failure.code);
+    if let Some(place) = &failure.place {
+        text.push_str(&format!("  at {}\n", safe_line(&place.to_string())));
+    }
+    if !failure.hint.is_empty() {
+        text.push_str(&format!("  {} {}\n", style.paint(Tone::Strong, "hint:"), safe_line(&failure.hint)));
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    class: ErrorClass,
+    message: &'a str,
+    hint: &'a str,
+    place: Option<&'a Place>,
+}
+
+/// An error as one JSON object on one line.
+#[must_use]
+pub fn as_json(failure: &Failure) -> String {
+    let error = ErrorBody {
+        code: failure.code.as_str(),
+        class: failure.class(),
+        message: &failure.message,
+        hint: &failure.hint,
+        place: failure.place.as_ref(),
+    };
+    serde_json::to_string(&ErrorObject { error }).map_or_else(|_| failure.to_string(), |text| safe_json(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::error::Code;
+
+    fn failure() -> Failure {
+        let place = Place { file: "flow.yaml".to_owned(), line: Some(3), column: Some(7), field: Some("phases[0].role".to_owned()) };
+        Failure::new(Code::WorkflowInvalid, "no role '\u{1b}[31mdev'").hint("did you mean 'developer'?").at(place)
+    }
+
+    #[test]
+    fn an_error_says_what_where_and_what_next() {
+        assert_eq!(
+            as_words(&failure(), Style::default()),
+            "error: no role '␛[31mdev' [workflow_invalid]\n  at flow.yaml:3:7 (phases[0].role)\n  hint: did you mean 'developer'?\n"
+        );
+    }
+
+    #[test]
+    fn an_error_is_one_json_object_on_one_line() {
+        assert_eq!(
+            as_json(&failure()),
+            "{\"error\":{\"code\":\"workflow_invalid\",\"class\":\"human_required\",\"message\":\"no role '\\u001b[31mdev'\",\
+             \"hint\":\"did you mean 'developer'?\",\
+             \"place\":{\"file\":\"flow.yaml\",\"line\":3,\"column\":7,\"field\":\"phases[0].role\"}}}"
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error_to_talk_about() {
+        assert_eq!(Stop::from(io::Error::from(ErrorKind::BrokenPipe)), Stop::PipeClosed);
+        assert!(matches!(Stop::from(io::Error::from(ErrorKind::PermissionDenied)), Stop::Failed(_)));
+    }
+}

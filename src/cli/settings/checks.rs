@@ -1,0 +1,47 @@
+//! Values that have the right type and still make no sense.
+
+use super::shape::joined;
+use super::{Loaded, Origin};
+use crate::model::error::{Code, Failure};
+use crate::model::money::NanoUsd;
+
+/// Everything that makes no sense, each at the place it was set.
+#[must_use]
+pub fn problems(loaded: &Loaded) -> Vec<Failure> {
+    let settings = &loaded.settings;
+    let mut problems = Vec::new();
+    let mut refuse = |path: String, message: &str, hint: &str| problems.push(problem(loaded, &path, message, hint));
+    for (path, value) in [
+        ("engine.max_concurrent_runs", u64::from(settings.engine.max_concurrent_runs)),
+        ("engine.max_turns", u64::from(settings.engine.max_turns)),
+        ("engine.max_artifact_bytes", settings.engine.max_artifact_bytes),
+        ("openai.max_tries", u64::from(settings.openai.max_tries)),
+        ("openai.connect_timeout_seconds", settings.openai.connect_timeout_seconds),
+        ("openai.idle_timeout_seconds", settings.openai.idle_timeout_seconds),
+    ] {
+        if value == 0 {
+            refuse(path.to_owned(), "must be at least 1", "with 0 nothing could ever work");
+        }
+    }
+    let url = &settings.openai.base_url;
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        refuse("openai.base_url".to_owned(), "must begin with http:// or https://", "such as https://openrouter.ai/api/v1");
+    }
+    for (model, price) in &settings.prices {
+        let amounts = [("input", Some(&price.input)), ("output", Some(&price.output)), ("cached", price.cached.as_ref())];
+        for (name, _) in amounts.into_iter().filter(|(_, text)| text.is_some_and(|text| NanoUsd::from_decimal(text).is_none())) {
+            refuse(joined(&joined("prices", model), name), "must be a decimal number of dollars", "such as \"0.25\", per million tokens");
+        }
+    }
+    problems
+}
+
+fn problem(loaded: &Loaded, path: &str, message: &str, hint: &str) -> Failure {
+    let origin = loaded.origin(path);
+    let name = if let Origin::Variable(name) = &origin { name.clone() } else { format!("'{path}'") };
+    let failure = Failure::new(Code::ConfigInvalid, format!("{name} {message}")).hint(hint);
+    match origin {
+        Origin::File(place) => failure.at(place),
+        _ => failure,
+    }
+}
