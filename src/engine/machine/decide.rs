@@ -386,6 +386,9 @@ impl Scratch<'_> {
             },
             (PhaseStatus::AwaitingApproval, Some(Decision::RequestChanges)) => self.begin(phase, AttemptCause::ChangesRequested),
             (PhaseStatus::AwaitingApproval, Some(Decision::Reject)) => self.reject(phase.key.clone(), "the operator", &phase.comment),
+            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => {
+                self.push(Fact::RunAborted { by: "the operator".to_owned(), via: Via::Engine, reason: phase.comment.clone() })
+            }
             (PhaseStatus::Failed, _) => {
                 self.fail_run(Code::Internal, format!("phase {} failed before the run could", phase.key), "start a new run")
             }
