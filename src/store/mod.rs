@@ -13,6 +13,8 @@ pub mod definitions;
 pub mod error;
 pub mod events;
 mod file;
+#[cfg(test)]
+mod fixture;
 pub mod frozen;
 pub mod inbox;
 pub mod journal;
