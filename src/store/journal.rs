@@ -93,3 +93,135 @@ fn refuse_unless_known(tx: &Connection, head: &Head, fact: &Fact) -> Result<()> 
             .hint("`phasedeck show` tells how it ended; start a new run to go on")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN};
+    use super::super::{approvals, runs};
+    use super::*;
+    use crate::model::id::RequestId;
+    use crate::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
+
+    fn begun(conn: &Connection, thread: &str) -> RunId {
+        let run = fixture::insert_run(conn, thread);
+        append(conn, run, &[fixture::created(&["spec", "plan"]), fixture::started()], BEGIN).unwrap();
+        run
+    }
+
+    fn in_savepoint<T>(conn: &Connection, job: impl FnOnce() -> Result<T>) -> Result<T> {
+        conn.execute_batch("SAVEPOINT t").unwrap();
+        let outcome = job();
+        conn.execute_batch(if outcome.is_ok() { "RELEASE t" } else { "ROLLBACK TO t; RELEASE t" }).unwrap();
+        outcome
+    }
+
+    #[test]
+    fn numbers_have_no_gaps_and_time_never_goes_back() {
+        let conn = fixture::memory();
+        let run = begun(&conn, "lane");
+        let late = append(&conn, run, &[fixture::phase_started("spec", 1)], Timestamp(5_000)).unwrap();
+        let earlier = append(&conn, run, &[fixture::phase_started("spec", 2)], Timestamp(2_000)).unwrap();
+        assert_eq!((late[0].seq, late[0].at), (3, Timestamp(5_000)));
+        assert_eq!((earlier[0].seq, earlier[0].at), (4, Timestamp(5_000)));
+        let read = events::from(&conn, run, 1, 10).unwrap();
+        assert_eq!(read.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(read[3], earlier[0]);
+    }
+
+    #[test]
+    fn the_same_fact_twice_is_one_event_and_a_different_one_under_its_key_is_refused() {
+        let conn = fixture::memory();
+        let run = begun(&conn, "lane");
+        assert_eq!(append(&conn, run, &[fixture::started()], Timestamp(9_000)).unwrap(), []);
+        assert_eq!(runs::get(&conn, run).unwrap().updated_at, BEGIN);
+        let other = Fact::RunStarted { workflow: fixture::named("other@1"), thread: "lane".into() };
+        let refused = append(&conn, run, &[other], BEGIN).unwrap_err();
+        assert_eq!(refused.code, Code::Internal);
+        assert!(refused.message.contains("'run.started'"), "{refused}");
+        assert_eq!(events::last_seq(&conn, run).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_run_ends_once_and_takes_nothing_after_its_end() {
+        let conn = fixture::memory();
+        let run = begun(&conn, "lane");
+        assert_eq!(append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap().len(), 1);
+        assert_eq!(append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap(), []);
+        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
+        for fact in [aborted, fixture::phase_started("spec", 1)] {
+            assert_eq!(append(&conn, run, &[fact], BEGIN).unwrap_err().code, Code::RunAlreadyTerminal);
+        }
+        assert_eq!(events::last_seq(&conn, run).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_thread_is_held_by_one_run_and_the_refusal_names_it() {
+        let conn = fixture::memory();
+        let first = begun(&conn, "lane");
+        let second = fixture::insert_run(&conn, "lane");
+        append(&conn, second, &[fixture::created(&["spec"])], BEGIN).unwrap();
+        let busy = in_savepoint(&conn, || append(&conn, second, &[fixture::started()], BEGIN)).unwrap_err();
+        assert_eq!(busy.code, Code::ThreadBusy);
+        assert!(busy.message.contains(&first.to_string()), "{busy}");
+        assert_eq!(runs::get(&conn, second).unwrap().last_seq, 1);
+        let paused = Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::Executing };
+        append(&conn, first, &[paused], BEGIN).unwrap();
+        append(&conn, second, &[fixture::started()], BEGIN).unwrap();
+        let resumed = Fact::RunResumed { ordinal: 1, from_state: RunStatus::Paused };
+        assert_eq!(append(&conn, first, &[resumed], BEGIN).unwrap_err().code, Code::ThreadBusy);
+    }
+
+    #[test]
+    fn a_second_answer_learns_who_was_first() {
+        let conn = fixture::memory();
+        let run = begun(&conn, "lane");
+        let id = RequestId::new();
+        append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(id, Some("spec"))], BEGIN).unwrap();
+        append(&conn, run, &[fixture::resolved(id, Some("spec"), Decision::Approve, "kim")], Timestamp(60_000)).unwrap();
+        let second = fixture::resolved(id, Some("spec"), Decision::Reject, "lee");
+        let late = append(&conn, run, std::slice::from_ref(&second), BEGIN).unwrap_err();
+        assert_eq!(late.code, Code::Internal, "the key of an answer is its question");
+        conn.execute_batch("SAVEPOINT t").unwrap();
+        let mut head = Head::load(&conn, run).unwrap();
+        let event = Event { run_id: run, seq: 99, at: BEGIN, fact: second };
+        let late = projection::apply(&conn, &mut head, &event).unwrap_err();
+        assert_eq!(late.code, Code::ApprovalAlreadyResolved);
+        assert_eq!(late.message, format!("'spec_approved' of run {run} was already approved by kim (console) at 1970-01-01T00:01:00.000Z"));
+        conn.execute_batch("ROLLBACK TO t; RELEASE t").unwrap();
+        let never = fixture::resolved(RequestId::new(), Some("spec"), Decision::Approve, "lee");
+        assert_eq!(in_savepoint(&conn, || append(&conn, run, &[never], BEGIN)).unwrap_err().code, Code::NoPendingApproval);
+    }
+
+    #[test]
+    fn an_end_closes_the_question_that_waits() {
+        let failed = Fact::RunFailed { code: Code::Internal, message: "m".to_owned(), hint: "h".to_owned() };
+        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
+        for (end, want) in [(failed, ApprovalStatus::Superseded), (aborted, ApprovalStatus::Aborted)] {
+            let conn = fixture::memory();
+            let run = begun(&conn, "lane");
+            append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(RequestId::new(), Some("spec"))], BEGIN).unwrap();
+            assert_eq!(approvals::pending(&conn).unwrap().len(), 1);
+            append(&conn, run, &[end], BEGIN).unwrap();
+            assert_eq!(approvals::pending(&conn).unwrap(), []);
+            assert_eq!(approvals::of_run(&conn, run).unwrap()[0].state, want);
+        }
+    }
+
+    #[test]
+    fn events_can_neither_be_changed_nor_deleted() {
+        let conn = fixture::memory();
+        begun(&conn, "lane");
+        for sql in ["UPDATE events SET payload = '{}'", "DELETE FROM events"] {
+            assert!(conn.execute(sql, []).unwrap_err().to_string().contains("events are never"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_named() {
+        let conn = fixture::memory();
+        let run = RunId::new();
+        let missing = append(&conn, run, &[fixture::started()], BEGIN).unwrap_err();
+        assert_eq!(missing.code, Code::RunNotFound);
+        assert!(missing.message.contains(&run.to_string()));
+    }
+}

@@ -5,22 +5,29 @@
 //! along in the same transaction; the other files are one table group each, typed functions over a
 //! connection. The store knows the model and nothing above it.
 
+pub mod approvals;
+pub mod artifacts;
 pub mod bindings;
 pub mod consents;
 pub mod definitions;
 pub mod error;
 pub mod events;
 mod file;
+#[cfg(test)]
+mod fixture;
+pub mod frozen;
 pub mod inbox;
 pub mod journal;
 pub mod ledger;
 mod migrate;
 mod open;
 mod owner;
+pub mod phases;
 pub mod projection;
 mod reader;
 mod retry;
 mod row;
+pub mod run_list;
 pub mod runs;
 pub mod sessions;
 pub mod turns;

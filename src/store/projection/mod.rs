@@ -10,6 +10,8 @@ mod artifact;
 mod head;
 mod phase;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::Connection;
 
