@@ -59,7 +59,7 @@ fn names(path: &str) -> Result<Vec<&str>> {
         Component::Normal(name) => name.to_str().filter(|name| !name.eq_ignore_ascii_case(".git")),
         _ => None,
     };
-    let names: Option<Vec<&str>> = Path::new(path).components().map(component).collect();
+    let names: Option<Vec<&str>> = Path::new(path).components().filter(|part| *part != Component::CurDir).map(component).collect();
     names.ok_or_else(|| outside(path, "only names beneath the worktree are allowed, and none of them `.git`"))
 }
 
