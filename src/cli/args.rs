@@ -494,7 +494,7 @@ mod tests {
             ("reject x", "--message <TEXT>"),
             ("runs --state pausd", "'paused'"),
             ("validate", "<FILE>..."),
-            ("consent", "<PERSONA>..."),
+            ("consent", "<PERSONA|--all|--list>"),
             ("consent a --all", "cannot be used with"),
             ("retry x", "unrecognized subcommand"),
         ] {

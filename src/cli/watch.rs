@@ -1,0 +1,235 @@
+//! What a run without a screen does about each piece of news: pure, so that it can be tested whole.
+//!
+//! News are folded into the run's state; what waits is answered by the policy, once a question; the
+//! watch is over when the run has ended or has paused by itself. Reading, printing and sending are
+//! the caller's work.
+
+use std::collections::BTreeSet;
+
+use super::args::OnGate;
+use super::exit::Exit;
+use crate::engine::api::Command;
+use crate::model::error::Result;
+use crate::model::event::{Event, Fact};
+use crate::model::id::{RequestId, RunId};
+use crate::model::run_state::{OpenApproval, RunState};
+use crate::model::state::{Decision, RunStatus};
+
+/// What to do about a question that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Send this answer as a standing instruction.
+    Send(Command),
+    /// Say how it can be answered, and keep waiting.
+    Explain(OpenApproval),
+}
+
+/// A run being watched.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    policy: OnGate,
+    state: RunState,
+    answered: BTreeSet<RequestId>,
+    paused: bool,
+}
+
+impl Watch {
+    /// Watches a run from its first event on.
+    #[must_use]
+    pub fn new(run_id: RunId, policy: OnGate) -> Self {
+        Self { policy, state: RunState::new(run_id), answered: BTreeSet::new(), paused: false }
+    }
+
+    /// What is known of the run.
+    #[must_use]
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Takes in what happened before the watch began: a pause among it is no news.
+    ///
+    /// # Errors
+    /// `illegal_transition` for a journal that no engine wrote.
+    pub fn catch_up(&mut self, event: &Event) -> Result<()> {
+        self.state.apply(event)
+    }
+
+    /// Takes in news.
+    ///
+    /// # Errors
+    /// `illegal_transition` for a journal that no engine wrote.
+    pub fn take(&mut self, event: &Event) -> Result<()> {
+        match event.fact {
+            Fact::RunPaused { .. } => self.paused = true,
+            Fact::RunResumed { .. } => self.paused = false,
+            _ => {}
+        }
+        self.state.apply(event)
+    }
+
+    /// What to do now; each question is acted on once.
+    pub fn act(&mut self) -> Option<Act> {
+        let open = self.state.approval.clone()?;
+        if self.state.status.is_terminal() || self.paused || !self.answered.insert(open.request_id) {
+            return None;
+        }
+        // Only an artifact that was validated may be answered by a policy, and only by its hash.
+        let artifact = open.phase_key.as_ref().and(open.artifact_sha256.clone());
+        match (self.policy, artifact) {
+            (OnGate::Wait, _) | (_, None) => Some(Act::Explain(open)),
+            (OnGate::Approve, hash) => Some(Act::Send(self.answer(&open, Decision::Approve, "", hash))),
+            (OnGate::Fail, hash) => Some(Act::Send(self.answer(&open, Decision::Reject, "policy", hash))),
+        }
+    }
+
+    /// How it ended, when it has: the run is over, or paused with nobody at work on it.
+    #[must_use]
+    pub fn ended(&self) -> Option<Exit> {
+        match self.state.status {
+            status if status.is_terminal() => Some(Exit::of_run(status)),
+            RunStatus::Paused if self.paused => Some(Exit::Waiting),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, open: &OpenApproval, action: Decision, comment: &str, hash: Option<crate::model::hash::ContentHash>) -> Command {
+        Command::Decide {
+            run_id: self.state.run_id,
+            request_id: Some(open.request_id),
+            action,
+            comment: comment.to_owned(),
+            artifact_sha256: hash,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::{ArtifactRef, AttemptCause};
+    use crate::model::hash::ContentHash;
+    use crate::model::state::{PauseReason, Via};
+    use crate::model::time::Timestamp;
+
+    const RUN: &str = "01930000-0000-7000-8000-0000deadbeef";
+
+    struct Journal(Vec<Event>);
+
+    impl Journal {
+        fn add(&mut self, fact: Fact) -> Event {
+            let seq = self.0.len() as u64 + 1;
+            self.0.push(Event { run_id: RUN.parse().unwrap(), seq, at: Timestamp(0), fact });
+            self.0.last().unwrap().clone()
+        }
+
+        fn at_gate(request: u128) -> Self {
+            let workflow: crate::model::id::VersionedName = "development@1".parse().unwrap();
+            let hash = ContentHash::of(b"spec");
+            let mut journal = Self(Vec::new());
+            let thread: crate::model::id::ThreadId = "t".into();
+            journal.add(Fact::RunCreated {
+                workflow: workflow.clone(),
+                workflow_hash: hash.clone(),
+                thread: thread.clone(),
+                phases: vec!["spec".into()],
+                rehearsal: true,
+            });
+            journal.add(Fact::RunStarted { workflow: workflow.clone(), thread });
+            let cause = AttemptCause::First;
+            journal.add(Fact::PhaseStarted { phase_key: "spec".into(), attempt: 1, role: "r".into(), persona: workflow, cause });
+            let artifact = ArtifactRef { path: "s.json".to_owned(), schema: "a/b@1".into(), sha256: hash.clone(), bytes: 4, version: 1 };
+            journal.add(Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 1, artifact });
+            journal.add(Fact::ApprovalRequested {
+                request_id: RequestId(uuid::Uuid::from_u128(request)),
+                phase_key: Some("spec".into()),
+                gate: "spec_approved".into(),
+                artifact_sha256: Some(hash),
+                artifact_version: Some(1),
+            });
+            journal
+        }
+    }
+
+    fn watching(journal: &Journal, policy: OnGate) -> Watch {
+        let mut watch = Watch::new(RUN.parse().unwrap(), policy);
+        journal.0.iter().for_each(|event| watch.take(event).unwrap());
+        watch
+    }
+
+    fn recovery() -> Fact {
+        Fact::ApprovalRequested {
+            request_id: RequestId(uuid::Uuid::from_u128(9)),
+            phase_key: None,
+            gate: "session_recovery_required".into(),
+            artifact_sha256: None,
+            artifact_version: None,
+        }
+    }
+
+    #[test]
+    fn a_policy_signs_the_hash_that_was_asked_about_once() {
+        for (policy, action, comment) in [(OnGate::Approve, Decision::Approve, ""), (OnGate::Fail, Decision::Reject, "policy")] {
+            let mut watch = watching(&Journal::at_gate(7), policy);
+            let sent = Command::Decide {
+                run_id: RUN.parse().unwrap(),
+                request_id: Some(RequestId(uuid::Uuid::from_u128(7))),
+                action,
+                comment: comment.to_owned(),
+                artifact_sha256: Some(ContentHash::of(b"spec")),
+            };
+            assert_eq!(watch.act(), Some(Act::Send(sent)));
+            assert_eq!(watch.act(), None);
+            assert_eq!(watch.ended(), None);
+        }
+    }
+
+    #[test]
+    fn waiting_explains_once_and_goes_on_waiting() {
+        let mut watch = watching(&Journal::at_gate(7), OnGate::Wait);
+        assert!(matches!(watch.act(), Some(Act::Explain(open)) if open.gate.as_str() == "spec_approved"));
+        assert_eq!(watch.act(), None);
+        assert_eq!(watch.ended(), None);
+    }
+
+    #[test]
+    fn no_policy_ever_answers_a_session_recovery() {
+        for policy in [OnGate::Approve, OnGate::Fail] {
+            let mut journal = Journal(Journal::at_gate(7).0[..3].to_vec());
+            journal.add(recovery());
+            assert!(matches!(watching(&journal, policy).act(), Some(Act::Explain(_))));
+            journal.0.pop();
+            journal.add(Fact::RunPaused { ordinal: 1, reason: PauseReason::SessionRecovery, from_state: RunStatus::Executing });
+            journal.add(recovery());
+            let mut watch = watching(&journal, policy);
+            assert_eq!(watch.act(), None);
+            assert_eq!(watch.ended(), Some(Exit::Waiting));
+        }
+    }
+
+    #[test]
+    fn a_pause_from_before_is_no_end_and_one_from_now_is() {
+        let mut journal = Journal::at_gate(7);
+        journal.add(Fact::RunPaused { ordinal: 1, reason: PauseReason::Shutdown, from_state: RunStatus::AwaitingApproval });
+        let mut watch = Watch::new(RUN.parse().unwrap(), OnGate::Approve);
+        journal.0.iter().for_each(|event| watch.catch_up(event).unwrap());
+        assert_eq!(watch.ended(), None);
+        watch.take(&journal.add(Fact::RunResumed { ordinal: 1, from_state: RunStatus::Paused })).unwrap();
+        assert!(matches!(watch.act(), Some(Act::Send(_))));
+        let again = Fact::RunPaused { ordinal: 2, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval };
+        watch.take(&journal.add(again)).unwrap();
+        assert_eq!(watch.ended(), Some(Exit::Waiting));
+    }
+
+    #[test]
+    fn the_end_of_the_run_is_the_end_of_the_watch() {
+        let failed = Fact::RunFailed { code: crate::model::error::Code::ApprovalRejected, message: String::new(), hint: String::new() };
+        let aborted = Fact::RunAborted { by: "ann".to_owned(), via: Via::Cli, reason: String::new() };
+        for (end, exit) in [(failed, Exit::Failed), (aborted, Exit::Aborted)] {
+            let mut journal = Journal::at_gate(7);
+            journal.add(end);
+            let mut watch = watching(&journal, OnGate::Approve);
+            assert_eq!(watch.ended(), Some(exit));
+            assert_eq!(watch.act(), None);
+        }
+    }
+}
