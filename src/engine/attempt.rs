@@ -28,7 +28,7 @@ use crate::model::record::{RunRecord, TurnRecord};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
-use crate::store::{Reader, definitions, turns};
+use crate::store::{Reader, bindings, frozen, turns};
 
 /// What does not change while a run is worked on.
 pub struct RunFiles {
@@ -133,7 +133,8 @@ impl Attempt {
 
     async fn history(&self, attempt: u32) -> Result<Vec<TurnRecord>> {
         let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
-        blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await
+        let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
+        Ok(turns.into_iter().filter(|turn| turn.answer.is_some()).collect())
     }
 
     /// Moves a file out of the way that an earlier attempt or the base commit left where the artifact
@@ -380,9 +381,13 @@ pub async fn restore_validated(context: &Context, workspace: &Workspace, artifac
 /// `schema_not_found`.
 pub fn load_files(reader: &Reader, record: RunRecord) -> Result<RunFiles> {
     let conn = reader.connection();
-    let workflow = definitions::workflow_of_run(conn, &record)?;
-    let bound = definitions::personas_of_run(conn, record.id)?;
-    let schemas = definitions::schemas_of_run(conn, record.id)?.into_iter().map(|(id, value)| (id, Arc::new(value))).collect();
+    let bound = frozen::personas(conn, record.id)?;
+    let workflow = frozen::workflow(conn, record.id)?;
+    let mut schemas = Vec::new();
+    for (id, _) in bindings::schemas_of_run(conn, record.id)? {
+        let schema = frozen::schema(conn, record.id, &id)?;
+        schemas.push((id, Arc::new(schema)));
+    }
     let plan = Plan {
         workflow,
         bindings: bound.iter().map(|(binding, _)| binding.clone()).collect(),

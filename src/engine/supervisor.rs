@@ -18,7 +18,7 @@ use crate::model::error::{Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
-use crate::store::{Reader, journal, runs};
+use crate::store::{Reader, events, runs};
 
 /// How many answers are remembered for commands that are delivered twice.
 const ANSWERS_KEPT: usize = 1024;
@@ -157,7 +157,7 @@ impl Supervisor {
             let loaded = blocking(move || {
                 let reader = Reader::open(&path)?;
                 let record = runs::get(reader.connection(), run_id)?;
-                let state = journal::state(reader.connection(), run_id)?;
+                let state = events::state(reader.connection(), run_id)?;
                 // An ended run answers for itself, whatever became of its files.
                 let files = load_files(&reader, record);
                 if state.status.is_terminal() && files.is_err() {

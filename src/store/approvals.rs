@@ -1,10 +1,10 @@
 //! Questions to the operator, read. The rows come from the journal.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::row;
 use crate::model::error::Result;
-use crate::model::id::{GateKey, PhaseKey, RunId};
+use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Via};
 
@@ -29,6 +29,15 @@ pub fn pending(conn: &Connection) -> Result<Vec<ApprovalRecord>> {
     let mut query =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM approval_requests WHERE state = 'pending' ORDER BY requested_at_ms, id"))?;
     Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// One question.
+///
+/// # Errors
+/// What the database says.
+pub fn get(conn: &Connection, id: RequestId) -> Result<Option<ApprovalRecord>> {
+    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM approval_requests WHERE id = ?1"))?;
+    Ok(query.query_row([id.to_string()], read).optional()?)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ApprovalRecord> {

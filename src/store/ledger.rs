@@ -3,7 +3,7 @@
 //! The totals of a run are not summed up from here but kept by the projection of `llm.called`, which
 //! the caller appends in the same job that settles the row; a test holds the two sums equal.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::row;
 use super::turns::{NewTurn, Settlement};
@@ -34,6 +34,17 @@ pub enum CostBy {
 pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<LedgerRecord>> {
     let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 ORDER BY at_ms, turn_id"))?;
     Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The call of a turn, with the turn's number within its attempt.
+///
+/// # Errors
+/// What the database says.
+pub fn of_turn(conn: &Connection, turn: TurnId) -> Result<Option<(u32, LedgerRecord)>> {
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS}, (SELECT number FROM turns WHERE turns.id = turn_id) AS number FROM ledger WHERE turn_id = ?1"
+    ))?;
+    Ok(query.query_row([turn.to_string()], |row| Ok((row.get("number")?, read(row)?))).optional()?)
 }
 
 /// What settled calls cost, in groups; of one run, or of all.

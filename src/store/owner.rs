@@ -127,6 +127,21 @@ impl Store {
         closed
     }
 
+    /// As [`close`](Self::close), for threads outside an async runtime.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_blocking(&self) -> Result<()> {
+        let Ok(jobs) = self.sender() else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        if jobs.blocking_send(Message::Close(reply)).is_err() {
+            return Ok(());
+        }
+        let closed = answer.blocking_recv().unwrap_or(Ok(()));
+        self.shared.end();
+        closed
+    }
+
     fn sender(&self) -> Result<mpsc::Sender<Message>> {
         self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
     }

@@ -17,12 +17,14 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::InboxRecord;
 use crate::model::time::Timestamp;
-use crate::store::{Reader, Store, inbox, journal, runs};
+use crate::store::{Reader, Store, events, inbox, run_list};
 
 /// How often an attached port looks for answers and news.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long an answer may take before the sender is told that the command is stored but open.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How far the next look reaches back behind this one, in case the clocks differ.
+const OVERLAP_MS: i64 = 60_000;
 /// Events read at one look and run.
 const EVENTS_AT_ONCE: u32 = 2048;
 
@@ -122,7 +124,9 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
 }
 
 async fn watch(reader: Reader, signals: broadcast::Sender<Signal>) {
-    let mut seen: BTreeMap<RunId, u64> = runs::last_seqs(reader.connection()).unwrap_or_default().into_iter().collect();
+    let mut seen: BTreeMap<RunId, u64> =
+        run_list::moved(reader.connection(), Timestamp(0)).unwrap_or_default().into_iter().collect();
+    let mut since = Timestamp::now();
     let mut version = reader.data_version().ok();
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -133,23 +137,26 @@ async fn watch(reader: Reader, signals: broadcast::Sender<Signal>) {
             continue;
         }
         version = now;
-        if let Err(failure) = tell_news(&reader, &mut seen, &signals) {
+        if let Err(failure) = tell_news(&reader, &mut since, &mut seen, &signals) {
             tracing::warn!(%failure, "could not read news");
         }
     }
 }
 
-fn tell_news(reader: &Reader, seen: &mut BTreeMap<RunId, u64>, signals: &broadcast::Sender<Signal>) -> Result<()> {
-    for (run_id, last_seq) in runs::last_seqs(reader.connection())? {
+fn tell_news(reader: &Reader, since: &mut Timestamp, seen: &mut BTreeMap<RunId, u64>, signals: &broadcast::Sender<Signal>) -> Result<()> {
+    let looked = Timestamp::now();
+    for (run_id, last_seq) in run_list::moved(reader.connection(), *since)? {
         let from = seen.get(&run_id).copied().unwrap_or(0);
         if last_seq <= from {
             continue;
         }
-        for event in journal::events(reader.connection(), run_id, from + 1, EVENTS_AT_ONCE)? {
+        for event in events::from(reader.connection(), run_id, from + 1, EVENTS_AT_ONCE)? {
             seen.insert(run_id, event.seq);
             let _ = signals.send(Signal::Event(Arc::new(event)));
         }
     }
+    // Rows carry the writer's clock; a little overlap costs nothing, because what was seen is skipped.
+    *since = Timestamp(looked.0 - OVERLAP_MS);
     Ok(())
 }
 

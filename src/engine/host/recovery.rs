@@ -18,7 +18,7 @@ use crate::model::run_state::RunState;
 use crate::model::settings::OnCrash;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, journal, runs, turns};
+use crate::store::{Reader, events, journal, runs, turns};
 
 /// What is known of a call whose host died: it may have been answered and billed.
 const LOST: CallFailed = CallFailed { status: CallStatus::Unknown, code: Code::LlmUnreachable, latency_ms: 0 };
@@ -54,7 +54,7 @@ fn write_missing_reports(context: &Context) -> Result<()> {
 
 /// Recovers one run; says whether it goes on at once.
 fn recover_run(context: &Arc<Context>, reader: &Reader, run_id: RunId) -> Result<bool> {
-    let state = journal::state(reader.connection(), run_id)?;
+    let state = events::state(reader.connection(), run_id)?;
     let open = turns::open(reader.connection(), run_id)?;
     let in_flight = matches!(state.status, RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Created);
     if open.is_empty() && !in_flight {
