@@ -143,3 +143,108 @@ fn lost(path: &Path, how: &str) -> Failure {
 fn cut(path: &Path) -> Failure {
     corrupt(format!("the database {} was cut off", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::model::error::Code;
+    use crate::store::{Reader, Store};
+
+    fn closed_database() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phasedeck.db");
+        drop(Store::open(&path).unwrap());
+        (dir, path)
+    }
+
+    fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut bytes = std::fs::read(path).unwrap();
+        change(&mut bytes);
+        std::fs::write(path, &bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_not_one_byte_of_it_changes() {
+        type Damage = fn(&mut Vec<u8>);
+        let cases: [(&str, Damage); 6] = [
+            ("empty", Vec::clear),
+            ("shorter than a header", |bytes| bytes.truncate(50)),
+            ("half", |bytes| bytes.truncate(bytes.len() / 2)),
+            ("one page short", |bytes| bytes.truncate(bytes.len() - 4096)),
+            ("another magic", |bytes| bytes[0] = b'X'),
+            ("a torn schema page", |bytes| bytes[100..4096].fill(0xAA)),
+        ];
+        for (name, change) in cases {
+            let (_dir, path) = closed_database();
+            let before = damage(&path, change);
+            assert_eq!(Store::open(&path).unwrap_err().code, Code::DbCorrupt, "{name}");
+            assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_lost_database_is_not_made_anew() {
+        let (_dir, path) = closed_database();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Store::open(&path).unwrap_err().code, Code::DbCorrupt);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_naming_both_versions_and_not_one_byte_changes() {
+        let (_dir, path) = closed_database();
+        let conn = Connection::open(&path).unwrap();
+        conn.pragma_update(None, "user_version", 9999).unwrap();
+        conn.close().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        for refused in [Store::open(&path).unwrap_err(), Reader::open(&path).unwrap_err()] {
+            assert_eq!(refused.code, Code::DbNewerSchema);
+            assert!(refused.message.contains("schema 9999") && refused.message.contains("up to 1"), "{refused}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn somebody_elses_database_is_refused_and_not_one_byte_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phasedeck.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let refused = Store::open(&path).unwrap_err();
+        assert_eq!(refused.code, Code::DbCorrupt);
+        assert!(refused.message.contains("not one of phasedeck's"), "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn another_database_of_ours_in_its_place_is_noticed() {
+        let (_dir, path) = closed_database();
+        let (_other_dir, other) = closed_database();
+        std::fs::copy(&other, &path).unwrap();
+        let refused = Store::open(&path).unwrap_err();
+        assert_eq!(refused.code, Code::DbCorrupt);
+        std::fs::remove_file(marker(&path)).unwrap();
+        drop(Store::open(&path).unwrap());
+        assert!(marker(&path).exists());
+    }
+
+    #[test]
+    fn a_creation_that_a_crash_cut_short_begins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phasedeck.db");
+        std::fs::write(&path, b"").unwrap();
+        drop(Store::open(&path).unwrap());
+        drop(Reader::open(&path).unwrap());
+    }
+
+    #[test]
+    fn a_reader_makes_no_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phasedeck.db");
+        assert_eq!(Reader::open(&path).unwrap_err().code, Code::IoFailed);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -33,8 +33,8 @@ pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id =
 ///
 /// # Errors
 /// `run_not_found`; `run_already_terminal` when the run has ended; `illegal_transition` when a fact
-/// cannot follow; `thread_busy` when another run holds the thread; `approval_already_resolved` and
-/// `no_pending_approval` for an answer that comes too late; `internal` when a different fact has the
+/// cannot follow; `thread_busy` when another run holds the thread; `approval_already_resolved` for an
+/// answer that comes too late, `no_pending_approval` for one that nobody asked for; `internal` when a different fact has the
 /// same key.
 pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) -> Result<Vec<Event>> {
     let mut head = Head::load(tx, run_id)?;
@@ -88,6 +88,8 @@ fn refuse_unless_known(tx: &Connection, head: &Head, fact: &Fact) -> Result<()> 
     let known = known.map(|(kind, payload): (String, String)| events::fact(&kind, &payload)).transpose().map_err(Failure::internal)?;
     match known {
         Some(known) if known == *fact => Ok(()),
+        // The question's answer is its key: a second, different answer is late, not a defect.
+        Some(_) if matches!(fact, Fact::ApprovalResolved { .. }) => Err(projection::answered_already(tx, run, fact)?),
         Some(_) if key != "run.ended" => Err(Failure::internal(format!("run {run} has a different fact under the key '{key}'"))),
         _ => Err(Failure::new(Code::RunAlreadyTerminal, format!("run {run} has ended ({}); {} was not stored", head.status, fact.kind()))
             .hint("`phasedeck show` tells how it ended; start a new run to go on")),
@@ -179,17 +181,26 @@ mod tests {
         append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(id, Some("spec"))], BEGIN).unwrap();
         append(&conn, run, &[fixture::resolved(id, Some("spec"), Decision::Approve, "kim")], Timestamp(60_000)).unwrap();
         let second = fixture::resolved(id, Some("spec"), Decision::Reject, "lee");
-        let late = append(&conn, run, std::slice::from_ref(&second), BEGIN).unwrap_err();
-        assert_eq!(late.code, Code::Internal, "the key of an answer is its question");
-        conn.execute_batch("SAVEPOINT t").unwrap();
-        let mut head = Head::load(&conn, run).unwrap();
-        let event = Event { run_id: run, seq: 99, at: BEGIN, fact: second };
-        let late = projection::apply(&conn, &mut head, &event).unwrap_err();
+        let late = append(&conn, run, &[second], BEGIN).unwrap_err();
         assert_eq!(late.code, Code::ApprovalAlreadyResolved);
         assert_eq!(late.message, format!("'spec_approved' of run {run} was already approved by kim (console) at 1970-01-01T00:01:00.000Z"));
-        conn.execute_batch("ROLLBACK TO t; RELEASE t").unwrap();
         let never = fixture::resolved(RequestId::new(), Some("spec"), Decision::Approve, "lee");
         assert_eq!(in_savepoint(&conn, || append(&conn, run, &[never], BEGIN)).unwrap_err().code, Code::NoPendingApproval);
+    }
+
+    #[test]
+    fn an_answer_to_a_question_that_gave_way_is_late() {
+        let conn = fixture::memory();
+        let run = begun(&conn, "lane");
+        let (old, new) = (RequestId::new(), RequestId::new());
+        let facts = [fixture::phase_started("spec", 1), fixture::requested(old, Some("spec")), fixture::requested(new, Some("spec"))];
+        append(&conn, run, &facts, BEGIN).unwrap();
+        let answer = fixture::resolved(old, Some("spec"), Decision::Approve, "kim");
+        let late = in_savepoint(&conn, || append(&conn, run, &[answer], BEGIN)).unwrap_err();
+        assert_eq!(late.code, Code::ApprovalAlreadyResolved);
+        assert!(late.message.ends_with("is no longer open: it was superseded"), "{late}");
+        assert_eq!(approvals::pending(&conn).unwrap()[0].id, new);
+        assert_eq!(events::last_seq(&conn, run).unwrap(), 5);
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub(super) fn close_pending(tx: &Connection, head: &mut Head, to: ApprovalStatus
     Ok(())
 }
 
-fn too_late(tx: &Connection, run: RunId, request: RequestId) -> Result<Failure> {
+/// Why an answer is not taken: who was first, or that the question was never asked.
+pub(super) fn too_late(tx: &Connection, run: RunId, request: RequestId) -> Result<Failure> {
     let mut query =
         tx.prepare_cached("SELECT gate, state, resolved_by, via, resolved_at_ms FROM approval_requests WHERE id = ?1 AND run_id = ?2")?;
     let known = query.query_row((request.to_string(), run.to_string()), |row| {

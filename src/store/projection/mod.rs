@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 pub(super) use self::head::Head;
 use super::events;
-use crate::model::error::Result;
+use crate::model::error::{Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::state::{ApprovalStatus, PhaseStatus, RunStatus};
@@ -93,6 +93,14 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
     }
     (head.last_seq, head.updated_at) = (event.seq, event.at);
     Ok(())
+}
+
+/// The refusal of a second, different answer to a question, saying who was first.
+pub(super) fn answered_already(tx: &Connection, run: RunId, fact: &Fact) -> Result<Failure> {
+    match fact {
+        Fact::ApprovalResolved { request_id, .. } => approval::too_late(tx, run, *request_id),
+        other => Ok(Failure::internal(format!("{} answers no question", other.kind()))),
+    }
 }
 
 /// Makes the rows of a run anew from its journal.

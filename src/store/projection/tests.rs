@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 use super::super::fixture::{self, BEGIN};
 use super::super::{approvals, artifacts, events, journal, phases, runs, sessions};
 use super::*;
-use crate::model::error::{Code, Failure};
+use crate::model::error::Code;
 use crate::model::event::{ArtifactError, ArtifactRef, Tokens};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RoleId, SessionId, TurnId};
@@ -246,7 +246,7 @@ fn a_fact_about_a_phase_that_the_run_does_not_have_is_refused() {
     let conn = fixture::memory();
     let run = fixture::insert_run(&conn, "lane");
     journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
-    let refused: Failure = append(&conn, run, &fixture::phase_started("ghost", 1), BEGIN).unwrap_err();
+    let refused = append(&conn, run, &fixture::phase_started("ghost", 1), BEGIN).unwrap_err();
     assert_eq!(refused.code, Code::IllegalTransition);
     assert!(refused.message.contains("'ghost'"), "{refused}");
 }
