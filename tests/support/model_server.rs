@@ -345,7 +345,7 @@ mod tests {
         let server = ModelServer::queue([call, Reply::answer("hi").pause(Duration::ZERO), Reply::hang_up()]).await;
         let reply = post(&server, r#"{"messages":[1,2]}"#).await;
         assert!(reply.starts_with("HTTP/1.1 200 ") && reply.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n"), "{reply}");
-        assert_eq!(pieces, 1 + 4 + 3, "the name, the arguments in pieces, and three more");
+        assert_eq!(pieces, 1 + 3 + 3, "the name, the arguments in pieces, and three more");
         assert!(post(&server, "").await.contains("\"content\":\"hi\""));
         assert_eq!(post(&server, "").await, "");
         assert!(post(&server, "").await.starts_with("HTTP/1.1 418 "));

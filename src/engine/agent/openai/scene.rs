@@ -68,6 +68,15 @@ struct Pages {
 }
 
 impl Notebook {
+    /// A fresh notebook that knows the turns of the one before, as after a restart: a call that was
+    /// open is void.
+    pub(super) fn resuming(before: &Self) -> Self {
+        let mut turns = before.turns();
+        let open = turns.iter_mut().filter(|turn| turn.status == TurnStatus::Reserved);
+        open.for_each(|turn| turn.status = TurnStatus::Void);
+        Self { pages: Mutex::new(Pages { turns, ..Pages::default() }), ..Self::default() }
+    }
+
     pub(super) fn lines(&self) -> Vec<String> {
         self.pages.lock().unwrap().lines.clone()
     }

@@ -89,7 +89,7 @@ impl<B: Book> Worker<'_, B> {
             let number = open.reserve.number;
             let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
             talk.asked = number;
-            then = self.close(&mut talk, turn, number, answer, &[]).await?;
+            then = self.close(&mut talk, turn, number, answer, None).await?;
         }
     }
 
@@ -105,8 +105,7 @@ impl<B: Book> Worker<'_, B> {
         match last {
             Some(turn) if turn.status == TurnStatus::Answered => {
                 talk.asked = turn.number;
-                let known: Vec<_> = turn.tools.iter().map(|tool| (tool.call_id.as_str(), tool.result.as_deref())).collect();
-                self.close(talk, turn.id, turn.number, answer_of(turn)?, &known).await
+                self.close(talk, turn.id, turn.number, answer_of(turn)?, Some(turn)).await
             }
             Some(turn) => {
                 take_up(talk, turn)?;
@@ -130,22 +129,22 @@ impl<B: Book> Worker<'_, B> {
         }
     }
 
-    /// Runs the tools of a stored answer and stores what they said, with the next reserve.
-    async fn close(&self, talk: &mut Talk, turn: TurnId, number: u32, answer: Answer, known: &[(&str, Option<&str>)]) -> Result<Then> {
+    /// Runs the tools of a stored answer and stores what they said, with the next reserve. Of a turn
+    /// that a crash left open, `stored` tells what is known of its tools already.
+    async fn close(&self, talk: &mut Talk, turn: TurnId, number: u32, answer: Answer, stored: Option<&TurnRecord>) -> Result<Then> {
         if !counts(&answer) {
             self.book.tools_done(turn, Vec::new(), None).await?;
             return Err(held_back());
         }
         let (mut done, mut results) = (Vec::new(), Vec::new());
         for call in answer.runnable() {
-            match known.iter().find(|(id, _)| *id == call.id) {
-                Some((_, Some(result))) => results.push((*result).to_owned()),
-                interrupted => {
-                    let tool_done = self.run_tool(call, interrupted.is_some()).await;
-                    results.push(tool_done.result.clone());
-                    done.push(tool_done);
-                }
+            if let Some(result) = stored.and_then(|turn| result_of(turn, call)) {
+                results.push(result.to_owned());
+                continue;
             }
+            let tool_done = self.run_tool(call, stored.is_some()).await;
+            results.push(tool_done.result.clone());
+            done.push(tool_done);
         }
         talk.turns.push(Said { number, answer, results });
         self.checkpoint(talk, turn, done).await
@@ -313,11 +312,14 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
     let answer = answer_of(turn)?;
     talk.asked = turn.number;
     if counts(&answer) {
-        let result = |call: &Call| turn.tools.iter().find(|tool| tool.call_id == call.id).and_then(|tool| tool.result.clone());
-        let results = answer.runnable().iter().map(|call| result(call).unwrap_or_else(|| INTERRUPTED.to_owned())).collect();
+        let results = answer.runnable().iter().map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned()).collect();
         talk.turns.push(Said { number: turn.number, answer, results });
     }
     Ok(())
+}
+
+fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
+    turn.tools.iter().find(|tool| tool.call_id == call.id)?.result.as_deref()
 }
 
 fn answer_of(turn: &TurnRecord) -> Result<Answer> {
