@@ -133,6 +133,14 @@ impl Toolbox {
         self.bench.workspace.has_file(path)
     }
 
+    /// What a call is about, for people, without running it.
+    #[must_use]
+    pub fn target(&self, tool: &str, arguments: &str) -> String {
+        let known = TOOLS.iter().find(|known| known.name == tool);
+        let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
+        arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
+    }
+
     /// Runs one call to its end; whatever goes wrong is said to the model in the reply. Dropping the
     /// future does not stop a tool that has begun.
     pub async fn call(&self, tool: &str, arguments: &str) -> ToolReply {
@@ -172,10 +180,7 @@ impl Toolbox {
     async fn run(&self, tool: &'static Tool, arguments: String) -> (String, Result<String, Trouble>) {
         let bench = Arc::clone(&self.bench);
         let work = move || match Arguments::parse(&arguments) {
-            Ok(arguments) => {
-                let target = arguments.peek(tool.target).unwrap_or_default().chars().take(cut::MAX_TARGET_CHARS).collect();
-                (target, (tool.run)(&bench, arguments))
-            }
+            Ok(arguments) => (target_of(tool, &arguments), (tool.run)(&bench, arguments)),
             Err(trouble) => (String::new(), Err(trouble)),
         };
         match tokio::task::spawn_blocking(work).await {
@@ -189,6 +194,10 @@ impl Tool {
     fn definition(&self) -> Value {
         json!({"type": "function", "function": {"name": self.name, "description": self.description, "parameters": (self.parameters)()}})
     }
+}
+
+fn target_of(tool: &Tool, arguments: &Arguments) -> String {
+    arguments.peek(tool.target).unwrap_or_default().chars().take(cut::MAX_TARGET_CHARS).collect()
 }
 
 fn refusal(failure: &Failure) -> String {

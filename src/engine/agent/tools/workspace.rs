@@ -149,25 +149,34 @@ impl Workspace {
     /// As [`list`](Self::list), for the folder it begins in; what cannot be read below is left out.
     pub(super) fn walk(&self, from: &WorktreePath) -> Result<Walked, Trouble> {
         let top = self.folder_of(from, from.parts())?.ok_or_else(|| missing(from))?;
-        let (mut files, mut seen, mut cut) = (Vec::new(), 0, false);
-        let mut open = vec![(from.clone(), top)];
-        while let Some((path, dir)) = open.pop() {
-            let Ok(names) = names_in(&dir) else { continue };
-            for (kind, name) in names {
+        let (mut files, mut folders, mut seen, mut cut) = (Vec::new(), Vec::new(), 0, false);
+        // Folders wait as paths, not open: a wide worktree would use up the process's files.
+        let mut next = Some((from.clone(), top));
+        while let Some((path, dir)) = next {
+            for (kind, name) in names_in(&dir).unwrap_or_default() {
                 seen += 1;
                 let below = path.join(&name);
                 match kind {
                     _ if seen > MAX_WALKED || below.parts().len() > MAX_DEPTH => cut = true,
                     Kind::File => files.push(below),
-                    Kind::Folder if !HEAVY.contains(&name.as_str()) => {
-                        open.extend(dir.open_dir_nofollow(&name).ok().map(|dir| (below, dir)))
-                    }
+                    Kind::Folder if !HEAVY.contains(&name.as_str()) => folders.push(below),
                     Kind::Folder | Kind::Other => {}
                 }
             }
+            next = self.next_folder(&mut folders);
         }
         files.sort_by(|a, b| a.parts().cmp(b.parts()));
         Ok(Walked { files, cut })
+    }
+
+    /// The last of `folders` that can still be opened.
+    fn next_folder(&self, folders: &mut Vec<WorktreePath>) -> Option<(WorktreePath, Dir)> {
+        while let Some(path) = folders.pop() {
+            if let Ok(Some(dir)) = self.folder_of(&path, path.parts()) {
+                return Some((path, dir));
+            }
+        }
+        None
     }
 
     /// The folder that `parts` lead to; absent when one of them is not there.
