@@ -2,9 +2,10 @@
 
 use super::costs;
 use super::shape::{
-    ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, Report, RunReport, SeatReport, Unresolved, UnresolvedKind,
+    AbortReport, ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, Report, RunReport, SeatReport, Unresolved,
+    UnresolvedKind,
 };
-use crate::model::event::Event;
+use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::persona::Binding;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, LedgerRecord, RunRecord};
@@ -36,6 +37,7 @@ impl Report {
             rehearsal: run.rehearsal,
             run: the_run(run, state),
             error: error(run, state),
+            aborted: last_events.iter().rev().find_map(|event| abort(&event.fact)),
             unresolved: unresolved(state, approvals, ledger),
             bindings: bindings.iter().map(seat).collect(),
             phases: state.phases.iter().map(|phase| the_phase(phase, state, workflow)).collect(),
@@ -75,6 +77,11 @@ fn error(run: &RunRecord, state: &RunState) -> Option<ErrorReport> {
     }
     let code = run.error_code.clone()?;
     Some(ErrorReport { code, message: run.error_message.clone().unwrap_or_default(), hint: run.error_hint.clone().unwrap_or_default() })
+}
+
+fn abort(fact: &Fact) -> Option<AbortReport> {
+    let Fact::RunAborted { by, via, reason } = fact else { return None };
+    Some(AbortReport { by: by.clone(), via: *via, reason: reason.clone() })
 }
 
 fn unresolved(state: &RunState, approvals: &[ApprovalRecord], ledger: &[LedgerRecord]) -> Vec<Unresolved> {

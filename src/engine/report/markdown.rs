@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use super::shape::{ArtifactReport, CostReport, DecisionReport, EventReport, PhaseReport, Report, RunReport};
 use crate::model::money::{Cost, NanoUsd};
 use crate::model::safe_text::{safe_block, safe_line};
@@ -61,6 +63,10 @@ fn outcome(out: &mut String, report: &Report) {
     ] {
         let _ = writeln!(out, "- {name}: {value}");
     }
+    if let Some(abort) = &report.aborted {
+        let reason = if abort.reason.is_empty() { "no reason was given".to_owned() } else { plain(&abort.reason) };
+        let _ = writeln!(out, "- Aborted: by {} ({}): {reason}", plain(&abort.by), abort.via);
+    }
 }
 
 fn attention(out: &mut String, report: &Report) {
@@ -108,7 +114,7 @@ fn decisions(out: &mut String, decisions: &[DecisionReport]) {
     out.push_str("\n## Decisions\n");
     for decision in decisions {
         let phase = decision.phase_key.as_deref().map_or_else(String::new, |key| format!(" on {}", code(key)));
-        let _ = write!(out, "\n- **{}**{phase}: {}", plain(&decision.gate), verdict(decision));
+        let _ = write!(out, "\n- **{}**{phase}: {}", code(&decision.gate), verdict(decision));
         if let Some(by) = &decision.by {
             let via = decision.via.map_or_else(String::new, |via| format!(" by {via}"));
             let _ = write!(out, " — {}{via}, {}", plain(by), decision.resolved_at.map_or_else(|| "?".to_owned(), |at| at.to_string()));
@@ -210,10 +216,28 @@ fn seats(out: &mut String, report: &Report) {
 
 fn events(out: &mut String, events: &[EventReport]) {
     let rows = events.iter().map(|event| {
-        let phase = event.payload.get("phase_key").and_then(serde_json::Value::as_str);
-        vec![event.seq.to_string(), event.at.to_string(), code(&event.kind), phase.map_or_else(|| "–".to_owned(), plain)]
+        let phase = event.payload.get("phase_key").and_then(Value::as_str);
+        vec![
+            event.seq.to_string(),
+            event.at.to_string(),
+            code(&event.kind),
+            phase.map_or_else(|| "–".to_owned(), plain),
+            gist(&event.payload),
+        ]
     });
-    table(out, "Last events", &["Seq", "At", "Event", "Phase"], rows);
+    table(out, "Last events", &["Seq", "At", "Event", "Phase", "What"], rows);
+}
+
+/// The telling fields of a payload, short enough for a table.
+fn gist(payload: &Value) -> String {
+    const TELLING: [&str; 11] = ["attempt", "persona", "gate", "action", "reason", "code", "path", "model", "tool", "target", "outcome"];
+    let tell = |name: &&str| match payload.get(*name)? {
+        Value::String(text) => Some(plain(text)),
+        Value::Number(number) => Some(format!("{name} {number}")),
+        _ => None,
+    };
+    let told: Vec<String> = TELLING.iter().filter_map(tell).collect();
+    if told.is_empty() { "–".to_owned() } else { told.join(", ") }
 }
 
 fn table(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
@@ -247,11 +271,18 @@ fn short(hash: Option<&str>) -> String {
     optional(hash.map(|hash| hash.get(..12).unwrap_or(hash)))
 }
 
-/// Foreign words within a line of markdown.
+/// Foreign words within a line of markdown: what could mean something there is escaped.
 fn plain(text: &str) -> String {
+    let text: Vec<char> = safe_line(text).chars().collect();
+    let in_word = |at: usize| text.get(at).is_some_and(|c| c.is_alphanumeric());
     let mut out = String::new();
-    for c in safe_line(text).chars() {
-        if matches!(c, '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '!' | '&') {
+    for (at, &c) in text.iter().enumerate() {
+        let means = match c {
+            '_' => at == 0 || !in_word(at - 1) || !in_word(at + 1),
+            '#' => at == 0,
+            _ => matches!(c, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '~' | '&'),
+        };
+        if means {
             out.push('\\');
         }
         out.push(c);
@@ -269,5 +300,8 @@ fn code(text: &str) -> String {
 
 /// Foreign text of several lines, line by line in a block quote.
 fn quote(text: &str) -> String {
-    safe_block(text.trim_end()).lines().map(|line| format!("> {}\n", plain(line)).replace("> \n", ">\n")).collect()
+    let text = safe_block(text.trim_end());
+    let lines: Vec<String> = text.lines().map(|line| format!("> {}", plain(line)).trim_end().to_owned()).collect();
+    // Two spaces keep the line break where markdown would join lines.
+    lines.join("  \n") + "\n"
 }

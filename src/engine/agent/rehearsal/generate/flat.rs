@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 use super::Cannot;
 use super::maker::Spot;
 
+/// Schemas that may apply to one value; references can double them at each step.
+const MAX_PARTS: usize = 2000;
+
 /// The keywords that hold at one place, none of which leads elsewhere for the same place.
 pub struct Flat {
     /// The keywords.
@@ -19,7 +22,7 @@ pub struct Flat {
 /// Flattens `schema` for the value at `spot`, taking way `choice` where there is one.
 pub fn flatten(root: &Value, schema: &Value, spot: &Spot, choice: usize) -> Result<Flat, Cannot> {
     let mut flat = Flat { keywords: Map::new(), refs: spot.refs.clone(), repeated: false };
-    let mut gather = Gather { root, spot, choice, here: Vec::new(), flat: &mut flat };
+    let mut gather = Gather { root, spot, choice, here: Vec::new(), flat: &mut flat, parts: 0 };
     gather.take(schema)?;
     Ok(flat)
 }
@@ -31,10 +34,16 @@ struct Gather<'a> {
     /// References being followed at this place; one that comes again leads nowhere.
     here: Vec<String>,
     flat: &'a mut Flat,
+    /// Parts taken so far.
+    parts: usize,
 }
 
 impl Gather<'_> {
     fn take(&mut self, schema: &Value) -> Result<(), Cannot> {
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            return Err(self.cannot("allOf", format!("more than {MAX_PARTS} schemas apply to one value")));
+        }
         let schema = match schema {
             Value::Bool(true) => return Ok(()),
             Value::Object(schema) => schema,

@@ -16,15 +16,15 @@ pub fn spoil(document: &Value, schema: &Value, judge: &jsonschema::Validator) ->
 
 /// Worse versions of an object: with a required field missing and another of a wrong type, or one of the two.
 fn worse(object: &Map<String, Value>, schema: &Value) -> Vec<Value> {
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let victim = required.filter(|name| object.contains_key(*name)).last().or_else(|| object.keys().last().map(String::as_str));
+    let mut required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let victim = required.rfind(|name| object.contains_key(*name)).or_else(|| object.keys().next_back().map(String::as_str));
     let mut without = object.clone();
     if let Some(victim) = victim {
         without.remove(victim);
     }
     let twisted = |object: &Map<String, Value>| {
         let mut object = object.clone();
-        if let Some(value) = object.values_mut().last() {
+        if let Some(value) = object.values_mut().next_back() {
             *value = wrong_type(value);
         }
         Value::Object(object)

@@ -226,6 +226,15 @@ fn what_cannot_be_satisfied_is_named_with_pointer_and_keyword() {
 }
 
 #[test]
+fn a_schema_that_doubles_at_each_step_is_refused_soon() {
+    let twice = |n: usize| json!({ "allOf": [{ "$ref": format!("#/$defs/d{n}") }, { "$ref": format!("#/$defs/d{n}") }] });
+    let defs: Map = (0..18).map(|n| (format!("d{n}"), if n == 17 { json!({}) } else { twice(n + 1) })).collect();
+    let schema = json!({ "$ref": "#/$defs/d0", "$defs": defs });
+    let failure = flat::flatten(&schema, &schema, &maker::Spot::default(), 0).err().unwrap();
+    assert_eq!((failure.keyword.as_str(), failure.why.as_str()), ("allOf", "more than 2000 schemas apply to one value"));
+}
+
+#[test]
 fn a_broken_schema_and_one_from_elsewhere_are_refused() {
     for schema in [json!({ "type": "strange" }), json!({ "$ref": "https://example.com/schema.json" }), json!({ "pattern": "(" })] {
         assert_eq!(make(&schema).unwrap_err().code, Code::SchemaInvalid, "{schema}");
