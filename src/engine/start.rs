@@ -12,7 +12,7 @@ use super::bind::{BindRequest, Candidate, bind};
 use super::catalog::{Catalog, CatalogDirs};
 use super::context::Context;
 use super::machine::{Input, Plan, decide};
-use super::worktree::{Base, Repo, branch_name};
+use super::worktree::{Base, Repo, branch_of};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
@@ -147,9 +147,9 @@ fn as_json(value: &impl serde::Serialize) -> Result<String> {
 fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
     ThreadId(match base {
         Some((repo, base)) => {
-            let name = repo.root().file_name().map_or_else(|| "repo".to_owned(), |name| name.to_string_lossy().into_owned());
+            let name = repo.dir().file_name().map_or_else(|| "repo".to_owned(), |name| name.to_string_lossy().into_owned());
             let branch = base.branch.clone().unwrap_or_else(|| base.commit.chars().take(8).collect());
-            let place = ContentHash::of(repo.root().as_os_str().as_encoded_bytes());
+            let place = ContentHash::of(repo.identity().as_os_str().as_encoded_bytes());
             format!("{name}:{branch}#{}", &place.short()[..4])
         }
         None => format!("folder:{}", run_id.short()),
@@ -168,11 +168,11 @@ fn new_run(
     // A second start with the same key must be about the same thing; the key itself is no part of it.
     let digest = ContentHash::of_canonical(request).map_err(Failure::internal)?;
     let (repo, base_branch, base_commit) = match base {
-        Some((repo, base)) => (Some(text(repo.root())), base.branch, Some(base.commit)),
+        Some((repo, base)) => (Some(text(repo.dir())), base.branch, Some(base.commit)),
         None => (None, None, None),
     };
     let place = runs::RunPlace {
-        branch: repo.as_ref().map(|_| branch_name(run_id)),
+        branch: repo.as_ref().map(|_| branch_of(run_id)),
         repo,
         base_branch,
         base_commit,

@@ -1,98 +1,23 @@
 //! Where a run works: a git worktree on a branch of its own, or a plain folder.
+//!
+//! [`Repo`] is the operator's repository, found once at the start; [`Worktree`] is a checkout of it on
+//! branch `phasedeck/<run>`, in which each phase becomes a commit. Git is run as a program, and as
+//! little of it as can be: `program` says what is switched off and why. What agents may touch in the
+//! folder is for their tools to hold, and removing worktrees is not done here.
 
 use std::path::{Path, PathBuf};
 
-use crate::model::error::{Failure, Result};
-use crate::model::id::RunId;
+pub use self::checkout::{Worktree, branch_of};
+pub use self::demo::make_demo_repo;
+pub use self::repo::{Base, Repo};
+use crate::engine::paths::create_private_dir;
+use crate::model::error::Result;
 
-/// The operator's repository.
-#[derive(Clone, Debug)]
-pub struct Repo {}
-
-/// What a run begins from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
-    /// The branch, without `refs/heads/`; absent when a commit or tag was named, or HEAD is detached.
-    pub branch: Option<String>,
-    /// The commit's whole id.
-    pub commit: String,
-}
-
-impl Repo {
-    /// The repository that `dir` lies in; `None` when it lies in none.
-    ///
-    /// # Errors
-    /// `git_failed`; a repository without a commit is one.
-    pub async fn discover(dir: &Path) -> Result<Option<Self>> {
-        let _ = dir;
-        Err(Failure::internal("not built"))
-    }
-
-    /// The commit that `base` names; the repository's current one when absent.
-    ///
-    /// # Errors
-    /// `usage_invalid` when there is no such commit; `git_failed`.
-    pub async fn resolve(&self, base: Option<&str>) -> Result<Base> {
-        let _ = base;
-        Err(Failure::internal("not built"))
-    }
-}
-
-/// A git worktree on branch `phasedeck/<run>`.
-#[derive(Clone, Debug)]
-pub struct Worktree {
-    path: PathBuf,
-    branch: String,
-}
-
-impl Worktree {
-    /// Makes the worktree at `path` from `commit`; again after a crash in the middle, with the same result.
-    ///
-    /// # Errors
-    /// `git_failed`, `io_failed`.
-    pub async fn create(repo: &Repo, run: RunId, commit: &str, path: &Path) -> Result<Self> {
-        let _ = (repo, run, commit, path);
-        Err(Failure::internal("not built"))
-    }
-
-    /// Opens the worktree of a run that goes on; a folder that is gone is made again from the branch.
-    ///
-    /// # Errors
-    /// `worktree_missing` when folder and branch are gone; `git_failed`, `io_failed`.
-    pub async fn open(repo: &Repo, run: RunId, path: &Path) -> Result<Self> {
-        let _ = (repo, run, path);
-        Err(Failure::internal("not built"))
-    }
-
-    /// The folder.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.path
-    }
-
-    /// The branch, without `refs/heads/`.
-    #[must_use]
-    pub fn branch(&self) -> &str {
-        &self.branch
-    }
-
-    /// The commit that the worktree stands on.
-    ///
-    /// # Errors
-    /// `git_failed`.
-    pub async fn head(&self) -> Result<String> {
-        Err(Failure::internal("not built"))
-    }
-
-    /// Commits everything in the worktree, and `forced` paths even if ignored.
-    ///
-    /// # Errors
-    /// `git_failed`, also when the worktree is no longer on its branch.
-    pub async fn commit(&self, message: &str, trailers: &[(&str, &str)], forced: &[&str]) -> Result<String> {
-        let _ = (message, trailers, forced);
-        Err(Failure::internal("not built"))
-    }
-}
+mod checkout;
+mod commit;
+mod demo;
+mod program;
+mod repo;
 
 /// Where a run works.
 #[derive(Clone, Debug)]
@@ -104,12 +29,12 @@ pub enum Workspace {
 }
 
 impl Workspace {
-    /// Makes (or opens) a plain folder.
+    /// Makes a plain folder, or opens the one that is there.
     ///
     /// # Errors
     /// `io_failed`.
     pub fn plain(path: &Path) -> Result<Self> {
-        crate::engine::paths::create_private_dir(path)?;
+        create_private_dir(path)?;
         Ok(Self::Plain(path.to_path_buf()))
     }
 
@@ -122,7 +47,27 @@ impl Workspace {
         }
     }
 
-    /// Commits, where there is git; see [`Worktree::commit`].
+    /// The run's branch, without `refs/heads/`; `None` in a plain folder.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        match self {
+            Self::Git(worktree) => Some(worktree.branch()),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The commit that the run's branch stands on; `None` in a plain folder.
+    ///
+    /// # Errors
+    /// `git_failed`.
+    pub async fn head(&self) -> Result<Option<String>> {
+        match self {
+            Self::Git(worktree) => worktree.head().await.map(Some),
+            Self::Plain(_) => Ok(None),
+        }
+    }
+
+    /// Commits, where there is git; see [`Worktree::commit`]. `None` in a plain folder.
     ///
     /// # Errors
     /// As [`Worktree::commit`].
@@ -134,11 +79,5 @@ impl Workspace {
     }
 }
 
-/// Makes a small repository to try a workflow on.
-///
-/// # Errors
-/// `git_failed`, `io_failed`.
-pub async fn make_demo_repo(dir: &Path) -> Result<()> {
-    let _ = dir;
-    Err(Failure::internal("not built"))
-}
+#[cfg(test)]
+mod tests;
