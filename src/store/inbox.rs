@@ -64,3 +64,30 @@ pub fn answer_of(conn: &Connection, token: ClientToken) -> Result<Option<Option<
     let mut query = conn.prepare_cached("SELECT answer FROM inbox WHERE token = ?1")?;
     Ok(query.query_row([token.to_string()], |row| row.get(0)).optional()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn a_command_is_taken_once_and_its_first_answer_stays() {
+        let conn = fixture::memory();
+        let (late, early) = (ClientToken::new(), ClientToken::new());
+        assert!(put(&conn, late, "kim", Via::Cli, "{\"n\":2}", Timestamp(20)).unwrap());
+        assert!(put(&conn, early, "lee", Via::Console, "{\"n\":1}", Timestamp(10)).unwrap());
+        assert!(!put(&conn, early, "lee", Via::Console, "{\"n\":3}", Timestamp(30)).unwrap());
+        let waiting = open(&conn).unwrap();
+        assert_eq!(
+            waiting.iter().map(|row| (row.token, row.command.as_str())).collect::<Vec<_>>(),
+            [(early, "{\"n\":1}"), (late, "{\"n\":2}")]
+        );
+        assert_eq!((waiting[0].by.as_str(), waiting[0].via, waiting[0].at), ("lee", Via::Console, Timestamp(10)));
+        assert_eq!(answer_of(&conn, early).unwrap(), Some(None));
+        answer(&conn, early, "\"yes\"", Timestamp(40)).unwrap();
+        answer(&conn, early, "\"no\"", Timestamp(50)).unwrap();
+        assert_eq!(answer_of(&conn, early).unwrap(), Some(Some("\"yes\"".to_owned())));
+        assert_eq!(answer_of(&conn, ClientToken::new()).unwrap(), None);
+        assert_eq!(open(&conn).unwrap().len(), 1);
+    }
+}

@@ -10,11 +10,13 @@ pub mod artifacts;
 pub mod bindings;
 pub mod consents;
 pub mod definitions;
+#[cfg(test)]
+mod documented;
 pub mod error;
 pub mod events;
 mod file;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod frozen;
 pub mod inbox;
 pub mod journal;
@@ -23,6 +25,8 @@ mod migrate;
 mod open;
 mod owner;
 pub mod phases;
+#[cfg(test)]
+mod plans;
 pub mod projection;
 mod reader;
 mod retry;

@@ -98,3 +98,90 @@ fn ambiguous(text: &str, fitting: &[(RunId, String)]) -> Failure {
     Failure::new(Code::RunAmbiguous, format!("'{text}' fits {} runs: {}{rest}", fitting.len(), named.join(", ")))
         .hint("type more of the id")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN};
+    use super::super::journal;
+    use super::super::runs::NewRun;
+    use super::*;
+
+    fn run_at(conn: &Connection, id: &str, thread: &str, at: i64) -> RunId {
+        let run = NewRun { id: id.parse().unwrap(), created_at: Timestamp(at), ..fixture::new_run(thread) };
+        runs::insert(conn, &run).unwrap();
+        run.id
+    }
+
+    fn three(conn: &Connection) -> [RunId; 3] {
+        [
+            run_at(conn, "01930000-0000-7000-8000-0000aaaa1111", "one", 10),
+            run_at(conn, "01930000-0000-7000-8000-0000bbbb1111", "two", 20),
+            run_at(conn, "01930000-0000-7000-8000-0000cccc2222", "one", 20),
+        ]
+    }
+
+    fn ids(runs: &[RunRecord]) -> Vec<RunId> {
+        runs.iter().map(|run| run.id).collect()
+    }
+
+    #[test]
+    fn lists_are_newest_first_and_stable_when_times_tie() {
+        let conn = fixture::memory();
+        let [old, tie, newest] = three(&conn);
+        assert_eq!(ids(&list(&conn, &[], None, None).unwrap()), [newest, tie, old]);
+        assert_eq!(ids(&list(&conn, &[], None, Some(2)).unwrap()), [newest, tie]);
+        assert_eq!(ids(&list(&conn, &[], Some("one"), None).unwrap()), [newest, old]);
+        journal::append(&conn, tie, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+        let states = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(ids(&list(&conn, &states(&["executing", "failed"]), None, None).unwrap()), [tie]);
+        assert_eq!(ids(&list(&conn, &states(&["created"]), Some("one"), Some(1)).unwrap()), [newest]);
+    }
+
+    #[test]
+    fn a_row_of_a_newer_program_still_lists() {
+        let conn = fixture::memory();
+        let [old, ..] = three(&conn);
+        let sql =
+            "UPDATE runs SET state = 'hibernating', pause_reason = 'winter', options = '?', cost_nano = -1, last_seq = -1, calls = -1";
+        conn.execute(&format!("{sql} WHERE id = ?1"), [old.to_string()]).unwrap();
+        let all = list(&conn, &[], None, None).unwrap();
+        assert_eq!((all.len(), all[2].state.as_str(), all[2].pause_reason.as_deref()), (3, "hibernating", Some("winter")));
+        assert_eq!(journal::append(&conn, old, &[fixture::started()], BEGIN).unwrap_err().code, Code::DbCorrupt);
+    }
+
+    #[test]
+    fn a_run_is_found_by_what_a_person_types() {
+        let conn = fixture::memory();
+        assert_eq!(find(&conn, "@last").unwrap_err().code, Code::RunNotFound);
+        let [old, tie, newest] = three(&conn);
+        for (text, want) in [
+            ("@last", newest),
+            ("aaaa1111", old),
+            (" BBBB ", tie),
+            ("80000000cccc", newest),
+            ("01930000-0000-7000-8000-0000aaaa1111", old),
+            ("0193000000007000800000 00bbbb1111".replace(' ', "").as_str(), tie),
+        ] {
+            assert_eq!(find(&conn, text), Ok(want), "{text}");
+        }
+        for nobody in ["", "dddd", "%", "01930000-0000-7000-8000-0000dddd1111"] {
+            let refused = find(&conn, nobody).unwrap_err();
+            assert_eq!(refused.code, Code::RunNotFound, "{nobody}");
+            assert!(!refused.hint.is_empty());
+        }
+        let several = find(&conn, "1111").unwrap_err();
+        assert_eq!(several.code, Code::RunAmbiguous);
+        assert!(several.message.contains(&old.to_string()) && several.message.contains(&tie.to_string()), "{several}");
+        assert!(!several.message.contains(&newest.to_string()), "{several}");
+    }
+
+    #[test]
+    fn only_runs_that_moved_are_told() {
+        let conn = fixture::memory();
+        let [old, tie, _] = three(&conn);
+        journal::append(&conn, tie, &[fixture::created(&["spec"])], Timestamp(100)).unwrap();
+        journal::append(&conn, old, &[fixture::created(&["spec"]), fixture::started()], Timestamp(200)).unwrap();
+        assert_eq!(moved(&conn, Timestamp(100)).unwrap(), [(tie, 1), (old, 2)]);
+        assert_eq!(moved(&conn, Timestamp(201)).unwrap(), []);
+    }
+}

@@ -228,3 +228,73 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
 fn one(run: RunId, changed: usize) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(not_found(&run.to_string())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN};
+    use super::super::journal;
+    use super::*;
+    use crate::model::event::Fact;
+
+    #[test]
+    fn a_start_key_starts_one_run() {
+        let conn = fixture::memory();
+        let start = |digest: &[u8]| Some(StartKey { key: "nightly".to_owned(), digest: ContentHash::of(digest) });
+        let first = NewRun { start: start(b"a"), ..fixture::new_run("lane") };
+        insert(&conn, &first).unwrap();
+        assert_eq!(by_start_key(&conn, "nightly").unwrap(), Some((first.id, ContentHash::of(b"a"))));
+        assert_eq!(by_start_key(&conn, "other").unwrap(), None);
+        let second = insert(&conn, &NewRun { start: start(b"b"), ..fixture::new_run("lane") }).unwrap_err();
+        assert_eq!(second.code, Code::IdempotencyConflict);
+        assert!(second.message.contains(&first.id.to_string()), "{second}");
+    }
+
+    #[test]
+    fn each_owner_has_a_higher_epoch() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        assert_eq!(epoch(&conn, run).unwrap(), 0);
+        assert_eq!(take_over(&conn, run).unwrap(), 1);
+        assert_eq!(take_over(&conn, run).unwrap(), 2);
+        assert_eq!(epoch(&conn, run).unwrap(), 2);
+        assert_eq!(take_over(&conn, RunId::new()).unwrap_err().code, Code::RunNotFound);
+    }
+
+    #[test]
+    fn what_no_event_tells_is_kept_beside_the_journal() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        let place = RunPlace {
+            repo: Some("/r".to_owned()),
+            base_branch: Some("main".to_owned()),
+            base_commit: Some("c0".to_owned()),
+            branch: Some("phasedeck/x".to_owned()),
+            worktree: Some("/w".to_owned()),
+        };
+        set_worktree(&conn, run, &place).unwrap();
+        set_report(&conn, run, "/reports/x").unwrap();
+        journal::append(&conn, run, &[fixture::created(&["spec"])], BEGIN).unwrap();
+        let read = get(&conn, run).unwrap();
+        let kept = RunPlace {
+            repo: read.repo,
+            base_branch: read.base_branch,
+            base_commit: read.base_commit,
+            branch: read.branch,
+            worktree: read.worktree,
+        };
+        assert_eq!((kept, read.report_path.as_deref()), (place, Some("/reports/x")));
+        assert_eq!(set_report(&conn, RunId::new(), "/x").unwrap_err().code, Code::RunNotFound);
+    }
+
+    #[test]
+    fn recovery_finds_the_runs_that_have_not_ended_and_the_reports_that_are_missing() {
+        let conn = fixture::memory();
+        let [open, reported, silent] = ["a", "b", "c"].map(|thread| fixture::insert_run(&conn, thread));
+        for run in [reported, silent] {
+            journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), Fact::RunCompleted {}], BEGIN).unwrap();
+        }
+        set_report(&conn, reported, "/reports/b").unwrap();
+        assert_eq!(non_terminal(&conn).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [open]);
+        assert_eq!(terminal_without_report(&conn).unwrap(), [silent]);
+    }
+}

@@ -222,3 +222,156 @@ fn outcome_name(outcome: ToolOutcome) -> &'static str {
         ToolOutcome::Unknown => "unknown",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN};
+    use super::super::ledger::CostBy;
+    use super::super::{journal, runs};
+    use super::*;
+    use crate::model::money::Cost;
+
+    fn begun(conn: &Connection) -> RunId {
+        let run = fixture::insert_run(conn, "lane");
+        let facts = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+        journal::append(conn, run, &facts, BEGIN).unwrap();
+        run
+    }
+
+    fn new_turn(run: RunId, phase: &str, number: u32) -> NewTurn {
+        NewTurn {
+            id: TurnId::new(),
+            run_id: run,
+            phase_key: phase.into(),
+            attempt: 1,
+            number,
+            persona: "ada@1".to_owned(),
+            model: format!("model-{phase}"),
+            reserved: Some(NanoUsd(50)),
+        }
+    }
+
+    fn settlement(cost: Option<i64>) -> Settlement {
+        Settlement {
+            status: CallStatus::Ok,
+            tokens: Tokens { input: 10, output: 4, cached: 3, reasoning: 2 },
+            cost: cost.map(NanoUsd),
+            estimated: false,
+            latency_ms: 7,
+            provider_request_id: Some("req-1".to_owned()),
+        }
+    }
+
+    fn failure(charge: Option<i64>) -> CallFailure {
+        let (status, code) = (CallStatus::Unknown, Code::LlmUnreachable);
+        CallFailure { status, code, latency_ms: 9, charge: charge.map(NanoUsd), estimated: true }
+    }
+
+    #[test]
+    fn a_conversation_is_read_back_in_order_without_the_calls_that_came_to_nothing() {
+        let conn = fixture::memory();
+        let run = begun(&conn);
+        let (lost, first, second) = (new_turn(run, "spec", 1), new_turn(run, "spec", 1), new_turn(run, "spec", 2));
+        reserve(&conn, &lost, Timestamp(1)).unwrap();
+        assert!(reserve(&conn, &first, Timestamp(2)).is_err(), "a number has one turn that counts");
+        failed(&conn, lost.id, &failure(Some(50)), Timestamp(2)).unwrap();
+        reserve(&conn, &first, Timestamp(3)).unwrap();
+        let tools =
+            [("c1", "read_file", "{}"), ("c2", "write_file", "{\"a\":1}")].map(|(id, tool, args)| (id.into(), tool.into(), args.into()));
+        answered(&conn, first.id, "{\"text\":\"hi\"}", &tools, &settlement(Some(12)), Timestamp(4)).unwrap();
+        let read = of_attempt(&conn, run, &"spec".into(), 1).unwrap();
+        assert_eq!((read.len(), read[0].id, read[0].status), (1, first.id, TurnStatus::Answered));
+        assert_eq!(read[0].answer.as_deref(), Some("{\"text\":\"hi\"}"));
+        assert_eq!(
+            read[0].tools.iter().map(|tool| (tool.call_id.as_str(), tool.result.clone())).collect::<Vec<_>>(),
+            [("c1", None), ("c2", None)]
+        );
+
+        let done = |id: &str| ToolResult { call_id: id.into(), result: format!("did {id}"), outcome: ToolOutcome::Ok, duration_ms: 1 };
+        assert!(tools_done(&conn, second.id, &[done("c1")]).is_err(), "a turn that was never answered has no results");
+        tools_done(&conn, first.id, &[done("c1"), done("c2")]).unwrap();
+        reserve(&conn, &second, Timestamp(5)).unwrap();
+        answered(&conn, second.id, "{}", &[], &settlement(None), Timestamp(6)).unwrap();
+        let read = of_attempt(&conn, run, &"spec".into(), 1).unwrap();
+        assert_eq!(
+            read.iter().map(|turn| (turn.number, turn.status)).collect::<Vec<_>>(),
+            [(1, TurnStatus::Settled), (2, TurnStatus::Settled)]
+        );
+        assert_eq!(read[0].tools[1].result.as_deref(), Some("did c2"));
+        assert_eq!(of_attempt(&conn, run, &"spec".into(), 2).unwrap(), []);
+    }
+
+    #[test]
+    fn a_call_is_settled_once() {
+        let conn = fixture::memory();
+        let run = begun(&conn);
+        let turn = new_turn(run, "spec", 1);
+        reserve(&conn, &turn, BEGIN).unwrap();
+        answered(&conn, turn.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap();
+        assert_eq!(answered(&conn, turn.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap_err().code, Code::Internal);
+        assert_eq!(failed(&conn, turn.id, &failure(None), BEGIN).unwrap_err().code, Code::Internal);
+        assert_eq!(ledger::of_run(&conn, run).unwrap()[0].cost, Some(NanoUsd(1)));
+    }
+
+    #[test]
+    fn a_tool_result_of_another_turn_is_refused() {
+        let conn = fixture::memory();
+        let run = begun(&conn);
+        let turn = new_turn(run, "spec", 1);
+        reserve(&conn, &turn, BEGIN).unwrap();
+        answered(&conn, turn.id, "{}", &[("c1".into(), "t".into(), "{}".into())], &settlement(None), BEGIN).unwrap();
+        let foreign = ToolResult { call_id: "c9".into(), result: String::new(), outcome: ToolOutcome::Ok, duration_ms: 1 };
+        assert!(tools_done(&conn, turn.id, &[foreign]).unwrap_err().message.contains("'c9'"));
+    }
+
+    #[test]
+    fn what_a_crash_left_open_is_found_oldest_first() {
+        let conn = fixture::memory();
+        let run = begun(&conn);
+        let (settled, older, newer) = (new_turn(run, "spec", 1), new_turn(run, "spec", 2), new_turn(run, "plan", 1));
+        for (turn, at) in [(&settled, 1), (&newer, 30), (&older, 20)] {
+            reserve(&conn, turn, Timestamp(at)).unwrap();
+        }
+        answered(&conn, settled.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap();
+        let left = open(&conn, run).unwrap();
+        assert_eq!(left.iter().map(|row| row.turn_id).collect::<Vec<_>>(), [older.id, newer.id]);
+        assert_eq!((left[0].status, left[0].reserved, left[0].cost), (None, Some(NanoUsd(50)), None));
+    }
+
+    #[test]
+    fn the_ledger_adds_up_to_the_totals_of_the_run_and_of_its_phases() {
+        let conn = fixture::memory();
+        let run = begun(&conn);
+        for (number, (phase, cost)) in (1..).zip([("spec", Some(12)), ("plan", Some(5)), ("spec", None), ("spec", Some(0))]) {
+            let turn = new_turn(run, phase, number);
+            reserve(&conn, &turn, BEGIN).unwrap();
+            let how = settlement(cost);
+            answered(&conn, turn.id, "{}", &[], &how, BEGIN).unwrap();
+            journal::append(&conn, run, &[fixture::called(turn.id, phase, how.tokens, how.cost)], BEGIN).unwrap();
+        }
+        let lost = new_turn(run, "plan", 9);
+        reserve(&conn, &lost, BEGIN).unwrap();
+        failed(&conn, lost.id, &failure(Some(50)), BEGIN).unwrap();
+        journal::append(&conn, run, &[fixture::called(lost.id, "plan", Tokens::default(), Some(NanoUsd(50)))], BEGIN).unwrap();
+        reserve(&conn, &new_turn(run, "plan", 10), BEGIN).unwrap();
+
+        let record = runs::get(&conn, run).unwrap();
+        assert_eq!(record.cost, Cost { known: NanoUsd(67), unknown_calls: 1 });
+        for by in [CostBy::Phase, CostBy::Model, CostBy::Day] {
+            for of in [Some(run), None] {
+                let lines = ledger::costs(&conn, of, by).unwrap();
+                let mut sum = Cost::default();
+                lines.iter().for_each(|line| sum += line.cost);
+                assert_eq!((sum, lines.iter().map(|line| line.calls).sum::<u32>()), (record.cost, record.calls), "{by:?}");
+                assert_eq!(lines.iter().map(|line| line.tokens.input).sum::<u64>(), record.tokens.input);
+            }
+        }
+        let phases = ledger::costs(&conn, Some(run), CostBy::Phase).unwrap();
+        let rows = super::super::phases::of_run(&conn, run).unwrap();
+        for row in rows {
+            assert_eq!(phases.iter().find(|line| line.label == row.phase_key.as_str()).unwrap().cost, row.cost);
+        }
+        assert_eq!(ledger::costs(&conn, Some(run), CostBy::Day).unwrap()[0].label, "1970-01-01");
+        assert_eq!(ledger::costs(&conn, Some(RunId::new()), CostBy::Day).unwrap(), []);
+    }
+}
