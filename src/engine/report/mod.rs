@@ -1,7 +1,7 @@
 //! The final report of a run, built from rows alone.
 //!
 //! [`Report::build`] is pure: the same rows give the same report, at the end of the run and at any
-//! later start-up that finds it missing. [`write`] puts it on disk as `<run>.report.json`, checked by
+//! later start-up that finds it missing. [`write()`] puts it on disk as `<run>.report.json`, checked by
 //! the schema that ships, and as `<run>.report.md` for people. Who reads the rows, and who notes the
 //! path on the run, is the caller.
 

@@ -13,7 +13,7 @@ pub struct Told<'a> {
     pub previous: Option<&'a str>,
 }
 
-/// Reads back what [`render`] said of the attempt before, for a backend that has no model to read it.
+/// Reads back what [`render`](super::render) said of the attempt before, for a backend that has no model to read it.
 ///
 /// Only lines outside fences count, so that content which quotes an envelope changes nothing.
 #[must_use]

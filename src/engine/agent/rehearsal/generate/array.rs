@@ -20,6 +20,8 @@ pub fn make(maker: &mut Maker<'_>, keywords: &Map<String, Value>, spot: &Spot) -
     let (least, wanted) = counts(keywords, spot, prefix.len())?;
     let contained = contained(keywords);
     let unique = keywords.get("uniqueItems").is_some_and(|unique| *unique == Value::Bool(true));
+    let said = keywords.get("description").and_then(Value::as_str).map(str::to_owned);
+    let spot = &Spot { list: said, ..spot.clone() };
     let mut made = Vec::new();
     for position in 0..wanted {
         let mut schema = prefix.get(position).or_else(|| keywords.get("items")).cloned().unwrap_or(Value::Bool(true));

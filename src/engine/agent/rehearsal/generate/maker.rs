@@ -54,13 +54,15 @@ pub struct Spot {
     pub refs: Vec<String>,
     /// Whether only what is demanded is made here.
     pub lean: bool,
+    /// What the list that holds it says of itself.
+    pub list: Option<String>,
 }
 
 impl Spot {
     /// The place of a property.
     pub fn property(&self, name: &str) -> Self {
         let pointer = format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"));
-        Self { pointer, name: name.to_owned(), parent: self.name.clone(), depth: self.depth + 1, ..self.clone() }
+        Self { pointer, name: name.to_owned(), parent: self.name.clone(), depth: self.depth + 1, list: None, ..self.clone() }
     }
 
     /// The place of an element; `salt` tells apart several tries to make a different one.

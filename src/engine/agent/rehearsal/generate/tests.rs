@@ -171,6 +171,22 @@ fn every_reasonable_schema_gets_a_valid_document_and_the_same_one_again() {
     }
 }
 
+/// Files beneath `schemas/artifacts` that hold a JSON Schema.
+fn shipped(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { shipped(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn every_schema_that_ships_can_be_rehearsed_and_changed() {
+    for path in shipped(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/artifacts")) {
+        let schema: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let value = document(&schema, &about(&"spec".into(), Some("Name them."))).unwrap_or_else(|f| panic!("{}: {f}", path.display()));
+        assert!(jsonschema::is_valid(&schema, &value), "{}: {value:#}", path.display());
+        assert!(value.to_string().contains("“Name them.”"), "{}: {value:#}", path.display());
+    }
+}
+
 #[test]
 fn every_schema_that_refuses_anything_gets_an_invalid_text() {
     for (name, schema) in reasonable_schemas() {
@@ -245,7 +261,7 @@ fn a_broken_schema_and_one_from_elsewhere_are_refused() {
 fn a_comment_is_quoted_where_changes_are_explained() {
     let key = PhaseKey::from("spec");
     let value = document(&dev_spec(), &About { attempt: 2, ..about(&key, Some("Shorter, please.")) }).unwrap();
-    assert_eq!(value["approach"], "Rehearsal: as asked (“Shorter, please.”). an agent would write here: How it will be built.");
+    assert_eq!(value["approach"], "Rehearsal: as asked (“Shorter, please.”). An agent would write here: How it will be built.");
     assert_ne!(value["risks"], make(&dev_spec()).unwrap()["risks"], "another attempt finds other words");
 }
 

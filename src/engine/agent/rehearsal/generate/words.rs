@@ -44,6 +44,7 @@ const SAYINGS: &[(&[&str], &[&str])] = &[
     ),
     (&["test", "check", "verif"], &["The main path was walked through.", "The limits were tried.", "Wrong input was tried."]),
     (&["alternative", "option"], &["Leave it as it is.", "Do it in two smaller steps.", "Do it later, with more knowledge."]),
+    (&["outofscope", "nongoal"], &["What “{topic}” does not need.", "A redesign of what works.", "What can wait for another day."]),
     (&["scope"], &["Everything that “{topic}” needs.", "Nothing that can wait.", "No change to what works."]),
 ];
 
@@ -58,10 +59,10 @@ pub fn natural(about: &About<'_>, spot: &Spot, keywords: &Map<String, Value>) ->
     }
     let text = if ["requirement", "goal", "task", "objective"].iter().any(|word| name.starts_with(word)) {
         requirement(about, spot)
-    } else if let Some(saying) = saying(&name, about, spot).or_else(|| saying(&plain(&spot.parent), about, spot)) {
+    } else if let Some(saying) = saying(&name, about, spot) {
         saying
-    } else if ["title", "name", "summary", "headline", "subject"].contains(&name.as_str()) {
-        numbered(topic(about), spot.index)
+    } else if is_title(&name) {
+        saying(&plain(&spot.parent), about, spot).unwrap_or_else(|| numbered(topic(about), spot.index))
     } else {
         described(about, spot, keywords)
     };
@@ -101,7 +102,7 @@ pub fn fit(mut text: String, least: usize, most: usize) -> String {
 
 /// Says a text again with the operator's comment quoted before it.
 pub fn taking_up(comment: &str, old: &str, most: usize) -> String {
-    let old = old.strip_prefix(MARK).unwrap_or(old);
+    let old = capitalised(old.strip_prefix(MARK).unwrap_or(old));
     let whole = format!("{MARK}as asked (“{comment}”). {old}");
     if whole.chars().count() <= most { whole } else { cut(&format!("{MARK}“{comment}”"), most) }
 }
@@ -109,8 +110,9 @@ pub fn taking_up(comment: &str, old: &str, most: usize) -> String {
 /// Places that speak of changes are the best ones to answer a comment; then places that explain.
 pub fn rank_for_comment(name: &str) -> usize {
     let name = plain(name);
-    let ranks = ["change", "note", "comment", "summary", "approach", "description", "rationale", "requirement"];
-    ranks.iter().position(|word| name.contains(word)).unwrap_or(ranks.len())
+    let ranks = ["note", "comment", "summary", "approach", "description", "rationale", "answer", "requirement"];
+    let last = if is_title(&name) { ranks.len() + 1 } else { ranks.len() };
+    ranks.iter().position(|word| name.contains(word)).unwrap_or(last)
 }
 
 /// A whole text document, for artifacts that are no JSON.
@@ -153,11 +155,16 @@ fn saying(name: &str, about: &About<'_>, spot: &Spot) -> Option<String> {
 }
 
 fn described(about: &About<'_>, spot: &Spot, keywords: &Map<String, Value>) -> String {
-    let said = |key: &str| keywords.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-    match said("description").or_else(|| said("title")) {
-        Some(description) => numbered(format!("an agent would write here: {description}"), spot.index),
-        None => numbered(format!("{} for “{}”.", label(&spot.name), topic(about)), spot.index),
+    let own = ["description", "title"].iter().find_map(|key| keywords.get(*key).and_then(Value::as_str));
+    let which = if spot.index == 0 { String::new() } else { format!(" (entry {})", spot.index + 1) };
+    match own.or(spot.list.as_deref()).map(str::trim).filter(|text| !text.is_empty()) {
+        Some(description) => format!("an agent would write here{which}: {description}"),
+        None => format!("{}{which} for “{}”.", label(&spot.name), topic(about)),
     }
+}
+
+fn is_title(name: &str) -> bool {
+    ["title", "name", "heading", "headline", "subject", "summary", "text"].contains(&name)
 }
 
 fn numbered(text: String, round: usize) -> String {
@@ -166,7 +173,7 @@ fn numbered(text: String, round: usize) -> String {
 
 fn is_identifier(name: &str) -> bool {
     ["id", "key", "slug", "version", "path", "file", "filename", "branch", "url", "tag", "command", "language"].contains(&name)
-        || ["path", "file", "uuid"].iter().any(|word| name.ends_with(word))
+        || ["path", "paths", "file", "files", "uuid"].iter().any(|word| name.ends_with(word))
 }
 
 /// A field's name as words: `acceptance_criteria` and `acceptanceCriteria` become `Acceptance criteria`.
@@ -181,6 +188,11 @@ fn label(name: &str) -> String {
         }
     }
     if out.is_empty() { "A text".to_owned() } else { out }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn cut(text: &str, most: usize) -> String {
