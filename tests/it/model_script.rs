@@ -139,16 +139,21 @@ const SCHEMA: &str = r#"{
 }
 "#;
 
-/// A home with workflow `pair@1`, whose persona talks to `script`, and the arguments that start it.
-pub fn two_phase_home(script: &Script) -> (Home, Vec<String>) {
-    let home = Home::new();
-    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n", script.base_url()));
+/// Writes workflow `pair@1`, its persona and its schema into a home's config folder.
+pub fn write_pair(home: &Home) {
     let config = home.paths().config;
     for (file, text) in [("workflows/pair.yaml", WORKFLOW), ("personas/maker.yaml", PERSONA), ("artifacts/test/note@1.json", SCHEMA)] {
         let path = config.join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
+}
+
+/// A home with workflow `pair@1`, whose persona talks to `script`, and the arguments that start it.
+pub fn two_phase_home(script: &Script) -> (Home, Vec<String>) {
+    let home = Home::new();
+    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n", script.base_url()));
+    write_pair(&home);
     home.expect(0, &["consent", "maker"]);
     let repo = home.repository("project");
     let start = ["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note about notes", "--headless", "--on-gate", "approve"];

@@ -43,7 +43,7 @@ impl Terminal {
                 }
             }
         });
-        Self { screen: vt100::Parser::new(rows, columns, 0), bytes, keys: writer, master: pair.master, child }
+        Self { screen: vt100::Parser::new(cells(rows), cells(columns), 0), bytes, keys: writer, master: pair.master, child }
     }
 
     /// Types text as a person would, key by key as far as the program can tell.
@@ -54,7 +54,7 @@ impl Terminal {
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
-        self.screen.screen_mut().set_size(rows, columns);
+        self.screen.screen_mut().set_size(cells(rows), cells(columns));
     }
 
     pub fn text(&self) -> String {
@@ -109,4 +109,8 @@ impl Terminal {
         }
         self.screen.process(bytes);
     }
+}
+
+fn cells(count: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(count).expect("a terminal has cells")
 }
