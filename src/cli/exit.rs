@@ -45,6 +45,7 @@ impl Exit {
     pub fn of_failure(failure: &Failure) -> Self {
         match failure.code {
             Code::Internal => Self::Defect,
+            Code::ToolNotPermitted => Self::Failed,
             Code::SessionManagerAlreadyRunning => Self::Busy,
             Code::ArtifactChanged | Code::SessionRecoveryRequired | Code::BudgetExceeded => Self::Waiting,
             Code::RunNotFound

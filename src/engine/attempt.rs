@@ -1,1 +1,399 @@
-//! (filled by its room)
+//! One attempt at one phase: have an agent work, then judge what it wrote.
+//!
+//! Callable apart from the run loop: it takes what an attempt needs to know and returns how the
+//! attempt ended, and decides nothing about the run. Its order is fixed: the workspace is there; a
+//! stale file is moved aside (only while no turn of the attempt is stored); the agent works until it
+//! is done, stopped or out of time, and has really ended; the file is read once, hashed once, stored
+//! by content and validated.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
+use super::api::TextKind;
+use super::artifact::file;
+use super::artifact::schema::CompiledSchema;
+use super::artifact::validate::{Verdict, validate};
+use super::context::{Context, blocking};
+use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
+use super::machine::{Outcome, Plan};
+use super::worktree::{Repo, Workspace, Worktree};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, SchemaId};
+use crate::model::persona::{Binding, Persona};
+use crate::model::record::{RunRecord, TurnRecord};
+use crate::model::run_state::{PhaseState, RunState};
+use crate::model::state::PhaseStatus;
+use crate::model::workflow::{ExpectedArtifact, Phase};
+use crate::store::{Reader, bindings, frozen, turns};
+
+/// What does not change while a run is worked on.
+pub struct RunFiles {
+    /// The run as it was begun.
+    pub record: RunRecord,
+    /// Its frozen plan.
+    pub plan: Plan,
+    /// The frozen personas, by the hash in the binding.
+    pub personas: Vec<(ContentHash, Persona)>,
+    /// The frozen schemas.
+    pub schemas: Vec<(SchemaId, Arc<serde_json::Value>)>,
+}
+
+impl RunFiles {
+    /// The frozen schema of this name.
+    ///
+    /// # Errors
+    /// `schema_not_found` when the run was stored without it.
+    pub fn schema(&self, id: &SchemaId) -> Result<Arc<serde_json::Value>> {
+        self.schemas.iter().find(|(known, _)| known == id).map(|(_, value)| Arc::clone(value)).ok_or_else(|| {
+            Failure::new(Code::SchemaNotFound, format!("run {} was stored without schema {id}", self.record.id.short()))
+                .hint("its database rows were changed from outside; start a new run")
+        })
+    }
+
+    fn bound(&self, phase: &Phase) -> Result<(&Binding, &Persona)> {
+        let binding = self.plan.binding(&phase.role);
+        let persona = binding.and_then(|b| self.personas.iter().find(|(hash, _)| *hash == b.persona_hash));
+        match (binding, persona) {
+            (Some(binding), Some((_, persona))) => Ok((binding, persona)),
+            _ => Err(Failure::new(
+                Code::RunMetadataMissing,
+                format!("run {} has no persona bound to role '{}'", self.record.id.short(), phase.role),
+            )
+            .hint("start a new run; bindings are never guessed")),
+        }
+    }
+}
+
+/// Makes the attempt that `state` is in, and says how it ended.
+pub async fn make(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, phase_key: PhaseKey, stop: Stop) -> Outcome {
+    let attempt = Attempt { context, files, state, phase_key, stop };
+    match attempt.make().await {
+        Ok(outcome) => outcome,
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+struct Attempt {
+    context: Arc<Context>,
+    files: Arc<RunFiles>,
+    state: RunState,
+    phase_key: PhaseKey,
+    stop: Stop,
+}
+
+impl Attempt {
+    async fn make(&self) -> Result<Outcome> {
+        let (phase, progress) = self.phase()?;
+        let Some(_slot) = self.slot().await else { return Ok(Outcome::Stopped) };
+        let workspace = Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?);
+        let history = self.history(progress.attempt).await?;
+        if let (Some(expected), true) = (&phase.expected_artifact, history.is_empty()) {
+            self.clear(&workspace, expected, progress.attempt).await?;
+        }
+        let (job, desk, backend) = self.job(phase, progress, &workspace, history).await?;
+        if backend.model(&job.persona).is_none() {
+            desk.open().await?;
+        }
+        let ended = self.work(phase, &*backend, &job, &desk).await;
+        match ended {
+            Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
+            Worked::Ended(Err(failure)) => Ok(Outcome::Failed(failure)),
+            Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
+            Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
+        }
+    }
+
+    fn phase(&self) -> Result<(&Phase, &PhaseState)> {
+        let phase = self.files.plan.phase(&self.phase_key);
+        phase.zip(self.state.phase(&self.phase_key)).ok_or_else(|| Failure::internal(format!("no phase '{}'", self.phase_key)))
+    }
+
+    /// Waits for a place to work; a run that waits for a person holds none.
+    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let slots = Arc::clone(&self.context.slots);
+        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        self.note("waits for a free place to work (engine.max_concurrent_runs)");
+        tokio::select! {
+            slot = slots.acquire_owned() => slot.ok(),
+            () = self.stop.soon.cancelled() => None,
+            () = self.stop.now.cancelled() => None,
+        }
+    }
+
+    fn note(&self, text: &str) {
+        let attempt = self.state.phase(&self.phase_key).map_or(0, |phase| phase.attempt);
+        self.context.text(self.state.run_id, &self.phase_key, attempt, TextKind::Note, text);
+    }
+
+    async fn history(&self, attempt: u32) -> Result<Vec<TurnRecord>> {
+        let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
+        let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
+        Ok(turns.into_iter().filter(|turn| turn.answer.is_some()).collect())
+    }
+
+    /// Moves a file out of the way that an earlier attempt or the base commit left where the artifact
+    /// belongs, so that only a file of this attempt counts.
+    async fn clear(&self, workspace: &Workspace, expected: &ExpectedArtifact, attempt: u32) -> Result<()> {
+        let (root, path, aside) = (workspace.root().to_path_buf(), expected.path.clone(), self.context.aside(self.state.run_id));
+        let label = format!("{}-before-attempt-{attempt}", self.phase_key);
+        blocking(move || file::move_aside(&root, &path, &aside, &label).map(drop)).await
+    }
+
+    async fn job(
+        &self,
+        phase: &Phase,
+        progress: &PhaseState,
+        workspace: &Workspace,
+        history: Vec<TurnRecord>,
+    ) -> Result<(Job, Desk, Arc<dyn Backend>)> {
+        let (binding, persona) = self.files.bound(phase)?;
+        let backend = self.context.backend(&binding.backend)?;
+        let artifact = match &phase.expected_artifact {
+            Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
+            None => None,
+        };
+        let prompt = self.prompt(phase, progress, artifact.as_ref()).await?;
+        let sent = Fact::PromptSent {
+            phase_key: self.phase_key.clone(),
+            attempt: progress.attempt,
+            sha256: ContentHash::of(prompt.as_bytes()),
+            bytes: prompt.len() as u64,
+        };
+        let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
+        let name = binding.persona.to_string();
+        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening);
+        let job = Job {
+            run_id: self.state.run_id,
+            phase_key: self.phase_key.clone(),
+            attempt: progress.attempt,
+            prompt,
+            requirements: self.files.record.requirements.clone(),
+            persona: persona.clone(),
+            artifact,
+            worktree: workspace.root().to_path_buf(),
+            history,
+            scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
+            max_turns: self.context.settings.engine.max_turns,
+        };
+        Ok((job, desk, backend))
+    }
+
+    async fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<String> {
+        let earlier = self.earlier().await?;
+        let previous = match &progress.previous {
+            Some(hash) => Some(String::from_utf8_lossy(&self.content(hash).await?).into_owned()),
+            None => None,
+        };
+        let why = match progress.cause {
+            AttemptCause::First => Why::First,
+            AttemptCause::Repair => Why::Repair {
+                errors: &progress.errors,
+                previous: previous.as_deref().filter(|_| !progress.missing),
+                missing: progress.missing,
+            },
+            AttemptCause::ChangesRequested => Why::ChangesRequested { comment: &progress.comment, previous: previous.as_deref() },
+        };
+        Ok(render(&EnvelopeInput {
+            run_id: self.state.run_id,
+            phase,
+            attempt: progress.attempt,
+            schema: artifact.map(|file| (&file.schema_id, &*file.schema)),
+            requirements: &self.files.record.requirements,
+            earlier: &earlier,
+            why,
+        }))
+    }
+
+    /// What the phases before this one made, as it was validated.
+    async fn earlier(&self) -> Result<Vec<EarlierArtifact>> {
+        let mut earlier = Vec::new();
+        for phase in self.state.phases.iter().take_while(|phase| phase.key != self.phase_key) {
+            if let (PhaseStatus::Completed, Some(artifact)) = (phase.status, &phase.artifact) {
+                let content = String::from_utf8_lossy(&self.content(&artifact.sha256).await?).into_owned();
+                earlier.push(EarlierArtifact { path: artifact.path.clone(), schema: artifact.schema.clone(), content });
+            }
+        }
+        Ok(earlier)
+    }
+
+    async fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
+        let (contents, hash) = (self.context.contents.clone(), hash.clone());
+        blocking(move || contents.get(&hash)).await
+    }
+
+    /// Has the agent work, at most as long as the phase allows. At the limit the agent is told to end
+    /// and is waited for, so that nothing of this attempt still writes when the next one begins.
+    async fn work(&self, phase: &Phase, backend: &dyn Backend, job: &Job, desk: &Desk) -> Worked {
+        let mut working = backend.work(job, desk, &self.stop);
+        tokio::select! {
+            ended = &mut working => return Worked::Ended(ended),
+            () = tokio::time::sleep(Duration::from_secs(phase.timeout_seconds)) => self.stop.now.cancel(),
+        }
+        match working.await {
+            // It was done before it heard that its time is up.
+            Ok(Ended::Done) => Worked::Ended(Ok(Ended::Done)),
+            _ => Worked::TimedOut,
+        }
+    }
+
+    async fn judge(&self, phase: &Phase, progress: &PhaseState, workspace: &Arc<Workspace>) -> Result<Outcome> {
+        let Some(expected) = &phase.expected_artifact else {
+            let gated = !self.files.plan.gates(&phase.key).is_empty();
+            let commit = if gated { None } else { commit(&self.files, workspace, phase, progress).await? };
+            return Ok(Outcome::Done { commit });
+        };
+        let judged = judge_file(&self.context, &self.files, workspace, expected).await?;
+        Ok(match judged {
+            Judged::Missing => Outcome::Missing,
+            Judged::TooLarge(message) => Outcome::Invalid {
+                sha256: None,
+                bytes: 0,
+                errors: vec![ArtifactError { pointer: String::new(), message }],
+                errors_total: 1,
+            },
+            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
+                Outcome::Valid(artifact_ref(expected, sha256, bytes, progress.versions + 1))
+            }
+            Judged::Read { sha256, bytes, verdict } => {
+                Outcome::Invalid { sha256: Some(sha256), bytes, errors_total: verdict.total, errors: verdict.errors }
+            }
+        })
+    }
+}
+
+enum Worked {
+    TimedOut,
+    Ended(Result<Ended>),
+}
+
+/// What lies at an artifact's path.
+pub enum Judged {
+    /// Nothing.
+    Missing,
+    /// More than is read; in words.
+    TooLarge(String),
+    /// A file: stored by content, and its verdict.
+    Read {
+        /// Hash of the whole content.
+        sha256: ContentHash,
+        /// Its length.
+        bytes: u64,
+        /// What its schema says.
+        verdict: Verdict,
+    },
+}
+
+/// A version of an artifact.
+#[must_use]
+pub fn artifact_ref(expected: &ExpectedArtifact, sha256: ContentHash, bytes: u64, version: u32) -> ArtifactRef {
+    ArtifactRef { path: expected.path.clone(), schema: expected.schema.clone(), sha256, bytes, version }
+}
+
+/// Reads an artifact once, stores it by content, and validates the very bytes that were stored.
+///
+/// # Errors
+/// What the file system says; `path_outside_worktree` for anything but a plain file.
+pub async fn judge_file(context: &Context, files: &RunFiles, workspace: &Workspace, expected: &ExpectedArtifact) -> Result<Judged> {
+    let schema = files.schema(&expected.schema)?;
+    let (root, contents, expected) = (workspace.root().to_path_buf(), context.contents.clone(), expected.clone());
+    let limit = context.settings.engine.max_artifact_bytes;
+    blocking(move || {
+        let bytes = match file::read(&root, &expected.path, limit) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Judged::Missing),
+            Err(failure) if failure.code == Code::ArtifactTooLarge => return Ok(Judged::TooLarge(failure.message)),
+            Err(failure) => return Err(failure),
+        };
+        let compiled = CompiledSchema::compile(&expected.schema, &schema)?;
+        let verdict = validate(&compiled, &expected.path, &bytes);
+        let sha256 = contents.put(&bytes)?;
+        Ok(Judged::Read { sha256, bytes: bytes.len() as u64, verdict })
+    })
+    .await
+}
+
+/// Opens the folder a run works in. Only a run of which no agent has seen anything yet may make it;
+/// later a folder that is gone is made again from the run's branch or not at all.
+///
+/// # Errors
+/// `worktree_missing`, `git_failed`, `io_failed`.
+pub async fn open_workspace(context: &Context, record: &RunRecord, untouched: bool) -> Result<Workspace> {
+    let path = context.paths.worktree(record.id);
+    let (Some(dir), Some(base)) = (&record.repo, &record.base_commit) else { return Workspace::plain(&path) };
+    let Some(repo) = Repo::discover(Path::new(dir)).await? else {
+        return Err(Failure::new(Code::WorktreeMissing, format!("the repository {dir} of run {} is gone", record.id.short()))
+            .hint("bring it back to where it was, then resume"));
+    };
+    let worktree =
+        if untouched { Worktree::create(&repo, record.id, base, &path).await? } else { Worktree::open(&repo, record.id, &path).await? };
+    Ok(Workspace::Git(worktree))
+}
+
+fn untouched(state: &RunState) -> bool {
+    state.phases.iter().all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
+}
+
+/// Brings a phase into the run's branch: puts the validated bytes back if the file was touched, then
+/// makes one commit that names run, phase, persona and content.
+///
+/// # Errors
+/// `git_failed`, and what reading and writing the file says.
+pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
+    let persona = files.plan.persona(phase).to_string();
+    let run_id = files.record.id.to_string();
+    let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
+    let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];
+    if let Some(hash) = &hash {
+        trailers.push(("Phasedeck-Artifact", hash));
+    }
+    let subject = format!("{}: {}", phase.key, phase.label());
+    let forced: Vec<&str> = progress.artifact.iter().map(|artifact| artifact.path.as_str()).collect();
+    workspace.commit(&subject, &trailers, &forced).await
+}
+
+/// Puts the validated bytes of a phase's artifact back where the file was changed or removed.
+///
+/// # Errors
+/// What reading and writing the file says.
+pub async fn restore_validated(context: &Context, workspace: &Workspace, artifact: &ArtifactRef) -> Result<()> {
+    let (root, contents, artifact) = (workspace.root().to_path_buf(), context.contents.clone(), artifact.clone());
+    let limit = context.settings.engine.max_artifact_bytes;
+    blocking(move || {
+        let there = file::read(&root, &artifact.path, limit).ok().flatten();
+        if there.is_some_and(|bytes| ContentHash::of(&bytes) == artifact.sha256) {
+            return Ok(());
+        }
+        file::restore(&root, &artifact.path, &contents.get(&artifact.sha256)?)
+    })
+    .await
+}
+
+/// Loads what a run was begun with, from its rows alone.
+///
+/// # Errors
+/// `run_not_found`, `run_metadata_missing`, `template_load_failed`, `persona_load_failed`,
+/// `schema_not_found`.
+pub fn load_files(reader: &Reader, record: RunRecord) -> Result<RunFiles> {
+    let conn = reader.connection();
+    let bound = frozen::personas(conn, record.id)?;
+    let workflow = frozen::workflow(conn, record.id)?;
+    let mut schemas = Vec::new();
+    for (id, _) in bindings::schemas_of_run(conn, record.id)? {
+        let schema = frozen::schema(conn, record.id, &id)?;
+        schemas.push((id, Arc::new(schema)));
+    }
+    let plan = Plan {
+        workflow,
+        bindings: bound.iter().map(|(binding, _)| binding.clone()).collect(),
+        thread: record.thread.clone(),
+        rehearsal: record.rehearsal,
+    };
+    let personas = bound.into_iter().map(|(binding, persona)| (binding.persona_hash, persona)).collect();
+    Ok(RunFiles { record, plan, personas, schemas })
+}

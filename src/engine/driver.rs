@@ -1,1 +1,410 @@
-//! (filled by its room)
+//! The loop of one run: one task that owns the run's state.
+//!
+//! It turns what happens (commands, ends of activities) into inputs, has the machine decide, commits
+//! the facts, folds them in, and then starts the activity that the new state wants, if it is not
+//! running. It ends when the run rests (paused) or is over; going on later is a new driver, made from
+//! the journal. There is no separate recovery: a driver that finds nothing running starts what is
+//! missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::agent::Stop;
+use super::api::Answer;
+use super::attempt::{self, Judged, RunFiles};
+use super::context::{Context, blocking};
+use super::final_report;
+use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RequestId, RunId};
+use crate::model::run_state::RunState;
+use crate::model::state::{Decision, PauseReason, RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::store::{Reader, approvals};
+
+/// Pause between two tries to store facts while the disk is full or the database is held by others.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// Something for one run.
+pub enum Order {
+    /// Go on.
+    Resume(Reply),
+    /// Rest at the next checkpoint, or when the time is over.
+    Pause {
+        /// Why.
+        reason: PauseReason,
+        /// How long the next checkpoint may take.
+        grace: Duration,
+        /// Where the answer goes, when the run rests.
+        reply: Option<Reply>,
+    },
+    /// End.
+    Abort {
+        /// Who said so.
+        by: String,
+        /// By which way.
+        via: Via,
+        /// In their words.
+        reason: String,
+        /// Where the answer goes, when it has ended.
+        reply: Reply,
+    },
+    /// Answer the question that waits.
+    Decide {
+        /// The answer.
+        decision: Answered,
+        /// Where what became of it goes.
+        reply: Reply,
+    },
+}
+
+/// Where the answer to an order goes.
+pub type Reply = oneshot::Sender<Result<Answer>>;
+
+/// The operator's answer to a question.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Which question; absent: the one that waits.
+    pub request_id: Option<RequestId>,
+    /// The answer.
+    pub action: Decision,
+    /// The operator's words.
+    pub comment: String,
+    /// Who.
+    pub by: String,
+    /// By which way.
+    pub via: Via,
+    /// What was reviewed, where the answer insists on it.
+    pub reviewed: Option<ContentHash>,
+}
+
+/// One run's owner.
+pub struct Driver {
+    context: Arc<Context>,
+    files: Arc<RunFiles>,
+    state: RunState,
+    orders: mpsc::Receiver<Order>,
+    running: Option<Running>,
+    stopping: Option<Stopping>,
+}
+
+struct Running {
+    task: JoinHandle<Input>,
+    stop: Stop,
+    what: Activity,
+}
+
+enum Stopping {
+    Pause { reason: PauseReason, replies: Vec<Reply> },
+    Abort { by: String, via: Via, reason: String, replies: Vec<Reply> },
+}
+
+impl Driver {
+    /// An owner for a run, from its journal.
+    #[must_use]
+    pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
+        Self { context, files, state, orders, running: None, stopping: None }
+    }
+
+    /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
+    pub async fn run(mut self) -> mpsc::Receiver<Order> {
+        if let Err(failure) = self.work().await {
+            tracing::error!(run = %self.state.run_id, %failure, "the driver stopped");
+        }
+        self.orders.close();
+        self.orders
+    }
+
+    fn run_id(&self) -> RunId {
+        self.state.run_id
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.files.plan
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        if self.state.status == RunStatus::Executing {
+            // What a crash left half-way is carried on by the rules that would have done it.
+            self.input(Input::Continue).await?;
+        }
+        loop {
+            self.start_what_is_wanted();
+            if self.running.is_none() && self.rests() {
+                match self.orders.try_recv() {
+                    Ok(order) => {
+                        self.take(order).await;
+                        continue;
+                    }
+                    Err(_) => return Ok(()),
+                }
+            }
+            tokio::select! {
+                ended = ended(&mut self.running) => self.activity_ended(ended).await?,
+                order = self.orders.recv() => match order {
+                    Some(order) => self.take(order).await,
+                    // Nobody can reach this run any more: the host is going away.
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    fn rests(&self) -> bool {
+        self.state.status.is_terminal() || self.state.status == RunStatus::Paused
+    }
+
+    fn start_what_is_wanted(&mut self) {
+        if self.running.is_some() || self.stopping.is_some() {
+            return;
+        }
+        let Some(what) = wanted(self.plan(), &self.state) else { return };
+        let stop = Stop::default();
+        let (context, files, state) = (Arc::clone(&self.context), Arc::clone(&self.files), self.state.clone());
+        let task = match what.clone() {
+            Activity::Attempt { phase_key, attempt } => {
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    let outcome = attempt::make(context, files, state, phase_key.clone(), stop).await;
+                    Input::AttemptEnded { phase_key, attempt, outcome }
+                })
+            }
+            Activity::Commit { phase_key } => tokio::spawn(async move {
+                match commit(&context, &files, &state, &phase_key).await {
+                    Ok(commit) => Input::Committed { phase_key, commit },
+                    Err(failure) => Input::CommitFailed { phase_key, failure },
+                }
+            }),
+        };
+        self.running = Some(Running { task, stop, what });
+    }
+
+    async fn activity_ended(&mut self, ended: Result<Input, tokio::task::JoinError>) -> Result<()> {
+        let running = self.running.take();
+        let input = match (ended, running) {
+            (Ok(input), _) => input,
+            (Err(error), Some(Running { what, .. })) => panicked(what, &error),
+            (Err(error), None) => return Err(Failure::internal(error)),
+        };
+        // Work that we stopped did not fail: it goes on from its last checkpoint.
+        let input = match (input, &self.stopping) {
+            (Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(_) | Outcome::TimedOut { .. } }, Some(_)) => {
+                Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Stopped }
+            }
+            (input, _) => input,
+        };
+        self.input(input).await?;
+        self.finish_stopping().await
+    }
+
+    async fn finish_stopping(&mut self) -> Result<()> {
+        let Some(stopping) = self.stopping.take() else { return Ok(()) };
+        let (input, replies) = match stopping {
+            Stopping::Pause { reason, replies } => (Input::Pause(reason), replies),
+            Stopping::Abort { by, via, reason, replies } => (Input::Abort { by, via, reason }, replies),
+        };
+        let done = self.input(input).await.map(|()| Answer::Accepted { run_id: self.run_id() });
+        for reply in replies {
+            let _ = reply.send(done.clone());
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, order: Order) {
+        match order {
+            Order::Resume(reply) => {
+                let done = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.input(Input::Resume).await };
+                let _ = reply.send(done.map(|()| Answer::Accepted { run_id: self.run_id() }));
+            }
+            Order::Pause { reason, grace, reply } => self.pause(reason, grace, reply).await,
+            Order::Abort { by, via, reason, reply } => {
+                let replies = match self.stopping.take() {
+                    Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) => replies.into_iter().chain([reply]).collect(),
+                    None => vec![reply],
+                };
+                self.stopping = Some(Stopping::Abort { by, via, reason, replies });
+                self.stop_running(Duration::ZERO).await;
+            }
+            Order::Decide { decision, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    async fn pause(&mut self, reason: PauseReason, grace: Duration, reply: Option<Reply>) {
+        match &mut self.stopping {
+            Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) => replies.extend(reply),
+            None => self.stopping = Some(Stopping::Pause { reason, replies: reply.into_iter().collect() }),
+        }
+        self.stop_running(grace).await;
+    }
+
+    /// Asks what is running to end at its next checkpoint, and tells it to end now when the time is over.
+    async fn stop_running(&mut self, grace: Duration) {
+        match &self.running {
+            Some(Running { stop, .. }) => {
+                stop.soon.cancel();
+                let (now, deadline) = (stop.now.clone(), Instant::now() + grace);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(deadline).await;
+                    now.cancel();
+                });
+            }
+            None => {
+                if let Err(failure) = self.finish_stopping().await {
+                    tracing::error!(run = %self.run_id(), %failure, "could not store the stop");
+                }
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> Failure {
+        Failure::new(Code::IllegalTransition, format!("run {} is being stopped", self.run_id().short())).hint("try again in a moment")
+    }
+
+    async fn decided(&mut self, decision: Answered) -> Result<Answer> {
+        let open = self.state.approval.clone();
+        let input = Input::Decide {
+            request_id: decision.request_id,
+            action: decision.action,
+            comment: decision.comment,
+            by: decision.by,
+            via: decision.via,
+            reviewed: decision.reviewed,
+        };
+        // Whether it can be given at all comes first: a late answer must not touch the file.
+        if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
+            return self.decided_before(failure, decision.request_id, decision.action).await;
+        }
+        if decision.action == Decision::Approve {
+            self.refuse_changed_content().await?;
+        }
+        let request_id = open.map(|open| open.request_id).ok_or_else(|| Failure::internal("a decision without a question"))?;
+        self.input(input).await?;
+        Ok(Answer::Decided { run_id: self.run_id(), request_id, action: decision.action })
+    }
+
+    /// What a late answer learns: that it is the one that counted, or who was first.
+    async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision) -> Result<Answer> {
+        let (Code::ApprovalAlreadyResolved, Some(request_id)) = (failure.code, asked) else { return Err(failure) };
+        let (run_id, path) = (self.run_id(), self.context.paths.database());
+        let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
+        let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
+        if first.state == action.resolves_to() {
+            return Ok(Answer::Decided { run_id, request_id, action });
+        }
+        let who = first.resolved_by.unwrap_or_else(|| "the engine".to_owned());
+        let when = first.resolved_at.map_or_else(String::new, |at| format!(" at {at}"));
+        let message = format!("gate {} of run {} was answered already: {} by {who}{when}", first.gate, run_id.short(), first.state);
+        Err(Failure::new(failure.code, message).hint(failure.hint))
+    }
+
+    /// Hashes the file again before an approval counts. New content is validated and asked about
+    /// anew; content that is gone or does not fit is kept by its hash, and what was shown is put back.
+    async fn refuse_changed_content(&mut self) -> Result<()> {
+        let Some((phase_key, expected)) = self.state.approval.clone().and_then(|open| open.phase_key.zip(open.artifact_sha256)) else {
+            return Ok(());
+        };
+        let artifact = self.state.phase(&phase_key).and_then(|phase| phase.artifact.clone());
+        let definition = self.plan().phase(&phase_key).and_then(|phase| phase.expected_artifact.clone());
+        let (Some(artifact), Some(definition)) = (artifact, definition) else { return Ok(()) };
+        let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
+        let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
+        let (found, replacement) = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
+            Judged::Read { sha256, .. } if sha256 == expected => return Ok(()),
+            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
+                (Some(sha256.clone()), Some(attempt::artifact_ref(&definition, sha256, bytes, versions + 1)))
+            }
+            Judged::Read { sha256, .. } => (Some(sha256), None),
+            Judged::Missing | Judged::TooLarge(_) => (None, None),
+        };
+        if replacement.is_none() {
+            attempt::restore_validated(&self.context, &workspace, &artifact).await?;
+        }
+        let what = match (&found, &replacement) {
+            (_, Some(_)) => "has other content now, which is valid; the gate asks about it",
+            (Some(_), None) => "has other content now, which is not valid; what you reviewed was put back",
+            (None, None) => "is gone or unreadable; what you reviewed was put back",
+        };
+        let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
+        self.input(Input::ContentChanged { found, replacement }).await?;
+        Err(Failure::new(Code::ArtifactChanged, message).hint("nothing was decided; look at it and answer the new question"))
+    }
+
+    /// Decides, commits, folds in; a full disk or a held database is waited out.
+    async fn input(&mut self, input: Input) -> Result<()> {
+        let facts = decide(&self.files.plan, &self.state, input, Timestamp::now())?;
+        let events = loop {
+            match self.context.append(self.run_id(), facts.clone()).await {
+                Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
+                    tracing::warn!(run = %self.run_id(), %failure, "cannot store; trying again");
+                    self.note(&failure);
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+                stored => break stored?,
+            }
+        };
+        for event in &events {
+            self.state.apply(event)?;
+        }
+        // What agents' turns added in between is not folded here; only the place in the journal matters.
+        if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
+            self.write_report().await;
+        }
+        Ok(())
+    }
+
+    fn note(&self, failure: &Failure) {
+        if let Some(phase) = self.state.current() {
+            let text = format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs());
+            self.context.text(self.run_id(), &phase.key, phase.attempt, super::api::TextKind::Note, &text);
+        }
+    }
+
+    /// A report that cannot be written is no reason to lose the end of a run: start-up writes it.
+    async fn write_report(&self) {
+        let (context, run_id) = (Arc::clone(&self.context), self.run_id());
+        let written = blocking(move || final_report::write(&context.paths, run_id)).await;
+        let stored = match written {
+            Ok(path) => final_report::note(&self.context.store, run_id, path).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = stored {
+            tracing::error!(run = %run_id, %failure, "could not write the final report");
+        }
+    }
+}
+
+async fn ended(running: &mut Option<Running>) -> Result<Input, tokio::task::JoinError> {
+    match running {
+        Some(running) => (&mut running.task).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A panic in an activity is ours; the run stops where a person can go on, and the others never notice.
+fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
+    let failure = Failure::new(Code::SessionRecoveryRequired, format!("a defect of phasedeck stopped the work: {error}"))
+        .hint("approve tries again from the last stored turn");
+    match what {
+        Activity::Attempt { phase_key, attempt } => Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(failure) },
+        Activity::Commit { phase_key } => Input::CommitFailed { phase_key, failure },
+    }
+}
+
+async fn commit(context: &Arc<Context>, files: &RunFiles, state: &RunState, phase_key: &PhaseKey) -> Result<Option<String>> {
+    let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key)) else {
+        return Err(Failure::internal(format!("no phase '{phase_key}'")));
+    };
+    let workspace = Arc::new(attempt::open_workspace(context, &files.record, false).await?);
+    if let Some(artifact) = &progress.artifact {
+        attempt::restore_validated(context, &workspace, artifact).await?;
+    }
+    attempt::commit(files, &workspace, phase, progress).await
+}

@@ -1,1 +1,286 @@
-//! (filled by its room)
+//! The owner of all drivers: takes requests in, finds or makes the run's owner, hands the order on.
+//!
+//! One task. It never waits for a run: what takes time (starting, loading) happens in tasks of its
+//! own that come back as messages, so that one slow repository delays nobody else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::api::{Answer, Command, Request, Sender};
+use super::attempt::{RunFiles, load_files};
+use super::context::{Context, blocking};
+use super::driver::{Answered, Driver, Order, Reply};
+use super::start;
+use crate::model::error::{Failure, Result};
+use crate::model::id::{ClientToken, RunId};
+use crate::model::run_state::RunState;
+use crate::model::state::{PauseReason, RunStatus};
+use crate::store::{Reader, events, runs};
+
+/// How many answers are remembered for commands that are delivered twice.
+const ANSWERS_KEPT: usize = 1024;
+/// Orders that may wait for one run.
+const ORDERS_WAITING: usize = 64;
+
+/// Something for the supervisor.
+pub enum Call {
+    /// An operator's command.
+    Request(Request),
+    /// Pause everything and end; the answer comes when nothing is running any more.
+    Drain {
+        /// How long in-flight work may take to reach its next checkpoint.
+        grace: Duration,
+        /// Where the answer goes.
+        done: oneshot::Sender<()>,
+    },
+    /// End what is in flight now.
+    Hurry,
+    /// Take up a run that was found going on at start-up.
+    TakeUp(RunId),
+    /// A driver ended; these orders came too late for it.
+    Ended(RunId, mpsc::Receiver<Order>),
+    /// A run was loaded from its rows.
+    Loaded(RunId, Result<Box<(RunFiles, RunState)>>),
+}
+
+/// The owner of all drivers.
+pub struct Supervisor {
+    context: Arc<Context>,
+    calls: mpsc::Receiver<Call>,
+    own: mpsc::Sender<Call>,
+    runs: BTreeMap<RunId, Owner>,
+    answers: Answers,
+    drain: Option<oneshot::Sender<()>>,
+}
+
+enum Owner {
+    /// Its rows are being read; these orders wait.
+    Loading(Vec<Order>),
+    /// Its driver works.
+    Driven(mpsc::Sender<Order>),
+}
+
+impl Supervisor {
+    /// A supervisor that serves `calls`; `own` is the sending end of the same channel.
+    #[must_use]
+    pub fn new(context: Arc<Context>, calls: mpsc::Receiver<Call>, own: mpsc::Sender<Call>) -> Self {
+        Self { context, calls, own, runs: BTreeMap::new(), answers: Answers::default(), drain: None }
+    }
+
+    /// Serves until it was drained.
+    pub async fn run(mut self) {
+        while let Some(call) = self.calls.recv().await {
+            match call {
+                Call::Request(request) => self.request(request),
+                Call::Drain { grace, done } => self.begin_drain(grace, done),
+                Call::Hurry => self.pause_all(Duration::ZERO),
+                Call::TakeUp(run_id) => self.order(run_id, None),
+                Call::Ended(run_id, late) => self.driver_ended(run_id, late),
+                Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
+            }
+            if self.drain.is_some() && self.runs.is_empty() {
+                if let Some(done) = self.drain.take() {
+                    let _ = done.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let Request { command, sender, token, reply } = request;
+        if self.drain.is_some() {
+            let _ = reply.send(Err(going_away()));
+            return;
+        }
+        let Some(reply) = self.answers.once(token, reply) else { return };
+        match command {
+            Command::Start(request) => self.start(*request, reply),
+            Command::Resume { run_id } => self.order(run_id, Some(Order::Resume(reply))),
+            Command::Pause { run_id } => {
+                let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
+                self.order(run_id, Some(Order::Pause { reason: PauseReason::Operator, grace, reply: Some(reply) }));
+            }
+            Command::Abort { run_id, reason } => {
+                let Sender { by, via } = sender;
+                self.order(run_id, Some(Order::Abort { by, via, reason, reply }));
+            }
+            Command::Decide { run_id, request_id, action, comment, artifact_sha256 } => {
+                let Sender { by, via } = sender;
+                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256 };
+                self.order(run_id, Some(Order::Decide { decision, reply }));
+            }
+        }
+    }
+
+    fn start(&self, request: super::api::StartRun, reply: Reply) {
+        let (context, own) = (Arc::clone(&self.context), self.own.clone());
+        tokio::spawn(async move {
+            let started = start::start(&context, request).await;
+            let answer = match started {
+                Ok(started) => {
+                    // Taken up before the answer: who is told that it runs can order it about at once.
+                    if !started.existing {
+                        let _ = own.send(Call::TakeUp(started.run_id)).await;
+                    }
+                    Ok(Answer::Started { run_id: started.run_id, existing: started.existing })
+                }
+                Err(failure) => Err(failure),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+
+    fn order(&mut self, run_id: RunId, order: Option<Order>) {
+        match self.runs.get_mut(&run_id) {
+            Some(Owner::Loading(waiting)) => waiting.extend(order),
+            Some(Owner::Driven(orders)) => {
+                let Some(order) = order else { return };
+                // A driver that has just ended gives the channel back as `Ended`; its run is loaded anew then.
+                match orders.try_send(order) {
+                    Ok(()) => {}
+                    Err(mpsc::error::TrySendError::Full(order)) => order.refuse(&Failure::internal("too many orders wait for this run")),
+                    Err(mpsc::error::TrySendError::Closed(order)) => self.load(run_id, vec![order]),
+                }
+            }
+            None => self.load(run_id, order.into_iter().collect()),
+        }
+    }
+
+    fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
+        self.runs.insert(run_id, Owner::Loading(orders));
+        let (path, own) = (self.context.paths.database(), self.own.clone());
+        tokio::spawn(async move {
+            let loaded = blocking(move || {
+                let reader = Reader::open(&path)?;
+                let record = runs::get(reader.connection(), run_id)?;
+                let state = events::state(reader.connection(), run_id)?;
+                // An ended run answers for itself, whatever became of its files.
+                let files = load_files(&reader, record);
+                if state.status.is_terminal() && files.is_err() {
+                    return Err(super::machine::ended(&state));
+                }
+                Ok(Box::new((files?, state)))
+            });
+            let loaded = loaded.await;
+            let _ = own.send(Call::Loaded(run_id, loaded)).await;
+        });
+    }
+
+    fn loaded(&mut self, run_id: RunId, loaded: Result<Box<(RunFiles, RunState)>>) {
+        let waiting = match self.runs.remove(&run_id) {
+            Some(Owner::Loading(waiting)) => waiting,
+            other => {
+                self.runs.extend(other.map(|owner| (run_id, owner)));
+                return;
+            }
+        };
+        let (files, state) = match loaded {
+            Ok(loaded) => *loaded,
+            Err(failure) => {
+                waiting.into_iter().for_each(|order| order.refuse(&failure));
+                return;
+            }
+        };
+        if waiting.is_empty() && (state.status.is_terminal() || state.status == RunStatus::Paused) {
+            return;
+        }
+        let (orders, inbox) = mpsc::channel(ORDERS_WAITING);
+        for order in waiting {
+            if let Err(error) = orders.try_send(order) {
+                error.into_inner().refuse(&Failure::internal("too many orders wait for this run"));
+            }
+        }
+        let driver = Driver::new(Arc::clone(&self.context), Arc::new(files), state, inbox);
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            let late = driver.run().await;
+            let _ = own.send(Call::Ended(run_id, late)).await;
+        });
+        self.runs.insert(run_id, Owner::Driven(orders));
+    }
+
+    fn driver_ended(&mut self, run_id: RunId, mut late: mpsc::Receiver<Order>) {
+        if matches!(self.runs.get(&run_id), Some(Owner::Driven(orders)) if orders.is_closed()) {
+            self.runs.remove(&run_id);
+        }
+        while let Ok(order) = late.try_recv() {
+            match order {
+                // It rests already; that is all a pause for the drain asks for.
+                Order::Pause { reply: None, .. } => {}
+                order => self.order(run_id, Some(order)),
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, grace: Duration, done: oneshot::Sender<()>) {
+        self.drain = Some(done);
+        self.pause_all(grace);
+    }
+
+    fn pause_all(&mut self, grace: Duration) {
+        let live: Vec<RunId> = self.runs.keys().copied().collect();
+        for run_id in live {
+            self.order(run_id, Some(Order::Pause { reason: PauseReason::Shutdown, grace, reply: None }));
+        }
+    }
+}
+
+impl Order {
+    /// Answers that it cannot be followed.
+    fn refuse(self, failure: &Failure) {
+        match self {
+            Self::Resume(reply) | Self::Abort { reply, .. } | Self::Decide { reply, .. } | Self::Pause { reply: Some(reply), .. } => {
+                let _ = reply.send(Err(failure.clone()));
+            }
+            Self::Pause { reply: None, .. } => {}
+        }
+    }
+}
+
+fn going_away() -> Failure {
+    Failure::new(crate::model::error::Code::SessionManagerAlreadyRunning, "this host is shutting down")
+        .hint("everything is stored; give the command again when it has ended")
+}
+
+/// Answers that were given, so that a command that is delivered twice acts once.
+#[derive(Default)]
+struct Answers {
+    known: BTreeMap<ClientToken, Arc<tokio::sync::Mutex<Option<Result<Answer>>>>>,
+    order: VecDeque<ClientToken>,
+}
+
+impl Answers {
+    /// The place where the first answer goes; none for a command that was delivered before, whose
+    /// answer is the first one's.
+    fn once(&mut self, token: ClientToken, reply: Reply) -> Option<Reply> {
+        if let Some(slot) = self.known.get(&token) {
+            let slot = Arc::clone(slot);
+            tokio::spawn(async move {
+                let answer = slot.lock().await.clone();
+                let _ = reply.send(answer.unwrap_or_else(|| Err(Failure::internal("the first delivery was lost"))));
+            });
+            return None;
+        }
+        let slot = Arc::new(tokio::sync::Mutex::new(None));
+        // A fresh lock is free; the second delivery waits behind it for the first one's answer.
+        let Ok(mut held) = Arc::clone(&slot).try_lock_owned() else { return Some(reply) };
+        let (first, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let answer: Result<Answer> = answer.await.unwrap_or_else(|_| Err(Failure::internal("the run's owner is gone")));
+            *held = Some(answer.clone());
+            let _ = reply.send(answer);
+        });
+        self.known.insert(token, slot);
+        self.order.push_back(token);
+        if self.order.len() > ANSWERS_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        Some(first)
+    }
+}

@@ -120,6 +120,8 @@ codes! {
     UsageInvalid = "usage_invalid", HumanRequired;
     /// A path leaves the worktree.
     PathOutsideWorktree = "path_outside_worktree", Fatal;
+    /// A persona's permissions refuse a tool.
+    ToolNotPermitted = "tool_not_permitted", HumanRequired;
     /// A hard limit of money was reached.
     BudgetExceeded = "budget_exceeded", HumanRequired;
     /// The agent went in circles.
@@ -223,6 +225,20 @@ impl Failure {
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
+    }
+
+    /// Several problems as one: the code of the first, all messages and hints, one a line.
+    #[must_use]
+    pub fn together(failures: Vec<Self>) -> Self {
+        let mut all = failures.into_iter();
+        let Some(mut first) = all.next() else { return Self::internal("a failure without a reason") };
+        for other in all {
+            first.message = format!("{}\n{}", first.message, other.message);
+            if !first.hint.contains(&other.hint) {
+                first.hint = format!("{}\n{}", first.hint, other.hint);
+            }
+        }
+        first
     }
 
     /// A defect of ours, with what is known of it.

@@ -7,31 +7,46 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::ContentHash;
 use super::id::{RoleId, VersionedName};
+use super::workflow::NAME_PATTERN;
+
+/// The backends that personas can name.
+pub const BACKENDS: &[&str] = &["openai", "acp", "rehearsal"];
+/// The tools that personas can be given.
+pub const TOOLS: &[&str] = &["ls", "read_file", "write_file", "edit_file", "glob", "grep", "write_todos", "execute", "task"];
+/// How much a model may reason.
+pub const REASONING_EFFORTS: &[&str] = &["low", "medium", "high"];
+/// The most tokens that one answer may be allowed.
+pub const MAX_ANSWER_TOKENS: u32 = 1_000_000;
 
 /// Who fills a seat: a backend, a model, tools and what they may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Persona {
     /// The name that `--persona ROLE=NAME` takes.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Counts up when the meaning changes.
+    #[schemars(range(min = 1))]
     pub version: u32,
     /// What it is good at, in a sentence.
     #[serde(default)]
     pub description: String,
     /// Which backend runs it: `openai`, `acp` or `rehearsal`.
+    #[schemars(extend("enum" = BACKENDS))]
     pub backend: String,
     /// The model's name at the backend; absent: the backend's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// What it can do, matched against a role's `required_capabilities`.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = NAME_PATTERN)))]
     pub capabilities: Vec<String>,
     /// The standing instruction before every conversation.
     #[serde(default)]
     pub system_prompt: String,
     /// The tools it is given.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "enum": TOOLS }))]
     pub tools: Vec<String>,
     /// Per tool: used at once (`auto`, the default), asked for (`ask`), refused (`deny`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,16 +94,20 @@ pub enum Permission {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// 0 is the most repeatable.
+    /// 0 is the most repeatable, 2 the least.
+    #[schemars(range(min = 0.0, max = 2.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Nucleus sampling.
+    /// Nucleus sampling, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// The most tokens one answer may have.
+    #[schemars(range(min = 1, max = MAX_ANSWER_TOKENS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// `low`, `medium` or `high`, for models that reason.
+    #[schemars(extend("enum" = REASONING_EFFORTS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
 }

@@ -75,6 +75,8 @@ pub struct PhaseState {
     pub artifact: Option<ArtifactRef>,
     /// Stored versions so far, valid or not.
     pub versions: u32,
+    /// The envelope of the current attempt, once it was sent.
+    pub prompt: Option<ContentHash>,
     /// The bytes that the next prompt shows as the previous content.
     pub previous: Option<ContentHash>,
     /// Why the last attempt gave no valid artifact; empty when it did.
@@ -142,6 +144,7 @@ impl PhaseState {
             persona: None,
             artifact: None,
             versions: 0,
+            prompt: None,
             previous: None,
             errors: Vec::new(),
             missing: false,
@@ -250,7 +253,8 @@ impl RunState {
         if event.seq <= self.last_seq {
             return Ok(());
         }
-        if self.status.is_terminal() {
+        // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
+        if self.status.is_terminal() && !matches!(event.fact, Fact::SessionFailed { .. }) {
             return Err(self.illegal(event.fact.kind(), self.status.as_str()));
         }
         let at = event.at;
@@ -316,8 +320,8 @@ impl RunState {
             | Fact::BudgetExceeded { .. }
             | Fact::PhaseSkipped { .. }
             | Fact::ArtifactExpected { .. }
-            | Fact::PromptSent { .. }
             | Fact::PromptRepaired { .. } => {}
+            Fact::PromptSent { phase_key, sha256, .. } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
             Fact::PhaseStarted { .. }
             | Fact::PhaseCompleted { .. }
             | Fact::PhaseFailed { .. }
@@ -345,6 +349,7 @@ impl RunState {
                 phase.repairs = if *cause == AttemptCause::Repair { phase.repairs + 1 } else { 0 };
                 (phase.attempt, phase.cause, phase.persona) = (*attempt, *cause, Some(persona.clone()));
                 (phase.artifact, phase.gates_passed, phase.decided, phase.missing) = (None, 0, None, false);
+                phase.prompt = None;
                 phase.started_at.get_or_insert(at);
                 phase.enter(PhaseStatus::Running, at);
             }

@@ -7,25 +7,40 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RoleId, SchemaId, VersionedName};
+use super::persona::BACKENDS;
 use super::state::Risk;
+
+/// The most phases a workflow may have.
+pub const MAX_PHASES: usize = 64;
+/// The longest time one attempt may take, in seconds: a day.
+pub const MAX_TIMEOUT_SECONDS: u64 = 86_400;
+/// The most repairs a phase may allow.
+pub const MAX_REPAIRS: u32 = 10;
+/// The grammar of [`is_name`](super::id::is_name), for editors.
+pub(super) const NAME_PATTERN: &str = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
 
 /// A list of phases that agents work through, each with its artifact and its gates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workflow {
     /// The name that `phasedeck run` takes.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// Counts up when the meaning changes; runs keep the version they began with.
+    #[schemars(range(min = 1))]
     pub version: u32,
     /// What it is for, in a sentence.
     #[serde(default)]
     pub description: String,
     /// The seats that personas fill.
+    #[schemars(length(min = 1))]
     pub roles: Vec<Role>,
     /// Gates of every phase that names none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = NAME_PATTERN)))]
     pub default_gates: Vec<GateKey>,
     /// The steps, in order.
+    #[schemars(length(min = 1, max = MAX_PHASES))]
     pub phases: Vec<Phase>,
 }
 
@@ -62,12 +77,15 @@ impl Workflow {
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// Names the seat.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub id: RoleId,
     /// What a persona must be able to do to take it.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = NAME_PATTERN)))]
     pub required_capabilities: Vec<String>,
-    /// Backends to prefer, best first.
+    /// Backends to prefer, best first: `openai`, `acp`, `rehearsal`.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "enum": BACKENDS }))]
     pub preferred_backends: Vec<String>,
 }
 
@@ -76,6 +94,7 @@ pub struct Role {
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     /// Names the step within the workflow.
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub key: PhaseKey,
     /// What people read.
     #[serde(default)]
@@ -83,13 +102,14 @@ pub struct Phase {
     /// How far a wrong decision here reaches.
     #[serde(default = "default_risk")]
     pub risk: Risk,
-    /// Who does it.
+    /// Who does it: the `id` of one of the roles.
     pub role: RoleId,
     /// What the agent is told to do.
     #[serde(default)]
     pub instructions: String,
     /// How long one attempt may take, in seconds.
     #[serde(default = "default_timeout")]
+    #[schemars(range(min = 1, max = MAX_TIMEOUT_SECONDS))]
     pub timeout_seconds: u64,
     /// The file that must exist at the end, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +119,7 @@ pub struct Phase {
     pub gates: Option<Vec<GateKey>>,
     /// Further attempts after a missing or invalid artifact.
     #[serde(default = "default_repairs")]
+    #[schemars(range(max = MAX_REPAIRS))]
     pub max_repairs: u32,
 }
 
@@ -114,9 +135,11 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedArtifact {
-    /// Where, relative to the worktree.
+    /// Where, relative to the worktree, divided by `/`; never beneath `.git`.
+    #[schemars(length(min = 1))]
     pub path: String,
-    /// What it must look like.
+    /// What it must look like: the id of an artifact schema, such as `dev/spec@1`.
+    #[schemars(regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*/[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]*$"))]
     pub schema: SchemaId,
 }
 

@@ -4,11 +4,20 @@
 //! method is one transaction, and returns when that is committed. Streamed text goes through it
 //! too, but only to whoever watches.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
 use crate::engine::api::TextKind;
+use crate::engine::context::{Context, blocking};
+use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Tokens, ToolOutcome};
-use crate::model::id::TurnId;
+use crate::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
+use crate::model::time::Timestamp;
+use crate::store::{journal, ledger, turns};
 
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +80,41 @@ pub struct ToolDone {
 }
 
 /// The desk of one attempt.
-pub struct Desk {}
+pub struct Desk {
+    context: Arc<Context>,
+    run_id: RunId,
+    phase_key: PhaseKey,
+    attempt: u32,
+    persona: String,
+    /// Facts that are stored with the first call, so that they cost no commit of their own.
+    opening: Mutex<Vec<Fact>>,
+}
+
+/// What is known of a call between its reserve and its settlement.
+struct OpenCall {
+    number: u32,
+    model: String,
+}
 
 impl Desk {
+    /// A desk for one attempt; `opening` is stored before anything else.
+    #[must_use]
+    pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
+        Self { context, run_id, phase_key, attempt, persona, opening: Mutex::new(opening) }
+    }
+
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
     pub fn text(&self, kind: TextKind, text: &str) {
-        let _ = (kind, text);
+        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, text);
+    }
+
+    /// Stores the opening facts now, for a backend that makes no calls.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn open(&self) -> Result<()> {
+        let facts = self.take_opening();
+        self.context.append(self.run_id, facts).await.map(drop)
     }
 
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
@@ -84,8 +122,16 @@ impl Desk {
     /// # Errors
     /// What the store says; nothing may be sent then.
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
-        let _ = reserve;
-        Err(Failure::internal("not built"))
+        let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
+        let id = turn.id;
+        let stored = self.context.store.write(move |tx| {
+            let now = Timestamp::now();
+            let events = journal::append(tx, run_id, &opening, now)?;
+            turns::reserve(tx, &turn, now)?;
+            Ok(events)
+        });
+        self.context.tell(&stored.await?);
+        Ok(id)
     }
 
     /// Stores a whole answer, its cost, and the tools it wants. Run them only after this returned.
@@ -93,8 +139,35 @@ impl Desk {
     /// # Errors
     /// What the store says; the call is paid and open then.
     pub async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
-        let _ = (turn, answered);
-        Err(Failure::internal("not built"))
+        let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
+        let stored = self.context.store.write(move |tx| {
+            let now = Timestamp::now();
+            let call = open_call(tx, turn)?;
+            let settlement = turns::Settlement {
+                tokens: answered.tokens,
+                cost: answered.cost,
+                estimated: answered.estimated,
+                latency_ms: answered.latency_ms,
+                provider_request_id: answered.provider_request_id,
+                status: CallStatus::Ok,
+            };
+            turns::answered(tx, turn, &answered.answer, &answered.tools, &settlement, now)?;
+            let fact = Fact::LlmCalled {
+                phase_key,
+                attempt,
+                turn_id: turn,
+                turn: call.number,
+                model: call.model,
+                tokens: answered.tokens,
+                cost: answered.cost,
+                estimated: answered.estimated,
+                latency_ms: answered.latency_ms,
+                status: CallStatus::Ok,
+            };
+            journal::append(tx, run_id, &[fact], now)
+        });
+        self.context.tell(&stored.await?);
+        Ok(())
     }
 
     /// Stores that a call gave no answer.
@@ -102,8 +175,13 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
-        let _ = (turn, failed);
-        Err(Failure::internal("not built"))
+        let run_id = self.run_id;
+        let stored = self.context.store.write(move |tx| {
+            let facts = close_call(tx, turn, &failed)?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        });
+        self.context.tell(&stored.await?);
+        Ok(())
     }
 
     /// Stores that a call is tried again after a pause, before pausing.
@@ -111,8 +189,8 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn retried(&self, turn: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64) -> Result<()> {
-        let _ = (turn, r#try, status, code, wait_ms);
-        Err(Failure::internal("not built"))
+        let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms };
+        self.context.append(self.run_id, vec![fact]).await.map(drop)
     }
 
     /// Stores what all tools of a turn said, which makes the turn a checkpoint, and reserves the
@@ -121,7 +199,138 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
-        let _ = (turn, done, next);
-        Err(Failure::internal("not built"))
+        self.audit(turn, &done).await?;
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
+        let next_id = next.as_ref().map(|turn| turn.id);
+        let stored = self.context.store.write(move |tx| {
+            let now = Timestamp::now();
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            turns::tools_done(tx, turn, &results)?;
+            let events = journal::append(tx, run_id, &facts, now)?;
+            if let Some(next) = &next {
+                turns::reserve(tx, next, now)?;
+            }
+            Ok(events)
+        });
+        self.context.tell(&stored.await?);
+        Ok(next_id)
     }
+
+    fn new_turn(&self, reserve: Reserve) -> turns::NewTurn {
+        turns::NewTurn {
+            id: TurnId::new(),
+            run_id: self.run_id,
+            phase_key: self.phase_key.clone(),
+            attempt: self.attempt,
+            number: reserve.number,
+            persona: self.persona.clone(),
+            model: reserve.model,
+            reserved: reserve.reserved,
+        }
+    }
+
+    fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
+        let (phase_key, call_id, tool, target) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone(), done.target.clone());
+        match &done.denied {
+            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: why.message.clone() },
+            None => Fact::ToolCalled { phase_key, turn_id, call_id, tool, target, outcome: done.outcome, duration_ms: done.duration_ms },
+        }
+    }
+
+    fn take_opening(&self) -> Vec<Fact> {
+        std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes the audit lines of a turn. They come before the database says that the tools ran, so
+    /// that no recorded call lacks its line; after a crash a line may stand twice.
+    async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
+        let mut lines = String::new();
+        for tool in done {
+            let line = AuditLine {
+                at: Timestamp::now(),
+                turn,
+                phase: self.phase_key.as_str(),
+                tool: &tool.tool,
+                target: &tool.target,
+                outcome: if tool.denied.is_some() { "denied" } else { outcome_word(tool.outcome) },
+                result_sha256: ContentHash::of(tool.result.as_bytes()),
+                result_bytes: tool.result.len(),
+                duration_ms: tool.duration_ms,
+            };
+            lines.push_str(&serde_json::to_string(&line).map_err(Failure::internal)?);
+            lines.push('\n');
+        }
+        let (dir, file) = (self.context.paths.audit(), format!("{}.jsonl", self.run_id));
+        blocking(move || append_private(&dir, &file, &lines)).await
+    }
+}
+
+#[derive(Serialize)]
+struct AuditLine<'a> {
+    at: Timestamp,
+    turn: TurnId,
+    phase: &'a str,
+    tool: &'a str,
+    target: &'a str,
+    outcome: &'a str,
+    result_sha256: ContentHash,
+    result_bytes: usize,
+    duration_ms: u64,
+}
+
+fn outcome_word(outcome: ToolOutcome) -> &'static str {
+    match outcome {
+        ToolOutcome::Ok => "ok",
+        ToolOutcome::Error => "error",
+        ToolOutcome::Unknown => "unknown",
+    }
+}
+
+fn tool_result(done: ToolDone) -> turns::ToolResult {
+    turns::ToolResult { call_id: done.call_id, result: done.result, outcome: done.outcome, duration_ms: done.duration_ms }
+}
+
+fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> {
+    use std::io::Write as _;
+    create_private_dir(dir)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let path = dir.join(file);
+    let written = options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes()));
+    written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
+}
+
+fn open_call(tx: &rusqlite::Connection, turn: TurnId) -> Result<OpenCall> {
+    let call = ledger::of_turn(tx, turn)?;
+    let (number, row) = call.ok_or_else(|| Failure::internal(format!("turn {turn} was never reserved")))?;
+    Ok(OpenCall { number, model: row.model })
+}
+
+/// Closes a call that gave no answer; says the fact that belongs to it. An unknown outcome is charged
+/// at the reserve, because the provider may have billed it.
+///
+/// # Errors
+/// What the store says.
+pub fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> Result<Vec<Fact>> {
+    let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
+    let (status, latency_ms) = (failed.status, failed.latency_ms);
+    let estimated = status == CallStatus::Unknown;
+    let charge = if estimated { row.reserved } else { Some(NanoUsd(0)) };
+    let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
+    turns::failed(tx, turn, &failure, Timestamp::now())?;
+    Ok(vec![Fact::LlmCalled {
+        phase_key: row.phase_key,
+        attempt: row.attempt,
+        turn_id: turn,
+        turn: number,
+        model: row.model,
+        tokens: Tokens::default(),
+        cost: charge,
+        estimated,
+        latency_ms,
+        status,
+    }])
 }

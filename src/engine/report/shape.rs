@@ -20,6 +20,8 @@ pub struct Report {
     pub run: RunReport,
     /// Why it failed; null where it did not.
     pub error: Option<ErrorReport>,
+    /// Who ended it, where it was aborted; null where it was not.
+    pub aborted: Option<AbortReport>,
     /// What is open at the end.
     pub unresolved: Vec<Unresolved>,
     /// Who sat in which seat.
@@ -87,6 +89,18 @@ pub struct ErrorReport {
     pub message: String,
     /// What to do next.
     pub hint: String,
+}
+
+/// Who ended a run, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AbortReport {
+    /// The operator's login name.
+    pub by: String,
+    /// By which way.
+    pub via: Via,
+    /// The operator's words; may be empty.
+    pub reason: String,
 }
 
 /// Something that is open at the end of a run.

@@ -1,1 +1,208 @@
-//! (filled by its room)
+//! The file tools that an agent works with, confined to the run's worktree.
+//!
+//! A call comes in as a tool's name and the text of its arguments, and goes out as a [`ToolReply`]:
+//! whatever is wrong with it (unknown tool, bad arguments, a refused path) is said to the model and
+//! costs no attempt. Names and arguments are those that deep agents know. Each tool is a file of its
+//! own with one [`Tool`]; all of them reach files only through the [`workspace`].
+//!
+//! Not here: deciding what to do about a refusal, storing anything, running programs.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use self::arguments::Arguments;
+use self::workspace::Workspace;
+use self::write_todos::Todo;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::ToolOutcome;
+use crate::model::persona::{Permission, Persona};
+
+mod arguments;
+mod cut;
+mod edit_file;
+mod glob;
+mod grep;
+mod ls;
+mod path;
+mod read_file;
+mod strict;
+mod workspace;
+mod write_file;
+mod write_todos;
+
+const TOOLS: [&Tool; 7] = [&ls::TOOL, &read_file::TOOL, &write_file::TOOL, &edit_file::TOOL, &glob::TOOL, &grep::TOOL, &write_todos::TOOL];
+
+/// What a tool call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolReply {
+    /// The path or pattern it was about, for people.
+    pub target: String,
+    /// How it ended.
+    pub outcome: ToolOutcome,
+    /// Set when confinement or a permission refused it.
+    pub denied: Option<Failure>,
+    /// The text the model gets, limited in length.
+    pub result: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// The tools of one attempt: what the persona may use, beneath one worktree.
+pub struct Toolbox {
+    bench: Arc<Bench>,
+    offered: Vec<(&'static Tool, Permission)>,
+    persona: String,
+}
+
+/// One tool: what the model is told of it, and what it does.
+struct Tool {
+    name: &'static str,
+    description: &'static str,
+    /// The JSON Schema of its arguments.
+    parameters: fn() -> Value,
+    /// The argument that tells people what a call is about.
+    target: &'static str,
+    /// Whether running it again changes nothing.
+    read_only: bool,
+    run: fn(&Bench, Arguments) -> Result<String, Trouble>,
+}
+
+/// What tools work on.
+struct Bench {
+    workspace: Workspace,
+    todos: Mutex<Vec<Todo>>,
+}
+
+/// Why a tool did not do what was asked.
+#[derive(Debug)]
+enum Trouble {
+    /// Confinement or a permission says no.
+    Refused(Failure),
+    /// The file is not there.
+    Missing(String),
+    /// The file is larger than any tool takes.
+    TooLarge(String),
+    /// Anything else, in words for the model.
+    Fault(String),
+}
+
+impl Trouble {
+    fn io(path: &path::WorktreePath, error: &std::io::Error) -> Self {
+        Self::Fault(format!("'{}': {error}", path.shown()))
+    }
+}
+
+impl Toolbox {
+    /// Opens the worktree and lays out the tools that `persona` is given. Tools that it names and
+    /// this engine does not have are left out; a persona that names none gets none.
+    ///
+    /// # Errors
+    /// `worktree_missing` when the folder is not there, `io_failed` when it cannot be opened.
+    pub fn new(worktree: &Path, persona: &Persona) -> Result<Self> {
+        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default() });
+        let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
+        let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
+        Ok(Self { bench, offered, persona: persona.name.clone() })
+    }
+
+    /// The names of all tools there are.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        TOOLS.iter().map(|tool| tool.name).collect()
+    }
+
+    /// The tools on offer, as the `tools` of a Chat Completions request. What is refused anyway
+    /// (`deny`) is not offered.
+    #[must_use]
+    pub fn definitions(&self) -> Vec<Value> {
+        self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition()).collect()
+    }
+
+    /// Whether running `tool` again after a crash changes nothing.
+    #[must_use]
+    pub fn is_read_only(&self, tool: &str) -> bool {
+        TOOLS.iter().any(|known| known.name == tool && known.read_only)
+    }
+
+    /// Whether a regular file lies at `path` in the worktree.
+    #[must_use]
+    pub fn has_file(&self, path: &str) -> bool {
+        self.bench.workspace.has_file(path)
+    }
+
+    /// What a call is about, for people, without running it.
+    #[must_use]
+    pub fn target(&self, tool: &str, arguments: &str) -> String {
+        let known = TOOLS.iter().find(|known| known.name == tool);
+        let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
+        arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
+    }
+
+    /// Runs one call to its end; whatever goes wrong is said to the model in the reply. Dropping the
+    /// future does not stop a tool that has begun.
+    pub async fn call(&self, tool: &str, arguments: &str) -> ToolReply {
+        let begun = Instant::now();
+        let (target, outcome) = match self.permitted(tool) {
+            Ok(tool) => self.run(tool, arguments.to_owned()).await,
+            Err(trouble) => (tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
+        };
+        let (outcome, denied, result) = match outcome {
+            Ok(result) => (ToolOutcome::Ok, None, result),
+            Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
+            Err(Trouble::Missing(words) | Trouble::TooLarge(words) | Trouble::Fault(words)) => {
+                (ToolOutcome::Error, None, format!("error: {words}"))
+            }
+        };
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }
+    }
+
+    fn permitted(&self, name: &str) -> Result<&'static Tool, Trouble> {
+        let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name) else {
+            let names: Vec<_> = self.offered.iter().map(|(tool, _)| tool.name).collect();
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(Trouble::Fault(format!("there is no tool '{}'; the tools are: {known}", name.escape_debug())));
+        };
+        let no = |words: String, hint: String| Err(Trouble::Refused(Failure::new(Code::ToolNotPermitted, words).hint(hint)));
+        match permission {
+            Permission::Auto => Ok(tool),
+            Permission::Deny => no(format!("persona '{}' may not use '{name}'", self.persona), "work without this tool".to_owned()),
+            Permission::Ask => no(
+                format!("'{name}' needs the operator's word, and asking is not available in this version"),
+                format!("work without this tool; the operator can set 'permissions.{name}: auto' in persona '{}'", self.persona),
+            ),
+        }
+    }
+
+    async fn run(&self, tool: &'static Tool, arguments: String) -> (String, Result<String, Trouble>) {
+        let bench = Arc::clone(&self.bench);
+        let work = move || match Arguments::parse(&arguments) {
+            Ok(arguments) => (target_of(tool, &arguments), (tool.run)(&bench, arguments)),
+            Err(trouble) => (String::new(), Err(trouble)),
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => (String::new(), Err(Trouble::Fault(format!("the tool broke: {error}")))),
+        }
+    }
+}
+
+impl Tool {
+    fn definition(&self) -> Value {
+        json!({"type": "function", "function": {"name": self.name, "description": self.description, "parameters": (self.parameters)()}})
+    }
+}
+
+fn target_of(tool: &Tool, arguments: &Arguments) -> String {
+    arguments.peek(tool.target).unwrap_or_default().chars().take(cut::MAX_TARGET_CHARS).collect()
+}
+
+fn refusal(failure: &Failure) -> String {
+    format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! What the loop writes down, as a seam: the desk of the attempt in earnest, a notebook in the tests
+//! of the loop, which must see the order of writing and sending without a database.
+
+use std::future::Future;
+
+use crate::engine::agent::{Answered, CallFailed, Desk, Reserve, ToolDone};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Result};
+use crate::model::id::TurnId;
+
+/// The methods of [`Desk`]; see there.
+pub(super) trait Book: Sync {
+    fn text(&self, kind: TextKind, text: &str);
+    fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
+    fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send;
+    fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send;
+    fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send;
+    fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
+}
+
+impl Book for Desk {
+    fn text(&self, kind: TextKind, text: &str) {
+        Desk::text(self, kind, text);
+    }
+
+    fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send {
+        Desk::reserve(self, reserve)
+    }
+
+    fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send {
+        Desk::answered(self, turn, answered)
+    }
+
+    fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send {
+        Desk::failed(self, turn, failed)
+    }
+
+    fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send {
+        Desk::retried(self, turn, tries, status, code, wait_ms)
+    }
+
+    fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send {
+        Desk::tools_done(self, turn, done, next)
+    }
+}

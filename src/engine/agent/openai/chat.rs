@@ -1,0 +1,214 @@
+//! The shapes of Chat Completions: what is sent, and what compatible servers really send back.
+//!
+//! Reading is lenient field by field: a field that is null, of another type or unknown is absent,
+//! and never spoils the fields beside it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::model::event::Tokens;
+use crate::model::money::NanoUsd;
+use crate::model::persona::Params;
+
+/// One chunk of a stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk {
+    #[serde(deserialize_with = "lenient")]
+    pub id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub choices: Option<Vec<Choice>>,
+    #[serde(deserialize_with = "lenient")]
+    pub usage: Option<Usage>,
+    #[serde(deserialize_with = "lenient")]
+    pub error: Option<Value>,
+}
+
+/// One choice of a chunk; only the first is ever asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice {
+    #[serde(deserialize_with = "lenient")]
+    pub index: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub delta: Option<Delta>,
+    #[serde(deserialize_with = "lenient")]
+    pub message: Option<Delta>,
+    #[serde(deserialize_with = "lenient")]
+    pub finish_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub error: Option<Value>,
+}
+
+/// What a chunk adds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Delta {
+    #[serde(deserialize_with = "lenient")]
+    pub content: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub refusal: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub reasoning: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub reasoning_content: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub reasoning_details: Option<Vec<Value>>,
+    #[serde(deserialize_with = "lenient")]
+    pub tool_calls: Option<Vec<CallPiece>>,
+}
+
+/// A piece of a tool call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CallPiece {
+    #[serde(deserialize_with = "lenient")]
+    pub index: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub function: Option<FunctionPiece>,
+}
+
+/// A piece of what is called.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FunctionPiece {
+    #[serde(deserialize_with = "lenient")]
+    pub name: Option<String>,
+    /// Text by the book; some servers send the object itself.
+    #[serde(deserialize_with = "lenient")]
+    pub arguments: Option<Value>,
+}
+
+/// What the call used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Usage {
+    #[serde(deserialize_with = "lenient")]
+    prompt_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    completion_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    prompt_cache_hit_tokens: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(deserialize_with = "lenient")]
+    completion_tokens_details: Option<CompletionDetails>,
+    /// Dollars, as the text of the number: a float would round it.
+    #[serde(deserialize_with = "lenient")]
+    cost: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    #[serde(deserialize_with = "lenient")]
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CompletionDetails {
+    #[serde(deserialize_with = "lenient")]
+    reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// The counts; nonsense above 10¹² is cut off there.
+    pub(super) fn tokens(&self) -> Tokens {
+        let sane = |count: Option<u64>| count.unwrap_or(0).min(1_000_000_000_000);
+        let cached = self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).or(self.prompt_cache_hit_tokens);
+        let reasoning = self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens);
+        Tokens {
+            input: sane(self.prompt_tokens),
+            output: sane(self.completion_tokens),
+            cached: sane(cached).min(sane(self.prompt_tokens)),
+            reasoning: sane(reasoning),
+        }
+    }
+
+    /// What the provider says it cost.
+    pub(super) fn cost(&self) -> Option<NanoUsd> {
+        NanoUsd::from_decimal(self.cost.as_ref()?.get().trim_matches('"'))
+    }
+
+    /// Whether it says anything that a price could be taken from.
+    pub(super) fn counts(&self) -> bool {
+        self.prompt_tokens.is_some() && self.completion_tokens.is_some()
+    }
+}
+
+/// The body of a request.
+pub(super) fn request(model: &str, messages: Vec<Value>, tools: Vec<Value>, params: &Params) -> Value {
+    let mut body = Map::new();
+    body.insert("model".to_owned(), model.into());
+    body.insert("messages".to_owned(), messages.into());
+    body.insert("stream".to_owned(), true.into());
+    body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), tools.into());
+    }
+    let sampling = [
+        ("max_tokens", params.max_tokens.map(Value::from)),
+        ("temperature", params.temperature.map(Value::from)),
+        ("top_p", params.top_p.map(Value::from)),
+        ("reasoning", params.reasoning_effort.as_ref().map(|effort| json!({"effort": effort}))),
+    ];
+    body.extend(sampling.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    Value::Object(body)
+}
+
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str::<Option<T>>(raw.get()).unwrap_or(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(text: &str) -> Usage {
+        serde_json::from_str::<Chunk>(&format!(r#"{{"usage":{text}}}"#)).unwrap().usage.unwrap()
+    }
+
+    #[test]
+    fn a_field_of_another_type_does_not_spoil_the_others() {
+        let chunk: Chunk =
+            serde_json::from_str(r#"{"id":7,"choices":[{"index":null,"delta":{"content":"x","tool_calls":"none"}}],"usage":null}"#)
+                .unwrap();
+        let choice = &chunk.choices.unwrap()[0];
+        assert_eq!(chunk.id, None);
+        assert_eq!(choice.delta.as_ref().unwrap().content.as_deref(), Some("x"));
+        assert!(choice.delta.as_ref().unwrap().tool_calls.is_none());
+    }
+
+    #[test]
+    fn usage_is_counted_without_floats_and_without_nonsense() {
+        let told = usage(
+            r#"{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60},
+                "completion_tokens_details":{"reasoning_tokens":5},"cost":0.000123456}"#,
+        );
+        assert_eq!(told.tokens(), Tokens { input: 100, output: 20, cached: 60, reasoning: 5 });
+        assert_eq!(told.cost(), Some(NanoUsd(123_456)));
+        let odd = usage(r#"{"prompt_tokens":-4,"completion_tokens":9223372036854775808,"cost":-1}"#);
+        assert_eq!(odd.tokens(), Tokens { input: 0, output: 1_000_000_000_000, cached: 0, reasoning: 0 });
+        assert_eq!((odd.cost(), odd.counts()), (None, false));
+        assert_eq!(usage(r#"{"prompt_tokens":10,"prompt_cache_hit_tokens":4,"cost":1.5e-7}"#).tokens().cached, 4);
+    }
+
+    #[test]
+    fn params_go_into_the_request_and_absent_ones_do_not() {
+        let params = Params { temperature: Some(0.2), top_p: None, max_tokens: Some(900), reasoning_effort: Some("low".to_owned()) };
+        let body = request("m", vec![json!({"role": "user", "content": "x"})], Vec::new(), &params);
+        assert_eq!(
+            body,
+            json!({
+                "model": "m", "messages": [{"role": "user", "content": "x"}], "stream": true, "stream_options": {"include_usage": true},
+                "max_tokens": 900, "temperature": 0.2, "reasoning": {"effort": "low"}
+            })
+        );
+    }
+}

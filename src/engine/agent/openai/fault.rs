@@ -1,0 +1,252 @@
+//! What can go wrong on the wire, and what each fault calls for: its code, its words, another try or
+//! none, and whether anything may have been billed.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::assemble::Broken;
+use crate::model::error::{Code, Failure};
+use crate::model::event::CallStatus;
+
+/// The longest pause that a server may ask for; a longer one is cut to it.
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whether another try may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// It would end the same.
+    Never,
+    /// Once more, in case it was a slip.
+    Once,
+    /// As often as there are tries.
+    Always,
+}
+
+/// One call that gave no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fault {
+    /// The stable code.
+    pub code: Code,
+    /// What happened, without secrets.
+    pub words: String,
+    /// What to do.
+    pub hint: String,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Whether the provider may bill the call.
+    pub billable: bool,
+    /// Whether to try again.
+    pub retry: Retry,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault between us and the server, tried again.
+    pub(super) fn lost(words: impl Into<String>, billable: bool) -> Self {
+        Self {
+            code: Code::LlmUnreachable,
+            words: words.into(),
+            hint: "check the network and 'openai.base_url', then resume the run".to_owned(),
+            status: None,
+            billable,
+            retry: Retry::Always,
+            retry_after: None,
+        }
+    }
+
+    /// An answer that cannot be used, though it may be paid.
+    pub(super) fn senseless(words: impl Into<String>, retry: Retry) -> Self {
+        let hint = "resume the run to ask again; if it stays, try another model".to_owned();
+        Self { code: Code::LlmBadResponse, hint, retry, ..Self::lost(words, true) }
+    }
+
+    /// A status other than success, with what its body says.
+    pub(super) fn of_status(status: StatusCode, said: &str, retry_after: Option<Duration>) -> Self {
+        let number = status.as_u16();
+        let (code, retry, hint) = kind_of(number, said);
+        let name = status.canonical_reason().unwrap_or("unknown status");
+        let words = format!("the provider answered {number} {name}{}", if said.is_empty() { String::new() } else { format!(": {said}") });
+        Self { code, words, hint: hint.to_owned(), status: Some(number), billable: false, retry, retry_after }
+    }
+
+    /// Chunks that make no answer; `begun` when part of one had come.
+    pub(super) fn of_broken(broken: &Broken, begun: bool) -> Self {
+        match broken {
+            Broken::Cut => Self::lost("the provider's stream ended before the answer did", true),
+            Broken::Empty => Self::senseless("the provider's answer is empty", Retry::Once),
+            Broken::Malformed(what) => Self::senseless(format!("the provider's stream is not what it should be: {what}"), Retry::Once),
+            Broken::Error(error) => {
+                let (number, said) = error_in_stream(error);
+                let (code, retry, hint) = kind_of(number, &said);
+                let words = format!("the provider broke off with an error: {said}");
+                Self { code, hint: hint.to_owned(), status: Some(number), retry, ..Self::lost(words, begun) }
+            }
+        }
+    }
+
+    /// How the ledger closes the call.
+    pub(super) fn call_status(&self) -> CallStatus {
+        if self.billable { CallStatus::Unknown } else { CallStatus::Failed }
+    }
+
+    /// Whether to try again after `tries` of at most `max_tries`.
+    pub(super) fn tried_again(&self, tries: u32, max_tries: u32) -> bool {
+        match self.retry {
+            Retry::Never => false,
+            Retry::Once => tries < max_tries.min(2),
+            Retry::Always => tries < max_tries,
+        }
+    }
+
+    /// The fault as it ends the work.
+    pub(super) fn into_failure(self, tries: u32) -> Failure {
+        let after = if tries > 1 { format!(" (after {tries} tries)") } else { String::new() };
+        Failure::new(self.code, format!("{}{after}", self.words)).hint(self.hint)
+    }
+}
+
+/// How long to wait before the next try: doubling from `base`, with `jitter` from 0 to 1, and never
+/// less than the server asks for, up to the limit.
+pub(super) fn pause(tries: u32, base: Duration, jitter: f64, retry_after: Option<Duration>) -> Duration {
+    let doubled = base.saturating_mul(1 << tries.saturating_sub(1).min(10));
+    let jittered = doubled.min(MAX_PAUSE).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+    jittered.max(retry_after.unwrap_or_default()).min(MAX_PAUSE)
+}
+
+/// `Retry-After` in seconds or as a date; anything else is as if it were not there.
+pub(super) fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse().map_or(MAX_PAUSE, Duration::from_secs));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+}
+
+fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
+    const KEY: &str = "check the key in the variable that 'openai.key_env' names";
+    const MONEY: &str = "the account has no credit left: top it up at the provider, then resume the run";
+    const LATER: &str = "wait a while, then resume the run";
+    const REQUEST: &str = "check the persona's model and params against what the provider offers";
+    let unpaid =
+        status == 402 || ["insufficient_quota", "billing_hard_limit", "exceeded your current quota"].iter().any(|mark| said.contains(mark));
+    match status {
+        _ if unpaid => (Code::LlmAuth, Retry::Never, MONEY),
+        401 | 403 => (Code::LlmAuth, Retry::Never, KEY),
+        429 => (Code::LlmRateLimited, Retry::Always, LATER),
+        408 | 409 | 425 | 500..=599 => (Code::LlmOverloaded, Retry::Always, LATER),
+        _ => (Code::LlmBadResponse, Retry::Never, REQUEST),
+    }
+}
+
+/// The status that an error object stands for, and its words. Unknown kinds count as the server's
+/// own trouble, which is what breaks a stream that had begun well.
+fn error_in_stream(error: &Value) -> (u16, String) {
+    let number =
+        ["code", "status", "status_code"].iter().find_map(|key| error[*key].as_u64().or_else(|| error[*key].as_str()?.parse().ok()));
+    let kinds = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect::<Vec<_>>().join(" ");
+    let words = error["message"].as_str().or(error.as_str()).unwrap_or("without a message");
+    let said = if kinds.is_empty() { words.to_owned() } else { format!("{words} ({kinds})") };
+    let by_kind = [
+        ("quota", 402),
+        ("rate_limit", 429),
+        ("overloaded", 529),
+        ("auth", 401),
+        ("permission", 403),
+        ("invalid", 400),
+        ("not_found", 404),
+    ];
+    let named = || by_kind.iter().find(|(mark, _)| kinds.contains(mark)).map(|(_, status)| *status);
+    (number.and_then(|number| u16::try_from(number).ok()).or_else(named).unwrap_or(500), said)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_status_has_its_code_and_only_some_are_tried_again() {
+        use Code::{LlmAuth, LlmBadResponse, LlmOverloaded, LlmRateLimited};
+        for (status, said, code, retry) in [
+            (301, "", LlmBadResponse, Retry::Never),
+            (400, "", LlmBadResponse, Retry::Never),
+            (401, "", LlmAuth, Retry::Never),
+            (402, "", LlmAuth, Retry::Never),
+            (403, "", LlmAuth, Retry::Never),
+            (404, "", LlmBadResponse, Retry::Never),
+            (408, "", LlmOverloaded, Retry::Always),
+            (409, "", LlmOverloaded, Retry::Always),
+            (413, "", LlmBadResponse, Retry::Never),
+            (422, "", LlmBadResponse, Retry::Never),
+            (425, "", LlmOverloaded, Retry::Always),
+            (429, "", LlmRateLimited, Retry::Always),
+            (429, "no (insufficient_quota)", LlmAuth, Retry::Never),
+            (500, "", LlmOverloaded, Retry::Always),
+            (503, "", LlmOverloaded, Retry::Always),
+            (529, "", LlmOverloaded, Retry::Always),
+        ] {
+            let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
+            assert_eq!((fault.code, fault.retry, fault.billable), (code, retry, false), "{status} {said}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_of_its_inner_kind() {
+        for (error, status, code, retry) in [
+            (json!({"code": 502, "message": "upstream"}), 502, Code::LlmOverloaded, Retry::Always),
+            (json!({"code": "429", "message": "slow"}), 429, Code::LlmRateLimited, Retry::Always),
+            (json!({"type": "overloaded_error", "message": "busy"}), 529, Code::LlmOverloaded, Retry::Always),
+            (json!({"code": "rate_limit_exceeded"}), 429, Code::LlmRateLimited, Retry::Always),
+            (json!({"code": "insufficient_quota"}), 402, Code::LlmAuth, Retry::Never),
+            (json!({"type": "invalid_request_error"}), 400, Code::LlmBadResponse, Retry::Never),
+            (json!("plain words"), 500, Code::LlmOverloaded, Retry::Always),
+        ] {
+            let fault = Fault::of_broken(&Broken::Error(error.clone()), true);
+            assert_eq!((fault.status, fault.code, fault.retry), (Some(status), code, retry), "{error}");
+            assert_eq!(fault.call_status(), CallStatus::Unknown);
+            assert_eq!(Fault::of_broken(&Broken::Error(error), false).call_status(), CallStatus::Failed);
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_rubbish_is_none() {
+        let now: jiff::Timestamp = "1994-11-06T08:49:07Z".parse().unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 12 ", Some(12)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(30)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("99999999999999999999999999999", Some(60)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn pauses_double_obey_the_server_and_have_a_limit() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(1, second, 0.0, None), Duration::from_millis(500));
+        assert_eq!(pause(1, second, 1.0, None), second);
+        assert_eq!(pause(3, second, 1.0, None), Duration::from_secs(4));
+        assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(12))), Duration::from_secs(12));
+        assert_eq!(pause(3, second, 1.0, Some(Duration::ZERO)), Duration::from_secs(4));
+        assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(9_999))), MAX_PAUSE);
+        assert_eq!(pause(u32::MAX, second, 1.0, None), MAX_PAUSE);
+    }
+
+    #[test]
+    fn tries_are_counted_by_the_kind_of_fault() {
+        let fault = |retry| Fault::senseless("x", retry);
+        let tries = |retry| (1..9).take_while(|tries| fault(retry).tried_again(*tries, 5)).count() + 1;
+        assert_eq!([tries(Retry::Never), tries(Retry::Once), tries(Retry::Always)], [1, 2, 5]);
+        assert!(!fault(Retry::Once).tried_again(1, 1));
+    }
+}

@@ -1,0 +1,180 @@
+//! What the tests of this room share: a persona, a job, and a notebook in place of the desk.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::book::Book;
+use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, Reserve, ToolDone};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::{RunId, TurnId};
+use crate::model::money::NanoUsd;
+use crate::model::persona::{Params, Persona};
+use crate::model::record::{Scenario, ToolRecord, TurnRecord, TurnStatus};
+use crate::model::time::Timestamp;
+
+pub(super) fn persona() -> Persona {
+    Persona {
+        name: "dev".to_owned(),
+        version: 1,
+        description: String::new(),
+        backend: "openai".to_owned(),
+        model: Some("test/model".to_owned()),
+        capabilities: Vec::new(),
+        system_prompt: "You are careful.".to_owned(),
+        tools: ["ls", "read_file", "write_file", "write_todos"].map(str::to_owned).to_vec(),
+        permissions: std::collections::BTreeMap::new(),
+        params: Params::default(),
+    }
+}
+
+/// A job that expects `out.json`.
+pub(super) fn job(worktree: &Path) -> Job {
+    Job {
+        run_id: RunId::new(),
+        phase_key: "spec".into(),
+        attempt: 1,
+        prompt: "the envelope".to_owned(),
+        requirements: String::new(),
+        persona: persona(),
+        artifact: Some(ExpectedFile { path: "out.json".to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(Value::Null) }),
+        worktree: worktree.to_path_buf(),
+        history: Vec::new(),
+        scenario: Scenario::Ok,
+        max_turns: 20,
+    }
+}
+
+/// Keeps what the loop writes: one line a write, the turns as a desk would store them, the shown text.
+#[derive(Default)]
+pub(super) struct Notebook {
+    pages: Mutex<Pages>,
+    /// Cancelled at the write that begins with these words.
+    pub cancel_at: Option<(&'static str, CancellationToken)>,
+    /// The write, counted from 0, from which on nothing is written any more.
+    pub fails_from: Option<usize>,
+}
+
+#[derive(Default)]
+struct Pages {
+    lines: Vec<String>,
+    turns: Vec<TurnRecord>,
+    costs: Vec<(Option<NanoUsd>, bool)>,
+    shown: Vec<(TextKind, String)>,
+    tools: Vec<ToolDone>,
+}
+
+impl Notebook {
+    /// A fresh notebook that knows the turns of the one before, as after a restart: a call that was
+    /// open is void.
+    pub(super) fn resuming(before: &Self) -> Self {
+        let mut turns = before.turns();
+        let open = turns.iter_mut().filter(|turn| turn.status == TurnStatus::Reserved);
+        open.for_each(|turn| turn.status = TurnStatus::Void);
+        Self { pages: Mutex::new(Pages { turns, ..Pages::default() }), ..Self::default() }
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.pages.lock().unwrap().lines.clone()
+    }
+
+    /// The turns as a later job finds them.
+    pub(super) fn turns(&self) -> Vec<TurnRecord> {
+        self.pages.lock().unwrap().turns.clone()
+    }
+
+    pub(super) fn costs(&self) -> Vec<(Option<NanoUsd>, bool)> {
+        self.pages.lock().unwrap().costs.clone()
+    }
+
+    pub(super) fn tools(&self) -> Vec<ToolDone> {
+        self.pages.lock().unwrap().tools.clone()
+    }
+
+    /// What was shown of one kind, without its seams.
+    pub(super) fn shown(&self, wanted: TextKind) -> Vec<String> {
+        let pages = self.pages.lock().unwrap();
+        pages.shown.iter().filter(|(kind, _)| *kind == wanted).map(|(_, text)| text.clone()).collect()
+    }
+
+    fn write<T>(&self, line: String, change: impl FnOnce(&mut Pages) -> T) -> Result<T> {
+        let mut pages = self.pages.lock().unwrap();
+        if self.fails_from.is_some_and(|from| pages.lines.len() >= from) {
+            return Err(Failure::new(Code::DiskFull, "the notebook is full"));
+        }
+        if let Some((words, token)) = &self.cancel_at
+            && line.starts_with(words)
+        {
+            token.cancel();
+        }
+        pages.lines.push(line);
+        Ok(change(&mut pages))
+    }
+}
+
+impl Pages {
+    fn open(&mut self, reserve: &Reserve) -> TurnId {
+        let id = TurnId::new();
+        let (phase_key, at) = ("spec".into(), Timestamp(0));
+        let (number, status) = (reserve.number, TurnStatus::Reserved);
+        self.turns.push(TurnRecord { id, phase_key, attempt: 1, number, status, answer: None, tools: Vec::new(), at });
+        id
+    }
+
+    fn turn(&mut self, id: TurnId) -> &mut TurnRecord {
+        self.turns.iter_mut().find(|turn| turn.id == id).unwrap()
+    }
+}
+
+impl Book for Notebook {
+    fn text(&self, kind: TextKind, text: &str) {
+        self.pages.lock().unwrap().shown.push((kind, text.to_owned()));
+    }
+
+    async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
+        self.write(format!("reserve {}", reserve.number), |pages| pages.open(&reserve))
+    }
+
+    async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
+        let called: Vec<&str> = answered.tools.iter().map(|(_, tool, _)| tool.as_str()).collect();
+        self.write(format!("answered {}", called.join(",")).trim_end().to_owned(), |pages| {
+            pages.costs.push((answered.cost, answered.estimated));
+            let turn = pages.turn(turn);
+            assert_eq!(turn.status, TurnStatus::Reserved);
+            turn.status = TurnStatus::Answered;
+            turn.answer = Some(answered.answer);
+            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None };
+            turn.tools = answered.tools.into_iter().map(record).collect();
+        })
+    }
+
+    async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
+        self.write(format!("failed {:?} {}", failed.status, failed.code), |pages| {
+            assert_eq!(pages.turn(turn).status, TurnStatus::Reserved);
+            pages.turn(turn).status = TurnStatus::Void;
+        })
+    }
+
+    async fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, _wait_ms: u64) -> Result<()> {
+        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        self.write(format!("retried {tries} {status} {code}"), |pages| assert_eq!(pages.turn(turn).status, TurnStatus::Void))
+    }
+
+    async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
+        let next_line = next.as_ref().map_or_else(|| "end".to_owned(), |next| format!("next {}", next.number));
+        self.write(format!("tools_done {} {next_line}", done.len()), |pages| {
+            let stored = pages.turn(turn);
+            assert_eq!(stored.status, TurnStatus::Answered);
+            stored.status = TurnStatus::Settled;
+            for done in &done {
+                stored.tools.iter_mut().find(|tool| tool.call_id == done.call_id).unwrap().result = Some(done.result.clone());
+            }
+            assert!(stored.tools.iter().all(|tool| tool.result.is_some()), "a checkpoint has every result");
+            pages.tools.extend(done);
+            next.map(|next| pages.open(&next))
+        })
+    }
+}

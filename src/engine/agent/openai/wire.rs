@@ -1,0 +1,296 @@
+//! One request and its stream: exactly one call to the provider, never more.
+//!
+//! Trying again is the loop's work, because each try is a call with a ledger row of its own. The
+//! key leaves for the configured origin only (redirects are off), and no text that leaves this room
+//! carries it.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, Url, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::assemble::{Assembled, Assembly, Broken};
+use super::fault::{Fault, Retry, retry_after};
+use super::sse::{Decoder, Event};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::settings::OpenAiSettings;
+
+/// How much of an error's body is read, in bytes, and shown, in characters.
+const ERROR_BYTES: usize = 64 * 1024;
+const ERROR_CHARS: usize = 300;
+/// How much of an answer that is no stream is read, in bytes.
+const PLAIN_BYTES: usize = 4 << 20;
+
+/// How long each part of a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Until connected.
+    pub connect: Duration,
+    /// From the request to the first byte of the reply.
+    pub first_byte: Duration,
+    /// Between two bytes.
+    pub idle: Duration,
+    /// Between two events with data; comments keep a connection open but say nothing.
+    pub silence: Duration,
+    /// Altogether.
+    pub total: Duration,
+}
+
+impl Limits {
+    /// The limits of the settings, and fixed ones beside them.
+    pub(super) fn of(settings: &OpenAiSettings) -> Self {
+        let idle = Duration::from_secs(settings.idle_timeout_seconds.max(1));
+        Self {
+            connect: Duration::from_secs(settings.connect_timeout_seconds.max(1)),
+            first_byte: idle * 2,
+            idle,
+            silence: Duration::from_secs(600),
+            total: Duration::from_secs(900),
+        }
+    }
+}
+
+/// Shows a piece of text as it comes.
+pub(super) type Show<'a> = &'a (dyn Fn(TextKind, &str) + Sync);
+
+/// The way to one endpoint.
+pub(super) struct Wire {
+    client: Client,
+    url: Url,
+    key: Option<SecretString>,
+    limits: Limits,
+}
+
+impl Wire {
+    /// Makes the client; nothing is sent.
+    ///
+    /// # Errors
+    /// `config_invalid` naming the base URL, header or key variable that cannot be used.
+    pub(super) fn new(settings: &OpenAiSettings, key: Option<SecretString>, limits: Limits) -> Result<Self> {
+        // Without a provider the TLS library panics; another one that is installed already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = endpoint(&settings.base_url)?;
+        let mut builder = Client::builder()
+            .default_headers(headers(settings, key.as_ref())?)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .connect_timeout(limits.connect)
+            .user_agent(concat!("phasedeck/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        let client =
+            builder.build().map_err(|error| invalid(format!("no HTTP client can be made: {error}"), "look at the proxy variables"))?;
+        Ok(Self { client, url, key, limits })
+    }
+
+    /// Sends one request and reads its answer to the end. Dropping the future ends the call.
+    ///
+    /// # Errors
+    /// The fault, without secrets.
+    pub(super) async fn ask(&self, turn: u32, body: &Value, show: Show<'_>) -> Result<Assembled, Fault> {
+        let too_long = || Fault::lost(format!("the answer took longer than {} s", self.limits.total.as_secs()), true);
+        let asked = tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
+        asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| Fault { words: self.safe(&fault.words), ..fault })
+    }
+
+    async fn ask_unbounded(&self, turn: u32, body: &Value, show: Show<'_>) -> Result<Assembled, Fault> {
+        let sent = self.client.post(self.url.clone()).header(ACCEPT, "text/event-stream").json(body).send();
+        let response = match tokio::time::timeout(self.limits.first_byte, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.not_sent(&error)),
+            Err(_) => return Err(Fault::lost(format!("{} did not answer within {:?}", self.host(), self.limits.first_byte), true)),
+        };
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let reading = Reading { limits: self.limits, assembly: Assembly::of_turn(turn), show };
+        if kind.starts_with("application/json") {
+            reading.plain(response).await
+        } else if kind.starts_with("text/html") {
+            Err(Fault::senseless(format!("{} sent a web page in place of an answer", self.host()), Retry::Once))
+        } else {
+            reading.stream(response).await
+        }
+    }
+
+    async fn refused(&self, response: Response) -> Fault {
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = wait.and_then(|text| retry_after(text, jiff::Timestamp::now()));
+        let (body, _) = read_up_to(response, ERROR_BYTES, self.limits.idle).await;
+        Fault::of_status(status, &said(&body), wait)
+    }
+
+    fn not_sent(&self, error: &reqwest::Error) -> Fault {
+        let mut words = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            words = inner.to_string();
+            source = inner.source();
+        }
+        let fault = Fault::lost(format!("cannot reach {}: {words}", self.host()), !error.is_connect());
+        // A certificate does not become good by asking again.
+        if words.contains("certificate") { Fault { retry: Retry::Never, ..fault } } else { fault }
+    }
+
+    fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the provider")
+    }
+
+    /// Words that may be shown and stored: one line, of bounded length, without the key.
+    fn safe(&self, words: &str) -> String {
+        let key = self.key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.is_empty());
+        let words = key.map_or_else(|| words.to_owned(), |key| words.replace(key, "***"));
+        let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(ERROR_CHARS).collect();
+        line.trim().to_owned()
+    }
+}
+
+/// A reply being read.
+struct Reading<'a> {
+    limits: Limits,
+    assembly: Assembly,
+    show: Show<'a>,
+}
+
+impl Reading<'_> {
+    async fn stream(mut self, mut response: Response) -> Result<Assembled, Fault> {
+        let mut decoder = Decoder::default();
+        let mut heard = Instant::now();
+        let broken_off = loop {
+            match tokio::time::timeout(self.limits.idle, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => {
+                    let events = decoder.push(&bytes).map_err(|fault| Fault::senseless(fault.to_string(), Retry::Once))?;
+                    if !events.is_empty() {
+                        heard = Instant::now();
+                    }
+                    events.iter().try_for_each(|event| self.take(event))?;
+                }
+                Ok(Ok(None)) => {
+                    // An event without its last blank line may be half of one: it counts only when it can be read.
+                    if let Ok(Some(event)) = decoder.finish() {
+                        let _ = self.take(&event);
+                    }
+                    break "the provider's stream ended before the answer did".to_owned();
+                }
+                Ok(Err(_)) => break "the connection broke in the middle of the answer".to_owned(),
+                Err(_) => break format!("the stream was silent for {:?}", self.limits.idle),
+            }
+            if self.assembly.done() {
+                break String::new();
+            }
+            if heard.elapsed() > self.limits.silence {
+                break format!("nothing but comments came for {:?}", self.limits.silence);
+            }
+        };
+        let begun = self.assembly.begun();
+        self.assembly.end().map_err(|broken| match broken {
+            Broken::Cut => Fault::lost(broken_off, true),
+            broken => Fault::of_broken(&broken, begun),
+        })
+    }
+
+    /// An answer in one piece, from a server that does not stream.
+    async fn plain(mut self, response: Response) -> Result<Assembled, Fault> {
+        let (body, whole) = read_up_to(response, PLAIN_BYTES, self.limits.idle).await;
+        if !whole {
+            return Err(Fault::of_broken(&Broken::Cut, true));
+        }
+        let data = String::from_utf8(body).map_err(|_| Fault::senseless("the provider's answer is no UTF-8 text", Retry::Once))?;
+        self.take(&Event { name: String::new(), data })?;
+        let begun = self.assembly.begun();
+        self.assembly.end().map_err(|broken| Fault::of_broken(&broken, begun))
+    }
+
+    fn take(&mut self, event: &Event) -> Result<(), Fault> {
+        let taken = if event.name == "error" { Err(Broken::Error(error_of(&event.data))) } else { self.assembly.take(&event.data) };
+        let shown = taken.map_err(|broken| Fault::of_broken(&broken, self.assembly.begun()))?;
+        shown.iter().for_each(|(kind, text)| (self.show)(*kind, text));
+        Ok(())
+    }
+}
+
+/// The first `limit` bytes of a body, and whether that was all of it.
+async fn read_up_to(mut response: Response, limit: usize, idle: Duration) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        match tokio::time::timeout(idle, response.chunk()).await {
+            Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+            Ok(Ok(None)) => return (body, true),
+            Ok(Err(_)) | Err(_) => return (body, false),
+        }
+        if body.len() > limit {
+            body.truncate(limit);
+            return (body, false);
+        }
+    }
+}
+
+/// What the body of an error says: its message and kind where it has them, else its text.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let Ok(json) = serde_json::from_str::<Value>(&text) else { return text.trim().to_owned() };
+    let error = json.get("error").unwrap_or(&json);
+    let words = error["message"].as_str().or(error.as_str()).unwrap_or_else(|| text.trim());
+    let kinds: Vec<&str> = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect();
+    if kinds.is_empty() { words.to_owned() } else { format!("{words} ({})", kinds.join(" ")) }
+}
+
+fn error_of(data: &str) -> Value {
+    let json: Value = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+    json.get("error").cloned().unwrap_or(json)
+}
+
+fn endpoint(base_url: &str) -> Result<Url> {
+    const HINT: &str = "set 'openai.base_url' to something like https://openrouter.ai/api/v1";
+    let mut url = Url::parse(base_url.trim()).map_err(|error| invalid(format!("'openai.base_url' is no URL: {error}"), HINT))?;
+    let known = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !known || !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("'openai.base_url' must be an http or https address without a name or password in it".to_owned(), HINT));
+    }
+    if let Ok(mut parts) = url.path_segments_mut() {
+        parts.pop_if_empty().extend(["chat", "completions"]);
+    }
+    Ok(url)
+}
+
+fn headers(settings: &OpenAiSettings, key: Option<&SecretString>) -> Result<HeaderMap> {
+    let (mut headers, mut mistakes) = (HeaderMap::new(), Vec::new());
+    for (name, value) in &settings.headers {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+            _ => mistakes.push(format!("'openai.headers.{name}' is no HTTP header")),
+        }
+    }
+    if let Some(key) = key {
+        match HeaderValue::try_from(format!("Bearer {}", key.expose_secret())) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                headers.insert(AUTHORIZATION, value);
+            }
+            Err(_) => mistakes.push(format!("the key in {} has characters that no header may have", settings.key_env)),
+        }
+    }
+    if mistakes.is_empty() { Ok(headers) } else { Err(invalid(mistakes.join("; "), "correct the settings or the variable")) }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn invalid(words: String, hint: &str) -> Failure {
+    Failure::new(Code::ConfigInvalid, words).hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

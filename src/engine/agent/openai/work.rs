@@ -1,0 +1,341 @@
+//! The loop: request, stream, tools, store, next; until the model is done or a limit is reached.
+//!
+//! The order is what makes it survive a crash. A call is reserved before it is sent; its answer is
+//! stored before any tool runs; what the tools said is stored, together with the next reserve,
+//! before the next request. Everything between can be done again from the stored turns.
+//!
+//! Stopping: `soon` is looked at where nothing is open, `now` wherever something is awaited. A tool
+//! that has begun is always awaited to its end.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::assemble::{Answer, Assembled, Call, Finish};
+use super::book::Book;
+use super::chat;
+use super::conversation::{Next, Said, counts, messages, next};
+use super::fault::{Fault, pause};
+use super::prices::Prices;
+use super::wire::Wire;
+use crate::engine::agent::tools::Toolbox;
+use crate::engine::agent::{Answered, CallFailed, Ended, Job, Reserve, Stop, ToolDone};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{CallStatus, Tokens, ToolOutcome};
+use crate::model::id::TurnId;
+use crate::model::money::NanoUsd;
+use crate::model::record::{TurnRecord, TurnStatus};
+use crate::model::time::human_duration;
+
+const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
+const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
+
+/// How calls are tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Tries per turn, the first included.
+    pub max_tries: u32,
+    /// The first pause; later ones double.
+    pub base: Duration,
+}
+
+/// One attempt being worked on.
+pub(super) struct Worker<'a, B> {
+    pub wire: &'a Wire,
+    pub prices: &'a Prices,
+    pub pace: Pace,
+    pub model: String,
+    pub job: &'a Job,
+    pub book: &'a B,
+    pub stop: &'a Stop,
+    pub tools: Toolbox,
+}
+
+/// Where the conversation stands.
+#[derive(Default)]
+struct Talk {
+    turns: Vec<Said>,
+    /// The number of the last stored turn.
+    asked: u32,
+}
+
+/// A request that is reserved, and may be sent.
+struct Open {
+    turn: TurnId,
+    reserve: Reserve,
+    body: Value,
+}
+
+/// What a stored turn led to.
+enum Then {
+    Ask(Box<Open>),
+    End(Ended),
+}
+
+impl<B: Book> Worker<'_, B> {
+    /// Works until the model is done, a limit is reached or `stop` says so.
+    ///
+    /// # Errors
+    /// Faults of the wire after their last try, limits, circles, and what the book says.
+    pub(super) async fn run(self) -> Result<Ended> {
+        let mut talk = Talk::default();
+        let mut then = self.resume(&mut talk).await?;
+        loop {
+            let open = match then {
+                Then::End(ended) => return Ok(ended),
+                Then::Ask(open) => *open,
+            };
+            let number = open.reserve.number;
+            let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
+            talk.asked = number;
+            then = self.close(&mut talk, turn, number, answer, None).await?;
+        }
+    }
+
+    /// Takes up the stored turns, and ends the last one where a crash left it open.
+    async fn resume(&self, talk: &mut Talk) -> Result<Then> {
+        let mut stored: Vec<&TurnRecord> =
+            self.job.history.iter().filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled)).collect();
+        stored.sort_by_key(|turn| turn.number);
+        let last = stored.pop();
+        for turn in stored {
+            take_up(talk, turn)?;
+        }
+        match last {
+            Some(turn) if turn.status == TurnStatus::Answered => {
+                talk.asked = turn.number;
+                self.close(talk, turn.id, turn.number, answer_of(turn)?, Some(turn)).await
+            }
+            Some(turn) => {
+                take_up(talk, turn)?;
+                self.go_on(talk).await
+            }
+            None => self.go_on(talk).await,
+        }
+    }
+
+    /// From a checkpoint without a reserved call.
+    async fn go_on(&self, talk: &Talk) -> Result<Then> {
+        match next(&talk.turns, talk.asked, self.job, self.artifact_there()) {
+            Next::Fail(failure) => Err(failure),
+            Next::Done => Ok(Then::End(Ended::Done)),
+            Next::Ask if self.stopping() => Ok(Then::End(Ended::Stopped)),
+            Next::Ask => {
+                let (reserve, body) = self.prepare(talk);
+                let turn = self.book.reserve(reserve.clone()).await?;
+                Ok(Then::Ask(Box::new(Open { turn, reserve, body })))
+            }
+        }
+    }
+
+    /// Runs the tools of a stored answer and stores what they said, with the next reserve. Of a turn
+    /// that a crash left open, `stored` tells what is known of its tools already.
+    async fn close(&self, talk: &mut Talk, turn: TurnId, number: u32, answer: Answer, stored: Option<&TurnRecord>) -> Result<Then> {
+        if !counts(&answer) {
+            self.book.tools_done(turn, Vec::new(), None).await?;
+            return Err(held_back());
+        }
+        let (mut done, mut results) = (Vec::new(), Vec::new());
+        for call in answer.runnable() {
+            if let Some(result) = stored.and_then(|turn| result_of(turn, call)) {
+                results.push(result.to_owned());
+                continue;
+            }
+            let tool_done = self.run_tool(call, stored.is_some()).await;
+            results.push(tool_done.result.clone());
+            done.push(tool_done);
+        }
+        talk.turns.push(Said { number, answer, results });
+        self.checkpoint(talk, turn, done).await
+    }
+
+    async fn checkpoint(&self, talk: &Talk, turn: TurnId, done: Vec<ToolDone>) -> Result<Then> {
+        let next = next(&talk.turns, talk.asked, self.job, self.artifact_there());
+        if next != Next::Ask || self.stopping() {
+            self.book.tools_done(turn, done, None).await?;
+            return match next {
+                Next::Fail(failure) => Err(failure),
+                Next::Done => Ok(Then::End(Ended::Done)),
+                Next::Ask => Ok(Then::End(Ended::Stopped)),
+            };
+        }
+        self.note_reminder(talk);
+        let (reserve, body) = self.prepare(talk);
+        let turn = match self.book.tools_done(turn, done, Some(reserve.clone())).await? {
+            Some(turn) => turn,
+            None => self.book.reserve(reserve.clone()).await?,
+        };
+        Ok(Then::Ask(Box::new(Open { turn, reserve, body })))
+    }
+
+    async fn run_tool(&self, call: &Call, interrupted: bool) -> ToolDone {
+        let unrun = |outcome, result: &str| ToolDone {
+            call_id: call.id.clone(),
+            tool: call.name.clone(),
+            target: self.tools.target(&call.name, &call.arguments),
+            outcome,
+            denied: None,
+            result: result.to_owned(),
+            duration_ms: 0,
+        };
+        if interrupted && !self.tools.is_read_only(&call.name) {
+            return unrun(ToolOutcome::Unknown, INTERRUPTED);
+        }
+        if self.stop.now.is_cancelled() {
+            return unrun(ToolOutcome::Error, NOT_BEGUN);
+        }
+        let reply = self.tools.call(&call.name, &call.arguments).await;
+        self.show_tool(call, &reply.target, reply.outcome, reply.denied.is_some());
+        if call.name == "write_todos" && reply.outcome == ToolOutcome::Ok {
+            self.book.text(TextKind::Note, &reply.result.replace('\n', " | "));
+        }
+        ToolDone {
+            call_id: call.id.clone(),
+            tool: call.name.clone(),
+            target: reply.target,
+            outcome: reply.outcome,
+            denied: reply.denied,
+            result: reply.result,
+            duration_ms: reply.duration_ms,
+        }
+    }
+
+    /// Sends a reserved request, again where that helps, and stores its answer. Absent when stopped.
+    async fn ask(&self, mut open: Open) -> Result<Option<(TurnId, Answer)>> {
+        let mut tries = 1;
+        loop {
+            let begun = Instant::now();
+            if self.stop.now.is_cancelled() {
+                self.give_up(open.turn, CallStatus::Failed, begun).await?;
+                return Ok(None);
+            }
+            let show = |kind, text: &str| self.book.text(kind, text);
+            let asked = tokio::select! {
+                biased;
+                () = self.stop.now.cancelled() => None,
+                asked = self.wire.ask(open.reserve.number, &open.body, &show) => Some(asked),
+            };
+            match asked {
+                None => {
+                    self.give_up(open.turn, CallStatus::Unknown, begun).await?;
+                    return Ok(None);
+                }
+                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(Some),
+                Some(Err(fault)) => {
+                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
+                    self.book.failed(open.turn, failed).await?;
+                    if !self.pause(open.turn, tries, fault).await? {
+                        return Ok(None);
+                    }
+                    open.turn = self.book.reserve(open.reserve.clone()).await?;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try; says no when the work is stopped meanwhile.
+    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<bool> {
+        if !fault.tried_again(tries, self.pace.max_tries) {
+            return Err(fault.into_failure(tries));
+        }
+        let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
+        self.book.retried(turn, tries, fault.status, fault.code, ms(wait)).await?;
+        let next = format!("next try in {} ({}/{})", human_duration(ms(wait)), tries + 1, self.pace.max_tries);
+        self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
+        tokio::select! {
+            biased;
+            () = self.stop.now.cancelled() => Ok(false),
+            () = self.stop.soon.cancelled() => Ok(false),
+            () = tokio::time::sleep(wait) => Ok(true),
+        }
+    }
+
+    async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
+        let Assembled { answer, usage, request_id } = assembled;
+        let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
+        let (cost, estimated) = match &usage {
+            Some(usage) if usage.cost().is_some() => (usage.cost(), false),
+            Some(usage) if usage.counts() => (self.prices.cost(&self.model, tokens), false),
+            _ => (open.reserve.reserved, open.reserve.reserved.is_some()),
+        };
+        let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
+        let tools = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
+        let latency_ms = ms(begun.elapsed());
+        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id };
+        self.book.answered(open.turn, answered).await?;
+        Ok((open.turn, answer))
+    }
+
+    async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
+        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: ms(begun.elapsed()) };
+        self.book.failed(turn, failed).await
+    }
+
+    fn prepare(&self, talk: &Talk) -> (Reserve, Value) {
+        let params = &self.job.persona.params;
+        let body = chat::request(&self.model, messages(self.job, &talk.turns), self.tools.definitions(), params);
+        let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, body.to_string().len(), params.max_tokens);
+        (Reserve { number: talk.asked + 1, model: self.model.clone(), reserved }, body)
+    }
+
+    fn artifact_there(&self) -> bool {
+        self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path))
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.soon.is_cancelled() || self.stop.now.is_cancelled()
+    }
+
+    fn show_tool(&self, call: &Call, target: &str, outcome: ToolOutcome, denied: bool) {
+        let end = match (outcome, denied) {
+            (_, true) => ": refused",
+            (ToolOutcome::Ok, false) => "",
+            (ToolOutcome::Error | ToolOutcome::Unknown, false) => ": error",
+        };
+        let line = format!("{} {target}", call.name).replace('\n', " ");
+        self.book.text(TextKind::Tool, &format!("{}{end}", line.trim_end()));
+    }
+
+    fn note_reminder(&self, talk: &Talk) {
+        let note = match talk.turns.last().map(|said| &said.answer) {
+            Some(answer) if answer.finish == Finish::Length => "the answer was cut off by its length; asked to go on with less at once",
+            Some(answer) if answer.calls.is_empty() => "it stopped without the expected file; reminded once",
+            _ => return,
+        };
+        self.book.text(TextKind::Note, note);
+    }
+}
+
+fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
+    let answer = answer_of(turn)?;
+    talk.asked = turn.number;
+    if counts(&answer) {
+        let results = answer.runnable().iter().map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned()).collect();
+        talk.turns.push(Said { number: turn.number, answer, results });
+    }
+    Ok(())
+}
+
+fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
+    turn.tools.iter().find(|tool| tool.call_id == call.id)?.result.as_deref()
+}
+
+fn answer_of(turn: &TurnRecord) -> Result<Answer> {
+    let text = turn.answer.as_deref().unwrap_or_default();
+    serde_json::from_str(text)
+        .map_err(|error| Failure::internal(format!("the stored answer of turn {} cannot be read: {error}", turn.number)))
+}
+
+fn held_back() -> Failure {
+    Failure::new(Code::LlmBadResponse, "the provider's content filter held the answer back")
+        .hint("change the requirements or the instructions, or take another model; resuming asks again")
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

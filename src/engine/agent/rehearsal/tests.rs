@@ -1,0 +1,158 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::engine::machine::envelope::{EnvelopeInput, Why, render};
+use crate::model::event::ArtifactError;
+use crate::model::state::Risk;
+use crate::model::workflow::{ExpectedArtifact, Phase};
+
+fn desk() -> Desk {
+    Desk {}
+}
+
+fn schema() -> Value {
+    json!({ "type": "object", "required": ["runId", "count", "summary"], "additionalProperties": false, "properties": {
+        "runId": { "type": "string", "format": "uuid" }, "count": { "type": "integer" }, "summary": { "type": "string" } } })
+}
+
+fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'_>) -> Job {
+    let persona = json!({ "name": "planner", "version": 1, "backend": "openai" });
+    let phase = Phase {
+        key: "spec".into(),
+        title: String::new(),
+        risk: Risk::Low,
+        role: "architect".into(),
+        instructions: String::new(),
+        timeout_seconds: 1,
+        expected_artifact: Some(ExpectedArtifact { path: path.to_owned(), schema: "dev/spec@1".into() }),
+        gates: None,
+        max_repairs: 1,
+    };
+    let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
+    let input = EnvelopeInput { run_id, phase: &phase, attempt, schema: None, requirements: "Greet people.", earlier: &[], why };
+    Job {
+        run_id,
+        phase_key: phase.key.clone(),
+        attempt,
+        prompt: render(&input),
+        requirements: "Greet people.".to_owned(),
+        persona: serde_json::from_value(persona).unwrap(),
+        artifact: Some(ExpectedFile { path: path.to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(schema()) }),
+        worktree: worktree.to_owned(),
+        history: Vec::new(),
+        scenario,
+        max_turns: 10,
+    }
+}
+
+async fn play(job: &Job, stop: &Stop) -> Result<Ended> {
+    Rehearsal::new(0).work(job, &desk(), stop).await
+}
+
+fn is_valid(path: &Path) -> bool {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).is_ok_and(|value: Value| jsonschema::is_valid(&schema(), &value))
+}
+
+#[tokio::test]
+async fn each_scenario_leaves_the_file_it_promises() {
+    let errors = [ArtifactError { pointer: "/count".to_owned(), message: "wrong".to_owned() }];
+    let repair = Why::Repair { errors: &errors, previous: None, missing: false };
+    for (scenario, attempt, why, valid) in [
+        (Scenario::Ok, 1, Why::First, true),
+        (Scenario::Slow, 1, Why::First, true),
+        (Scenario::InvalidThenOk, 1, Why::First, false),
+        (Scenario::InvalidThenOk, 2, repair, true),
+        (Scenario::Invalid, 1, Why::First, false),
+        (Scenario::Invalid, 2, repair, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let job = job(dir.path(), "out/spec.json", attempt, scenario, why);
+        assert_eq!(play(&job, &Stop::default()).await, Ok(Ended::Done), "{scenario:?}");
+        assert_eq!(is_valid(&dir.path().join("out/spec.json")), valid, "{scenario:?} attempt {attempt}");
+    }
+}
+
+#[tokio::test]
+async fn a_rehearsed_crash_says_how_to_go_on_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let failure = play(&job(dir.path(), "spec.json", 1, Scenario::Crash, Why::First), &Stop::default()).await.unwrap_err();
+    assert_eq!((failure.code, failure.message.as_str()), (Code::SessionRecoveryRequired, "phase 'spec': the rehearsed agent died"));
+    assert!(!failure.hint.is_empty());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_stop_before_the_file_leaves_none() {
+    for scenario in [Scenario::Ok, Scenario::Timeout] {
+        for now in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let stop = Stop::default();
+            if now {
+                stop.now.cancel()
+            } else {
+                stop.soon.cancel()
+            }
+            assert_eq!(play(&job(dir.path(), "spec.json", 1, scenario, Why::First), &stop).await, Ok(Ended::Stopped), "{scenario:?}");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{scenario:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_agent_ends_only_when_it_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (job, stop) = (job(dir.path(), "spec.json", 1, Scenario::Timeout, Why::First), Stop::default());
+    let day = std::time::Duration::from_secs(86_400);
+    let mut work = Box::pin(play(&job, &stop));
+    assert!(tokio::time::timeout(day, &mut work).await.is_err());
+    stop.now.cancel();
+    assert_eq!(work.await, Ok(Ended::Stopped));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_takes_ten_times_the_pace_and_a_stop_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spent = Vec::new();
+    for scenario in [Scenario::Ok, Scenario::Slow] {
+        let (job, stop, began) = (job(dir.path(), "spec.json", 1, scenario, Why::First), Stop::default(), tokio::time::Instant::now());
+        Rehearsal::new(20).work(&job, &desk(), &stop).await.unwrap();
+        spent.push(began.elapsed().as_millis());
+    }
+    assert!(spent[0] >= 200 && spent[1] == spent[0] * 10, "{spent:?}");
+    let (job, stop, began) = (job(dir.path(), "other.json", 1, Scenario::Slow, Why::First), Stop::default(), tokio::time::Instant::now());
+    let (rehearsal, desk) = (Rehearsal::new(1000), desk());
+    let (ended, ()) = tokio::join!(rehearsal.work(&job, &desk, &stop), async {
+        tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+        stop.now.cancel();
+    });
+    assert_eq!((ended, began.elapsed().as_millis()), (Ok(Ended::Stopped), 15));
+    assert!(!dir.path().join("other.json").exists());
+}
+
+#[tokio::test]
+async fn requested_changes_are_taken_up_and_quoted() {
+    for path in ["spec.json", "notes.md"] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(path);
+        play(&job(dir.path(), path, 1, Scenario::Ok, Why::First), &Stop::default()).await.unwrap();
+        let before = std::fs::read_to_string(&file).unwrap();
+        let why = Why::ChangesRequested { comment: "Name the people.", previous: Some(&before) };
+        play(&job(dir.path(), path, 2, Scenario::Ok, why), &Stop::default()).await.unwrap();
+        let after = std::fs::read_to_string(&file).unwrap();
+        assert_ne!(before, after, "{path}");
+        assert!(after.contains("“Name the people.”") && after.contains("Rehearsal"), "{path}: {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_phase_without_artifact_just_ends_and_a_path_outside_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = Job { artifact: None, ..job(dir.path(), "spec.json", 1, Scenario::Ok, Why::First) };
+    assert_eq!(play(&none, &Stop::default()).await, Ok(Ended::Done));
+    let outside = job(dir.path(), "../spec.json", 1, Scenario::Ok, Why::First);
+    assert_eq!(play(&outside, &Stop::default()).await.unwrap_err().code, Code::PathOutsideWorktree);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

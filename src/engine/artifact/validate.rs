@@ -1,0 +1,69 @@
+//! Says everything that is wrong with an artifact, in words that help to mend it.
+//!
+//! Bytes must be UTF-8 and strict JSON; then every error by the schema is told, by its place, not the
+//! first one alone: a repair costs a call, and each mistake that was not told costs another. Text
+//! artifacts (see [`CompiledSchema::is_text`]) are validated as one string.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::schema::CompiledSchema;
+use super::{json, wording};
+use crate::model::event::ArtifactError;
+
+/// The most errors that are listed.
+pub const MAX_ERRORS: usize = 20;
+// A document of ten megabytes can be wrong in millions of places; nobody needs to know how many.
+const MAX_COUNTED: usize = 10_000;
+
+/// What validation found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is wrong, ordered by place, no line twice; at most [`MAX_ERRORS`].
+    pub errors: Vec<ArtifactError>,
+    /// How many there are in truth; counting stops at 10 000.
+    pub total: u32,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.total == 0
+    }
+}
+
+/// Validates the content of the artifact file `path`. Takes time with the size of the content.
+#[must_use]
+pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Verdict {
+    let is_text = schema.is_text(path);
+    let read = json::text(bytes).and_then(|text| if is_text { Ok((Value::from(text), Vec::new())) } else { json::value(text) });
+    match read {
+        Err(error) => verdict(vec![error]),
+        Ok((value, mut errors)) => {
+            let root = if is_text { "the text" } else { "the document" };
+            let found = schema.validator().iter_errors(&value).take(MAX_COUNTED);
+            errors.extend(found.flat_map(|error| wording::artifact_errors(&error, schema.value(), root)));
+            verdict(errors)
+        }
+    }
+}
+
+fn verdict(mut errors: Vec<ArtifactError>) -> Verdict {
+    errors.truncate(MAX_COUNTED);
+    errors.sort_by(|a, b| by_place(&a.pointer, &b.pointer).then_with(|| a.message.cmp(&b.message)));
+    errors.dedup();
+    let total = u32::try_from(errors.len()).unwrap_or(u32::MAX);
+    errors.truncate(MAX_ERRORS);
+    Verdict { errors, total }
+}
+
+// As people count: the second item comes before the tenth.
+fn by_place(a: &str, b: &str) -> Ordering {
+    let parts = |pointer: &str| pointer.split('/').map(|part| (part.parse::<u64>().ok(), part.to_owned())).collect::<Vec<_>>();
+    parts(a).cmp(&parts(b))
+}
+
+#[cfg(test)]
+mod tests;

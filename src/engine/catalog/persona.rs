@@ -1,0 +1,89 @@
+//! A persona file: its fields, and what they mean together.
+
+use std::collections::BTreeMap;
+
+use super::reader::{Field, Group, Problems};
+use super::workflow::capabilities;
+use super::yaml;
+use crate::model::error::{Code, Failure};
+use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, Params, Permission, Persona, REASONING_EFFORTS, TOOLS};
+
+const FIELDS: &[&str] =
+    &["name", "version", "description", "backend", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
+const PARAMS: &[&str] = &["temperature", "top_p", "max_tokens", "reasoning_effort"];
+const PERMISSIONS: &[(&str, Permission)] = &[("auto", Permission::Auto), ("ask", Permission::Ask), ("deny", Permission::Deny)];
+
+/// Reads a persona.
+pub(super) fn read(text: &str, file: &str) -> Result<Persona, Vec<Failure>> {
+    let problems = Problems::new(file, Code::PersonaInvalid);
+    match yaml::parse(text) {
+        Ok(root) => read_tree(&root, problems),
+        Err(broken) => Err(problems.broken(broken)),
+    }
+}
+
+/// Reads a tree that is a persona.
+pub(super) fn read_tree(root: &yaml::Node, mut problems: Problems) -> Result<Persona, Vec<Failure>> {
+    let persona = Field::root(root).group(FIELDS, &mut problems).map(|group| whole(&group, &mut problems));
+    match persona {
+        Some(persona) if problems.is_empty() => Ok(persona),
+        _ => Err(problems.into_failures()),
+    }
+}
+
+fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
+    let tools = group
+        .optional("tools")
+        .map(|f| f.distinct("tool", problems, |item, problems| item.one_word("tool", TOOLS, problems)))
+        .unwrap_or_default();
+    Persona {
+        name: group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default(),
+        version: group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems)),
+        description: group.optional("description").map(|f| f.text(problems)).unwrap_or_default(),
+        backend: group.required("backend", problems).map(|f| f.one_word("backend", BACKENDS, problems)).unwrap_or_default(),
+        model: group.optional("model").map(|f| model(&f, problems)),
+        capabilities: group.optional("capabilities").map(|f| capabilities(&f, problems)).unwrap_or_default(),
+        system_prompt: group.optional("system_prompt").map(|f| f.text(problems)).unwrap_or_default(),
+        permissions: group.optional("permissions").map(|f| permissions(&f, &tools, problems)).unwrap_or_default(),
+        params: group.optional("params").map(|f| params(&f, problems)).unwrap_or_default(),
+        tools,
+    }
+}
+
+fn model(field: &Field<'_>, problems: &mut Problems) -> String {
+    let model = field.text(problems);
+    if field.is_text() && (model.is_empty() || model.chars().any(|c| c.is_whitespace() || c.is_control())) {
+        field.problem(problems, "must be a model's name, without spaces", "leave the field out for the backend's default model");
+    }
+    model
+}
+
+fn permissions(field: &Field<'_>, tools: &[String], problems: &mut Problems) -> BTreeMap<String, Permission> {
+    let words: Vec<&str> = PERMISSIONS.iter().map(|(word, _)| *word).collect();
+    let mut permissions = BTreeMap::new();
+    for (tool, at, value) in field.members(problems) {
+        if !TOOLS.contains(&tool) {
+            value.unknown_at(at, "tool", tool, TOOLS, problems);
+        } else if !tools.iter().any(|given| given == tool) {
+            value.problem_at(
+                at,
+                problems,
+                format!("'{tool}' is not among its tools"),
+                format!("add '{tool}' to `tools`, or remove this line"),
+            );
+        }
+        let chosen = value.one_of("permission", &words, problems).and_then(|i| PERMISSIONS.get(i));
+        permissions.extend(chosen.map(|(_, permission)| (tool.to_owned(), *permission)));
+    }
+    permissions
+}
+
+fn params(field: &Field<'_>, problems: &mut Problems) -> Params {
+    let Some(group) = field.group(PARAMS, problems) else { return Params::default() };
+    Params {
+        temperature: group.optional("temperature").map(|f| f.number(0.0, 2.0, problems)),
+        top_p: group.optional("top_p").map(|f| f.number(0.0, 1.0, problems)),
+        max_tokens: group.optional("max_tokens").map(|f| f.count(1, MAX_ANSWER_TOKENS, problems)),
+        reasoning_effort: group.optional("reasoning_effort").map(|f| f.one_word("reasoning effort", REASONING_EFFORTS, problems)),
+    }
+}

@@ -1,0 +1,110 @@
+//! What all drivers of one host share: the store, the contents, the backends, and the news channel.
+//!
+//! The one way a fact becomes real is [`Context::append`]: committed first, told afterwards.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, broadcast};
+
+use super::agent::Backend;
+use super::api::{Signal, TextChunk, TextKind};
+use super::artifact::contents::Contents;
+use super::paths::Paths;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::id::{PhaseKey, RunId};
+use crate::model::settings::Settings;
+use crate::model::time::Timestamp;
+use crate::store::{Store, journal};
+
+/// How many signals a slow screen may be behind before it is told to read the archive.
+const SIGNALS_KEPT: usize = 4096;
+
+/// What all drivers of one host share.
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// Artifact contents.
+    pub contents: Contents,
+    /// Folders.
+    pub paths: Paths,
+    /// Settings.
+    pub settings: Settings,
+    /// By the name that personas give.
+    pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    /// News for screens.
+    pub signals: broadcast::Sender<Signal>,
+    /// One permit for each attempt that may work at the same time.
+    pub slots: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Puts together what drivers share.
+    #[must_use]
+    pub fn new(store: Store, paths: Paths, settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Self {
+        Self {
+            store,
+            contents: Contents::new(paths.contents()),
+            backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
+            signals: broadcast::channel(SIGNALS_KEPT).0,
+            slots: Arc::new(Semaphore::new(settings.engine.max_concurrent_runs.max(1) as usize)),
+            paths,
+            settings,
+        }
+    }
+
+    /// Stores facts of a run in one transaction and, when they are on disk, tells them.
+    ///
+    /// # Errors
+    /// What the store says; nothing is stored then, and nothing was told.
+    pub async fn append(&self, run_id: RunId, facts: Vec<Fact>) -> Result<Vec<Event>> {
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = self.store.write(move |tx| journal::append(tx, run_id, &facts, Timestamp::now())).await?;
+        self.tell(&events);
+        Ok(events)
+    }
+
+    /// Tells stored events to whoever watches.
+    pub fn tell(&self, events: &[Event]) {
+        for event in events {
+            // No receiver is no error: nobody watches.
+            let _ = self.signals.send(Signal::Event(Arc::new(event.clone())));
+        }
+    }
+
+    /// Shows a piece of an agent's text to whoever watches.
+    pub fn text(&self, run_id: RunId, phase_key: &PhaseKey, attempt: u32, kind: TextKind, text: &str) {
+        let chunk = TextChunk { run_id, phase_key: phase_key.clone(), attempt, kind, text: text.into() };
+        let _ = self.signals.send(Signal::Text(chunk));
+    }
+
+    /// The backend of this name.
+    ///
+    /// # Errors
+    /// `backend_unavailable` when the program has none such.
+    pub fn backend(&self, name: &str) -> Result<Arc<dyn Backend>> {
+        self.backends.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = self.backends.keys().copied().collect();
+            Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"))
+                .hint(format!("backends here: {}", known.join(", ")))
+        })
+    }
+
+    /// Where files of a run go that were in the way.
+    #[must_use]
+    pub fn aside(&self, run_id: RunId) -> PathBuf {
+        self.paths.run(run_id).join("aside")
+    }
+}
+
+/// Runs blocking work apart from the async threads.
+///
+/// # Errors
+/// What the work says; `internal` when it panicked.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("a worker panicked: {error}"))))
+}

@@ -1,0 +1,57 @@
+//! Writes the final report of a run that has ended, from its rows alone, and notes where it lies.
+//!
+//! Called at the end of a run, and at start-up for ends whose report a crash prevented; both give the
+//! same bytes.
+
+use std::path::{Path, PathBuf};
+
+use super::archive::Archive;
+use super::paths::Paths;
+use super::report::{self, Report};
+use crate::model::error::Result;
+use crate::model::id::RunId;
+use crate::store::{Store, runs};
+
+/// How many of the last events the report shows.
+const LAST_EVENTS: u32 = 20;
+
+/// Builds and writes the report; says its path without extension.
+///
+/// # Errors
+/// What reading the rows and writing the files says.
+pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
+    let archive = Archive::open(paths)?;
+    let run = archive.run(run_id)?;
+    let bindings: Vec<_> = archive.bindings(run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
+    let report = Report::build(
+        &run,
+        &archive.state(run_id)?,
+        archive.workflow(run_id).ok().as_ref(),
+        &bindings,
+        &archive.artifacts(run_id)?,
+        &archive.approvals(run_id)?,
+        &archive.ledger(run_id)?,
+        &archive.events_before(run_id, run.last_seq + 1, LAST_EVENTS)?,
+    );
+    report::write(&paths.reports(), run_id, &report)
+}
+
+/// Notes on the run where its report lies.
+///
+/// # Errors
+/// What the store says.
+pub async fn note(store: &Store, run_id: RunId, path: PathBuf) -> Result<()> {
+    store.write(move |tx| runs::set_report(tx, run_id, &text(&path))).await
+}
+
+/// As [`note`], outside an async runtime.
+///
+/// # Errors
+/// What the store says.
+pub fn note_blocking(store: &Store, run_id: RunId, path: PathBuf) -> Result<()> {
+    store.write_blocking(move |tx| runs::set_report(tx, run_id, &text(&path)))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

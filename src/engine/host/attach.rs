@@ -1,0 +1,169 @@
+//! Reaching a host in another process: commands through the inbox, news by reading the database.
+//!
+//! A command is a durable row with the sender's token before anybody acts on it, and its answer is
+//! stored beside it; neither side needs the other to be alive at the same moment. News are events
+//! that were stored since the last look. An agent's streaming text does not travel this way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+
+use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
+use crate::engine::context::{Context, blocking};
+use crate::engine::paths::Paths;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::{ClientToken, RunId};
+use crate::model::record::InboxRecord;
+use crate::model::time::Timestamp;
+use crate::store::{Reader, Store, events, inbox, run_list};
+
+/// How often an attached port looks for answers and news.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long an answer may take before the sender is told that the command is stored but open.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How far the next look reaches back behind this one, in case the clocks differ.
+const OVERLAP_MS: i64 = 60_000;
+/// Events read at one look and run.
+const EVENTS_AT_ONCE: u32 = 2048;
+
+/// A port to the host of `paths` in another process.
+///
+/// # Errors
+/// What opening the database for reading says.
+pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
+    let reader = Reader::open(&paths.database())?;
+    let (requests, incoming) = mpsc::channel(64);
+    let signals = super::signals();
+    runtime.spawn(carry(paths.clone(), incoming));
+    runtime.spawn(watch(reader, signals.clone()));
+    Ok(Port::new(requests, signals))
+}
+
+async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
+    while let Some(request) = incoming.recv().await {
+        let paths = paths.clone();
+        tokio::spawn(async move {
+            let Request { command, sender, token, reply } = request;
+            let answer = match leave(&paths, command, sender, token).await {
+                Ok(()) => wait_for_answer(&paths, token).await,
+                Err(failure) => Err(failure),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+}
+
+async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientToken) -> Result<()> {
+    let text = serde_json::to_string(&exactly_once(command, token)).map_err(Failure::internal)?;
+    let paths = paths.clone();
+    blocking(move || write_beside(&paths, move |tx| inbox::put(tx, token, &sender.by, sender.via, &text, Timestamp::now()).map(drop))).await
+}
+
+/// A start that is served again after a crash must find the run it began.
+fn exactly_once(command: Command, token: ClientToken) -> Command {
+    match command {
+        Command::Start(mut start) => {
+            start.idempotency_key.get_or_insert_with(|| format!("token:{token}"));
+            Command::Start(start)
+        }
+        command => command,
+    }
+}
+
+async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
+    let path = paths.database();
+    let reader = blocking(move || Reader::open(&path)).await?;
+    let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
+    let mut ticks = tokio::time::interval(LOOK);
+    while tokio::time::Instant::now() < deadline {
+        ticks.tick().await;
+        if let Some(Some(answer)) = inbox::answer_of(reader.connection(), token)? {
+            let answer: Result<Answer> = serde_json::from_str::<StoredAnswer>(&answer).map_err(Failure::internal)?.into();
+            return answer;
+        }
+    }
+    Err(Failure::new(Code::PaneBrieflyUnresponsive, "the host has not answered yet; the command is stored and will be taken up")
+        .hint("look with `phasedeck show` in a moment; giving the command again is harmless"))
+}
+
+/// An answer as the inbox keeps it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredAnswer {
+    Ok(Answer),
+    Err(Failure),
+}
+
+impl From<StoredAnswer> for Result<Answer> {
+    fn from(stored: StoredAnswer) -> Self {
+        match stored {
+            StoredAnswer::Ok(answer) => Ok(answer),
+            StoredAnswer::Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Serves one command that another process left, and stores the answer beside it.
+pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
+    let sender = Sender { by: row.by, via: row.via };
+    let answer = match serde_json::from_str::<Command>(&row.command) {
+        Ok(command) => port.send(command, sender, row.token).await,
+        Err(error) => Err(Failure::internal(format!("a command in the inbox cannot be read: {error}"))),
+    };
+    let stored = match answer {
+        Ok(answer) => StoredAnswer::Ok(answer),
+        Err(failure) => StoredAnswer::Err(failure),
+    };
+    let Ok(text) = serde_json::to_string(&stored) else { return };
+    let answered = context.store.write(move |tx| inbox::answer(tx, row.token, &text, Timestamp::now())).await;
+    if let Err(failure) = answered {
+        tracing::error!(%failure, "could not store an answer; the command will be served again");
+    }
+}
+
+async fn watch(reader: Reader, signals: broadcast::Sender<Signal>) {
+    let mut seen: BTreeMap<RunId, u64> =
+        run_list::moved(reader.connection(), Timestamp(0)).unwrap_or_default().into_iter().collect();
+    let mut since = Timestamp::now();
+    let mut version = reader.data_version().ok();
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = reader.data_version().ok();
+        if now == version {
+            continue;
+        }
+        version = now;
+        if let Err(failure) = tell_news(&reader, &mut since, &mut seen, &signals) {
+            tracing::warn!(%failure, "could not read news");
+        }
+    }
+}
+
+fn tell_news(reader: &Reader, since: &mut Timestamp, seen: &mut BTreeMap<RunId, u64>, signals: &broadcast::Sender<Signal>) -> Result<()> {
+    let looked = Timestamp::now();
+    for (run_id, last_seq) in run_list::moved(reader.connection(), *since)? {
+        let from = seen.get(&run_id).copied().unwrap_or(0);
+        if last_seq <= from {
+            continue;
+        }
+        for event in events::from(reader.connection(), run_id, from + 1, EVENTS_AT_ONCE)? {
+            seen.insert(run_id, event.seq);
+            let _ = signals.send(Signal::Event(Arc::new(event)));
+        }
+    }
+    // Rows carry the writer's clock; a little overlap costs nothing, because what was seen is skipped.
+    *since = Timestamp(looked.0 - OVERLAP_MS);
+    Ok(())
+}
+
+/// Writes one thing beside a live host, which SQLite allows in turn.
+pub(super) fn write_beside(paths: &Paths, write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static) -> Result<()> {
+    paths.create()?;
+    let store = Store::open(&super::database(paths))?;
+    let written = store.write_blocking(write);
+    written.and(store.close_blocking())
+}

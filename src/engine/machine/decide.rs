@@ -1,0 +1,488 @@
+//! Which facts an input makes of a state.
+//!
+//! Every input first makes the facts that it is about. Then [`advance`] adds what follows from the
+//! state they lead to (the next gate, a repair, the next phase, the end), until something has to be
+//! waited for. Since `advance` looks at nothing but the state, a run that stopped half-way is carried
+//! on by the same rules.
+
+use uuid::Uuid;
+
+use super::SESSION_RECOVERY_GATE;
+use super::plan::Plan;
+use super::wanted::passed;
+use crate::model::error::{Code, ErrorClass, Failure, Result};
+use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Event, Fact, SkipReason};
+use crate::model::hash::ContentHash;
+use crate::model::id::{GateKey, PhaseKey, RequestId, RoleId, SessionId};
+use crate::model::run_state::{OpenApproval, PhaseState, RunState};
+use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::model::workflow::Phase;
+
+/// Something that happened to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// It may begin.
+    Start,
+    /// It shall go on.
+    Resume,
+    /// Its owner has just taken it up; what stopped half-way is carried on.
+    Continue,
+    /// Nothing of it is running any more, and it shall rest.
+    Pause(PauseReason),
+    /// Nothing of it is running any more, and it shall end.
+    Abort {
+        /// Who said so.
+        by: String,
+        /// By which way.
+        via: Via,
+        /// In their words.
+        reason: String,
+    },
+    /// The operator answered.
+    Decide {
+        /// Which question; absent: the one that waits.
+        request_id: Option<RequestId>,
+        /// The answer.
+        action: Decision,
+        /// The operator's words.
+        comment: String,
+        /// Who.
+        by: String,
+        /// By which way.
+        via: Via,
+        /// What was reviewed, where the answer insists on it.
+        reviewed: Option<ContentHash>,
+    },
+    /// The file is not what was validated and shown.
+    ContentChanged {
+        /// What lies there; absent: nothing.
+        found: Option<ContentHash>,
+        /// The new content as a version, where it is valid; otherwise the old one was put back.
+        replacement: Option<ArtifactRef>,
+    },
+    /// An attempt is over.
+    AttemptEnded {
+        /// Of which phase.
+        phase_key: PhaseKey,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A phase is in the branch.
+    Committed {
+        /// Which phase.
+        phase_key: PhaseKey,
+        /// The commit; absent in a plain folder.
+        commit: Option<String>,
+    },
+    /// A phase could not be brought into the branch.
+    CommitFailed {
+        /// Which phase.
+        phase_key: PhaseKey,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The artifact is there and fits.
+    Valid(ArtifactRef),
+    /// It is there and does not fit.
+    Invalid {
+        /// Its content.
+        sha256: Option<ContentHash>,
+        /// Its length.
+        bytes: u64,
+        /// Why; all that are reported.
+        errors: Vec<ArtifactError>,
+        /// How many there are.
+        errors_total: u32,
+    },
+    /// The agent ended its turn and the file is not there.
+    Missing,
+    /// The agent did not end in time, and was stopped.
+    TimedOut {
+        /// The limit.
+        seconds: u64,
+    },
+    /// No artifact is expected, and the agent ended; with the commit, where no gate stands before it.
+    Done {
+        /// The commit, where it was made.
+        commit: Option<String>,
+    },
+    /// It was asked to stop, and did.
+    Stopped,
+    /// The agent could not work.
+    Failed(Failure),
+}
+
+/// How many errors an event carries; the artifact's row has them all.
+const ERRORS_IN_EVENT: usize = 5;
+
+/// Says which facts `input` makes, in order. Inputs that came too late make none.
+///
+/// # Errors
+/// Why the operator cannot have this now: `run_already_terminal`, `no_pending_approval`,
+/// `approval_already_resolved`, `artifact_changed`, `usage_invalid`, `illegal_transition`. The state
+/// is untouched.
+pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Result<Vec<Fact>> {
+    let mut scratch = Scratch { plan, state: state.clone(), at, facts: Vec::new() };
+    match input {
+        Input::Start => scratch.start()?,
+        Input::Resume => scratch.resume()?,
+        Input::Continue => {}
+        Input::Pause(reason) => scratch.pause(reason)?,
+        Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
+        Input::Decide { request_id, action, comment, by, via, reviewed } => {
+            let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref())?;
+            scratch.resolve(&open, action, &comment, &by, via)?;
+        }
+        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement)?,
+        Input::AttemptEnded { phase_key, attempt, outcome } => {
+            let current = state.current().filter(|phase| phase.key == phase_key && phase.attempt == attempt);
+            if current.is_some_and(|phase| phase.status == PhaseStatus::Running) && !state.status.is_terminal() {
+                scratch.attempt_ended(phase_key, attempt, outcome)?;
+            }
+        }
+        Input::Committed { phase_key, commit } => {
+            if state.current().is_some_and(|phase| phase.key == phase_key && passed(plan, phase)) {
+                scratch.complete(phase_key, commit)?;
+            }
+        }
+        Input::CommitFailed { phase_key, failure } => {
+            if state.current().is_some_and(|phase| phase.key == phase_key && passed(plan, phase)) {
+                scratch.needs_person(&phase_key, &failure)?;
+            }
+        }
+    }
+    scratch.advance()?;
+    Ok(scratch.facts)
+}
+
+/// A state on which facts are tried as they are made.
+struct Scratch<'a> {
+    plan: &'a Plan,
+    state: RunState,
+    at: Timestamp,
+    facts: Vec<Fact>,
+}
+
+impl Scratch<'_> {
+    fn push(&mut self, fact: Fact) -> Result<()> {
+        let event = Event { run_id: self.state.run_id, seq: self.state.last_seq + 1, at: self.at, fact };
+        self.state.apply(&event)?;
+        self.facts.push(event.fact);
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        if self.state.status != RunStatus::Created {
+            return Err(self.not_now("started"));
+        }
+        self.push(Fact::RunStarted { workflow: self.plan.workflow.versioned_name(), thread: self.plan.thread.clone() })
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        match self.state.status {
+            RunStatus::Executing | RunStatus::AwaitingApproval => return Ok(()),
+            RunStatus::Paused => {}
+            _ => return Err(self.not_now("resumed")),
+        }
+        // Going on is the answer to the question whether to go on.
+        if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
+            self.push(resolved(&open, Decision::Approve, "resumed", "operator", Via::Engine))?;
+        }
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        let failed: Vec<_> = self.state.sessions.iter().filter(|(_, s)| s.failed).map(|(role, s)| (role.clone(), s.clone())).collect();
+        for (role, session) in failed {
+            self.push(Fact::SessionRecovered { session_id: session.id, role, ordinal: session.ordinal + 1 })?;
+        }
+        let ordinal = self.state.resumes + 1;
+        self.push(Fact::RunResumed { ordinal, from_state: self.state.paused_from.unwrap_or(RunStatus::Executing) })?;
+        let done: Vec<_> = self.state.phases.iter().filter(|p| p.status == PhaseStatus::Completed).map(|p| p.key.clone()).collect();
+        for phase_key in done {
+            self.push(Fact::PhaseSkipped { phase_key, ordinal, reason: SkipReason::AlreadyCompleted })?;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, reason: PauseReason) -> Result<()> {
+        match self.state.status {
+            RunStatus::Paused => Ok(()),
+            status if status.is_terminal() => Err(self.not_now("paused")),
+            from_state => self.push(Fact::RunPaused { ordinal: self.state.pauses + 1, reason, from_state }),
+        }
+    }
+
+    fn abort(&mut self, by: &str, via: Via, reason: &str) -> Result<()> {
+        if self.state.status.is_terminal() {
+            return Err(self.not_now("aborted"));
+        }
+        if let Some(open) = self.state.approval.clone() {
+            self.push(resolved(&open, Decision::Abort, reason, by, via))?;
+        }
+        self.push(Fact::RunAborted { by: by.to_owned(), via, reason: reason.to_owned() })
+    }
+
+    /// The question that an answer is about, if it can be given.
+    fn answerable(&self, id: Option<RequestId>, action: Decision, comment: &str, reviewed: Option<&ContentHash>) -> Result<OpenApproval> {
+        if self.state.status.is_terminal() {
+            return Err(self.not_now("decided"));
+        }
+        let run = self.state.run_id.short();
+        let open = match (&self.state.approval, id) {
+            (Some(open), Some(id)) if open.request_id == id => open,
+            (Some(open), None) => open,
+            (_, Some(_)) => {
+                return Err(Failure::new(Code::ApprovalAlreadyResolved, format!("this question of run {run} is no longer open"))
+                    .hint(format!("`phasedeck show {run}` says what was decided and what waits now")));
+            }
+            (None, None) => {
+                return Err(Failure::new(Code::NoPendingApproval, format!("run {run} asks nothing; it is {}", self.state.status))
+                    .hint(format!("`phasedeck show {run}` says what it does")));
+            }
+        };
+        if matches!(action, Decision::RequestChanges | Decision::Reject) && comment.trim().is_empty() {
+            return Err(Failure::new(Code::UsageInvalid, format!("{action} needs words: what should be different?"))
+                .hint("say it with -m TEXT, or in the console's text area"));
+        }
+        if open.phase_key.is_none() && action == Decision::RequestChanges {
+            return Err(Failure::new(Code::UsageInvalid, format!("gate {} takes approve, reject or abort", open.gate))
+                .hint("approve begins a fresh session from the last stored turn"));
+        }
+        if let (Some(reviewed), Some(asked)) = (reviewed, &open.artifact_sha256)
+            && !asked.as_str().starts_with(reviewed.as_str())
+        {
+            return Err(Failure::new(
+                Code::ArtifactChanged,
+                format!("you reviewed {}, but gate {} of run {run} asks about {}", reviewed.short(), open.gate, asked.short()),
+            )
+            .hint("look at the artifact again, then decide"));
+        }
+        Ok(open.clone())
+    }
+
+    fn resolve(&mut self, open: &OpenApproval, action: Decision, comment: &str, by: &str, via: Via) -> Result<()> {
+        self.push(resolved(open, action, comment, by, via))?;
+        let phase_key = open.phase_key.clone();
+        match (action, phase_key) {
+            (Decision::Abort, _) => self.push(Fact::RunAborted { by: by.to_owned(), via, reason: comment.to_owned() }),
+            (Decision::Approve, None) => self.go_on(),
+            (Decision::Reject, None) => self.fail_run(Code::ApprovalRejected, format!("{by} gave up the run: {comment}"), "start it anew"),
+            (Decision::Reject, Some(key)) => self.reject(key, by, comment),
+            (Decision::Approve | Decision::RequestChanges, _) => Ok(()),
+        }
+    }
+
+    fn reject(&mut self, phase_key: PhaseKey, by: &str, comment: &str) -> Result<()> {
+        let message = format!("{by} rejected {phase_key}: {comment}");
+        self.push(Fact::PhaseFailed { phase_key, reason: Code::ApprovalRejected, message: message.clone() })?;
+        self.fail_run(Code::ApprovalRejected, message, "start a new run with what you learned")
+    }
+
+    fn content_changed(&mut self, found: Option<ContentHash>, replacement: Option<ArtifactRef>) -> Result<()> {
+        let Some(open) = self.state.approval.clone() else { return Ok(()) };
+        let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else { return Ok(()) };
+        let attempt = self.state.phase(&phase_key).map_or(0, |phase| phase.attempt);
+        let restored = replacement.is_none();
+        self.push(Fact::ArtifactChanged { phase_key: phase_key.clone(), request_id: open.request_id, expected, found, restored })?;
+        match replacement {
+            Some(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact }),
+            None => Ok(()),
+        }
+    }
+
+    fn attempt_ended(&mut self, phase_key: PhaseKey, attempt: u32, outcome: Outcome) -> Result<()> {
+        let path = || self.plan.phase(&phase_key).and_then(|p| p.expected_artifact.as_ref()).map(|a| a.path.clone()).unwrap_or_default();
+        let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
+        match outcome {
+            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact }),
+            Outcome::Invalid { sha256, bytes, mut errors, errors_total } => {
+                errors.truncate(ERRORS_IN_EVENT);
+                let version = versions + u32::from(sha256.is_some());
+                self.push(Fact::ArtifactInvalid { path: path(), phase_key, attempt, version, sha256, bytes, errors, errors_total })
+            }
+            Outcome::Missing => {
+                let message = format!("the agent ended its turn without writing {}", path());
+                let errors = vec![ArtifactError { pointer: String::new(), message }];
+                self.push(Fact::ArtifactInvalid {
+                    path: path(),
+                    phase_key,
+                    attempt,
+                    version: versions,
+                    sha256: None,
+                    bytes: 0,
+                    errors,
+                    errors_total: 1,
+                })
+            }
+            Outcome::TimedOut { seconds } => self.push(Fact::ArtifactTimeout { phase_key, attempt, seconds }),
+            Outcome::Done { commit } => match self.plan.gates(&phase_key).first().cloned() {
+                Some(gate) => self.ask(&phase_key, gate),
+                None => self.complete(phase_key, commit),
+            },
+            Outcome::Stopped => Ok(()),
+            Outcome::Failed(failure) if failure.class() == ErrorClass::Fatal => {
+                self.push(Fact::PhaseFailed { phase_key, reason: failure.code, message: failure.message.clone() })?;
+                self.fail_run(failure.code, failure.message, &failure.hint)
+            }
+            Outcome::Failed(failure) => self.needs_person(&phase_key, &failure),
+        }
+    }
+
+    /// Stops the run where a person can mend and go on.
+    fn needs_person(&mut self, phase_key: &PhaseKey, failure: &Failure) -> Result<()> {
+        let Some(role) = self.plan.phase(phase_key).map(|phase| phase.role.clone()) else { return Ok(()) };
+        let ordinal = self.state.sessions.get(&role).map_or(0, |session| session.ordinal) + 1;
+        let message = format!("{} ({})", failure.message, failure.hint);
+        self.push(Fact::SessionFailed { session_id: self.session(&role), role, ordinal, code: failure.code, message })?;
+        self.pause(PauseReason::SessionRecovery)?;
+        let request_id = self.next_request();
+        let gate = GateKey::from(SESSION_RECOVERY_GATE);
+        self.push(Fact::ApprovalRequested { request_id, phase_key: None, gate, artifact_sha256: None, artifact_version: None })
+    }
+
+    fn complete(&mut self, phase_key: PhaseKey, commit: Option<String>) -> Result<()> {
+        let Some(phase) = self.state.phase(&phase_key) else { return Ok(()) };
+        let (attempts, duration_ms) = (phase.attempt, phase.working_ms_at(self.at));
+        self.push(Fact::PhaseCompleted { phase_key, attempts, duration_ms, commit })
+    }
+
+    fn fail_run(&mut self, code: Code, message: String, hint: &str) -> Result<()> {
+        self.push(Fact::RunFailed { code, message, hint: hint.to_owned() })
+    }
+
+    /// Adds what follows from the state, until something has to be waited for.
+    fn advance(&mut self) -> Result<()> {
+        while self.state.status == RunStatus::Executing {
+            let before = self.facts.len();
+            match self.state.current().cloned() {
+                None => self.push(Fact::RunCompleted {})?,
+                Some(phase) => self.advance_phase(&phase)?,
+            }
+            if self.facts.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance_phase(&mut self, phase: &PhaseState) -> Result<()> {
+        let gates = self.plan.gates(&phase.key);
+        let next_gate = gates.get(phase.gates_passed as usize).cloned();
+        match (phase.status, phase.decided) {
+            (PhaseStatus::Pending, _) => self.begin(phase, AttemptCause::First),
+            (PhaseStatus::Validating, _) if !phase.errors.is_empty() || phase.missing => self.repair_or_fail(phase),
+            (PhaseStatus::Validating, _) | (PhaseStatus::AwaitingApproval, Some(Decision::Approve)) => match next_gate {
+                Some(gate) => self.ask(&phase.key, gate),
+                None => Ok(()),
+            },
+            (PhaseStatus::AwaitingApproval, Some(Decision::RequestChanges)) => self.begin(phase, AttemptCause::ChangesRequested),
+            (PhaseStatus::AwaitingApproval, Some(Decision::Reject)) => self.reject(phase.key.clone(), "the operator", &phase.comment),
+            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => {
+                self.push(Fact::RunAborted { by: "the operator".to_owned(), via: Via::Engine, reason: phase.comment.clone() })
+            }
+            (PhaseStatus::Failed, _) => {
+                self.fail_run(Code::Internal, format!("phase {} failed before the run could", phase.key), "start a new run")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, phase: &PhaseState, cause: AttemptCause) -> Result<()> {
+        let Some(definition) = self.plan.phase(&phase.key).cloned() else {
+            let message = format!("the workflow has no phase '{}'", phase.key);
+            return self.fail_run(Code::TemplateLoadFailed, message, "the stored workflow was changed from outside");
+        };
+        let attempt = phase.attempt + 1;
+        self.open_session(&definition)?;
+        let persona = self.plan.persona(&definition);
+        self.push(Fact::PhaseStarted { phase_key: phase.key.clone(), attempt, role: definition.role.clone(), persona, cause })?;
+        if let Some(expected) = definition.expected_artifact {
+            let (path, schema) = (expected.path, expected.schema);
+            self.push(Fact::ArtifactExpected { phase_key: phase.key.clone(), attempt, path, schema })?;
+        }
+        if cause == AttemptCause::Repair {
+            self.push(Fact::PromptRepaired { phase_key: phase.key.clone(), attempt, errors: phase.errors.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// A rehearsal talks to nobody, so it has no conversation.
+    fn open_session(&mut self, phase: &Phase) -> Result<()> {
+        if self.plan.rehearsal || self.state.sessions.contains_key(&phase.role) {
+            return Ok(());
+        }
+        let backend = self.plan.binding(&phase.role).map(|binding| binding.backend.clone()).unwrap_or_default();
+        self.push(Fact::SessionStarted { session_id: self.session(&phase.role), role: phase.role.clone(), backend, ordinal: 1 })
+    }
+
+    fn repair_or_fail(&mut self, phase: &PhaseState) -> Result<()> {
+        let limit = self.plan.phase(&phase.key).map_or(0, |definition| definition.max_repairs);
+        if phase.repairs < limit {
+            return self.begin(phase, AttemptCause::Repair);
+        }
+        let (reason, what) = if phase.missing {
+            (Code::ArtifactTimeoutExhausted, "gave no artifact")
+        } else {
+            (Code::ArtifactInvalidAfterRepair, "gave no valid artifact")
+        };
+        let last = phase.errors.first().map(|e| format!(": {}{}{}", e.pointer, if e.pointer.is_empty() { "" } else { " " }, e.message));
+        let message = format!("phase {} {what} in {} attempts{}", phase.key, phase.attempt, last.unwrap_or_default());
+        self.push(Fact::PhaseFailed { phase_key: phase.key.clone(), reason, message: message.clone() })?;
+        self.fail_run(reason, message, "look at the attempts with `phasedeck show`, then start a new run with a better prompt or persona")
+    }
+
+    fn ask(&mut self, phase_key: &PhaseKey, gate: GateKey) -> Result<()> {
+        let artifact = self.state.phase(phase_key).and_then(|phase| phase.artifact.clone());
+        let request_id = self.next_request();
+        let (artifact_sha256, artifact_version) = artifact.map(|a| (a.sha256, a.version)).unzip();
+        self.push(Fact::ApprovalRequested { request_id, phase_key: Some(phase_key.clone()), gate, artifact_sha256, artifact_version })
+    }
+
+    /// Ids that the engine makes follow from the journal, so that deciding again decides the same.
+    fn next_request(&self) -> RequestId {
+        RequestId(Uuid::new_v5(&self.state.run_id.0, format!("approval:{}", self.state.approvals + 1).as_bytes()))
+    }
+
+    fn session(&self, role: &RoleId) -> SessionId {
+        SessionId(Uuid::new_v5(&self.state.run_id.0, format!("session:{role}").as_bytes()))
+    }
+
+    fn not_now(&self, what: &str) -> Failure {
+        if self.state.status.is_terminal() {
+            ended(&self.state)
+        } else {
+            let run = self.state.run_id.short();
+            Failure::new(Code::IllegalTransition, format!("run {run} cannot be {what} while it is {}", self.state.status))
+                .hint(format!("`phasedeck show {run}` says what it does"))
+        }
+    }
+}
+
+/// Why an ended run takes no order.
+#[must_use]
+pub fn ended(state: &RunState) -> Failure {
+    Failure::new(Code::RunAlreadyTerminal, format!("run {} has ended: it is {}", state.run_id.short(), state.status))
+        .hint("an ended run stays as it is; start a new one")
+}
+
+fn resolved(open: &OpenApproval, action: Decision, comment: &str, by: &str, via: Via) -> Fact {
+    Fact::ApprovalResolved {
+        request_id: open.request_id,
+        phase_key: open.phase_key.clone(),
+        gate: open.gate.clone(),
+        action,
+        comment: comment.to_owned(),
+        by: by.to_owned(),
+        via,
+        artifact_sha256: open.artifact_sha256.clone(),
+    }
+}

@@ -1,0 +1,512 @@
+//! The rules of a run, as stories and as properties over random histories.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::error::{Code, Failure};
+use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RunId};
+use crate::model::persona::Binding;
+use crate::model::run_state::RunState;
+use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
+
+/// A run that is told what happens, as the driver would.
+struct Story {
+    plan: Plan,
+    state: RunState,
+    journal: Vec<Event>,
+    clock: i64,
+}
+
+impl Story {
+    /// Two phases: `spec` with one gate, `build` with none.
+    fn begin() -> Self {
+        Self::with(&[("spec", &["spec_approved"]), ("build", &[])])
+    }
+
+    fn with(phases: &[(&str, &[&str])]) -> Self {
+        let plan = plan(phases);
+        let run_id: RunId = "01930000-0000-7000-8000-000000000001".parse().unwrap();
+        let mut story = Self { plan, state: RunState::new(run_id), journal: Vec::new(), clock: 0 };
+        let created = Fact::RunCreated {
+            workflow: story.plan.workflow.versioned_name(),
+            workflow_hash: ContentHash::of(b"w"),
+            thread: story.plan.thread.clone(),
+            phases: phases.iter().map(|(key, _)| PhaseKey::from(*key)).collect(),
+            rehearsal: true,
+        };
+        story.store(vec![created]);
+        story
+    }
+
+    fn store(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            self.clock += 10;
+            let event = Event { run_id: self.state.run_id, seq: self.state.last_seq + 1, at: Timestamp(self.clock), fact };
+            self.state.apply(&event).unwrap();
+            self.journal.push(event);
+        }
+    }
+
+    fn tell(&mut self, input: Input) -> Result<Vec<&'static str>, Failure> {
+        let facts = decide(&self.plan, &self.state, input, Timestamp(self.clock))?;
+        let kinds = facts.iter().map(Fact::kind).collect();
+        self.store(facts);
+        Ok(kinds)
+    }
+
+    fn ended(&mut self, outcome: Outcome) -> Vec<&'static str> {
+        let phase = self.state.current().unwrap();
+        let (phase_key, attempt) = (phase.key.clone(), phase.attempt);
+        self.tell(Input::AttemptEnded { phase_key, attempt, outcome }).unwrap()
+    }
+
+    fn committed(&mut self) -> Vec<&'static str> {
+        let phase_key = self.state.current().unwrap().key.clone();
+        self.tell(Input::Committed { phase_key, commit: Some("c0ffee".to_owned()) }).unwrap()
+    }
+
+    fn answer(&mut self, action: Decision) -> Result<Vec<&'static str>, Failure> {
+        self.tell(answer(action))
+    }
+
+    fn wants(&self) -> Option<Activity> {
+        wanted(&self.plan, &self.state)
+    }
+}
+
+fn plan(phases: &[(&str, &[&str])]) -> Plan {
+    let phase = |(key, gates): &(&str, &[&str])| Phase {
+        key: (*key).into(),
+        title: String::new(),
+        risk: crate::model::state::Risk::Low,
+        role: "maker".into(),
+        instructions: String::new(),
+        timeout_seconds: 60,
+        expected_artifact: Some(ExpectedArtifact { path: format!("out/{key}.json"), schema: "t/any@1".into() }),
+        gates: Some(gates.iter().map(|gate| (*gate).into()).collect()),
+        max_repairs: 1,
+    };
+    let workflow = Workflow {
+        name: "w".to_owned(),
+        version: 1,
+        description: String::new(),
+        roles: vec![Role { id: "maker".into(), required_capabilities: vec![], preferred_backends: vec![] }],
+        default_gates: vec![],
+        phases: phases.iter().map(phase).collect(),
+    };
+    let binding = Binding {
+        role: "maker".into(),
+        persona: "maker@1".parse().unwrap(),
+        persona_hash: ContentHash::of(b"p"),
+        backend: "rehearsal".to_owned(),
+        model: None,
+    };
+    Plan { workflow, bindings: vec![binding], thread: "t".into(), rehearsal: true }
+}
+
+fn artifact(content: &str, version: u32) -> ArtifactRef {
+    let sha256 = ContentHash::of(content.as_bytes());
+    ArtifactRef { path: "out/a.json".to_owned(), schema: "t/any@1".into(), sha256, bytes: content.len() as u64, version }
+}
+
+fn valid(content: &str) -> Outcome {
+    Outcome::Valid(artifact(content, 1))
+}
+
+fn invalid(content: &str) -> Outcome {
+    let errors = vec![ArtifactError { pointer: "/risks".to_owned(), message: "is missing".to_owned() }];
+    Outcome::Invalid { sha256: Some(ContentHash::of(content.as_bytes())), bytes: 1, errors, errors_total: 1 }
+}
+
+fn answer(action: Decision) -> Input {
+    Input::Decide { request_id: None, action, comment: "because".to_owned(), by: "me".to_owned(), via: Via::Cli, reviewed: None }
+}
+
+#[test]
+fn a_plain_run_makes_the_events_of_the_specification_in_order() {
+    let mut story = Story::begin();
+    assert_eq!(story.tell(Input::Start).unwrap(), ["run.started", "phase.started", "artifact.expected"]);
+    assert_eq!(story.ended(valid("a")), ["artifact.validated", "approval.requested"]);
+    assert_eq!(story.state.status, RunStatus::AwaitingApproval);
+    assert_eq!(story.wants(), None);
+    assert_eq!(story.answer(Decision::Approve).unwrap(), ["approval.resolved"]);
+    assert_eq!(story.wants(), Some(Activity::Commit { phase_key: "spec".into() }));
+    assert_eq!(story.committed(), ["phase.completed", "phase.started", "artifact.expected"]);
+    assert_eq!(story.ended(valid("b")), ["artifact.validated"]);
+    assert_eq!(story.committed(), ["phase.completed", "run.completed"]);
+    assert_eq!(story.state.status, RunStatus::Completed);
+    assert_eq!(story.state.phases.iter().map(|p| p.attempt).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn an_invalid_artifact_is_repaired_once_and_then_fails_the_run() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    assert_eq!(story.ended(invalid("x")), ["artifact.invalid", "phase.started", "artifact.expected", "prompt.repaired"]);
+    assert_eq!(story.state.current().unwrap().attempt, 2);
+    assert_eq!(story.ended(invalid("y")), ["artifact.invalid", "phase.failed", "run.failed"]);
+    let (code, message, _) = story.state.error.clone().unwrap();
+    assert_eq!(code, Code::ArtifactInvalidAfterRepair);
+    assert_eq!(message, "phase spec gave no valid artifact in 2 attempts: /risks is missing");
+}
+
+#[test]
+fn a_missing_artifact_and_a_timeout_exhaust_the_attempts_under_one_code() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(Outcome::TimedOut { seconds: 60 });
+    assert_eq!(story.ended(Outcome::Missing), ["artifact.invalid", "phase.failed", "run.failed"]);
+    assert_eq!(story.state.error.clone().unwrap().0, Code::ArtifactTimeoutExhausted);
+}
+
+#[test]
+fn two_timeouts_of_two_attempts_are_two_events() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(Outcome::TimedOut { seconds: 60 });
+    story.ended(Outcome::TimedOut { seconds: 60 });
+    let keys: Vec<_> = story.journal.iter().filter(|e| e.fact.kind() == "artifact.timeout").map(|e| e.fact.key()).collect();
+    assert_eq!(keys, ["artifact.timeout:spec:1", "artifact.timeout:spec:2"]);
+}
+
+#[test]
+fn requested_changes_begin_a_new_attempt_with_repairs_of_its_own() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(invalid("x"));
+    story.ended(valid("a"));
+    assert_eq!(story.answer(Decision::RequestChanges).unwrap(), ["approval.resolved", "phase.started", "artifact.expected"]);
+    let phase = story.state.current().unwrap();
+    assert_eq!((phase.attempt, phase.repairs, phase.comment.as_str()), (3, 0, "because"));
+    assert_eq!(phase.previous, Some(ContentHash::of(b"a")));
+    story.ended(invalid("z"));
+    assert_eq!(story.state.current().unwrap().attempt, 4);
+}
+
+#[test]
+fn a_rejection_fails_phase_and_run() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    assert_eq!(story.answer(Decision::Reject).unwrap(), ["approval.resolved", "phase.failed", "run.failed"]);
+    assert_eq!(story.state.error.clone().unwrap().0, Code::ApprovalRejected);
+    assert_eq!(story.wants(), None);
+    assert_eq!(story.answer(Decision::Approve).unwrap_err().code, Code::RunAlreadyTerminal);
+}
+
+#[test]
+fn an_abort_resolves_the_open_question_and_ends_the_run() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    let abort = Input::Abort { by: "me".to_owned(), via: Via::Console, reason: String::new() };
+    assert_eq!(story.tell(abort.clone()).unwrap(), ["approval.resolved", "run.aborted"]);
+    assert_eq!(story.state.phases[0].status, PhaseStatus::AwaitingApproval, "the phase stays as it was");
+    assert_eq!(story.tell(abort).unwrap_err().code, Code::RunAlreadyTerminal);
+}
+
+#[test]
+fn gates_are_asked_one_after_the_other() {
+    let mut story = Story::with(&[("spec", &["first", "second"])]);
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    assert_eq!(story.answer(Decision::Approve).unwrap(), ["approval.resolved", "approval.requested"]);
+    assert_eq!(story.state.approval.as_ref().unwrap().gate.as_str(), "second");
+    story.answer(Decision::Approve).unwrap();
+    assert_eq!(story.committed(), ["phase.completed", "run.completed"]);
+}
+
+#[test]
+fn a_resume_skips_what_is_done_and_asks_an_open_gate_again_without_an_agent() {
+    let mut story = Story::with(&[("spec", &[]), ("plan", &["plan_approved"])]);
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    story.committed();
+    story.ended(valid("b"));
+    let question = story.state.approval.clone().unwrap().request_id;
+    for ordinal in 1..=2 {
+        assert_eq!(story.tell(Input::Pause(PauseReason::Crashed)).unwrap(), ["run.paused"]);
+        assert_eq!(story.tell(Input::Resume).unwrap(), ["run.resumed", "phase.skipped"]);
+        assert_eq!(story.state.resumes, ordinal);
+        assert_eq!(story.state.status, RunStatus::AwaitingApproval);
+        assert_eq!(story.state.approval.as_ref().unwrap().request_id, question);
+        assert_eq!(story.wants(), None);
+    }
+}
+
+#[test]
+fn a_half_done_phase_goes_on_with_the_same_attempt() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
+    assert_eq!(story.wants(), None);
+    assert_eq!(story.tell(Input::Resume).unwrap(), ["run.resumed"]);
+    assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt: 1 }));
+}
+
+#[test]
+fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
+    for (action, next) in [(Decision::Approve, None), (Decision::RequestChanges, Some(2))] {
+        let mut story = Story::begin();
+        story.tell(Input::Start).unwrap();
+        story.ended(valid("a"));
+        story.tell(Input::Pause(PauseReason::Operator)).unwrap();
+        assert_eq!(story.answer(action).unwrap(), ["approval.resolved"]);
+        assert_eq!(story.state.status, RunStatus::Paused);
+        story.tell(Input::Resume).unwrap();
+        match next {
+            None => assert_eq!(story.wants(), Some(Activity::Commit { phase_key: "spec".into() })),
+            Some(attempt) => assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt })),
+        }
+    }
+}
+
+#[test]
+fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    for (version, content) in [(2, "b"), (3, "a"), (4, "b")] {
+        let replacement = artifact(content, version);
+        let found = Some(replacement.sha256.clone());
+        let told = story.tell(Input::ContentChanged { found, replacement: Some(replacement) }).unwrap();
+        assert_eq!(told, ["artifact.changed", "artifact.validated", "approval.requested"]);
+    }
+    let told = story.tell(Input::ContentChanged { found: None, replacement: None }).unwrap();
+    assert_eq!(told, ["artifact.changed", "approval.requested"], "what was validated was put back and is asked about again");
+    let mut keys: Vec<_> = story.journal.iter().map(|event| event.fact.key()).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), story.journal.len(), "two different facts never share a key");
+}
+
+#[test]
+fn an_agent_that_cannot_work_stops_the_run_where_a_person_can_go_on() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    let failure = Failure::new(Code::LlmAuth, "the provider refused the key").hint("set it");
+    assert_eq!(story.ended(Outcome::Failed(failure)), ["session.failed", "run.paused", "approval.requested"]);
+    assert_eq!(story.state.pause_reason, Some(PauseReason::SessionRecovery));
+    assert_eq!(story.answer(Decision::Approve).unwrap(), ["approval.resolved", "session.recovered", "run.resumed"]);
+    assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt: 1 }));
+}
+
+#[test]
+fn resuming_answers_the_question_whether_to_go_on() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(Outcome::Failed(Failure::new(Code::LlmAuth, "no")));
+    assert_eq!(story.tell(Input::Resume).unwrap(), ["approval.resolved", "session.recovered", "run.resumed"]);
+}
+
+#[test]
+fn answers_that_cannot_be_given_say_why_and_change_nothing() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    assert_eq!(story.answer(Decision::Approve).unwrap_err().code, Code::NoPendingApproval);
+    story.ended(valid("a"));
+    let before = story.state.clone();
+    let wordless = Input::Decide {
+        request_id: None,
+        action: Decision::Reject,
+        comment: " ".to_owned(),
+        by: "me".to_owned(),
+        via: Via::Cli,
+        reviewed: None,
+    };
+    assert_eq!(story.tell(wordless).unwrap_err().code, Code::UsageInvalid);
+    let other = Input::Decide {
+        request_id: None,
+        action: Decision::Approve,
+        comment: String::new(),
+        by: "me".to_owned(),
+        via: Via::Cli,
+        reviewed: Some(ContentHash::of(b"something else")),
+    };
+    assert_eq!(story.tell(other).unwrap_err().code, Code::ArtifactChanged);
+    let stale = Input::Decide {
+        request_id: Some(crate::model::id::RequestId::new()),
+        action: Decision::Approve,
+        comment: String::new(),
+        by: "me".to_owned(),
+        via: Via::Cli,
+        reviewed: None,
+    };
+    assert_eq!(story.tell(stale).unwrap_err().code, Code::ApprovalAlreadyResolved);
+    assert_eq!(story.state, before);
+}
+
+#[test]
+fn an_end_of_an_older_attempt_is_dropped() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(invalid("x"));
+    let late = Input::AttemptEnded { phase_key: "spec".into(), attempt: 1, outcome: valid("late") };
+    assert_eq!(story.tell(late).unwrap(), Vec::<&str>::new());
+}
+
+/// What may happen to a run, in any order.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Valid,
+    Invalid,
+    Missing,
+    TimedOut,
+    AgentFailed,
+    Committed,
+    CommitFailed,
+    Late,
+    Decide(Decision),
+    Changed(bool),
+    Pause,
+    Resume,
+    Continue,
+    Abort,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    prop_oneof![
+        4 => Just(Valid),
+        2 => Just(Invalid),
+        1 => Just(Missing),
+        1 => Just(TimedOut),
+        1 => Just(AgentFailed),
+        4 => Just(Committed),
+        1 => Just(CommitFailed),
+        1 => Just(Late),
+        4 => Just(Decide(Decision::Approve)),
+        1 => Just(Decide(Decision::RequestChanges)),
+        1 => Just(Decide(Decision::Reject)),
+        1 => Just(Decide(Decision::Abort)),
+        1 => any::<bool>().prop_map(Changed),
+        2 => Just(Pause),
+        3 => Just(Resume),
+        1 => Just(Continue),
+        1 => Just(Abort),
+    ]
+}
+
+fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Input> {
+    let phase = state.current();
+    let version = phase.map_or(1, |phase| phase.versions + 1);
+    let ended = |outcome| phase.map(|p| Input::AttemptEnded { phase_key: p.key.clone(), attempt: p.attempt, outcome });
+    let failure = || Failure::new(Code::LlmAuth, "no");
+    match happening {
+        Happening::Valid => ended(Outcome::Valid(artifact(&format!("v{step}"), version))),
+        Happening::Invalid => ended(invalid(&format!("i{step}"))),
+        Happening::Missing => ended(Outcome::Missing),
+        Happening::TimedOut => ended(Outcome::TimedOut { seconds: 1 }),
+        Happening::AgentFailed => ended(Outcome::Failed(failure())),
+        Happening::Committed => phase.map(|p| Input::Committed { phase_key: p.key.clone(), commit: None }),
+        Happening::CommitFailed => phase.map(|p| Input::CommitFailed { phase_key: p.key.clone(), failure: failure() }),
+        Happening::Late => Some(Input::AttemptEnded { phase_key: "a".into(), attempt: 0, outcome: valid("late") }),
+        Happening::Decide(action) => Some(answer(action)),
+        Happening::Changed(valid) => {
+            let new = artifact(&format!("c{step}"), version);
+            Some(Input::ContentChanged { found: Some(new.sha256.clone()), replacement: valid.then_some(new) })
+        }
+        Happening::Pause => Some(Input::Pause(PauseReason::Operator)),
+        Happening::Resume => Some(Input::Resume),
+        Happening::Continue => Some(Input::Continue),
+        Happening::Abort => Some(Input::Abort { by: "me".to_owned(), via: Via::Cli, reason: String::new() }),
+    }
+}
+
+fn three_phases() -> Story {
+    let mut story = Story::with(&[("a", &["one", "two"]), ("b", &[]), ("c", &["three"])]);
+    story.tell(Input::Start).unwrap();
+    story
+}
+
+/// Everything goes well from here on.
+fn finish(story: &mut Story) {
+    for _ in 0..60 {
+        if story.state.status.is_terminal() {
+            return;
+        }
+        match story.wants() {
+            Some(Activity::Attempt { .. }) => drop(story.ended(valid("fine"))),
+            Some(Activity::Commit { .. }) => drop(story.committed()),
+            None if story.state.status == RunStatus::Paused => drop(story.tell(Input::Resume).unwrap()),
+            None => drop(story.answer(Decision::Approve).unwrap()),
+        }
+    }
+    panic!("no end in sight: {:?}", story.state);
+}
+
+proptest! {
+    #[test]
+    fn any_history_keeps_the_promises(happenings in proptest::collection::vec(happening(), 0..60)) {
+        let mut story = three_phases();
+        for (step, happening) in happenings.into_iter().enumerate() {
+            let Some(input) = input_for(happening, &story.state, step) else { continue };
+            let before = story.state.clone();
+            if story.tell(input).is_err() {
+                prop_assert_eq!(&story.state, &before, "a refusal changes nothing");
+            }
+        }
+        let journal = story.journal.clone();
+        let folded = RunState::fold(story.state.run_id, &journal).unwrap();
+        prop_assert_eq!(&folded, &story.state, "the journal alone gives the state");
+
+        let mut keys: Vec<_> = journal.iter().map(|event| event.fact.key()).collect();
+        keys.sort();
+        let all = keys.len();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), all, "two different facts never share a key");
+
+        let ends = journal.iter().filter(|event| event.fact.key() == "run.ended").count();
+        prop_assert_eq!(ends, usize::from(story.state.status.is_terminal()), "a run ends once");
+
+        for (index, event) in journal.iter().enumerate() {
+            if let Fact::ApprovalResolved { action: Decision::Reject, .. } = event.fact {
+                let later = &journal[index + 1..];
+                let went_on = later.iter().any(|e| matches!(e.fact, Fact::PhaseStarted { .. } | Fact::PhaseCompleted { .. }));
+                prop_assert!(!went_on, "nothing leads from rejected to the next phase");
+            }
+            if let Fact::PhaseStarted { phase_key, .. } = &event.fact && phase_key.as_str() == "b" {
+                let approved = journal[..index].iter().filter(|e| {
+                    matches!(&e.fact, Fact::ApprovalResolved { phase_key: Some(key), action: Decision::Approve, .. } if key.as_str() == "a")
+                });
+                prop_assert!(approved.count() >= 2, "both gates of the phase before were passed");
+            }
+        }
+    }
+
+    #[test]
+    fn every_prefix_of_a_journal_recovers_and_completes(
+        happenings in proptest::collection::vec(happening(), 0..30),
+        cut in 0.0..1.0f64,
+    ) {
+        let mut story = three_phases();
+        for (step, happening) in happenings.into_iter().enumerate() {
+            if let Some(input) = input_for(happening, &story.state, step) {
+                let _ = story.tell(input);
+            }
+        }
+        // A crash keeps a prefix of what was stored; it ends between two transactions or within what
+        // one decision made, if those were stored apart.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a fraction of a small length")]
+        let kept = 1 + ((story.journal.len() - 1) as f64 * cut) as usize;
+        story.journal.truncate(kept);
+        story.state = RunState::fold(story.state.run_id, &story.journal).unwrap();
+        if story.state.status == RunStatus::Created {
+            story.tell(Input::Start).unwrap();
+        }
+        if !story.state.status.is_terminal() {
+            story.tell(Input::Pause(PauseReason::Crashed)).unwrap();
+            story.tell(Input::Resume).unwrap();
+            finish(&mut story);
+        }
+        let completed = story.journal.iter().filter(|e| matches!(e.fact, Fact::PhaseCompleted { .. })).count();
+        prop_assert!(completed <= 3);
+        if story.state.status == RunStatus::Completed {
+            prop_assert_eq!(completed, 3);
+        }
+    }
+}

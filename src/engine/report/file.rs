@@ -1,0 +1,46 @@
+//! Puts a report on disk: whole or not at all, and only when it is what its schema says.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{Report, SCHEMA, render_markdown, to_json};
+use crate::engine::paths::create_private_dir;
+use crate::model::error::{Failure, Result};
+use crate::model::id::RunId;
+
+/// Writes `<run>.report.json` and `<run>.report.md` into `dir`, each whole or not at all, readable by
+/// their owner alone. Returns the path without extension: `dir/<run>.report`. Writing the same report
+/// again leaves the same bytes.
+///
+/// # Errors
+/// `internal` when the report does not fit the schema that ships, and nothing is written then;
+/// `io_failed` or `disk_full` naming the file.
+pub fn write(dir: &Path, run_id: RunId, report: &Report) -> Result<PathBuf> {
+    let json = to_json(report)?;
+    check(&json)?;
+    create_private_dir(dir)?;
+    replace(dir, &format!("{run_id}.report.json"), &json)?;
+    replace(dir, &format!("{run_id}.report.md"), &render_markdown(report))?;
+    Ok(dir.join(format!("{run_id}.report")))
+}
+
+/// Holds the text against the schema, so that who reads the file may rely on it.
+pub(super) fn check(json: &str) -> Result<()> {
+    let schema: Value = serde_json::from_str(SCHEMA).map_err(Failure::internal)?;
+    let report: Value = serde_json::from_str(json).map_err(Failure::internal)?;
+    let judge = jsonschema::options().offline().build(&schema).map_err(Failure::internal)?;
+    judge.validate(&report).map_err(|error| Failure::internal(format!("the report is not valid at {}: {error}", error.instance_path())))
+}
+
+fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let path = dir.join(name);
+    let io = |error: &std::io::Error| Failure::io(format!("cannot write the report {}", path.display()), error);
+    // A temporary file is made for its owner alone, and stays so when it is renamed.
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| io(&e))?;
+    file.write_all(text.as_bytes()).map_err(|e| io(&e))?;
+    file.as_file().sync_all().map_err(|e| io(&e))?;
+    file.persist(&path).map_err(|e| io(&e.error))?;
+    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| io(&e))
+}

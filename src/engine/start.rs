@@ -1,0 +1,243 @@
+//! Begins a run: finds its workflow, binds its roles, and stores everything it will ever need.
+//!
+//! All of it is one transaction, together with the facts that the run exists and has begun; the
+//! worktree is made afterwards by the first attempt, under a name that the row already holds, so
+//! that a crash in between leaves nothing unknown.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::api::StartRun;
+use super::bind::{BindRequest, Candidate, bind};
+use super::catalog::{Catalog, CatalogDirs};
+use super::context::Context;
+use super::machine::{Input, Plan, decide};
+use super::worktree::{Base, Repo, branch_of};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::hash::ContentHash;
+use crate::model::id::{RunId, SchemaId, ThreadId};
+use crate::model::persona::{Binding, Persona, binding_hash};
+use crate::model::run_state::RunState;
+use crate::model::time::Timestamp;
+use crate::model::workflow::Workflow;
+use crate::store::definitions::{self, DefinitionKind};
+use crate::store::{Reader, bindings, consents, journal, runs};
+
+/// A run that was stored.
+pub struct Started {
+    /// Which.
+    pub run_id: RunId,
+    /// Its first events; empty when it was there already.
+    pub events: Vec<Event>,
+    /// Whether the idempotency key had started it before.
+    pub existing: bool,
+}
+
+/// Everything that is stored with a new run.
+struct Prepared {
+    run_id: RunId,
+    new: runs::NewRun,
+    plan: Plan,
+    workflow_hash: ContentHash,
+    definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
+    schemas: Vec<(SchemaId, ContentHash)>,
+    binding_hash: ContentHash,
+}
+
+/// Stores a new run and its first facts.
+///
+/// # Errors
+/// Whatever keeps it from starting, all problems of the binding at once: `workflow_not_found`,
+/// `workflow_invalid`, `no_persona_for_role`, `persona_consent_required`, `backend_unavailable`,
+/// `unknown_role`, `schema_not_found`, `git_failed`, `thread_busy`, `idempotency_conflict`. Nothing is
+/// stored then.
+pub async fn start(context: &Context, request: StartRun) -> Result<Started> {
+    check(&request)?;
+    let base = find_base(&request).await?;
+    let prepared = prepare(context, &request, base)?;
+    store(context, prepared).await
+}
+
+fn check(request: &StartRun) -> Result<()> {
+    if request.requirements.trim().is_empty() {
+        return Err(Failure::new(Code::UsageInvalid, "the run has no requirements: what shall be made?")
+            .hint("give them with -m TEXT, -r FILE, or -r - for standard input"));
+    }
+    Ok(())
+}
+
+async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
+    let Some(dir) = &request.repo else { return Ok(None) };
+    let Some(repo) = Repo::discover(dir).await? else {
+        return Err(Failure::new(Code::GitFailed, format!("{} is not in a git repository", dir.display()))
+            .hint("run `git init` there, name another with --repo, or use --no-git for a plain folder"));
+    };
+    let base = repo.resolve(request.base.as_deref()).await?;
+    Ok(Some((repo, base)))
+}
+
+fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) -> Result<Prepared> {
+    let run_id = RunId::new();
+    let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
+    let found = catalog.workflow(&request.workflow)?;
+    let (workflow, workflow_hash) = (Workflow::clone(&found.item), found.hash);
+    let bound = bind_roles(context, request, &catalog, &workflow)?;
+    let mut frozen = vec![(DefinitionKind::Workflow, workflow_hash.clone(), workflow.versioned_name().to_string(), as_json(&workflow)?)];
+    for (binding, persona) in &bound {
+        frozen.push((DefinitionKind::Persona, binding.persona_hash.clone(), binding.persona.to_string(), as_json(persona)?));
+    }
+    let mut schemas = BTreeMap::new();
+    for expected in workflow.phases.iter().filter_map(|phase| phase.expected_artifact.as_ref()) {
+        let schema = catalog.schema(&expected.schema)?;
+        frozen.push((DefinitionKind::Schema, schema.hash.clone(), expected.schema.to_string(), schema.item.value.to_string()));
+        schemas.insert(expected.schema.clone(), schema.hash);
+    }
+    for scenario in request.options.scenarios.keys().filter(|key| workflow.phase(key).is_none()) {
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("--scenario names phase '{scenario}', which {} does not have", workflow.versioned_name()),
+        )
+        .hint(format!("its phases: {}", workflow.phases.iter().map(|p| p.key.as_str()).collect::<Vec<_>>().join(", "))));
+    }
+    let bindings: Vec<Binding> = bound.into_iter().map(|(binding, _)| binding).collect();
+    let thread = request.thread.clone().unwrap_or_else(|| default_thread(run_id, base.as_ref()));
+    let plan = Plan { thread, rehearsal: request.options.rehearse, workflow, bindings };
+    Ok(Prepared {
+        run_id,
+        new: new_run(context, run_id, request, base, &plan, &workflow_hash)?,
+        binding_hash: binding_hash(&plan.bindings).map_err(Failure::internal)?,
+        plan,
+        workflow_hash,
+        definitions: frozen,
+        schemas: schemas.into_iter().collect(),
+    })
+}
+
+fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
+    let given = consents::all(Reader::open(&context.paths.database())?.connection())?;
+    let personas: Vec<_> = catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
+    let availability = |persona: &Persona| context.backend(&persona.backend)?.available(persona);
+    let rehearse = request.options.rehearse;
+    let asked = BindRequest {
+        workflow,
+        personas: &personas,
+        availability: &availability,
+        consents: &given,
+        overrides: &request.personas,
+        rehearse,
+    };
+    let mut bindings = bind(&asked).map_err(Failure::together)?;
+    let mut bound = Vec::new();
+    for binding in &mut bindings {
+        let persona = catalog.persona(&binding.persona.to_string())?;
+        if !rehearse {
+            binding.model = context.backend(&binding.backend)?.model(&persona.item);
+        }
+        bound.push((binding.clone(), Persona::clone(&persona.item)));
+    }
+    Ok(bound)
+}
+
+fn as_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Failure::internal)
+}
+
+/// Repository and base branch; runs in plain folders never stand in each other's way.
+fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
+    ThreadId(match base {
+        Some((repo, base)) => {
+            let name = repo.dir().file_name().map_or_else(|| "repo".to_owned(), |name| name.to_string_lossy().into_owned());
+            let branch = base.branch.clone().unwrap_or_else(|| base.commit.chars().take(8).collect());
+            let place = ContentHash::of(repo.identity().as_os_str().as_encoded_bytes());
+            format!("{name}:{branch}#{}", &place.short()[..4])
+        }
+        None => format!("folder:{}", run_id.short()),
+    })
+}
+
+fn new_run(
+    context: &Context,
+    run_id: RunId,
+    request: &StartRun,
+    base: Option<(Repo, Base)>,
+    plan: &Plan,
+    workflow_hash: &ContentHash,
+) -> Result<runs::NewRun> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    // A second start with the same key must be about the same thing; the key itself is no part of it.
+    let digest = ContentHash::of_canonical(request).map_err(Failure::internal)?;
+    let (repo, base_branch, base_commit) = match base {
+        Some((repo, base)) => (Some(text(repo.dir())), base.branch, Some(base.commit)),
+        None => (None, None, None),
+    };
+    let place = runs::RunPlace {
+        branch: repo.as_ref().map(|_| branch_of(run_id)),
+        repo,
+        base_branch,
+        base_commit,
+        worktree: Some(text(&context.paths.worktree(run_id))),
+    };
+    Ok(runs::NewRun {
+        id: run_id,
+        workflow: plan.workflow.versioned_name(),
+        workflow_hash: workflow_hash.clone(),
+        thread: plan.thread.clone(),
+        requirements: request.requirements.clone(),
+        place,
+        rehearsal: plan.rehearsal,
+        options: request.options.clone(),
+        start: request.idempotency_key.clone().map(|key| runs::StartKey { key, digest }),
+        created_at: Timestamp::now(),
+    })
+}
+
+async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
+    let started = context.store.write(move |tx| {
+        if let Some(existing) = existing(tx, &prepared.new)? {
+            return Ok(Started { run_id: existing, events: Vec::new(), existing: true });
+        }
+        let now = Timestamp::now();
+        runs::insert(tx, &prepared.new)?;
+        for (kind, hash, name, content) in &prepared.definitions {
+            definitions::put(tx, *kind, hash, name, content)?;
+        }
+        bindings::insert(tx, prepared.run_id, &prepared.plan.bindings, &prepared.binding_hash)?;
+        for (id, hash) in &prepared.schemas {
+            bindings::insert_schema(tx, prepared.run_id, id, hash)?;
+        }
+        let events = journal::append(tx, prepared.run_id, &first_facts(&prepared, now)?, now)?;
+        Ok(Started { run_id: prepared.run_id, events, existing: false })
+    });
+    let started = started.await?;
+    context.tell(&started.events);
+    Ok(started)
+}
+
+fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunId>> {
+    let Some(start) = &new.start else { return Ok(None) };
+    match runs::by_start_key(tx, &start.key)? {
+        Some((run_id, digest)) if digest == start.digest => Ok(Some(run_id)),
+        Some((run_id, _)) => {
+            let message = format!("key '{}' has started run {} with other choices", start.key, run_id.short());
+            Err(Failure::new(Code::IdempotencyConflict, message).hint("use another --idempotency-key, or the same choices"))
+        }
+        None => Ok(None),
+    }
+}
+
+/// That the run exists, has begun, and what it does first.
+fn first_facts(prepared: &Prepared, now: Timestamp) -> Result<Vec<Fact>> {
+    let created = Fact::RunCreated {
+        workflow: prepared.plan.workflow.versioned_name(),
+        workflow_hash: prepared.workflow_hash.clone(),
+        thread: prepared.plan.thread.clone(),
+        phases: prepared.plan.workflow.phases.iter().map(|phase| phase.key.clone()).collect(),
+        rehearsal: prepared.plan.rehearsal,
+    };
+    let mut state = RunState::new(prepared.run_id);
+    state.apply(&Event { run_id: prepared.run_id, seq: 1, at: now, fact: created.clone() })?;
+    let mut facts = vec![created];
+    facts.extend(decide(&prepared.plan, &state, Input::Start, now)?);
+    Ok(facts)
+}

@@ -1,0 +1,162 @@
+//! A model server that plays a sensible agent: it reads the envelope it gets, writes the artifact by a
+//! tool call, and then says that it is done. What it answers follows from the request alone, so a
+//! killed and resumed run meets the same agent again.
+
+use serde_json::{Value, json};
+
+use crate::home::Home;
+use crate::model_server::{ModelServer, RecordedRequest, Reply};
+
+/// The server, on a runtime of its own, so that a test can be an ordinary function.
+pub struct Script {
+    server: ModelServer,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Script {
+    /// Plays `script`.
+    pub fn serve(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(ModelServer::script(move |request| script(&Asked::of(request))));
+        Self { server, _runtime: runtime }
+    }
+
+    /// Writes a valid artifact in each phase, and reads something first so that there are three turns.
+    pub fn serve_two_phases() -> Self {
+        Self::serve(|asked| match asked.turn {
+            1 => Reply::stream().text("Let me look.").tool_call("ls", r#"{"path":"."}"#, &[3]).finish("tool_calls").usage(100, 20, Some("0.0005")).done(),
+            2 => asked.writes(&asked.artifact()),
+            _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
+        })
+    }
+
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+
+    pub fn requests(&self) -> Vec<Asked> {
+        self.server.requests().iter().map(Asked::of).collect()
+    }
+
+    /// How often a turn was asked for.
+    pub fn requests_of(&self, turn: &(String, u32, u32)) -> usize {
+        self.requests().iter().filter(|asked| (asked.phase.clone(), asked.attempt, asked.turn) == *turn).count()
+    }
+}
+
+/// A request, with what its envelope says.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub phase: String,
+    pub attempt: u32,
+    /// From 1: one more than the answers already in the conversation.
+    pub turn: u32,
+    /// The first user message.
+    pub envelope: String,
+    pub body: Value,
+    pub run_id: String,
+    pub path: String,
+    pub authorization: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &RecordedRequest) -> Self {
+        let texts = |role: &str| request.messages().iter().filter(|m| m["role"] == role).cloned().collect::<Vec<_>>();
+        let envelope = texts("user").first().map(|m| m["content"].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
+        let line = |name: &str| {
+            let found = envelope.lines().find_map(|line| line.strip_prefix(name));
+            found.map(|rest| rest.trim().to_owned()).unwrap_or_default()
+        };
+        Self {
+            phase: line("Phase key:"),
+            attempt: line("Attempt:").parse().unwrap_or(0),
+            turn: u32::try_from(texts("assistant").len()).unwrap() + 1,
+            run_id: line("Run id:"),
+            path: line("Expected artifact path:"),
+            envelope,
+            body: request.body.clone(),
+            authorization: request.header("authorization").map(str::to_owned),
+        }
+    }
+
+    /// An artifact that fits `test/note@1`.
+    pub fn artifact(&self) -> Value {
+        json!({ "runId": self.run_id, "phaseKey": self.phase, "note": format!("made in attempt {}", self.attempt) })
+    }
+
+    /// A tool call that writes `content` where the artifact belongs, its arguments in odd pieces.
+    pub fn writes(&self, content: &Value) -> Reply {
+        let arguments = json!({ "file_path": self.path, "content": format!("{content:#}\n") }).to_string();
+        let stream = Reply::stream().text("Writing.").tool_call("write_file", &arguments, &[1, 5, 17]);
+        stream.finish("tool_calls").usage(200, 40, Some("0.00125")).done()
+    }
+}
+
+const WORKFLOW: &str = "\
+name: pair
+version: 1
+description: Two phases, for tests
+roles:
+  - id: maker
+    required_capabilities: [make]
+phases:
+  - key: first
+    role: maker
+    instructions: Say what it is.
+    timeout_seconds: 60
+    expected_artifact: { path: out/first.json, schema: test/note@1 }
+    gates: [first_approved]
+  - key: second
+    role: maker
+    instructions: Say it again, better.
+    timeout_seconds: 60
+    expected_artifact: { path: out/second.json, schema: test/note@1 }
+    gates: []
+";
+
+const PERSONA: &str = "\
+name: maker
+version: 1
+description: Makes notes
+backend: openai
+model: test/model
+capabilities: [make]
+system_prompt: You make notes.
+tools: [ls, read_file, write_file, edit_file, glob, grep, write_todos]
+";
+
+const SCHEMA: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "A note",
+  "type": "object",
+  "required": ["runId", "phaseKey", "note"],
+  "additionalProperties": false,
+  "properties": {
+    "runId": { "type": "string", "format": "uuid" },
+    "phaseKey": { "type": "string" },
+    "note": { "type": "string", "minLength": 10 }
+  }
+}
+"#;
+
+/// Writes workflow `pair@1`, its persona and its schema into a home's config folder.
+pub fn write_pair(home: &Home) {
+    let config = home.paths().config;
+    for (file, text) in [("workflows/pair.yaml", WORKFLOW), ("personas/maker.yaml", PERSONA), ("artifacts/test/note@1.json", SCHEMA)] {
+        let path = config.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+/// A home with workflow `pair@1`, whose persona talks to `script`, and the arguments that start it.
+pub fn two_phase_home(script: &Script) -> (Home, Vec<String>) {
+    let home = Home::new();
+    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n", script.base_url()));
+    write_pair(&home);
+    home.expect(0, &["consent", "maker"]);
+    let repo = home.repository("project");
+    let start = ["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note about notes", "--headless", "--on-gate", "approve"];
+    let start = start.into_iter().chain(["--idempotency-key", "once"]).map(str::to_owned).collect();
+    (home, start)
+}
