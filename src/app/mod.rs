@@ -1,8 +1,27 @@
 //! What the operator sees and can do: state, messages, keys, and the one update.
 //!
-//! Pure but for [`shell`]: `update(&mut AppState, Msg, Now) -> Vec<Cmd>` changes the state and says
-//! what is to be done; nothing here draws, reads a clock, a file or a terminal. [`shell`] owns the
-//! terminal and is the only loop: it turns keys, signals and loaded data into messages, carries out
-//! the commands, and draws by [`crate::ui`].
+//! Pure but for [`shell`]: [`update::update`] changes the state and says what is to be done; nothing
+//! here draws, reads a clock, a file or a terminal. [`shell`] owns the terminal and is the only
+//! loop: it turns keys, signals and loaded data into messages, carries out the commands, and draws
+//! by [`crate::ui`].
 
+pub mod document;
+pub mod gate;
+pub mod json_text;
+pub mod key;
+pub mod keymap;
+pub mod msg;
+pub mod reading;
+pub mod run_view;
+pub mod runs;
 pub mod shell;
+pub mod state;
+pub mod tail;
+pub mod telling;
+pub mod text_input;
+pub mod transcript;
+pub mod update;
+pub mod wake;
+
+#[cfg(test)]
+pub mod sample;

@@ -1,11 +1,111 @@
-//! The command line: one file a subcommand, human and JSON output, settings.
+//! The command line: arguments become a command, a command becomes an exit code.
+//!
+//! One file a subject; nothing here executes runs. Commands that change something reach the engine
+//! through a [`session`]; commands that look read the archive. Everything that is not ours passes
+//! the filter of foreign text in [`out`], [`table`] or [`event_line`].
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{ColorChoice, FromArgMatches};
+
+use self::args::{Cli, Verb};
+use self::exit::Exit;
+use self::out::{Out, Outcome, Stop};
+use self::setup::Setup;
+use crate::model::error::{Code, Failure};
 
 pub mod args;
+mod artifact;
+mod consent;
+mod console;
+mod decide;
+mod demo;
 pub mod event_line;
+mod events;
 pub mod exit;
+mod gate;
+mod headless;
 pub mod nearest;
 pub mod out;
+mod own_log;
+mod registry;
+mod report;
+mod resume;
+mod run;
+mod runs;
+#[cfg(test)]
+mod samples;
+pub mod session;
 pub mod settings;
+mod setup;
+mod show;
+mod signals;
+mod stop;
 pub mod style;
+mod summary;
 pub mod table;
 pub mod watch;
+
+/// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    own_log::tame_panics();
+    let args: Vec<OsString> = args.into_iter().collect();
+    let asked = |flag: &str| args.iter().any(|arg| arg == flag);
+    let (no_color, json) = (asked("--no-color"), asked("--json"));
+    let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };
+    let parsed = args::command().color(choice).try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let outcome = match parsed {
+        Ok(cli) => obey(cli, json),
+        Err(error) => refuse(&error, json),
+    };
+    match outcome {
+        Ok(exit) => exit.code(),
+        Err(Stop::PipeClosed) => Exit::Done.code(),
+        Err(Stop::Failed(failures)) => {
+            Out::of_process(asked("--ascii"), no_color, json).failures(&failures);
+            Exit::of_failures(&failures).code()
+        }
+    }
+}
+
+/// Help and version are results; everything else is wrong usage.
+fn refuse(error: &clap::Error, json: bool) -> Outcome {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if json && !is_help {
+        let text = error.render().to_string();
+        let mut lines = text.trim().lines();
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let rest: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+        return Err(Failure::new(Code::UsageInvalid, message).hint(rest.join("; ")).into());
+    }
+    error.print()?;
+    Ok(if is_help { Exit::Done } else { Exit::Usage })
+}
+
+fn obey(cli: Cli, json: bool) -> Outcome {
+    let setup = Setup::read(cli.look, json)?;
+    own_log::begin(&setup.paths)?;
+    match cli.command {
+        None => console::home(&setup),
+        Some(Verb::Demo(args)) => demo::demo(&setup, &args),
+        Some(Verb::Run(args)) => run::run(&setup, &args),
+        Some(Verb::Resume(args)) => resume::resume(&setup, &args),
+        Some(Verb::Pause(args)) => stop::pause(&setup, &args),
+        Some(Verb::Abort(args)) => stop::abort(&setup, &args),
+        Some(Verb::Approve(args)) => decide::approve(&setup, &args),
+        Some(Verb::Changes(args)) => decide::changes(&setup, &args),
+        Some(Verb::Reject(args)) => decide::reject(&setup, &args),
+        Some(Verb::Runs(args)) => runs::runs(&setup, &args),
+        Some(Verb::Show(args)) => show::show(&setup, &args),
+        Some(Verb::Events(args)) => events::events(&setup, &args),
+        Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
+        Some(Verb::Report(args)) => report::report(&setup, &args),
+        Some(Verb::Workflows(args)) => registry::workflows(&setup, args),
+        Some(Verb::Personas(args)) => registry::personas(&setup, args),
+        Some(Verb::Schemas(args)) => registry::schemas(&setup, args),
+        Some(Verb::Validate(args)) => registry::validate(&setup, &args),
+        Some(Verb::Consent(args)) => consent::consent(&setup, &args),
+    }
+}

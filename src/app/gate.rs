@@ -1,0 +1,291 @@
+//! A gate on the screen: what is read, what was seen, and how an answer comes about.
+//!
+//! An answer needs intent. A verdict key counts only when the gate was drawn, no input was waiting
+//! after that frame, and nothing was pressed or pasted for [`QUIET_MS`]; so neither typing ahead nor
+//! a held key decides. Approving takes a second key on a drawn question. Pastes never decide.
+
+use std::sync::Arc;
+
+use super::document::{Document, Ink};
+use super::msg::{Draft, DraftKey, Ticket};
+use super::reading::Reading;
+use super::run_view::Known;
+use super::text_input::TextInput;
+use crate::model::error::Failure;
+use crate::model::hash::ContentHash;
+use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
+use crate::model::run_state::OpenApproval;
+use crate::model::state::{Decision, Risk};
+use crate::model::time::Timestamp;
+
+/// How long nothing may be pressed before a verdict key counts.
+pub const QUIET_MS: u64 = 700;
+/// How long nothing may be pressed before Enter counts on a drawn "Approve?"; longer than a held key's repeat.
+pub const CONFIRM_QUIET_MS: u64 = 300;
+
+/// What can be read at a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the titles")]
+pub enum Tab {
+    Diff,
+    Whole,
+    Errors,
+    Log,
+}
+
+/// How far the answer is.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// Open; the operator reads.
+    Reading,
+    /// "Approve?"; for a risky phase its key is being typed.
+    Confirm {
+        /// What was typed so far.
+        typed: String,
+        /// Since when the question is on the screen with no input waiting, in ticks.
+        since: Option<u64>,
+    },
+    /// Words are being written for this answer.
+    Writing {
+        /// Request changes, or reject.
+        action: Decision,
+        /// Whether the button has the focus instead of the text.
+        on_button: bool,
+    },
+    /// Sent, not answered by the engine.
+    Sending {
+        /// Its command.
+        ticket: Ticket,
+        /// The answer.
+        action: Decision,
+    },
+    /// On disk.
+    Recorded {
+        /// The answer.
+        action: Decision,
+    },
+    /// Over: who said what, when.
+    Receipt(Receipt),
+}
+
+/// How a question was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The answer, in words.
+    pub action: String,
+    /// By whom, and by which way.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// With which words.
+    pub comment: String,
+    /// Whether this console gave the answer.
+    pub ours: bool,
+}
+
+/// A question on the screen.
+#[derive(Clone, Debug)]
+pub struct GateView {
+    /// Of which run.
+    pub run_id: RunId,
+    /// Which question.
+    pub request_id: RequestId,
+    /// About which phase.
+    pub phase_key: Option<PhaseKey>,
+    /// Which gate.
+    pub gate: GateKey,
+    /// Since when it waits.
+    pub requested_at: Timestamp,
+    /// The content it is about.
+    pub sha256: Option<ContentHash>,
+    /// Its version.
+    pub version: Option<u32>,
+    /// The version that was answered last, and its content.
+    pub reviewed: Option<(u32, ContentHash)>,
+    /// How risky a wrong answer is.
+    pub risk: Risk,
+    /// The tab on the screen.
+    pub tab: Tab,
+    /// Whether the operator chose the tab.
+    pub tab_chosen: bool,
+    /// The texts, once they are there.
+    pub whole: Option<Reading>,
+    /// See `whole`.
+    pub diff: Option<Reading>,
+    /// Errors of earlier attempts.
+    pub errors: Reading,
+    /// Events of the phase.
+    pub log: Reading,
+    /// Since when the gate is on the screen with no input waiting, in ticks.
+    pub drawn: Option<u64>,
+    /// How far the answer is.
+    pub stage: Stage,
+    /// The operator's words.
+    pub input: TextInput,
+    /// What the last thing done came to, in words.
+    pub notice: Option<String>,
+    /// Why the last answer was refused.
+    pub failure: Option<Failure>,
+}
+
+impl GateView {
+    /// Puts the open question of a run on the screen.
+    #[must_use]
+    pub fn new(known: &Known, open: &OpenApproval, log: &[String], size: (u16, u16)) -> Self {
+        let key = open.phase_key.as_ref();
+        let versions = key.map(|key| known.versions(key)).unwrap_or_default();
+        let current = open.artifact_sha256.as_ref().and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
+        let reviewed = key.zip(open.artifact_sha256.as_ref()).and_then(|(key, hash)| known.reviewed(key, hash));
+        let reviewed = reviewed.map(|a| (a.version, a.sha256.clone()));
+        let read = |doc: Document| Reading::new(Arc::new(doc), size);
+        Self {
+            run_id: known.state.run_id,
+            request_id: open.request_id,
+            phase_key: open.phase_key.clone(),
+            gate: open.gate.clone(),
+            requested_at: open.requested_at,
+            sha256: open.artifact_sha256.clone(),
+            version: current.map(|a| a.version),
+            risk: key.and_then(|key| known.phase(key)).map_or(Risk::Medium, |phase| phase.risk),
+            tab: if reviewed.is_some() { Tab::Diff } else { Tab::Whole },
+            tab_chosen: false,
+            whole: open.artifact_sha256.is_none().then(|| read(about_no_artifact(&open.gate))),
+            diff: None,
+            errors: read(errors_of(&versions)),
+            log: read(log_of(log)),
+            reviewed,
+            drawn: None,
+            stage: Stage::Reading,
+            input: TextInput::default(),
+            notice: None,
+            failure: None,
+        }
+    }
+
+    /// The tabs that this question has.
+    #[must_use]
+    pub fn tabs(&self) -> Vec<Tab> {
+        let all = [Tab::Diff, Tab::Whole, Tab::Errors, Tab::Log];
+        all.into_iter().filter(|tab| *tab != Tab::Diff || self.reviewed.is_some()).collect()
+    }
+
+    /// The text on the screen; none while it loads.
+    #[must_use]
+    pub fn reading(&self) -> Option<&Reading> {
+        match self.tab {
+            Tab::Diff => self.diff.as_ref(),
+            Tab::Whole => self.whole.as_ref(),
+            Tab::Errors => Some(&self.errors),
+            Tab::Log => Some(&self.log),
+        }
+    }
+
+    /// The text on the screen, to scroll it.
+    pub fn reading_mut(&mut self) -> Option<&mut Reading> {
+        match self.tab {
+            Tab::Diff => self.diff.as_mut(),
+            Tab::Whole => self.whole.as_mut(),
+            Tab::Errors => Some(&mut self.errors),
+            Tab::Log => Some(&mut self.log),
+        }
+    }
+
+    /// The text by which "seen" is measured: the whole, or the difference where that is read.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Reading> {
+        match (&self.diff, &self.whole) {
+            (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
+            (Some(diff), None) => Some(diff),
+            (_, whole) => whole.as_ref(),
+        }
+    }
+
+    /// Lines never on the screen; none while the text loads.
+    #[must_use]
+    pub fn unseen(&self) -> Option<usize> {
+        self.measured().map(Reading::unseen)
+    }
+
+    /// How long verdict keys are still ignored, in milliseconds; 0: they count.
+    #[must_use]
+    pub fn ignored_for(&self, last_input: u64, ticks: u64) -> u64 {
+        remaining(self.drawn, last_input, ticks, QUIET_MS)
+    }
+
+    /// As [`ignored_for`](Self::ignored_for), for Enter on "Approve?".
+    #[must_use]
+    pub fn confirm_ignored_for(&self, last_input: u64, ticks: u64) -> u64 {
+        match &self.stage {
+            Stage::Confirm { since, .. } => remaining(*since, last_input, ticks, CONFIRM_QUIET_MS),
+            _ => CONFIRM_QUIET_MS,
+        }
+    }
+
+    /// What must be typed before Enter approves; empty where Enter alone does.
+    #[must_use]
+    pub fn must_type(&self) -> &str {
+        match (&self.phase_key, self.risk) {
+            (Some(key), Risk::High) => key.as_str(),
+            _ => "",
+        }
+    }
+
+    /// Whose draft its words are.
+    #[must_use]
+    pub fn draft_key(&self) -> DraftKey {
+        let about = self.phase_key.as_ref().map_or_else(|| self.gate.to_string(), ToString::to_string);
+        DraftKey { run_id: self.run_id, about }
+    }
+
+    /// Its words, to be kept.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        Draft { text: self.input.text(), version: self.input.written_for.or(self.version) }
+    }
+
+    /// Whether the question can still be answered here.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Receipt(_))
+    }
+}
+
+fn remaining(since: Option<u64>, last_input: u64, ticks: u64, quiet_ms: u64) -> u64 {
+    let Some(since) = since else { return quiet_ms };
+    quiet_ms.saturating_sub(ticks.saturating_sub(since.max(last_input)))
+}
+
+fn about_no_artifact(gate: &GateKey) -> Document {
+    let mut doc = Document::default();
+    if gate.as_str() == "session_recovery_required" {
+        doc.push(Ink::Heading, "An agent's conversation could not be resumed.");
+        doc.push(Ink::Plain, "");
+        doc.push(Ink::Plain, "approve   a fresh conversation begins from the last stored turn");
+        doc.push(Ink::Plain, "reject    the run fails");
+        doc.push(Ink::Plain, "abort     the run ends as aborted");
+    } else {
+        doc.push(Ink::Note, "This question is about no artifact: the phase produces none.");
+    }
+    doc
+}
+
+fn errors_of(versions: &[&crate::model::record::ArtifactRecord]) -> Document {
+    let mut doc = Document::default();
+    for artifact in versions.iter().filter(|a| !a.valid) {
+        doc.push(Ink::Heading, &format!("v{} · attempt {} · {}", artifact.version, artifact.attempt, artifact.schema));
+        doc.push_errors(&artifact.errors);
+    }
+    if doc.lines.is_empty() {
+        doc.push(Ink::Note, "no attempt of this phase was invalid");
+    }
+    doc
+}
+
+fn log_of(lines: &[String]) -> Document {
+    let mut doc = Document::default();
+    lines.iter().for_each(|line| doc.push(Ink::Plain, line));
+    if doc.lines.is_empty() {
+        doc.push(Ink::Note, "no events of this phase are loaded; the Events pane has all of them");
+    }
+    doc
+}

@@ -1,0 +1,322 @@
+//! The one table of keys: the hint line, the help and every handler read it.
+//!
+//! An [`Action`] belongs to a [`Context`]; a key is looked up in the context that has the focus and
+//! then among the global ones, so a chord may mean one thing per context. Settings replace the
+//! chords of an action; what does not fit is reported, all at once, before the console opens.
+
+use std::collections::BTreeMap;
+
+use super::key::{Chord, KeyCode};
+use crate::model::error::{Code, Failure};
+
+/// Where a key is pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Context {
+    /// Everywhere but in a text.
+    Global,
+    /// Lists of runs.
+    List,
+    /// The resume picker.
+    Picker,
+    /// A run's screen.
+    Run,
+    /// The events pane.
+    Log,
+    /// The artifact pane.
+    Artifact,
+    /// A gate.
+    Gate,
+    /// A text being written.
+    Text,
+}
+
+impl Context {
+    /// Every context, in the order of the help.
+    pub const ALL: &[Self] =
+        &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Text];
+
+    /// What the help calls it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Global => "Everywhere",
+            Self::List => "Runs",
+            Self::Picker => "Resume",
+            Self::Run => "A run",
+            Self::Log => "Events",
+            Self::Artifact => "Artifact",
+            Self::Gate => "Gate",
+            Self::Text => "Writing a text",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($variant:ident $name:literal $context:ident [$($chord:literal),+] $label:literal $hint:literal;)*) => {
+        /// What a key can do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each has its sentence in the table")]
+        pub enum Action { $($variant,)* }
+
+        const TABLE: &[Entry] = &[$(Entry {
+            action: Action::$variant, name: $name, context: Context::$context, chords: &[$($chord),+], label: $label, hint: $hint,
+        },)*];
+    };
+}
+
+/// One line of the table. `hint` is the word in the hint line; empty: not shown there.
+struct Entry {
+    action: Action,
+    name: &'static str,
+    context: Context,
+    chords: &'static [&'static str],
+    label: &'static str,
+    hint: &'static str,
+}
+
+actions! {
+    Up "up" Global ["k", "Up"] "one up" "";
+    Down "down" Global ["j", "Down"] "one down" "";
+    PageUp "page_up" Global ["PgUp", "Ctrl-U"] "a page up" "";
+    PageDown "page_down" Global ["PgDn", "Ctrl-D"] "a page down" "";
+    Top "top" Global ["g", "Home"] "to the beginning" "";
+    Bottom "bottom" Global ["G", "End"] "to the end" "";
+    Open "open" Global ["Enter"] "open, go in" "open";
+    Back "back" Global ["Esc"] "one step back" "back";
+    NextGate "next_gate" Global ["!"] "to the next question, of any run" "next gate";
+    Palette "palette" Global [":", "Ctrl-P"] "find a command" "commands";
+    Help "help" Global ["?", "F1"] "keys" "keys";
+    Quit "quit" Global ["q"] "leave" "quit";
+
+    ListPause "pause_selected" List ["p"] "pause the selected run" "";
+    ListResume "resume_selected" List ["r"] "go on with the selected run" "";
+    ListAbort "abort_selected" List ["x"] "end the selected run (asks)" "";
+
+    PickMark "mark" Picker ["Space"] "mark several" "mark";
+    PickLook "look" Picker ["v", "Tab"] "look inside, change nothing" "look";
+    PickAbort "picker_abort" Picker ["x"] "end the run (asks)" "abort";
+
+    NextPane "next_pane" Run ["Tab"] "next pane" "pane";
+    PrevPane "previous_pane" Run ["Shift-Tab"] "previous pane" "";
+    Pane1 "pane_1" Run ["1"] "phases" "";
+    Pane2 "pane_2" Run ["2"] "artifact" "";
+    Pane3 "pane_3" Run ["3"] "cost" "";
+    Pane4 "pane_4" Run ["4"] "events" "";
+    Pane5 "pane_5" Run ["5"] "transcript" "";
+    Zoom "zoom" Run ["z"] "one pane on the whole screen" "";
+    Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
+    Resume "resume" Run ["r"] "go on with a paused run" "resume";
+    Abort "abort" Run ["x"] "end the run (asks)" "abort";
+
+    Follow "follow" Log ["f"] "follow the end" "follow";
+
+    PrevVersion "previous_version" Artifact ["["] "the version before" "";
+    NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
+
+    Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
+    RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
+    Reject "reject" Gate ["X"] "reject, with a reason" "reject";
+    GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
+    PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
+    NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";
+
+    Submit "submit" Text ["Ctrl-S", "Alt-Enter"] "send it" "send";
+    Leave "leave_text" Text ["Esc"] "back, the text is kept" "back, text is kept";
+    TextFocus "text_focus" Text ["Tab"] "between text and button" "to the button";
+}
+
+/// Which chords do what.
+#[derive(Clone, Debug)]
+pub struct Keymap {
+    chords: BTreeMap<Action, Vec<Chord>>,
+}
+
+impl Default for Keymap {
+    fn default() -> Self {
+        let chords = TABLE.iter().map(|entry| (entry.action, entry.chords.iter().filter_map(|c| c.parse().ok()).collect()));
+        Self { chords: chords.collect() }
+    }
+}
+
+impl Keymap {
+    /// The built-in table with the operator's chords in place of its own.
+    ///
+    /// # Errors
+    /// `config_invalid`, one for each unknown action, unknown key and each chord that would mean two
+    /// things in one place.
+    pub fn remapped(keys: &BTreeMap<String, Vec<String>>) -> Result<Self, Vec<Failure>> {
+        let (mut map, mut problems) = (Self::default(), Vec::new());
+        for (name, chords) in keys {
+            match TABLE.iter().find(|entry| entry.name == name) {
+                Some(entry) => drop(map.chords.insert(entry.action, read_chords(name, chords, &mut problems))),
+                None => problems.push(unknown_action(name)),
+            }
+        }
+        problems.extend(map.conflicts());
+        if problems.is_empty() { Ok(map) } else { Err(problems) }
+    }
+
+    /// What a chord does where `context` has the focus. Texts know no global keys.
+    #[must_use]
+    pub fn action(&self, context: Context, chord: Chord) -> Option<Action> {
+        let within = |wanted: Context| {
+            TABLE.iter().find(|entry| entry.context == wanted && self.chords_of(entry.action).contains(&chord)).map(|entry| entry.action)
+        };
+        let outer = outer(context);
+        within(context).or_else(|| outer.iter().find_map(|outer| within(*outer)))
+    }
+
+    /// The chords of an action, the one to show first.
+    #[must_use]
+    pub fn chords_of(&self, action: Action) -> &[Chord] {
+        self.chords.get(&action).map_or(&[], Vec::as_slice)
+    }
+
+    /// The chord to show for an action; empty when it has none.
+    #[must_use]
+    pub fn shown(&self, action: Action) -> String {
+        self.chords_of(action).first().map(Chord::to_string).unwrap_or_default()
+    }
+
+    /// The lines of the help for one context: all chords, and what they do.
+    pub fn help(&self, context: Context) -> impl Iterator<Item = (String, &'static str)> + '_ {
+        TABLE.iter().filter(move |entry| entry.context == context).map(|entry| {
+            let chords: Vec<String> = self.chords_of(entry.action).iter().map(Chord::to_string).collect();
+            (chords.join("  "), entry.label)
+        })
+    }
+
+    /// Key and word of an action for the hint line.
+    #[must_use]
+    pub fn hint(&self, action: Action) -> (String, &'static str) {
+        let word = TABLE.iter().find(|entry| entry.action == action).map_or("", |entry| entry.hint);
+        (self.shown(action), word)
+    }
+
+    /// What the palette offers where `context` has the focus: action, sentence, chord.
+    pub fn offers(&self, context: Context) -> impl Iterator<Item = (Action, &'static str, String)> + '_ {
+        let outer = outer(context);
+        TABLE
+            .iter()
+            .filter(move |entry| entry.context == context || outer.contains(&entry.context))
+            .map(|entry| (entry.action, entry.label, self.shown(entry.action)))
+    }
+
+    fn conflicts(&self) -> Vec<Failure> {
+        let mut taken: BTreeMap<(Context, Chord), &'static str> = BTreeMap::new();
+        let mut found = Vec::new();
+        for entry in TABLE {
+            for chord in self.chords_of(entry.action) {
+                if let Some(other) = taken.insert((entry.context, *chord), entry.name).filter(|other| *other != entry.name) {
+                    found.push(conflict(*chord, other, entry.name));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The contexts that a key falls through to.
+fn outer(context: Context) -> &'static [Context] {
+    match context {
+        Context::Text | Context::Global => &[],
+        Context::Log | Context::Artifact => &[Context::Run, Context::Global],
+        Context::List | Context::Picker | Context::Run | Context::Gate => &[Context::Global],
+    }
+}
+
+fn read_chords(name: &str, chords: &[String], problems: &mut Vec<Failure>) -> Vec<Chord> {
+    let mut read = Vec::new();
+    for chord in chords {
+        match chord.parse::<Chord>() {
+            // Ctrl-C always leaves: a console that cannot be left is a trap.
+            Ok(chord) if chord == Chord::ctrl('c') => {
+                problems.push(problem(format!("keys.{name}: Ctrl-C always pauses and quits")).hint("choose another key"));
+            }
+            Ok(chord) => read.push(chord),
+            Err(why) => problems.push(problem(format!("keys.{name}: {why}")).hint("write keys like q, G, Ctrl-D, Alt-Enter, PgDn, F5")),
+        }
+    }
+    read
+}
+
+fn problem(message: String) -> Failure {
+    Failure::new(Code::ConfigInvalid, message)
+}
+
+fn unknown_action(name: &str) -> Failure {
+    let near = TABLE.iter().max_by(|a, b| strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name)));
+    let near = near.map_or("open", |entry| entry.name);
+    problem(format!("keys.{name}: there is no such action")).hint(format!("did you mean '{near}'?"))
+}
+
+fn conflict(chord: Chord, one: &str, other: &str) -> Failure {
+    problem(format!("keys: {chord} would mean both '{one}' and '{other}'")).hint(format!("give '{one}' or '{other}' another key"))
+}
+
+/// Whether a key may move something and can never do harm.
+#[must_use]
+pub fn is_movement(action: Action) -> bool {
+    use Action::{Bottom, Down, PageDown, PageUp, Top, Up};
+    matches!(action, Up | Down | PageUp | PageDown | Top | Bottom)
+}
+
+/// The chord that always leaves, whatever the settings say.
+pub const ALWAYS_LEAVES: Chord = Chord { code: KeyCode::Char('c'), ctrl: true, alt: false };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(pairs: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+        pairs.iter().map(|(name, chords)| ((*name).to_owned(), chords.iter().map(|c| (*c).to_owned()).collect())).collect()
+    }
+
+    #[test]
+    fn the_built_in_table_reads_and_has_no_conflicts() {
+        let map = Keymap::default();
+        assert!(map.conflicts().is_empty());
+        for entry in TABLE {
+            assert_eq!(map.chords_of(entry.action).len(), entry.chords.len(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_ctrl_key_has_a_twin() {
+        let map = Keymap::default();
+        for entry in TABLE {
+            let chords = map.chords_of(entry.action);
+            assert!(chords.iter().all(|c| !c.ctrl) || chords.iter().any(|c| !c.ctrl), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn the_context_with_the_focus_wins_over_the_global_one() {
+        let map = Keymap::default();
+        assert_eq!(map.action(Context::Gate, Chord::char('x')), Some(Action::GateAbort));
+        assert_eq!(map.action(Context::Run, Chord::char('x')), Some(Action::Abort));
+        assert_eq!(map.action(Context::Log, Chord::char('p')), Some(Action::Pause));
+        assert_eq!(map.action(Context::Text, Chord::char('q')), None);
+    }
+
+    #[test]
+    fn settings_replace_keys_and_every_problem_is_reported_at_once() {
+        let map = Keymap::remapped(&keys(&[("quit", &["Q"])])).unwrap();
+        assert_eq!(map.action(Context::Global, Chord::char('Q')), Some(Action::Quit));
+        assert_eq!(map.action(Context::Global, Chord::char('q')), None);
+
+        let problems = Keymap::remapped(&keys(&[("quit", &["j", "Hyper-x"]), ("aprove", &["a"]), ("help", &["Ctrl-C"])])).unwrap_err();
+        let said: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                "keys.aprove: there is no such action",
+                "keys.help: Ctrl-C always pauses and quits",
+                "keys.quit: 'Hyper-x' is no key",
+                "keys: j would mean both 'down' and 'quit'",
+            ]
+        );
+        assert_eq!(problems[0].hint, "did you mean 'approve'?");
+        assert!(problems.iter().all(|p| p.code == Code::ConfigInvalid));
+    }
+}

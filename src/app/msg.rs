@@ -1,0 +1,195 @@
+//! Everything that can happen to the console, and everything it can want done.
+
+use std::sync::Arc;
+
+use super::document::Document;
+use super::key::Chord;
+use crate::engine::api::{Answer, Command, TextChunk};
+use crate::model::error::Failure;
+use crate::model::event::Event;
+use crate::model::hash::ContentHash;
+use crate::model::id::{RequestId, RunId};
+use crate::model::persona::{Binding, Persona};
+use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
+use crate::model::run_state::RunState;
+use crate::model::time::Timestamp;
+use crate::model::workflow::Workflow;
+
+/// The moment of a message: by the wall clock, and by one that never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For ages of things that are stored.
+    pub wall: Timestamp,
+    /// Milliseconds since the console opened; for pauses between keys.
+    pub ticks: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed (never: released or held by the terminal's own report).
+    Key(Chord),
+    /// A text was pasted.
+    Paste(String),
+    /// The terminal has a new size: columns, rows.
+    Resize(u16, u16),
+    /// The terminal got or lost the focus.
+    Focus(bool),
+    /// Time has passed.
+    Tick,
+    /// A frame was drawn.
+    Drawn(Drawn),
+    /// A fact was stored.
+    Event(Arc<Event>),
+    /// An agent said something.
+    Text(TextChunk),
+    /// News was dropped, or another process wrote: what is shown may be old.
+    Stale,
+    /// The archive answered.
+    Loaded(Query, Result<Loaded, Failure>),
+    /// The engine answered.
+    Answered(Ticket, Result<Answer, Failure>),
+    /// Runs are being paused because this process ends; a second time: at once.
+    Draining,
+    /// Every run is paused and stored.
+    Drained,
+}
+
+/// Tells the answers of commands apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Something to be done, by the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cmd {
+    /// Send a command to the engine.
+    Send(Ticket, Command),
+    /// Ask the archive.
+    Query(Query),
+    /// Keep the draft of a comment.
+    SaveDraft(DraftKey, Draft),
+    /// Ring, and tell the terminal that a question waits.
+    Notify,
+    /// Pause every run of this process, then leave.
+    Drain,
+    /// Leave now.
+    Quit,
+}
+
+/// Which question to the archive; its answer carries it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// All runs.
+    Runs,
+    /// What each paused run was doing.
+    Previews(Vec<RunId>),
+    /// Everything about one run.
+    Open(RunId),
+    /// Events before a place, newest of them last.
+    EventsBefore(RunId, u64),
+    /// Events from a place on.
+    EventsFrom(RunId, u64),
+    /// Versions, questions and costs of one run.
+    Details(RunId),
+    /// A content, made readable; the path says what it is.
+    Content(ContentHash, String),
+    /// What changed from one content to another.
+    Diff(ContentHash, ContentHash),
+    /// The draft of a comment.
+    Draft(DraftKey),
+}
+
+/// What the archive said.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// All runs.
+    Runs(Vec<RunRecord>),
+    /// What each paused run was doing.
+    Previews(Vec<Preview>),
+    /// Everything about one run.
+    Open(Box<Opened>),
+    /// Some events, in order.
+    Events(Vec<Event>),
+    /// Versions, questions and costs.
+    Details(Box<Details>),
+    /// A text to read.
+    Text(Arc<Document>),
+    /// A kept draft, where there is one.
+    Draft(Option<Draft>),
+}
+
+/// Everything about one run.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its row.
+    pub record: RunRecord,
+    /// Its journal, folded.
+    pub state: RunState,
+    /// Its last events, in order.
+    pub events: Vec<Event>,
+    /// What it executes; the failure when that cannot be read.
+    pub workflow: Result<Workflow, Failure>,
+    /// Who works.
+    pub bindings: Vec<(Binding, Persona)>,
+    /// The rest.
+    pub details: Details,
+}
+
+/// What changes less often than events come.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// Every stored version of every artifact.
+    pub artifacts: Vec<ArtifactRecord>,
+    /// Every question and its answer.
+    pub approvals: Vec<ApprovalRecord>,
+    /// Costs by model.
+    pub models: Vec<CostLine>,
+}
+
+/// What a paused run was doing when it stopped.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Its journal, folded.
+    pub state: RunState,
+    /// Its last event.
+    pub last: Option<Event>,
+}
+
+/// Whose draft: a run and the phase (or gate) it is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DraftKey {
+    /// Which run.
+    pub run_id: RunId,
+    /// Which phase, or the gate of a question without one.
+    pub about: String,
+}
+
+/// The operator's words, not sent yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Draft {
+    /// The words.
+    pub text: String,
+    /// The version of the artifact they were written for.
+    pub version: Option<u32>,
+}
+
+/// What a frame had on the screen: sizes of what scrolls (columns, rows), and what could be answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// The artifact or the gate's text.
+    pub reading: Option<(u16, u16)>,
+    /// Rows of the list of runs, or of the picker.
+    pub list: Option<u16>,
+    /// Rows of the events.
+    pub log: Option<u16>,
+    /// The live text.
+    pub transcript: Option<(u16, u16)>,
+    /// Help or a whole event.
+    pub modal: Option<(u16, u16)>,
+    /// The question whose text and answers are on the screen.
+    pub gate: Option<RequestId>,
+    /// Whether its "Approve?" is on the screen.
+    pub confirm: bool,
+    /// Whether no input was waiting when the frame was done.
+    pub drained: bool,
+}

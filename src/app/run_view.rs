@@ -1,0 +1,237 @@
+//! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
+
+use super::msg::{Details, Opened};
+use super::reading::Reading;
+use super::runs::Asking;
+use super::tail::Tail;
+use super::transcript::Transcript;
+use crate::model::error::Failure;
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RunId};
+use crate::model::persona::{Binding, Persona};
+use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
+use crate::model::run_state::RunState;
+use crate::model::state::{ApprovalStatus, PhaseStatus};
+use crate::model::workflow::{Phase, Workflow};
+
+/// The panes of a run's screen; the number is the key that goes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the titles")]
+pub enum Pane {
+    Phases,
+    Artifact,
+    Cost,
+    Events,
+    Transcript,
+}
+
+impl Pane {
+    /// Every pane, by its number.
+    pub const ALL: &[Self] = &[Self::Phases, Self::Artifact, Self::Cost, Self::Events, Self::Transcript];
+
+    /// The key that goes there.
+    #[must_use]
+    pub fn number(self) -> usize {
+        Self::ALL.iter().position(|pane| *pane == self).unwrap_or(0) + 1
+    }
+
+    /// Its title.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Phases => "Phases",
+            Self::Artifact => "Artifact",
+            Self::Cost => "Cost",
+            Self::Events => "Events",
+            Self::Transcript => "Transcript",
+        }
+    }
+
+    /// The pane so many places on, around the end.
+    #[must_use]
+    pub fn turned(self, by: usize) -> Self {
+        Self::ALL[(self.number() - 1 + by) % Self::ALL.len()]
+    }
+}
+
+/// The artifact pane: which phase, which version, and the text once it is there.
+#[derive(Clone, Debug, Default)]
+pub struct ArtifactPane {
+    /// The chosen version; none: the newest.
+    pub version: Option<u32>,
+    /// The content that is asked for or shown.
+    pub hash: Option<ContentHash>,
+    /// The text, once it is there.
+    pub reading: Option<Reading>,
+}
+
+/// One run as the operator looks at it.
+#[derive(Clone, Debug)]
+pub struct RunView {
+    /// Which run.
+    pub run_id: RunId,
+    /// What is known of it; none until the archive answered.
+    pub opened: Option<Known>,
+    /// Why it cannot be shown.
+    pub failure: Option<Failure>,
+    /// Its events.
+    pub tail: Tail,
+    /// What its agents say.
+    pub transcript: Transcript,
+    /// The pane with the focus.
+    pub focus: Pane,
+    /// Artifact or transcript in the main place; none: whichever has news.
+    pub main: Option<Pane>,
+    /// Whether the pane with the focus has the whole screen.
+    pub zoom: bool,
+    /// The phase under the cursor; none: the one in progress.
+    pub phase: Option<usize>,
+    /// The artifact pane.
+    pub artifact: ArtifactPane,
+    /// A question about everything is on its way.
+    pub asking: Asking,
+    /// A question about versions and answers is on its way.
+    pub asking_details: Asking,
+    /// The newest event that a signal told of.
+    pub newest: u64,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its row, as of when it was opened.
+    pub record: RunRecord,
+    /// Its journal, folded.
+    pub state: RunState,
+    /// What it executes.
+    pub workflow: Result<Workflow, Failure>,
+    /// Who works.
+    pub bindings: Vec<(Binding, Persona)>,
+    /// Versions, questions, costs by model.
+    pub details: Details,
+}
+
+impl RunView {
+    /// A run that is being opened.
+    #[must_use]
+    pub fn new(run_id: RunId) -> Self {
+        Self {
+            run_id,
+            opened: None,
+            failure: None,
+            tail: Tail::default(),
+            transcript: Transcript::default(),
+            focus: Pane::Phases,
+            main: None,
+            zoom: false,
+            phase: None,
+            artifact: ArtifactPane::default(),
+            asking: Asking::Asked,
+            asking_details: Asking::Idle,
+            newest: 0,
+        }
+    }
+
+    /// Takes a snapshot in.
+    pub fn open(&mut self, opened: Opened) {
+        self.newest = self.newest.max(opened.state.last_seq);
+        self.tail.reset(opened.events);
+        self.failure = None;
+        self.opened = Some(Known {
+            record: opened.record,
+            state: opened.state,
+            workflow: opened.workflow,
+            bindings: opened.bindings,
+            details: opened.details,
+        });
+    }
+
+    /// The folded journal, once it is there.
+    #[must_use]
+    pub fn state(&self) -> Option<&RunState> {
+        self.opened.as_ref().map(|known| &known.state)
+    }
+
+    /// The place of the phase that the panes are about.
+    #[must_use]
+    pub fn phase_at(&self) -> usize {
+        let Some(state) = self.state() else { return 0 };
+        let last = state.phases.len().saturating_sub(1);
+        let current = || state.phases.iter().position(|p| !matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped));
+        self.phase.or_else(current).unwrap_or(last).min(last)
+    }
+
+    /// The key of that phase. While the one in progress has nothing to show yet, this is still it.
+    #[must_use]
+    pub fn phase_key(&self) -> Option<&PhaseKey> {
+        self.state()?.phases.get(self.phase_at()).map(|phase| &phase.key)
+    }
+
+    /// The versions of that phase's artifact, oldest first.
+    #[must_use]
+    pub fn versions(&self) -> Vec<&ArtifactRecord> {
+        match (&self.opened, self.phase_key()) {
+            (Some(known), Some(key)) => known.versions(key),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The version that the artifact pane shows.
+    #[must_use]
+    pub fn version(&self) -> Option<&ArtifactRecord> {
+        let versions = self.versions();
+        let chosen = self.artifact.version.and_then(|v| versions.iter().find(|a| a.version == v).copied());
+        chosen.or_else(|| versions.last().copied())
+    }
+
+    /// Artifact or transcript: what the main place shows.
+    #[must_use]
+    pub fn main_pane(&self) -> Pane {
+        let working = self
+            .state()
+            .and_then(|state| state.phases.get(self.phase_at()))
+            .is_some_and(|phase| phase.status == PhaseStatus::Running);
+        let talking = working && self.transcript.lines().len() > 0;
+        self.main.unwrap_or(if talking { Pane::Transcript } else { Pane::Artifact })
+    }
+}
+
+impl Known {
+    /// The versions of a phase's artifact, oldest first.
+    #[must_use]
+    pub fn versions(&self, key: &PhaseKey) -> Vec<&ArtifactRecord> {
+        let mut versions: Vec<&ArtifactRecord> = self.details.artifacts.iter().filter(|a| a.phase_key == *key).collect();
+        versions.sort_by_key(|a| a.version);
+        versions
+    }
+
+    /// The phase as the workflow describes it.
+    #[must_use]
+    pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
+        self.workflow.as_ref().ok()?.phase(key)
+    }
+
+    /// The phase after this one.
+    #[must_use]
+    pub fn phase_after(&self, key: &PhaseKey) -> Option<&Phase> {
+        let phases = &self.workflow.as_ref().ok()?.phases;
+        phases.iter().skip_while(|phase| phase.key != *key).nth(1)
+    }
+
+    /// Who sits in the seat of a phase.
+    #[must_use]
+    pub fn binding(&self, phase: &Phase) -> Option<&(Binding, Persona)> {
+        self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
+    }
+
+    /// The version of this phase that the operator answered last, if it is not `current`.
+    #[must_use]
+    pub fn reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
+        let answered = |a: &&ApprovalRecord| {
+            a.phase_key.as_ref() == Some(key) && !matches!(a.state, ApprovalStatus::Pending | ApprovalStatus::Superseded)
+        };
+        let last = self.details.approvals.iter().filter(answered).max_by_key(|a| a.resolved_at)?;
+        let hash = last.artifact_sha256.as_ref().filter(|hash| *hash != current)?;
+        self.versions(key).into_iter().rfind(|a| a.sha256 == *hash)
+    }
+}

@@ -1,0 +1,290 @@
+//! Everything the console knows, in small parts; each has its file.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::gate::GateView;
+use super::keymap::{Action, Context, Keymap};
+use super::msg::{Draft, DraftKey, Now, Ticket};
+use super::reading::Reading;
+use super::run_view::{Pane, RunView};
+use super::runs::{PickerState, RunsState};
+use crate::model::id::RunId;
+use crate::model::state::RunStatus;
+use crate::model::time::Timestamp;
+
+/// How long a notice stays.
+pub const NOTICE_MS: u64 = 6000;
+
+/// How things look here.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Only ASCII glyphs.
+    pub ascii: bool,
+    /// No colours.
+    pub no_color: bool,
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// Columns and rows of the last text that was drawn for reading.
+    pub reading: (u16, u16),
+    /// Whether the terminal has the focus, as far as it tells.
+    pub focused: bool,
+    /// For clock times.
+    pub zone: TimeZone,
+}
+
+/// A screen; the list of runs lies beneath all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Screen {
+    Runs,
+    Picker,
+    Run,
+    Gate,
+}
+
+/// Something in front of the screen that takes every key.
+#[derive(Clone, Debug)]
+pub enum Modal {
+    /// The keys.
+    Help(usize),
+    /// A whole event, or another text.
+    Text(String, Box<Reading>),
+    /// Finding a command.
+    Palette(Palette),
+    /// A question with a harmless first answer.
+    Confirm(Confirm),
+}
+
+/// Finding a command.
+#[derive(Clone, Debug)]
+pub struct Palette {
+    /// What was typed.
+    pub typed: String,
+    /// Which of the found ones is selected.
+    pub cursor: usize,
+    /// Where the focus was when it opened.
+    pub context: Context,
+}
+
+/// A question with a harmless first answer.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    /// The question.
+    pub question: String,
+    /// What it means.
+    pub detail: String,
+    /// The answers; the first changes nothing.
+    pub choices: Vec<(String, Choice)>,
+    /// Which has the focus.
+    pub cursor: usize,
+    /// Since when it is on the screen with no input waiting, in ticks; before that nothing counts.
+    pub drawn: Option<u64>,
+}
+
+/// What an answer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing.
+    Stay,
+    /// Ends a run.
+    Abort(RunId),
+    /// Pauses every run of this process and leaves.
+    PauseAndQuit,
+}
+
+/// A line about what just happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// In words.
+    pub text: String,
+    /// Whether something went wrong: such a line stays until the next key.
+    pub bad: bool,
+    /// When it came, in ticks.
+    pub at: u64,
+}
+
+/// A command that was sent and is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// About which run.
+    pub run_id: RunId,
+    /// What it does, as in "pausing".
+    pub what: &'static str,
+}
+
+/// How far leaving is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leaving {
+    /// Not at all.
+    #[default]
+    No,
+    /// Runs are being paused.
+    Draining,
+}
+
+/// Everything the console knows.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// How things look here.
+    pub look: Look,
+    /// The keys.
+    pub keys: Keymap,
+    /// Screens, the visible one last; never empty.
+    pub screens: Vec<Screen>,
+    /// What is in front of them.
+    pub modal: Option<Modal>,
+    /// The list of runs.
+    pub runs: RunsState,
+    /// The resume picker.
+    pub picker: PickerState,
+    /// The run that is open.
+    pub run: Option<RunView>,
+    /// The question that is open.
+    pub gate: Option<GateView>,
+    /// Whether the open run's question is wanted as soon as it is loaded.
+    pub wants_gate: bool,
+    /// Words that were not sent, by what they are about.
+    pub drafts: BTreeMap<DraftKey, Draft>,
+    /// Commands on their way.
+    pub sent: BTreeMap<Ticket, Sent>,
+    /// The last ticket given out.
+    pub last_ticket: Ticket,
+    /// A line about what just happened.
+    pub notice: Option<Notice>,
+    /// Whether the engine lives in this process.
+    pub hosting: bool,
+    /// How far leaving is.
+    pub leaving: Leaving,
+    /// When the last key or paste came, in ticks.
+    pub last_input: u64,
+    /// When Ctrl-C was pressed last, in ticks.
+    pub ctrl_c: Option<u64>,
+    /// The moment that is drawn.
+    pub now: Now,
+    /// Whether the screen is not what the state says.
+    pub dirty: bool,
+}
+
+impl AppState {
+    /// A console that knows nothing yet.
+    #[must_use]
+    pub fn new(look: Look, keys: Keymap, hosting: bool) -> Self {
+        Self {
+            look,
+            keys,
+            screens: vec![Screen::Runs],
+            modal: None,
+            runs: RunsState::default(),
+            picker: PickerState { may_open: true, ..PickerState::default() },
+            run: None,
+            gate: None,
+            wants_gate: false,
+            drafts: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            last_ticket: Ticket::default(),
+            notice: None,
+            hosting,
+            leaving: Leaving::No,
+            last_input: 0,
+            ctrl_c: None,
+            now: Now::default(),
+            dirty: true,
+        }
+    }
+
+    /// The visible screen.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        self.screens.last().copied().unwrap_or(Screen::Runs)
+    }
+
+    /// Where a key goes.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        use super::gate::Stage;
+        match self.screen() {
+            Screen::Runs => Context::List,
+            Screen::Picker => Context::Picker,
+            Screen::Gate if self.gate.as_ref().is_some_and(|g| matches!(g.stage, Stage::Writing { .. })) => Context::Text,
+            Screen::Gate => Context::Gate,
+            Screen::Run => match self.run.as_ref().map(|run| run.focus) {
+                Some(Pane::Events) => Context::Log,
+                Some(Pane::Artifact) => Context::Artifact,
+                _ => Context::Run,
+            },
+        }
+    }
+
+    /// Says something in the bottom line.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), bad: false, at: self.now.ticks });
+    }
+
+    /// Says what went wrong, and what to do.
+    pub fn complain(&mut self, failure: &crate::model::error::Failure) {
+        let text = if failure.hint.is_empty() { failure.to_string() } else { format!("{failure} · {}", failure.hint) };
+        self.notice = Some(Notice { text, bad: true, at: self.now.ticks });
+    }
+
+    /// Goes one screen back; whether there was one.
+    pub fn back(&mut self) -> bool {
+        let can = self.screens.len() > 1;
+        if can {
+            self.screens.pop();
+        }
+        can
+    }
+
+    /// Puts a screen on top, once.
+    pub fn show(&mut self, screen: Screen) {
+        if self.screen() != screen {
+            self.screens.retain(|other| *other != screen);
+            self.screens.push(screen);
+        }
+    }
+
+    /// Runs that this process works on.
+    #[must_use]
+    pub fn works_on(&self) -> usize {
+        let works = |r: &&crate::model::record::RunRecord| {
+            RunStatus::parse(&r.state).is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
+        };
+        if self.hosting { self.runs.records.iter().filter(works).count() } else { 0 }
+    }
+
+    /// `HH:MM:SS` where the operator is.
+    #[must_use]
+    pub fn clock(&self, at: Timestamp) -> String {
+        jiff::Timestamp::from_millisecond(at.0)
+            .map_or_else(|_| "--:--:--".to_owned(), |at| at.to_zoned(self.look.zone.clone()).strftime("%H:%M:%S").to_string())
+    }
+
+    /// How many milliseconds from now the screen has something to show by itself: a countdown, the
+    /// end of a notice, an age. `None`: nothing will change until something happens.
+    #[must_use]
+    pub fn wakes_in(&self) -> Option<u64> {
+        super::wake::wakes_in(self)
+    }
+}
+
+/// An action on a run that is the same from a list, the picker and the run's screen.
+#[must_use]
+pub fn run_action(action: Action) -> Option<RunAction> {
+    match action {
+        Action::Pause | Action::ListPause => Some(RunAction::Pause),
+        Action::Resume | Action::ListResume => Some(RunAction::Resume),
+        Action::Abort | Action::ListAbort | Action::PickAbort | Action::GateAbort => Some(RunAction::Abort),
+        _ => None,
+    }
+}
+
+/// See [`run_action`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum RunAction {
+    Pause,
+    Resume,
+    Abort,
+}

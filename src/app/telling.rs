@@ -1,0 +1,106 @@
+//! Events as sentences: what the Events pane and a gate's log say about a fact.
+
+use crate::model::event::{ArtifactError, Fact};
+use crate::model::money::Cost;
+use crate::model::time::human_duration;
+
+/// A fact in one line, without its type; foreign text in it is not safe yet.
+#[must_use]
+pub fn told(fact: &Fact) -> String {
+    match fact {
+        Fact::RunCreated { workflow, thread, phases, rehearsal, .. } => {
+            let kind = if *rehearsal { " · rehearsal" } else { "" };
+            format!("{workflow} · thread {thread} · {} phases{kind}", phases.len())
+        }
+        Fact::RunStarted { workflow, .. } => workflow.to_string(),
+        Fact::RunResumed { from_state, .. } => format!("was {from_state}"),
+        Fact::RunPaused { reason, from_state, .. } => format!("{reason} · was {from_state}"),
+        Fact::RunCompleted {} => String::new(),
+        Fact::RunFailed { code, message, .. } => format!("{message} [{code}]"),
+        Fact::RunAborted { by, reason, .. } => with(&format!("by {by}"), reason),
+        Fact::PhaseStarted { phase_key, attempt, role, persona, .. } => format!("{phase_key} · {role} ({persona}) · attempt {attempt}"),
+        Fact::PhaseSkipped { phase_key, .. } => format!("{phase_key} · done before"),
+        Fact::PhaseCompleted { phase_key, attempts, duration_ms, .. } => {
+            format!("{phase_key} · {attempts} attempt{} · {}", plural(*attempts), human_duration(*duration_ms))
+        }
+        Fact::PhaseFailed { phase_key, reason, message } => format!("{phase_key} · {message} [{reason}]"),
+        Fact::SessionStarted { role, backend, .. } => format!("{role} · {backend}"),
+        Fact::SessionRecovered { role, .. } => role.to_string(),
+        Fact::SessionFailed { role, code, message, .. } => format!("{role} · {message} [{code}]"),
+        Fact::BudgetWarned { scope, limit, spent } | Fact::BudgetExceeded { scope, limit, spent } => {
+            format!("{scope} · {spent} of {limit}")
+        }
+        Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => told_of_gate(fact),
+        Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact),
+        _ => told_of_artifact(fact),
+    }
+}
+
+fn told_of_gate(fact: &Fact) -> String {
+    match fact {
+        Fact::ApprovalRequested { gate, artifact_version, artifact_sha256, .. } => {
+            let version = artifact_version.map(|v| format!(" · v{v}")).unwrap_or_default();
+            let hash = artifact_sha256.as_ref().map(|h| format!(" {}", h.short())).unwrap_or_default();
+            format!("{gate}{version}{hash}")
+        }
+        Fact::ApprovalResolved { gate, action, comment, by, .. } => with(&format!("{gate} · {action} by {by}"), comment),
+        _ => String::new(),
+    }
+}
+
+fn told_of_agent(fact: &Fact) -> String {
+    match fact {
+        Fact::ToolCalled { tool, target, outcome, duration_ms, .. } => {
+            let how = match outcome {
+                crate::model::event::ToolOutcome::Ok => String::new(),
+                crate::model::event::ToolOutcome::Error => " · error".to_owned(),
+                crate::model::event::ToolOutcome::Unknown => " · may have run".to_owned(),
+            };
+            format!("{tool} {target} · {}{how}", human_duration(*duration_ms))
+        }
+        Fact::ToolDenied { tool, target, code, .. } => format!("{tool} {target} [{code}]"),
+        Fact::LlmCalled { model, turn, tokens, cost, latency_ms, .. } => format!(
+            "turn {turn} · {model} · {} in, {} out · {} · {}",
+            tokens.input,
+            tokens.output,
+            Cost::of_call(*cost),
+            human_duration(*latency_ms)
+        ),
+        Fact::LlmRetried { r#try, code, wait_ms, .. } => format!("try {try} failed [{code}] · next in {}", human_duration(*wait_ms)),
+        _ => String::new(),
+    }
+}
+
+fn told_of_artifact(fact: &Fact) -> String {
+    match fact {
+        Fact::ArtifactExpected { phase_key, path, schema, .. } => format!("{phase_key} · {path} · {schema}"),
+        Fact::PromptSent { phase_key, attempt, bytes, .. } => format!("{phase_key} · attempt {attempt} · {bytes} bytes"),
+        Fact::PromptRepaired { phase_key, errors, .. } => format!("{phase_key} · {}", first_error(errors, errors.len())),
+        Fact::ArtifactTimeout { phase_key, attempt, seconds } => format!("{phase_key} · attempt {attempt} · stopped after {seconds} s"),
+        Fact::ArtifactInvalid { phase_key, version, errors, errors_total, .. } => {
+            format!("{phase_key} · v{version} · {}", first_error(errors, usize::try_from(*errors_total).unwrap_or(usize::MAX)))
+        }
+        Fact::ArtifactValidated { phase_key, artifact, .. } => {
+            format!("{phase_key} · {} v{} · {}", artifact.path, artifact.version, artifact.sha256.short())
+        }
+        Fact::ArtifactChanged { phase_key, restored, .. } => {
+            format!("{phase_key} · the file was changed after the check{}", if *restored { " and put back" } else { "" })
+        }
+        _ => String::new(),
+    }
+}
+
+fn first_error(errors: &[ArtifactError], total: usize) -> String {
+    let Some(first) = errors.first() else { return "no file was written".to_owned() };
+    let more = if total > 1 { format!(" (+{} more)", total - 1) } else { String::new() };
+    let place = if first.pointer.is_empty() { "document" } else { &first.pointer };
+    format!("{place}: {}{more}", first.message)
+}
+
+fn with(text: &str, words: &str) -> String {
+    if words.is_empty() { text.to_owned() } else { format!("{text}: {words}") }
+}
+
+fn plural(count: u32) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,120 @@
+//! A text that the operator writes: a library's text area behind the console's own keys.
+
+use ratatui_textarea::{CursorMove, Input, Key, TextArea, WrapMode};
+
+use super::key::{Chord, KeyCode};
+use super::msg::Draft;
+use crate::model::safe_text::safe_block;
+
+/// What a paste may bring at most, in bytes; more is cut, and said.
+pub const PASTE_BYTES: usize = 64 * 1024;
+
+/// A text that the operator writes.
+#[derive(Clone, Debug)]
+pub struct TextInput {
+    area: TextArea<'static>,
+    /// The version of the artifact that the first words were written for.
+    pub written_for: Option<u32>,
+    /// Since when there are words that are not kept, in ticks.
+    pub unsaved: Option<u64>,
+}
+
+impl Default for TextInput {
+    fn default() -> Self {
+        Self::of("")
+    }
+}
+
+impl TextInput {
+    /// A text with the cursor at its end.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let lines = text.split('\n').map(str::to_owned).collect();
+        let mut area = TextArea::new(lines);
+        area.set_wrap_mode(WrapMode::WordOrGlyph);
+        area.set_cursor_line_style(Default::default());
+        area.move_cursor(CursorMove::Bottom);
+        area.move_cursor(CursorMove::End);
+        Self { area, written_for: None, unsaved: None }
+    }
+
+    /// A kept draft.
+    #[must_use]
+    pub fn of_draft(draft: &Draft) -> Self {
+        Self { written_for: draft.version, ..Self::of(&draft.text) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.area.lines().join("\n")
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.area.lines().iter().all(|line| line.trim().is_empty())
+    }
+
+    /// The library's area, to be drawn.
+    #[must_use]
+    pub fn area(&self) -> &TextArea<'static> {
+        &self.area
+    }
+
+    /// Types a key; whether the text changed.
+    pub fn key(&mut self, chord: Chord) -> bool {
+        let key = match chord.code {
+            KeyCode::Char(c) => Key::Char(c),
+            KeyCode::Enter => Key::Enter,
+            KeyCode::Backspace => Key::Backspace,
+            KeyCode::Delete => Key::Delete,
+            KeyCode::Up => Key::Up,
+            KeyCode::Down => Key::Down,
+            KeyCode::Left => Key::Left,
+            KeyCode::Right => Key::Right,
+            KeyCode::Home => Key::Home,
+            KeyCode::End => Key::End,
+            KeyCode::PageUp => Key::PageUp,
+            KeyCode::PageDown => Key::PageDown,
+            KeyCode::Esc | KeyCode::Tab | KeyCode::BackTab | KeyCode::F(_) => return false,
+        };
+        self.area.input(Input { key, ctrl: chord.ctrl, alt: chord.alt, shift: false })
+    }
+
+    /// Takes a paste: text only, controls as marks. Whether some of it was cut.
+    pub fn paste(&mut self, text: &str) -> bool {
+        let mut end = text.len().min(PASTE_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let lines = text[..end].replace("\r\n", "\n").replace('\r', "\n");
+        self.area.insert_str(safe_block(&lines));
+        end < text.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paste_is_text_and_nothing_else() {
+        let mut input = TextInput::of("so: ");
+        assert!(!input.paste("a\r\nb\u{1b}[201~\rc"));
+        assert_eq!(input.text(), "so: a\nb␛[201~\nc");
+        let mut input = TextInput::default();
+        assert!(input.paste(&"é".repeat(PASTE_BYTES)));
+        assert_eq!(input.text().len(), PASTE_BYTES);
+    }
+
+    #[test]
+    fn keys_write() {
+        let mut input = TextInput::default();
+        for chord in [Chord::char('a'), Chord::plain(KeyCode::Enter), Chord::char('é'), Chord::plain(KeyCode::Esc)] {
+            input.key(chord);
+        }
+        assert_eq!(input.text(), "a\né");
+        assert!(!input.is_blank());
+    }
+}

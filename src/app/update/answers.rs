@@ -1,0 +1,63 @@
+//! What the engine answered to a command.
+
+use super::signals;
+use crate::app::gate::Stage;
+use crate::app::msg::{Cmd, Draft, Query, Ticket};
+use crate::app::state::AppState;
+use crate::engine::api::Answer;
+use crate::model::error::{Code, Failure};
+
+/// An answer came.
+pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
+    let sent = state.sent.remove(&ticket);
+    let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
+    let mut cmds = match answer && at_gate(state, ticket) {
+        true => gate_answered(state, &result),
+        false => {
+            match (&result, sent) {
+                (Ok(_), Some(sent)) => state.say(format!("{} {} … recorded", sent.what, sent.run_id.short())),
+                (Err(failure), _) => state.complain(failure),
+                (Ok(_), None) => {}
+            }
+            Vec::new()
+        }
+    };
+    // The news may have come by another process, which sends no signals.
+    cmds.extend(signals::stale(state));
+    cmds
+}
+
+fn at_gate(state: &AppState, ticket: Ticket) -> bool {
+    state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Sending { ticket: ours, .. } if ours == ticket))
+        || state.gate.as_ref().is_some_and(|gate| matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours))
+}
+
+fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+    let Some(gate) = &mut state.gate else { return Vec::new() };
+    match result {
+        Ok(_) => {
+            if let Stage::Sending { action, .. } = gate.stage {
+                gate.stage = Stage::Recorded { action };
+            }
+            // The words are in the journal now.
+            let key = gate.draft_key();
+            let had_words = !gate.input.is_blank();
+            state.drafts.remove(&key);
+            if had_words { vec![Cmd::SaveDraft(key, Draft::default())] } else { Vec::new() }
+        }
+        Err(failure) => {
+            if let Stage::Sending { .. } = gate.stage {
+                gate.stage = Stage::Reading;
+            }
+            gate.drawn = None;
+            gate.failure = Some(failure.clone());
+            let run_id = gate.run_id;
+            match failure.code {
+                Code::ApprovalAlreadyResolved | Code::NoPendingApproval | Code::ArtifactChanged | Code::RunAlreadyTerminal => {
+                    vec![Cmd::Query(Query::Details(run_id))]
+                }
+                _ => Vec::new(),
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
+
+use crate::app::gate::Stage;
+use crate::app::msg::{Cmd, Drawn};
+use crate::app::state::{AppState, Modal, Screen};
+
+/// The terminal has a new size.
+pub fn resize(state: &mut AppState, columns: u16, rows: u16) -> Vec<Cmd> {
+    state.look.size = (columns, rows);
+    // Whatever could be answered was drawn for another size.
+    if let Some(gate) = &mut state.gate {
+        gate.drawn = None;
+    }
+    Vec::new()
+}
+
+/// The terminal got or lost the focus.
+pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
+    state.look.focused = focused;
+    Vec::new()
+}
+
+/// A frame was drawn.
+pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
+    let mut changed = false;
+    if let Some(height) = drawn.list {
+        state.runs.height = height;
+    }
+    if let Some(size) = drawn.reading {
+        state.look.reading = size;
+        changed |= lay_out(state, size);
+    }
+    if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
+        changed |= run.tail.set_height(height);
+    }
+    if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
+        changed |= reading.lay_out(size);
+    }
+    changed |= arm(state, drawn);
+    state.dirty |= changed;
+    Vec::new()
+}
+
+fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
+    match state.screen() {
+        Screen::Gate => state.gate.as_mut().and_then(|gate| gate.reading_mut()).is_some_and(|reading| {
+            let laid = reading.lay_out(size);
+            // Rows of another width are on the screen: what they showed counts from the next frame on.
+            laid || reading.mark_seen()
+        }),
+        Screen::Run => state.run.as_mut().and_then(|run| run.artifact.reading.as_mut()).is_some_and(|reading| reading.lay_out(size)),
+        _ => false,
+    }
+}
+
+/// From here on a verdict key may count: the question is on the screen and nobody typed ahead.
+fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
+    if let Some(Modal::Confirm(confirm)) = &mut state.modal {
+        if drawn.drained && confirm.drawn.is_none() {
+            confirm.drawn = Some(state.now.ticks);
+        }
+        return false;
+    }
+    let Some(gate) = &mut state.gate else { return false };
+    if drawn.gate != Some(gate.request_id) {
+        return gate.drawn.take().is_some();
+    }
+    if !drawn.drained {
+        return false;
+    }
+    let newly = gate.drawn.is_none();
+    gate.drawn.get_or_insert(state.now.ticks);
+    if let Stage::Confirm { since, .. } = &mut gate.stage
+        && drawn.confirm
+        && since.is_none()
+    {
+        *since = Some(state.now.ticks);
+        return true;
+    }
+    newly
+}

@@ -1,0 +1,128 @@
+//! Answers at a gate: two strokes to approve, words to ask for changes or reject, nothing by accident.
+
+use super::run_actions;
+use super::tick::keep_draft;
+use crate::app::gate::{GateView, Stage};
+use crate::app::key::{Chord, KeyCode};
+use crate::app::keymap::{Action, Context};
+use crate::app::msg::Cmd;
+use crate::app::state::{AppState, Screen};
+use crate::engine::api::Command;
+use crate::model::state::Decision;
+
+/// A verdict key was pressed; it counts only when the gate is armed.
+pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let (last_input, ticks) = (state.last_input, state.now.ticks);
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else { return Vec::new() };
+    if gate.ignored_for(last_input, ticks) > 0 {
+        return Vec::new();
+    }
+    (gate.notice, gate.failure) = (None, None);
+    gate.stage = match action {
+        Action::Approve => Stage::Confirm { typed: String::new(), since: None },
+        Action::RequestChanges => Stage::Writing { action: Decision::RequestChanges, on_button: false },
+        _ => Stage::Writing { action: Decision::Reject, on_button: false },
+    };
+    if let Stage::Writing { .. } = gate.stage
+        && gate.input.is_blank()
+    {
+        gate.input.written_for = gate.version;
+    }
+    Vec::new()
+}
+
+/// Whether "Approve?" is open and takes every key.
+#[must_use]
+pub fn confirms(state: &AppState) -> bool {
+    state.screen() == Screen::Gate && state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
+}
+
+/// A key on "Approve?".
+pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+    let (last_input, ticks) = (state.last_input, state.now.ticks);
+    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let ignored = gate.confirm_ignored_for(last_input, ticks) > 0;
+    let must_type = gate.must_type().to_owned();
+    let Stage::Confirm { typed, .. } = &mut gate.stage else { return Vec::new() };
+    match chord.code {
+        KeyCode::Esc => gate.stage = Stage::Reading,
+        KeyCode::Enter if !ignored && *typed == must_type => return decide(state, Decision::Approve),
+        KeyCode::Backspace => drop(typed.pop()),
+        _ if !must_type.is_empty() => typed.extend(chord.typed().filter(|_| typed.chars().count() < 64)),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// A key while words are written.
+pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+    let action = state.keys.action(Context::Text, chord);
+    let ticks = state.now.ticks;
+    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let Stage::Writing { on_button, .. } = &mut gate.stage else { return Vec::new() };
+    match action {
+        Some(Action::Leave) => {
+            gate.stage = Stage::Reading;
+            return keep_draft(state);
+        }
+        Some(Action::TextFocus) => *on_button = !*on_button,
+        Some(Action::Submit) => return submit(state),
+        _ if *on_button && chord.code == KeyCode::Enter => return submit(state),
+        _ if *on_button => {}
+        _ => {
+            if gate.input.key(chord) {
+                gate.input.unsaved.get_or_insert(ticks);
+                gate.notice = None;
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// A paste while words are written.
+pub fn paste(state: &mut AppState, text: &str) {
+    let ticks = state.now.ticks;
+    let Some(gate) = &mut state.gate else { return };
+    if gate.input.paste(text) {
+        gate.notice = Some("the paste was longer than 64 KiB; its end was cut".to_owned());
+    }
+    gate.input.unsaved.get_or_insert(ticks);
+}
+
+fn submit(state: &mut AppState) -> Vec<Cmd> {
+    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let Stage::Writing { action, .. } = gate.stage else { return Vec::new() };
+    if gate.input.is_blank() {
+        let what = if action == Decision::Reject { "why not" } else { "what should change" };
+        gate.notice = Some(format!("write {what} first: the agent and the record need the words"));
+        return Vec::new();
+    }
+    let mut cmds = keep_draft(state);
+    cmds.extend(decide(state, action));
+    cmds
+}
+
+/// Sends an answer about exactly the content that was shown.
+fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
+    let Some(gate) = &state.gate else { return Vec::new() };
+    let command = command(gate, action);
+    let run_id = gate.run_id;
+    let cmds = run_actions::send(state, run_id, "answering", command);
+    state.notice = None;
+    let ticket = state.last_ticket;
+    if let Some(gate) = &mut state.gate {
+        gate.stage = Stage::Sending { ticket, action };
+    }
+    cmds
+}
+
+fn command(gate: &GateView, action: Decision) -> Command {
+    let words = if action == Decision::Approve { String::new() } else { gate.input.text().trim().to_owned() };
+    Command::Decide {
+        run_id: gate.run_id,
+        request_id: Some(gate.request_id),
+        action,
+        comment: words,
+        artifact_sha256: gate.sha256.clone(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Leaving: at once when nothing in this process is at work, else after asking.
+
+use crate::app::msg::Cmd;
+use crate::app::state::{AppState, Choice, Confirm, Leaving, Modal};
+
+/// Within this time a second Ctrl-C counts.
+const TWICE_MS: u64 = 2000;
+
+/// The operator wants to leave.
+pub fn ask(state: &mut AppState) -> Vec<Cmd> {
+    let at_work = state.works_on();
+    if at_work == 0 {
+        return vec![Cmd::Quit];
+    }
+    state.modal = Some(Modal::Confirm(Confirm {
+        question: format!("{at_work} run{} at work in this process", if at_work == 1 { " is" } else { "s are" }),
+        detail: "Pausing lets each reach its next checkpoint; nothing is lost, and they can go on later.".to_owned(),
+        choices: vec![("Stay".to_owned(), Choice::Stay), ("Pause and quit".to_owned(), Choice::PauseAndQuit)],
+        cursor: 0,
+        drawn: None,
+    }));
+    Vec::new()
+}
+
+/// Ctrl-C: once says so, twice pauses and quits, once more quits at once.
+pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
+    if state.leaving == Leaving::Draining {
+        return vec![Cmd::Quit];
+    }
+    let ticks = state.now.ticks;
+    let twice = state.ctrl_c.is_some_and(|at| ticks.saturating_sub(at) <= TWICE_MS);
+    state.ctrl_c = Some(ticks);
+    if twice {
+        return pause_and_quit(state);
+    }
+    state.say("Ctrl-C again pauses what runs here and quits");
+    Vec::new()
+}
+
+/// Pauses every run of this process, then leaves.
+pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
+    if state.works_on() == 0 {
+        return vec![Cmd::Quit];
+    }
+    state.leaving = Leaving::Draining;
+    vec![Cmd::Drain]
+}
+
+/// Runs are being paused: a signal came, or it was asked for; a second signal leaves at once.
+pub fn draining(state: &mut AppState) -> Vec<Cmd> {
+    if !state.hosting || state.leaving == Leaving::Draining {
+        return vec![Cmd::Quit];
+    }
+    state.leaving = Leaving::Draining;
+    vec![Cmd::Drain]
+}

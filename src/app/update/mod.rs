@@ -1,0 +1,61 @@
+//! The one update: a message in, a changed state and things to do out. It only routes; each subject
+//! has its file.
+
+mod answers;
+mod artifact_pane;
+mod drawn;
+mod events_pane;
+mod gate;
+mod gate_verdict;
+mod keys;
+mod leave;
+mod loaded;
+mod modal;
+pub mod palette;
+mod picker;
+mod run;
+mod run_actions;
+mod runs;
+mod signals;
+mod tick;
+
+#[cfg(test)]
+mod tests;
+
+use super::msg::{Cmd, Msg, Now, Query};
+use super::state::AppState;
+use crate::model::id::RunId;
+
+/// Changes the state by a message; what is to be done about it.
+pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
+    state.now = now;
+    state.dirty |= !matches!(msg, Msg::Drawn(_));
+    match msg {
+        Msg::Key(chord) => keys::press(state, chord),
+        Msg::Paste(text) => keys::paste(state, &text),
+        Msg::Resize(columns, rows) => drawn::resize(state, columns, rows),
+        Msg::Focus(focused) => drawn::focus(state, focused),
+        Msg::Tick => tick::tick(state),
+        Msg::Drawn(drawn) => drawn::drawn(state, &drawn),
+        Msg::Event(event) => signals::event(state, &event),
+        Msg::Text(chunk) => signals::text(state, &chunk),
+        Msg::Stale => signals::stale(state),
+        Msg::Loaded(query, result) => loaded::loaded(state, query, result),
+        Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
+        Msg::Draining => leave::draining(state),
+        Msg::Drained => vec![Cmd::Quit],
+    }
+}
+
+/// The first things to do: load the list, and the run that is wanted at once.
+pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
+    if state.runs.asking.due() {
+        cmds.push(Cmd::Query(Query::Runs));
+    }
+    if let Some(run_id) = wanted {
+        state.picker.may_open = false;
+        cmds.extend(run::open(state, run_id));
+    }
+    cmds
+}

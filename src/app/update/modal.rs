@@ -1,0 +1,77 @@
+//! Help, a whole text, and questions with a harmless first answer.
+
+use std::sync::Arc;
+
+use super::leave;
+use super::run_actions;
+use crate::app::document::Document;
+use crate::app::key::{Chord, KeyCode};
+use crate::app::keymap::{Action, Context};
+use crate::app::msg::Cmd;
+use crate::app::reading::Reading;
+use crate::app::state::{AppState, Choice, Modal};
+
+/// Shows the keys.
+pub fn help(state: &mut AppState) -> Vec<Cmd> {
+    state.modal = Some(Modal::Help(0));
+    Vec::new()
+}
+
+/// Shows a whole text.
+pub fn show_text(state: &mut AppState, title: String, doc: Document) {
+    let reading = Reading::new(Arc::new(doc), state.look.reading);
+    state.modal = Some(Modal::Text(title, Box::new(reading)));
+}
+
+/// A key while something is in front.
+pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+    let action = state.keys.action(Context::Global, chord);
+    match &mut state.modal {
+        Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
+        _ if matches!(action, Some(Action::Back | Action::Open | Action::Help | Action::Quit)) => state.modal = None,
+        Some(Modal::Help(top)) => *top = scrolled(*top, action),
+        Some(Modal::Text(_, reading)) => {
+            reading.go(action.unwrap_or(Action::Open));
+        }
+        Some(Modal::Palette(_)) | None => {}
+    }
+    Vec::new()
+}
+
+fn scrolled(top: usize, action: Option<Action>) -> usize {
+    match action {
+        Some(Action::Up) => top.saturating_sub(1),
+        Some(Action::Down) => top + 1,
+        Some(Action::PageUp) => top.saturating_sub(10),
+        Some(Action::PageDown) => top + 10,
+        Some(Action::Top) => 0,
+        Some(Action::Bottom) => 10_000,
+        _ => top,
+    }
+}
+
+fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> Vec<Cmd> {
+    let Some(Modal::Confirm(confirm)) = &mut state.modal else { return Vec::new() };
+    let last = confirm.choices.len().saturating_sub(1);
+    match (chord.code, action) {
+        (KeyCode::Left | KeyCode::BackTab, _) | (_, Some(Action::Up)) => confirm.cursor = confirm.cursor.saturating_sub(1),
+        (KeyCode::Right | KeyCode::Tab, _) | (_, Some(Action::Down)) => confirm.cursor = (confirm.cursor + 1).min(last),
+        (_, Some(Action::Back)) => state.modal = None,
+        (KeyCode::Enter, _) => {
+            // Enter typed ahead must not answer a question that nobody has read.
+            let choice = confirm.choices.get(confirm.cursor).filter(|_| confirm.drawn.is_some()).map(|(_, choice)| *choice);
+            return choice.map(|choice| take(state, choice)).unwrap_or_default();
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
+    state.modal = None;
+    match choice {
+        Choice::Stay => Vec::new(),
+        Choice::Abort(run_id) => run_actions::abort(state, run_id),
+        Choice::PauseAndQuit => leave::pause_and_quit(state),
+    }
+}

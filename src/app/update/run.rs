@@ -1,0 +1,88 @@
+//! A run's screen: panes, the phase under the cursor, going in.
+
+use super::{artifact_pane, events_pane, gate};
+use crate::app::keymap::{Action, is_movement};
+use crate::app::msg::{Cmd, Query};
+use crate::app::run_view::{Pane, RunView};
+use crate::app::runs::step;
+use crate::app::state::{AppState, Screen};
+use crate::model::id::RunId;
+
+/// Opens a run, anew or where it was left.
+pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
+    state.show(Screen::Run);
+    state.wants_gate = false;
+    if let Some(run) = state.run.as_mut().filter(|run| run.run_id == run_id) {
+        return if run.asking.due() { vec![Cmd::Query(Query::Open(run_id))] } else { Vec::new() };
+    }
+    state.run = Some(RunView::new(run_id));
+    vec![Cmd::Query(Query::Open(run_id))]
+}
+
+/// Does an action on the screen.
+pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let Some(run) = &mut state.run else { return Vec::new() };
+    let pane = match action {
+        Action::NextPane => run.focus.turned(1),
+        Action::PrevPane => run.focus.turned(Pane::ALL.len() - 1),
+        Action::Pane1 => Pane::Phases,
+        Action::Pane2 => Pane::Artifact,
+        Action::Pane3 => Pane::Cost,
+        Action::Pane4 => Pane::Events,
+        Action::Pane5 => Pane::Transcript,
+        Action::Zoom => {
+            run.zoom = !run.zoom;
+            return Vec::new();
+        }
+        Action::Open if run.focus == Pane::Phases => return go_in(state),
+        other => return in_pane(state, other),
+    };
+    run.focus = pane;
+    if matches!(pane, Pane::Artifact | Pane::Transcript) {
+        run.main = Some(pane);
+    }
+    Vec::new()
+}
+
+/// Enter on a phase: its question when one is open, else its artifact.
+fn go_in(state: &mut AppState) -> Vec<Cmd> {
+    let Some(run) = &mut state.run else { return Vec::new() };
+    let asks = run.state().and_then(|s| s.approval.as_ref()).is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
+    if asks {
+        return gate::open(state);
+    }
+    (run.focus, run.main) = (Pane::Artifact, Some(Pane::Artifact));
+    Vec::new()
+}
+
+fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let Some(run) = &mut state.run else { return Vec::new() };
+    match run.focus {
+        Pane::Events => events_pane::act(state, action),
+        Pane::Artifact => artifact_pane::act(run, action),
+        Pane::Transcript => {
+            run.transcript.scroll(transcript_step(action, state.look.size.1));
+            Vec::new()
+        }
+        Pane::Phases if is_movement(action) => {
+            let phases = run.state().map_or(0, |s| s.phases.len());
+            run.phase = Some(step(run.phase_at(), phases, 10, action));
+            run.artifact.version = None;
+            artifact_pane::want(run)
+        }
+        Pane::Phases | Pane::Cost => Vec::new(),
+    }
+}
+
+fn transcript_step(action: Action, rows: u16) -> isize {
+    let page = isize::try_from(rows / 2).unwrap_or(10);
+    match action {
+        Action::Up => 1,
+        Action::Down => -1,
+        Action::PageUp => page,
+        Action::PageDown => -page,
+        Action::Top => isize::MAX,
+        Action::Bottom | Action::Follow => isize::MIN,
+        _ => 0,
+    }
+}

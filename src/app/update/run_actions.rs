@@ -1,0 +1,86 @@
+//! Pausing, resuming and ending a run, from wherever one is selected.
+
+use crate::app::msg::{Cmd, Ticket};
+use crate::app::runs::refuses_to_resume;
+use crate::app::state::{AppState, Choice, Confirm, Modal, RunAction, Screen, Sent};
+use crate::engine::api::Command;
+use crate::model::id::RunId;
+use crate::model::record::RunRecord;
+use crate::model::state::RunStatus;
+
+/// Acts on the run that is selected or open.
+pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
+    let Some(record) = selected(state) else { return Vec::new() };
+    match what {
+        RunAction::Pause => pause(state, &record),
+        RunAction::Resume => resume(state, &record),
+        RunAction::Abort => ask_abort(state, &record),
+    }
+}
+
+/// The run that actions are about.
+fn selected(state: &AppState) -> Option<RunRecord> {
+    match state.screen() {
+        Screen::Runs => state.runs.selected().cloned(),
+        Screen::Picker => state.runs.paused().nth(state.picker.cursor).cloned(),
+        Screen::Run | Screen::Gate => {
+            let run = state.run.as_ref()?;
+            // The list's row is newer than the one from opening; the journal is newer than both.
+            let mut record = state.runs.get(run.run_id).or(run.opened.as_ref().map(|known| &known.record))?.clone();
+            if let Some(journal) = run.state() {
+                journal.status.as_str().clone_into(&mut record.state);
+            }
+            Some(record)
+        }
+    }
+}
+
+fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    match RunStatus::parse(&record.state) {
+        Some(RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Created) => {
+            send(state, record.id, "pausing", Command::Pause { run_id: record.id })
+        }
+        _ => refuse(state, &format!("run {} cannot be paused: it is {}", record.id.short(), record.state)),
+    }
+}
+
+/// Goes on with a run, if it can.
+pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    match refuses_to_resume(record, &state.runs.records) {
+        None => send(state, record.id, "resuming", Command::Resume { run_id: record.id }),
+        Some(why) => refuse(state, &format!("run {} cannot go on: {why}", record.id.short())),
+    }
+}
+
+fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    if RunStatus::parse(&record.state).is_some_and(RunStatus::is_terminal) {
+        return refuse(state, &format!("run {} has ended already ({})", record.id.short(), record.state));
+    }
+    state.modal = Some(Modal::Confirm(Confirm {
+        question: format!("End run {} ({})?", record.id.short(), record.workflow),
+        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history stay.".to_owned(),
+        choices: vec![("Keep it".to_owned(), Choice::Stay), ("Abort the run".to_owned(), Choice::Abort(record.id))],
+        cursor: 0,
+        drawn: None,
+    }));
+    Vec::new()
+}
+
+/// Ends a run; the operator has confirmed it.
+pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
+    send(state, run_id, "aborting", Command::Abort { run_id, reason: String::new() })
+}
+
+fn refuse(state: &mut AppState, why: &str) -> Vec<Cmd> {
+    state.say(why);
+    Vec::new()
+}
+
+/// Sends a command and remembers what it does.
+pub fn send(state: &mut AppState, run_id: RunId, what: &'static str, command: Command) -> Vec<Cmd> {
+    let ticket = Ticket(state.last_ticket.0 + 1);
+    state.last_ticket = ticket;
+    state.sent.insert(ticket, Sent { run_id, what });
+    state.say(format!("{what} {} … sending", run_id.short()));
+    vec![Cmd::Send(ticket, command)]
+}

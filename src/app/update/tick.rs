@@ -1,0 +1,27 @@
+//! Time passing: notices end, drafts are kept.
+
+use crate::app::msg::Cmd;
+use crate::app::state::{AppState, NOTICE_MS};
+use crate::app::wake::DRAFT_MS;
+
+/// Time has passed.
+pub fn tick(state: &mut AppState) -> Vec<Cmd> {
+    let ticks = state.now.ticks;
+    if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
+        state.notice = None;
+    }
+    let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
+    match &state.gate {
+        Some(gate) if gate.input.unsaved.is_some_and(due) => keep_draft(state),
+        _ => Vec::new(),
+    }
+}
+
+/// Keeps the words of the open gate, if they are not kept yet.
+pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.input.unsaved.is_some()) else { return Vec::new() };
+    gate.input.unsaved = None;
+    let (key, draft) = (gate.draft_key(), gate.draft());
+    state.drafts.insert(key.clone(), draft.clone());
+    vec![Cmd::SaveDraft(key, draft)]
+}

@@ -1,0 +1,102 @@
+//! When the screen next changes by itself, so that an idle console sleeps.
+
+use super::gate::Stage;
+use super::state::{AppState, Modal, NOTICE_MS, Screen};
+use crate::model::record::RunRecord;
+use crate::model::state::RunStatus;
+use crate::model::time::Timestamp;
+
+/// How soon after the last key a draft is kept.
+pub const DRAFT_MS: u64 = 400;
+/// How often a countdown is drawn.
+const COUNTDOWN_MS: u64 = 100;
+
+/// Milliseconds until something on the screen changes by itself.
+#[must_use]
+pub fn wakes_in(state: &AppState) -> Option<u64> {
+    [countdown(state), notice(state), draft(state), ages(state)].into_iter().flatten().min()
+}
+
+fn countdown(state: &AppState) -> Option<u64> {
+    let ticks = state.now.ticks;
+    if let Some(Modal::Confirm(confirm)) = &state.modal {
+        return confirm.drawn.is_none().then_some(COUNTDOWN_MS);
+    }
+    let gate = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate)?;
+    let left = match gate.stage {
+        Stage::Reading => gate.ignored_for(state.last_input, ticks),
+        Stage::Confirm { .. } => gate.confirm_ignored_for(state.last_input, ticks),
+        _ => 0,
+    };
+    (left > 0).then(|| left.min(COUNTDOWN_MS))
+}
+
+fn notice(state: &AppState) -> Option<u64> {
+    let notice = state.notice.as_ref().filter(|notice| !notice.bad)?;
+    Some((notice.at + NOTICE_MS).saturating_sub(state.now.ticks).max(1))
+}
+
+fn draft(state: &AppState) -> Option<u64> {
+    let since = state.gate.as_ref()?.input.unsaved?;
+    Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
+}
+
+/// Only ages that are on the screen, and only when their text changes.
+fn ages(state: &AppState) -> Option<u64> {
+    let age = |at: Timestamp| until_older(state.now.wall.since_ms(at));
+    match state.screen() {
+        Screen::Runs | Screen::Picker => state.runs.records.iter().filter_map(shown_age).map(age).min(),
+        Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
+        Screen::Run => {
+            let run = state.run.as_ref()?.state()?;
+            match run.status {
+                RunStatus::Executing => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
+                RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),
+                _ => None,
+            }
+        }
+    }
+}
+
+/// The moment whose age a list shows for a run.
+#[must_use]
+pub fn shown_age(record: &RunRecord) -> Option<Timestamp> {
+    Some(record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at)))
+}
+
+/// An age as lists show it, coarse on purpose: `31s`, `12m`, `3h`, `2d`.
+#[must_use]
+pub fn age_text(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m", s / 60),
+        3600..86_400 => format!("{}h", s / 3600),
+        _ => format!("{}d", s / 86_400),
+    }
+}
+
+/// Milliseconds until [`age_text`] says something else.
+fn until_older(ms: u64) -> u64 {
+    let step = match ms / 1000 {
+        0..60 => 1000,
+        60..3600 => 60_000,
+        3600..86_400 => 3_600_000,
+        _ => 86_400_000,
+    };
+    step - ms % step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_drawn_again_exactly_when_its_text_changes() {
+        for ms in [0, 999, 31_000, 59_999, 60_000, 3_599_000, 3_600_000, 90_000_000] {
+            let wait = until_older(ms);
+            assert_eq!(age_text(ms + wait - 1), age_text(ms), "{ms}");
+            assert_ne!(age_text(ms + wait), age_text(ms), "{ms}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `phasedeck artifact`: the exact bytes of a stored version, or what changed since the one before.
+
+use std::io::IsTerminal;
+
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+
+use super::args;
+use super::exit::Exit;
+use super::nearest::did_you_mean;
+use super::out::{Outcome, Stop};
+use super::setup::Setup;
+use super::style::{Style, Tone};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::record::ArtifactRecord;
+use crate::model::safe_text::{safe_block, safe_line};
+
+/// A version with its content, for scripts.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    record: &'a ArtifactRecord,
+    content: String,
+}
+
+/// Prints an artifact. A pipe gets its exact bytes, a terminal what is safe to show.
+///
+/// # Errors
+/// `run_not_found`; `usage_invalid` for a phase or a version that is not there.
+pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
+    let (archive, run) = setup.find(&args.run)?;
+    let phases: Vec<String> = archive.phases(run)?.iter().map(|phase| phase.phase_key.to_string()).collect();
+    if !phases.contains(&args.phase) {
+        let hint = did_you_mean(&args.phase, phases.iter().map(String::as_str));
+        return Err(usage(format!("run {} has no phase '{}'", run.short(), args.phase), &hint).into());
+    }
+    let versions: Vec<ArtifactRecord> =
+        archive.artifacts(run)?.into_iter().filter(|artifact| artifact.phase_key.as_str() == args.phase).collect();
+    let chosen = choose(&versions, args.version, &args.phase)?;
+    let bytes = archive.content(&chosen.sha256)?;
+    if args.diff {
+        let before = versions.iter().rfind(|version| version.version < chosen.version);
+        let old = before.map(|before| archive.content(&before.sha256)).transpose()?.unwrap_or_default();
+        let name = |version: Option<&ArtifactRecord>| version.map_or_else(|| "nothing".to_owned(), label);
+        setup.out.print(&unified(&old, &bytes, &name(before), &label(chosen), setup.out.style))?;
+    } else if args.json {
+        setup.out.document(&Whole { record: chosen, content: String::from_utf8_lossy(&bytes).into_owned() })?;
+    } else {
+        print(setup, &bytes)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(setup: &Setup, bytes: &[u8]) -> Result<(), Stop> {
+    if std::io::stdout().is_terminal() {
+        let text = safe_block(&String::from_utf8_lossy(bytes));
+        setup.out.print(text.trim_end_matches('\n'))?;
+        setup.out.print("\n")
+    } else {
+        setup.out.bytes(bytes)
+    }
+}
+
+fn choose<'a>(versions: &'a [ArtifactRecord], number: Option<u32>, phase: &str) -> Result<&'a ArtifactRecord> {
+    let Some(last) = versions.last() else {
+        return Err(usage(format!("phase '{phase}' has made no artifact yet"), "look with `phasedeck show`"));
+    };
+    let Some(number) = number else { return Ok(last) };
+    versions.iter().find(|version| version.version == number).ok_or_else(|| {
+        usage(format!("phase '{phase}' has no artifact version {number}"), &format!("there are versions 1 to {}", last.version))
+    })
+}
+
+fn usage(message: String, hint: &str) -> Failure {
+    Failure::new(Code::UsageInvalid, message).hint(hint)
+}
+
+fn label(artifact: &ArtifactRecord) -> String {
+    format!("{} v{} {}", safe_line(&artifact.path), artifact.version, artifact.sha256.short())
+}
+
+fn unified(old: &[u8], new: &[u8], old_name: &str, new_name: &str, style: Style) -> String {
+    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    let diff = TextDiff::from_lines(old.as_ref(), new.as_ref());
+    let mut text =
+        style.paint(Tone::Strong, &format!("--- {old_name}")) + "\n" + &style.paint(Tone::Strong, &format!("+++ {new_name}")) + "\n";
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        text.push_str(&style.paint(Tone::Running, &hunk.header().to_string()));
+        text.push('\n');
+        for change in hunk.iter_changes() {
+            let (sign, tone) = match change.tag() {
+                ChangeTag::Delete => ('-', Tone::Failed),
+                ChangeTag::Insert => ('+', Tone::Done),
+                ChangeTag::Equal => (' ', Tone::Plain),
+            };
+            let line = safe_line(change.value().trim_end_matches(['\n', '\r']));
+            text.push_str(&style.paint(tone, &format!("{sign}{line}")));
+            text.push('\n');
+            if change.missing_newline() {
+                text.push_str("\\ No newline at end of file\n");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_unified_and_safe() {
+        let text =
+            unified(b"{\n  \"a\": 1,\n  \"b\": 2\n}\n", b"{\n  \"a\": 1,\n  \"b\": \"\x1b[2J\"\n}", "s v1", "s v2", Style::default());
+        insta::assert_snapshot!(text, @r#"
+        --- s v1
+        +++ s v2
+        @@ -1,4 +1,4 @@
+         {
+           "a": 1,
+        -  "b": 2
+        -}
+        +  "b": "␛[2J"
+        +}
+        \ No newline at end of file
+        "#);
+    }
+}

@@ -1,0 +1,67 @@
+//! `phasedeck consent`: allows personas to be used, as they are now.
+
+use serde_json::json;
+
+use super::args::Consent;
+use super::exit::Exit;
+use super::out::Outcome;
+use super::registry::{consents, entry_json, persona_table};
+use super::setup::Setup;
+use crate::engine::api::Sender;
+use crate::engine::catalog::{Catalog, Entry};
+use crate::engine::host::give_consent;
+use crate::model::error::Failure;
+use crate::model::persona::Persona;
+use crate::model::state::Via;
+
+/// Records consents, or lists them.
+///
+/// # Errors
+/// `persona_not_found` for each name that is not known, before anything is recorded.
+pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
+    let catalog = setup.catalog();
+    let chosen = if args.list || args.all { catalog.personas.clone() } else { named(&catalog, &args.personas)? };
+    if args.list {
+        return list(setup, args, &chosen);
+    }
+    let by = Sender::of_process(Via::Cli).by;
+    setup.paths.create()?;
+    for entry in &chosen {
+        let name = entry.item.versioned_name().to_string();
+        give_consent(&setup.paths, &name, &entry.hash, &by)?;
+        if args.json {
+            setup.out.object(&json!({ "persona": name, "hash": entry.hash }))?;
+        } else {
+            let persona = &entry.item;
+            let tools = if persona.tools.is_empty() { "no tools".to_owned() } else { persona.tools.join(", ") };
+            let model = persona.model.as_deref().unwrap_or("the default model");
+            let line = format!("{name} ({}) may be used: {}, {model}, {tools}", entry.hash.short(), persona.backend);
+            setup.out.print(&(crate::model::safe_text::safe_line(&line) + "\n"))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn named(catalog: &Catalog, names: &[String]) -> Result<Vec<Entry<Persona>>, Vec<Failure>> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for name in names {
+        match catalog.persona(name) {
+            Ok(entry) => found.push(entry),
+            Err(failure) => problems.push(failure),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+fn list(setup: &Setup, args: &Consent, personas: &[Entry<Persona>]) -> Outcome {
+    let given = consents(setup)?;
+    let agreed: Vec<Entry<Persona>> = personas.iter().filter(|entry| given.contains(&entry.hash)).cloned().collect();
+    if args.json {
+        setup.out.document(&agreed.iter().map(entry_json).collect::<Vec<_>>())?;
+    } else if agreed.is_empty() {
+        setup.out.note("you have agreed to no persona yet; `phasedeck personas` lists them");
+    } else {
+        setup.out.print(&persona_table(setup, &agreed, &given).drawn(0, setup.out.style))?;
+    }
+    Ok(Exit::Done)
+}

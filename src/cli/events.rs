@@ -1,0 +1,42 @@
+//! `phasedeck events`: a run's journal, one line an event.
+
+use std::time::Duration;
+
+use super::args::Events;
+use super::exit::Exit;
+use super::headless::print_event;
+use super::out::Outcome;
+use super::setup::Setup;
+use crate::model::state::RunStatus;
+
+/// Events read at once.
+const PAGE: u32 = 512;
+/// How often the archive is looked at while following.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Prints the events of a run; with `--follow` until it has ended.
+///
+/// # Errors
+/// `run_not_found`; what the archive says.
+pub fn events(setup: &Setup, args: &Events) -> Outcome {
+    let (archive, run) = setup.find(&args.run)?;
+    let mut next = args.from;
+    loop {
+        // Asked before the events are read, so that an end seen here has its last event below.
+        let ended = RunStatus::parse(&archive.run(run)?.state).is_some_and(RunStatus::is_terminal);
+        loop {
+            let events = archive.events(run, next, PAGE)?;
+            for event in &events {
+                print_event(setup.out, event, args.json)?;
+                next = event.seq + 1;
+            }
+            if events.len() < PAGE as usize {
+                break;
+            }
+        }
+        if ended || !args.follow {
+            return Ok(Exit::Done);
+        }
+        std::thread::sleep(LOOK);
+    }
+}

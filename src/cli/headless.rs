@@ -1,0 +1,173 @@
+//! Drives a run without a screen: prints its events, answers its gates by policy, ends with its end.
+//!
+//! Events are read from the archive, so none is missed; signals of the engine only wake the reader,
+//! and a look every 100 ms stands in where they are lost. A request to stop pauses the run where the
+//! engine lives here, and asks the host to pause it where it lives elsewhere.
+
+use std::time::Duration;
+
+use super::args::Drive;
+use super::event_line;
+use super::exit::Exit;
+use super::gate::Question;
+use super::out::{Out, Outcome, Stop};
+use super::session::Session;
+use super::setup::Setup;
+use super::signals::Signals;
+use super::summary::summary;
+use super::watch::{Act, Watch};
+use crate::engine::api::{Archive, Command, Port, Sender};
+use crate::model::error::{Code, Failure};
+use crate::model::event::Event;
+use crate::model::id::{ClientToken, RunId};
+use crate::model::state::Via;
+
+/// How often the archive is looked at when no signal comes.
+const LOOK: Duration = Duration::from_millis(100);
+/// Events read at once.
+const PAGE: u32 = 256;
+
+/// A run being driven.
+pub struct Driving<'a> {
+    out: Out,
+    json: bool,
+    archive: &'a Archive,
+    port: Port,
+    hosts: bool,
+    watch: Watch,
+    next: u64,
+}
+
+/// Why driving stopped.
+enum Halt {
+    /// The run has ended, or paused by itself.
+    Ended(Exit),
+    /// Somebody wants this process to stop.
+    Asked,
+}
+
+/// Drives `run` from event `from` on and closes the session. Earlier events are taken in, not printed.
+///
+/// # Errors
+/// What reading, writing or the engine says.
+pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive) -> Outcome {
+    let archive = setup.archive_if_any()?.ok_or_else(|| Failure::internal("the engine made no database"))?;
+    let (port, hosts) = (session.port(), session.hosts());
+    let watch = Watch::new(run, how.gate_policy());
+    let mut driving = Driving { out: setup.out, json: how.json, archive: &archive, port, hosts, watch, next: 1 };
+    driving.catch_up(from)?;
+    let mut signals = session.block_on(async { Signals::listen() })?;
+    let halted = session.block_on(driving.follow(&mut signals));
+    if matches!(halted, Ok(Halt::Asked)) && hosts {
+        setup.out.note("pausing at the next checkpoint; once more stops at once");
+    }
+    let closed = session.close(&mut signals);
+    let drained = driving.news();
+    let exit = driving.conclude(halted, drained.err())?;
+    closed?;
+    Ok(exit)
+}
+
+impl Driving<'_> {
+    fn catch_up(&mut self, from: u64) -> Result<(), Stop> {
+        while self.next < from {
+            let page = u32::try_from(from - self.next).unwrap_or(PAGE).min(PAGE);
+            let events = self.archive.events(self.watch.state().run_id, self.next, page)?;
+            if events.is_empty() {
+                break;
+            }
+            for event in &events {
+                self.watch.catch_up(event)?;
+                self.next = event.seq + 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, signals: &mut Signals) -> Result<Halt, Stop> {
+        let mut woken = self.port.signals();
+        let mut asked = false;
+        loop {
+            self.news()?;
+            if let Some(exit) = self.watch.ended() {
+                return Ok(Halt::Ended(exit));
+            }
+            if let Some(act) = self.watch.act() {
+                self.act(act).await?;
+                continue;
+            }
+            tokio::select! {
+                _ = woken.recv() => while woken.try_recv().is_ok() {},
+                () = tokio::time::sleep(LOOK) => {}
+                () = signals.next() => {
+                    if self.hosts || asked {
+                        return Ok(Halt::Asked);
+                    }
+                    asked = true;
+                    self.ask_to_pause().await?;
+                }
+            }
+        }
+    }
+
+    /// Prints and takes in everything new.
+    fn news(&mut self) -> Result<(), Stop> {
+        loop {
+            let events = self.archive.events(self.watch.state().run_id, self.next, PAGE)?;
+            for event in &events {
+                self.watch.take(event)?;
+                self.next = event.seq + 1;
+                print_event(self.out, event, self.json)?;
+            }
+            if events.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn act(&mut self, act: Act) -> Result<(), Stop> {
+        match act {
+            Act::Explain(open) => {
+                let question = Question::of_state(self.watch.state(), &open);
+                self.out.note(question.how_to_answer(self.out.aside).trim_end());
+            }
+            Act::Send(command) => match self.port.send(command, Sender::of_process(Via::Policy), ClientToken::new()).await {
+                Ok(_) => {}
+                // Somebody was faster, or the file changed under the gate: the news will tell.
+                Err(failure) if answered_elsewhere(failure.code) => self.out.failures(&[failure]),
+                Err(failure) => return Err(failure.into()),
+            },
+        }
+        Ok(())
+    }
+
+    async fn ask_to_pause(&self) -> Result<(), Stop> {
+        self.out.note("asking the host to pause the run; once more leaves at once");
+        let pause = Command::Pause { run_id: self.watch.state().run_id };
+        self.port.send(pause, Sender::of_process(Via::Cli), ClientToken::new()).await?;
+        Ok(())
+    }
+
+    /// The summary and the exit code, whatever happened.
+    fn conclude(&self, halted: Result<Halt, Stop>, after: Option<Stop>) -> Outcome {
+        let record = self.archive.run(self.watch.state().run_id)?;
+        self.out.note(summary(&record, self.out.aside).trim_end());
+        match (halted, after) {
+            (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => Err(Stop::Failed(failures)),
+            (Ok(Halt::Ended(exit)), _) => Ok(exit),
+            (Ok(Halt::Asked) | Err(Stop::PipeClosed), _) => Ok(self.watch.ended().unwrap_or(Exit::Waiting)),
+        }
+    }
+}
+
+fn answered_elsewhere(code: Code) -> bool {
+    matches!(code, Code::ApprovalAlreadyResolved | Code::ArtifactChanged | Code::NoPendingApproval | Code::RunAlreadyTerminal)
+}
+
+/// Prints one event on one line.
+///
+/// # Errors
+/// `PipeClosed`, or `io_failed`.
+pub fn print_event(out: Out, event: &Event, json: bool) -> Result<(), Stop> {
+    if json { out.object(event) } else { out.print(&(event_line::line(event, &event.at.local_clock(), out.style) + "\n")) }
+}

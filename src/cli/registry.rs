@@ -1,0 +1,159 @@
+//! `phasedeck workflows`, `personas`, `schemas`, `validate`: what can be run, and what is wrong with it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{List, Validate};
+use super::event_line::counted;
+use super::exit::Exit;
+use super::out::Outcome;
+use super::setup::Setup;
+use super::style::Mark;
+use super::table::{Cell, Table};
+use crate::engine::catalog::{Catalog, Entry, validate_files};
+use crate::model::error::{Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::persona::Persona;
+
+/// Lists the workflows.
+///
+/// # Errors
+/// Only of writing; files with mistakes are told on stderr.
+pub fn workflows(setup: &Setup, args: List) -> Outcome {
+    let catalog = setup.catalog();
+    if args.json {
+        return document(setup, &catalog, &catalog.workflows.iter().map(entry_json).collect::<Vec<_>>());
+    }
+    let mut table = Table::new(&["WORKFLOW", "PHASES", "FROM", "WHAT FOR"]);
+    for entry in &catalog.workflows {
+        let phases: Vec<&str> = entry.item.phases.iter().map(|phase| phase.key.as_str()).collect();
+        let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
+        let what = Cell::new(entry.item.description.trim());
+        table.row(vec![Cell::new(entry.item.versioned_name().to_string()), Cell::new(phases.join(" > ")), origin, what]);
+    }
+    listed(setup, &catalog, &table)
+}
+
+/// Lists the personas, and which need the operator's consent.
+///
+/// # Errors
+/// What the archive says about consents.
+pub fn personas(setup: &Setup, args: List) -> Outcome {
+    let catalog = setup.catalog();
+    let given = consents(setup)?;
+    if args.json {
+        let rows = catalog.personas.iter().map(|entry| {
+            let mut row = entry_json(entry);
+            row["consent"] = given.contains(&entry.hash).into();
+            row
+        });
+        return document(setup, &catalog, &rows.collect::<Vec<_>>());
+    }
+    listed(setup, &catalog, &persona_table(setup, &catalog.personas, &given))
+}
+
+/// The personas as a table, with the operator's consent.
+#[must_use]
+pub fn persona_table(setup: &Setup, personas: &[Entry<Persona>], given: &BTreeSet<ContentHash>) -> Table {
+    let mut table = Table::new(&["PERSONA", "CONSENT", "BACKEND", "MODEL", "TOOLS", "CAPABILITIES", "FROM"]);
+    for entry in personas {
+        let (mark, word) = if given.contains(&entry.hash) { (Mark::Done, "given") } else { (Mark::Queued, "needed") };
+        table.row(vec![
+            Cell::new(entry.item.versioned_name().to_string()),
+            Cell::new(format!("{} {word}", setup.out.style.glyph(mark))).tone(mark.tone()),
+            Cell::new(&entry.item.backend),
+            Cell::new(entry.item.model.as_deref().unwrap_or("(default)")),
+            Cell::new(entry.item.tools.join(" ")),
+            Cell::new(entry.item.capabilities.join(" ")).at_most(40, setup.out.style.ascii),
+            Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii),
+        ]);
+    }
+    table
+}
+
+/// Lists the artifact schemas.
+///
+/// # Errors
+/// Only of writing; files with mistakes are told on stderr.
+pub fn schemas(setup: &Setup, args: List) -> Outcome {
+    let catalog = setup.catalog();
+    if args.json {
+        let row = |entry: &Entry<_>| schema_json(entry);
+        return document(setup, &catalog, &catalog.schemas.iter().map(row).collect::<Vec<_>>());
+    }
+    let mut table = Table::new(&["SCHEMA", "FROM", "TITLE"]);
+    for entry in &catalog.schemas {
+        let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
+        table.row(vec![Cell::new(entry.item.id.as_str()), origin, Cell::new(entry.item.title())]);
+    }
+    listed(setup, &catalog, &table)
+}
+
+fn schema_json(entry: &Entry<crate::engine::catalog::ArtifactSchema>) -> serde_json::Value {
+    json!({ "id": entry.item.id, "hash": entry.hash, "origin": entry.origin.to_string(), "schema": *entry.item.value })
+}
+
+/// An entry as JSON: all its fields, its hash, and where it comes from.
+#[must_use]
+pub fn entry_json<T: Serialize>(entry: &Entry<T>) -> serde_json::Value {
+    let mut row = serde_json::to_value(&*entry.item).unwrap_or_default();
+    row["hash"] = json!(entry.hash);
+    row["origin"] = json!(entry.origin.to_string());
+    row
+}
+
+/// The personas that the operator has agreed to, by hash.
+///
+/// # Errors
+/// What the archive says.
+pub fn consents(setup: &Setup) -> Result<BTreeSet<ContentHash>> {
+    setup.archive_if_any()?.map_or_else(|| Ok(BTreeSet::new()), |archive| archive.consents())
+}
+
+fn listed(setup: &Setup, catalog: &Catalog, table: &Table) -> Outcome {
+    setup.out.print(&table.drawn(0, setup.out.style))?;
+    Ok(with_problems(setup, &catalog.problems))
+}
+
+fn document(setup: &Setup, catalog: &Catalog, rows: &[serde_json::Value]) -> Outcome {
+    setup.out.document(&rows)?;
+    Ok(with_problems(setup, &catalog.problems))
+}
+
+/// Tells what is wrong with files that are left out.
+fn with_problems(setup: &Setup, problems: &[Failure]) -> Exit {
+    if problems.is_empty() {
+        return Exit::Done;
+    }
+    setup.out.failures(problems);
+    Exit::of_failures(problems)
+}
+
+/// What is wrong with the files, for scripts.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    files: usize,
+    problems: &'a [Failure],
+}
+
+/// Checks files; all problems of all files at once.
+///
+/// # Errors
+/// Only of writing; problems are results: they go to stderr, or into the JSON document.
+pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
+    let problems = validate_files(&args.files);
+    let exit = if problems.is_empty() { Exit::Done } else { Exit::of_failures(&problems) };
+    if args.json {
+        setup.out.document(&Verdict { files: args.files.len(), problems: &problems })?;
+        return Ok(exit);
+    }
+    if problems.is_empty() {
+        setup.out.print(&format!("{} valid\n", counted(args.files.len(), "file")))?;
+    } else {
+        setup.out.failures(&problems);
+        setup.out.note(&format!("{} in {}", counted(problems.len(), "problem"), counted(args.files.len(), "file")));
+    }
+    Ok(exit)
+}

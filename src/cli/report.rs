@@ -1,0 +1,61 @@
+//! `phasedeck report`: the final report of a run that has ended, or how a run stands now.
+
+use std::path::PathBuf;
+
+use super::args;
+use super::exit::Exit;
+use super::out::Outcome;
+use super::setup::Setup;
+use crate::engine::api::Archive;
+use crate::engine::report::{Report, render_markdown, to_json};
+use crate::model::error::{Failure, Result};
+use crate::model::id::RunId;
+use crate::model::safe_text::{safe_block, safe_json};
+
+/// The last events that a report tells.
+const LAST_EVENTS: u64 = 20;
+
+/// Prints the report of a run.
+///
+/// # Errors
+/// `run_not_found`; `io_failed` when a final report cannot be read.
+pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
+    let (archive, run) = setup.find(&args.run)?;
+    let text = match stored(&archive, run, if args.json { "json" } else { "md" })? {
+        Some(text) => text,
+        None => made_now(&archive, run, args.json)?,
+    };
+    let text = if args.json { safe_json(&text) } else { safe_block(&text) };
+    setup.out.print(text.trim_end())?;
+    setup.out.print("\n")?;
+    Ok(Exit::Done)
+}
+
+/// The file written at the end of the run, where there is one.
+fn stored(archive: &Archive, run: RunId, extension: &str) -> Result<Option<String>> {
+    let Some(path) = archive.run(run)?.report_path else { return Ok(None) };
+    let path = PathBuf::from(format!("{path}.{extension}"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::io(format!("cannot read the report {}", path.display()), &e)),
+    }
+}
+
+/// The same from rows, for a run that goes on or whose file was removed.
+fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
+    let last = archive.last_seq(run)?;
+    let bindings: Vec<_> = archive.bindings(run)?.into_iter().map(|(binding, _)| binding).collect();
+    let events = archive.events(run, last.saturating_sub(LAST_EVENTS - 1).max(1), 20)?;
+    let report = Report::build(
+        &archive.run(run)?,
+        &archive.state(run)?,
+        archive.workflow(run).ok().as_ref(),
+        &bindings,
+        &archive.artifacts(run)?,
+        &archive.approvals(run)?,
+        &archive.ledger(run)?,
+        &events,
+    );
+    if json { to_json(&report) } else { Ok(render_markdown(&report)) }
+}

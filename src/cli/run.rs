@@ -1,0 +1,184 @@
+//! `phasedeck run`: starts a run, in the console or without a screen.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use super::args::{Requirements, Run};
+use super::console;
+use super::headless::drive;
+use super::out::{Outcome, Stop};
+use super::session::Session;
+use super::setup::Setup;
+use crate::engine::api::{Answer, Command, StartRun};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
+use crate::model::record::RunOptions;
+
+/// Starts the run that was asked for.
+///
+/// # Errors
+/// `usage_invalid` for requirements or folders that cannot be used; what the engine answers.
+pub fn run(setup: &Setup, args: &Run) -> Outcome {
+    if !args.drive.headless {
+        console::require_terminal()?;
+    }
+    let request = request(args, &mut std::io::stdin().lock(), std::io::stdin().is_terminal())?;
+    let session = setup.session()?;
+    let (run, existing) = match start(&session, request) {
+        Ok(started) => started,
+        Err(failure) => {
+            session.end()?;
+            return Err(failure.into());
+        }
+    };
+    let (short, what) = (run.short(), if existing { "was started before with this key" } else { "started" });
+    if args.drive.headless {
+        setup.out.note(&format!("run {run} {what}; follow it elsewhere with `phasedeck events {short} --follow`"));
+        drive(setup, session, run, 1, args.drive)
+    } else {
+        console::open(setup, session, Some(run))
+    }
+}
+
+/// Sends the start and reads the answer.
+///
+/// # Errors
+/// What the engine answers.
+pub fn start(session: &Session, request: StartRun) -> Result<(RunId, bool)> {
+    match session.send(Command::Start(Box::new(request)))? {
+        Answer::Started { run_id, existing } => Ok((run_id, existing)),
+        other => Err(Failure::internal(format!("a start was answered with {other:?}"))),
+    }
+}
+
+/// What the flags ask for, as the engine takes it.
+fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun, Stop> {
+    Ok(StartRun {
+        workflow: workflow(&args.workflow)?,
+        repo: repo(args)?,
+        base: args.base.clone(),
+        requirements: requirements(&args.wanted, stdin, terminal)?,
+        personas: args.persona.iter().cloned().collect(),
+        thread: args.thread.as_deref().map(Into::into),
+        options: RunOptions { rehearse: args.rehearse, scenarios: args.scenario.iter().cloned().collect() },
+        idempotency_key: args.idempotency_key.clone(),
+    })
+}
+
+/// A name as it is; a file by its absolute path.
+fn workflow(text: &str) -> Result<String> {
+    let is_file = text.contains('/') || text.ends_with(".yaml") || text.ends_with(".yml");
+    if !is_file {
+        return Ok(text.to_owned());
+    }
+    let path = absolute(Path::new(text))?;
+    path.into_os_string().into_string().map_err(|_| Failure::new(Code::UsageInvalid, format!("the path '{text}' is not UTF-8")))
+}
+
+fn repo(args: &Run) -> Result<Option<PathBuf>> {
+    if args.no_git {
+        return Ok(None);
+    }
+    let Some(named) = &args.repo else {
+        return Ok(repo_around(&absolute(Path::new("."))?));
+    };
+    let dir = absolute(named)?;
+    repo_around(&dir).map(Some).ok_or_else(|| {
+        Failure::new(Code::UsageInvalid, format!("{} does not lie in a git repository", dir.display()))
+            .hint("name a folder of a repository, or work without one: --no-git")
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|e| Failure::new(Code::UsageInvalid, format!("cannot use {}: {e}", path.display())).hint("check the path"))
+}
+
+/// The nearest folder at or above `dir` that is the top of a git repository.
+fn repo_around(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf)
+}
+
+fn requirements(wanted: &Requirements, stdin: &mut dyn Read, terminal: bool) -> Result<String> {
+    let hint = "say it with -m 'text', -r FILE, or pipe it in with -r -";
+    let text = match (&wanted.text, &wanted.file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) if path.as_os_str() != "-" => std::fs::read_to_string(path).map_err(|e| {
+            Failure::new(Code::UsageInvalid, format!("cannot read the requirements from {}: {e}", path.display())).hint(hint)
+        })?,
+        (None, None) => return Err(Failure::new(Code::UsageInvalid, "the run has no requirements: what shall be made?").hint(hint)),
+        (None, Some(_)) => read_all(stdin, terminal)
+            .map_err(|e| Failure::new(Code::UsageInvalid, format!("cannot read the requirements from standard input: {e}")).hint(hint))?,
+    };
+    if text.trim().is_empty() {
+        return Err(Failure::new(Code::UsageInvalid, "the requirements are empty: what shall be made?").hint(hint));
+    }
+    Ok(text)
+}
+
+fn read_all(stdin: &mut dyn Read, terminal: bool) -> std::io::Result<String> {
+    if terminal {
+        return Err(std::io::Error::other("it is a terminal"));
+    }
+    let mut text = String::new();
+    stdin.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(file: Option<&str>, text: Option<&str>) -> Requirements {
+        Requirements { file: file.map(PathBuf::from), text: text.map(str::to_owned) }
+    }
+
+    #[test]
+    fn requirements_come_from_text_file_or_standard_input() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("issue.md");
+        std::fs::write(&file, "from a file\n").unwrap();
+        let read = |wanted: &Requirements| requirements(wanted, &mut "from a pipe".as_bytes(), false).unwrap();
+        assert_eq!(read(&wanted(None, Some("words"))), "words");
+        assert_eq!(read(&wanted(file.to_str(), None)), "from a file\n");
+        assert_eq!(read(&wanted(Some("-"), None)), "from a pipe");
+    }
+
+    #[test]
+    fn nothing_to_make_is_wrong_usage_that_says_how() {
+        for (wanted, terminal, message) in [
+            (wanted(None, None), true, "the run has no requirements: what shall be made?"),
+            (wanted(None, Some(" \n")), false, "the requirements are empty: what shall be made?"),
+            (wanted(Some("-"), None), true, "cannot read the requirements from standard input: it is a terminal"),
+            (wanted(Some("-"), None), false, "the requirements are empty: what shall be made?"),
+        ] {
+            let failure = requirements(&wanted, &mut "".as_bytes(), terminal).unwrap_err();
+            assert_eq!((failure.code, failure.message.as_str()), (Code::UsageInvalid, message));
+            assert_eq!(failure.hint, "say it with -m 'text', -r FILE, or pipe it in with -r -");
+        }
+    }
+
+    #[test]
+    fn the_repository_is_the_nearest_one_above() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("shop/.git")).unwrap();
+        std::fs::create_dir_all(top.join("shop/src/deep")).unwrap();
+        std::fs::create_dir_all(top.join("plain")).unwrap();
+        let args = |repo: &str| Run { repo: Some(top.join(repo)), ..Run::default() };
+        assert_eq!(repo(&args("shop/src/deep")), Ok(Some(top.join("shop"))));
+        let failure = repo(&args("plain")).unwrap_err();
+        assert_eq!(failure.message, format!("{} does not lie in a git repository", top.join("plain").display()));
+        assert_eq!(repo(&args("gone")).unwrap_err().code, Code::UsageInvalid);
+        assert_eq!(repo(&Run { no_git: true, ..Run::default() }), Ok(None));
+    }
+
+    #[test]
+    fn a_workflow_is_a_name_or_an_absolute_path() {
+        assert_eq!(workflow("development@1"), Ok("development@1".to_owned()));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().canonicalize().unwrap().join("flow.yaml");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(workflow(file.to_str().unwrap()), Ok(file.to_str().unwrap().to_owned()));
+        assert_eq!(workflow("./gone.yaml").unwrap_err().code, Code::UsageInvalid);
+    }
+}

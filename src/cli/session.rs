@@ -1,0 +1,123 @@
+//! The way to an engine: attached to the live host, or by becoming the host.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use super::signals::Signals;
+use crate::engine::api::{Answer, Command, Port, Sender};
+use crate::engine::host::{Host, attach, live_host};
+use crate::engine::paths::Paths;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::ClientToken;
+use crate::model::settings::{OnCrash, Settings};
+use crate::model::state::Via;
+
+/// A port to an engine, and what this process owns of it.
+pub struct Session {
+    port: Port,
+    host: Option<Host>,
+    runtime: Runtime,
+    grace: Duration,
+}
+
+impl Session {
+    /// Attaches to the live host, or becomes the host and takes up what the last one left.
+    ///
+    /// # Errors
+    /// `session_manager_already_running` when a host is there and cannot be reached; what starting says.
+    pub fn open(paths: &Paths, settings: &Settings) -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("cli").enable_all().build();
+        let runtime = runtime.map_err(|e| Failure::io("cannot start threads", &e))?;
+        let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
+        if live_host(paths)?.is_none() {
+            match Host::start(paths, settings) {
+                Ok(host) => return Ok(Self { port: host.port(), host: Some(host), runtime, grace }),
+                Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let port = attach(paths, runtime.handle())?;
+        Ok(Self { port, host: None, runtime, grace })
+    }
+
+    /// As [`open`](Self::open), but a new host resumes nothing: it is there to store one command.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn brief(paths: &Paths, settings: &Settings) -> Result<Self> {
+        let mut settings = settings.clone();
+        settings.engine.on_crash = OnCrash::Ask;
+        settings.engine.shutdown_grace_seconds = 0;
+        Self::open(paths, &settings)
+    }
+
+    /// Whether the engine lives in this process.
+    #[must_use]
+    pub fn hosts(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The way to the engine.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        self.port.clone()
+    }
+
+    /// This process's own runtime, apart from the engine's.
+    #[must_use]
+    pub fn runtime(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+
+    /// Waits for a future on this process's own runtime.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Sends one command as the operator and waits until its effect is stored.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub fn send(&self, command: Command) -> Result<Answer> {
+        self.block_on(self.port.send(command, Sender::of_process(Via::Cli), ClientToken::new()))
+    }
+
+    /// Pauses what this process executes and gives the data back. A signal on the way shortens it.
+    ///
+    /// # Errors
+    /// What closing says; everything acknowledged is stored all the same.
+    pub fn close(self, signals: &mut Signals) -> Result<()> {
+        let Some(host) = self.host else { return Ok(()) };
+        let hurry = host.hurry();
+        let (done, mut drained) = oneshot::channel();
+        let grace = self.grace;
+        let drain = std::thread::spawn(move || drop(done.send(host.shutdown(grace))));
+        let closed = self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    closed = &mut drained => break closed,
+                    () = signals.next() => hurry(),
+                }
+            }
+        });
+        drop(drain.join());
+        closed.unwrap_or_else(|_| Err(Failure::internal("the drain ended without a word")))
+    }
+
+    /// Closes without listening for signals, after a single command.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn end(self) -> Result<()> {
+        self.host.map_or(Ok(()), |host| host.shutdown(self.grace))
+    }
+
+    /// Splits into the host, where it lives here, and the rest: for the console, which parts with it.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<Host>, Runtime, Duration) {
+        (self.host, self.runtime, self.grace)
+    }
+}

@@ -1,0 +1,89 @@
+//! What every command begins with: folders, settings, outputs, and the archive.
+
+use super::args::Look;
+use super::out::{Out, Stop};
+use super::session::Session;
+use super::settings::{self, Loaded};
+use crate::engine::api::Archive;
+use crate::engine::catalog::{Catalog, CatalogDirs};
+use crate::engine::paths::Paths;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
+
+/// Folders, settings and outputs of this process.
+pub struct Setup {
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The settings in force.
+    pub loaded: Loaded,
+    /// Where words go.
+    pub out: Out,
+    /// Whether colours are unwanted.
+    pub no_color: bool,
+}
+
+impl Setup {
+    /// Reads the settings of the operator's folders.
+    ///
+    /// # Errors
+    /// `config_invalid` for every mistake at once.
+    pub fn read(look: Look, json: bool) -> Result<Self, Stop> {
+        let paths = Paths::of_operator()?;
+        let loaded = settings::load(&paths, variables()?, look)?;
+        let out = Out::of_process(loaded.settings.console.ascii, look.no_color, json);
+        Ok(Self { paths, loaded, out, no_color: look.no_color })
+    }
+
+    /// Attaches to the live host, or becomes the host.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn session(&self) -> Result<Session> {
+        Session::open(&self.paths, &self.loaded.settings)
+    }
+
+    /// A session for one command; a host that begins here resumes nothing.
+    ///
+    /// # Errors
+    /// As [`Session::brief`].
+    pub fn brief_session(&self) -> Result<Session> {
+        Session::brief(&self.paths, &self.loaded.settings)
+    }
+
+    /// The archive, where there is one already.
+    ///
+    /// # Errors
+    /// What opening the database says.
+    pub fn archive_if_any(&self) -> Result<Option<Archive>> {
+        if self.paths.database().exists() { Archive::open(&self.paths).map(Some) } else { Ok(None) }
+    }
+
+    /// The archive, and the run in it that `text` means.
+    ///
+    /// # Errors
+    /// `run_not_found`, `run_ambiguous`; what opening the database says.
+    pub fn find(&self, text: &str) -> Result<(Archive, RunId)> {
+        let Some(archive) = self.archive_if_any()? else {
+            return Err(Failure::new(Code::RunNotFound, "there are no runs yet").hint("start one with `phasedeck demo` or `phasedeck run`"));
+        };
+        let run = archive.find(text)?;
+        Ok((archive, run))
+    }
+
+    /// Everything that can be run.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::load(&CatalogDirs::beneath(&self.paths.config))
+    }
+}
+
+/// The variables of this process; ours must be UTF-8.
+fn variables() -> Result<Vec<(String, String)>> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with("PHASEDECK_") && !settings::variables::RESERVED.contains(&name.as_str()));
+    ours.map(|(name, value)| {
+        let wrong = || Failure::new(Code::ConfigInvalid, format!("the variable {name} is not UTF-8")).hint("unset it");
+        value.into_string().map(|value| (name.clone(), value)).map_err(|_| wrong())
+    })
+    .collect()
+}

@@ -1,0 +1,253 @@
+//! `phasedeck show`: one run on one screen.
+
+use serde::Serialize;
+
+use super::args::OneRun;
+use super::exit::Exit;
+use super::gate::Question;
+use super::out::Outcome;
+use super::setup::Setup;
+use super::style::{Mark, Style, Tone};
+use super::summary::summary;
+use super::table::{Cell, Table, shortened};
+use crate::engine::api::Archive;
+use crate::model::error::Result;
+use crate::model::id::RunId;
+use crate::model::record::{ApprovalRecord, ArtifactRecord, PhaseRecord, RunRecord};
+use crate::model::safe_text::safe_line;
+use crate::model::state::ApprovalStatus;
+use crate::model::time::{Timestamp, human_duration};
+
+/// Lines of the requirements that are shown.
+const WANTED_LINES: usize = 6;
+
+/// Everything `show` shows; its JSON is this too.
+#[derive(Debug, Serialize)]
+struct Shown {
+    run: RunRecord,
+    phases: Vec<PhaseRecord>,
+    approvals: Vec<ApprovalRecord>,
+    artifacts: Vec<ArtifactRecord>,
+}
+
+/// Shows one run.
+///
+/// # Errors
+/// `run_not_found`; what the archive says.
+pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
+    let (archive, run) = setup.find(&args.run)?;
+    let shown = read(&archive, run)?;
+    if args.json {
+        setup.out.document(&shown)?;
+    } else {
+        setup.out.print(&screen(&shown, Timestamp::now(), setup.out.style))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn read(archive: &Archive, run: RunId) -> Result<Shown> {
+    Ok(Shown {
+        run: archive.run(run)?,
+        phases: archive.phases(run)?,
+        approvals: archive.approvals(run)?,
+        artifacts: archive.artifacts(run)?,
+    })
+}
+
+fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
+    let mut parts = vec![summary(&shown.run, style) + &wanted(&shown.run, style), phases(shown, now, style)];
+    parts.extend(shown.approvals.iter().filter(|open| open.state == ApprovalStatus::Pending).map(|open| {
+        let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
+        Question::of_record(open).how_to_answer(style) + &since
+    }));
+    parts.push(artifacts(&shown.artifacts, style));
+    parts.push(decisions(&shown.approvals, style));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn wanted(run: &RunRecord, style: Style) -> String {
+    let mut text = String::new();
+    let mut add = |name: &str, value: &str| {
+        text.push_str(&format!("  {} {}\n", style.paint(Tone::Quiet, &format!("{name:<9}")), shortened(&safe_line(value), 100, "…")));
+    };
+    add("id", &run.id.to_string());
+    add("thread", run.thread.as_str());
+    if let Some(repo) = &run.repo {
+        let base = run.base_branch.as_ref().map(|base| format!(" from {base}")).unwrap_or_default();
+        add("repo", &format!("{repo}{base}"));
+    }
+    if let Some(worktree) = &run.worktree {
+        add("worktree", worktree);
+    }
+    let lines: Vec<&str> = run.requirements.trim().lines().collect();
+    for (at, line) in lines.iter().take(WANTED_LINES).enumerate() {
+        add(if at == 0 { "wanted" } else { "" }, line);
+    }
+    if lines.len() > WANTED_LINES {
+        add("", &format!("({} lines more)", lines.len() - WANTED_LINES));
+    }
+    text
+}
+
+fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
+    let mut table = Table::new(&["PHASE", "STATE", "TRIES", "TIME", "COST", "ARTIFACT", "COMMIT"]);
+    for phase in &shown.phases {
+        let mark = Mark::of_phase(phase.state);
+        let end = phase.ended_at.or(shown.run.ended_at).unwrap_or(now);
+        let time = phase.started_at.map(|start| human_duration(end.since_ms(start))).unwrap_or_default();
+        let hash = phase.artifact_sha256.as_ref().map(|hash| hash.short().to_owned()).unwrap_or_default();
+        let begun = phase.attempt > 0;
+        table.row(vec![
+            Cell::new(phase.phase_key.as_str()),
+            Cell::new(format!("{} {}", style.glyph(mark), phase.state)).tone(mark.tone()),
+            Cell::new(if begun { phase.attempt.to_string() } else { String::new() }).right(),
+            Cell::new(time).right(),
+            Cell::new(if begun { phase.cost.to_string() } else { String::new() }).right(),
+            Cell::new(hash),
+            Cell::new(phase.commit.as_deref().and_then(|commit| commit.get(..10)).unwrap_or_default()),
+        ]);
+    }
+    table.drawn(0, style)
+}
+
+fn artifacts(artifacts: &[ArtifactRecord], style: Style) -> String {
+    if artifacts.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["ARTIFACT", "VERSION", "VERDICT", "HASH", "BYTES", "SCHEMA", "PATH"]);
+    for artifact in artifacts {
+        let (mark, word) = if artifact.valid { (Mark::Done, "valid") } else { (Mark::Failed, "invalid") };
+        table.row(vec![
+            Cell::new(artifact.phase_key.as_str()),
+            Cell::new(format!("v{}", artifact.version)),
+            Cell::new(format!("{} {word}", style.glyph(mark))).tone(mark.tone()),
+            Cell::new(artifact.sha256.short()),
+            Cell::new(artifact.bytes.to_string()).right(),
+            Cell::new(artifact.schema.as_str()),
+            Cell::new(&artifact.path).at_most(40, style.ascii),
+        ]);
+    }
+    table.drawn(0, style)
+}
+
+fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
+    let mut table = Table::new(&["DECIDED", "GATE", "ABOUT", "BY", "WORDS"]);
+    let decided: Vec<_> = approvals.iter().filter(|approval| approval.state != ApprovalStatus::Pending).collect();
+    if decided.is_empty() {
+        return String::new();
+    }
+    for approval in decided {
+        let mark = match approval.state {
+            ApprovalStatus::Approved => Mark::Done,
+            ApprovalStatus::ChangesRequested => Mark::Repair,
+            ApprovalStatus::Rejected => Mark::Failed,
+            ApprovalStatus::Aborted => Mark::Stopped,
+            ApprovalStatus::Superseded | ApprovalStatus::Pending => Mark::Skipped,
+        };
+        let via = approval.via.map(|via| format!(" by {via}")).unwrap_or_default();
+        table.row(vec![
+            Cell::new(format!("{} {}", style.glyph(mark), approval.state)).tone(mark.tone()),
+            Cell::new(approval.gate.as_str()),
+            Cell::new(Question::of_record(approval).subject()),
+            Cell::new(format!("{}{via}", approval.resolved_by.as_deref().unwrap_or_default())),
+            Cell::new(approval.comment.as_deref().unwrap_or_default()).at_most(60, style.ascii),
+        ]);
+    }
+    table.drawn(0, style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::samples::run_record;
+    use crate::model::hash::ContentHash;
+    use crate::model::money::Cost;
+    use crate::model::state::{PhaseStatus, Via};
+
+    fn approval(state: ApprovalStatus, version: u32) -> ApprovalRecord {
+        ApprovalRecord {
+            id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+            run_id: run_record().id,
+            phase_key: Some("spec".into()),
+            gate: "spec_approved".into(),
+            state,
+            artifact_sha256: Some(ContentHash::of(&[u8::try_from(version).unwrap()])),
+            artifact_version: Some(version),
+            requested_at: Timestamp(60_000),
+            resolved_at: None,
+            comment: Some("Smaller steps".to_owned()),
+            resolved_by: Some("ann".to_owned()),
+            via: Some(Via::Cli),
+        }
+    }
+
+    #[test]
+    fn one_run_fits_one_screen() {
+        let phase = |key: &str, position, state, attempt, hash: Option<ContentHash>| PhaseRecord {
+            phase_key: key.into(),
+            position,
+            state,
+            attempt,
+            artifact_sha256: hash,
+            artifact_path: None,
+            commit: None,
+            started_at: (attempt > 0).then_some(Timestamp(0)),
+            ended_at: None,
+            cost: Cost::default(),
+        };
+        let mut run = run_record();
+        run.state = "awaiting_approval".to_owned();
+        let shown = Shown {
+            run,
+            phases: vec![
+                phase("spec", 0, PhaseStatus::AwaitingApproval, 2, Some(ContentHash::of(&[2]))),
+                phase("plan", 1, PhaseStatus::Pending, 0, None),
+            ],
+            approvals: vec![approval(ApprovalStatus::ChangesRequested, 1), approval(ApprovalStatus::Pending, 2)],
+            artifacts: vec![ArtifactRecord {
+                phase_key: "spec".into(),
+                version: 2,
+                attempt: 2,
+                path: "spec.json".to_owned(),
+                schema: "dev/spec@1".into(),
+                sha256: ContentHash::of(&[2]),
+                bytes: 412,
+                valid: true,
+                errors: Vec::new(),
+                at: Timestamp(0),
+            }],
+        };
+        let text = screen(&shown, Timestamp(120_000), Style::default());
+        assert!(text.lines().count() < 40, "{text}");
+        insta::assert_snapshot!(text, @"
+        run deadbeef development@1: ▲ awaiting_approval
+          phases    1 of 5 done
+          cost      $0.4100 in 3 calls
+          branch    phasedeck/deadbeef
+          next      phasedeck show deadbeef, then approve, changes or reject
+          id        01930000-0000-7000-8000-0000deadbeef
+          thread    shop:main
+          repo      /home/ann/shop from main
+          worktree  /home/ann/data/runs/deadbeef/main
+          wanted    Add a cart to the shop
+
+        PHASE  STATE                TRIES  TIME  COST   ARTIFACT  COMMIT
+        spec   ▲ awaiting_approval      2  2m00  $0.00  dbc1b4c9
+        plan   ○ pending
+
+        ▲ spec_approved waits: spec v2 (dbc1b4c9)
+          read      phasedeck artifact deadbeef spec
+          approve   phasedeck approve deadbeef --hash dbc1b4c9
+          changes   phasedeck changes deadbeef -m 'what should be different'
+          reject    phasedeck reject deadbeef -m 'why'
+          since     1m00 ago
+
+        ARTIFACT  VERSION  VERDICT  HASH      BYTES  SCHEMA      PATH
+        spec      v2       ✓ valid  dbc1b4c9    412  dev/spec@1  spec.json
+
+        DECIDED              GATE           ABOUT               BY          WORDS
+        ↻ changes_requested  spec_approved  spec v1 (4bf5122f)  ann by cli  Smaller steps
+        ");
+    }
+}

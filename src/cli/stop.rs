@@ -1,0 +1,61 @@
+//! `phasedeck pause` and `phasedeck abort`.
+
+use serde::Serialize;
+
+use super::args::{Abort, OneRun};
+use super::exit::Exit;
+use super::out::Outcome;
+use super::setup::Setup;
+use crate::engine::api::Command;
+use crate::model::id::RunId;
+use crate::model::state::RunStatus;
+
+/// `phasedeck pause`.
+///
+/// # Errors
+/// `run_not_found`, `run_already_terminal`; what the engine answers.
+pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
+    send(setup, &args.run, args.json, RunStatus::Paused, |run_id| Command::Pause { run_id })
+}
+
+/// `phasedeck abort`.
+///
+/// # Errors
+/// As [`pause`].
+pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
+    let reason = args.text.clone();
+    send(setup, &args.run, args.json, RunStatus::Aborted, |run_id| Command::Abort { run_id, reason })
+}
+
+/// What became of it, for scripts.
+#[derive(Serialize)]
+struct Receipt {
+    run_id: RunId,
+    asked: RunStatus,
+    state: String,
+}
+
+fn send(setup: &Setup, text: &str, json: bool, goal: RunStatus, command: impl FnOnce(RunId) -> Command) -> Outcome {
+    setup.find(text)?;
+    let session = setup.brief_session()?;
+    let sent = setup.find(text).and_then(|(archive, run)| {
+        // Becoming the host has paused it already where its own host had died.
+        let there = goal == RunStatus::Paused && archive.run(run)?.state == goal.as_str();
+        if !there {
+            session.send(command(run))?;
+        }
+        Ok((archive, run))
+    });
+    let ended = session.end();
+    let (archive, run) = sent?;
+    ended?;
+    let state = archive.run(run)?.state;
+    if json {
+        setup.out.object(&Receipt { run_id: run, asked: goal, state })?;
+    } else if state == goal.as_str() {
+        setup.out.print(&format!("run {} is {goal}\n", run.short()))?;
+    } else {
+        setup.out.print(&format!("run {} will be {goal} at its next checkpoint\n", run.short()))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,49 @@
+//! How a run stands, in a few lines: after driving it, and at the head of `show`.
+
+use super::style::{Mark, Style, Tone};
+use crate::model::record::RunRecord;
+use crate::model::safe_text::safe_line;
+use crate::model::state::RunStatus;
+
+/// State and why, phases, cost, where the work lies, what to do next. Each line ends with a break.
+#[must_use]
+pub fn summary(run: &RunRecord, style: Style) -> String {
+    let rehearsal = if run.rehearsal { " (rehearsal)" } else { "" };
+    let reason = run.pause_reason.as_deref().map(|reason| format!(" ({})", safe_line(reason))).unwrap_or_default();
+    let state = style.marked(Mark::of_run(&run.state), &safe_line(&run.state));
+    let mut text = format!("run {} {}{rehearsal}: {state}{reason}\n", run.id.short(), safe_line(&run.workflow));
+    let mut add =
+        |name: &str, value: &str| text.push_str(&format!("  {} {}\n", style.paint(Tone::Quiet, &format!("{name:<9}")), safe_line(value)));
+    add("phases", &format!("{} of {} done", run.phases_done, run.phases_total));
+    add("cost", &format!("{} in {} calls", run.cost, run.calls));
+    if let Some(branch) = &run.branch {
+        add("branch", branch);
+    } else if let Some(folder) = &run.worktree {
+        add("folder", folder);
+    }
+    if let Some(message) = &run.error_message {
+        add("error", &format!("{message} [{}]", run.error_code.as_deref().unwrap_or("?")));
+    }
+    if let Some(hint) = run.error_hint.as_deref().filter(|hint| !hint.is_empty()) {
+        add("hint", hint);
+    }
+    if let Some(report) = &run.report_path {
+        add("report", &format!("{report}.md"));
+    }
+    if let Some(next) = next_step(run) {
+        add("next", &next);
+    }
+    text
+}
+
+fn next_step(run: &RunRecord) -> Option<String> {
+    let id = run.id.short();
+    match RunStatus::parse(&run.state)? {
+        RunStatus::Paused if run.pending_gate.is_some() => Some(format!("phasedeck show {id}, answer, then phasedeck resume {id}")),
+        RunStatus::Paused => Some(format!("phasedeck resume {id}")),
+        RunStatus::AwaitingApproval => Some(format!("phasedeck show {id}, then approve, changes or reject")),
+        RunStatus::Completed => run.branch.as_ref().map(|branch| format!("git merge {branch}")),
+        RunStatus::Created | RunStatus::Executing => Some(format!("phasedeck events {id} --follow")),
+        RunStatus::Failed | RunStatus::Aborted => None,
+    }
+}
