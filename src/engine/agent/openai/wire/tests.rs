@@ -92,6 +92,10 @@ async fn a_refusal_is_mapped_and_never_carries_the_key() {
     assert_eq!((fault.code, fault.retry), (Code::LlmAuth, Retry::Never));
     assert!(fault.hint.contains("no credit left"));
 
+    let behind = r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"too many tokens"}}}"#;
+    let (asked, _) = ask(Reply::status(400, behind)).await;
+    assert_eq!(asked.unwrap_err().words, "the provider answered 400 Bad Request: Provider returned error: too many tokens");
+
     let (asked, _) = ask(Reply::status(503, &"x".repeat(200_000)).header("Retry-After", "7")).await;
     let fault = asked.unwrap_err();
     assert_eq!((fault.code, fault.retry_after), (Code::LlmOverloaded, Some(Duration::from_secs(7))));
