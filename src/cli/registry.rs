@@ -143,7 +143,7 @@ struct Verdict<'a> {
 /// # Errors
 /// Only of writing; problems are results: they go to stderr, or into the JSON document.
 pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
-    let problems = validate_files(&args.files);
+    let problems = validate_files(&setup.catalog(), &args.files);
     let exit = if problems.is_empty() { Exit::Done } else { Exit::of_failures(&problems) };
     if args.json {
         setup.out.document(&Verdict { files: args.files.len(), problems: &problems })?;
