@@ -143,7 +143,7 @@ mod tests {
             ("{\"a\":1,\n \"a\":2}", (2, 4), "has 'a' twice in one object"),
             ("{\"a\":1} x", (1, 9), "is not JSON: trailing characters"),
             ("{\"a\":", (1, 5), "is not JSON: EOF while parsing a value"),
-            (deep.as_str(), (1, 65), "is nested more than 64 levels deep"),
+            (deep.as_str(), (1, 66), "is nested more than 64 levels deep"),
         ] {
             let broken = parse(text).unwrap_err();
             assert_eq!((broken.at.map(|at| (at.line, at.column)), broken.message.as_str()), (Some(place), message), "{text}");

@@ -34,6 +34,8 @@ mod references;
 mod schema;
 mod shipped;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod workflow;
 mod yaml;

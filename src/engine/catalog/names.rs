@@ -33,7 +33,13 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 fn likeness(wanted: &str, candidate: &str) -> f64 {
     let candidate = candidate.to_lowercase();
     let bare = candidate.split_once('@').map_or(candidate.as_str(), |(name, _)| name);
-    strsim::jaro_winkler(wanted, &candidate).max(strsim::jaro_winkler(wanted, bare))
+    score(wanted, &candidate).max(score(wanted, bare))
+}
+
+// Two letters changed places weigh too much in short words, so one slip of the finger counts as near.
+fn score(wanted: &str, candidate: &str) -> f64 {
+    let one_slip = wanted.len() > 2 && strsim::osa_distance(wanted, candidate) <= 1;
+    strsim::jaro_winkler(wanted, candidate).max(if one_slip { 0.9 } else { 0.0 })
 }
 
 /// `did you mean 'x'? known: …`, or only the list.
@@ -67,6 +73,7 @@ mod tests {
         assert_eq!(nearest("architekt", known), Some("architect"));
         assert_eq!(nearest("Reviewer", known), Some("reviewer"));
         assert_eq!(nearest("zebra", known), None);
+        assert_eq!(nearest("dve", ["ops", "dev"]), Some("dev"));
         assert_eq!(nearest("developmnt", ["development@1", "bugfix@1"]), Some("development@1"));
     }
 

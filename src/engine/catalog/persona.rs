@@ -32,13 +32,15 @@ pub(super) fn read_tree(root: &yaml::Node, mut problems: Problems) -> Result<Per
 }
 
 fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
+    let name = group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default();
+    let version = group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems));
     let tools = group
         .optional("tools")
         .map(|f| f.distinct("tool", problems, |item, problems| item.one_word("tool", TOOLS, problems)))
         .unwrap_or_default();
     Persona {
-        name: group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default(),
-        version: group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems)),
+        name,
+        version,
         description: group.optional("description").map(|f| f.text(problems)).unwrap_or_default(),
         backend: group.required("backend", problems).map(|f| f.one_word("backend", BACKENDS, problems)).unwrap_or_default(),
         model: group.optional("model").map(|f| model(&f, problems)),

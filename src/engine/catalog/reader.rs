@@ -116,7 +116,8 @@ impl<'a> Field<'a> {
         match u64::try_from(given) {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
-                self.problem(problems, format!("must be {least} to {most}, and is {given}"), "change the number");
+                let range = if most == u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
+                self.problem(problems, format!("must be {range}, and is {given}"), "change the number");
                 least
             }
         }

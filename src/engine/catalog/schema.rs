@@ -51,7 +51,9 @@ pub(super) fn read(text: &str, file: &str) -> Result<Value, Vec<Failure>> {
     if found.is_empty() {
         return Ok(value);
     }
-    Err(found.into_iter().map(|finding| failure(finding, file, Some(text))).collect())
+    let mut failures: Vec<Failure> = found.into_iter().map(|finding| failure(finding, file, Some(text))).collect();
+    failures.sort_by_key(|failure| failure.place.as_ref().and_then(|place| place.line.zip(place.column)));
+    Err(failures)
 }
 
 /// The id that a file's place beneath the `artifacts/` folder gives.
@@ -118,8 +120,18 @@ fn does_not_compile(value: &Value) -> Option<Finding> {
     let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
     let options = jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns);
     let error = options.build(value).err()?;
-    let hint = "patterns must be regular expressions without look-around and back-references, and references must lead somewhere";
-    Some(Finding::new(error.instance_path().to_string(), quoted(&error.to_string()), hint))
+    let pointer = error.instance_path().to_string();
+    if let Some(pattern) = error.instance().as_str()
+        && pointer.contains("attern")
+    {
+        let message = format!("the pattern '{}' cannot be used", quoted(pattern));
+        return Some(Finding::new(
+            pointer,
+            message,
+            "write a regular expression without look-around and back-references, and of moderate size",
+        ));
+    }
+    Some(Finding::new(pointer, quoted(&error.to_string()), "change what is named here"))
 }
 
 fn quoted(text: &str) -> String {

@@ -61,11 +61,14 @@ fn first_of(failures: Vec<Failure>, path: &Path) -> Failure {
 }
 
 fn whole(group: &Group<'_>, schemas: &BTreeSet<SchemaId>, problems: &mut Problems) -> Workflow {
+    let name = group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default();
+    let version = group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems));
     let roles = roles(group, problems);
-    let known: Vec<&str> = roles.iter().map(|role| role.id.as_str()).filter(|id| !id.is_empty()).collect();
+    let known: BTreeSet<&str> = roles.iter().map(|role| role.id.as_str()).filter(|id| !id.is_empty()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
     Workflow {
-        name: group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default(),
-        version: group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems)),
+        name,
+        version,
         description: group.optional("description").map(|f| f.text(problems)).unwrap_or_default(),
         default_gates: group.optional("default_gates").map(|f| gates(&f, problems)).unwrap_or_default(),
         phases: phases(group, &known, schemas, problems),
