@@ -6,6 +6,7 @@ use super::exit::Exit;
 use super::out::Outcome;
 use super::session::Session;
 use super::setup::Setup;
+use crate::app::shell::{self, ConsoleOptions, Parting, StartScreen, run_console};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
@@ -37,9 +38,27 @@ pub fn home(setup: &Setup) -> Outcome {
 /// Opens the console, on one run or on all, and closes the session with it.
 ///
 /// # Errors
-/// What the console says.
+/// What the console or closing says.
 pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
-    let _ = (setup, run);
-    session.end()?;
-    Ok(Exit::Done)
+    let options = ConsoleOptions {
+        paths: setup.paths.clone(),
+        settings: setup.loaded.settings.console.clone(),
+        start: run.map_or(StartScreen::Home, StartScreen::Run),
+        hosting: session.hosts(),
+        ascii: setup.loaded.settings.console.ascii,
+        no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+    };
+    let (port, runtime, parting) = (session.port(), session.runtime(), Parting::default());
+    let closing = session.close_when(parting.drain.clone(), parting.drained.clone());
+    let left = run_console(options, port, runtime, parting);
+    if matches!(left, Ok(shell::Exit::Forced)) {
+        closing.hurry();
+    }
+    let closed = closing.wait();
+    let left = left?;
+    closed?;
+    Ok(match left {
+        shell::Exit::Quit => Exit::Done,
+        shell::Exit::Forced | shell::Exit::TerminalGone => Exit::Waiting,
+    })
 }

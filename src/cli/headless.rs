@@ -14,7 +14,7 @@ use super::out::{Out, Outcome, Stop};
 use super::session::Session;
 use super::setup::Setup;
 use super::signals::Signals;
-use super::summary::summary;
+use super::summary::{next, standing};
 use super::watch::{Act, Watch};
 use crate::engine::api::{Archive, Command, Port, Sender};
 use crate::model::error::{Code, Failure};
@@ -151,7 +151,7 @@ impl Driving<'_> {
     /// The summary and the exit code, whatever happened.
     fn conclude(&self, halted: Result<Halt, Stop>, after: Option<Stop>) -> Outcome {
         let record = self.archive.run(self.watch.state().run_id)?;
-        self.out.note(summary(&record, self.out.aside).trim_end());
+        self.out.note((standing(&record, self.out.aside) + &next(&record, self.out.aside)).trim_end());
         match (halted, after) {
             (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => Err(Stop::Failed(failures)),
             (Ok(Halt::Ended(exit)), _) => Ok(exit),

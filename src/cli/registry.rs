@@ -12,7 +12,7 @@ use super::out::Outcome;
 use super::setup::Setup;
 use super::style::Mark;
 use super::table::{Cell, Table};
-use crate::engine::catalog::{Catalog, CatalogDirs, Entry, validate_files};
+use crate::engine::catalog::{Catalog, Entry, validate_files};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::persona::Persona;
@@ -143,8 +143,7 @@ struct Verdict<'a> {
 /// # Errors
 /// Only of writing; problems are results: they go to stderr, or into the JSON document.
 pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
-    let catalog = Catalog::load(&CatalogDirs::beneath(&setup.paths.config));
-    let problems = validate_files(&catalog, &args.files);
+    let problems = validate_files(&setup.catalog(), &args.files);
     let exit = if problems.is_empty() { Exit::Done } else { Exit::of_failures(&problems) };
     if args.json {
         setup.out.document(&Verdict { files: args.files.len(), problems: &problems })?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use crate::engine::api::{Answer, Command, Port, Sender};
@@ -21,6 +22,32 @@ pub struct Session {
     host: Option<Host>,
     runtime: Runtime,
     grace: Duration,
+}
+
+/// Shortens a drain.
+type Hurry = Box<dyn Fn() + Send + Sync>;
+
+/// A session that closes when it is told.
+pub struct Closing {
+    drain: CancellationToken,
+    hurry: Option<Hurry>,
+    thread: std::thread::JoinHandle<Result<()>>,
+}
+
+impl Closing {
+    /// Shortens the drain.
+    pub fn hurry(&self) {
+        self.hurry.iter().for_each(|hurry| hurry());
+    }
+
+    /// Drains, if that was not asked for before, and waits for the end of it.
+    ///
+    /// # Errors
+    /// What closing the database says.
+    pub fn wait(self) -> Result<()> {
+        self.drain.cancel();
+        self.thread.join().unwrap_or_else(|_| Err(Failure::internal("the host broke while it closed")))
+    }
 }
 
 impl Session {
@@ -115,9 +142,17 @@ impl Session {
         self.host.map_or(Ok(()), |host| host.shutdown(self.grace))
     }
 
-    /// Splits into the host, where it lives here, and the rest: for the console, which parts with it.
+    /// Closes on a thread of its own once `drain` is cancelled, and cancels `drained` when it has.
     #[must_use]
-    pub fn into_parts(self) -> (Option<Host>, Runtime, Duration) {
-        (self.host, self.runtime, self.grace)
+    pub fn close_when(self, drain: CancellationToken, drained: CancellationToken) -> Closing {
+        let hurry: Option<Hurry> = self.host.as_ref().map(|host| Box::new(host.hurry()) as Hurry);
+        let asked = drain.clone();
+        let thread = std::thread::spawn(move || {
+            self.runtime.block_on(asked.cancelled());
+            let closed = self.end();
+            drained.cancel();
+            closed
+        });
+        Closing { drain, hurry, thread }
     }
 }

@@ -7,15 +7,15 @@ use super::exit::Exit;
 use super::gate::Question;
 use super::out::Outcome;
 use super::setup::Setup;
-use super::style::{Mark, Style, Tone};
-use super::summary::summary;
+use super::style::{Mark, Style};
+use super::summary::{field, next, standing};
 use super::table::{Cell, Table, shortened};
 use crate::engine::api::Archive;
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, PhaseRecord, RunRecord};
 use crate::model::safe_text::safe_line;
-use crate::model::state::ApprovalStatus;
+use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::{Timestamp, human_duration};
 
 /// Lines of the requirements that are shown.
@@ -55,7 +55,8 @@ fn read(archive: &Archive, run: RunId) -> Result<Shown> {
 }
 
 fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
-    let mut parts = vec![summary(&shown.run, style) + &wanted(&shown.run, style), phases(shown, now, style)];
+    let mut parts =
+        vec![standing(&shown.run, style) + &wanted(&shown.run, style) + &next_unless_asked(shown, style), phases(shown, now, style)];
     parts.extend(shown.approvals.iter().filter(|open| open.state == ApprovalStatus::Pending).map(|open| {
         let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
         Question::of_record(open).how_to_answer(style) + &since
@@ -66,11 +67,15 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
     parts.join("\n")
 }
 
+/// A question that waits says itself what to do.
+fn next_unless_asked(shown: &Shown, style: Style) -> String {
+    let asked = shown.approvals.iter().any(|approval| approval.state == ApprovalStatus::Pending);
+    if asked && shown.run.state == RunStatus::AwaitingApproval.as_str() { String::new() } else { next(&shown.run, style) }
+}
+
 fn wanted(run: &RunRecord, style: Style) -> String {
     let mut text = String::new();
-    let mut add = |name: &str, value: &str| {
-        text.push_str(&format!("  {} {}\n", style.paint(Tone::Quiet, &format!("{name:<9}")), shortened(&safe_line(value), 100, "…")));
-    };
+    let mut add = |name: &str, value: &str| text.push_str(&field(name, &shortened(&safe_line(value), 100, "…"), style));
     add("id", &run.id.to_string());
     add("thread", run.thread.as_str());
     if let Some(repo) = &run.repo {
@@ -225,7 +230,6 @@ mod tests {
           phases    1 of 5 done
           cost      $0.4100 in 3 calls
           branch    phasedeck/deadbeef
-          next      phasedeck show deadbeef, then approve, changes or reject
           id        01930000-0000-7000-8000-0000deadbeef
           thread    shop:main
           repo      /home/ann/shop from main

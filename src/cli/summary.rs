@@ -5,15 +5,14 @@ use crate::model::record::RunRecord;
 use crate::model::safe_text::safe_line;
 use crate::model::state::RunStatus;
 
-/// State and why, phases, cost, where the work lies, what to do next. Each line ends with a break.
+/// State and why, phases, cost, where the work lies. Each line ends with a break.
 #[must_use]
-pub fn summary(run: &RunRecord, style: Style) -> String {
+pub fn standing(run: &RunRecord, style: Style) -> String {
     let rehearsal = if run.rehearsal { " (rehearsal)" } else { "" };
     let reason = run.pause_reason.as_deref().map(|reason| format!(" ({})", safe_line(reason))).unwrap_or_default();
     let state = style.marked(Mark::of_run(&run.state), &safe_line(&run.state));
     let mut text = format!("run {} {}{rehearsal}: {state}{reason}\n", run.id.short(), safe_line(&run.workflow));
-    let mut add =
-        |name: &str, value: &str| text.push_str(&format!("  {} {}\n", style.paint(Tone::Quiet, &format!("{name:<9}")), safe_line(value)));
+    let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
     add("phases", &format!("{} of {} done", run.phases_done, run.phases_total));
     add("cost", &format!("{} in {} calls", run.cost, run.calls));
     if let Some(branch) = &run.branch {
@@ -30,10 +29,19 @@ pub fn summary(run: &RunRecord, style: Style) -> String {
     if let Some(report) = &run.report_path {
         add("report", &format!("{report}.md"));
     }
-    if let Some(next) = next_step(run) {
-        add("next", &next);
-    }
     text
+}
+
+/// What to do next, on a line of its own; nothing where nothing is left to do.
+#[must_use]
+pub fn next(run: &RunRecord, style: Style) -> String {
+    next_step(run).map(|next| field("next", &next, style)).unwrap_or_default()
+}
+
+/// A name and its value on one line.
+#[must_use]
+pub fn field(name: &str, value: &str, style: Style) -> String {
+    format!("  {} {}\n", style.paint(Tone::Quiet, &format!("{name:<9}")), safe_line(value))
 }
 
 fn next_step(run: &RunRecord) -> Option<String> {

@@ -71,8 +71,18 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
         let repo = home.repository("project");
         let repo_arg = repo.to_string_lossy().into_owned();
         let start = [
-            "run", "development@1", "--repo", &repo_arg, "-m", "A counter that survives a crash", "--rehearse", "--headless", "--on-gate", "approve",
-            "--idempotency-key", "once",
+            "run",
+            "development@1",
+            "--repo",
+            &repo_arg,
+            "-m",
+            "A counter that survives a crash",
+            "--rehearse",
+            "--headless",
+            "--on-gate",
+            "approve",
+            "--idempotency-key",
+            "once",
         ];
         kills += kill_until_done(&home, &start, SEED + round, 250);
         round += 1;

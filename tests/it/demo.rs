@@ -46,7 +46,10 @@ fn the_headless_demo_completes_in_an_empty_home() {
         let committed = git(std::path::Path::new(&repo), &["show", &format!("{commit}:{}", artifact.path)]);
         assert_eq!(committed.into_bytes(), home.archive().content(&artifact.sha256).unwrap(), "what was validated was committed");
         let body = git(std::path::Path::new(&repo), &["log", "-1", "--format=%B", commit]);
-        assert!(body.contains(&format!("Phasedeck-Run: {}", run.id)) && body.contains(&format!("Phasedeck-Phase: {}", phase.key)), "{body}");
+        assert!(
+            body.contains(&format!("Phasedeck-Run: {}", run.id)) && body.contains(&format!("Phasedeck-Phase: {}", phase.key)),
+            "{body}"
+        );
     }
 }
 
@@ -71,7 +74,17 @@ fn a_gate_waits_and_is_answered_from_another_process() {
     let home = Home::new();
     let repo = home.repository("project");
     let mut host = home
-        .command(&["run", "bugfix@1", "--repo", repo.to_str().unwrap(), "-m", "The counter loses a click", "--rehearse", "--headless", "--json"])
+        .command(&[
+            "run",
+            "bugfix@1",
+            "--repo",
+            repo.to_str().unwrap(),
+            "-m",
+            "The counter loses a click",
+            "--rehearse",
+            "--headless",
+            "--json",
+        ])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -134,7 +134,8 @@ fn requested_changes_reach_the_next_attempt() {
     let run_id = stage.start(rehearse());
     stage.wait_for_gate(run_id);
     stage.decide(run_id, Decision::RequestChanges, "Mention the harbour").unwrap();
-    let state = stage.wait(run_id, "the second version", |state| state.status == RunStatus::AwaitingApproval && state.phases[0].attempt == 2);
+    let state =
+        stage.wait(run_id, "the second version", |state| state.status == RunStatus::AwaitingApproval && state.phases[0].attempt == 2);
     let artifact = state.phases[0].artifact.clone().unwrap();
     assert_eq!(artifact.version, 2);
     let content = String::from_utf8(stage.home.archive().content(&artifact.sha256).unwrap()).unwrap();
@@ -158,7 +159,8 @@ fn a_shutdown_pauses_and_a_resume_asks_the_gate_again_without_an_agent() {
         stage.send(Command::Pause { run_id }).unwrap();
     }
     let resumed = stage.home.archive().events(run_id, 1, 1000).unwrap();
-    let ordinals: Vec<_> = resumed.iter().filter_map(|e| if let Fact::RunResumed { ordinal, .. } = e.fact { Some(ordinal) } else { None }).collect();
+    let ordinals: Vec<_> =
+        resumed.iter().filter_map(|e| if let Fact::RunResumed { ordinal, .. } = e.fact { Some(ordinal) } else { None }).collect();
     assert_eq!(ordinals, [1, 2], "the second resume is not swallowed");
 }
 
@@ -207,11 +209,9 @@ fn changed_content_is_never_approved_unseen() {
 #[test]
 fn rehearsed_scenarios_end_as_they_say() {
     let stage = Stage::new();
-    for (way, attempts, code) in [
-        (Scenario::Invalid, 2, Some(Code::ArtifactInvalidAfterRepair)),
-        (Scenario::InvalidThenOk, 2, None),
-        (Scenario::Slow, 1, None),
-    ] {
+    for (way, attempts, code) in
+        [(Scenario::Invalid, 2, Some(Code::ArtifactInvalidAfterRepair)), (Scenario::InvalidThenOk, 2, None), (Scenario::Slow, 1, None)]
+    {
         let run_id = stage.start(scenario("first", way));
         let state = stage.wait(run_id, "gate or end", |s| s.status == RunStatus::AwaitingApproval || s.status.is_terminal());
         assert_eq!(state.phases[0].attempt, attempts, "{way:?}");

@@ -112,7 +112,8 @@ pub fn check_invariants(home: &Home, run: &RunRecord) -> RunState {
     for phase in archive.phases(run.id).unwrap() {
         let folded = state.phase(&phase.phase_key).unwrap();
         assert_eq!((phase.state, phase.attempt), (folded.status, folded.attempt), "{}", phase.phase_key);
-        let completed = events.iter().filter(|e| matches!(&e.fact, Fact::PhaseCompleted { phase_key, .. } if *phase_key == phase.phase_key));
+        let completed =
+            events.iter().filter(|e| matches!(&e.fact, Fact::PhaseCompleted { phase_key, .. } if *phase_key == phase.phase_key));
         assert!(completed.count() <= 1, "{} completed twice", phase.phase_key);
     }
     let ends = events.iter().filter(|event| event.fact.key() == "run.ended").count();

@@ -38,7 +38,10 @@ fn two_phases_over_http_one_repaired_one_gated() {
     assert_eq!(order, [("first", 1, 1), ("first", 1, 2), ("first", 2, 1), ("first", 2, 2), ("second", 1, 1), ("second", 1, 2)]);
 
     let first = &requests[0];
-    assert!(first.envelope.starts_with("PHASEDECK_PROMPT_BEGIN ") && first.envelope.trim_end().lines().last().unwrap().starts_with("PHASEDECK_PROMPT_END "));
+    assert!(
+        first.envelope.starts_with("PHASEDECK_PROMPT_BEGIN ")
+            && first.envelope.trim_end().lines().last().unwrap().starts_with("PHASEDECK_PROMPT_END ")
+    );
     assert!(first.envelope.contains("A note about notes"), "the requirements reach the agent");
     assert!(first.envelope.contains("Say what it is."), "the instructions reach the agent");
     assert!(first.envelope.contains("\"minLength\": 10"), "the schema reaches the agent");

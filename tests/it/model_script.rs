@@ -24,7 +24,12 @@ impl Script {
     /// Writes a valid artifact in each phase, and reads something first so that there are three turns.
     pub fn serve_two_phases() -> Self {
         Self::serve(|asked| match asked.turn {
-            1 => Reply::stream().text("Let me look.").tool_call("ls", r#"{"path":"."}"#, &[3]).finish("tool_calls").usage(100, 20, Some("0.0005")).done(),
+            1 => Reply::stream()
+                .text("Let me look.")
+                .tool_call("ls", r#"{"path":"."}"#, &[3])
+                .finish("tool_calls")
+                .usage(100, 20, Some("0.0005"))
+                .done(),
             2 => asked.writes(&asked.artifact()),
             _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
         })

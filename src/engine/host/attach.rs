@@ -124,8 +124,7 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
 }
 
 async fn watch(reader: Reader, signals: broadcast::Sender<Signal>) {
-    let mut seen: BTreeMap<RunId, u64> =
-        run_list::moved(reader.connection(), Timestamp(0)).unwrap_or_default().into_iter().collect();
+    let mut seen: BTreeMap<RunId, u64> = run_list::moved(reader.connection(), Timestamp(0)).unwrap_or_default().into_iter().collect();
     let mut since = Timestamp::now();
     let mut version = reader.data_version().ok();
     let mut ticks = tokio::time::interval(LOOK);
