@@ -1,1 +1,40 @@
-//! (filled by its room)
+//! SQLite behind one owner thread, and readers of their own.
+//!
+//! [`Store`] takes jobs and acknowledges each after the COMMIT that holds it; [`Reader`] reads what
+//! is committed and never waits for the writer. Facts go in by [`journal`], which moves the rows
+//! along in the same transaction; the other files are one table group each, typed functions over a
+//! connection. The store knows the model and nothing above it.
+
+pub mod approvals;
+pub mod artifacts;
+pub mod bindings;
+pub mod consents;
+pub mod definitions;
+#[cfg(test)]
+mod documented;
+pub mod error;
+pub mod events;
+mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod frozen;
+pub mod inbox;
+pub mod journal;
+pub mod ledger;
+mod migrate;
+mod open;
+mod owner;
+pub mod phases;
+#[cfg(test)]
+mod plans;
+pub mod projection;
+mod reader;
+mod retry;
+mod row;
+pub mod run_list;
+pub mod runs;
+pub mod sessions;
+pub mod turns;
+
+pub use owner::Store;
+pub use reader::Reader;

@@ -1,0 +1,82 @@
+//! Which persona fills which seat of a run, and which frozen schemas the run uses. Written once.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::row;
+use crate::model::error::Result;
+use crate::model::hash::ContentHash;
+use crate::model::id::{RoleId, RunId, SchemaId};
+use crate::model::persona::Binding;
+
+/// Freezes the bindings of a run.
+///
+/// # Errors
+/// What the database says; `internal` when a role of the run is bound already.
+pub fn insert(tx: &Connection, run: RunId, bindings: &[Binding], binding_hash: &ContentHash) -> Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO bindings (run_id, role, persona, persona_hash, backend, model, binding_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for binding in bindings {
+        insert.execute((
+            run.to_string(),
+            binding.role.as_str(),
+            binding.persona.to_string(),
+            binding.persona_hash.as_str(),
+            &binding.backend,
+            &binding.model,
+            binding_hash.as_str(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// The bindings of a run, ordered by role; empty when it has none.
+///
+/// # Errors
+/// What the database says.
+pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Binding>> {
+    let mut query =
+        conn.prepare_cached("SELECT role, persona, persona_hash, backend, model FROM bindings WHERE run_id = ?1 ORDER BY role")?;
+    let rows = query.query_map([run.to_string()], |row| {
+        Ok(Binding {
+            role: RoleId(row.get("role")?),
+            persona: row::named(row, "persona", |text| text.parse().ok())?,
+            persona_hash: row::hash(row, "persona_hash")?,
+            backend: row.get("backend")?,
+            model: row.get("model")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The identity of a run's whole binding, frozen at its start.
+///
+/// # Errors
+/// What the database says.
+pub fn hash_of_run(conn: &Connection, run: RunId) -> Result<Option<ContentHash>> {
+    let mut query = conn.prepare_cached("SELECT binding_hash FROM bindings WHERE run_id = ?1 LIMIT 1")?;
+    Ok(query.query_row([run.to_string()], |row| row::hash(row, "binding_hash")).optional()?)
+}
+
+/// Notes which frozen text a schema id means for this run.
+///
+/// # Errors
+/// What the database says.
+pub fn insert_schema(tx: &Connection, run: RunId, schema: &SchemaId, hash: &ContentHash) -> Result<()> {
+    tx.prepare_cached("INSERT INTO run_schemas (run_id, schema_id, hash) VALUES (?1, ?2, ?3)")?.execute((
+        run.to_string(),
+        schema.as_str(),
+        hash.as_str(),
+    ))?;
+    Ok(())
+}
+
+/// The schemas of a run, ordered by id.
+///
+/// # Errors
+/// What the database says.
+pub fn schemas_of_run(conn: &Connection, run: RunId) -> Result<Vec<(SchemaId, ContentHash)>> {
+    let mut query = conn.prepare_cached("SELECT schema_id, hash FROM run_schemas WHERE run_id = ?1 ORDER BY schema_id")?;
+    let rows = query.query_map([run.to_string()], |row| Ok((SchemaId(row.get("schema_id")?), row::hash(row, "hash")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,114 @@
+//! Reads journals: pages forward and backward, by filter, and folded to a state.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{error, row, runs};
+use crate::model::error::{Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::id::{PhaseKey, RunId};
+use crate::model::run_state::RunState;
+use crate::model::time::Timestamp;
+
+pub(super) const FROM: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+pub(super) const BEFORE: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+pub(super) const FILTERED: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq >= ?2 \
+     AND (?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND (?5 IS NULL OR phase_key = ?5) ORDER BY seq LIMIT ?3";
+pub(super) const ALL: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 ORDER BY seq";
+
+/// At most `limit` events from `from_seq` on, in order.
+///
+/// # Errors
+/// `db_corrupt` naming an event that cannot be read; what the database says.
+pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<Event>> {
+    let mut query = conn.prepare_cached(FROM)?;
+    let rows = query.query_map((run.to_string(), row::stored(from_seq), limit), Stored::read)?;
+    rows.map(|stored| stored?.event(run)).collect()
+}
+
+/// The page of at most `limit` events that ends just before `seq`, in order.
+///
+/// # Errors
+/// As [`from`].
+pub fn before(conn: &Connection, run: RunId, seq: u64, limit: u32) -> Result<Vec<Event>> {
+    let mut query = conn.prepare_cached(BEFORE)?;
+    let rows = query.query_map((run.to_string(), row::stored(seq), limit), Stored::read)?;
+    let mut page = rows.map(|stored| stored?.event(run)).collect::<Result<Vec<_>>>()?;
+    page.reverse();
+    Ok(page)
+}
+
+/// At most `limit` events from `from_seq` on, of these types (all where empty) and of this phase.
+///
+/// # Errors
+/// As [`from`].
+pub fn filtered(
+    conn: &Connection,
+    run: RunId,
+    kinds: &[String],
+    phase: Option<&PhaseKey>,
+    from_seq: u64,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    let kinds = if kinds.is_empty() { None } else { Some(serde_json::to_string(kinds).map_err(Failure::internal)?) };
+    let mut query = conn.prepare_cached(FILTERED)?;
+    let rows = query.query_map((run.to_string(), row::stored(from_seq), limit, kinds, phase.map(PhaseKey::as_str)), Stored::read)?;
+    rows.map(|stored| stored?.event(run)).collect()
+}
+
+/// The number of the run's last event; 0 before the first.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn last_seq(conn: &Connection, run: RunId) -> Result<u64> {
+    let mut query = conn.prepare_cached("SELECT last_seq FROM runs WHERE id = ?1")?;
+    let seq = query.query_row([run.to_string()], |row| row::large(row, "last_seq")).optional()?;
+    seq.ok_or_else(|| runs::not_found(&run.to_string()))
+}
+
+/// Hands over every event of a run in order, one at a time.
+///
+/// # Errors
+/// As [`from`]; what `each` says, at once.
+pub fn for_each(conn: &Connection, run: RunId, mut each: impl FnMut(Event) -> Result<()>) -> Result<()> {
+    let mut query = conn.prepare_cached(ALL)?;
+    for stored in query.query_map([run.to_string()], Stored::read)? {
+        each(stored?.event(run)?)?;
+    }
+    Ok(())
+}
+
+/// What the run's journal folds to.
+///
+/// # Errors
+/// As [`from`]; `illegal_transition` for a journal that no engine can have written.
+pub fn state(conn: &Connection, run: RunId) -> Result<RunState> {
+    let mut state = RunState::new(run);
+    for_each(conn, run, |event| state.apply(&event))?;
+    Ok(state)
+}
+
+/// The fact that was stored as this type and payload.
+pub(super) fn fact(kind: &str, payload: &str) -> serde_json::Result<Fact> {
+    let kind = serde_json::to_string(kind)?;
+    serde_json::from_str(&format!("{{\"type\":{kind},\"payload\":{payload}}}"))
+}
+
+struct Stored {
+    seq: u64,
+    at: Timestamp,
+    kind: String,
+    payload: String,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { seq: row::large(row, "seq")?, at: row::at(row, "at_ms")?, kind: row.get("type")?, payload: row.get("payload")? })
+    }
+
+    fn event(self, run_id: RunId) -> Result<Event> {
+        let Self { seq, at, kind, payload } = self;
+        let fact =
+            fact(&kind, &payload).map_err(|e| error::corrupt(format!("event {seq} of run {run_id} ({kind}) cannot be read: {e}")))?;
+        Ok(Event { run_id, seq, at, fact })
+    }
+}

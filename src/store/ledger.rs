@@ -1,0 +1,139 @@
+//! What calls to models cost: one row a call, open from before it is sent until it is settled.
+//!
+//! The totals of a run are not summed up from here but kept by the projection of `llm.called`, which
+//! the caller appends in the same job that settles the row; a test holds the two sums equal.
+
+use rusqlite::{Connection, Row};
+
+use super::row;
+use super::turns::{NewTurn, Settlement};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::CallStatus;
+use crate::model::id::{PhaseKey, RunId, TurnId};
+use crate::model::record::{CostLine, LedgerRecord};
+use crate::model::time::Timestamp;
+
+const COLUMNS: &str = "turn_id, run_id, phase_key, attempt, persona, model, status, reserved_nano, cost_nano, estimated, tokens_input, \
+     tokens_output, tokens_cached, tokens_reasoning, latency_ms, error_code, provider_request_id, at_ms";
+
+/// What to group costs by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostBy {
+    /// Phase key, in the order of their first calls.
+    Phase,
+    /// Model name, in the order of their names.
+    Model,
+    /// Day in UTC as `YYYY-MM-DD`, oldest first.
+    Day,
+}
+
+/// The calls of a run, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<LedgerRecord>> {
+    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 ORDER BY at_ms, turn_id"))?;
+    Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What settled calls cost, in groups; of one run, or of all.
+///
+/// # Errors
+/// What the database says.
+pub fn costs(conn: &Connection, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
+    let (label, order) = match by {
+        CostBy::Phase => ("phase_key", "min(at_ms), label"),
+        CostBy::Model => ("model", "label"),
+        CostBy::Day => ("strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')", "label"),
+    };
+    let only = if run.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {label} AS label, count(*) AS calls, coalesce(sum(cost_nano), 0) AS cost_nano, \
+         sum(cost_nano IS NULL) AS unknown_calls, sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, \
+         sum(tokens_cached) AS tokens_cached, sum(tokens_reasoning) AS tokens_reasoning \
+         FROM ledger WHERE status <> 'open' AND {only} GROUP BY label ORDER BY {order}"
+    ))?;
+    let rows = query.query_map([run.map(|run| run.to_string())], |row| {
+        Ok(CostLine { label: row.get("label")?, calls: row::count(row, "calls")?, tokens: row::tokens(row)?, cost: row::cost(row)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The calls of a run that were never settled, oldest first.
+pub(super) fn open_of_run(conn: &Connection, run: RunId) -> Result<Vec<LedgerRecord>> {
+    let mut query =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 AND status = 'open' ORDER BY at_ms, turn_id"))?;
+    Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Opens the row of a call before it is sent.
+pub(super) fn open_row(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO ledger (turn_id, run_id, phase_key, attempt, persona, model, status, reserved_nano, at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8)",
+    )?
+    .execute((
+        turn.id.to_string(),
+        turn.run_id.to_string(),
+        turn.phase_key.as_str(),
+        turn.attempt,
+        &turn.persona,
+        &turn.model,
+        turn.reserved.map(|money| money.0),
+        now.0,
+    ))?;
+    Ok(())
+}
+
+/// Closes the row of a call.
+pub(super) fn settle(tx: &Connection, turn: TurnId, settlement: &Settlement, code: Option<Code>, now: Timestamp) -> Result<()> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE ledger SET status = ?2, cost_nano = ?3, estimated = ?4, tokens_input = ?5, tokens_output = ?6, tokens_cached = ?7, \
+             tokens_reasoning = ?8, latency_ms = ?9, provider_request_id = ?10, error_code = ?11, settled_at_ms = ?12 \
+             WHERE turn_id = ?1 AND status = 'open'",
+        )?
+        .execute((
+            turn.to_string(),
+            status_name(settlement.status),
+            settlement.cost.map(|money| money.0),
+            settlement.estimated,
+            row::stored(settlement.tokens.input),
+            row::stored(settlement.tokens.output),
+            row::stored(settlement.tokens.cached),
+            row::stored(settlement.tokens.reasoning),
+            row::stored(settlement.latency_ms),
+            &settlement.provider_request_id,
+            code.map(Code::as_str),
+            now.0,
+        ))?;
+    if changed == 1 { Ok(()) } else { Err(Failure::internal(format!("the ledger row of turn {turn} is not open"))) }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<LedgerRecord> {
+    Ok(LedgerRecord {
+        turn_id: row::parsed(row, "turn_id")?,
+        run_id: row::parsed(row, "run_id")?,
+        phase_key: PhaseKey(row.get("phase_key")?),
+        attempt: row::count(row, "attempt")?,
+        persona: row.get("persona")?,
+        model: row.get("model")?,
+        status: row::wire(&row.get::<_, String>("status")?),
+        reserved: row::money(row, "reserved_nano")?,
+        cost: row::money(row, "cost_nano")?,
+        estimated: row.get("estimated")?,
+        tokens: row::tokens(row)?,
+        latency_ms: row::large(row, "latency_ms")?,
+        error_code: row.get::<_, Option<String>>("error_code")?.and_then(|code| Code::parse(&code)),
+        provider_request_id: row.get("provider_request_id")?,
+        at: row::at(row, "at_ms")?,
+    })
+}
+
+fn status_name(status: CallStatus) -> &'static str {
+    match status {
+        CallStatus::Ok => "ok",
+        CallStatus::Failed => "failed",
+        CallStatus::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,249 @@
+//! The row of a run while facts are taken in: read once, moved in memory, written once.
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+
+use super::super::{error, row, runs};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{Event, Tokens};
+use crate::model::id::{GateKey, RunId};
+use crate::model::money::{Cost, NanoUsd};
+use crate::model::state::{PauseReason, RunStatus};
+use crate::model::time::Timestamp;
+
+pub(in crate::store) const LOAD: &str = "SELECT state, paused_from_state, pause_reason, current_phase, phases_total, phases_done, \
+     pending_gate, pending_since_ms, error_code, error_message, error_hint, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
+     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms FROM runs WHERE id = ?1";
+
+pub(in crate::store) const SAVE: &str = "UPDATE runs SET state = ?2, paused_from_state = ?3, pause_reason = ?4, current_phase = ?5, \
+     phases_total = ?6, phases_done = ?7, pending_gate = ?8, pending_since_ms = ?9, error_code = ?10, error_message = ?11, \
+     error_hint = ?12, last_seq = ?13, cost_nano = ?14, unknown_calls = ?15, calls = ?16, tokens_input = ?17, tokens_output = ?18, \
+     tokens_cached = ?19, tokens_reasoning = ?20, created_at_ms = ?21, started_at_ms = ?22, ended_at_ms = ?23, updated_at_ms = ?24 \
+     WHERE id = ?1";
+
+pub(in crate::store) const PROGRESS: &str = "SELECT count(*) FILTER (WHERE state IN ('completed', 'skipped')) AS done, \
+     (SELECT phase_key FROM run_phases WHERE run_id = ?1 AND state NOT IN ('completed', 'skipped') ORDER BY position LIMIT 1) AS current \
+     FROM run_phases WHERE run_id = ?1";
+
+/// What the journal moves of a run's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Head {
+    pub(in crate::store) run_id: RunId,
+    pub(in crate::store) status: RunStatus,
+    pub(in crate::store) last_seq: u64,
+    pub(in crate::store) updated_at: Timestamp,
+    pub(super) error: Option<(String, String, String)>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) pending: Option<(GateKey, Timestamp)>,
+    /// Whether a phase changed its state, so that progress must be looked at again.
+    pub(super) phases_moved: bool,
+    paused_from: Option<RunStatus>,
+    pause_reason: Option<PauseReason>,
+    current_phase: Option<String>,
+    phases_total: u32,
+    phases_done: u32,
+    cost: Cost,
+    tokens: Tokens,
+    calls: u32,
+    created_at: Timestamp,
+    ended_at: Option<Timestamp>,
+}
+
+impl Head {
+    /// Reads the row of a run.
+    pub(in crate::store) fn load(tx: &Connection, run_id: RunId) -> Result<Self> {
+        let mut query = tx.prepare_cached(LOAD)?;
+        let head = query.query_row([run_id.to_string()], |row| Self::read(run_id, row)).optional();
+        match head {
+            Ok(head) => head.ok_or_else(|| runs::not_found(&run_id.to_string())),
+            Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => {
+                Err(error::corrupt(format!("the row of run {run_id} cannot be read: {why}")))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn read(run_id: RunId, row: &Row<'_>) -> rusqlite::Result<Self> {
+        let text = |column: &str| row.get::<_, Option<String>>(column);
+        let error = text("error_code")?.zip(text("error_message")?).zip(text("error_hint")?);
+        Ok(Self {
+            run_id,
+            status: row::named(row, "state", RunStatus::parse)?,
+            last_seq: row::large(row, "last_seq")?,
+            updated_at: row::at(row, "updated_at_ms")?,
+            error: error.map(|((code, message), hint)| (code, message, hint)),
+            started_at: row::at_option(row, "started_at_ms")?,
+            pending: text("pending_gate")?.map(GateKey).zip(row::at_option(row, "pending_since_ms")?),
+            phases_moved: false,
+            paused_from: text("paused_from_state")?.and_then(|state| RunStatus::parse(&state)),
+            pause_reason: text("pause_reason")?.and_then(|reason| PauseReason::parse(&reason)),
+            current_phase: text("current_phase")?,
+            phases_total: row::count(row, "phases_total")?,
+            phases_done: row::count(row, "phases_done")?,
+            cost: row::cost(row)?,
+            tokens: row::tokens(row)?,
+            calls: row::count(row, "calls")?,
+            created_at: row::at(row, "created_at_ms")?,
+            ended_at: row::at_option(row, "ended_at_ms")?,
+        })
+    }
+
+    /// The row as it was before the first event.
+    pub(super) fn blank(self) -> Self {
+        Self {
+            status: RunStatus::Created,
+            last_seq: 0,
+            updated_at: self.created_at,
+            error: None,
+            started_at: None,
+            pending: None,
+            phases_moved: true,
+            paused_from: None,
+            pause_reason: None,
+            current_phase: None,
+            phases_total: 0,
+            phases_done: 0,
+            cost: Cost::default(),
+            tokens: Tokens::default(),
+            calls: 0,
+            ended_at: None,
+            ..self
+        }
+    }
+
+    /// Writes the row.
+    ///
+    /// # Errors
+    /// `thread_busy` naming the run that holds the thread.
+    pub(in crate::store) fn save(&mut self, tx: &Connection) -> Result<()> {
+        if std::mem::take(&mut self.phases_moved) {
+            let mut query = tx.prepare_cached(PROGRESS)?;
+            (self.phases_done, self.current_phase) =
+                query.query_row([self.run_id.to_string()], |row| Ok((row::count(row, "done")?, row.get("current")?)))?;
+        }
+        match self.write(tx) {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(self.busy(tx, e)),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    fn write(&self, tx: &Connection) -> rusqlite::Result<usize> {
+        let error = self.error.as_ref();
+        let mut update = tx.prepare_cached(SAVE)?;
+        update.execute(rusqlite::params![
+            self.run_id.to_string(),
+            self.status.as_str(),
+            self.paused_from.map(RunStatus::as_str),
+            self.pause_reason.map(PauseReason::as_str),
+            self.current_phase,
+            self.phases_total,
+            self.phases_done,
+            self.pending.as_ref().map(|(gate, _)| gate.as_str()),
+            self.pending.as_ref().map(|(_, since)| since.0),
+            error.map(|(code, _, _)| code),
+            error.map(|(_, message, _)| message),
+            error.map(|(_, _, hint)| hint),
+            row::stored(self.last_seq),
+            self.cost.known.0,
+            self.cost.unknown_calls,
+            self.calls,
+            row::stored(self.tokens.input),
+            row::stored(self.tokens.output),
+            row::stored(self.tokens.cached),
+            row::stored(self.tokens.reasoning),
+            self.created_at.0,
+            self.started_at.map(|at| at.0),
+            self.ended_at.map(|at| at.0),
+            self.updated_at.0,
+        ])
+    }
+
+    fn busy(&self, tx: &Connection, error: rusqlite::Error) -> Failure {
+        let holder = "SELECT id, thread, state FROM runs WHERE state IN ('executing', 'awaiting_approval') AND id <> ?1 \
+             AND thread = (SELECT thread FROM runs WHERE id = ?1)";
+        let found = tx.query_row(holder, [self.run_id.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let Ok((id, thread, state)): rusqlite::Result<(String, String, String)> = found else { return error.into() };
+        Failure::new(Code::ThreadBusy, format!("the thread '{thread}' is held by run {id}, which is {state}"))
+            .hint("wait until that run ends, pause or abort it, or give this run a thread of its own")
+    }
+
+    /// The run is stored for the first time.
+    pub(super) fn created(&mut self, at: Timestamp, phases: usize) {
+        self.created_at = at;
+        self.phases_total = u32::try_from(phases).unwrap_or(u32::MAX);
+    }
+
+    /// Goes to a state that is not an end.
+    pub(super) fn enter(&mut self, to: RunStatus, event: &Event) -> Result<()> {
+        use RunStatus::{AwaitingApproval, Created, Executing, Paused};
+        let legal = matches!(
+            (self.status, to),
+            (Created | Paused | AwaitingApproval, Executing)
+                | (Executing | Paused | AwaitingApproval, AwaitingApproval)
+                | (Executing | AwaitingApproval | Created, Paused)
+        );
+        if !legal {
+            return Err(self.illegal(event, to));
+        }
+        self.status = to;
+        Ok(())
+    }
+
+    /// Stops, remembering where.
+    pub(super) fn pause(&mut self, reason: PauseReason, event: &Event) -> Result<()> {
+        let from = self.status;
+        self.enter(RunStatus::Paused, event)?;
+        (self.paused_from, self.pause_reason) = (Some(from), Some(reason));
+        Ok(())
+    }
+
+    /// Goes on: back to the gate where a phase's question still waits.
+    pub(super) fn resume(&mut self, waits: bool, event: &Event) -> Result<()> {
+        self.enter(if waits { RunStatus::AwaitingApproval } else { RunStatus::Executing }, event)?;
+        (self.paused_from, self.pause_reason) = (None, None);
+        Ok(())
+    }
+
+    /// The question was answered.
+    pub(super) fn question_answered(&mut self, event: &Event) -> Result<()> {
+        if self.paused_from == Some(RunStatus::AwaitingApproval) {
+            self.paused_from = Some(RunStatus::Executing);
+        }
+        if self.status == RunStatus::AwaitingApproval { self.enter(RunStatus::Executing, event) } else { Ok(()) }
+    }
+
+    /// The question no longer holds, because what it was about has changed.
+    pub(super) fn question_withdrawn(&mut self) {
+        if self.status == RunStatus::AwaitingApproval {
+            self.status = RunStatus::Executing;
+        }
+    }
+
+    /// Ends the run.
+    pub(super) fn end(&mut self, to: RunStatus, event: &Event) -> Result<()> {
+        if to == RunStatus::Completed && self.status != RunStatus::Executing {
+            return Err(self.illegal(event, to));
+        }
+        self.status = to;
+        (self.paused_from, self.pause_reason) = (None, None);
+        self.ended_at = Some(event.at);
+        Ok(())
+    }
+
+    /// A call was settled.
+    pub(super) fn called(&mut self, tokens: &Tokens, cost: Option<NanoUsd>) {
+        self.calls = self.calls.saturating_add(1);
+        self.cost += Cost::of_call(cost);
+        self.tokens.input += tokens.input;
+        self.tokens.output += tokens.output;
+        self.tokens.cached += tokens.cached;
+        self.tokens.reasoning += tokens.reasoning;
+    }
+
+    fn illegal(&self, event: &Event, to: RunStatus) -> Failure {
+        Failure::new(
+            Code::IllegalTransition,
+            format!("run {}: {} cannot lead from {} to {to}", self.run_id, event.fact.kind(), self.status),
+        )
+        .hint("look at the run's events with `phasedeck events`")
+    }
+}

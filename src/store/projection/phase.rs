@@ -1,0 +1,73 @@
+//! The rows of phases.
+
+use rusqlite::Connection;
+
+use super::Head;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Event;
+use crate::model::id::PhaseKey;
+use crate::model::money::{Cost, NanoUsd};
+use crate::model::state::PhaseStatus;
+
+pub(super) fn insert_all(tx: &Connection, head: &mut Head, phases: &[PhaseKey]) -> Result<()> {
+    let mut insert = tx.prepare_cached("INSERT INTO run_phases (run_id, position, phase_key) VALUES (?1, ?2, ?3)")?;
+    for (position, key) in (0_i64..).zip(phases) {
+        insert.execute((head.run_id.to_string(), position, key.as_str()))?;
+    }
+    head.phases_moved = true;
+    Ok(())
+}
+
+pub(super) fn started(tx: &Connection, head: &mut Head, key: &PhaseKey, attempt: u32, event: &Event) -> Result<()> {
+    head.started_at.get_or_insert(event.at);
+    enter(tx, head, key, PhaseStatus::Running, event)?;
+    tx.prepare_cached(
+        "UPDATE run_phases SET attempt = ?3, artifact_sha256 = NULL, artifact_path = NULL, started_at_ms = coalesce(started_at_ms, ?4) \
+         WHERE run_id = ?1 AND phase_key = ?2",
+    )?
+    .execute((head.run_id.to_string(), key.as_str(), attempt, event.at.0))?;
+    Ok(())
+}
+
+pub(super) fn completed(tx: &Connection, head: &mut Head, key: &PhaseKey, commit: Option<&str>, event: &Event) -> Result<()> {
+    enter(tx, head, key, PhaseStatus::Completed, event)?;
+    tx.prepare_cached("UPDATE run_phases SET commit_hash = ?3 WHERE run_id = ?1 AND phase_key = ?2")?.execute((
+        head.run_id.to_string(),
+        key.as_str(),
+        commit,
+    ))?;
+    Ok(())
+}
+
+/// Goes to `to`; an end is noted with its moment.
+pub(super) fn enter(tx: &Connection, head: &mut Head, key: &PhaseKey, to: PhaseStatus, event: &Event) -> Result<()> {
+    let ended = matches!(to, PhaseStatus::Completed | PhaseStatus::Failed).then_some(event.at.0);
+    let changed = tx
+        .prepare_cached("UPDATE run_phases SET state = ?3, ended_at_ms = coalesce(?4, ended_at_ms) WHERE run_id = ?1 AND phase_key = ?2")?
+        .execute((head.run_id.to_string(), key.as_str(), to.as_str(), ended))?;
+    head.phases_moved = true;
+    if changed == 1 { Ok(()) } else { Err(unknown(key, event)) }
+}
+
+pub(super) fn called(tx: &Connection, head: &Head, key: &PhaseKey, cost: Option<NanoUsd>, event: &Event) -> Result<()> {
+    let cost = Cost::of_call(cost);
+    let changed = tx
+        .prepare_cached(
+            "UPDATE run_phases SET cost_nano = cost_nano + ?3, unknown_calls = unknown_calls + ?4 WHERE run_id = ?1 AND phase_key = ?2",
+        )?
+        .execute((head.run_id.to_string(), key.as_str(), cost.known.0, cost.unknown_calls))?;
+    if changed == 1 { Ok(()) } else { Err(unknown(key, event)) }
+}
+
+pub(super) fn must_exist(tx: &Connection, head: &Head, key: &PhaseKey, event: &Event) -> Result<()> {
+    let mut query = tx.prepare_cached("SELECT 1 FROM run_phases WHERE run_id = ?1 AND phase_key = ?2")?;
+    if query.exists((head.run_id.to_string(), key.as_str()))? { Ok(()) } else { Err(unknown(key, event)) }
+}
+
+fn unknown(key: &PhaseKey, event: &Event) -> Failure {
+    Failure::new(
+        Code::IllegalTransition,
+        format!("run {}: {} names phase '{key}', which the run does not have", event.run_id, event.fact.kind()),
+    )
+    .hint("look at the run's events with `phasedeck events`")
+}

@@ -1,0 +1,52 @@
+//! A read-only connection of its own, which never waits for the writer.
+//!
+//! Each query sees what was committed when it began. Nothing here lives longer than a query, so a
+//! reader never holds the log back from being folded in.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{migrate, open};
+use crate::model::error::{Code, Failure, Result};
+
+/// A read-only connection. One per thread.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+impl Reader {
+    /// Opens an existing database for reading. Makes and changes nothing.
+    ///
+    /// # Errors
+    /// `io_failed` when there is none or it is not ready; `db_newer_schema`; `db_corrupt`.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Failure::new(Code::IoFailed, format!("there is no database at {}", path.display()))
+                .hint("it is made by the first `phasedeck run`"));
+        }
+        let conn = open::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.pragma_update(None, "query_only", true)?;
+        open::check_identity(&conn, path)?;
+        if migrate::version(&conn)? < migrate::CURRENT {
+            return Err(Failure::new(Code::IoFailed, format!("{} is not of this phasedeck's schema yet", path.display()))
+                .hint("start `phasedeck` once; it brings the database up to date"));
+        }
+        Ok(Self { conn })
+    }
+
+    /// The connection, for the reading functions of this room.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Changes whenever another connection has committed. Costs no table read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn data_version(&self) -> Result<i64> {
+        Ok(self.conn.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+}

@@ -1,0 +1,300 @@
+//! The rows of runs: inserted once, then moved by the journal's projection. What no event tells
+//! (where the worktree lies, the report, whose host owns it) is written here.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::row;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::id::{GateKey, PhaseKey, RunId, ThreadId, VersionedName};
+use crate::model::record::{RunOptions, RunRecord};
+use crate::model::time::Timestamp;
+
+/// The columns that [`read`] wants.
+pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, paused_from_state, pause_reason, requirements, repo, \
+     base_branch, base_commit, branch, worktree, current_phase, phases_total, phases_done, pending_gate, pending_since_ms, rehearsal, \
+     options, error_code, error_message, error_hint, report_path, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
+     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms";
+
+/// What a run begins with; everything else comes from its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRun {
+    /// Which.
+    pub id: RunId,
+    /// What it executes.
+    pub workflow: VersionedName,
+    /// The workflow's identity; its frozen text lies under this hash.
+    pub workflow_hash: ContentHash,
+    /// Its lane.
+    pub thread: ThreadId,
+    /// What the operator wants made.
+    pub requirements: String,
+    /// Where its agents work; may be filled in later by [`set_worktree`].
+    pub place: RunPlace,
+    /// Whether everything it makes is rehearsal.
+    pub rehearsal: bool,
+    /// Choices frozen with it.
+    pub options: RunOptions,
+    /// Makes starting it twice harmless.
+    pub start: Option<StartKey>,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// Where a run's agents work. Text, as rows keep it; paths are absolute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunPlace {
+    /// The operator's repository; absent for a run in a plain folder.
+    pub repo: Option<String>,
+    /// The branch it began from.
+    pub base_branch: Option<String>,
+    /// The commit it began from.
+    pub base_commit: Option<String>,
+    /// The run's own branch.
+    pub branch: Option<String>,
+    /// The worktree.
+    pub worktree: Option<String>,
+}
+
+/// The operator's key for a start, with a digest of what was to be started under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartKey {
+    /// The key.
+    pub key: String,
+    /// Canonical hash of the whole start command.
+    pub digest: ContentHash,
+}
+
+/// Stores a new run as `created`.
+///
+/// # Errors
+/// `idempotency_conflict` when its start key is taken; what the database says.
+pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
+    if let Some(start) = &run.start
+        && let Some((holder, _)) = by_start_key(tx, &start.key)?
+    {
+        return Err(Failure::new(Code::IdempotencyConflict, format!("the key '{}' started run {holder} already", start.key))
+            .hint("use another key, or leave it away"));
+    }
+    let options = serde_json::to_string(&run.options).map_err(Failure::internal)?;
+    tx.prepare_cached(
+        "INSERT INTO runs (id, workflow, workflow_hash, thread, requirements, repo, base_branch, base_commit, branch, worktree, \
+         rehearsal, options, start_key, start_digest, created_at_ms, updated_at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
+    )?
+    .execute((
+        run.id.to_string(),
+        run.workflow.to_string(),
+        run.workflow_hash.as_str(),
+        run.thread.as_str(),
+        &run.requirements,
+        &run.place.repo,
+        &run.place.base_branch,
+        &run.place.base_commit,
+        &run.place.branch,
+        &run.place.worktree,
+        run.rehearsal,
+        options,
+        run.start.as_ref().map(|start| &start.key),
+        run.start.as_ref().map(|start| start.digest.as_str()),
+        run.created_at.0,
+    ))?;
+    Ok(())
+}
+
+/// The run that was started under a key, and the digest of what was started.
+///
+/// # Errors
+/// What the database says.
+pub fn by_start_key(conn: &Connection, key: &str) -> Result<Option<(RunId, ContentHash)>> {
+    let mut query = conn.prepare_cached("SELECT id, coalesce(start_digest, '') AS start_digest FROM runs WHERE start_key = ?1")?;
+    Ok(query.query_row([key], |row| Ok((row::parsed(row, "id")?, row::hash(row, "start_digest")?))).optional()?)
+}
+
+/// Stores where the final report lies, absolute, without extension.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn set_report(tx: &Connection, run: RunId, path: &str) -> Result<()> {
+    one(run, tx.prepare_cached("UPDATE runs SET report_path = ?2 WHERE id = ?1")?.execute((run.to_string(), path))?)
+}
+
+/// Stores where the run's agents work.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn set_worktree(tx: &Connection, run: RunId, place: &RunPlace) -> Result<()> {
+    let changed = tx
+        .prepare_cached("UPDATE runs SET repo = ?2, base_branch = ?3, base_commit = ?4, branch = ?5, worktree = ?6 WHERE id = ?1")?
+        .execute((run.to_string(), &place.repo, &place.base_branch, &place.base_commit, &place.branch, &place.worktree))?;
+    one(run, changed)
+}
+
+/// Makes the caller the run's owner: its epoch goes up, and whoever holds an older one is late.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn take_over(tx: &Connection, run: RunId) -> Result<u64> {
+    let mut update = tx.prepare_cached("UPDATE runs SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?;
+    let epoch = update.query_row([run.to_string()], |row| row::large(row, "epoch")).optional()?;
+    epoch.ok_or_else(|| not_found(&run.to_string()))
+}
+
+/// The epoch of the run's current owner; 0 before the first.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn epoch(conn: &Connection, run: RunId) -> Result<u64> {
+    let mut query = conn.prepare_cached("SELECT epoch FROM runs WHERE id = ?1")?;
+    let epoch = query.query_row([run.to_string()], |row| row::large(row, "epoch")).optional()?;
+    epoch.ok_or_else(|| not_found(&run.to_string()))
+}
+
+/// One run.
+///
+/// # Errors
+/// `run_not_found`; what the database says.
+pub fn get(conn: &Connection, run: RunId) -> Result<RunRecord> {
+    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"))?;
+    query.query_row([run.to_string()], read).optional()?.ok_or_else(|| not_found(&run.to_string()))
+}
+
+/// The runs that have not ended, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub fn non_terminal(conn: &Connection) -> Result<Vec<RunRecord>> {
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE state NOT IN ('completed', 'failed', 'aborted') ORDER BY created_at_ms, id"
+    ))?;
+    Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The runs that have ended and whose final report is not written yet, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
+    let mut query = conn.prepare_cached(
+        "SELECT id FROM runs WHERE state IN ('completed', 'failed', 'aborted') AND report_path IS NULL ORDER BY created_at_ms, id",
+    )?;
+    Ok(query.query_map([], |row| row::parsed(row, "id"))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The refusal for a run that is not there.
+#[must_use]
+pub fn not_found(text: &str) -> Failure {
+    Failure::new(Code::RunNotFound, format!("there is no run '{text}'")).hint("`phasedeck list` shows the runs; `@last` names the newest")
+}
+
+/// Reads a row of [`COLUMNS`]. Values that only another program can have written are shown as they are.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    Ok(RunRecord {
+        id: row.get::<_, String>("id")?.parse().unwrap_or(RunId(uuid::Uuid::nil())),
+        workflow: row.get("workflow")?,
+        workflow_hash: row::hash(row, "workflow_hash")?,
+        thread: ThreadId(row.get("thread")?),
+        state: row.get("state")?,
+        paused_from_state: row.get("paused_from_state")?,
+        pause_reason: row.get("pause_reason")?,
+        requirements: row.get("requirements")?,
+        repo: row.get("repo")?,
+        base_branch: row.get("base_branch")?,
+        base_commit: row.get("base_commit")?,
+        branch: row.get("branch")?,
+        worktree: row.get("worktree")?,
+        current_phase: row.get::<_, Option<String>>("current_phase")?.map(PhaseKey),
+        phases_total: row::count(row, "phases_total")?,
+        phases_done: row::count(row, "phases_done")?,
+        pending_gate: row.get::<_, Option<String>>("pending_gate")?.map(GateKey),
+        pending_since: row::at_option(row, "pending_since_ms")?,
+        rehearsal: row.get("rehearsal")?,
+        options: serde_json::from_str(&row.get::<_, String>("options")?).unwrap_or_default(),
+        error_code: row.get("error_code")?,
+        error_message: row.get("error_message")?,
+        error_hint: row.get("error_hint")?,
+        report_path: row.get("report_path")?,
+        created_at: row::at(row, "created_at_ms")?,
+        started_at: row::at_option(row, "started_at_ms")?,
+        ended_at: row::at_option(row, "ended_at_ms")?,
+        updated_at: row::at(row, "updated_at_ms")?,
+        last_seq: row::large(row, "last_seq")?,
+        cost: row::cost(row)?,
+        tokens: row::tokens(row)?,
+        calls: row::count(row, "calls")?,
+    })
+}
+
+fn one(run: RunId, changed: usize) -> Result<()> {
+    if changed == 1 { Ok(()) } else { Err(not_found(&run.to_string())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, BEGIN};
+    use super::super::journal;
+    use super::*;
+    use crate::model::event::Fact;
+
+    #[test]
+    fn a_start_key_starts_one_run() {
+        let conn = fixture::memory();
+        let start = |digest: &[u8]| Some(StartKey { key: "nightly".to_owned(), digest: ContentHash::of(digest) });
+        let first = NewRun { start: start(b"a"), ..fixture::new_run("lane") };
+        insert(&conn, &first).unwrap();
+        assert_eq!(by_start_key(&conn, "nightly").unwrap(), Some((first.id, ContentHash::of(b"a"))));
+        assert_eq!(by_start_key(&conn, "other").unwrap(), None);
+        let second = insert(&conn, &NewRun { start: start(b"b"), ..fixture::new_run("lane") }).unwrap_err();
+        assert_eq!(second.code, Code::IdempotencyConflict);
+        assert!(second.message.contains(&first.id.to_string()), "{second}");
+    }
+
+    #[test]
+    fn each_owner_has_a_higher_epoch() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        assert_eq!(epoch(&conn, run).unwrap(), 0);
+        assert_eq!(take_over(&conn, run).unwrap(), 1);
+        assert_eq!(take_over(&conn, run).unwrap(), 2);
+        assert_eq!(epoch(&conn, run).unwrap(), 2);
+        assert_eq!(take_over(&conn, RunId::new()).unwrap_err().code, Code::RunNotFound);
+    }
+
+    #[test]
+    fn what_no_event_tells_is_kept_beside_the_journal() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        let place = RunPlace {
+            repo: Some("/r".to_owned()),
+            base_branch: Some("main".to_owned()),
+            base_commit: Some("c0".to_owned()),
+            branch: Some("phasedeck/x".to_owned()),
+            worktree: Some("/w".to_owned()),
+        };
+        set_worktree(&conn, run, &place).unwrap();
+        set_report(&conn, run, "/reports/x").unwrap();
+        journal::append(&conn, run, &[fixture::created(&["spec"])], BEGIN).unwrap();
+        let read = get(&conn, run).unwrap();
+        let kept = RunPlace {
+            repo: read.repo,
+            base_branch: read.base_branch,
+            base_commit: read.base_commit,
+            branch: read.branch,
+            worktree: read.worktree,
+        };
+        assert_eq!((kept, read.report_path.as_deref()), (place, Some("/reports/x")));
+        assert_eq!(set_report(&conn, RunId::new(), "/x").unwrap_err().code, Code::RunNotFound);
+    }
+
+    #[test]
+    fn recovery_finds_the_runs_that_have_not_ended_and_the_reports_that_are_missing() {
+        let conn = fixture::memory();
+        let [open, reported, silent] = ["a", "b", "c"].map(|thread| fixture::insert_run(&conn, thread));
+        for run in [reported, silent] {
+            journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), Fact::RunCompleted {}], BEGIN).unwrap();
+        }
+        set_report(&conn, reported, "/reports/b").unwrap();
+        assert_eq!(non_terminal(&conn).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [open]);
+        assert_eq!(terminal_without_report(&conn).unwrap(), [silent]);
+    }
+}
