@@ -192,11 +192,15 @@ impl Attempt {
         };
         let why = match progress.cause {
             AttemptCause::First => Why::First,
-            AttemptCause::Repair => Why::Repair {
-                errors: &progress.errors,
-                previous: previous.as_deref().filter(|_| !progress.missing),
-                missing: progress.missing,
-            },
+            AttemptCause::Repair => {
+                let (errors, missing) = (progress.errors.as_slice(), progress.missing);
+                let previous = previous.as_deref().filter(|_| !missing);
+                // What the operator asked for holds for the repairs after it too.
+                match progress.comment.as_str() {
+                    "" => Why::Repair { errors, previous, missing },
+                    comment => Why::RepairOfChanges { comment, errors, previous, missing },
+                }
+            }
             AttemptCause::ChangesRequested => Why::ChangesRequested { comment: &progress.comment, previous: previous.as_deref() },
         };
         Ok(render(&EnvelopeInput {

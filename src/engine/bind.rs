@@ -178,8 +178,12 @@ fn nobody(role: &Role, fell_out: &[String], out_of_reach: Option<String>) -> Fai
             let message = format!("role '{}': nobody who could take it can work here ({considered})", role.id);
             Failure::new(Code::BackendUnavailable, message).hint(hint)
         }
-        None => Failure::new(Code::NoPersonaForRole, format!("no persona can take role '{}' ({considered})", role.id))
-            .hint(format!("write a persona with the capabilities {}", role.required_capabilities.join(", "))),
+        None => Failure::new(Code::NoPersonaForRole, format!("no persona can take role '{}' ({considered})", role.id)).hint(
+            match role.required_capabilities.as_slice() {
+                [] => "write a persona".to_owned(),
+                wanted => format!("write a persona with the capabilities {}", wanted.join(", ")),
+            },
+        ),
     }
 }
 
@@ -205,3 +209,6 @@ fn tool_with_permission(persona: &Persona, tool: &str) -> String {
         Permission::Deny => format!("{tool} (denied)"),
     }
 }
+
+#[cfg(test)]
+mod tests;

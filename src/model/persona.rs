@@ -36,6 +36,7 @@ pub struct Persona {
     pub backend: String,
     /// The model's name at the backend; absent: the backend's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
     pub model: Option<String>,
     /// What it can do, matched against a role's `required_capabilities`.
     #[serde(default)]
@@ -95,19 +96,19 @@ pub enum Permission {
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// 0 is the most repeatable, 2 the least.
-    #[schemars(range(min = 0.0, max = 2.0))]
+    #[schemars(with = "f64", range(min = 0.0, max = 2.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Nucleus sampling, 0 to 1.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(with = "f64", range(min = 0.0, max = 1.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// The most tokens one answer may have.
-    #[schemars(range(min = 1, max = MAX_ANSWER_TOKENS))]
+    #[schemars(with = "u32", range(min = 1, max = MAX_ANSWER_TOKENS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// `low`, `medium` or `high`, for models that reason.
-    #[schemars(extend("enum" = REASONING_EFFORTS))]
+    #[schemars(with = "String", extend("enum" = REASONING_EFFORTS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
 }

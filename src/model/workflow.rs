@@ -37,7 +37,7 @@ pub struct Workflow {
     pub roles: Vec<Role>,
     /// Gates of every phase that names none of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(regex(pattern = NAME_PATTERN)))]
+    #[schemars(extend("items" = { "type": "string", "pattern": NAME_PATTERN }))]
     pub default_gates: Vec<GateKey>,
     /// The steps, in order.
     #[schemars(length(min = 1, max = MAX_PHASES))]
@@ -77,7 +77,7 @@ impl Workflow {
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// Names the seat.
-    #[schemars(regex(pattern = NAME_PATTERN))]
+    #[schemars(extend("pattern" = NAME_PATTERN))]
     pub id: RoleId,
     /// What a persona must be able to do to take it.
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct Role {
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     /// Names the step within the workflow.
-    #[schemars(regex(pattern = NAME_PATTERN))]
+    #[schemars(extend("pattern" = NAME_PATTERN))]
     pub key: PhaseKey,
     /// What people read.
     #[serde(default)]
@@ -113,9 +113,11 @@ pub struct Phase {
     pub timeout_seconds: u64,
     /// The file that must exist at the end, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ExpectedArtifact")]
     pub expected_artifact: Option<ExpectedArtifact>,
     /// Questions to the operator, in order. Absent: the workflow's `default_gates`. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<GateKey>", extend("items" = { "type": "string", "pattern": NAME_PATTERN }))]
     pub gates: Option<Vec<GateKey>>,
     /// Further attempts after a missing or invalid artifact.
     #[serde(default = "default_repairs")]
@@ -139,7 +141,7 @@ pub struct ExpectedArtifact {
     #[schemars(length(min = 1))]
     pub path: String,
     /// What it must look like: the id of an artifact schema, such as `dev/spec@1`.
-    #[schemars(regex(pattern = "^[A-Za-z][A-Za-z0-9_-]*/[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]*$"))]
+    #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9_-]*/[A-Za-z][A-Za-z0-9_-]*@[1-9][0-9]*$"))]
     pub schema: SchemaId,
 }
 

@@ -40,7 +40,8 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
     let mut head = Head::load(tx, run_id)?;
     let mut stored = Vec::with_capacity(facts.len());
     for fact in facts {
-        if head.status.is_terminal() {
+        // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
+        if head.status.is_terminal() && !matches!(fact, Fact::SessionFailed { .. }) {
             refuse_unless_known(tx, &head, fact)?;
             continue;
         }

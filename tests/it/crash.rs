@@ -94,6 +94,9 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
         let mut phases: Vec<&str> = log.split('\0').map(str::trim).filter(|line| !line.is_empty()).collect();
         phases.reverse();
         assert_eq!(phases, ["spec", "plan", "implement", "review", "verify"], "one commit a phase");
+        // Killed between the end and its report, the next start writes it.
+        let host = phasedeck::engine::host::Host::start(&home.paths(), &phasedeck::model::settings::Settings::default()).unwrap();
+        host.shutdown(Duration::ZERO).unwrap();
         let report = home.archive().run(run.id).unwrap().report_path.expect("a report");
         assert!(std::path::Path::new(&format!("{report}.json")).exists(), "{report}");
     }

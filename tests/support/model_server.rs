@@ -2,7 +2,8 @@
 //!
 //! It speaks HTTP/1.1 by hand, so that a reply can be cut, held or broken at any byte. Each request
 //! is recorded as it came and gets the next reply of the queue, or what a closure says. It knows
-//! nothing of the crate that is tested.
+//! nothing of the crate that is tested. Declare it as `#[cfg(test)] mod model_server;` in an
+//! integration test too: only then does clippy take its `unwrap`s for those of a test.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

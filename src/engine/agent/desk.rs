@@ -199,14 +199,19 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
-        self.audit(turn, &done).await?;
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
         let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
         let next_id = next.as_ref().map(|turn| turn.id);
         let stored = self.context.store.write(move |tx| {
             let now = Timestamp::now();
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
-            turns::tools_done(tx, turn, &results)?;
+            // A turn without tools was settled with its answer.
+            if !results.is_empty() {
+                turns::tools_done(tx, turn, &results)?;
+            }
             let events = journal::append(tx, run_id, &facts, now)?;
             if let Some(next) = &next {
                 turns::reserve(tx, next, now)?;

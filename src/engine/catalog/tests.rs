@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 
 mod mistakes;
+mod own_formats;
 
 const PERSONA: &str = "name: tester\nversion: 1\nbackend: acp\n";
 
@@ -180,4 +181,34 @@ fn every_shipped_file_passes_validate() {
     paths.extend(source::files_beneath(&root.join("artifacts"), &["json"]).unwrap());
     assert_eq!(paths.len(), 27);
     assert_eq!(validate_files(&Catalog::shipped(), &paths), []);
+}
+
+#[test]
+fn the_examples_of_the_guide_are_sound() {
+    let guide = include_str!("../../../docs/workflows.md");
+    let block = |language: &str| guide.split("```").filter_map(|part| part.strip_prefix(language)).collect::<Vec<_>>();
+    let (&[workflow, persona], &[schema]) = (&block("yaml\n")[..], &block("json\n")[..]) else { panic!("examples are missing") };
+    let dir = config(&[("workflows/w.yaml", workflow), ("personas/p.yaml", persona), ("artifacts/team/note@1.json", schema)]);
+    let catalog = loaded(dir.path());
+    assert_eq!(catalog.problems, []);
+    assert!(
+        catalog.workflow("changelog@1").is_ok() && catalog.persona("historian@1").is_ok() && catalog.schema(&"team/note@1".into()).is_ok()
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_at_all_makes_a_reader_panic(text in "[\\[\\]{}:,&*!|>'\"#?@%\t\n a-c0-9.-]{0,80}", any in ".{0,40}") {
+        for text in [&text, &any] {
+            let _ = workflow::read(text, "w", &BTreeSet::new());
+            let _ = persona::read(text, "p");
+            let _ = schema::read(text, "s");
+        }
+    }
+
+    #[test]
+    fn no_schema_makes_the_checks_panic(keys in proptest::collection::vec(("[a-c]", "\\$ref|\\$dynamicRef|allOf|items|properties|pattern|\\$id|\\$anchor", "#|#/\\$defs/[a-c]|#[a-c]|%|#/%4"), 0..5)) {
+        let defs: serde_json::Map<String, Value> = keys.into_iter().map(|(name, key, value)| (name, serde_json::json!({ key: value }))).collect();
+        let _ = check_schema(&serde_json::json!({ "$defs": defs, "$ref": "#/$defs/a" }), "s");
+    }
 }

@@ -220,7 +220,7 @@ mod tests {
         }
         assert_eq!(code(next(&[long.clone(), long], 2, &job(true), true)), Some(Code::AgentLimitReached));
         assert_eq!(code(next(&circle, 5, &job(true), true)), Some(Code::AgentLoopDetected));
-        assert_eq!(code(next(&[calls.clone()], 9, &job(true), true)), Some(Code::AgentLimitReached));
+        assert_eq!(code(next(std::slice::from_ref(&calls), 9, &job(true), true)), Some(Code::AgentLimitReached));
         assert_eq!(next(&[calls], 8, &job(true), true), Next::Ask);
     }
 

@@ -147,9 +147,9 @@ fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
 fn error_in_stream(error: &Value) -> (u16, String) {
     let number =
         ["code", "status", "status_code"].iter().find_map(|key| error[*key].as_u64().or_else(|| error[*key].as_str()?.parse().ok()));
-    let kinds = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect::<Vec<_>>().join(" ");
-    let words = error["message"].as_str().or(error.as_str()).unwrap_or("without a message");
-    let said = if kinds.is_empty() { words.to_owned() } else { format!("{words} ({kinds})") };
+    let (words, kinds) = described(error);
+    let words = words.unwrap_or_else(|| "without a message".to_owned());
+    let said = if kinds.is_empty() { words } else { format!("{words} ({kinds})") };
     let by_kind = [
         ("quota", 402),
         ("rate_limit", 429),
@@ -161,6 +161,16 @@ fn error_in_stream(error: &Value) -> (u16, String) {
     ];
     let named = || by_kind.iter().find(|(mark, _)| kinds.contains(mark)).map(|(_, status)| *status);
     (number.and_then(|number| u16::try_from(number).ok()).or_else(named).unwrap_or(500), said)
+}
+
+/// What an error object says: its message with what a provider behind a gateway said, and its kinds.
+pub(super) fn described(error: &Value) -> (Option<String>, String) {
+    let kinds: Vec<&str> = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect();
+    let words = error["message"].as_str().or(error.as_str()).map(|words| match error["metadata"]["raw"].as_str() {
+        Some(raw) => format!("{words}: {raw}"),
+        None => words.to_owned(),
+    });
+    (words, kinds.join(" "))
 }
 
 #[cfg(test)]

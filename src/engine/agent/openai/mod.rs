@@ -4,7 +4,7 @@
 //! work ── conversation (stored turns → messages, what next)      pure
 //!   │  ── circles (the same again and again)                     pure
 //!   │  ── prices (reserve, cost)                                 pure
-//!   ├── wire ── sse (bytes → events) ── assemble (chunks → answer, by the shapes of chat)
+//!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
 //!   ├── tools (the file tools, confined to the worktree)
 //!   └── book (the desk: what must be stored before it is acted on)
@@ -30,6 +30,7 @@ pub use self::prices::Prices;
 
 mod assemble;
 mod book;
+mod calls;
 mod chat;
 mod circles;
 mod conversation;

@@ -170,6 +170,8 @@ mod tests {
             (b"\xef\xbb\xbfdata: a\n\n", data(&["a"])),
             (b": comment\n\n:\ndata:a\n\n", data(&["a"])),
             (b"data: a\ndata: b\n\n", data(&["a\nb"])),
+            (b"data: a\r\ndata: b\r\n\r\n", data(&["a\nb"])),
+            (b"data: a\rdata: b\r\r", data(&["a\nb"])),
             (b"data:  a\nid: 7\nretry: 5\nnonsense\n\n", data(&[" a"])),
             (b"data\n\n", data(&[""])),
             (b"event: error\ndata: x\n\ndata: y\n\n", vec![("error".to_owned(), "x".to_owned()), (String::new(), "y".to_owned())]),

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::assemble::{Assembled, Assembly, Broken};
-use super::fault::{Fault, Retry, retry_after};
+use super::fault::{Fault, Retry, described, retry_after};
 use super::sse::{Decoder, Event};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
@@ -237,9 +237,9 @@ fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let Ok(json) = serde_json::from_str::<Value>(&text) else { return text.trim().to_owned() };
     let error = json.get("error").unwrap_or(&json);
-    let words = error["message"].as_str().or(error.as_str()).unwrap_or_else(|| text.trim());
-    let kinds: Vec<&str> = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect();
-    if kinds.is_empty() { words.to_owned() } else { format!("{words} ({})", kinds.join(" ")) }
+    let (words, kinds) = described(error);
+    let words = words.unwrap_or_else(|| text.trim().to_owned());
+    if kinds.is_empty() { words } else { format!("{words} ({kinds})") }
 }
 
 fn error_of(data: &str) -> Value {

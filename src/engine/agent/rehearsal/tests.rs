@@ -3,13 +3,30 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::context::Context;
 use crate::engine::machine::envelope::{EnvelopeInput, Why, render};
+use crate::engine::paths::Paths;
 use crate::model::event::ArtifactError;
+use crate::model::settings::Settings;
 use crate::model::state::Risk;
 use crate::model::workflow::{ExpectedArtifact, Phase};
+use crate::store::Store;
 
+/// A desk that nobody watches; a rehearsal stores nothing at it.
 fn desk() -> Desk {
-    Desk {}
+    let home = tempfile::tempdir().unwrap();
+    let paths = Paths::beneath(home.path());
+    paths.create().unwrap();
+    let store = Store::open(&paths.database()).unwrap();
+    let context = Context::new(store, paths, Settings::default(), Vec::new());
+    Desk::new(
+        Arc::new(context),
+        "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+        "spec".into(),
+        1,
+        "planner@1".to_owned(),
+        Vec::new(),
+    )
 }
 
 fn schema() -> Value {

@@ -92,6 +92,10 @@ async fn a_refusal_is_mapped_and_never_carries_the_key() {
     assert_eq!((fault.code, fault.retry), (Code::LlmAuth, Retry::Never));
     assert!(fault.hint.contains("no credit left"));
 
+    let behind = r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"too many tokens"}}}"#;
+    let (asked, _) = ask(Reply::status(400, behind)).await;
+    assert_eq!(asked.unwrap_err().words, "the provider answered 400 Bad Request: Provider returned error: too many tokens");
+
     let (asked, _) = ask(Reply::status(503, &"x".repeat(200_000)).header("Retry-After", "7")).await;
     let fault = asked.unwrap_err();
     assert_eq!((fault.code, fault.retry_after), (Code::LlmOverloaded, Some(Duration::from_secs(7))));
@@ -122,10 +126,10 @@ async fn an_error_within_a_good_stream_is_of_its_inner_kind() {
 
 #[tokio::test]
 async fn silence_ends_a_call_wherever_it_falls() {
-    let short = limits(Duration::from_millis(50));
+    let short = limits(Duration::from_millis(400));
     let hanging = ModelServer::queue([Reply::stream().text("a").then_hang()]).await;
     let (asked, shown) = ask_with(&hanging, short).await;
-    assert_eq!((asked.unwrap_err().words.as_str(), shown.as_str()), ("the stream was silent for 50ms", "a"));
+    assert_eq!((asked.unwrap_err().words.as_str(), shown.as_str()), ("the stream was silent for 400ms", "a"));
 
     let mute = ModelServer::queue([Reply::hang()]).await;
     let (asked, _) = ask_with(&mute, Limits { first_byte: Duration::from_millis(50), ..short }).await;
@@ -149,7 +153,7 @@ async fn a_finished_answer_counts_though_the_connection_breaks_after_it() {
     let assembled = asked.unwrap();
     assert_eq!((assembled.answer.text.as_str(), assembled.usage.is_none()), ("done", true));
     let server = ModelServer::queue([Reply::stream().text("done").finish("length").then_hang()]).await;
-    let (asked, _) = ask_with(&server, limits(Duration::from_millis(50))).await;
+    let (asked, _) = ask_with(&server, limits(Duration::from_millis(400))).await;
     assert_eq!(asked.unwrap().answer.finish, Finish::Length);
 }
 

@@ -1,0 +1,82 @@
+//! The JSON Schemas of the files that operators write, for editors: generated from the model and
+//! checked in beneath `schemas/`. `UPDATE_SCHEMAS=1 cargo test --lib own_formats` writes them anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+use crate::engine::catalog::{shipped, yaml};
+use crate::model::persona::Persona;
+use crate::model::settings::Settings;
+use crate::model::workflow::Workflow;
+
+fn generated<T: JsonSchema>() -> Value {
+    serde_json::to_value(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()).unwrap()
+}
+
+fn own_formats() -> [(&'static str, Value); 3] {
+    [("workflow", generated::<Workflow>()), ("persona", generated::<Persona>()), ("config", generated::<Settings>())]
+}
+
+fn path_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(format!("{name}.schema.json"))
+}
+
+/// A tree as JSON, for checking it against a schema.
+fn as_json(node: &yaml::Node) -> Value {
+    match &node.data {
+        yaml::Data::Null => Value::Null,
+        yaml::Data::Bool => Value::Bool(true),
+        yaml::Data::Integer(number) => (*number).into(),
+        yaml::Data::Float(number) => (*number).into(),
+        yaml::Data::Text(text) => text.clone().into(),
+        yaml::Data::List(items) => items.iter().map(as_json).collect(),
+        yaml::Data::Map(members) => members.iter().map(|m| (m.key.clone(), as_json(&m.value))).collect(),
+    }
+}
+
+#[test]
+fn the_checked_in_schemas_are_those_of_the_model() {
+    for (name, schema) in own_formats() {
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs::write(path_of(name), &text).unwrap();
+        }
+        let stored = fs::read_to_string(path_of(name)).unwrap_or_default();
+        assert!(stored == text, "schemas/{name}.schema.json is old; run `UPDATE_SCHEMAS=1 cargo test --lib own_formats`");
+    }
+}
+
+#[test]
+fn shipped_files_fit_the_schemas_and_mistakes_do_not() {
+    let [(_, workflow), (_, persona), _] = own_formats();
+    for (schema, files, folder) in [(workflow, shipped::WORKFLOWS, "workflow"), (persona, shipped::PERSONAS, "persona")] {
+        let validator = jsonschema::draft202012::options().build(&schema).unwrap();
+        for (name, text) in files {
+            assert!(text.starts_with(&format!("# yaml-language-server: $schema=../{folder}.schema.json\n")), "{name}");
+            let errors: Vec<String> = validator.iter_errors(&as_json(&yaml::parse(text).unwrap())).map(|e| e.to_string()).collect();
+            assert_eq!(errors, [""; 0], "{name}");
+            for (from, to) in
+                [("version: 1", "version: 0"), ("backend: openai", "backend: none"), ("name: ", "name: 1"), ("gates: [", "gates: [1 2, ")]
+            {
+                let broken = text.replacen(from, to, 1);
+                let same = broken == *text;
+                assert_eq!(validator.is_valid(&as_json(&yaml::parse(&broken).unwrap())), same, "{name}: {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_field_of_our_files_is_described() {
+    for (name, schema) in own_formats() {
+        let nested = schema["$defs"].as_object().into_iter().flat_map(|defs| defs.values());
+        for object in nested.chain([&schema]) {
+            for (field, property) in object["properties"].as_object().into_iter().flatten() {
+                assert!(property["description"].is_string(), "{name} {field}");
+            }
+        }
+    }
+}
