@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! A small world for tests: runs in every state, one journal played to several places, and a bench
 //! that answers the console's questions from it.
 
@@ -520,4 +517,3 @@ impl Bench {
         Preview { state, last: events.last().cloned() }
     }
 }
->>>>>>> console
