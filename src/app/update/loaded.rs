@@ -35,7 +35,9 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Content(hash, _), Ok(Loaded::Text(doc))) => content(state, &hash, &doc),
         (Query::Content(hash, path), Err(failure)) => content(state, &hash, &Arc::new(Document::of_failure(&path, &failure))),
         (Query::Diff(_, hash), Ok(Loaded::Text(doc))) => difference(state, &hash, doc),
-        (Query::Diff(_, hash), Err(failure)) => difference(state, &hash, Arc::new(Document::of_failure("the difference", &failure))),
+        (Query::Diff(_, hash), Err(failure)) => {
+            difference(state, &hash, Arc::new(Document::of_failure("the difference", &failure)))
+        }
         (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
             state.complain(&failure);
