@@ -120,10 +120,7 @@ mod tests {
     #[test]
     fn laying_out_keeps_order_doubles_and_what_stands_in_strings() {
         let text = laid_out(r#"{"b":1,"a":{"x":"{,:}\""},"b":[],"c":[true,{}]}"#).unwrap();
-        assert_eq!(
-            text,
-            "{\n  \"b\": 1,\n  \"a\": {\n    \"x\": \"{,:}\\\"\"\n  },\n  \"b\": [],\n  \"c\": [\n    true,\n    {}\n  ]\n}"
-        );
+        assert_eq!(text, "{\n  \"b\": 1,\n  \"a\": {\n    \"x\": \"{,:}\\\"\"\n  },\n  \"b\": [],\n  \"c\": [\n    true,\n    {}\n  ]\n}");
         assert_eq!(laid_out("# no json"), None);
         assert_eq!(laid_out("{\"a\":}"), None);
     }

@@ -32,8 +32,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: &[Self] =
-        &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Text];
+    pub const ALL: &[Self] = &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Text];
 
     /// What the help calls it.
     #[must_use]

@@ -187,10 +187,8 @@ impl RunView {
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
-        let working = self
-            .state()
-            .and_then(|state| state.phases.get(self.phase_at()))
-            .is_some_and(|phase| phase.status == PhaseStatus::Running);
+        let working =
+            self.state().and_then(|state| state.phases.get(self.phase_at())).is_some_and(|phase| phase.status == PhaseStatus::Running);
         let talking = working && self.transcript.lines().len() > 0;
         self.main.unwrap_or(if talking { Pane::Transcript } else { Pane::Artifact })
     }

@@ -128,7 +128,8 @@ pub fn refuses_to_resume(record: &RunRecord, all: &[RunRecord]) -> Option<String
     if record.pause_reason.as_deref() == Some(PauseReason::SessionRecovery.as_str()) && record.pending_gate.is_some() {
         return Some("its question must be answered first".to_owned());
     }
-    let holds = |r: &&RunRecord| r.id != record.id && r.thread == record.thread && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread);
+    let holds =
+        |r: &&RunRecord| r.id != record.id && r.thread == record.thread && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread);
     all.iter().find(holds).map(|r| format!("run {} works on the same thread", r.id.short()))
 }
 

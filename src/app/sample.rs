@@ -193,7 +193,13 @@ pub fn facts(place: Place) -> Vec<Fact> {
     let workflow = || "development@1".parse().unwrap();
     let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
     let mut facts = vec![
-        Fact::RunCreated { workflow: workflow(), workflow_hash: ContentHash::of(b"w"), thread: "shop-cart:main1".into(), phases, rehearsal: false },
+        Fact::RunCreated {
+            workflow: workflow(),
+            workflow_hash: ContentHash::of(b"w"),
+            thread: "shop-cart:main1".into(),
+            phases,
+            rehearsal: false,
+        },
         Fact::RunStarted { workflow: workflow(), thread: "shop-cart:main1".into() },
         started("spec", "analyst", 1, AttemptCause::First),
         Fact::ArtifactExpected { phase_key: spec.clone(), attempt: 1, path: "spec.json".to_owned(), schema: "dev/spec@1".into() },
@@ -261,7 +267,8 @@ pub fn facts(place: Place) -> Vec<Fact> {
 pub fn journal(place: Place) -> Vec<Event> {
     let facts = facts(place);
     let begin = NOW.0 - 12 * 60_000 - i64::try_from(facts.len()).unwrap() * 7000;
-    let event = |(seq, fact): (u64, Fact)| Event { run_id: run_id(1), seq, at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000), fact };
+    let event =
+        |(seq, fact): (u64, Fact)| Event { run_id: run_id(1), seq, at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000), fact };
     (1..).zip(facts).map(event).collect()
 }
 
@@ -283,7 +290,10 @@ pub fn workflow(risk: Risk) -> Workflow {
         name: "development".to_owned(),
         version: 1,
         description: String::new(),
-        roles: seats.iter().map(|(_, role)| Role { id: (*role).into(), required_capabilities: vec![], preferred_backends: vec![] }).collect(),
+        roles: seats
+            .iter()
+            .map(|(_, role)| Role { id: (*role).into(), required_capabilities: vec![], preferred_backends: vec![] })
+            .collect(),
         default_gates: vec!["spec_approved".into()],
         phases: seats.iter().map(|(key, role)| phase(key, role)).collect(),
     }
@@ -304,8 +314,13 @@ fn bindings() -> Vec<(Binding, Persona)> {
             params: Params::default(),
         };
         let model = Some("claude-sonnet-4.5".to_owned());
-        let binding =
-            Binding { role: role.into(), persona: persona.versioned_name(), persona_hash: ContentHash::of(b"p"), backend: "openai".to_owned(), model };
+        let binding = Binding {
+            role: role.into(),
+            persona: persona.versioned_name(),
+            persona_hash: ContentHash::of(b"p"),
+            backend: "openai".to_owned(),
+            model,
+        };
         (binding, persona)
     };
     ["analyst", "architect", "developer", "tester"].map(bind).to_vec()
@@ -327,32 +342,36 @@ fn details(events: &[Event]) -> Details {
                 errors: vec![],
                 at: event.at,
             }),
-            Fact::ArtifactInvalid { phase_key, attempt, path, version, sha256, bytes, errors, .. } => details.artifacts.push(ArtifactRecord {
-                phase_key: phase_key.clone(),
-                version: *version,
-                attempt: *attempt,
-                path: path.clone(),
-                schema: "dev/spec@1".into(),
-                sha256: sha256.clone().unwrap(),
-                bytes: *bytes,
-                valid: false,
-                errors: errors.clone(),
-                at: event.at,
-            }),
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } => details.approvals.push(ApprovalRecord {
-                id: *request_id,
-                run_id: event.run_id,
-                phase_key: phase_key.clone(),
-                gate: gate.clone(),
-                state: ApprovalStatus::Pending,
-                artifact_sha256: artifact_sha256.clone(),
-                artifact_version: *artifact_version,
-                requested_at: event.at,
-                resolved_at: None,
-                comment: None,
-                resolved_by: None,
-                via: None,
-            }),
+            Fact::ArtifactInvalid { phase_key, attempt, path, version, sha256, bytes, errors, .. } => {
+                details.artifacts.push(ArtifactRecord {
+                    phase_key: phase_key.clone(),
+                    version: *version,
+                    attempt: *attempt,
+                    path: path.clone(),
+                    schema: "dev/spec@1".into(),
+                    sha256: sha256.clone().unwrap(),
+                    bytes: *bytes,
+                    valid: false,
+                    errors: errors.clone(),
+                    at: event.at,
+                })
+            }
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } => {
+                details.approvals.push(ApprovalRecord {
+                    id: *request_id,
+                    run_id: event.run_id,
+                    phase_key: phase_key.clone(),
+                    gate: gate.clone(),
+                    state: ApprovalStatus::Pending,
+                    artifact_sha256: artifact_sha256.clone(),
+                    artifact_version: *artifact_version,
+                    requested_at: event.at,
+                    resolved_at: None,
+                    comment: None,
+                    resolved_by: None,
+                    via: None,
+                })
+            }
             Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {
                 let record = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
                 record.state = action.resolves_to();

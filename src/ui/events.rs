@@ -60,6 +60,6 @@ fn line(pen: &mut Pen<'_>, area: Rect, row: usize, event: &Event) {
     spans.push(ink(format!("{} ", theme.glyph(mark)), theme.of_mark(mark)));
     spans.push(ink(cell(kind, 19, more), if mark == Mark::InLine { theme.plain() } else { theme.of_mark(mark) }));
     used += 21;
-    spans.push(ink(cut(&told(&event.fact), usize::from(area.width).saturating_sub(used), more), theme.plain()));
+    spans.push(ink(cut(&told(&event.fact, pen.state.dot()), usize::from(area.width).saturating_sub(used), more), theme.plain()));
     pen.line(area, row, spans);
 }

@@ -9,7 +9,7 @@ use ratatui::text::Span;
 use super::arrange::{self, Arrangement};
 use super::gate_answers;
 use super::pen::Pen;
-use super::text::{cut, ink};
+use super::text::ink;
 use super::theme::Mark;
 use super::{reader, run};
 use crate::app::gate::{GateView, Stage, Tab};
@@ -33,13 +33,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     };
     let [facts, rest] = arrange::top(area, 3);
     let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height));
-    let first = first_line(pen, gate, known);
+    let first = first_line(pen, gate, known, facts.width);
     let second = second_line(pen, gate, known);
     pen.line(facts, 0, first);
     pen.line(facts, 1, second);
-    let unlocks = unlocks(gate, known);
-    let unlocks = cut(&unlocks, usize::from(facts.width), pen.theme.more());
-    let unlocks = pen.theme.own(&unlocks);
+    let unlocks = unlocks(gate, known, pen.state.dot());
     pen.text(facts, 2, &unlocks, pen.theme.plain());
     body(pen, text, gate);
     gate_answers::draw(pen, answers, gate);
@@ -49,11 +47,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// Gate, which of how many, phase → next, artifact, version, hash, waiting time.
-fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'static>> {
+fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known, width: u16) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
     let at = waiting.iter().position(|id| *id == gate.run_id);
-    let which = at.map(|at| format!("{} of {}", at + 1, waiting.len())).unwrap_or_default();
+    let which = at.filter(|_| width >= 76).map(|at| format!("{} of {}  ", at + 1, waiting.len())).unwrap_or_default();
     let phase = gate.phase_key.as_ref().map(ToString::to_string).unwrap_or_default();
     let next = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)).map_or("end".to_owned(), |p| p.key.to_string());
     let age = age_text(pen.state.now.wall.since_ms(gate.requested_at));
@@ -63,10 +61,10 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'static
     };
     vec![
         ink(format!(" {} {} ", theme.glyph(Mark::Gate), gate.gate), theme.waiting()),
-        ink(format!(" {which}  "), theme.dim()),
+        ink(format!(" {which}"), theme.dim()),
         ink(format!("{phase} {} {next}  ", theme.own("→")), theme.title()),
+        ink(format!("waits {age}  "), theme.dim()),
         ink(what, theme.plain()),
-        ink(format!(" waits {age}"), theme.dim()),
     ]
 }
 
@@ -78,7 +76,7 @@ fn version(gate: &GateView) -> String {
     gate.version.map(|v| format!("v{v} ")).unwrap_or_default()
 }
 
-/// Persona and model, verdict, spent, seen.
+/// Persona and model, verdict, spent.
 fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let phase = gate.phase_key.as_ref().and_then(|key| known.state.phase(key));
@@ -93,17 +91,11 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'stati
     }
     let spent = phase.map(|p| p.cost.to_string()).unwrap_or_default();
     spans.push(ink(format!("{spent} of {} spent  ", known.state.cost), theme.plain()));
-    if let Some(measured) = gate.measured() {
-        let unseen = measured.unseen();
-        let rest = if unseen == 0 { String::new() } else { format!(", {unseen} lines unseen") };
-        let style = if unseen == 0 { theme.good() } else { theme.waiting() };
-        spans.push(ink(format!("seen {} %{rest}", measured.seen_percent()), style));
-    }
     spans
 }
 
 /// What approving begins, with which permissions, where it writes, and how it is undone.
-fn unlocks(gate: &GateView, known: &Known) -> String {
+fn unlocks(gate: &GateView, known: &Known, dot: &str) -> String {
     let Some(key) = &gate.phase_key else { return " approving goes on with a fresh conversation".to_owned() };
     let more_gates = known.phase(key).map_or(0, |phase| known.workflow.as_ref().map_or(0, |w| w.gates(phase).len()));
     let passed = known.state.phase(key).map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
@@ -111,12 +103,12 @@ fn unlocks(gate: &GateView, known: &Known) -> String {
         return format!(" approving asks the next question of this phase ({} of {more_gates})", passed + 2);
     }
     match known.phase_after(key) {
-        Some(next) => format!(" unlocks {}: {} · undo: abort; each phase is a commit", next.key, powers(next, known)),
+        Some(next) => format!(" unlocks {}: {}{dot}undo: abort", next.key, powers(next, known, dot)),
         None => " unlocks nothing further: this is the last phase, and the run completes".to_owned(),
     }
 }
 
-fn powers(next: &Phase, known: &Known) -> String {
+fn powers(next: &Phase, known: &Known, dot: &str) -> String {
     let Some((binding, persona)) = known.binding(next) else { return next.label().to_owned() };
     let allowed: Vec<String> = persona
         .tools
@@ -125,8 +117,22 @@ fn powers(next: &Phase, known: &Known) -> String {
         .map(|tool| if persona.permission(tool) == Permission::Ask { format!("{tool} (asks)") } else { tool.clone() })
         .collect();
     let tools = if allowed.is_empty() { "no tools".to_owned() } else { allowed.join(", ") };
-    let writes = next.expected_artifact.as_ref().map(|e| format!(" · writes {} in its worktree", e.path)).unwrap_or_default();
-    format!("{} · {tools}{writes}", binding.persona)
+    let writes = next.expected_artifact.as_ref().map(|e| format!("{dot}writes {}", e.path)).unwrap_or_default();
+    format!("{}{dot}{tools}{writes}", binding.persona)
+}
+
+/// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
+fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
+    let Some(measured) = gate.measured() else { return };
+    let (unseen, theme) = (measured.unseen(), pen.theme);
+    let rest = match unseen {
+        0 => String::new(),
+        1 => ", 1 line unseen".to_owned(),
+        _ => format!(", {unseen} lines unseen"),
+    };
+    let told = format!("seen {} %{rest}", measured.seen_percent());
+    let width = u16::try_from(told.len() + 6).unwrap_or(u16::MAX).min(area.width);
+    pen.foot(Rect { width, ..area }, &told, if unseen == 0 { theme.good() } else { theme.waiting() });
 }
 
 fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
@@ -142,6 +148,7 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Some(reading) => {
             reader::draw(pen, inner, reading);
             reader::foot(pen, area, reading);
+            seen(pen, area, gate);
         }
         None => pen.text(inner, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
     }

@@ -44,7 +44,8 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     }
     let keys = &pen.state.keys;
     let draft = if gate.input.is_blank() { "" } else { " (draft kept)" };
-    let answer = |action, word: &str| [ink(format!(" {} ", keys.shown(action)), pen.theme.key()), ink(format!("{word} "), pen.theme.plain())];
+    let answer =
+        |action, word: &str| [ink(format!(" {} ", keys.shown(action)), pen.theme.key()), ink(format!("{word} "), pen.theme.plain())];
     let mut spans: Vec<Span<'static>> = Vec::new();
     spans.extend(answer(Action::Approve, "approve"));
     spans.extend(answer(Action::RequestChanges, &format!("request changes{draft}")));

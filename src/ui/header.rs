@@ -37,6 +37,14 @@ fn run_title(state: &AppState) -> String {
     format!(" {workflow} #{}", run.run_id.short())
 }
 
+/// Of the run that is looked at, else of all that are listed.
+fn spent(state: &AppState) -> Cost {
+    let run = state.run.as_ref().filter(|_| matches!(state.screen(), Screen::Run | Screen::Gate)).and_then(|run| run.state());
+    let mut all = Cost::default();
+    state.runs.records.iter().for_each(|r| all += r.cost);
+    run.map_or(all, |run| run.cost)
+}
+
 fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     let (state, theme) = (pen.state, pen.theme);
     let (gates, running) = (state.runs.waiting().count(), state.runs.working().count());
@@ -49,8 +57,7 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
         spans.push(ink(format!("{} {running} running  ", theme.glyph(Mark::Running)), theme.of_mark(Mark::Running)));
     }
     if detail >= 2 {
-        let mut cost = Cost::default();
-        state.runs.records.iter().for_each(|r| cost += r.cost);
+        let cost = spent(state);
         spans.push(ink(format!("{cost} "), theme.plain()));
     }
     if detail >= 3 {

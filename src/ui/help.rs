@@ -11,8 +11,8 @@ use crate::app::update::palette::found;
 
 /// Draws the keys.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, top: usize) {
-    let area = arrange::centred(area, 76, area.height);
     pen.clear(area);
+    let area = arrange::centred(area, 76, area.height);
     let inner = pen.panel(area, vec![ink(" Keys ", pen.theme.title())], true);
     let mut lines: Vec<(String, &'static str, bool)> = Vec::new();
     for context in Context::ALL {

@@ -61,6 +61,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     }
     let gates = state.runs.waiting().next().is_some();
     let mut actions = match state.screen() {
+        Screen::Runs if state.runs.records.is_empty() => Vec::new(),
         Screen::Runs => vec![Open],
         Screen::Picker => vec![PickMark, PickLook, PickAbort, Back],
         Screen::Run => in_run(pen),

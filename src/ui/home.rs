@@ -63,13 +63,13 @@ struct Widths {
 }
 
 impl Widths {
-    /// State 11, id 9, age 5, cost 11, and a cell on either side.
-    const FIXED: usize = 11 + 9 + 5 + 11 + 2;
+    /// State 10, id 9, age 5, cost 10, and a cell on either side.
+    const FIXED: usize = 10 + 9 + 5 + 10 + 2;
 
     fn of(width: u16) -> Self {
         let room = usize::from(width).saturating_sub(Self::FIXED);
         match room {
-            0..30 => Self { workflow: room.saturating_sub(11), thread: 0, phase: 11.min(room), wish: 0 },
+            0..30 => Self { workflow: 14.min(room), thread: 0, phase: room.saturating_sub(14), wish: 0 },
             30..60 => Self { workflow: 16, thread: room - 16 - 13, phase: 13, wish: 0 },
             _ => Self { workflow: 20, thread: 20, phase: 18, wish: room - 58 },
         }
@@ -79,14 +79,14 @@ impl Widths {
         let wide = |text: &str, width: usize| cell(text, width, "");
         format!(
             " {}{}{}{}{}{}{}{}",
-            wide("STATE", 11),
+            wide("STATE", 10),
             wide("RUN", 9),
             wide("WORKFLOW", self.workflow),
             wide("THREAD", self.thread),
             wide("PHASE", self.phase),
             wide("WISH", self.wish),
             cell_right("AGE", 5, ""),
-            cell_right("COST", 11, "")
+            cell_right("COST", 10, "")
         )
     }
 
@@ -99,14 +99,14 @@ impl Widths {
         let age = shown_age(record).map_or_else(String::new, |at| age_text(pen.state.now.wall.since_ms(at)));
         vec![
             ink(" ", theme.plain()),
-            ink(column(&state, 11), theme.of_mark(mark)),
+            ink(column(&state, 10), theme.of_mark(mark)),
             ink(column(&record.id.short(), 9), theme.dim()),
             ink(column(&record.workflow, self.workflow), theme.plain()),
             ink(column(record.thread.as_str(), self.thread), theme.dim()),
             ink(column(&phase_of(record), self.phase), theme.plain()),
             ink(column(&record.requirements, self.wish), theme.dim()),
             ink(cell_right(&age, 5, more), if waits(record) { theme.waiting() } else { theme.dim() }),
-            ink(cell_right(&record.cost.to_string(), 11, more), theme.plain()),
+            ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
         ]
     }
 }
@@ -121,13 +121,14 @@ fn phase_of(record: &RunRecord) -> String {
 fn detail(pen: &mut Pen<'_>, area: Rect) {
     let Some(record) = pen.state.runs.selected() else { return };
     let inner = pen.panel(area, vec![ink(format!(" {} #{} ", record.workflow, record.id.short()), pen.theme.plain())], false);
-    let kind = if record.rehearsal { " · rehearsal" } else { "" };
+    let dot = pen.state.dot();
+    let kind = if record.rehearsal { format!("{dot}rehearsal") } else { String::new() };
     let place = record.repo.as_deref().unwrap_or("a folder of its own");
-    let branch = record.branch.as_deref().map(|b| format!(" · {b}")).unwrap_or_default();
+    let branch = record.branch.as_deref().map(|b| format!("{dot}{b}")).unwrap_or_default();
     let width = usize::from(inner.width);
     let lines = [
         ("wish", record.requirements.clone(), pen.theme.plain()),
-        ("where", format!("{place}{branch} · thread {}{kind}", record.thread), pen.theme.plain()),
+        ("where", format!("{place}{branch}{dot}thread {}{kind}", record.thread), pen.theme.plain()),
         need_of(pen, record),
     ];
     for (row, (label, text, style)) in lines.into_iter().enumerate() {
@@ -146,7 +147,11 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     let keys = &pen.state.keys;
     use crate::app::keymap::Action;
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
-        return ("asks", format!("{gate}: {} opens the question", keys.shown(Action::NextGate)), pen.theme.waiting());
+        return (
+            "asks",
+            format!("{gate}: {} opens the run, {} the oldest question", keys.shown(Action::Open), keys.shown(Action::NextGate)),
+            pen.theme.waiting(),
+        );
     }
     if let Some(message) = &record.error_message {
         let code = record.error_code.as_deref().unwrap_or("?");

@@ -50,7 +50,7 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
     let verdict = if shown.valid {
         ink(format!("{} valid ", theme.glyph(Mark::Done)), theme.good())
     } else {
-        ink(format!("{} {} errors ", theme.glyph(Mark::Failed), shown.errors.len()), theme.bad())
+        ink(format!("{} {} ", theme.glyph(Mark::Failed), errors_told(shown)), theme.bad())
     };
     vec![
         ink(format!(" {} v{}  ", shown.path, shown.version), theme.plain()),
@@ -79,10 +79,8 @@ pub fn phases(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         let fixed = 3 + 3 + 7 + 9 + if width >= 44 { 15 } else { 0 } + if width >= 60 { 10 } else { 0 };
         let name = width.saturating_sub(fixed).max(6);
         let style = if begun { theme.plain() } else { theme.dim() };
-        let mut spans = vec![
-            ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
-            ink(cell(phase.key.as_str(), name, more), style),
-        ];
+        let mut spans =
+            vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), style)];
         if width >= 60 {
             spans.push(ink(cell(word, 10, more), theme.of_mark(mark)));
         }
@@ -124,15 +122,21 @@ fn errors_below(pen: &mut Pen<'_>, area: Rect, shown: &ArtifactRecord) {
     if area.height == 0 {
         return;
     }
-    let count = shown.errors.len();
     let rule = "─".repeat(usize::from(area.width));
     let rule = pen.theme.own(&rule);
     pen.text(area, 0, &rule, pen.theme.dim());
-    pen.line(area, 0, vec![ink(format!(" {count} error{} ", if count == 1 { "" } else { "s" }), pen.theme.bad())]);
+    pen.line(area, 0, vec![ink(format!(" {} ", errors_told(shown)), pen.theme.bad())]);
     for (index, error) in shown.errors.iter().enumerate() {
         let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
         pen.text(area, 1 + index * 2, &format!(" {place}"), pen.theme.bad());
         pen.text(area, 2 + index * 2, &format!("   {}", error.message), pen.theme.plain());
+    }
+}
+
+fn errors_told(shown: &ArtifactRecord) -> String {
+    match shown.errors.len() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
     }
 }
 

@@ -50,7 +50,10 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
         row,
         vec![
             ink(format!(" {sign} "), theme.plain()),
-            ink(cell(&format!("{} {}", theme.glyph(Mark::of_run(record)), Mark::of_run(record).told().2), 11, more), theme.of_mark(Mark::of_run(record))),
+            ink(
+                cell(&format!("{} {}", theme.glyph(Mark::of_run(record)), Mark::of_run(record).told().2), 11, more),
+                theme.of_mark(Mark::of_run(record)),
+            ),
             ink(cell(&record.id.short(), 9, more), theme.dim()),
             ink(cell(&record.workflow, wide, more), name),
             ink(cell(place, room.saturating_sub(wide), more), theme.dim()),
@@ -58,15 +61,15 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],
     );
-    let doing = refusal.map_or_else(|| doing(record, preview), |why| format!("cannot go on: {why}"));
-    pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&theme.own(&doing), width.saturating_sub(5), more), theme.plain())]);
+    let doing = refusal.map_or_else(|| doing(record, preview, pen.state.dot()), |why| format!("cannot go on: {why}"));
+    pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
     if selected {
         pen.mark_row(area, row, theme.selected());
     }
 }
 
 /// What it was doing when it stopped, and its last event.
-fn doing(record: &RunRecord, preview: Option<&Preview>) -> String {
+fn doing(record: &RunRecord, preview: Option<&Preview>, dot: &str) -> String {
     let from = record.paused_from_state.as_deref().and_then(RunStatus::parse);
     let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
     let phase = preview.and_then(|p| p.state.current());
@@ -80,7 +83,8 @@ fn doing(record: &RunRecord, preview: Option<&Preview>) -> String {
         _ => "had not begun".to_owned(),
     };
     let why = record.pause_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let last = preview.and_then(|p| p.last.as_ref()).map(|e| format!(" · last: {} {}", e.fact.kind(), told(&e.fact))).unwrap_or_default();
+    let last =
+        preview.and_then(|p| p.last.as_ref()).map(|e| format!("{dot}last: {} {}", e.fact.kind(), told(&e.fact, dot))).unwrap_or_default();
     format!("{what}{why}{last}")
 }
 

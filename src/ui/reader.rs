@@ -25,8 +25,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 
 /// A text in front of the screen.
 pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, reading: &Reading) {
-    let area = arrange::centred(area, area.width.saturating_sub(4).min(120), area.height.saturating_sub(2));
     pen.clear(area);
+    let area = arrange::centred(area, area.width.min(120), area.height);
     let inner = pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true);
     pen.drawn.modal = Some((inner.width, inner.height));
     draw(pen, inner, reading);

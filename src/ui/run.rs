@@ -3,10 +3,10 @@
 use ratatui::layout::Rect;
 
 use super::arrange::{self, Arrangement};
+use super::panes;
 use super::pen::Pen;
 use super::text::{cell, cut, ink};
 use super::theme::Mark;
-use super::panes;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::waits;
 use crate::model::state::{ApprovalStatus, RunStatus};

@@ -75,7 +75,9 @@ fn at_home(size: (u16, u16), records: Vec<RunRecord>) -> Bench {
 fn on_run(size: (u16, u16), place: Place) -> Bench {
     let mut bench = Bench::new(size, world(place), place).start(Some(run_id(1)));
     if place == Place::Executing {
-        for (kind, said) in [(TextKind::Answer, "I will write the spec first.\nIt names what the cart does"), (TextKind::Tool, "write_file spec.json")] {
+        for (kind, said) in
+            [(TextKind::Answer, "I will write the spec first.\nIt names what the cart does"), (TextKind::Tool, "write_file spec.json")]
+        {
             let chunk = TextChunk { run_id: run_id(1), phase_key: "spec".into(), attempt: 1, kind, text: said.into() };
             bench.feed(Msg::Text(chunk));
         }

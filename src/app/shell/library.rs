@@ -159,11 +159,7 @@ fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
 }
 
 fn details(archive: &Archive, run: RunId) -> Result<Details> {
-    Ok(Details {
-        artifacts: archive.artifacts(run)?,
-        approvals: archive.approvals(run)?,
-        models: archive.costs(Some(run), CostBy::Model)?,
-    })
+    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
 }
 
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {

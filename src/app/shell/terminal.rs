@@ -43,8 +43,7 @@ impl Terminal {
     /// `io_failed` when it refuses; it is as it was then.
     pub fn take(size: (u16, u16)) -> Result<Self> {
         let taken = Arc::new(AtomicBool::new(false));
-        let mut terminal =
-            Self { taken, hook: None, shown: Buffer::empty(Rect::new(0, 0, size.0, size.1)), title: String::new() };
+        let mut terminal = Self { taken, hook: None, shown: Buffer::empty(Rect::new(0, 0, size.0, size.1)), title: String::new() };
         terminal.enter()?;
         terminal.hook = Some(guard_panics(terminal.taken.clone()));
         Ok(terminal)

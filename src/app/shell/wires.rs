@@ -93,9 +93,7 @@ impl Wires {
         for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
             let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
             let events = self.events.clone();
-            self.runtime.spawn(async move {
-                while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {}
-            });
+            self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {} });
         }
         let mut resized = signal(SignalKind::window_change()).map_err(|e| Failure::io("cannot catch signals", &e))?;
         let events = self.events.clone();

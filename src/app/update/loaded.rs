@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, gate, picker};
+use super::{artifact_pane, events_pane, gate, picker};
 use crate::app::document::Document;
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Preview, Query};
 use crate::app::reading::Reading;
@@ -22,10 +22,9 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
         (Query::Previews(_), Ok(Loaded::Previews(previews))) => keep_previews(state, previews),
         (Query::EventsBefore(id, _) | Query::EventsFrom(id, _), Ok(Loaded::Events(events))) => {
-            if let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) {
-                run.tail.extend(events);
-            }
-            Vec::new()
+            let run = state.run.as_mut().filter(|run| run.run_id == id);
+            let need = run.and_then(|run| run.tail.extend(events));
+            need.map(|need| vec![events_pane::ask(id, need)]).unwrap_or_default()
         }
         (Query::Details(id), Ok(Loaded::Details(found))) => details(state, id, Some(*found)),
         (Query::Details(id), Err(failure)) => {
@@ -35,9 +34,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Content(hash, _), Ok(Loaded::Text(doc))) => content(state, &hash, &doc),
         (Query::Content(hash, path), Err(failure)) => content(state, &hash, &Arc::new(Document::of_failure(&path, &failure))),
         (Query::Diff(_, hash), Ok(Loaded::Text(doc))) => difference(state, &hash, doc),
-        (Query::Diff(_, hash), Err(failure)) => {
-            difference(state, &hash, Arc::new(Document::of_failure("the difference", &failure)))
-        }
+        (Query::Diff(_, hash), Err(failure)) => difference(state, &hash, Arc::new(Document::of_failure("the difference", &failure))),
         (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
             state.complain(&failure);

@@ -47,7 +47,10 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 /// Enter on a phase: its question when one is open, else its artifact.
 fn go_in(state: &mut AppState) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
-    let asks = run.state().and_then(|s| s.approval.as_ref()).is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
+    let asks = run
+        .state()
+        .and_then(|s| s.approval.as_ref())
+        .is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
     if asks {
         return gate::open(state);
     }

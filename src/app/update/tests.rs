@@ -179,9 +179,8 @@ fn esc_is_no_verdict_and_loses_no_word() {
     bench.press("c");
     bench.type_text("too lo", 50);
     bench.press("Esc");
-    let saved = |bench: &Bench| {
-        bench.done.iter().rev().find_map(|cmd| if let Cmd::SaveDraft(_, draft) = cmd { Some(draft.clone()) } else { None })
-    };
+    let saved =
+        |bench: &Bench| bench.done.iter().rev().find_map(|cmd| if let Cmd::SaveDraft(_, draft) = cmd { Some(draft.clone()) } else { None });
     assert_eq!(saved(&bench).unwrap().text, "too lo");
     assert_eq!(saved(&bench).unwrap().version, Some(3));
     bench.press("Esc");
