@@ -21,6 +21,9 @@ pub(super) const APPLICATION_ID: i64 = 0x7068_646b;
 /// How long a lock of another process is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages the writer keeps, in KiB (SQLite wants it negative): enough for the upper levels of every tree.
+const CACHE_KIB: i64 = -16 * 1024;
+
 /// The first SQLite without the bug that could damage a database when its log was restarted.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -73,6 +76,7 @@ fn configure(conn: &Connection) -> Result<()> {
     for (name, value) in [("wal_autocheckpoint", 1000), ("journal_size_limit", 64 * 1024 * 1024)] {
         conn.pragma_update_and_check(None, name, value, |_| Ok(()))?;
     }
+    conn.pragma_update(None, "cache_size", CACHE_KIB)?;
     // Only macOS tells "handed to the disk" from "on the disk"; elsewhere these change nothing.
     for name in ["fullfsync", "checkpoint_fullfsync"] {
         conn.pragma_update(None, name, true)?;
@@ -141,6 +145,7 @@ mod tests {
             ("journal_size_limit", "67108864"),
             ("application_id", &APPLICATION_ID.to_string()),
             ("busy_timeout", "5000"),
+            ("cache_size", "-16384"),
             ("locking_mode", "normal"),
             ("user_version", "1"),
         ] {

@@ -115,7 +115,7 @@ fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fa
         let folded = next.apply(&event);
         match (folded, append(conn, run, &event.fact, now)) {
             (Ok(()), Ok(stored)) => {
-                assert_eq!(stored, [event.clone()]);
+                assert_eq!(stored, std::slice::from_ref(&event));
                 *state = next;
                 taken.push(event.fact);
             }

@@ -1,0 +1,222 @@
+//! Jobs that succeed, fail, panic, fill the disk and outlive their handles.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::*;
+use crate::model::error::Code;
+use crate::model::hash::ContentHash;
+use crate::model::time::Timestamp;
+use crate::store::{consents, file};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("data/phasedeck.db")).unwrap();
+    (dir, store)
+}
+
+fn agree(tx: &Transaction<'_>, name: &str) -> Result<()> {
+    consents::give(tx, name, &ContentHash::of(name.as_bytes()), "kim", Timestamp(1))
+}
+
+fn agreed(reader: &Reader) -> usize {
+    consents::all(reader.connection()).unwrap().len()
+}
+
+/// Queues a job without waiting for it.
+fn queue<T: Send + 'static>(
+    store: &Store,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+) -> oneshot::Receiver<Result<T>> {
+    let (work, answer) = wrap(job);
+    assert!(store.sender().unwrap().blocking_send(Message::Job(work)).is_ok());
+    answer
+}
+
+/// Holds the thread in a job until told to go on, so that what is queued meanwhile shares a commit.
+fn hold(store: &Store) -> (Receiver<()>, Sender<()>) {
+    let ((entered, inside), (release, go)) = (channel(), channel::<()>());
+    let _answer = queue(store, move |_| {
+        entered.send(()).unwrap();
+        go.recv().unwrap();
+        Ok(())
+    });
+    inside.recv().unwrap();
+    (inside, release)
+}
+
+#[test]
+fn nobody_is_answered_before_the_commit_that_holds_their_job() {
+    let (_dir, store) = store();
+    let reader = store.reader().unwrap();
+    let (_inside, release) = hold(&store);
+    let mut first = queue(&store, |tx| agree(tx, "first"));
+    let ((entered, inside), (end, go)) = (channel(), channel::<()>());
+    let second = queue(&store, move |tx| {
+        agree(tx, "second")?;
+        entered.send(()).unwrap();
+        go.recv().unwrap();
+        Ok(())
+    });
+    release.send(()).unwrap();
+    inside.recv().unwrap();
+    assert!(first.try_recv().is_err(), "the first job has run, but its commit has not");
+    assert_eq!(agreed(&reader), 0);
+    end.send(()).unwrap();
+    first.blocking_recv().unwrap().unwrap();
+    assert_eq!(agreed(&reader), 2);
+    second.blocking_recv().unwrap().unwrap();
+}
+
+#[test]
+fn every_acknowledged_write_is_seen_by_a_second_connection_at_once() {
+    let (_dir, store) = store();
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let store = store.clone();
+            std::thread::spawn(move || {
+                let reader = store.reader().unwrap();
+                for n in 0..25 {
+                    let name = format!("{writer}-{n}");
+                    let hash = ContentHash::of(name.as_bytes());
+                    store.write_blocking(move |tx| agree(tx, &name)).unwrap();
+                    assert!(consents::all(reader.connection()).unwrap().contains(&hash));
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_eq!(agreed(&store.reader().unwrap()), 100);
+}
+
+#[test]
+fn a_job_that_fails_or_panics_undoes_itself_alone() {
+    let (_dir, store) = store();
+    let (_inside, release) = hold(&store);
+    let before = queue(&store, |tx| agree(tx, "before"));
+    let failing = queue(&store, |tx| agree(tx, "failing").and(Err::<(), _>(Failure::new(Code::GitFailed, "no"))));
+    let panicking = queue(&store, |tx| -> Result<()> {
+        agree(tx, "panicking")?;
+        panic!("on purpose")
+    });
+    let after = queue(&store, |tx| agree(tx, "after"));
+    release.send(()).unwrap();
+    before.blocking_recv().unwrap().unwrap();
+    assert_eq!(failing.blocking_recv().unwrap().unwrap_err().code, Code::GitFailed);
+    let panicked = panicking.blocking_recv().unwrap().unwrap_err();
+    assert_eq!(panicked.code, Code::Internal);
+    assert!(panicked.message.contains("on purpose"), "{panicked}");
+    after.blocking_recv().unwrap().unwrap();
+    let want: std::collections::BTreeSet<_> = ["before", "after"].map(|name| ContentHash::of(name.as_bytes())).into();
+    assert_eq!(consents::all(store.reader().unwrap().connection()).unwrap(), want);
+}
+
+#[test]
+fn a_full_disk_is_named_acknowledges_nothing_of_its_group_and_passes() {
+    let (_dir, store) = store();
+    store.write_blocking(|tx| agree(tx, "kept")).unwrap();
+    store
+        .write_blocking(|tx| {
+            let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            Ok(tx.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))?)
+        })
+        .unwrap();
+    let (_inside, release) = hold(&store);
+    let before = queue(&store, |tx| agree(tx, "before"));
+    let large = queue(&store, |tx| consents::give(tx, &"x".repeat(1_000_000), &ContentHash::of(b"large"), "kim", Timestamp(1)));
+    let after = queue(&store, |tx| agree(tx, "after"));
+    release.send(()).unwrap();
+    assert_eq!(large.blocking_recv().unwrap().unwrap_err().code, Code::DiskFull);
+    let acknowledged = [("before", before), ("after", after)].map(|(name, answer)| (name, answer.blocking_recv().unwrap().is_ok()));
+    let there = consents::all(store.reader().unwrap().connection()).unwrap();
+    assert!(there.contains(&ContentHash::of(b"kept")));
+    for (name, told) in acknowledged {
+        assert_eq!(there.contains(&ContentHash::of(name.as_bytes())), told, "{name}");
+    }
+    assert!(acknowledged[1].1, "a job after the full one begins afresh");
+    store.write_blocking(|tx| Ok(tx.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(()))?)).unwrap();
+    store.write_blocking(|tx| agree(tx, "later")).unwrap();
+}
+
+#[test]
+fn a_job_that_ends_the_transaction_of_its_group_is_not_acknowledged() {
+    let (_dir, store) = store();
+    let ended = store.write_blocking(|tx| Ok(tx.execute_batch("ROLLBACK")?)).unwrap_err();
+    assert_eq!(ended.code, Code::Internal);
+    store.write_blocking(|tx| agree(tx, "later")).unwrap();
+}
+
+#[test]
+fn a_lock_of_another_process_is_waited_for() {
+    let (_dir, store) = store();
+    let other = Connection::open(store.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = queue(&store, |tx| agree(tx, "patient"));
+    other.execute_batch("COMMIT").unwrap();
+    answer.blocking_recv().unwrap().unwrap();
+    assert_eq!(agreed(&store.reader().unwrap()), 1);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_is_queued_and_folds_the_log_in() {
+    let (_dir, store) = store();
+    let writes: Vec<_> = (0..20)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.write(move |tx| agree(tx, &n.to_string())).await })
+        })
+        .collect();
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    assert_eq!(store.write(|tx| agree(tx, "late")).await.unwrap_err().code, Code::Internal);
+    assert!(!store.path().with_extension("db-wal").exists());
+    assert_eq!(agreed(&store.reader().unwrap()), 20);
+}
+
+#[test]
+fn the_last_handle_ends_the_thread_and_closes_the_database() {
+    let (_dir, store) = store();
+    let path = store.path().to_path_buf();
+    let clone = store.clone();
+    drop(store);
+    clone.write_blocking(|tx| agree(tx, "kept")).unwrap();
+    drop(clone);
+    assert!(!path.with_extension("db-wal").exists(), "the last connection takes the log with it");
+    assert_eq!(agreed(&Reader::open(&path).unwrap()), 1);
+}
+
+#[test]
+fn a_handle_may_be_dropped_by_its_own_job() {
+    let (_dir, store) = store();
+    let (last, path) = (store.clone(), store.path().to_path_buf());
+    let answer = queue(&store, move |tx| agree(tx, "last").map(|()| drop(last)));
+    drop(store);
+    answer.blocking_recv().unwrap().unwrap();
+    assert_eq!(agreed(&Reader::open(&path).unwrap()), 1);
+}
+
+#[test]
+fn a_store_in_doubt_writes_nothing_more() {
+    let (_dir, store) = store();
+    let conn = open::writer(store.path()).unwrap();
+    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")) };
+    let (work, answer) = wrap(|tx| agree(tx, "never"));
+    owner.commit_together(vec![work]);
+    assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DbCorrupt);
+    assert_eq!(agreed(&store.reader().unwrap()), 0);
+    assert_eq!(owner.end().unwrap_err().code, Code::DbCorrupt);
+}
+
+#[cfg(unix)]
+#[test]
+fn everything_is_readable_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_dir, store) = store();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(store.path().parent().unwrap()), 0o700);
+    for path in [store.path().to_path_buf(), store.path().with_extension("db-wal"), file::marker(store.path())] {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
