@@ -26,7 +26,7 @@ fn runs(count: usize) -> String {
     if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
 }
 
-/// Keys and words in a row, as many as fit; help and leaving are always among them.
+/// Keys and words in a row, as many as fit.
 pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut spans = vec![ink(" ", pen.theme.plain())];
     let mut used = 1;
@@ -71,7 +71,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     if gates {
         actions.push(NextGate);
     }
-    actions.extend([Palette, Help, Quit]);
+    actions.extend([Help, Palette, Quit]);
     actions
 }
 

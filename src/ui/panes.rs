@@ -172,12 +172,12 @@ pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let lines = by_phase(known).chain(by_model(known));
     let most = state.cost.known.0.max(1);
     for (label, cost, of_phase) in lines {
-        let bar_room = width.saturating_sub(16 + 12 + 2).min(24);
+        let bar_room = if width < 48 { 0 } else { (width - 30).min(24) };
         let bar = bar(theme.own("█"), cost.known, most, bar_room);
         let label = format!(" {label}");
-        let name = width.saturating_sub(bar_room + 12 + 2).max(8);
+        let name = width.saturating_sub(bar_room + 12).max(8);
         let spans = vec![
-            ink(cell(&label, name, more), if of_phase { theme.plain() } else { theme.dim() }),
+            ink(cell(&label, name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
             ink(cell(&bar, bar_room, ""), theme.focus()),
             ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
         ];

@@ -44,7 +44,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let place = record.repo.as_deref().unwrap_or("own folder");
     let name = if refusal.is_some() { theme.dim() } else { theme.title() };
     let room = width.saturating_sub(5 + 11 + 9 + 5 + 13);
-    let wide = (room / 2).max(12);
+    let wide = (room / 2).clamp(12, 28);
     pen.line(
         area,
         row,

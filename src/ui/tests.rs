@@ -14,7 +14,7 @@ use crate::engine::api::{TextChunk, TextKind};
 use crate::model::record::RunRecord;
 use crate::model::state::{Decision, Risk, RunStatus};
 
-const SIZES: [(u16, u16); 3] = [(60, 16), (80, 24), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (130, 40), (200, 60)];
 
 /// The screen as text, and what was drawn.
 fn look(state: &AppState) -> (Buffer, Drawn) {

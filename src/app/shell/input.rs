@@ -1,11 +1,10 @@
 //! Keys from the terminal, on a thread of their own, and the watch over a terminal that dies.
 //!
-//! The input library spins for ever when its terminal is gone and SIGHUP is ignored, so nothing is
-//! read from it before the terminal said that there is something, and a second thread waits for
-//! nothing but the hang-up. Changes of size come by signal, not from here.
+//! The input library never returns when its terminal is gone and SIGHUP is ignored, so a second
+//! thread waits for nothing but the hang-up, and the way out of the console leads over that one.
+//! The first thread may spin until the process ends; nothing waits for it.
 
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
 use crossterm::event::{Event as Raw, KeyCode as RawCode, KeyEvent, KeyEventKind, KeyModifiers};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -27,33 +26,20 @@ pub fn start(events: &Sender<Event>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the terminal has something or is gone; whether it is still there.
-fn wait(flags: PollFlags) -> bool {
-    let stdin = std::io::stdin();
-    let mut fds = [PollFd::new(&stdin, flags)];
-    loop {
-        match poll(&mut fds, None) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
-            Ok(_) => return !fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
-        }
-    }
-}
-
 fn watch_terminal(events: &Sender<Event>) {
-    while wait(PollFlags::empty()) {}
+    let stdin = std::io::stdin();
+    // No flags are asked for: a hang-up is told always.
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    while matches!(poll(&mut fds, None), Ok(0) | Err(rustix::io::Errno::INTR)) {}
     let _ = events.send(Event::TerminalGone);
 }
 
 fn read_keys(events: &Sender<Event>) {
-    while wait(PollFlags::IN) {
-        while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
-            let Ok(raw) = crossterm::event::read() else { return };
-            if let Some(msg) = msg_of(raw)
-                && events.send(Event::Msg(msg)).is_err()
-            {
-                return;
-            }
+    while let Ok(raw) = crossterm::event::read() {
+        if let Some(msg) = msg_of(raw)
+            && events.send(Event::Msg(msg)).is_err()
+        {
+            return;
         }
     }
 }

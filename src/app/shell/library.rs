@@ -195,4 +195,40 @@ mod tests {
         let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Runs, Err(failure)))) = told.recv() else { panic!("no error") };
         assert!(!failure.message.is_empty());
     }
+
+    #[test]
+    fn a_run_opens_from_disk_and_a_commit_of_another_process_is_news() {
+        use crate::store::{Store, fixture, journal};
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        let store = Store::open(&paths.database()).unwrap();
+        let at = crate::model::time::Timestamp(1_763_700_000_000);
+        let run = store
+            .write_blocking(move |tx| {
+                let run = fixture::insert_run(tx, "lane");
+                journal::append(tx, run, &[fixture::created(&["spec"]), fixture::started()], at)?;
+                Ok(run)
+            })
+            .unwrap();
+        let (answers, told) = channel();
+        let next = || match told.recv_timeout(Duration::from_secs(10)).unwrap() {
+            super::super::pump::Event::Msg(msg) => msg,
+            other => panic!("{other:?}"),
+        };
+        let tasks = start(paths, true, answers).unwrap();
+        tasks.send(Task::Ask(Query::Open(run))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else { panic!("not opened") };
+        let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
+        assert_eq!((opened.state.last_seq, seqs, opened.record.id), (2, vec![1, 2], run));
+        assert!(opened.workflow.is_err(), "a run without a stored workflow still opens");
+        tasks.send(Task::Ask(Query::EventsFrom(run, 2))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
+        assert_eq!(events.len(), 1);
+
+        let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        assert!(!reader.changed(), "the first look only remembers");
+        store.write_blocking(move |tx| journal::append(tx, run, &[fixture::phase_started("spec", 1)], at)).unwrap();
+        assert!(reader.changed());
+        assert!(!reader.changed());
+    }
 }

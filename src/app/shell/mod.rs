@@ -10,6 +10,9 @@ pub mod pump;
 pub mod terminal;
 pub mod wires;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::IsTerminal;
 use std::sync::mpsc::channel;
 use std::time::Instant;

@@ -95,16 +95,6 @@ impl Wires {
             let events = self.events.clone();
             self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {} });
         }
-        let mut resized = signal(SignalKind::window_change()).map_err(|e| Failure::io("cannot catch signals", &e))?;
-        let events = self.events.clone();
-        self.runtime.spawn(async move {
-            while resized.recv().await.is_some() {
-                let Ok((columns, rows)) = crossterm::terminal::size() else { continue };
-                if events.send(Event::Msg(Msg::Resize(columns, rows))).is_err() {
-                    return;
-                }
-            }
-        });
         Ok(())
     }
 }

@@ -375,3 +375,21 @@ proptest! {
         prop_assert_eq!(decided(&bench), None);
     }
 }
+
+#[test]
+fn what_another_run_says_draws_nothing_and_hides_nothing() {
+    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
+    let chunk = |n| crate::engine::api::TextChunk {
+        run_id: run_id(n),
+        phase_key: "spec".into(),
+        attempt: 1,
+        kind: crate::engine::api::TextKind::Answer,
+        text: "hm".into(),
+    };
+    bench.state.dirty = false;
+    bench.feed(Msg::Text(chunk(3)));
+    assert!(!bench.state.dirty);
+    bench.feed(Msg::Text(chunk(1)));
+    bench.feed(Msg::Text(chunk(3)));
+    assert!(bench.state.dirty);
+}
