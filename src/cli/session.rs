@@ -31,7 +31,7 @@ type Hurry = Box<dyn Fn() + Send + Sync>;
 pub struct Closing {
     drain: CancellationToken,
     hurry: Option<Hurry>,
-    thread: std::thread::JoinHandle<Result<()>>,
+    thread: std::thread::JoinHandle<(Result<()>, Runtime)>,
 }
 
 impl Closing {
@@ -46,7 +46,10 @@ impl Closing {
     /// What closing the database says.
     pub fn wait(self) -> Result<()> {
         self.drain.cancel();
-        self.thread.join().unwrap_or_else(|_| Err(Failure::internal("the host broke while it closed")))
+        match self.thread.join() {
+            Ok((closed, _runtime)) => closed,
+            Err(_) => Err(Failure::internal("the host broke while it closed")),
+        }
     }
 }
 
@@ -147,11 +150,13 @@ impl Session {
     pub fn close_when(self, drain: CancellationToken, drained: CancellationToken) -> Closing {
         let hurry: Option<Hurry> = self.host.as_ref().map(|host| Box::new(host.hurry()) as Hurry);
         let asked = drain.clone();
+        let Self { host, runtime, grace, .. } = self;
         let thread = std::thread::spawn(move || {
-            self.runtime.block_on(asked.cancelled());
-            let closed = self.end();
+            runtime.block_on(asked.cancelled());
+            let closed = host.map_or(Ok(()), |host| host.shutdown(grace));
             drained.cancel();
-            closed
+            // Given back, not dropped: the console hears of the end through tasks of this runtime.
+            (closed, runtime)
         });
         Closing { drain, hurry, thread }
     }

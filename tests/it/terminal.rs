@@ -83,6 +83,23 @@ impl Terminal {
         }
     }
 
+    /// Presses a key again and again, each time with a moment to act on it, until the screen shows what
+    /// is waited for.
+    pub fn press_until(&mut self, key: &str, what: &str, seen: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !seen(&self.text()) {
+            assert!(Instant::now() < deadline, "waited in vain for {what}; the screen:\n{}", self.text());
+            self.press(key);
+            let moment = Instant::now() + Duration::from_millis(1200);
+            while let Ok(bytes) = self.bytes.recv_timeout(moment.saturating_duration_since(Instant::now())) {
+                self.feed(&bytes);
+                if seen(&self.text()) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Reads until the program has ended; gives its exit code.
     pub fn wait_for_end(&mut self) -> u32 {
         let deadline = Instant::now() + Duration::from_secs(60);

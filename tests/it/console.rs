@@ -1,0 +1,100 @@
+//! The console as an operator meets it: the real binary in a pseudo-terminal, keys in, screen out.
+
+use crate::demo::wait_for;
+use crate::home::{Home, check_invariants};
+use crate::terminal::Terminal;
+
+/// Opens the gate that waits, approves it with the two strokes, and types the phase's key where the
+/// risk asks for it.
+fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    terminal.wait_until("the gate to take keys", |screen| screen.contains("A approve") && !screen.contains("keys ignored"));
+    // A verdict counts only after a moment without keys, so each is pressed again, as a person would.
+    terminal.press_until("A", "the question to be sure", |screen| screen.contains(&format!("Approve {phase} v1")));
+    if terminal.text().contains(&format!("type '{phase}'")) {
+        terminal.press(phase);
+    }
+    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    terminal.press("\x1b");
+    terminal.wait_until("the way back", |screen| !screen.contains("In effect"));
+}
+
+#[test]
+fn a_demo_is_answered_by_keys_completes_and_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
+    for phase in ["spec", "plan", "verify"] {
+        approve_the_next_gate(&mut terminal, phase);
+    }
+    terminal.wait_until("the end", |screen| screen.contains("run.completed"));
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_end(), 0);
+    assert!(terminal.is_clean(), "the terminal is as it was");
+    let run = home.newest();
+    assert_eq!(check_invariants(&home, &run).status.as_str(), "completed");
+    let approvals = home.archive().approvals(run.id).unwrap();
+    assert!(approvals.iter().all(|row| row.via == Some(phasedeck::model::state::Via::Console)), "{approvals:?}");
+}
+
+#[test]
+fn keys_typed_ahead_and_pastes_decide_nothing() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"], 80, 24);
+    // Two hundred keys of prose stream in while the gate arrives, verdict keys and Enter among them.
+    for _ in 0..20 {
+        terminal.press("yA\r A\ry\r");
+    }
+    terminal.wait_until("the gate", |screen| screen.contains("spec_approved"));
+    terminal.press("\x1b[200~A\rA\r\x1b[201~");
+    terminal.press("!");
+    terminal.press("A\rA\rA\r");
+    terminal.wait_until("the gate to be open still", |screen| screen.contains("A approve") || screen.contains("keys ignored"));
+    let run = home.newest();
+    let state = home.archive().state(run.id).unwrap();
+    assert_eq!(state.status.as_str(), "awaiting_approval", "nothing was decided");
+}
+
+#[test]
+fn a_killed_console_is_offered_its_run_again() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.child.kill().unwrap();
+    terminal.child.wait().unwrap();
+    let mut again = Terminal::open(&home, &[], 100, 30);
+    again.wait_until("the resume picker", |screen| screen.contains("stopped before the end") && screen.contains("development@1"));
+    again.press("\r");
+    again.wait_until("the gate again", |screen| screen.contains("phase") && screen.contains("run.resumed"));
+    let run = home.newest();
+    let state = check_invariants(&home, &run);
+    assert_eq!((state.resumes, state.phases[0].attempt), (1, 1), "asked again without an agent");
+}
+
+#[test]
+fn sigterm_pauses_the_run_and_leaves_the_terminal_clean() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo", "--scenario", "spec=timeout"], 100, 30);
+    terminal.wait_until("the work", |screen| screen.contains("silent until I am stopped"));
+    let pid = terminal.child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminal.wait_for_end();
+    assert!(terminal.is_clean(), "the terminal is as it was");
+    let run = wait_for("the pause", || Some(home.newest()).filter(|run| run.state == "paused"));
+    assert_eq!(run.pause_reason.as_deref(), Some("shutdown"));
+}
+
+#[test]
+fn every_size_is_survived_while_a_run_goes_on() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"], 80, 24);
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    for (columns, rows) in [(1, 1), (300, 100), (39, 9), (60, 16), (2, 60), (160, 20), (80, 24)] {
+        terminal.resize(columns, rows);
+    }
+    terminal.wait_until("the screen to be whole again", |screen| screen.contains("opens the question"));
+    terminal.press("q");
+    terminal.wait_for_end();
+    assert!(terminal.is_clean(), "the terminal is as it was");
+    assert_eq!(home.newest().pause_reason.as_deref(), Some("shutdown"), "a waiting run rests when its host leaves");
+}
