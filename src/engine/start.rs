@@ -93,13 +93,7 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
         frozen.push((DefinitionKind::Schema, schema.hash.clone(), expected.schema.to_string(), schema.item.value.to_string()));
         schemas.insert(expected.schema.clone(), schema.hash);
     }
-    for scenario in request.options.scenarios.keys().filter(|key| workflow.phase(key).is_none()) {
-        return Err(Failure::new(
-            Code::UsageInvalid,
-            format!("--scenario names phase '{scenario}', which {} does not have", workflow.versioned_name()),
-        )
-        .hint(format!("its phases: {}", workflow.phases.iter().map(|p| p.key.as_str()).collect::<Vec<_>>().join(", "))));
-    }
+    known_scenarios(request, &workflow)?;
     let bindings: Vec<Binding> = bound.into_iter().map(|(binding, _)| binding).collect();
     let thread = request.thread.clone().unwrap_or_else(|| default_thread(run_id, base.as_ref()));
     let plan = Plan { thread, rehearsal: request.options.rehearse, workflow, bindings };
@@ -112,6 +106,14 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
         definitions: frozen,
         schemas: schemas.into_iter().collect(),
     })
+}
+
+/// A scenario for a phase that does not exist would silently do nothing.
+fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
+    let Some(unknown) = request.options.scenarios.keys().find(|key| workflow.phase(key).is_none()) else { return Ok(()) };
+    let phases: Vec<&str> = workflow.phases.iter().map(|phase| phase.key.as_str()).collect();
+    let message = format!("--scenario names phase '{unknown}', which {} does not have", workflow.versioned_name());
+    Err(Failure::new(Code::UsageInvalid, message).hint(format!("its phases: {}", phases.join(", "))))
 }
 
 fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {

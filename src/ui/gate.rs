@@ -50,8 +50,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known, width: u16) -> Vec<Span<'static>> {
     let theme = pen.theme;
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
+    // Once it is answered, what waits is another question.
+    let answered = matches!(gate.stage, Stage::Receipt(_));
     let at = waiting.iter().position(|id| *id == gate.run_id);
-    let which = at.filter(|_| width >= 76).map(|at| format!("{} of {}  ", at + 1, waiting.len())).unwrap_or_default();
+    let which = at.filter(|_| width >= 76 && !answered).map(|at| format!("{} of {}  ", at + 1, waiting.len())).unwrap_or_default();
     let phase = gate.phase_key.as_ref().map(ToString::to_string).unwrap_or_default();
     let next = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)).map_or("end".to_owned(), |p| p.key.to_string());
     let age = age_text(pen.state.now.wall.since_ms(gate.requested_at));
@@ -59,11 +61,15 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known, width: u16) -> Vec<
         (Some(hash), Some(path)) => format!("{path} {}{} ", version(gate), hash.short()),
         _ => String::new(),
     };
+    let (glyph, style, age) = match answered {
+        true => (theme.glyph(Mark::Done), theme.dim(), "answered  ".to_owned()),
+        false => (theme.glyph(Mark::Gate), theme.waiting(), format!("waits {age}  ")),
+    };
     vec![
-        ink(format!(" {} {} ", theme.glyph(Mark::Gate), gate.gate), theme.waiting()),
+        ink(format!(" {glyph} {} ", gate.gate), style),
         ink(format!(" {which}"), theme.dim()),
         ink(format!("{phase} {} {next}  ", theme.own("→")), theme.title()),
-        ink(format!("waits {age}  "), theme.dim()),
+        ink(age, theme.dim()),
         ink(what, theme.plain()),
     ]
 }
@@ -90,7 +96,7 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'stati
         spans.push(ink(format!("{} valid{after}  ", theme.glyph(Mark::Done)), theme.good()));
     }
     let spent = phase.map(|p| p.cost.to_string()).unwrap_or_default();
-    spans.push(ink(format!("{spent} of {} spent  ", known.state.cost), theme.plain()));
+    spans.push(ink(format!("phase {spent}, run {}  ", known.state.cost), theme.plain()));
     spans
 }
 

@@ -165,7 +165,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
 }
 
 fn empty(pen: &mut Pen<'_>, area: Rect) {
-    let place = arrange::centred(area, 66, 16);
+    let place = arrange::centred(area, 70, 16);
     let lines: [(&str, bool); 13] = [
         ("No runs yet.", true),
         ("", false),
@@ -177,13 +177,13 @@ fn empty(pen: &mut Pen<'_>, area: Rect) {
         ("", false),
         ("  phasedeck demo", true),
         ("      a whole run in a minute: no key, no network, no cost", false),
-        ("  phasedeck run development --repo . \"what you want\"", true),
-        ("      a real one", false),
+        ("  phasedeck run development -m \"what you want\"", true),
+        ("      a real one, in the git repository you stand in", false),
         ("", false),
     ];
     for (row, (text, strong)) in lines.iter().enumerate() {
         let style = if *strong { pen.theme.title() } else { pen.theme.plain() };
         pen.text(place, row, text, style);
     }
-    pen.text(place, lines.len(), "phasedeck doctor says what is missing here.", pen.theme.dim());
+    pen.text(place, lines.len(), "phasedeck personas says who would work, and which need your consent.", pen.theme.dim());
 }
