@@ -97,7 +97,7 @@ fn every_mistake_has_exact_words_and_an_exact_place() {
             "risks",
             json!([{"title": "x", "colour": "red"}]),
             "/risks/0/colour",
-            "the property 'colour' is not allowed; allowed are level, title".into(),
+            "the property 'colour' is not allowed; allowed are title, level".into(),
         ),
         (
             "acceptanceCriteria",
