@@ -29,7 +29,10 @@ fn every_room_knows_only_the_rooms_beneath_it() {
         else {
             continue;
         };
-        for path in crate_paths(&std::fs::read_to_string(&file).unwrap()) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // Tests may reach for whatever makes them real.
+        let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for path in crate_paths(own) {
             if !allowed.iter().any(|prefix| path == *prefix || path.starts_with(&format!("{prefix}::"))) {
                 wrong.insert(format!("{inner} names crate::{path}; {room} may know {allowed:?}"));
             }
