@@ -4,6 +4,8 @@
 //! the worktree's lock while it is being made; it is taken away after everything is on disk. So a
 //! worktree with that reason is half made, and is made anew. What was in the way is moved aside.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::program::Git;
@@ -12,6 +14,8 @@ use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
+// Where we left the run's branch; a ref of the worktree alone, so that it goes with it.
+pub(super) const LAST_COMMIT: &str = "refs/worktree/phasedeck/last";
 const BEING_MADE: &str = "phasedeck: being made";
 
 /// A git worktree on branch `phasedeck/<run>`.
@@ -32,9 +36,7 @@ impl Worktree {
     /// `git_failed`, `io_failed`, `disk_full`; it can be called again then.
     pub async fn create(repo: &Repo, run: RunId, commit: &str, path: &Path) -> Result<Self> {
         let branch = branch_of(run);
-        if !repo.branch_exists(&branch).await? {
-            make_branch(repo, &branch, commit).await?;
-        }
+        make_branch(repo, &branch, commit).await?;
         Self::find_or_make(repo, branch, path).await
     }
 
@@ -95,20 +97,26 @@ pub fn branch_of(run: RunId) -> String {
 async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
     // The empty old value: it must not be there yet.
     let made = repo.git.run(&["update-ref", "-m", "phasedeck: begin", &format!("refs/heads/{branch}"), commit, ""]).await;
-    if made.is_err() && repo.branch_exists("phasedeck").await? {
+    let Err(failure) = made else { return Ok(()) };
+    if repo.branch_exists(branch).await? {
+        return Ok(());
+    }
+    if repo.branch_exists("phasedeck").await? {
         let message = "the branch 'phasedeck' stands in the way of the run's branch 'phasedeck/…'";
         return Err(Failure::new(Code::GitFailed, message).hint("rename it: git branch -m phasedeck NAME"));
     }
-    made.map(|_| ())
+    Err(failure)
 }
 
 async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
     let add = ["worktree", "add", "--quiet", "--lock", "--reason", BEING_MADE];
-    let args: Vec<&std::ffi::OsStr> = add.iter().map(std::ffi::OsStr::new).chain([path.as_os_str(), branch.as_ref()]).collect();
+    let args: Vec<&OsStr> = add.iter().map(OsStr::new).chain([path.as_os_str(), branch.as_ref()]).collect();
     repo.git.run(&args).await?;
     make_durable(path.to_path_buf()).await?;
     let git_dir = find_git_dir(&repo.common_dir, path)
         .ok_or_else(|| Failure::new(Code::GitFailed, format!("git made no worktree at {}", path.display())).hint("resume the run"))?;
+    let head = format!("refs/heads/{branch}");
+    repo.git.at(&git_dir, path).run(&["update-ref", LAST_COMMIT, &head]).await?;
     let lock = git_dir.join("locked");
     std::fs::remove_file(&lock).map_err(|e| Failure::io(format!("cannot remove {}", lock.display()), &e))?;
     Ok(git_dir)
@@ -136,7 +144,7 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
     }
     if is_known {
         // Twice: also when it is locked.
-        let args = ["worktree", "remove", "--force", "--force"].map(std::ffi::OsStr::new);
+        let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
         repo.git.run(&[&args[..], &[path.as_os_str()]].concat()).await?;
     }
     Ok(())
@@ -156,7 +164,7 @@ fn settled(path: &Path) -> Result<PathBuf> {
 fn find_git_dir(common_dir: &Path, path: &Path) -> Option<PathBuf> {
     let pointer = path.join(".git");
     let all = std::fs::read_dir(common_dir.join("worktrees")).ok()?;
-    let is_ours = |dir: &PathBuf| std::fs::read_to_string(dir.join("gitdir")).is_ok_and(|text| Path::new(text.trim_end()) == pointer);
+    let is_ours = |dir: &PathBuf| std::fs::read(dir.join("gitdir")).is_ok_and(|text| OsStr::from_bytes(text.trim_ascii_end()) == pointer);
     all.filter_map(|entry| Some(entry.ok()?.path())).find(is_ours)
 }
 

@@ -1,15 +1,18 @@
 //! Commits what is in a worktree: every phase one commit, with its trailers, once.
 //!
 //! By git's plumbing, one step after the other, so that nothing but these steps happens: read the
-//! branch's tree into an index of our own, add what is in the folder, write the tree, write the
+//! branch's tree into an index of our own, bring what differs in the folder, write the tree, write the
 //! commit, move the branch if it is still where it was. The agent's own index plays no part and is
 //! replaced at the end. Whoever dies in between leaves objects that nobody sees.
 
 use std::path::Path;
 
-use super::checkout::Worktree;
-use super::program::Git;
+use super::changes::{Nested, changed_paths};
+use super::checkout::{LAST_COMMIT, Worktree};
 use crate::model::error::{Code, Failure, Result};
+
+// The star is for the branch that HEAD is on. NUL is in none of the fields.
+const TIP_FORMAT: &str = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(tree)%00%(contents)%00";
 
 impl Worktree {
     /// Commits everything in the worktree that is not ignored, and `forced` paths even if they are;
@@ -17,37 +20,43 @@ impl Worktree {
     /// trailers already, that commit is the answer.
     ///
     /// # Errors
-    /// `git_failed`, also when the worktree is no longer on its branch; `worktree_missing` when its
-    /// folder is gone. Nothing is committed then.
+    /// `git_failed`, also when the worktree is no longer on its branch, or the branch no longer has the
+    /// run's commits; `worktree_missing` when its folder is gone. Nothing is committed then.
     pub async fn commit(&self, message: &str, trailers: &[(&str, &str)], forced: &[&str]) -> Result<String> {
-        self.require_own_branch().await?;
-        let head = self.head().await?;
+        let tip = self.own_tip().await?;
         let trailers = trailer_block(trailers);
-        if !trailers.is_empty() && last_paragraph(&self.git.run(&["cat-file", "commit", &head]).await?) == trailers {
-            return Ok(head);
+        if !trailers.is_empty() && last_paragraph(&tip.message) == trailers {
+            return Ok(tip.commit);
         }
         let index = tempfile::Builder::new()
             .prefix("phasedeck-index-")
             .tempdir_in(&self.git_dir)
             .map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))?;
-        let index_file = index.path().join("index");
-        let tree = self.write_tree(&self.git.with_index(&index_file), &head, forced).await?;
+        let tree = self.write_tree(index.path(), &tip, forced).await?;
         let text = format!("{}\n\n{trailers}", subject_and_body(message));
-        let commit = self.git.run_with(&["commit-tree", &tree, "-p", &head, "-F", "-"], text.trim_end().as_bytes()).await?;
-        self.git.run(&["update-ref", "-m", "phasedeck: commit", &format!("refs/heads/{}", self.branch), &commit, &head]).await?;
-        self.replace_index(&index_file);
+        let commit = self.git.run_with(&["commit-tree", &tree, "-p", &tip.commit, "-F", "-"], text.trim_end().as_bytes()).await?;
+        self.move_branch(&tip.commit, &commit).await?;
+        self.replace_index(&index.path().join("index"));
         Ok(commit)
     }
 
-    async fn write_tree(&self, git: &Git, head: &str, forced: &[&str]) -> Result<String> {
-        git.run(&["read-tree", head]).await?;
-        hide_submodules(git).await?;
-        git.run(&["add", "--all"]).await?;
-        let forced: Vec<&str> = forced.iter().copied().filter(|path| self.path.join(path).symlink_metadata().is_ok()).collect();
-        if !forced.is_empty() {
-            git.run(&[&["add", "--force", "--"], &forced[..]].concat()).await?;
+    async fn write_tree(&self, dir: &Path, tip: &Tip, forced: &[&str]) -> Result<String> {
+        let git = self.git.with_index(&dir.join("index"));
+        git.run(&["read-tree", &tip.commit]).await?;
+        let nested = Nested { root: &self.path, git_dir: &self.git_dir, no_index: &dir.join("none"), git: &self.git };
+        let changed = changed_paths(&git, &nested, forced).await?;
+        if changed.is_empty() {
+            return Ok(tip.tree.clone());
         }
+        git.run_with(&["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], &changed).await?;
         git.run(&["write-tree"]).await
+    }
+
+    // Both refs or none: the branch, and where we left it.
+    async fn move_branch(&self, from: &str, to: &str) -> Result<()> {
+        let branch = &self.branch;
+        let moves = format!("update refs/heads/{branch} {to} {from}\nupdate {LAST_COMMIT} {to}\n");
+        self.git.run_with(&["update-ref", "-m", "phasedeck: commit", "--stdin"], moves.as_bytes()).await.map(|_| ())
     }
 
     // So that `git status` in the worktree shows what is true. Only a convenience: the next commit does not read it.
@@ -57,46 +66,93 @@ impl Worktree {
         }
     }
 
-    async fn require_own_branch(&self) -> Result<()> {
+    // The branch's last commit, if the worktree is on the branch and the branch still has what we committed.
+    // What an agent has committed on top by itself is kept.
+    async fn own_tip(&self) -> Result<Tip> {
         if !self.path.is_dir() {
             let message = format!("the worktree {} is gone", self.path.display());
             return Err(Failure::new(Code::WorktreeMissing, message).hint("resume the run: the folder is made again from its branch"));
         }
-        let head = self.git.attempt(&["symbolic-ref", "--quiet", "HEAD"], b"").await?;
-        let found = match head.text.strip_prefix("refs/heads/") {
-            Some(branch) if head.code == 0 && branch == self.branch => return Ok(()),
-            Some(branch) if head.code == 0 => format!("on branch '{branch}'"),
-            _ => {
-                let at = self.git.attempt(&["rev-parse", "--verify", "--quiet", "HEAD"], b"").await?;
-                format!("on no branch (HEAD is at '{}')", at.text)
+        let branch = format!("refs/heads/{}", self.branch);
+        let listed = self.git.run(&["for-each-ref", TIP_FORMAT, &branch, LAST_COMMIT]).await?;
+        let fields: Vec<&str> = listed.split('\0').collect();
+        let mut last = None;
+        let mut tip = None;
+        for fields in fields.chunks_exact(5) {
+            let &[head, name, commit, tree, message] = fields else { continue };
+            if name == LAST_COMMIT {
+                last = Some(commit);
+            } else if name == branch {
+                let is_head = head.ends_with('*');
+                tip = Some((is_head, Tip { commit: commit.to_owned(), tree: tree.to_owned(), message: message.to_owned() }));
             }
+        }
+        let Some((true, tip)) = tip else { return Err(self.not_on_branch(tip.is_some()).await?) };
+        match last {
+            Some(last) if last != tip.commit => self.require_contains(&tip.commit, last).await?,
+            _ => {}
+        }
+        Ok(tip)
+    }
+
+    async fn require_contains(&self, tip: &str, last: &str) -> Result<()> {
+        let args = ["merge-base", "--is-ancestor", last, tip];
+        let answer = self.git.attempt(&args, b"").await?;
+        match answer.code {
+            0 => Ok(()),
+            1 => {
+                let message = format!("the branch '{}' was reset or rewritten: commit {last} of the run is no longer in it", self.branch);
+                let place = self.path.display();
+                Err(Failure::new(Code::GitFailed, message).hint(format!(
+                    "look at what was done in {place}, then go back with `git reset --soft {last}` there (files stay as they are) and resume the run"
+                )))
+            }
+            _ => Err(answer.failure(&args)),
+        }
+    }
+
+    async fn not_on_branch(&self, has_branch: bool) -> Result<Failure> {
+        let (path, branch) = (self.path.display(), &self.branch);
+        if !has_branch {
+            return Ok(Failure::new(Code::GitFailed, format!("the run's branch '{branch}' is gone"))
+                .hint(format!("bring it back (`git reflog`, `git branch {branch} COMMIT`) and resume the run")));
+        }
+        let head = self.git.attempt(&["symbolic-ref", "--quiet", "HEAD"], b"").await?;
+        let found = match head.text().strip_prefix("refs/heads/") {
+            Some(other) if head.code == 0 => format!("on branch '{other}'"),
+            _ => format!(
+                "on no branch (HEAD is at '{}')",
+                self.git.attempt(&["rev-parse", "--verify", "--quiet", "HEAD"], b"").await?.text()
+            ),
         };
-        let message = format!("the worktree {} is {found} and no longer on '{}'", self.path.display(), self.branch);
-        Err(Failure::new(Code::GitFailed, message)
-            .hint(format!("look at what was done there, then go back with `git switch {}` in that folder and resume the run", self.branch)))
+        Ok(Failure::new(Code::GitFailed, format!("the worktree {path} is {found} and no longer on '{branch}'"))
+            .hint(format!("look at what was done there, then go back with `git switch {branch}` in that folder and resume the run")))
     }
 }
 
-// Git looks into a submodule's folder by running itself there, with the settings that it finds there,
-// and these an agent can write. What is marked so is left as the last commit has it.
-async fn hide_submodules(git: &Git) -> Result<()> {
-    let entries = git.run(&["ls-files", "--stage", "-z"]).await?;
-    let submodules = entries.split('\0').filter(|entry| entry.starts_with("160000 ")).filter_map(|entry| entry.split_once('\t'));
-    let paths: String = submodules.map(|(_, path)| format!("{path}\0")).collect();
-    if !paths.is_empty() {
-        git.run_with(&["update-index", "--skip-worktree", "-z", "--stdin"], paths.as_bytes()).await?;
-    }
-    Ok(())
+struct Tip {
+    commit: String,
+    tree: String,
+    message: String,
 }
 
 fn subject_and_body(message: &str) -> String {
     let clean: String = message.chars().filter(|c| *c != '\0').collect();
-    if clean.trim().is_empty() { "Work of phasedeck".to_owned() } else { clean.trim().to_owned() }
+    if clean.trim().is_empty() {
+        return "Work of phasedeck".to_owned();
+    }
+    // A line of dashes would end the message for programs that read it as mail, before the trailers.
+    clean
+        .trim()
+        .lines()
+        .map(|line| if line.starts_with("---") { format!(" {line}") } else { line.to_owned() })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn trailer_block(trailers: &[(&str, &str)]) -> String {
     let one_line = |text: &str| text.split(|c: char| c.is_control()).collect::<Vec<_>>().join(" ").trim().to_owned();
-    trailers.iter().map(|(key, value)| format!("{key}: {}", one_line(value))).collect::<Vec<_>>().join("\n")
+    trailers.iter().map(|(key, value)| format!("{key}: {}", one_line(value)).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn last_paragraph(commit: &str) -> &str {

@@ -1,5 +1,6 @@
 //! A small repository to try a workflow on, as somebody might really have it.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::program::Git;
@@ -19,6 +20,10 @@ const FILES: &[(&str, &str)] = &[
 /// # Errors
 /// `usage_invalid` when `dir` has something in it; `git_failed`, `io_failed`.
 pub async fn make_demo_repo(dir: &Path) -> Result<()> {
+    make_with(dir, &allowed_env()).await
+}
+
+pub(super) async fn make_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<()> {
     create_private_dir(dir)?;
     let dir = &dir.canonicalize().map_err(|e| Failure::io(format!("cannot find {}", dir.display()), &e))?;
     let has_something = std::fs::read_dir(dir).map_err(|e| Failure::io(format!("cannot read {}", dir.display()), &e))?.next().is_some();
@@ -35,7 +40,7 @@ pub async fn make_demo_repo(dir: &Path) -> Result<()> {
         ("GIT_COMMITTER_EMAIL", "phasedeck@localhost"),
     ];
     let git_dir = dir.join(".git");
-    let quiet = Git::quiet(dir, &allowed_env()).with_env(someone.map(|(key, value)| (key.into(), value.into())));
+    let quiet = Git::quiet(dir, env).with_env(someone.map(|(key, value)| (key.into(), value.into())));
     let git = quiet.at(&git_dir, dir);
     git.run(&["init", "--quiet", "--template=", "--initial-branch=main"]).await?;
     git.run(&["add", "--all"]).await?;

@@ -49,8 +49,8 @@ const SETTINGS: &[&str] = &[
 pub(super) struct Output {
     /// The exit code; -1 when a signal ended it.
     pub code: i32,
-    /// What it printed, without the last line end.
-    pub text: String,
+    /// What it printed, byte for byte: paths need not be UTF-8.
+    pub bytes: Vec<u8>,
     told: String,
 }
 
@@ -127,7 +127,16 @@ impl Git {
     /// As [`run`](Self::run).
     pub async fn run_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<String> {
         let output = self.attempt(args, input).await?;
-        if output.code == 0 { Ok(output.text) } else { Err(output.failure(args)) }
+        if output.code == 0 { Ok(output.text()) } else { Err(output.failure(args)) }
+    }
+
+    /// As [`run`](Self::run), where paths are printed.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>> {
+        let output = self.attempt(args, b"").await?;
+        if output.code == 0 { Ok(output.bytes) } else { Err(output.failure(args)) }
     }
 
     /// Runs git where another exit code than 0 is an answer.
@@ -143,11 +152,8 @@ impl Git {
             return Err(Failure::new(Code::GitFailed, message).hint("check the disk and the repository, then resume the run"));
         };
         let done = done.map_err(|e| cannot_run(&e))?;
-        let mut text = String::from_utf8_lossy(&done.stdout).into_owned();
-        if text.ends_with('\n') {
-            text.pop();
-        }
-        Ok(Output { code: done.status.code().unwrap_or(-1), text, told: String::from_utf8_lossy(&done.stderr).into_owned() })
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        Ok(Output { code: done.status.code().unwrap_or(-1), bytes: done.stdout, told })
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S], has_input: bool) -> Command {
@@ -169,6 +175,12 @@ impl Git {
 }
 
 impl Output {
+    /// What it printed, as text without the last line end.
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        text.strip_suffix('\n').unwrap_or(&text).to_owned()
+    }
+
     /// What git told on its error output.
     pub fn told(&self) -> &str {
         &self.told

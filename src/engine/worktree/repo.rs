@@ -1,12 +1,16 @@
 //! The operator's repository: found once, asked little, changed only by branches of our own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::program::Git;
 use crate::model::error::{Code, Failure, Result};
 
 const ALLOWED_ENV: &[&str] = &["PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "TMPDIR"];
+// Known to git without being stored; no attributes are in it.
+const EMPTY_TREE_SHA1: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+const EMPTY_TREE_SHA256: &str = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
 const NOBODY: (&str, &str) = ("phasedeck", "phasedeck@localhost");
 
 /// The operator's repository.
@@ -43,19 +47,22 @@ impl Repo {
             return Err(Failure::new(Code::UsageInvalid, format!("{} is not a folder", dir.display())).hint("name a repository's folder"));
         }
         let operator = Git::of_operator(dir, env);
-        let ask = ["rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir"];
+        let ask =
+            ["rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir", "--show-object-format", "HEAD^{commit}"];
         let output = operator.attempt(&ask, b"").await?;
         if output.code != 0 && output.told().contains("not a git repository") {
             return Ok(None);
         }
-        let Some((common, own)) = output.text.split_once('\n').filter(|_| output.code == 0) else { return Err(output.failure(&ask)) };
-        let (common_dir, own) = (PathBuf::from(common), PathBuf::from(own));
-        let settings = settings(&operator, &Git::quiet(&common_dir, env)).await?;
-        let extra = environment(&operator, &Git::quiet(&common_dir, env)).await?;
-        let git = |dir: &Path| Git::quiet(dir, env).with_settings(&settings).with_env(extra.clone());
-        let repo = Self { git: git(&common_dir), own: git(&own), common_dir, dir: dir.to_path_buf() };
-        repo.require_commit().await?;
-        Ok(Some(repo))
+        let lines: Vec<&[u8]> = output.bytes.split(|byte| *byte == b'\n').collect();
+        let [common, own, format, ..] = lines[..] else { return Err(output.failure(&ask)) };
+        if output.code != 0 {
+            return Err(no_commit(dir));
+        }
+        let (common_dir, own) = (PathBuf::from(OsStr::from_bytes(common)), PathBuf::from(OsStr::from_bytes(own)));
+        let asked = Asked::of(&operator).await?;
+        let settings = settings(&asked, &operator, &Git::quiet(&common_dir, env)).await?;
+        let git = |dir: &Path| Git::quiet(dir, env).with_settings(&settings).with_env(asked.environment(format));
+        Ok(Some(Self { git: git(&common_dir), own: git(&own), common_dir, dir: dir.to_path_buf() }))
     }
 
     /// What tells repositories apart: where refs and objects lie, whichever folder was named.
@@ -77,7 +84,7 @@ impl Repo {
     pub async fn resolve(&self, base: Option<&str>) -> Result<Base> {
         let Some(base) = base else {
             let head = self.own.attempt(&["symbolic-ref", "--quiet", "--short", "HEAD"], b"").await?;
-            let branch = (head.code == 0).then_some(head.text);
+            let branch = (head.code == 0).then(|| head.text());
             return Ok(Base { branch, commit: self.own.run(&["rev-parse", "--verify", "HEAD^{commit}"]).await? });
         };
         if base.is_empty() || base.starts_with('-') || base.chars().any(char::is_control) {
@@ -90,20 +97,12 @@ impl Repo {
         if found.code != 0 {
             return Err(self.unknown(base).await);
         }
-        Ok(Base { branch: is_branch.then(|| base.to_owned()), commit: found.text })
+        Ok(Base { branch: is_branch.then(|| base.to_owned()), commit: found.text() })
     }
 
     pub(super) async fn branch_exists(&self, branch: &str) -> Result<bool> {
         let reference = format!("refs/heads/{branch}");
         Ok(self.git.attempt(&["show-ref", "--verify", "--quiet", &reference], b"").await?.code == 0)
-    }
-
-    async fn require_commit(&self) -> Result<()> {
-        if self.own.attempt(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], b"").await?.code == 0 {
-            return Ok(());
-        }
-        let message = format!("the repository {} has no commit to begin from", self.dir.display());
-        Err(Failure::new(Code::GitFailed, message).hint("make a first one: git commit --allow-empty -m 'Begin'"))
     }
 
     async fn unknown(&self, base: &str) -> Failure {
@@ -122,33 +121,63 @@ pub(super) fn allowed_env() -> Vec<(OsString, OsString)> {
     ALLOWED_ENV.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect()
 }
 
-// The operator's settings that count, and empty commands for every filter that the repository defines.
-async fn settings(operator: &Git, quiet: &Git) -> Result<Vec<(String, String)>> {
+fn no_commit(dir: &Path) -> Failure {
+    Failure::new(Code::GitFailed, format!("the repository {} has no commit to begin from", dir.display()))
+        .hint("make a first one: git commit --allow-empty -m 'Begin'")
+}
+
+// The operator's settings that count, as they are written.
+#[derive(Default)]
+struct Asked {
+    name: Option<String>,
+    email: Option<String>,
+    excludes: Option<String>,
+}
+
+impl Asked {
+    async fn of(operator: &Git) -> Result<Self> {
+        let wanted = "^(user\\.(name|email)|core\\.excludesfile)$";
+        let found = operator.attempt(&["config", "--null", "--get-regexp", wanted], b"").await?;
+        let mut asked = Self::default();
+        for (key, value) in found.text().split('\0').filter_map(|entry| entry.split_once('\n')) {
+            let value = Some(value.to_owned());
+            match key {
+                "user.name" => asked.name = value,
+                "user.email" => asked.email = value,
+                _ => asked.excludes = value,
+            }
+        }
+        Ok(asked)
+    }
+
+    fn environment(&self, format: &[u8]) -> Vec<(OsString, OsString)> {
+        let empty_tree = if format == b"sha256" { EMPTY_TREE_SHA256 } else { EMPTY_TREE_SHA1 };
+        let mut env = vec![("GIT_ATTR_SOURCE".into(), empty_tree.into())];
+        for (set, variables, nobody) in [
+            (&self.name, ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"], NOBODY.0),
+            (&self.email, ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"], NOBODY.1),
+        ] {
+            // Git refuses a name of which nothing is left without punctuation.
+            let value = set.as_deref().filter(|text| text.chars().any(char::is_alphanumeric)).unwrap_or(nobody);
+            env.extend(variables.map(|variable| (variable.into(), value.into())));
+        }
+        env
+    }
+}
+
+// The operator's file of ignored names, and empty commands for every filter that the repository defines.
+async fn settings(asked: &Asked, operator: &Git, quiet: &Git) -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
-    let excludes = operator.attempt(&["config", "--type=path", "--get", "core.excludesFile"], b"").await?;
-    if excludes.code == 0 {
-        settings.push(("core.excludesFile".to_owned(), excludes.text));
+    if let Some(path) = &asked.excludes {
+        // A place such as `~/ignored` is git's to resolve.
+        let is_plain = !path.starts_with(['~', '%', ':']);
+        let place = if is_plain { path.clone() } else { operator.run(&["config", "--type=path", "--get", "core.excludesFile"]).await? };
+        settings.push(("core.excludesFile".to_owned(), place));
     }
     let filters = quiet.attempt(&["config", "--null", "--name-only", "--get-regexp", "^filter\\."], b"").await?;
-    for name in filters.text.split('\0').filter_map(|key| key.rsplit_once('.').map(|(name, _)| name)) {
+    for name in filters.text().split('\0').filter_map(|key| key.rsplit_once('.').map(|(name, _)| name)) {
         settings.extend(["clean", "smudge", "process"].map(|command| (format!("{name}.{command}"), String::new())));
         settings.push((format!("{name}.required"), "false".to_owned()));
     }
     Ok(settings)
-}
-
-async fn environment(operator: &Git, quiet: &Git) -> Result<Vec<(OsString, OsString)>> {
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
-    for (key, variables, nobody) in [
-        ("user.name", ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"], NOBODY.0),
-        ("user.email", ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"], NOBODY.1),
-    ] {
-        let set = operator.attempt(&["config", "--get", key], b"").await?;
-        let value = if set.code == 0 && !set.text.trim().is_empty() { set.text } else { nobody.to_owned() };
-        env.extend(variables.map(|variable| (variable.into(), value.clone().into())));
-    }
-    // The id depends on how the repository hashes.
-    let empty_tree = quiet.run(&["hash-object", "-t", "tree", "/dev/null"]).await?;
-    env.push(("GIT_ATTR_SOURCE".into(), empty_tree.into()));
-    Ok(env)
 }
