@@ -11,5 +11,7 @@ mod engine;
 mod home;
 mod http_run;
 mod layers;
+mod live;
 mod model_script;
+mod recovery;
 mod terminal;
