@@ -120,9 +120,10 @@ impl Attempt {
         }
         self.note("waits for a free place to work (engine.max_concurrent_runs)");
         tokio::select! {
-            slot = slots.acquire_owned() => slot.ok(),
+            biased;
             () = self.stop.soon.cancelled() => None,
             () = self.stop.now.cancelled() => None,
+            slot = slots.acquire_owned() => slot.ok(),
         }
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast};
 
@@ -21,6 +22,9 @@ use crate::store::{Store, journal};
 
 /// How many signals a slow screen may be behind before it is told to read the archive.
 const SIGNALS_KEPT: usize = 4096;
+
+/// Pause between two tries to store facts while the disk is full or the database is held by others.
+const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// What all drivers of one host share.
 pub struct Context {
@@ -68,6 +72,43 @@ impl Context {
         Ok(events)
     }
 
+    /// As [`append`](Self::append), but waits out a full disk or a held database: for what has
+    /// happened already and must not be forgotten.
+    ///
+    /// # Errors
+    /// What the store says, except that it has no room or no turn at the moment.
+    pub async fn append_patiently(&self, run_id: RunId, facts: Vec<Fact>, waits: impl Fn(&str)) -> Result<Vec<Event>> {
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store_patiently(move |tx| journal::append(tx, run_id, &facts, Timestamp::now()), waits).await
+    }
+
+    /// Does a job of the store whose events are told afterwards; tries again while the disk is full or
+    /// the database is held, and says so to `waits` each time.
+    ///
+    /// # Errors
+    /// As [`append_patiently`](Self::append_patiently).
+    pub async fn store_patiently<F>(&self, job: F, waits: impl Fn(&str)) -> Result<Vec<Event>>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+    {
+        loop {
+            match self.store.write(job.clone()).await {
+                Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
+                    tracing::warn!(%failure, "cannot store; trying again");
+                    waits(&format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs()));
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+                stored => {
+                    let events = stored?;
+                    self.tell(&events);
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
     /// Tells stored events to whoever watches.
     pub fn tell(&self, events: &[Event]) {
         for event in events {
@@ -107,4 +148,33 @@ impl Context {
 /// What the work says; `internal` when it panicked.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("a worker panicked: {error}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_disk_is_waited_out_and_said_and_other_faults_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        paths.create().unwrap();
+        let context = Context::new(Store::open(&paths.database()).unwrap(), paths, Settings::default(), Vec::new());
+        for (code, tries, ok) in [(Code::DiskFull, 3, true), (Code::DbLocked, 3, true), (Code::DbCorrupt, 1, false)] {
+            let (tried, said) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
+            let counted = Arc::clone(&tried);
+            let job = move |_: &rusqlite::Transaction<'_>| match counted.fetch_add(1, Ordering::SeqCst) {
+                0 | 1 => Err(Failure::new(code, "not now")),
+                _ => Ok(Vec::new()),
+            };
+            let stored = context.store_patiently(job, |words| {
+                assert_eq!(words, "cannot store: not now - trying again every 5 s");
+                said.fetch_add(1, Ordering::SeqCst);
+            });
+            assert_eq!(stored.await.is_ok(), ok, "{code}");
+            assert_eq!((tried.load(Ordering::SeqCst), said.load(Ordering::SeqCst)), (tries, tries - 1), "{code}");
+        }
+    }
 }

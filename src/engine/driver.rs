@@ -14,21 +14,21 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::agent::Stop;
+use super::agent::desk::close_lost_calls;
 use super::api::Answer;
 use super::attempt::{self, Judged, RunFiles};
 use super::context::{Context, blocking};
 use super::final_report;
-use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
+use super::machine::{self, Activity, Input, Outcome, Plan, decide, wanted};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
+use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, approvals};
-
-/// Pause between two tries to store facts while the disk is full or the database is held by others.
-const STORE_RETRY: Duration = Duration::from_secs(5);
+use crate::store::{Reader, approvals, events};
 
 /// Something for one run.
 pub enum Order {
@@ -100,8 +100,30 @@ struct Running {
 }
 
 enum Stopping {
-    Pause { reason: PauseReason, replies: Vec<Reply> },
-    Abort { by: String, via: Via, reason: String, replies: Vec<Reply> },
+    Pause {
+        reason: PauseReason,
+        replies: Vec<Reply>,
+    },
+    Abort {
+        by: String,
+        via: Via,
+        reason: String,
+        replies: Vec<Reply>,
+        /// Of those who asked for a pause and get an end.
+        overtaken: Vec<Reply>,
+    },
+}
+
+impl Order {
+    /// Answers that it cannot be followed.
+    pub(super) fn refuse(self, failure: &Failure) {
+        match self {
+            Self::Resume(reply) | Self::Abort { reply, .. } | Self::Decide { reply, .. } | Self::Pause { reply: Some(reply), .. } => {
+                let _ = reply.send(Err(failure.clone()));
+            }
+            Self::Pause { reply: None, .. } => {}
+        }
+    }
 }
 
 impl Driver {
@@ -115,9 +137,25 @@ impl Driver {
     pub async fn run(mut self) -> mpsc::Receiver<Order> {
         if let Err(failure) = self.work().await {
             tracing::error!(run = %self.state.run_id, %failure, "the driver stopped");
+            self.give_up(&failure).await;
         }
         self.orders.close();
         self.orders
+    }
+
+    /// A run that cannot be driven is not left looking alive: it rests where a person sees it, if that
+    /// much can be stored, and whoever waits for it learns why.
+    async fn give_up(&mut self, failure: &Failure) {
+        if let Err(failure) = self.input(Input::Pause(PauseReason::Crashed)).await {
+            tracing::error!(run = %self.run_id(), %failure, "could not store that it rests");
+        }
+        if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) = self.stopping.take() {
+            replies.into_iter().for_each(|reply| drop(reply.send(Err(failure.clone()))));
+        }
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            order.refuse(failure);
+        }
     }
 
     fn run_id(&self) -> RunId {
@@ -156,7 +194,7 @@ impl Driver {
     }
 
     fn rests(&self) -> bool {
-        self.state.status.is_terminal() || self.state.status == RunStatus::Paused
+        self.state.status.is_terminal() || matches!(self.state.status, RunStatus::Paused | RunStatus::Created)
     }
 
     fn start_what_is_wanted(&mut self) {
@@ -198,19 +236,26 @@ impl Driver {
             }
             (input, _) => input,
         };
+        if let Input::AttemptEnded { outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. }, .. } = &input {
+            let run_id = self.run_id();
+            self.context.store_patiently(move |tx| close_lost_calls(tx, run_id), |words| self.note(words)).await?;
+        }
         self.input(input).await?;
         self.finish_stopping().await
     }
 
     async fn finish_stopping(&mut self) -> Result<()> {
         let Some(stopping) = self.stopping.take() else { return Ok(()) };
-        let (input, replies) = match stopping {
-            Stopping::Pause { reason, replies } => (Input::Pause(reason), replies),
-            Stopping::Abort { by, via, reason, replies } => (Input::Abort { by, via, reason }, replies),
+        let (input, replies, overtaken) = match stopping {
+            Stopping::Pause { reason, replies } => (Input::Pause(reason), replies, Vec::new()),
+            Stopping::Abort { by, via, reason, replies, overtaken } => (Input::Abort { by, via, reason }, replies, overtaken),
         };
         let done = self.input(input).await.map(|()| Answer::Accepted { run_id: self.run_id() });
         for reply in replies {
             let _ = reply.send(done.clone());
+        }
+        for reply in overtaken {
+            let _ = reply.send(done.clone().and_then(|_| Err(machine::ended(&self.state))));
         }
         Ok(())
     }
@@ -223,11 +268,14 @@ impl Driver {
             }
             Order::Pause { reason, grace, reply } => self.pause(reason, grace, reply).await,
             Order::Abort { by, via, reason, reply } => {
-                let replies = match self.stopping.take() {
-                    Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) => replies.into_iter().chain([reply]).collect(),
-                    None => vec![reply],
-                };
-                self.stopping = Some(Stopping::Abort { by, via, reason, replies });
+                match &mut self.stopping {
+                    // Who aborted first is who is named.
+                    Some(Stopping::Abort { replies, .. }) => replies.push(reply),
+                    stopping => {
+                        let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() { replies } else { Vec::new() };
+                        *stopping = Some(Stopping::Abort { by, via, reason, replies: vec![reply], overtaken });
+                    }
+                }
                 self.stop_running(Duration::ZERO).await;
             }
             Order::Decide { decision, reply } => {
@@ -239,7 +287,7 @@ impl Driver {
 
     async fn pause(&mut self, reason: PauseReason, grace: Duration, reply: Option<Reply>) {
         match &mut self.stopping {
-            Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) => replies.extend(reply),
+            Some(Stopping::Pause { replies, .. } | Stopping::Abort { overtaken: replies, .. }) => replies.extend(reply),
             None => self.stopping = Some(Stopping::Pause { reason, replies: reply.into_iter().collect() }),
         }
         self.stop_running(grace).await;
@@ -292,17 +340,24 @@ impl Driver {
 
     /// What a late answer learns: that it is the one that counted, or who was first.
     async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision) -> Result<Answer> {
-        let (Code::ApprovalAlreadyResolved, Some(request_id)) = (failure.code, asked) else { return Err(failure) };
+        let (Code::ApprovalAlreadyResolved | Code::RunAlreadyTerminal, Some(request_id)) = (failure.code, asked) else {
+            return Err(failure);
+        };
         let (run_id, path) = (self.run_id(), self.context.paths.database());
         let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
         let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
         if first.state == action.resolves_to() {
             return Ok(Answer::Decided { run_id, request_id, action });
         }
+        // A question that the end of its run closed was answered by nobody.
+        if failure.code == Code::RunAlreadyTerminal && first.resolved_by.is_none() {
+            return Err(failure);
+        }
         let who = first.resolved_by.unwrap_or_else(|| "the engine".to_owned());
         let when = first.resolved_at.map_or_else(String::new, |at| format!(" at {at}"));
         let message = format!("gate {} of run {} was answered already: {} by {who}{when}", first.gate, run_id.short(), first.state);
-        Err(Failure::new(failure.code, message).hint(failure.hint))
+        let hint = format!("`phasedeck show {}` says what was decided and where the run stands", run_id.short());
+        Err(Failure::new(Code::ApprovalAlreadyResolved, message).hint(hint))
     }
 
     /// Hashes the file again before an approval counts. New content is validated and asked about
@@ -316,7 +371,12 @@ impl Driver {
         let (Some(artifact), Some(definition)) = (artifact, definition) else { return Ok(()) };
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
         let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
-        let (found, replacement) = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
+        let judged = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await {
+            // A link or a folder in its place is no more what was reviewed than nothing at all.
+            Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
+            judged => judged?,
+        };
+        let (found, replacement) = match judged {
             Judged::Read { sha256, .. } if sha256 == expected => return Ok(()),
             Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
                 (Some(sha256.clone()), Some(attempt::artifact_ref(&definition, sha256, bytes, versions + 1)))
@@ -340,45 +400,58 @@ impl Driver {
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
         let facts = decide(&self.files.plan, &self.state, input, Timestamp::now())?;
-        let events = loop {
-            match self.context.append(self.run_id(), facts.clone()).await {
-                Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
-                    tracing::warn!(run = %self.run_id(), %failure, "cannot store; trying again");
-                    self.note(&failure);
-                    tokio::time::sleep(STORE_RETRY).await;
-                }
-                stored => break stored?,
-            }
-        };
-        for event in &events {
-            self.state.apply(event)?;
-        }
-        // What agents' turns added in between is not folded here; only the place in the journal matters.
+        let events = self.context.append_patiently(self.run_id(), facts, |words| self.note(words)).await?;
+        self.fold(&events).await?;
         if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
-            self.write_report().await;
+            final_report::write_and_note(&self.context, self.run_id()).await;
         }
         Ok(())
     }
 
-    fn note(&self, failure: &Failure) {
-        if let Some(phase) = self.state.current() {
-            let text = format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs());
-            self.context.text(self.run_id(), &phase.key, phase.attempt, super::api::TextKind::Note, &text);
+    /// Takes events in, and before them what agents' turns added to the journal in between.
+    async fn fold(&mut self, new: &[Event]) -> Result<()> {
+        let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
+        if let Some(first) = new.first().filter(|first| first.seq > from) {
+            let (path, count) = (self.context.paths.database(), u32::try_from(first.seq - from).unwrap_or(u32::MAX));
+            let between = blocking(move || events::from(Reader::open(&path)?.connection(), run_id, from, count)).await?;
+            between.iter().try_for_each(|event| self.state.apply(event))?;
         }
+        new.iter().try_for_each(|event| self.state.apply(event))
     }
 
-    /// A report that cannot be written is no reason to lose the end of a run: start-up writes it.
-    async fn write_report(&self) {
-        let (context, run_id) = (Arc::clone(&self.context), self.run_id());
-        let written = blocking(move || final_report::write(&context.paths, run_id)).await;
-        let stored = match written {
-            Ok(path) => final_report::note(&self.context.store, run_id, path).await,
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = stored {
-            tracing::error!(run = %run_id, %failure, "could not write the final report");
+    fn note(&self, words: &str) {
+        if let Some(phase) = self.state.current() {
+            self.context.text(self.run_id(), &phase.key, phase.attempt, super::api::TextKind::Note, words);
         }
     }
+}
+
+/// Owns a run whose frozen plan cannot be read: it cannot go on, only rest or be ended. Everything
+/// else is refused with `why`.
+pub(super) async fn own_unreadable(
+    context: Arc<Context>,
+    record: RunRecord,
+    state: RunState,
+    why: Failure,
+    orders: mpsc::Receiver<Order>,
+) -> mpsc::Receiver<Order> {
+    let plan = Plan::unreadable(record.thread.clone());
+    let files = RunFiles { record, plan, personas: Vec::new(), schemas: Vec::new() };
+    let mut owner = Driver::new(context, Arc::new(files), state, orders);
+    if matches!(owner.state.status, RunStatus::Executing | RunStatus::AwaitingApproval) {
+        tracing::error!(run = %owner.run_id(), failure = %why, "the run cannot go on");
+        if let Err(failure) = owner.input(Input::Pause(PauseReason::Crashed)).await {
+            tracing::error!(run = %owner.run_id(), %failure, "could not store that it rests");
+        }
+    }
+    while let Ok(order) = owner.orders.try_recv() {
+        match order {
+            Order::Abort { .. } => owner.take(order).await,
+            order => order.refuse(&why),
+        }
+    }
+    owner.orders.close();
+    owner.orders
 }
 
 async fn ended(running: &mut Option<Running>) -> Result<Input, tokio::task::JoinError> {

@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
-use crate::store::{Store, runs};
+use crate::store::runs;
 
 /// How many of the last events the report shows.
 const LAST_EVENTS: u32 = 20;
@@ -36,20 +37,17 @@ pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
     report::write(&paths.reports(), run_id, &report)
 }
 
-/// Notes on the run where its report lies.
-///
-/// # Errors
-/// What the store says.
-pub async fn note(store: &Store, run_id: RunId, path: PathBuf) -> Result<()> {
-    store.write(move |tx| runs::set_report(tx, run_id, &text(&path))).await
-}
-
-/// As [`note`], outside an async runtime.
-///
-/// # Errors
-/// What the store says.
-pub fn note_blocking(store: &Store, run_id: RunId, path: PathBuf) -> Result<()> {
-    store.write_blocking(move |tx| runs::set_report(tx, run_id, &text(&path)))
+/// As [`write`], and notes on the run where it lies. A report that cannot be written is no reason to
+/// lose the end of a run: the next start writes it.
+pub async fn write_and_note(context: &Context, run_id: RunId) {
+    let paths = context.paths.clone();
+    let noted = match blocking(move || write(&paths, run_id)).await {
+        Ok(path) => context.store.write(move |tx| runs::set_report(tx, run_id, &text(&path))).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = noted {
+        tracing::error!(run = %run_id, %failure, "could not write the final report");
+    }
 }
 
 fn text(path: &Path) -> String {

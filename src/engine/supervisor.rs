@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender};
 use super::attempt::{RunFiles, load_files};
 use super::context::{Context, blocking};
-use super::driver::{Answered, Driver, Order, Reply};
+use super::driver::{self, Answered, Driver, Order, Reply};
 use super::start;
 use crate::model::error::{Failure, Result};
 use crate::model::id::{ClientToken, RunId};
+use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::store::{Reader, events, runs};
@@ -24,6 +25,10 @@ use crate::store::{Reader, events, runs};
 const ANSWERS_KEPT: usize = 1024;
 /// Orders that may wait for one run.
 const ORDERS_WAITING: usize = 64;
+/// Runs whose rows are read at the same time; each holds a database connection meanwhile.
+const LOADING_AT_ONCE: usize = 16;
+/// How long work that was told to end may take to do so before a drain leaves it behind.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 /// Something for the supervisor.
 pub enum Call {
@@ -36,14 +41,26 @@ pub enum Call {
         /// Where the answer goes.
         done: oneshot::Sender<()>,
     },
-    /// End what is in flight now.
+    /// The drain that is under way, or the one that comes next, waits for no checkpoint.
     Hurry,
+    /// The drain has waited long enough.
+    LeaveBehind,
+    /// A start is over; the run that it made is to be taken up.
+    StartOver(Option<RunId>),
     /// Take up a run that was found going on at start-up.
     TakeUp(RunId),
     /// A driver ended; these orders came too late for it.
     Ended(RunId, mpsc::Receiver<Order>),
     /// A run was loaded from its rows.
-    Loaded(RunId, Result<Box<(RunFiles, RunState)>>),
+    Loaded(RunId, Result<Box<Loaded>>),
+}
+
+/// A run as its rows tell it.
+pub struct Loaded {
+    record: RunRecord,
+    state: RunState,
+    /// Why they cannot be read, where they cannot.
+    files: Result<RunFiles>,
 }
 
 /// The owner of all drivers.
@@ -53,6 +70,10 @@ pub struct Supervisor {
     own: mpsc::Sender<Call>,
     runs: BTreeMap<RunId, Owner>,
     answers: Answers,
+    loading: Arc<Semaphore>,
+    /// Starts that are under way.
+    starting: usize,
+    hurried: bool,
     drain: Option<oneshot::Sender<()>>,
 }
 
@@ -67,7 +88,9 @@ impl Supervisor {
     /// A supervisor that serves `calls`; `own` is the sending end of the same channel.
     #[must_use]
     pub fn new(context: Arc<Context>, calls: mpsc::Receiver<Call>, own: mpsc::Sender<Call>) -> Self {
-        Self { context, calls, own, runs: BTreeMap::new(), answers: Answers::default(), drain: None }
+        let loading = Arc::new(Semaphore::new(LOADING_AT_ONCE));
+        let (runs, answers) = (BTreeMap::new(), Answers::default());
+        Self { context, calls, own, runs, answers, loading, starting: 0, hurried: false, drain: None }
     }
 
     /// Serves until it was drained.
@@ -76,12 +99,17 @@ impl Supervisor {
             match call {
                 Call::Request(request) => self.request(request),
                 Call::Drain { grace, done } => self.begin_drain(grace, done),
-                Call::Hurry => self.pause_all(Duration::ZERO),
-                Call::TakeUp(run_id) => self.order(run_id, None),
+                Call::Hurry => self.hurry(),
+                Call::LeaveBehind => self.leave_behind(),
+                Call::TakeUp(run_id) => self.take_up(run_id),
+                Call::StartOver(run_id) => {
+                    self.starting -= 1;
+                    run_id.into_iter().for_each(|run_id| self.take_up(run_id));
+                }
                 Call::Ended(run_id, late) => self.driver_ended(run_id, late),
                 Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
             }
-            if self.drain.is_some() && self.runs.is_empty() {
+            if self.drain.is_some() && self.runs.is_empty() && self.starting == 0 {
                 if let Some(done) = self.drain.take() {
                     let _ = done.send(());
                 }
@@ -116,22 +144,22 @@ impl Supervisor {
         }
     }
 
-    fn start(&self, request: super::api::StartRun, reply: Reply) {
+    fn start(&mut self, request: super::api::StartRun, reply: Reply) {
+        self.starting += 1;
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
             let started = start::start(&context, request).await;
-            let answer = match started {
-                Ok(started) => {
-                    // Taken up before the answer: who is told that it runs can order it about at once.
-                    if !started.existing {
-                        let _ = own.send(Call::TakeUp(started.run_id)).await;
-                    }
-                    Ok(Answer::Started { run_id: started.run_id, existing: started.existing })
-                }
-                Err(failure) => Err(failure),
-            };
-            let _ = reply.send(answer);
+            let new = started.as_ref().ok().filter(|started| !started.existing).map(|started| started.run_id);
+            // Taken up before the answer: who is told that it runs can order it about at once.
+            let _ = own.send(Call::StartOver(new)).await;
+            let _ = reply.send(started.map(|started| Answer::Started { run_id: started.run_id, existing: started.existing }));
         });
+    }
+
+    /// Gives a run that goes on an owner; while everything is being paused, one that pauses it.
+    fn take_up(&mut self, run_id: RunId) {
+        let draining = self.drain.is_some();
+        self.order(run_id, draining.then_some(Order::Pause { reason: PauseReason::Shutdown, grace: Duration::ZERO, reply: None }));
     }
 
     fn order(&mut self, run_id: RunId, order: Option<Order>) {
@@ -152,25 +180,26 @@ impl Supervisor {
 
     fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
         self.runs.insert(run_id, Owner::Loading(orders));
-        let (path, own) = (self.context.paths.database(), self.own.clone());
+        let (path, own, place) = (self.context.paths.database(), self.own.clone(), Arc::clone(&self.loading));
         tokio::spawn(async move {
+            let _place = place.acquire_owned().await;
             let loaded = blocking(move || {
                 let reader = Reader::open(&path)?;
                 let record = runs::get(reader.connection(), run_id)?;
                 let state = events::state(reader.connection(), run_id)?;
                 // An ended run answers for itself, whatever became of its files.
-                let files = load_files(&reader, record);
+                let files = load_files(&reader, record.clone());
                 if state.status.is_terminal() && files.is_err() {
                     return Err(super::machine::ended(&state));
                 }
-                Ok(Box::new((files?, state)))
+                Ok(Box::new(Loaded { record, state, files }))
             });
             let loaded = loaded.await;
             let _ = own.send(Call::Loaded(run_id, loaded)).await;
         });
     }
 
-    fn loaded(&mut self, run_id: RunId, loaded: Result<Box<(RunFiles, RunState)>>) {
+    fn loaded(&mut self, run_id: RunId, loaded: Result<Box<Loaded>>) {
         let waiting = match self.runs.remove(&run_id) {
             Some(Owner::Loading(waiting)) => waiting,
             other => {
@@ -178,9 +207,10 @@ impl Supervisor {
                 return;
             }
         };
-        let (files, state) = match loaded {
+        let Loaded { record, state, files } = match loaded {
             Ok(loaded) => *loaded,
             Err(failure) => {
+                tracing::warn!(run = %run_id, %failure, "a run could not be loaded");
                 waiting.into_iter().for_each(|order| order.refuse(&failure));
                 return;
             }
@@ -194,10 +224,12 @@ impl Supervisor {
                 error.into_inner().refuse(&Failure::internal("too many orders wait for this run"));
             }
         }
-        let driver = Driver::new(Arc::clone(&self.context), Arc::new(files), state, inbox);
-        let own = self.own.clone();
+        let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
-            let late = driver.run().await;
+            let late = match files {
+                Ok(files) => Driver::new(context, Arc::new(files), state, inbox).run().await,
+                Err(failure) => driver::own_unreadable(context, record, state, failure, inbox).await,
+            };
             let _ = own.send(Call::Ended(run_id, late)).await;
         });
         self.runs.insert(run_id, Owner::Driven(orders));
@@ -217,26 +249,40 @@ impl Supervisor {
     }
 
     fn begin_drain(&mut self, grace: Duration, done: oneshot::Sender<()>) {
+        let grace = if self.hurried { Duration::ZERO } else { grace };
         self.drain = Some(done);
         self.pause_all(grace);
+        self.leave_behind_after(grace);
+    }
+
+    fn hurry(&mut self) {
+        self.hurried = true;
+        if self.drain.is_some() {
+            self.pause_all(Duration::ZERO);
+            self.leave_behind_after(Duration::ZERO);
+        }
+    }
+
+    /// Nothing may hold a drain for ever: not a full disk, not work that does not hear.
+    fn leave_behind_after(&self, grace: Duration) {
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(grace + LAST_MOMENTS).await;
+            let _ = own.send(Call::LeaveBehind).await;
+        });
+    }
+
+    /// What is left behind is as a crash leaves it; the next start takes care of it.
+    fn leave_behind(&mut self) {
+        tracing::error!(runs = ?self.runs.keys().collect::<Vec<_>>(), "did not stop in time");
+        self.runs.clear();
+        self.starting = 0;
     }
 
     fn pause_all(&mut self, grace: Duration) {
         let live: Vec<RunId> = self.runs.keys().copied().collect();
         for run_id in live {
             self.order(run_id, Some(Order::Pause { reason: PauseReason::Shutdown, grace, reply: None }));
-        }
-    }
-}
-
-impl Order {
-    /// Answers that it cannot be followed.
-    fn refuse(self, failure: &Failure) {
-        match self {
-            Self::Resume(reply) | Self::Abort { reply, .. } | Self::Decide { reply, .. } | Self::Pause { reply: Some(reply), .. } => {
-                let _ = reply.send(Err(failure.clone()));
-            }
-            Self::Pause { reply: None, .. } => {}
         }
     }
 }

@@ -13,5 +13,7 @@ mod engine;
 mod home;
 mod http_run;
 mod layers;
+mod live;
 mod model_script;
+mod recovery;
 mod terminal;

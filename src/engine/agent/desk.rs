@@ -12,7 +12,7 @@ use crate::engine::api::TextKind;
 use crate::engine::context::{Context, blocking};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
+use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
@@ -113,8 +113,8 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn open(&self) -> Result<()> {
-        let facts = self.take_opening();
-        self.context.append(self.run_id, facts).await.map(drop)
+        let (facts, run_id) = (self.take_opening(), self.run_id);
+        self.store(move |tx| journal::append(tx, run_id, &facts, Timestamp::now())).await
     }
 
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
@@ -124,13 +124,13 @@ impl Desk {
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
-        let stored = self.context.store.write(move |tx| {
+        self.store(move |tx| {
             let now = Timestamp::now();
             let events = journal::append(tx, run_id, &opening, now)?;
             turns::reserve(tx, &turn, now)?;
             Ok(events)
-        });
-        self.context.tell(&stored.await?);
+        })
+        .await?;
         Ok(id)
     }
 
@@ -140,7 +140,7 @@ impl Desk {
     /// What the store says; the call is paid and open then.
     pub async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
         let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
-        let stored = self.context.store.write(move |tx| {
+        self.store(move |tx| {
             let now = Timestamp::now();
             let call = open_call(tx, turn)?;
             let settlement = turns::Settlement {
@@ -165,9 +165,8 @@ impl Desk {
                 status: CallStatus::Ok,
             };
             journal::append(tx, run_id, &[fact], now)
-        });
-        self.context.tell(&stored.await?);
-        Ok(())
+        })
+        .await
     }
 
     /// Stores that a call gave no answer.
@@ -176,12 +175,11 @@ impl Desk {
     /// What the store says.
     pub async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
         let run_id = self.run_id;
-        let stored = self.context.store.write(move |tx| {
+        self.store(move |tx| {
             let facts = close_call(tx, turn, &failed)?;
             journal::append(tx, run_id, &facts, Timestamp::now())
-        });
-        self.context.tell(&stored.await?);
-        Ok(())
+        })
+        .await
     }
 
     /// Stores that a call is tried again after a pause, before pausing.
@@ -190,7 +188,8 @@ impl Desk {
     /// What the store says.
     pub async fn retried(&self, turn: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64) -> Result<()> {
         let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms };
-        self.context.append(self.run_id, vec![fact]).await.map(drop)
+        let run_id = self.run_id;
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
     }
 
     /// Stores what all tools of a turn said, which makes the turn a checkpoint, and reserves the
@@ -205,7 +204,7 @@ impl Desk {
         let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
         let next_id = next.as_ref().map(|turn| turn.id);
-        let stored = self.context.store.write(move |tx| {
+        self.store(move |tx| {
             let now = Timestamp::now();
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
             // A turn without tools was settled with its answer.
@@ -217,9 +216,17 @@ impl Desk {
                 turns::reserve(tx, next, now)?;
             }
             Ok(events)
-        });
-        self.context.tell(&stored.await?);
+        })
+        .await?;
         Ok(next_id)
+    }
+
+    /// What an agent was paid for is not given up because the disk is full for a while.
+    async fn store<F>(&self, job: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+    {
+        self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await.map(drop)
     }
 
     fn new_turn(&self, reserve: Reserve) -> turns::NewTurn {
@@ -314,12 +321,29 @@ fn open_call(tx: &rusqlite::Connection, turn: TurnId) -> Result<OpenCall> {
     Ok(OpenCall { number, model: row.model })
 }
 
+/// What is known of a call whose caller is gone: it may have been answered and billed.
+const LOST: CallFailed = CallFailed { status: CallStatus::Unknown, code: Code::LlmUnreachable, latency_ms: 0 };
+
+/// Closes every call of a run that is still open, when nobody is left who could: after a crash, and
+/// after work that broke off. Until then its turn's number is taken and its money is not charged.
+///
+/// # Errors
+/// What the store says.
+pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for call in turns::open(tx, run_id)? {
+        let facts = close_call(tx, call.turn_id, &LOST)?;
+        events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
+    }
+    Ok(events)
+}
+
 /// Closes a call that gave no answer; says the fact that belongs to it. An unknown outcome is charged
 /// at the reserve, because the provider may have billed it.
 ///
 /// # Errors
 /// What the store says.
-pub fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> Result<Vec<Fact>> {
+fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> Result<Vec<Fact>> {
     let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
     let (status, latency_ms) = (failed.status, failed.latency_ms);
     let estimated = status == CallStatus::Unknown;

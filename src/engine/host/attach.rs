@@ -16,8 +16,9 @@ use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::InboxRecord;
+use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
-use crate::store::{Reader, Store, events, inbox, run_list};
+use crate::store::{Reader, Store, approvals, events, inbox, run_list};
 
 /// How often an attached port looks for answers and news.
 const LOOK: Duration = Duration::from_millis(50);
@@ -34,10 +35,12 @@ const EVENTS_AT_ONCE: u32 = 2048;
 /// What opening the database for reading says.
 pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
     let reader = Reader::open(&paths.database())?;
+    // Before the port exists: news is whatever its owner cannot have read from the archive yet.
+    let news = News::from_now(&reader)?;
     let (requests, incoming) = mpsc::channel(64);
     let signals = super::signals();
     runtime.spawn(carry(paths.clone(), incoming));
-    runtime.spawn(watch(reader, signals.clone()));
+    runtime.spawn(watch(reader, news, signals.clone()));
     Ok(Port::new(requests, signals))
 }
 
@@ -56,20 +59,29 @@ async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
 }
 
 async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientToken) -> Result<()> {
-    let text = serde_json::to_string(&exactly_once(command, token)).map_err(Failure::internal)?;
     let paths = paths.clone();
-    blocking(move || write_beside(&paths, move |tx| inbox::put(tx, token, &sender.by, sender.via, &text, Timestamp::now()).map(drop))).await
+    blocking(move || {
+        let command = exactly_once(Reader::open(&paths.database())?.connection(), command, token)?;
+        let text = serde_json::to_string(&command).map_err(Failure::internal)?;
+        write_beside(&paths, move |tx| inbox::put(tx, token, &sender.by, sender.via, &text, Timestamp::now()).map(drop))
+    })
+    .await
 }
 
-/// A start that is served again after a crash must find the run it began.
-fn exactly_once(command: Command, token: ClientToken) -> Command {
-    match command {
-        Command::Start(mut start) => {
+/// A command that is served again after a crash must not act a second time: a start must find the run
+/// it began, and an answer must not fall on the question after the one that was open when it was given.
+fn exactly_once(conn: &rusqlite::Connection, mut command: Command, token: ClientToken) -> Result<Command> {
+    match &mut command {
+        Command::Start(start) => {
             start.idempotency_key.get_or_insert_with(|| format!("token:{token}"));
-            Command::Start(start)
         }
-        command => command,
+        Command::Decide { run_id, request_id: request_id @ None, .. } => {
+            let asked = approvals::of_run(conn, *run_id)?;
+            *request_id = asked.iter().find(|asked| asked.state == ApprovalStatus::Pending).map(|asked| asked.id);
+        }
+        _ => {}
     }
+    Ok(command)
 }
 
 async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
@@ -123,39 +135,58 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
     }
 }
 
-async fn watch(reader: Reader, signals: broadcast::Sender<Signal>) {
-    let mut seen: BTreeMap<RunId, u64> = run_list::moved(reader.connection(), Timestamp(0)).unwrap_or_default().into_iter().collect();
-    let mut since = Timestamp::now();
-    let mut version = reader.data_version().ok();
+/// What has been told already.
+struct News {
+    seen: BTreeMap<RunId, u64>,
+    since: Timestamp,
+    version: Option<i64>,
+}
+
+impl News {
+    fn from_now(reader: &Reader) -> Result<Self> {
+        // The version first: what is committed in between is looked for, and found told already.
+        let (version, since) = (reader.data_version()?, overlapping(Timestamp::now()));
+        let seen = run_list::moved(reader.connection(), Timestamp(0))?.into_iter().collect();
+        Ok(Self { seen, since, version: Some(version) })
+    }
+}
+
+/// Rows carry the writer's clock, and its moment before the commit; a little overlap costs nothing,
+/// because what was seen is skipped.
+fn overlapping(looked: Timestamp) -> Timestamp {
+    Timestamp(looked.0 - OVERLAP_MS)
+}
+
+async fn watch(reader: Reader, mut news: News, signals: broadcast::Sender<Signal>) {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let now = reader.data_version().ok();
-        if now == version {
+        if now == news.version {
             continue;
         }
-        version = now;
-        if let Err(failure) = tell_news(&reader, &mut since, &mut seen, &signals) {
-            tracing::warn!(%failure, "could not read news");
+        match tell_news(&reader, &mut news, &signals) {
+            Ok(()) => news.version = now,
+            Err(failure) => tracing::warn!(%failure, "could not read news"),
         }
     }
 }
 
-fn tell_news(reader: &Reader, since: &mut Timestamp, seen: &mut BTreeMap<RunId, u64>, signals: &broadcast::Sender<Signal>) -> Result<()> {
+fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signal>) -> Result<()> {
     let looked = Timestamp::now();
-    for (run_id, last_seq) in run_list::moved(reader.connection(), *since)? {
-        let from = seen.get(&run_id).copied().unwrap_or(0);
-        if last_seq <= from {
-            continue;
-        }
-        for event in events::from(reader.connection(), run_id, from + 1, EVENTS_AT_ONCE)? {
-            seen.insert(run_id, event.seq);
-            let _ = signals.send(Signal::Event(Arc::new(event)));
+    for (run_id, last_seq) in run_list::moved(reader.connection(), news.since)? {
+        let told = news.seen.entry(run_id).or_insert(0);
+        while *told < last_seq {
+            let page = events::from(reader.connection(), run_id, *told + 1, EVENTS_AT_ONCE)?;
+            let Some(last) = page.last() else { break };
+            *told = last.seq;
+            for event in page {
+                let _ = signals.send(Signal::Event(Arc::new(event)));
+            }
         }
     }
-    // Rows carry the writer's clock; a little overlap costs nothing, because what was seen is skipped.
-    *since = Timestamp(looked.0 - OVERLAP_MS);
+    news.since = overlapping(looked);
     Ok(())
 }
 

@@ -6,12 +6,18 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
+
+/// Somebody who only looks holds the lock for microseconds, and so does a child between fork and exec;
+/// neither is a host.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Who holds a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +42,15 @@ impl HostLock {
         paths.create()?;
         let path = paths.lock();
         let mut file = open(&path)?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 1..TRIES {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken(read(&mut file).as_ref())),
             Err(TryLockError::Error(error)) => return Err(Failure::io(format!("cannot lock {}", path.display()), &error)),

@@ -14,6 +14,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
+use self::recovery::Recovered;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
@@ -23,7 +24,6 @@ use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
-use crate::model::id::RunId;
 use crate::model::settings::Settings;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
@@ -58,16 +58,20 @@ impl Host {
         let lock = HostLock::take(paths)?;
         let store = Store::open(&paths.database())?;
         let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings)?));
-        let going_on = recovery::recover(&context)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("engine")
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let (calls, serving) = mpsc::channel(CALLS_WAITING);
+        let Recovered { going_on, reports } = recovery::recover(&context, &runtime)?;
+        let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
+        for run_id in going_on {
+            // First of all calls, so that no drain overtakes them; there is room for each.
+            let _ = calls.try_send(Call::TakeUp(run_id));
+        }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
-        runtime.spawn(take_up(calls.clone(), going_on));
+        runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         Ok(Self { context, runtime, calls, port, lock })
@@ -94,7 +98,8 @@ impl Host {
     }
 
     /// Pauses everything, waits until nothing is running any more, and gives the data directory back.
-    /// In-flight work gets `grace` to reach its next checkpoint.
+    /// In-flight work gets `grace` to reach its next checkpoint and a moment to end; what has not ended
+    /// then is left as a crash leaves it.
     ///
     /// # Errors
     /// What closing the database says; everything acknowledged is on disk all the same.
@@ -115,12 +120,6 @@ impl Host {
 fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
     Ok(vec![Arc::new(OpenAi::new(&settings.openai, prices)?), Arc::new(Rehearsal::new(settings.rehearsal.pace_ms))])
-}
-
-async fn take_up(calls: mpsc::Sender<Call>, runs: Vec<RunId>) {
-    for run_id in runs {
-        let _ = calls.send(Call::TakeUp(run_id)).await;
-    }
 }
 
 /// Ports speak in requests, the supervisor in calls.
@@ -157,6 +156,7 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
             }
         };
         looked_at = Some(version);
+        let Some(open) = open else { continue };
         taken.retain(|token, ()| open.iter().any(|row| row.token == *token));
         for row in open {
             if taken.insert(row.token, ()).is_none() {
@@ -171,14 +171,14 @@ async fn open_reader(context: &Context) -> Option<Reader> {
     blocking(move || Reader::open(&path)).await.inspect_err(|failure| tracing::error!(%failure, "no reader for the inbox")).ok()
 }
 
-type Found = Result<(i64, Vec<crate::model::record::InboxRecord>)>;
+type Found = Result<(i64, Option<Vec<crate::model::record::InboxRecord>>)>;
 
-/// Reads the open commands, if anything was written since `looked_at`; gives the reader back.
+/// Reads the open commands, or nothing where nothing was written since `looked_at`; gives the reader back.
 async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
     let version = reader.data_version();
     let found = match version {
-        Ok(version) if Some(version) == looked_at => Ok((version, Vec::new())),
-        Ok(version) => inbox::open(reader.connection()).map(|open| (version, open)),
+        Ok(version) if Some(version) == looked_at => Ok((version, None)),
+        Ok(version) => inbox::open(reader.connection()).map(|open| (version, Some(open))),
         Err(failure) => Err(failure),
     };
     (reader, found)

@@ -7,92 +7,132 @@
 
 use std::sync::Arc;
 
-use crate::engine::agent::desk::{CallFailed, close_call};
+use futures_util::future::join_all;
+use tokio::runtime::Runtime;
+
+use crate::engine::agent::desk::close_lost_calls;
 use crate::engine::context::Context;
-use crate::engine::machine::{Input, decide};
+use crate::engine::machine::{Input, Plan, decide};
 use crate::engine::{attempt, final_report};
 use crate::model::error::{Code, Result};
-use crate::model::event::{CallStatus, Event, Fact};
+use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
+use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::settings::OnCrash;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, events, journal, runs, turns};
 
-/// What is known of a call whose host died: it may have been answered and billed.
-const LOST: CallFailed = CallFailed { status: CallStatus::Unknown, code: Code::LlmUnreachable, latency_ms: 0 };
+/// Reports that are written before anything else; the rest does not keep the operator waiting.
+const REPORTS_AT_ONCE: usize = 16;
 
-/// Puts in order what the last host left, and says which runs go on at once.
+/// What start-up recovery leaves to the host.
+pub struct Recovered {
+    /// The runs that go on at once.
+    pub going_on: Vec<RunId>,
+    /// The runs whose report is still to be written.
+    pub reports: Vec<RunId>,
+}
+
+/// What one run needs.
+struct Found {
+    run_id: RunId,
+    facts: Vec<Fact>,
+    goes_on: bool,
+}
+
+/// Puts in order what the last host left, and says what is left to do.
 ///
 /// # Errors
 /// What the store says. A run that cannot be recovered is logged and left as it is; the others go on.
-pub fn recover(context: &Arc<Context>) -> Result<Vec<RunId>> {
-    write_missing_reports(context)?;
+pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     let reader = Reader::open(&context.paths.database())?;
-    let mut going_on = Vec::new();
+    let mut reports = runs::terminal_without_report(reader.connection())?;
+    let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
+    runtime.block_on(write_reports(Arc::clone(context), reports));
+    let mut found = Vec::new();
     for record in runs::non_terminal(reader.connection())? {
-        match recover_run(context, &reader, record.id) {
-            Ok(true) => going_on.push(record.id),
+        let run_id = record.id;
+        match examine(context.settings.engine.on_crash, &reader, record) {
+            Ok(needs) => found.extend(needs),
+            Err(failure) => tracing::error!(run = %run_id, %failure, "could not recover; left as it is"),
+        }
+    }
+    // All at once, so that they share commits.
+    let stored = runtime.block_on(join_all(found.iter().map(|found| store(context, found))));
+    let mut recovered = Recovered { going_on: Vec::new(), reports: later };
+    for (found, stored) in found.into_iter().zip(stored) {
+        match stored {
+            Ok(true) => recovered.reports.push(found.run_id),
+            Ok(false) if found.goes_on => recovered.going_on.push(found.run_id),
             Ok(false) => {}
-            Err(failure) => tracing::error!(run = %record.id, %failure, "could not recover; left as it is"),
+            Err(failure) => tracing::error!(run = %found.run_id, %failure, "could not recover; left as it is"),
         }
     }
-    Ok(going_on)
+    Ok(recovered)
 }
 
-fn write_missing_reports(context: &Context) -> Result<()> {
-    let reader = Reader::open(&context.paths.database())?;
-    for run_id in runs::terminal_without_report(reader.connection())? {
-        match final_report::write(&context.paths, run_id) {
-            Ok(path) => final_report::note_blocking(&context.store, run_id, path)?,
-            Err(failure) => tracing::error!(run = %run_id, %failure, "could not write the missing report"),
-        }
+/// Writes final reports, one after the other. One that cannot be written is left to the next start.
+pub async fn write_reports(context: Arc<Context>, runs: Vec<RunId>) {
+    for run_id in runs {
+        final_report::write_and_note(&context, run_id).await;
     }
-    Ok(())
 }
 
-/// Recovers one run; says whether it goes on at once.
-fn recover_run(context: &Arc<Context>, reader: &Reader, run_id: RunId) -> Result<bool> {
+/// What a run needs, if anything.
+fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
+    let run_id = record.id;
     let state = events::state(reader.connection(), run_id)?;
-    let open = turns::open(reader.connection(), run_id)?;
-    let in_flight = matches!(state.status, RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Created);
-    if open.is_empty() && !in_flight {
-        return Ok(false);
+    let facts = match state.status {
+        RunStatus::Executing | RunStatus::AwaitingApproval => after_crash(policy, reader, record, &state)?,
+        // What was never begun has not crashed: it begins when it is told.
+        _ => Vec::new(),
+    };
+    if facts.is_empty() && turns::open(reader.connection(), run_id)?.is_empty() {
+        return Ok(None);
     }
-    let policy = context.settings.engine.on_crash;
-    let facts = if in_flight { facts_for(&state, policy, reader)? } else { Vec::new() };
-    let events = context.store.write_blocking(move |tx| {
-        let mut events = Vec::new();
-        for call in &open {
-            let closed = close_call(tx, call.turn_id, &LOST)?;
-            events.extend(journal::append(tx, run_id, &closed, Timestamp::now())?);
-        }
-        events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
-        Ok(events)
-    })?;
-    if events.iter().any(|event| event.fact.key() == "run.ended") {
-        let path = final_report::write(&context.paths, run_id)?;
-        final_report::note_blocking(&context.store, run_id, path)?;
-    }
-    Ok(in_flight && policy == OnCrash::Resume)
+    let goes_on = facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. }));
+    Ok(Some(Found { run_id, facts, goes_on }))
 }
 
-fn facts_for(state: &RunState, policy: OnCrash, reader: &Reader) -> Result<Vec<Fact>> {
+/// Closes the calls of a run that were open, then stores what became of it; says whether it has ended.
+async fn store(context: &Context, found: &Found) -> Result<bool> {
+    let (run_id, facts) = (found.run_id, found.facts.clone());
+    let stored = context.store.write(move |tx| {
+        close_lost_calls(tx, run_id)?;
+        journal::append(tx, run_id, &facts, Timestamp::now())
+    });
+    Ok(stored.await?.iter().any(|event| event.fact.key() == "run.ended"))
+}
+
+fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
     if policy == OnCrash::Fail {
         return Ok(failed(state));
     }
-    let files = attempt::load_files(reader, runs::get(reader.connection(), state.run_id)?)?;
-    let mut facts = decide(&files.plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now())?;
-    if policy == OnCrash::Resume {
-        let mut paused = state.clone();
-        for fact in &facts {
-            let seq = paused.last_seq + 1;
-            paused.apply(&Event { run_id: state.run_id, seq, at: Timestamp::now(), fact: fact.clone() })?;
-        }
-        facts.extend(decide(&files.plan, &paused, Input::Resume, Timestamp::now())?);
+    // Resting needs no plan, so that a run whose rows are broken rests too.
+    let plan = Plan::unreadable(record.thread.clone());
+    let rests = decide(&plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now())?;
+    if policy == OnCrash::Ask {
+        return Ok(rests);
     }
-    Ok(facts)
+    match going_on(reader, record, state, &rests) {
+        Ok(goes_on) => Ok(rests.into_iter().chain(goes_on).collect()),
+        Err(failure) => {
+            tracing::error!(run = %state.run_id, %failure, "cannot go on after a crash; it rests");
+            Ok(rests)
+        }
+    }
+}
+
+fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
+    let files = attempt::load_files(reader, record)?;
+    let mut paused = state.clone();
+    for fact in rests {
+        let seq = paused.last_seq + 1;
+        paused.apply(&Event { run_id: state.run_id, seq, at: Timestamp::now(), fact: fact.clone() })?;
+    }
+    decide(&files.plan, &paused, Input::Resume, Timestamp::now())
 }
 
 /// The run fails first, then each of its conversations.

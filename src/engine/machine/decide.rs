@@ -120,7 +120,7 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// How many errors an event carries; the artifact's row has them all.
+/// How many errors an event carries; the next prompt gets them all, from the content itself.
 const ERRORS_IN_EVENT: usize = 5;
 
 /// Says which facts `input` makes, in order. Inputs that came too late make none.
@@ -190,6 +190,7 @@ impl Scratch<'_> {
         match self.state.status {
             RunStatus::Executing | RunStatus::AwaitingApproval => return Ok(()),
             RunStatus::Paused => {}
+            RunStatus::Created => return self.start(),
             _ => return Err(self.not_now("resumed")),
         }
         // Going on is the answer to the question whether to go on.
@@ -216,6 +217,7 @@ impl Scratch<'_> {
     fn pause(&mut self, reason: PauseReason) -> Result<()> {
         match self.state.status {
             RunStatus::Paused => Ok(()),
+            RunStatus::Created => Err(self.not_now("paused")),
             status if status.is_terminal() => Err(self.not_now("paused")),
             from_state => self.push(Fact::RunPaused { ordinal: self.state.pauses + 1, reason, from_state }),
         }

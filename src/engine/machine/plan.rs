@@ -18,6 +18,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan of a run whose own cannot be read: enough to rest or to end it, and for nothing else.
+    #[must_use]
+    pub fn unreadable(thread: ThreadId) -> Self {
+        let (name, description) = ("unreadable".to_owned(), String::new());
+        let workflow = Workflow { name, version: 0, description, roles: Vec::new(), default_gates: Vec::new(), phases: Vec::new() };
+        Self { workflow, bindings: Vec::new(), thread, rehearsal: false }
+    }
+
     /// The phase with this key.
     #[must_use]
     pub fn phase(&self, key: &PhaseKey) -> Option<&Phase> {
