@@ -9,6 +9,7 @@ pub mod event;
 pub mod hash;
 pub mod id;
 pub mod money;
+pub mod nearest;
 pub mod persona;
 pub mod record;
 pub mod run_state;
