@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod hash;
 pub mod id;
+pub mod mark;
 pub mod money;
 pub mod nearest;
 pub mod persona;
