@@ -19,3 +19,4 @@ pub mod settings;
 pub mod state;
 pub mod time;
 pub mod workflow;
+pub mod worktree_path;

@@ -13,9 +13,9 @@ use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 
-pub use super::path::check_path;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
+use crate::model::worktree_path;
 
 /// The whole content of a file beneath `worktree`; `None` when there is no file.
 ///
@@ -123,6 +123,16 @@ fn make_parent<'a>(worktree: &Path, path: &'a str) -> Result<(Dir, &'a OsStr)> {
         dir = dir.open_dir_nofollow(part).map_err(|e| no_folder(path, part, &e))?;
     }
     Ok((dir, OsStr::new(name)))
+}
+
+fn check_path(path: &str) -> Result<()> {
+    let Err(why) = worktree_path::check(path) else { return Ok(()) };
+    let mut shown: String = path.escape_debug().take(120).collect();
+    if shown.len() < path.len() {
+        shown.push('…');
+    }
+    Err(Failure::new(Code::PathOutsideWorktree, format!("'{shown}' is not a path for an artifact: it {why}"))
+        .hint("use a path beneath the worktree, such as docs/spec.json"))
 }
 
 fn open_root(worktree: &Path) -> Result<Dir> {

@@ -7,7 +7,6 @@
 pub mod contents;
 pub mod file;
 mod json;
-pub mod path;
 pub mod ref_cycle;
 pub mod schema;
 pub mod validate;

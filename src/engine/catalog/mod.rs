@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::artifact_path::check_artifact_path;
 pub use self::schema::check_schema;
 pub use self::validate::validate_files;
 use crate::model::error::{Code, Failure, Result};
@@ -24,7 +23,6 @@ use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::Persona;
 use crate::model::workflow::Workflow;
 
-mod artifact_path;
 mod json;
 mod load;
 mod names;

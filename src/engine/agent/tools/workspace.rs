@@ -13,8 +13,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, OpenOptions};
 
 use super::Trouble;
-use super::path::{WorktreePath, is_git_name, refused};
+use super::path::{WorktreePath, refused};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::worktree_path;
 
 /// The largest file that is read or written, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
@@ -251,7 +252,7 @@ fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
         let entry = entry?;
         // A name that is no UTF-8 cannot be said in JSON, so no tool could ask for it.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_git_name(&name) {
+        if worktree_path::is_git(&name) {
             continue;
         }
         let kind = entry.file_type()?;

@@ -28,6 +28,21 @@ fn a_plain_file_is_read_whole_and_a_missing_one_is_none() {
 }
 
 #[test]
+fn a_path_against_the_grammar_is_refused_with_the_rule_it_breaks() {
+    let temp = worktree();
+    let wt = temp.path().join("wt");
+    for (path, told) in [
+        ("", "'' is not a path for an artifact: it is empty"),
+        ("/etc/passwd", "'/etc/passwd' is not a path for an artifact: it is not relative to the worktree"),
+        (".git/config", "'.git/config' is not a path for an artifact: it leads into git's own folder by '.git'"),
+        ("a\nb", "'a\\nb' is not a path for an artifact: it has the unseen character U+000A"),
+    ] {
+        assert_eq!(message(read(&wt, path, MAX)), (Code::PathOutsideWorktree, told.to_owned()));
+        assert_eq!(restore(&wt, path, b"x").unwrap_err().message, told);
+    }
+}
+
+#[test]
 fn the_limit_is_the_last_size_that_is_read() {
     let temp = worktree();
     let wt = temp.path().join("wt");
