@@ -10,6 +10,7 @@ pub mod api;
 pub mod archive;
 pub mod artifact;
 pub mod attempt;
+mod beneath;
 pub mod bind;
 pub mod catalog;
 pub mod context;
