@@ -21,5 +21,6 @@ pub mod machine;
 pub mod paths;
 pub mod report;
 pub mod start;
+mod strict_json;
 pub mod supervisor;
 pub mod worktree;

@@ -28,7 +28,6 @@ mod grep;
 mod ls;
 mod path;
 mod read_file;
-mod strict;
 mod workspace;
 mod write_file;
 mod write_todos;

@@ -257,7 +257,7 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
 fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
         ("[]", &["s.json:1:1: a schema must be a JSON object [schema_invalid]\n  begin with { \"type\": \"object\" }"]),
-        ("{\"a\":1,\n\"a\":2}", &["s.json:2:3: the file has 'a' twice in one object [schema_invalid]\n  change it here"]),
+        ("{\"a\":1,\n\"a\":2}", &["s.json:2:3: the file has the key 'a' twice in one object [schema_invalid]\n  change it here"]),
         (
             "{",
             &["s.json:1:1: the file is not JSON: EOF while parsing an object [schema_invalid]\n  check commas, quotes and brackets here"],
