@@ -28,7 +28,6 @@ mod load;
 mod names;
 mod persona;
 mod reader;
-mod references;
 mod schema;
 mod shipped;
 mod source;
