@@ -7,11 +7,11 @@ use similar::{ChangeTag, TextDiff};
 
 use super::args;
 use super::exit::Exit;
-use super::nearest::did_you_mean;
 use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use super::style::{Style, Tone};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::nearest::did_you_mean;
 use crate::model::record::ArtifactRecord;
 use crate::model::safe_text::{safe_block, safe_line};
 

@@ -28,7 +28,6 @@ mod events;
 pub mod exit;
 mod gate;
 mod headless;
-pub mod nearest;
 pub mod out;
 mod own_log;
 mod registry;

@@ -59,7 +59,7 @@ pub fn personas(setup: &Setup, args: List) -> Outcome {
 pub fn persona_table(setup: &Setup, personas: &[Entry<Persona>], given: &BTreeSet<ContentHash>) -> Table {
     let mut table = Table::new(&["PERSONA", "CONSENT", "BACKEND", "MODEL", "TOOLS", "CAPABILITIES", "FROM"]);
     for entry in personas {
-        let (mark, word) = if given.contains(&entry.hash) { (Mark::Done, "given") } else { (Mark::Queued, "needed") };
+        let (mark, word) = if given.contains(&entry.hash) { (Mark::Done, "given") } else { (Mark::InLine, "needed") };
         table.row(vec![
             Cell::new(entry.item.versioned_name().to_string()),
             Cell::new(format!("{} {word}", setup.out.style.glyph(mark))).tone(mark.tone()),

@@ -56,7 +56,7 @@ fn ordered(mut runs: Vec<RunRecord>) -> Vec<RunRecord> {
 fn table(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
     let mut table = Table::new(&["STATE", "RUN", "WORKFLOW", "PHASE", "", "COST", "AGE", "THREAD", "WANTED"]);
     for run in runs {
-        let mark = if run.pending_gate.is_some() { Mark::Gate } else { Mark::of_run(&run.state) };
+        let mark = Mark::of_run(run);
         let phase = run.pending_gate.as_ref().map(ToString::to_string).or_else(|| run.current_phase.as_ref().map(ToString::to_string));
         let wanted = run.requirements.lines().next().unwrap_or_default();
         table.row(vec![
@@ -109,7 +109,7 @@ mod tests {
         insta::assert_snapshot!(text, @"
         STATE                RUN       WORKFLOW       PHASE               COST     AGE   THREAD     WANTED
         ▲ awaiting_approval  deadbeef  development@1  spec_approved  1/5  $0.4100  3h00  shop:main  Add a cart to the shop
-        ◆ hibernating        deadbeef  development@1                 1/5  $0.4100  3h00  shop:main  買い物かご␛[2J
+        ? hibernating        deadbeef  development@1                 1/5  $0.4100  3h00  shop:main  買い物かご␛[2J
         ");
     }
 }

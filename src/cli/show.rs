@@ -98,7 +98,7 @@ fn wanted(run: &RunRecord, style: Style) -> String {
 fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
     let mut table = Table::new(&["PHASE", "STATE", "TRIES", "TIME", "COST", "ARTIFACT", "COMMIT"]);
     for phase in &shown.phases {
-        let mark = Mark::of_phase(phase.state);
+        let mark = Mark::of_phase_status(phase.state);
         let end = phase.ended_at.or(shown.run.ended_at).unwrap_or(now);
         let time = phase.started_at.map(|start| human_duration(end.since_ms(start))).unwrap_or_default();
         let hash = phase.artifact_sha256.as_ref().map(|hash| hash.short().to_owned()).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Colours by meaning, and the one vocabulary of states: glyph, ASCII twin, word, colour.
+//! Colours by meaning; also the colour of each state, whose glyph is in [`Mark`].
 
-use crate::model::state::{PhaseStatus, RunStatus};
+pub use crate::model::mark::Mark;
 
 /// What a colour says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,7 @@ impl Style {
     /// The glyph or its ASCII twin.
     #[must_use]
     pub fn glyph(self, mark: Mark) -> &'static str {
-        let (glyph, ascii) = mark.glyphs();
-        if self.ascii { ascii } else { glyph }
+        mark.glyph(self.ascii)
     }
 
     /// Glyph and word in the mark's colour.
@@ -66,82 +65,18 @@ impl Style {
     }
 }
 
-/// What a glyph says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the vocabulary")]
-pub enum Mark {
-    Gate,
-    Running,
-    Repair,
-    Queued,
-    Paused,
-    Waits,
-    Done,
-    Failed,
-    Stopped,
-    Unsure,
-    Skipped,
-    Note,
-}
-
 impl Mark {
-    /// Glyph and ASCII twin.
-    fn glyphs(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Gate => ("▲", "!"),
-            Self::Running => ("●", "*"),
-            Self::Repair => ("↻", "~"),
-            Self::Queued => ("○", "."),
-            Self::Paused => ("‖", "="),
-            Self::Waits => ("◷", "w"),
-            Self::Done => ("✓", "+"),
-            Self::Failed => ("✗", "x"),
-            Self::Stopped => ("■", "#"),
-            Self::Unsure => ("◆", "u"),
-            Self::Skipped => ("–", "-"),
-            Self::Note => ("·", ":"),
-        }
-    }
-
     /// Its colour.
     #[must_use]
     pub fn tone(self) -> Tone {
         match self {
             Self::Gate => Tone::Gate,
             Self::Running => Tone::Running,
-            Self::Repair | Self::Unsure => Tone::Repair,
-            Self::Queued | Self::Skipped | Self::Note => Tone::Quiet,
+            Self::Repair | Self::Unsure | Self::Strange => Tone::Repair,
+            Self::InLine | Self::Quiet | Self::Skipped | Self::Note => Tone::Quiet,
             Self::Waits | Self::Paused => Tone::Paused,
             Self::Done => Tone::Done,
             Self::Failed | Self::Stopped => Tone::Failed,
-        }
-    }
-
-    /// The mark of a run's state, by wire name; a name of a newer program is unsure.
-    #[must_use]
-    pub fn of_run(state: &str) -> Self {
-        match RunStatus::parse(state) {
-            Some(RunStatus::Created) => Self::Queued,
-            Some(RunStatus::Executing) => Self::Running,
-            Some(RunStatus::AwaitingApproval) => Self::Gate,
-            Some(RunStatus::Paused) => Self::Paused,
-            Some(RunStatus::Completed) => Self::Done,
-            Some(RunStatus::Failed) => Self::Failed,
-            Some(RunStatus::Aborted) => Self::Stopped,
-            None => Self::Unsure,
-        }
-    }
-
-    /// The mark of a phase's state.
-    #[must_use]
-    pub fn of_phase(state: PhaseStatus) -> Self {
-        match state {
-            PhaseStatus::Pending => Self::Queued,
-            PhaseStatus::Running | PhaseStatus::Validating => Self::Running,
-            PhaseStatus::AwaitingApproval => Self::Gate,
-            PhaseStatus::Completed => Self::Done,
-            PhaseStatus::Failed => Self::Failed,
-            PhaseStatus::Skipped => Self::Skipped,
         }
     }
 }
@@ -149,13 +84,28 @@ impl Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::samples::run_record;
+    use crate::model::record::RunRecord;
 
     #[test]
     fn a_state_is_told_by_glyph_and_word_also_without_colour() {
         let plain = Style { color: false, ascii: false };
-        assert_eq!(plain.marked(Mark::of_run("awaiting_approval"), "awaiting_approval"), "▲ awaiting_approval");
+        assert_eq!(plain.marked(Mark::Gate, "awaiting_approval"), "▲ awaiting_approval");
         let ascii = Style { color: true, ascii: true };
         assert_eq!(ascii.marked(Mark::Done, "completed"), "\u{1b}[32m+ completed\u{1b}[0m");
-        assert_eq!(Mark::of_run("hibernating"), Mark::Unsure);
+    }
+
+    #[test]
+    fn a_run_is_marked_by_what_it_needs_and_a_state_of_a_newer_program_is_strange() {
+        let of = |state: &str, reason: Option<&str>, gate: Option<&str>| {
+            let (state, pause_reason) = (state.to_owned(), reason.map(str::to_owned));
+            Mark::of_run(&RunRecord { state, pause_reason, pending_gate: gate.map(Into::into), ..run_record() })
+        };
+        assert_eq!(of("awaiting_approval", None, None), Mark::Gate);
+        assert_eq!(of("paused", Some("operator"), Some("spec_approved")), Mark::Gate);
+        assert_eq!(of("aborted", None, Some("spec_approved")), Mark::Stopped);
+        assert_eq!(of("paused", Some("operator"), None), Mark::Paused);
+        assert_eq!(of("paused", Some("crashed"), None), Mark::Unsure);
+        assert_eq!(of("hibernating", None, None), Mark::Strange);
     }
 }

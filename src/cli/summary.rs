@@ -10,7 +10,7 @@ use crate::model::state::RunStatus;
 pub fn standing(run: &RunRecord, style: Style) -> String {
     let rehearsal = if run.rehearsal { " (rehearsal)" } else { "" };
     let reason = run.pause_reason.as_deref().map(|reason| format!(" ({})", safe_line(reason))).unwrap_or_default();
-    let state = style.marked(Mark::of_run(&run.state), &safe_line(&run.state));
+    let state = style.marked(Mark::of_run(run), &safe_line(&run.state));
     let mut text = format!("run {} {}{rehearsal}: {state}{reason}\n", run.id.short(), safe_line(&run.workflow));
     let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
     add("phases", &format!("{} of {} done", run.phases_done, run.phases_total));

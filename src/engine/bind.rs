@@ -11,10 +11,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalog::nearest_name;
 use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
 use crate::model::id::RoleId;
+use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::{Binding, Persona};
 use crate::model::workflow::{Role, Workflow};
 
@@ -182,10 +182,8 @@ fn unknown_roles(request: &BindRequest<'_>) -> Vec<Failure> {
     let unknown = request.overrides.keys().filter(|role| !roles.contains(&role.as_str()));
     unknown
         .map(|role| {
-            let near = nearest_name(role.as_str(), roles.iter().copied());
-            let near = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
             Failure::new(Code::UnknownRole, format!("workflow {} has no role '{role}'", request.workflow.versioned_name()))
-                .hint(format!("{near}roles: {}", roles.join(", ")))
+                .hint(did_you_mean_or_list(role.as_str(), "roles", roles.iter().copied()))
         })
         .collect()
 }
@@ -193,10 +191,8 @@ fn unknown_roles(request: &BindRequest<'_>) -> Vec<Failure> {
 fn persona_not_found(request: &BindRequest<'_>, role: &Role, name: &str) -> Box<Failure> {
     let mut known: Vec<String> = request.personas.iter().map(|c| c.persona.versioned_name().to_string()).collect();
     known.sort();
-    let near = nearest_name(name, known.iter().map(String::as_str));
-    let near = near.map(|name| format!("did you mean '{name}'? ")).unwrap_or_default();
     let failure = Failure::new(Code::PersonaNotFound, format!("role '{}' is given to '{name}', and no persona is named so", role.id));
-    Box::new(failure.hint(format!("{near}known: {}", known.join(", "))))
+    Box::new(failure.hint(did_you_mean_or_list(name, "known", known.iter().map(String::as_str))))
 }
 
 fn nobody(role: &Role, fell_out: FellOut) -> Failure {

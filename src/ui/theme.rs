@@ -1,4 +1,4 @@
-//! Styles by meaning, and the one vocabulary of states: glyph, ASCII twin, word, colour.
+//! Styles by meaning; also the colour of each state, whose glyph and word are in [`Mark`].
 //!
 //! Only the terminal's own 16 colours, and never a colour alone: `NO_COLOR` takes colours away and
 //! leaves glyph, word and weight.
@@ -7,94 +7,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
 use crate::app::state::Look;
-use crate::model::record::RunRecord;
-use crate::model::run_state::PhaseState;
-use crate::model::state::{PauseReason, PhaseStatus, RunStatus};
-
-/// A state as people read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the vocabulary is the table below")]
-pub enum Mark {
-    Gate,
-    Running,
-    Repair,
-    InLine,
-    Paused,
-    Quiet,
-    Done,
-    Failed,
-    Stopped,
-    Unsure,
-    Skipped,
-    Strange,
-}
+pub use crate::model::mark::Mark;
 
 impl Mark {
-    /// Glyph, ASCII twin, word.
-    #[must_use]
-    pub fn told(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Gate => ("▲", "!", "gate"),
-            Self::Running => ("●", "*", "running"),
-            Self::Repair => ("↻", "~", "repair"),
-            Self::InLine => ("○", ".", "in line"),
-            Self::Paused => ("‖", "=", "paused"),
-            Self::Quiet => ("◌", "?", "quiet"),
-            Self::Done => ("✓", "+", "done"),
-            Self::Failed => ("✗", "x", "failed"),
-            Self::Stopped => ("■", "#", "stopped"),
-            Self::Unsure => ("◆", "u", "unsure"),
-            Self::Skipped => ("–", "-", "skipped"),
-            Self::Strange => ("?", "?", "unknown"),
-        }
-    }
-
-    /// How a run stands.
-    #[must_use]
-    pub fn of_run(record: &RunRecord) -> Self {
-        let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
-        match RunStatus::parse(&record.state) {
-            Some(status) if !status.is_terminal() && record.pending_gate.is_some() => Self::Gate,
-            Some(RunStatus::Paused) if crashed => Self::Unsure,
-            Some(status) => Self::of_status(status),
-            None => Self::Strange,
-        }
-    }
-
-    /// How a run stands, by its journal.
-    #[must_use]
-    pub fn of_status(status: RunStatus) -> Self {
-        match status {
-            RunStatus::Created => Self::InLine,
-            RunStatus::Executing => Self::Running,
-            RunStatus::AwaitingApproval => Self::Gate,
-            RunStatus::Paused => Self::Paused,
-            RunStatus::Completed => Self::Done,
-            RunStatus::Failed => Self::Failed,
-            RunStatus::Aborted => Self::Stopped,
-        }
-    }
-
-    /// How a phase stands within a run.
-    #[must_use]
-    pub fn of_phase(phase: &PhaseState, run: RunStatus) -> Self {
-        use crate::model::event::AttemptCause;
-        match phase.status {
-            PhaseStatus::Running | PhaseStatus::Validating => match run {
-                RunStatus::Paused => Self::Paused,
-                RunStatus::Aborted | RunStatus::Failed => Self::Stopped,
-                _ if phase.cause == AttemptCause::Repair || !phase.errors.is_empty() => Self::Repair,
-                _ => Self::Running,
-            },
-            PhaseStatus::AwaitingApproval if run == RunStatus::Aborted => Self::Stopped,
-            PhaseStatus::AwaitingApproval => Self::Gate,
-            PhaseStatus::Pending => Self::InLine,
-            PhaseStatus::Completed => Self::Done,
-            PhaseStatus::Failed => Self::Failed,
-            PhaseStatus::Skipped => Self::Skipped,
-        }
-    }
-
     /// What an event of this type is about.
     #[must_use]
     pub fn of_event(kind: &str) -> Self {
@@ -204,20 +119,19 @@ impl Theme {
             Mark::Gate => self.waiting(),
             Mark::Running => self.style(Color::Cyan, Modifier::empty()),
             Mark::Repair => self.style(Color::Magenta, Modifier::empty()),
-            Mark::Paused => self.style(Color::Blue, Modifier::empty()),
+            Mark::Paused | Mark::Waits => self.style(Color::Blue, Modifier::empty()),
             Mark::Done => self.good(),
             Mark::Failed => self.bad(),
             Mark::Unsure | Mark::Strange => self.style(Color::Yellow, Modifier::empty()),
             Mark::Stopped => self.plain(),
-            Mark::InLine | Mark::Quiet | Mark::Skipped => self.dim(),
+            Mark::InLine | Mark::Quiet | Mark::Skipped | Mark::Note => self.dim(),
         }
     }
 
     /// The glyph of a state.
     #[must_use]
     pub fn glyph(self, mark: Mark) -> &'static str {
-        let (glyph, twin, _) = mark.told();
-        if self.ascii { twin } else { glyph }
+        mark.glyph(self.ascii)
     }
 
     /// Our own words with their ASCII twins where only those may show. Never for foreign text:

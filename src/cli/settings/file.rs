@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::shape::{Shape, joined};
 use super::{Layer, Origin};
-use crate::cli::nearest::did_you_mean;
 use crate::model::error::{Code, Failure, Place};
+use crate::model::nearest::did_you_mean;
 
 /// Reads the settings file; one that does not exist sets nothing.
 ///

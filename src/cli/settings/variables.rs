@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::shape::Shape;
 use super::{Layer, Origin};
-use crate::cli::nearest::did_you_mean;
 use crate::model::error::{Code, Failure};
+use crate::model::nearest::did_you_mean;
 
 const PREFIX: &str = "PHASEDECK_";
 

@@ -1,43 +1,36 @@
-//! Artifact files in a worktree, reached by capability and never by name alone.
+//! Artifact files in a worktree: read once, moved aside, written, put back.
 //!
-//! An agent may do anything to its worktree, also while these functions run. So each folder on the
-//! way is opened from the one above it without following links, the file is judged by its open
-//! handle, and nothing waits for a pipe. What an agent left behind is moved aside, never deleted.
-//! Everything here blocks on the disk.
+//! Every one is reached [from the worktree's open folder](crate::engine::beneath), without links on
+//! the way. What an agent left behind is moved aside, never deleted. Everything here blocks on the disk.
 
-use std::ffi::OsStr;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt};
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, OpenOptions};
 
-pub use super::path::check_path;
+use crate::engine::beneath::{self, Obstacle};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
+use crate::model::worktree_path;
 
 /// The whole content of a file beneath `worktree`; `None` when there is no file.
 ///
 /// # Errors
 /// `artifact_too_large` beyond `max_bytes`; `path_outside_worktree` for anything but a plain file of
-/// one link and our own, beneath the worktree without links on the way; `io_failed`.
+/// one link and our own, beneath the worktree without links on the way; `worktree_missing`; `io_failed`.
 pub fn read(worktree: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
     let Some((folder, name)) = open_parent(worktree, path)? else { return Ok(None) };
-    let Some(file) = open_plain(&folder, name, path)? else { return Ok(None) };
-    let too_large = |bytes: u64| {
-        Failure::new(Code::ArtifactTooLarge, format!("'{path}' has {bytes} bytes or more; the limit is {max_bytes}"))
-            .hint("let the agent write less, or raise engine.max_artifact_bytes")
-    };
-    let length = file.metadata().map_err(|e| Failure::io(format!("cannot read '{path}'"), &e))?.len();
-    if length > max_bytes {
-        return Err(too_large(length));
+    match beneath::read_plain(&folder, name, max_bytes) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Obstacle::Missing) => Ok(None),
+        Err(Obstacle::TooLarge(bytes)) => {
+            Err(Failure::new(Code::ArtifactTooLarge, format!("'{path}' has {bytes} bytes or more; the limit is {max_bytes}"))
+                .hint("let the agent write less, or raise engine.max_artifact_bytes"))
+        }
+        Err(obstacle) => Err(refused(path, "read", &obstacle)),
     }
-    // It may grow while it is read.
-    let mut bytes = Vec::new();
-    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Failure::io(format!("cannot read '{path}'"), &e))?;
-    let read = bytes.len() as u64;
-    if read > max_bytes { Err(too_large(read)) } else { Ok(Some(bytes)) }
 }
 
 /// Moves whatever is at `path` into `aside_dir`, under a new name that begins with `label`, and
@@ -57,116 +50,84 @@ pub fn move_aside(worktree: &Path, path: &str, aside_dir: &Path, label: &str) ->
         Err(e) if e.kind() == ErrorKind::CrossesDevices => carry_over(&folder, name, path, &aside, &new_name)?,
         Err(e) => return Err(fail(e)),
     }
-    sync_dir(&aside).and_then(|()| sync_dir(&folder)).map_err(fail)?;
+    beneath::sync_folder(&aside).and_then(|()| beneath::sync_folder(&folder)).map_err(fail)?;
     Ok(Some(aside_dir.join(new_name)))
+}
+
+/// Writes `bytes` to `path` beneath `worktree` as an agent may: whole and durably, in place of a plain
+/// file or of none; folders on the way are made.
+///
+/// # Errors
+/// `path_outside_worktree` when a folder on the way is a link, or a link or folder lies at `path`;
+/// `worktree_missing`; `io_failed`, `disk_full`. The old file is untouched then.
+pub fn write(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
+    let (folder, name) = make_parent(worktree, path)?;
+    match beneath::open_plain(&folder, name) {
+        Ok(_) | Err(Obstacle::Missing) => replace(&folder, name, path, bytes),
+        Err(obstacle) => Err(refused(path, "write", &obstacle)),
+    }
 }
 
 /// Writes `bytes` to `path` beneath `worktree`, durably, in place of whatever file or link is there;
 /// folders on the way are made.
 ///
 /// # Errors
-/// `path_outside_worktree` when a folder on the way is a link; `io_failed`, `disk_full`. The old file
-/// is untouched then.
+/// `path_outside_worktree` when a folder on the way is a link; `worktree_missing`; `io_failed`,
+/// `disk_full`. The old file is untouched then.
 pub fn restore(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     let (folder, name) = make_parent(worktree, path)?;
-    let fail = |e: std::io::Error| Failure::io(format!("cannot write '{path}' in {}", worktree.display()), &e);
+    replace(&folder, name, path, bytes)
+}
+
+fn replace(folder: &Dir, name: &str, path: &str, bytes: &[u8]) -> Result<()> {
     // Always the same name: what a crash left is taken away the next time instead of being committed.
-    let temp = format!(".{}.phasedeck-new", name.to_string_lossy().chars().take(40).collect::<String>());
-    match folder.remove_file(&temp) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(fail(e)),
-        _ => {}
-    }
-    write_and_rename(&folder, &temp, name, bytes).map_err(|e| {
-        let _ = folder.remove_file(&temp);
-        fail(e)
-    })
-}
-
-fn write_and_rename(folder: &Dir, temp: &str, name: &OsStr, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = folder.open_with(temp, OpenOptions::new().write(true).create_new(true).follow(FollowSymlinks::No))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    folder.rename(temp, folder, name)?;
-    sync_dir(folder)
-}
-
-// The handle of a folder is for walking alone; its names are made durable through a handle for reading.
-fn sync_dir(dir: &Dir) -> std::io::Result<()> {
-    dir.open(".")?.sync_all()
+    let temporary = format!(".{}.phasedeck-new", name.chars().take(40).collect::<String>());
+    beneath::replace(folder, name, bytes, &temporary, None).map_err(|e| Failure::io(format!("cannot write '{path}'"), &e))
 }
 
 // The folder that holds the file, and the file's name in it; `None` when a folder on the way is missing.
-fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a OsStr)>> {
+fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a str)>> {
     check_path(path)?;
-    let mut dir = open_root(worktree)?;
-    let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
-    for part in parents.split('/').filter(|part| !part.is_empty()) {
-        dir = match dir.open_dir_nofollow(part) {
-            Ok(next) => next,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(no_folder(path, part, &e)),
-        };
+    let (parents, name) = split(path);
+    match beneath::folder(&beneath::open_worktree(worktree)?, parents) {
+        Ok(folder) => Ok(Some((folder, name))),
+        Err(Obstacle::Missing) => Ok(None),
+        Err(obstacle) => Err(refused(path, "reach", &obstacle)),
     }
-    Ok(Some((dir, OsStr::new(name))))
 }
 
-fn make_parent<'a>(worktree: &Path, path: &'a str) -> Result<(Dir, &'a OsStr)> {
+fn make_parent<'a>(worktree: &Path, path: &'a str) -> Result<(Dir, &'a str)> {
     check_path(path)?;
-    let mut dir = open_root(worktree)?;
+    let (parents, name) = split(path);
+    let folder = beneath::made_folder(&beneath::open_worktree(worktree)?, parents).map_err(|o| refused(path, "reach", &o))?;
+    Ok((folder, name))
+}
+
+fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
-    for part in parents.split('/').filter(|part| !part.is_empty()) {
-        match dir.create_dir(part) {
-            Ok(()) => sync_dir(&dir).map_err(|e| no_folder(path, part, &e))?,
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(no_folder(path, part, &e)),
+    (parents.split('/').filter(|part| !part.is_empty()), name)
+}
+
+fn check_path(path: &str) -> Result<()> {
+    let Err(why) = worktree_path::check(path) else { return Ok(()) };
+    let mut shown: String = path.escape_debug().take(120).collect();
+    if shown.len() < path.len() {
+        shown.push('…');
+    }
+    Err(Failure::new(Code::PathOutsideWorktree, format!("'{shown}' is not a path for an artifact: it {why}"))
+        .hint("use a path beneath the worktree, such as docs/spec.json"))
+}
+
+fn refused(path: &str, verb: &str, obstacle: &Obstacle) -> Failure {
+    match obstacle {
+        Obstacle::Missing => not_plain(path, "went away"),
+        Obstacle::Link(part) | Obstacle::NoFolder(part) => {
+            not_plain(path, &format!("lies beneath '{part}', which is a link or a file and not a folder"))
         }
-        dir = dir.open_dir_nofollow(part).map_err(|e| no_folder(path, part, &e))?;
-    }
-    Ok((dir, OsStr::new(name)))
-}
-
-fn open_root(worktree: &Path) -> Result<Dir> {
-    Dir::open_ambient_dir(worktree, ambient_authority())
-        .map_err(|e| Failure::io(format!("cannot open the worktree {}", worktree.display()), &e))
-}
-
-fn open_plain(folder: &Dir, name: &OsStr, path: &str) -> Result<Option<File>> {
-    // Without NONBLOCK, opening a pipe would wait for somebody to write to it.
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let mut options = OpenOptions::new();
-    options.read(true).follow(FollowSymlinks::No).custom_flags(nonblock);
-    let file = match folder.open_with(name, &options) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(Failure::io(format!("cannot read '{path}'"), &e)),
-        Err(e) => return Err(not_plain(path, &what_is_there(folder, name, &e))),
-    };
-    let meta = file.metadata().map_err(|e| Failure::io(format!("cannot read '{path}'"), &e))?;
-    match oddity(&meta) {
-        Some(what) => Err(not_plain(path, what)),
-        None => Ok(Some(file)),
-    }
-}
-
-fn oddity(meta: &Metadata) -> Option<&'static str> {
-    if meta.is_dir() {
-        Some("is a folder")
-    } else if !meta.is_file() {
-        Some("is a pipe or a device")
-    } else if MetadataExt::nlink(meta) != 1 {
-        Some("has a second name (a hard link)")
-    } else if cap_std::fs::MetadataExt::uid(meta) != rustix::process::geteuid().as_raw() {
-        Some("belongs to another user")
-    } else {
-        None
-    }
-}
-
-fn what_is_there(folder: &Dir, name: &OsStr, error: &std::io::Error) -> String {
-    match folder.symlink_metadata(name) {
-        Ok(meta) if meta.is_symlink() => "is a symbolic link".to_owned(),
-        Ok(meta) if !meta.is_file() && !meta.is_dir() => "is a socket, a pipe or a device".to_owned(),
-        _ => format!("cannot be opened: {error}"),
+        Obstacle::Folder => not_plain(path, "is a folder"),
+        Obstacle::NotPlain(why) => not_plain(path, why),
+        Obstacle::TooLarge(bytes) => not_plain(path, &format!("has {bytes} bytes or more")),
+        Obstacle::Io(error) => Failure::io(format!("cannot {verb} '{path}'"), error),
     }
 }
 
@@ -174,23 +135,15 @@ fn not_plain(path: &str, what: &str) -> Failure {
     Failure::new(Code::PathOutsideWorktree, format!("'{path}' {what}")).hint("an artifact must be a plain file inside the worktree")
 }
 
-fn no_folder(path: &str, part: &str, error: &std::io::Error) -> Failure {
-    use rustix::io::Errno;
-    if matches!(Errno::from_io_error(error), Some(Errno::NOTDIR | Errno::LOOP)) {
-        return not_plain(path, &format!("lies beneath '{part}', which is a link or a file and not a folder"));
-    }
-    Failure::io(format!("cannot open folder '{part}' of '{path}'"), error)
-}
-
-fn aside_name(label: &str, name: &OsStr) -> String {
+fn aside_name(label: &str, name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
     let label: String = label.chars().map(safe).take(80).collect();
-    let name: String = name.to_string_lossy().chars().map(safe).take(80).collect();
+    let name: String = name.chars().map(safe).take(80).collect();
     format!("{label}-{}-{name}", uuid::Uuid::now_v7().simple())
 }
 
 // A rename cannot cross file systems: copy, make the copy durable, then take the old one away.
-fn carry_over(folder: &Dir, name: &OsStr, path: &str, aside: &Dir, new_name: &str) -> Result<()> {
+fn carry_over(folder: &Dir, name: &str, path: &str, aside: &Dir, new_name: &str) -> Result<()> {
     let fail = |e: std::io::Error| Failure::io(format!("cannot move '{path}' to another file system"), &e);
     let meta = folder.symlink_metadata(name).map_err(fail)?;
     if meta.is_symlink() {

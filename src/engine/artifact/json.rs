@@ -1,19 +1,13 @@
-//! Reads JSON strictly: UTF-8 without a mark, one document, bounded depth, no key twice.
+//! What an artifact's bytes hold: UTF-8 without a mark, and [strict JSON](strict_json).
 //!
-//! Lenient readers keep the last of two equal keys, so that what a person saw and what the program
-//! used can differ. Duplicates do not stop the reading, so that everything else that is wrong can be
-//! told at once.
+//! Keys that occur twice do not stop the reading, so that everything else that is wrong can be told
+//! at once.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::wording::clip;
+use crate::engine::strict_json::{self, Duplicate};
 use crate::model::event::ArtifactError;
-
-/// How deep lists and objects may be nested.
-pub const MAX_DEPTH: usize = 64;
 
 /// The text of an artifact.
 ///
@@ -43,122 +37,26 @@ pub(super) fn value(text: &str) -> Result<(Value, Vec<ArtifactError>), ArtifactE
     if text.trim_start().starts_with("```") {
         return Err(whole("the file begins with a Markdown fence; write the JSON document alone"));
     }
-    let mut place = Place::default();
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Node(&mut place).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    value.map(|value| (value, place.duplicates)).map_err(|error| whole(not_json(&error)))
+    let (value, duplicates) = strict_json::parse_with_duplicates(text).map_err(|error| whole(not_json(&error)))?;
+    Ok((value, duplicates.into_iter().map(twice).collect()))
+}
+
+fn twice(duplicate: Duplicate) -> ArtifactError {
+    let message = format!("the key '{}' occurs more than once; keep one", clip(&duplicate.key, 60));
+    ArtifactError { pointer: duplicate.pointer, message }
 }
 
 fn not_json(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    let told = error.to_string();
-    let told = told.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&told);
-    format!("not valid JSON at line {line}, column {column}: {}", clip(told, 120))
+    let told = strict_json::words(error);
+    format!("not valid JSON at line {}, column {}: {}", error.line(), error.column(), clip(&told, 120))
 }
 
 fn whole(message: impl Into<String>) -> ArtifactError {
     ArtifactError { pointer: String::new(), message: message.into() }
 }
 
-#[derive(Default)]
-struct Place {
-    path: Vec<String>,
-    duplicates: Vec<ArtifactError>,
-}
-
-impl Place {
-    fn enter<E: Error>(&mut self, part: String) -> Result<(), E> {
-        if self.path.len() >= MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        self.path.push(part);
-        Ok(())
-    }
-
-    fn note_duplicate(&mut self, key: &str) {
-        let pointer = self.path.iter().flat_map(|part| ["/".to_owned(), part.replace('~', "~0").replace('/', "~1")]).collect();
-        let message = format!("the key '{}' occurs more than once; keep one", clip(key, 60));
-        self.duplicates.push(ArtifactError { pointer, message });
-    }
-}
-
-struct Node<'a>(&'a mut Place);
-
-impl<'de> DeserializeSeed<'de> for Node<'_> {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Node<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_string<E>(self, v: String) -> Result<Value, E> {
-        Ok(Value::from(v))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        loop {
-            self.0.enter(list.len().to_string())?;
-            let item = items.next_element_seed(Node(self.0))?;
-            self.0.path.pop();
-            match item {
-                Some(item) => list.push(item),
-                None => return Ok(Value::Array(list)),
-            }
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            self.0.enter(key.clone())?;
-            let value = entries.next_value_seed(Node(self.0))?;
-            if object.contains_key(&key) {
-                self.0.note_duplicate(&key);
-            }
-            self.0.path.pop();
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -192,22 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded_where_the_limit_says() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(value(&nested(MAX_DEPTH)).is_ok());
-        let error = value(&nested(MAX_DEPTH + 1)).unwrap_err();
-        assert!(error.message.contains("nested deeper than 64 levels"), "{}", error.message);
-        assert!(value(&nested(100_000)).is_err());
-        assert!(value(&"{\"a\":".repeat(100_000)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn what_the_library_writes_is_read_back_the_same(numbers in proptest::collection::vec(any::<f64>(), 0..5), words in proptest::collection::btree_map(".{0,8}", ".{0,8}", 0..5)) {
-            let document = serde_json::json!({"numbers": numbers, "words": words, "more": [true, null, -1, u64::MAX]});
-            let (read, duplicates) = value(&document.to_string()).unwrap();
-            prop_assert_eq!(read, document);
-            prop_assert_eq!(duplicates, Vec::new());
-        }
+    fn what_is_nested_too_deeply_is_told() {
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        assert_eq!(value(&deep).unwrap_err().message, "not valid JSON at line 1, column 66: more than 64 levels of nesting");
     }
 }

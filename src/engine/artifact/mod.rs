@@ -7,8 +7,8 @@
 pub mod contents;
 pub mod file;
 mod json;
-pub mod path;
-pub mod ref_cycle;
+mod references;
 pub mod schema;
+pub(crate) mod soundness;
 pub mod validate;
 mod wording;

@@ -1,21 +1,18 @@
 //! Compiles artifact schemas, so that a schema that cannot be relied on is refused before a run begins.
 //!
-//! JSON Schema 2020-12, standing alone: nothing is fetched, no file is opened, references stay inside.
-//! Patterns run in linear time (no look-around, no back-references). Formats count, and one that
-//! nobody knows is a mistake. Reading and finding schema files is the catalog's work.
+//! What makes one reliable is said in [`soundness`]. Reading and finding schema files is the
+//! catalog's work.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::Validator;
 use serde_json::Value;
 
-use super::{ref_cycle, wording};
+use super::soundness::{self, Finding};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::SchemaId;
 
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-const MAX_PATTERN_BYTES: usize = 1024 * 1024;
 const MAX_PROBLEMS: usize = 10;
 
 /// A schema, ready to validate with. Cheap to clone.
@@ -32,18 +29,7 @@ impl CompiledSchema {
     /// # Errors
     /// `schema_invalid` with everything that is wrong.
     pub fn compile(id: &SchemaId, value: &Value) -> Result<Self> {
-        let problems = problems(value);
-        if !problems.is_empty() {
-            return Err(invalid(id, &problems));
-        }
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .offline()
-            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(false)
-            .build(value)
-            .map_err(|error| invalid(id, &[wording::schema_problem(&error)]))?;
+        let validator = soundness::compile(value).map_err(|found| invalid(id, &found))?;
         Ok(Self { id: id.clone(), value: Arc::new(value.clone()), validator: Arc::new(validator) })
     }
 
@@ -75,26 +61,12 @@ impl CompiledSchema {
     }
 }
 
-fn problems(value: &Value) -> Vec<String> {
-    if !value.is_object() {
-        return vec!["it is not an object".to_owned()];
-    }
-    let mut problems = Vec::new();
-    if let Some(dialect) = value.get("$schema")
-        && dialect.as_str().map(|dialect| dialect.trim_end_matches('#')) != Some(DIALECT)
-    {
-        problems.push(format!("$schema must be \"{DIALECT}\", or be left out"));
-        return problems;
-    }
-    problems.extend(jsonschema::draft202012::meta::validator().iter_errors(value).map(|error| wording::schema_problem(&error)));
-    problems.extend(ref_cycle::problems(value));
-    problems.sort();
-    problems.dedup();
-    problems
-}
-
-fn invalid(id: &SchemaId, problems: &[String]) -> Failure {
-    let mut listed = problems.iter().take(MAX_PROBLEMS).map(String::as_str).collect::<Vec<_>>().join("; ");
+fn invalid(id: &SchemaId, problems: &[Finding]) -> Failure {
+    let placed = |finding: &Finding| match finding.pointer.as_str() {
+        "" => finding.message.clone(),
+        pointer => format!("{} (at {pointer})", finding.message),
+    };
+    let mut listed = problems.iter().take(MAX_PROBLEMS).map(placed).collect::<Vec<_>>().join("; ");
     if problems.len() > MAX_PROBLEMS {
         listed.push_str(&format!("; and {} more", problems.len() - MAX_PROBLEMS));
     }
@@ -117,17 +89,17 @@ mod tests {
     #[test]
     fn what_cannot_be_relied_on_is_refused_in_words() {
         let table = [
-            (json!(true), "it is not an object"),
+            (json!(true), "a schema must be a JSON object"),
             (
                 json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
-                "$schema must be \"https://json-schema.org/draft/2020-12/schema\", or be left out",
+                "the dialect \"http://json-schema.org/draft-07/schema#\" is not supported (at /$schema)",
             ),
-            (json!({"minLength": "ten"}), "'minLength' must be an integer, but is a string"),
+            (json!({"minLength": "ten"}), "'minLength' must be an integer, but is a string (at /minLength)"),
             (
                 json!({"required": "x", "minItems": -1}),
-                "'minItems' must be at least 0, but is -1; 'required' must be an array, but is a string",
+                "'minItems' must be at least 0, but is -1 (at /minItems); 'required' must be an array, but is a string (at /required)",
             ),
-            (json!({"$ref": "#"}), "the reference at the top comes back to itself without looking at any value"),
+            (json!({"$ref": "#"}), "references go in a circle: # → #"),
         ];
         for (schema, expected) in table {
             assert_eq!(refused(&schema), expected);
@@ -141,7 +113,7 @@ mod tests {
         std::fs::write(&secret, "{\"enum\": [\"hunter2\"]}").unwrap();
         for target in [format!("file://{}", secret.display()), "http://127.0.0.1:9/x".to_owned(), "other.json".to_owned()] {
             let message = refused(&json!({"properties": {"a": {"$ref": target}}}));
-            assert_eq!(message, "$ref at /properties/a leads outside; a schema stands alone, and references begin with '#'");
+            assert_eq!(message, format!("the reference '{target}' leads out of the document (at /properties/a/$ref)"));
         }
     }
 

@@ -9,6 +9,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
+use crate::engine::strict_json::pointer_part;
 use crate::model::event::ArtifactError;
 
 const MAX_MESSAGE_CHARS: usize = 300;
@@ -22,7 +23,7 @@ pub(super) fn artifact_errors(error: &ValidationError<'_>, schema: &Value, root:
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             let allowed = allowed_properties(error, schema);
             let one = |name: &String| ArtifactError {
-                pointer: format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")),
+                pointer: format!("{pointer}/{}", pointer_part(name)),
                 message: not_allowed(name, &allowed),
             };
             unexpected.iter().map(one).collect()

@@ -14,23 +14,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::artifact_path::check_artifact_path;
-pub(crate) use self::names::nearest as nearest_name;
 pub use self::schema::check_schema;
 pub use self::validate::validate_files;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
+use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::Persona;
 use crate::model::workflow::Workflow;
 
-mod artifact_path;
 mod json;
 mod load;
 mod names;
 mod persona;
 mod reader;
-mod references;
 mod schema;
 mod shipped;
 mod source;
@@ -178,7 +175,7 @@ impl Catalog {
     }
 
     fn unknown(&self, code: Code, what: &str, command: &str, name: &str, known: Vec<String>) -> Failure {
-        let mut hint = names::suggest_or_list(name, &known);
+        let mut hint = did_you_mean_or_list(name, "known", known.iter().map(String::as_str));
         if !self.problems.is_empty() {
             hint.push_str(&format!("; files with mistakes are left out, `phasedeck {command}` shows them"));
         }

@@ -3,10 +3,10 @@
 //! A read that fails records why and gives a neutral value, so that the rest of the file is checked
 //! too; whoever reads asks [`Problems::is_empty`] at the end and throws the value away otherwise.
 
-use super::names;
 use super::yaml::{Broken, Data, Member, Node, Pos};
 use crate::model::error::{Code, Failure, Place};
 use crate::model::id::is_name;
+use crate::model::nearest::did_you_mean_or_list;
 
 /// The problems of one file.
 pub(crate) struct Problems {
@@ -169,8 +169,8 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn unknown_at(&self, at: Pos, what: &str, given: &str, known: &[&str], problems: &mut Problems) {
-        let known: Vec<String> = known.iter().map(|&word| word.to_owned()).collect();
-        self.problem_at(at, problems, format!("'{given}' is not a {what}"), names::suggest_or_list(given, &known));
+        let hint = did_you_mean_or_list(given, "known", known.iter().copied());
+        self.problem_at(at, problems, format!("'{given}' is not a {what}"), hint);
     }
 
     pub(crate) fn list(&self, problems: &mut Problems) -> Vec<Self> {
@@ -207,8 +207,7 @@ impl<'a> Field<'a> {
         };
         let group = Group { members, at: self.node.at, path: self.path.clone() };
         for member in members.iter().filter(|member| !known.contains(&member.key.as_str())) {
-            let words: Vec<String> = known.iter().map(|&word| word.to_owned()).collect();
-            let hint = names::suggest_or_list(&member.key, &words);
+            let hint = did_you_mean_or_list(&member.key, "known", known.iter().copied());
             problems.add(member.key_at, &group.path_of(&member.key), format!("there is no field '{}' here", member.key), hint);
         }
         Some(group)

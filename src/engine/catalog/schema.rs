@@ -1,41 +1,20 @@
-//! Artifact schema files: strict JSON, valid against draft 2020-12, complete in themselves.
+//! Artifact schema files: strict JSON that is [sound](soundness) as a schema, each fault with its line.
 //!
-//! Nothing is ever fetched: a schema that refers to anything but itself is refused, and so is one
-//! whose references only lead to each other, because such a schema accepts everything. Compiling for
-//! use and checking artifacts is [`artifact`](crate::engine::artifact)'s work.
+//! Compiling for use and checking artifacts is [`artifact`](crate::engine::artifact)'s work.
 
 use std::path::Path;
 
-use jsonschema::{Draft, PatternOptions};
 use serde_json::Value;
 
+use super::json;
 use super::names::is_schema_id;
 use super::reader::Problems;
-use super::{json, references};
+use crate::engine::artifact::soundness::{self, Finding};
 use crate::model::error::{Code, Failure, Place, Result};
 use crate::model::id::SchemaId;
 
-const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The most problems that are told of one file.
 const MAX_PROBLEMS: usize = 20;
-/// How long a quoted piece of the schema may be within a message, in characters.
-const MAX_QUOTE: usize = 200;
-/// How large a compiled pattern may be, in bytes.
-const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-
-/// One problem within a schema document.
-pub(super) struct Finding {
-    /// JSON Pointer to what is wrong.
-    pub(super) pointer: String,
-    pub(super) message: String,
-    pub(super) hint: String,
-}
-
-impl Finding {
-    pub(super) fn new(pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into(), hint: hint.into() }
-    }
-}
 
 /// Checks a schema document: the draft's own rules, references, cycles, patterns. Empty when it is
 /// sound; otherwise `schema_invalid`, with the JSON Pointer as the place's field.
@@ -81,62 +60,7 @@ fn failure(finding: Finding, file: &str, text: Option<&str>) -> Failure {
 }
 
 fn findings(value: &Value) -> Vec<Finding> {
-    let mut found = wrong_dialect(value);
-    if found.is_empty() {
-        found = against_draft(value);
-    }
-    if found.is_empty() {
-        found = references::check(value);
-    }
-    if found.is_empty() {
-        found.extend(does_not_compile(value));
-    }
+    let mut found = soundness::compile(value).err().unwrap_or_default();
     found.truncate(MAX_PROBLEMS);
     found
-}
-
-fn wrong_dialect(value: &Value) -> Vec<Finding> {
-    match value {
-        Value::Object(members) => match members.get("$schema") {
-            None => Vec::new(),
-            Some(dialect) if dialect.as_str().is_some_and(|uri| uri.trim_end_matches('#') == DRAFT) => Vec::new(),
-            Some(dialect) => vec![Finding::new(
-                "/$schema",
-                format!("the dialect {} is not supported", quoted(&dialect.to_string())),
-                format!("write {DRAFT}, or leave the field out"),
-            )],
-        },
-        _ => vec![Finding::new("", "a schema must be a JSON object", "begin with { \"type\": \"object\" }")],
-    }
-}
-
-fn against_draft(value: &Value) -> Vec<Finding> {
-    let rules = jsonschema::draft202012::meta::validator();
-    let hint = "see the keyword's rules in JSON Schema draft 2020-12";
-    rules.iter_errors(value).map(|e| Finding::new(e.instance_path().to_string(), quoted(&e.to_string()), hint)).collect()
-}
-
-fn does_not_compile(value: &Value) -> Option<Finding> {
-    let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
-    let options = jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns);
-    let error = options.build(value).err()?;
-    let pointer = error.instance_path().to_string();
-    if let Some(pattern) = error.instance().as_str()
-        && pointer.contains("attern")
-    {
-        let message = format!("the pattern '{}' cannot be used", quoted(pattern));
-        return Some(Finding::new(
-            pointer,
-            message,
-            "write a regular expression without look-around and back-references, and of moderate size",
-        ));
-    }
-    Some(Finding::new(pointer, quoted(&error.to_string()), "change what is named here"))
-}
-
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
-    }
 }

@@ -164,7 +164,7 @@ fn validate_tells_kinds_apart_and_reports_all_problems_of_all_files() {
             "x.yaml:4:72 (phases[0].expected_artifact.schema): 'team/other@1' is not a known schema [workflow_invalid]",
             "p.yaml:1:7 (name): 'a b' is not a name [persona_invalid]",
             "p.yaml:4:9 (tools[0]): 'sh' is not a tool [persona_invalid]",
-            "team/note@1.json:1:10 (/type): 5 is not valid under any of the schemas listed in the 'anyOf' keyword [schema_invalid]",
+            "team/note@1.json:1:10 (/type): 'type' fits none of the 2 allowed kinds; closest: 'type' must be one of \"array\", \"boolean\", \"integer\", \"null\", \"number\", \"object\", \"string\", but is 5 [schema_invalid]",
             "neither.yaml: neither a workflow nor a persona [usage_invalid]",
             "personas/early.yaml:1:1: field 'backend' is missing [persona_invalid]",
             "notes.txt: the file ends in none of .yaml, .yml and .json [usage_invalid]",

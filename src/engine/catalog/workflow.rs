@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::reader::{Field, Group, Problems};
-use super::{Entry, Origin, artifact_path, names, source, yaml};
+use super::{Entry, Origin, names, source, yaml};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{GateKey, PhaseKey, RoleId, SchemaId};
 use crate::model::persona::BACKENDS;
 use crate::model::state::Risk;
 use crate::model::workflow::{ExpectedArtifact, MAX_PHASES, MAX_REPAIRS, MAX_TIMEOUT_SECONDS, Phase, Role, Workflow};
+use crate::model::worktree_path;
 
 const FIELDS: &[&str] = &["name", "version", "description", "roles", "default_gates", "phases"];
 const ROLE_FIELDS: &[&str] = &["id", "required_capabilities", "preferred_backends"];
@@ -163,7 +164,7 @@ fn artifact(field: &Field<'_>, schemas: &BTreeSet<SchemaId>, problems: &mut Prob
 fn artifact_file(field: &Field<'_>, problems: &mut Problems) -> String {
     let path = field.text(problems);
     if field.is_text()
-        && let Err(why) = artifact_path::check_artifact_path(&path)
+        && let Err(why) = worktree_path::check(&path)
     {
         field.problem(
             problems,

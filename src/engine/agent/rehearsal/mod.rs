@@ -10,12 +10,12 @@ use std::path::Path;
 use self::generate::About;
 use self::stage::Stage;
 use crate::engine::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop, Work};
+use crate::engine::artifact::file;
 use crate::engine::machine::envelope::{Told, told};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::Persona;
 use crate::model::record::Scenario;
 
-mod file;
 mod generate;
 mod stage;
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Trouble, strict};
+use super::Trouble;
+use crate::engine::strict_json;
 
 /// The arguments of one call, being read.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ impl Arguments {
     /// Words saying where the text is no JSON object.
     pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        match strict::parse(text) {
+        match strict_json::parse(text) {
             Ok(Value::Object(fields)) => Ok(Self { fields, known: Vec::new(), mistakes: Vec::new() }),
             Ok(_) => Err(Trouble::Fault("the arguments must be a JSON object".to_owned())),
             Err(error) => Err(Trouble::Fault(format!("the arguments are not usable JSON: {error}"))),
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_object_is_answered_with_where() {
-        for (text, part) in [("[1]", "must be a JSON object"), ("{\"a\":", "line 1 column 5"), ("{\"a\":1,\"a\":2}", "stands twice")] {
+        for (text, part) in [("[1]", "must be a JSON object"), ("{\"a\":", "line 1 column 5"), ("{\"a\":1,\"a\":2}", "the key 'a' twice")] {
             let Err(Trouble::Fault(words)) = Arguments::parse(text) else { panic!("accepted {text}") };
             assert!(words.contains(part), "{words}");
         }

@@ -28,7 +28,6 @@ mod grep;
 mod ls;
 mod path;
 mod read_file;
-mod strict;
 mod workspace;
 mod write_file;
 mod write_todos;
@@ -81,10 +80,6 @@ struct Bench {
 enum Trouble {
     /// Confinement or a permission says no.
     Refused(Failure),
-    /// The file is not there.
-    Missing(String),
-    /// The file is larger than any tool takes.
-    TooLarge(String),
     /// Anything else, in words for the model.
     Fault(String),
 }
@@ -152,9 +147,7 @@ impl Toolbox {
         let (outcome, denied, result) = match outcome {
             Ok(result) => (ToolOutcome::Ok, None, result),
             Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
-            Err(Trouble::Missing(words) | Trouble::TooLarge(words) | Trouble::Fault(words)) => {
-                (ToolOutcome::Error, None, format!("error: {words}"))
-            }
+            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("error: {words}")),
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }

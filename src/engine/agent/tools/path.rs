@@ -1,12 +1,11 @@
-//! The grammar of paths that an agent may name: what it wrote becomes parts beneath the worktree,
-//! or a refusal. Whether the parts exist, and are what they seem, is the workspace's work.
+//! Paths as agents write them: what is meant beneath the worktree becomes parts, anything else a
+//! refusal by the [grammar](worktree_path). Whether the parts exist, and are what they seem, is the
+//! workspace's work.
 
 use std::path::PathBuf;
 
 use crate::model::error::{Code, Failure, Result};
-
-const MAX_PARTS: usize = 64;
-const MAX_PART_BYTES: usize = 200;
+use crate::model::worktree_path;
 
 /// A path beneath the worktree: plain names only, none of them special. No parts: the worktree itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,14 +21,11 @@ impl WorktreePath {
     /// `path_outside_worktree` naming the path and what is wrong with it.
     pub(super) fn parse(text: &str, roots: &[PathBuf]) -> Result<Self> {
         let relative = beneath_roots(text, roots).ok_or_else(|| refused(text, "lies outside the worktree"))?;
-        let mut parts = Vec::new();
-        for part in relative.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            if let Some(fault) = fault_of(part, parts.is_empty()) {
-                return Err(refused(text, fault));
-            }
-            parts.push(part.to_owned());
+        let parts: Vec<String> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
+        if !parts.is_empty() {
+            worktree_path::check(&parts.join("/")).map_err(|fault| refused(text, &fault))?;
         }
-        if parts.len() > MAX_PARTS { Err(refused(text, "has more than 64 parts")) } else { Ok(Self { parts }) }
+        Ok(Self { parts })
     }
 
     /// The folders above, and the last name; absent for the worktree itself.
@@ -62,13 +58,6 @@ pub(super) fn refused(path: &str, fault: &str) -> Failure {
         .hint("name a regular file or folder in the worktree, relative to it, such as 'src/lib.rs'")
 }
 
-/// Whether a name is the repository's own folder in any spelling that some file system takes for it.
-pub(super) fn is_git_name(name: &str) -> bool {
-    let visible: String = name.chars().filter(|c| !is_ignorable(*c)).flat_map(char::to_lowercase).collect();
-    let stem = visible.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    stem == ".git" || stem.strip_prefix("git~").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
 fn beneath_roots<'a>(text: &'a str, roots: &[PathBuf]) -> Option<&'a str> {
     if !text.starts_with('/') {
         return Some(text);
@@ -77,25 +66,6 @@ fn beneath_roots<'a>(text: &'a str, roots: &[PathBuf]) -> Option<&'a str> {
         let rest = text.strip_prefix(root.to_str()?)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     })
-}
-
-fn fault_of(part: &str, first: bool) -> Option<&'static str> {
-    let faults: [(bool, &'static str); 8] = [
-        (part == "..", "has '..' in it"),
-        (part.contains('\\'), "has a backslash in it"),
-        (part.chars().any(|c| c.is_control() || is_ignorable(c)), "has control or invisible characters in it"),
-        (is_git_name(part), "belongs to git, which agents do not touch"),
-        (part.len() > MAX_PART_BYTES, "has a name longer than 200 bytes"),
-        (part.starts_with(['-', ' ']), "has a name that begins with a dash or a space"),
-        (part.ends_with(['.', ' ']), "has a name that ends with a dot or a space"),
-        (first && part.starts_with('~'), "begins with '~'"),
-    ];
-    faults.into_iter().find_map(|(is, fault)| is.then_some(fault))
-}
-
-/// Characters that some file systems drop or that no reader can see.
-fn is_ignorable(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
-//! The worktree as a capability: every file is reached from one open folder, part by part, and no
-//! symbolic link is ever followed.
+//! The worktree as the tools see it: one open folder [from which every file is reached](beneath),
+//! what can be read, replaced, listed and searched in it, and the words where something cannot.
 //!
-//! What was opened is checked after opening, not before: a regular file, with one link, of bounded
-//! size. A path that is swapped in between can therefore only make the call fail. Files are replaced
-//! as a whole: a new file beside the old one, synced, renamed over it.
+//! What was opened is checked after opening, not before, so a path that is swapped in between can
+//! only make the call fail.
 
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt};
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, OpenOptions};
+use cap_std::fs::{Dir, Metadata};
 
 use super::Trouble;
-use super::path::{WorktreePath, is_git_name, refused};
-use crate::model::error::{Code, Failure, Result};
+use super::path::{WorktreePath, refused};
+use crate::engine::beneath::{self, Obstacle};
+use crate::model::error::Result;
+use crate::model::worktree_path;
 
 /// The largest file that is read or written, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
@@ -57,13 +55,7 @@ impl Workspace {
     /// # Errors
     /// `worktree_missing` when there is no such folder, `io_failed` when it cannot be opened.
     pub(super) fn open(worktree: &Path) -> Result<Self> {
-        let root = Dir::open_ambient_dir(worktree, ambient_authority()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-                Failure::new(Code::WorktreeMissing, format!("the worktree {} is gone", worktree.display()))
-                    .hint("resume the run: its worktree is made again from its branch")
-            }
-            _ => Failure::io(format!("cannot open the worktree {}", worktree.display()), &error),
-        })?;
+        let root = beneath::open_worktree(worktree)?;
         let mut names = vec![worktree.to_path_buf()];
         names.extend(worktree.canonicalize().ok().filter(|real| real != worktree));
         Ok(Self { root, names })
@@ -104,11 +96,7 @@ impl Workspace {
     pub(super) fn read(&self, path: &WorktreePath) -> Result<Vec<u8>, Trouble> {
         let Some((parents, name)) = path.split() else { return Err(is_folder(path)) };
         let dir = self.folder_of(path, parents)?.ok_or_else(|| missing(path))?;
-        let file = open_checked(&dir, name, path)?;
-        let mut bytes = Vec::new();
-        // The file may grow after it was measured: never more than the limit and one byte is read.
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Trouble::io(path, &error))?;
-        if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large(path)) } else { Ok(bytes) }
+        beneath::read_plain(&dir, name, MAX_FILE_BYTES).map_err(|obstacle| told(path, obstacle))
     }
 
     /// Puts `content` at `path`, whole or not at all, making the folders above. Says whether a file
@@ -121,14 +109,15 @@ impl Workspace {
             return Err(Trouble::Fault(format!("the content for '{}' is {} bytes; the limit is 10 MiB", path.shown(), content.len())));
         }
         let Some((parents, name)) = path.split() else { return Err(is_folder(path)) };
-        let dir = self.made_folder(path, parents)?;
-        let before = match open_checked(&dir, name, path) {
-            Ok(file) => Some(file.metadata().map_err(|error| Trouble::io(path, &error))?),
-            Err(Trouble::Missing(_)) => None,
-            Err(Trouble::TooLarge(_)) => Some(dir.symlink_metadata(name).map_err(|error| Trouble::io(path, &error))?),
-            Err(trouble) => return Err(trouble),
+        let dir = beneath::made_folder(&self.root, parents.iter().map(String::as_str)).map_err(|obstacle| told(path, obstacle))?;
+        let before = match beneath::open_plain(&dir, name) {
+            Ok((_, metadata)) => Some(metadata),
+            Err(Obstacle::Missing) => None,
+            Err(obstacle) => return Err(told(path, obstacle)),
         };
-        replace(&dir, name, content, before.as_ref()).map_err(|error| Trouble::io(path, &error))?;
+        // A name of its own for each call: a tool that nobody waits for any more may still be writing.
+        let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
+        beneath::replace(&dir, name, content, &temporary, before.as_ref()).map_err(|error| Trouble::io(path, &error))?;
         Ok(before.is_some())
     }
 
@@ -181,68 +170,12 @@ impl Workspace {
 
     /// The folder that `parts` lead to; absent when one of them is not there.
     fn folder_of(&self, path: &WorktreePath, parts: &[String]) -> Result<Option<Dir>, Trouble> {
-        let mut dir = self.root.try_clone().map_err(|error| Trouble::io(path, &error))?;
-        for part in parts {
-            dir = match dir.open_dir_nofollow(part) {
-                Ok(next) => next,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(no_folder(&dir, part, path, &error)),
-            };
+        match beneath::folder(&self.root, parts.iter().map(String::as_str)) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Obstacle::Missing) => Ok(None),
+            Err(obstacle) => Err(told(path, obstacle)),
         }
-        Ok(Some(dir))
     }
-
-    fn made_folder(&self, path: &WorktreePath, parts: &[String]) -> Result<Dir, Trouble> {
-        let mut dir = self.root.try_clone().map_err(|error| Trouble::io(path, &error))?;
-        for part in parts {
-            match dir.create_dir(part) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(Trouble::io(path, &error)),
-                Ok(()) | Err(_) => {}
-            }
-            dir = dir.open_dir_nofollow(part).map_err(|error| no_folder(&dir, part, path, &error))?;
-        }
-        Ok(dir)
-    }
-}
-
-/// Opens a file for reading and checks what was opened: nothing before the open can be trusted.
-fn open_checked(dir: &Dir, name: &str, path: &WorktreePath) -> Result<File, Trouble> {
-    let mut options = OpenOptions::new();
-    // Without `nonblock`, opening a pipe would wait for its other end for ever.
-    options.read(true).follow(FollowSymlinks::No).nonblock(true);
-    let file = match dir.open_with(name, &options) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(path)),
-        Err(error) => return Err(not_a_file(dir, name, path).unwrap_or_else(|| Trouble::io(path, &error))),
-    };
-    let metadata = file.metadata().map_err(|error| Trouble::io(path, &error))?;
-    match kind_of(&metadata) {
-        Kind::Folder => Err(is_folder(path)),
-        Kind::Other => Err(Trouble::Refused(refused(&path.shown(), "is no regular file"))),
-        Kind::File if metadata.nlink() != 1 => Err(Trouble::Refused(refused(&path.shown(), "has another name elsewhere (a hard link)"))),
-        Kind::File if metadata.len() > MAX_FILE_BYTES => Err(too_large(path)),
-        Kind::File => Ok(file),
-    }
-}
-
-fn replace(dir: &Dir, name: &str, content: &[u8], before: Option<&Metadata>) -> std::io::Result<()> {
-    let fresh = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
-    let written = (|| {
-        let mut file = dir.open_with(&fresh, OpenOptions::new().write(true).create_new(true))?;
-        file.write_all(content)?;
-        if let Some(before) = before {
-            file.set_permissions(before.permissions())?;
-        }
-        file.sync_all()?;
-        dir.rename(&fresh, dir, name)
-    })();
-    if written.is_err() {
-        // Left behind, it would become part of the commit; the error that counts is the first one.
-        let _ = dir.remove_file(&fresh);
-    }
-    written?;
-    // The handle itself may be one that only names the folder; syncing needs one that was opened.
-    dir.open(".")?.sync_all()
 }
 
 fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
@@ -251,7 +184,7 @@ fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
         let entry = entry?;
         // A name that is no UTF-8 cannot be said in JSON, so no tool could ask for it.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_git_name(&name) {
+        if worktree_path::is_git(&name) {
             continue;
         }
         let kind = entry.file_type()?;
@@ -277,34 +210,24 @@ fn kind_of(metadata: &Metadata) -> Kind {
     }
 }
 
-fn no_folder(dir: &Dir, part: &str, path: &WorktreePath, error: &std::io::Error) -> Trouble {
-    match dir.symlink_metadata(part) {
-        Ok(metadata) if metadata.is_symlink() => Trouble::Refused(refused(&path.shown(), "passes through a symbolic link")),
-        Ok(metadata) if !metadata.is_dir() => Trouble::Fault(format!("'{part}' in '{}' is no folder", path.shown())),
-        _ => Trouble::io(path, error),
-    }
-}
-
-fn not_a_file(dir: &Dir, name: &str, path: &WorktreePath) -> Option<Trouble> {
-    let metadata = dir.symlink_metadata(name).ok()?;
-    match kind_of(&metadata) {
-        Kind::Folder => Some(is_folder(path)),
-        Kind::File => None,
-        Kind::Other if metadata.is_symlink() => Some(Trouble::Refused(refused(&path.shown(), "is a symbolic link"))),
-        Kind::Other => Some(Trouble::Refused(refused(&path.shown(), "is no regular file"))),
+fn told(path: &WorktreePath, obstacle: Obstacle) -> Trouble {
+    match obstacle {
+        Obstacle::Missing => missing(path),
+        Obstacle::Link(_) => Trouble::Refused(refused(&path.shown(), "passes through a symbolic link")),
+        Obstacle::NoFolder(part) => Trouble::Fault(format!("'{part}' in '{}' is no folder", path.shown())),
+        Obstacle::Folder => is_folder(path),
+        Obstacle::NotPlain(why) => Trouble::Refused(refused(&path.shown(), why)),
+        Obstacle::TooLarge(_) => Trouble::Fault(format!("'{}' is larger than the limit of 10 MiB", path.shown())),
+        Obstacle::Io(error) => Trouble::io(path, &error),
     }
 }
 
 fn missing(path: &WorktreePath) -> Trouble {
-    Trouble::Missing(format!("'{}' does not exist", path.shown()))
+    Trouble::Fault(format!("'{}' does not exist", path.shown()))
 }
 
 fn is_folder(path: &WorktreePath) -> Trouble {
     Trouble::Fault(format!("'{}' is a folder; list it with ls", path.shown()))
-}
-
-fn too_large(path: &WorktreePath) -> Trouble {
-    Trouble::TooLarge(format!("'{}' is larger than the limit of 10 MiB", path.shown()))
 }
 
 #[cfg(test)]

@@ -28,6 +28,21 @@ fn a_plain_file_is_read_whole_and_a_missing_one_is_none() {
 }
 
 #[test]
+fn a_path_against_the_grammar_is_refused_with_the_rule_it_breaks() {
+    let temp = worktree();
+    let wt = temp.path().join("wt");
+    for (path, told) in [
+        ("", "'' is not a path for an artifact: it is empty"),
+        ("/etc/passwd", "'/etc/passwd' is not a path for an artifact: it is not relative to the worktree"),
+        (".git/config", "'.git/config' is not a path for an artifact: it leads into git's own folder by '.git'"),
+        ("a\nb", "'a\\nb' is not a path for an artifact: it has the unseen character U+000A"),
+    ] {
+        assert_eq!(message(read(&wt, path, MAX)), (Code::PathOutsideWorktree, told.to_owned()));
+        assert_eq!(restore(&wt, path, b"x").unwrap_err().message, told);
+    }
+}
+
+#[test]
 fn the_limit_is_the_last_size_that_is_read() {
     let temp = worktree();
     let wt = temp.path().join("wt");
@@ -110,12 +125,12 @@ fn what_crosses_file_systems_is_copied_and_then_taken_away() {
     std::fs::write(wt.join("file"), b"content").unwrap();
     symlink("/etc/passwd", wt.join("link")).unwrap();
     for name in ["file", "link"] {
-        carry_over(&folder, OsStr::new(name), name, &aside, name).unwrap();
+        carry_over(&folder, name, name, &aside, name).unwrap();
         assert!(!folder.symlink_metadata(name).is_ok_and(|_| true), "{name} is gone from the worktree");
     }
     assert_eq!(std::fs::read(temp.path().join("aside/file")).unwrap(), b"content");
     assert_eq!(std::fs::read_link(temp.path().join("aside/link")).unwrap(), Path::new("/etc/passwd"));
-    assert_eq!(carry_over(&folder, OsStr::new("docs"), "docs", &aside, "docs").unwrap_err().code, Code::PathOutsideWorktree);
+    assert_eq!(carry_over(&folder, "docs", "docs", &aside, "docs").unwrap_err().code, Code::PathOutsideWorktree);
 }
 
 #[test]
@@ -143,4 +158,35 @@ fn restoring_replaces_a_link_and_never_writes_through_one() {
     assert_eq!(restore(&wt, "linked/canary", b"mine").unwrap_err().code, Code::PathOutsideWorktree);
     assert_eq!(std::fs::read(outside.join("canary")).unwrap(), b"canary");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[test]
+fn an_agents_file_is_written_with_its_folders_and_replaced_whole() {
+    let temp = worktree();
+    let wt = temp.path().join("wt");
+    write(&wt, "a/b/spec.json", b"first").unwrap();
+    write(&wt, "a/b/spec.json", b"second").unwrap();
+    assert_eq!(std::fs::read(wt.join("a/b/spec.json")).unwrap(), b"second");
+    assert_eq!(std::fs::read_dir(wt.join("a/b")).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn an_agents_file_is_never_written_outside_the_worktree_or_in_place_of_a_link() {
+    let temp = worktree();
+    let (wt, outside) = (temp.path().join("wt"), temp.path().join("outside"));
+    std::fs::create_dir(&outside).unwrap();
+    symlink(&outside, wt.join("out")).unwrap();
+    symlink(outside.join("target"), wt.join("link.json")).unwrap();
+    for path in ["../x", "/etc/x", "out/x", "link.json", "docs", "", ".", "./x", ".git/config", "a/.GIT/x", "a/../../x"] {
+        let failure = write(&wt, path, b"x").unwrap_err();
+        assert_eq!(failure.code, Code::PathOutsideWorktree, "{path}: {failure}");
+    }
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+#[test]
+fn a_worktree_that_is_gone_is_named() {
+    let gone = Path::new("/nonexistent-worktree");
+    assert_eq!(write(gone, "x", b"").unwrap_err().code, Code::WorktreeMissing);
+    assert_eq!(read(gone, "x", MAX).unwrap_err().code, Code::WorktreeMissing);
 }

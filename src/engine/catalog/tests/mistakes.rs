@@ -257,7 +257,7 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
 fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
         ("[]", &["s.json:1:1: a schema must be a JSON object [schema_invalid]\n  begin with { \"type\": \"object\" }"]),
-        ("{\"a\":1,\n\"a\":2}", &["s.json:2:3: the file has 'a' twice in one object [schema_invalid]\n  change it here"]),
+        ("{\"a\":1,\n\"a\":2}", &["s.json:2:3: the file has the key 'a' twice in one object [schema_invalid]\n  change it here"]),
         (
             "{",
             &["s.json:1:1: the file is not JSON: EOF while parsing an object [schema_invalid]\n  check commas, quotes and brackets here"],
@@ -272,8 +272,8 @@ fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
         (
             "{\n \"type\": \"objekt\",\n \"minItems\": -1\n}",
             &[
-                "s.json:2:10 (/type): \"objekt\" is not valid under any of the schemas listed in the 'anyOf' keyword [schema_invalid]\n  see the keyword's rules in JSON Schema draft 2020-12",
-                "s.json:3:14 (/minItems): -1 is less than the minimum of 0 [schema_invalid]\n  see the keyword's rules in JSON Schema draft 2020-12",
+                "s.json:2:10 (/type): 'type' fits none of the 2 allowed kinds; closest: 'type' must be one of \"array\", \"boolean\", \"integer\", \"null\", \"number\", \"object\", \"string\", but is \"objekt\" [schema_invalid]\n  see the keyword's rules in JSON Schema draft 2020-12",
+                "s.json:3:14 (/minItems): 'minItems' must be at least 0, but is -1 [schema_invalid]\n  see the keyword's rules in JSON Schema draft 2020-12",
             ],
         ),
         (
@@ -299,6 +299,12 @@ fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
             "{\n \"properties\": {\"a\": {\"pattern\": \"(a{1000}){1000}\"}}}",
             &[
                 "s.json:2:34 (/properties/a/pattern): the pattern '(a{1000}){1000}' cannot be used [schema_invalid]\n  write a regular expression without look-around and back-references, and of moderate size",
+            ],
+        ),
+        (
+            "{\"properties\": {\"id\": {\"format\": \"uid\"}}}",
+            &[
+                "s.json:1:34 (/properties/id/format): the format 'uid' is not known [schema_invalid]\n  use a format of JSON Schema draft 2020-12, or a pattern",
             ],
         ),
         (

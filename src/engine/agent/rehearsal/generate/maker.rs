@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::flat::{self, Flat};
 use super::{About, Cannot, array, number, object, text};
+use crate::engine::strict_json::pointer_part;
 
 /// Values in one document before it counts as endless.
 const MAX_VALUES: usize = 20_000;
@@ -61,7 +62,7 @@ pub struct Spot {
 impl Spot {
     /// The place of a property.
     pub fn property(&self, name: &str) -> Self {
-        let pointer = format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("{}/{}", self.pointer, pointer_part(name));
         Self { pointer, name: name.to_owned(), parent: self.name.clone(), depth: self.depth + 1, list: None, ..self.clone() }
     }
 

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
+use crate::model::error::Code;
 
 struct Scene {
     _home: tempfile::TempDir,

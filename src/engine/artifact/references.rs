@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::schema::Finding;
+use super::soundness::Finding;
+use crate::engine::strict_json::pointer_part;
 
 /// Keywords whose value is a schema; `true` when it applies to the same place of the data.
 const SINGLE: &[(&str, bool)] = &[
@@ -141,7 +142,7 @@ fn children(schema: &Map<String, Value>, pointer: &str) -> Vec<(String, bool)> {
     let single = SINGLE.iter().filter(|(key, _)| schema.contains_key(*key)).map(|(key, same)| (format!("{pointer}/{key}"), *same));
     let many = MANY.iter().flat_map(|(key, same)| {
         let names: Vec<String> = match schema.get(*key) {
-            Some(Value::Object(members)) => members.keys().map(|name| name.replace('~', "~0").replace('/', "~1")).collect(),
+            Some(Value::Object(members)) => members.keys().map(|name| pointer_part(name)).collect(),
             Some(Value::Array(items)) => (0..items.len()).map(|i| i.to_string()).collect(),
             _ => Vec::new(),
         };
@@ -210,12 +211,16 @@ mod tests {
     #[test]
     fn recursive_data_is_accepted() {
         for schema in [
+            json!({"type": "object"}),
             json!({"properties": {"child": {"$ref": "#"}}}),
+            json!({"properties": {"children": {"type": "array", "items": {"$ref": "#"}}}}),
+            json!({"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "object"}}}),
+            json!({"items": {"$ref": "#item"}, "$defs": {"x": {"$anchor": "item", "type": "string"}}}),
             json!({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "properties": {"sub": {"items": {"$ref": "#/$defs/tree"}}}}}}),
             json!({"$defs": {"n": {"$anchor": "node", "additionalProperties": {"$ref": "#node"}}}, "$ref": "#node"}),
             json!({"$defs": {"a/b": true}, "$ref": "#/$defs/a~1b"}),
             json!({"$defs": {"a b": true}, "$ref": "#/$defs/a%20b"}),
-            json!({"properties": {"$ref": {"type": "string"}}, "enum": [{"$ref": "http://x"}]}),
+            json!({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}, "enum": [{"$ref": "http://x"}]}),
         ] {
             assert_eq!(told(&schema), [], "{schema}");
         }
@@ -236,6 +241,22 @@ mod tests {
                 "references go in a circle: #/$defs/a → #/$defs/a/anyOf/1 → #/$defs/a",
             ),
             (json!({"$dynamicAnchor": "x", "$dynamicRef": "#x"}), "", "references go in a circle: # → #"),
+            (json!({"$dynamicAnchor": "n", "if": {"$dynamicRef": "#n"}}), "", "references go in a circle: # → #/if → #"),
+            (
+                json!({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}),
+                "/$defs/a",
+                "references go in a circle: #/$defs/a → #/$defs/a/allOf/0 → #/$defs/a",
+            ),
+            (
+                json!({"$defs": {"a": {"$anchor": "me", "not": {"$ref": "#me"}}}}),
+                "/$defs/a",
+                "references go in a circle: #/$defs/a → #/$defs/a/not → #/$defs/a",
+            ),
+            (
+                json!({"properties": {"x": {"anyOf": [{"type": "string"}, {"$ref": "#/properties/x"}]}}}),
+                "/properties/x",
+                "references go in a circle: #/properties/x → #/properties/x/anyOf/1 → #/properties/x",
+            ),
         ] {
             assert_eq!(told(&schema), [(pointer.to_owned(), message.to_owned())], "{schema}");
         }
@@ -252,6 +273,8 @@ mod tests {
             ),
             (json!({"items": {"$ref": "other.json#/x"}}), "/items/$ref", "the reference 'other.json#/x' leads out of the document"),
             (json!({"$ref": "#/$defs/x"}), "/$ref", "the reference '#/$defs/x' leads to no schema in this document"),
+            (json!({"items": {"$ref": "#none"}}), "/items/$ref", "the reference '#none' leads to no schema in this document"),
+            (json!({"items": {"$id": "x"}}), "/items/$id", "a schema within a schema has its own $id"),
             (json!({"$ref": "#name"}), "/$ref", "the reference '#name' leads to no schema in this document"),
             (json!({"$ref": "#/x", "x": {"$ref": "http://y"}}), "/x/$ref", "the reference 'http://y' leads out of the document"),
             (json!({"not": {"$id": "http://z"}}), "/not/$id", "a schema within a schema has its own $id"),

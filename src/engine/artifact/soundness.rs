@@ -1,0 +1,91 @@
+//! What a schema document must hold before anybody relies on it, with a place and a hint for each fault.
+//!
+//! JSON Schema 2020-12, standing alone: nothing is fetched, no file is opened, references stay inside.
+//! Patterns run in linear time (no look-around, no back-references) and are of bounded size. Formats
+//! count, and one that nobody knows is a fault.
+
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+
+use super::{references, wording};
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// How large a compiled pattern may be, in bytes.
+const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+/// How much of a foreign word is repeated, in characters.
+const MAX_QUOTE: usize = 200;
+
+/// One fault within a schema document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// JSON Pointer to what is wrong.
+    pub(crate) pointer: String,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hint: String,
+}
+
+impl Finding {
+    pub(super) fn new(pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Checks a schema document and compiles it.
+///
+/// # Errors
+/// Every fault, in the order of their pointers.
+pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<Finding>> {
+    let rules: [fn(&Value) -> Vec<Finding>; 3] = [wrong_dialect, against_draft, references::check];
+    for rule in rules {
+        let mut found = rule(value);
+        if !found.is_empty() {
+            found.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+            return Err(found);
+        }
+    }
+    let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
+    let options = jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns);
+    let options = options.should_validate_formats(true).should_ignore_unknown_formats(false);
+    options.build(value).map_err(|error| vec![does_not_compile(&error)])
+}
+
+fn wrong_dialect(value: &Value) -> Vec<Finding> {
+    match value {
+        Value::Object(members) => match members.get("$schema") {
+            None => Vec::new(),
+            Some(dialect) if dialect.as_str().is_some_and(|uri| uri.trim_end_matches('#') == DRAFT) => Vec::new(),
+            Some(dialect) => vec![Finding::new(
+                "/$schema",
+                format!("the dialect {} is not supported", wording::clip(&dialect.to_string(), MAX_QUOTE)),
+                format!("write {DRAFT}, or leave the field out"),
+            )],
+        },
+        _ => vec![Finding::new("", "a schema must be a JSON object", "begin with { \"type\": \"object\" }")],
+    }
+}
+
+fn against_draft(value: &Value) -> Vec<Finding> {
+    let rules = jsonschema::draft202012::meta::validator();
+    let hint = "see the keyword's rules in JSON Schema draft 2020-12";
+    let told = |error: ValidationError<'_>| Finding::new(error.instance_path().to_string(), wording::schema_problem(&error), hint);
+    rules.iter_errors(value).map(told).collect()
+}
+
+fn does_not_compile(error: &ValidationError<'_>) -> Finding {
+    let pointer = error.instance_path().to_string();
+    match error.instance().as_str() {
+        Some(pattern) if pointer.contains("attern") => Finding::new(
+            pointer,
+            format!("the pattern '{}' cannot be used", wording::clip(pattern, MAX_QUOTE)),
+            "write a regular expression without look-around and back-references, and of moderate size",
+        ),
+        Some(format) if pointer.ends_with("/format") => Finding::new(
+            pointer,
+            format!("the format '{}' is not known", wording::clip(format, MAX_QUOTE)),
+            "use a format of JSON Schema draft 2020-12, or a pattern",
+        ),
+        _ => Finding::new(pointer, wording::schema_problem(error), "change what is named here"),
+    }
+}
