@@ -79,7 +79,7 @@ impl Document {
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
             let skipped = group.first().map_or(0, |op| op.new_range().start);
             if index > 0 || skipped > 0 {
-                doc.push(Ink::Note, &format!("… line {}", skipped + 1));
+                doc.push(Ink::Note, &format!("@@ line {}", skipped + 1));
             }
             for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
                 let (ink, sign) = match change.tag() {

@@ -272,7 +272,7 @@ fn about_no_artifact(gate: &GateKey) -> Document {
 fn errors_of(versions: &[&crate::model::record::ArtifactRecord]) -> Document {
     let mut doc = Document::default();
     for artifact in versions.iter().filter(|a| !a.valid) {
-        doc.push(Ink::Heading, &format!("v{} · attempt {} · {}", artifact.version, artifact.attempt, artifact.schema));
+        doc.push(Ink::Heading, &format!("v{}, attempt {}, {}", artifact.version, artifact.attempt, artifact.schema));
         doc.push_errors(&artifact.errors);
     }
     if doc.lines.is_empty() {

@@ -94,7 +94,7 @@ impl Reading {
     #[must_use]
     pub fn seen_percent(&self) -> usize {
         let all = self.seen.len();
-        if all == 0 { 100 } else { (all - self.unseen()) * 100 / all }
+        ((all - self.unseen()) * 100).checked_div(all).unwrap_or(100)
     }
 
     /// Lines beneath the screen.

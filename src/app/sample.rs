@@ -1,1 +1,538 @@
+//! A small world for tests: runs in every state, one journal played to several places, and a bench
+//! that answers the console's questions from it.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::document::Document;
+use super::key::Chord;
+use super::keymap::Keymap;
+use super::msg::{Cmd, Details, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket};
+use super::state::{AppState, Look};
+use super::update::{start, update};
+use crate::engine::api::{Answer, Command};
+use crate::model::error::{Code, Failure};
+use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
+use crate::model::money::{Cost, NanoUsd};
+use crate::model::persona::{Binding, Params, Persona};
+use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
+use crate::model::run_state::RunState;
+use crate::model::state::{ApprovalStatus, Decision, PauseReason, Risk, RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
+
+/// The moment all of this is looked at: 2025-11-21 04:40 UTC.
+pub const NOW: Timestamp = Timestamp(1_763_700_000_000);
+
+/// What the agent wrote first, and after it was told to change it.
+pub const SPEC_V1: &str = r#"{"title":"Shop cart","requirements":["add an item","remove an item"],"acceptance_criteria":[]}"#;
+/// See [`SPEC_V1`].
+pub const SPEC_V2: &str = r#"{"title":"Shop cart","requirements":["add an item","remove an item","prices in cents"],"acceptance_criteria":["a cart with two items shows both, with the sum in cents and without rounding"]}"#;
+
+/// Ids that are the same in every test.
+pub fn run_id(n: u8) -> RunId {
+    format!("01930000-0000-7000-8000-0000dead00{n:02x}").parse().unwrap()
+}
+
+/// The question at the first gate, and at the second.
+pub fn request_id(n: u8) -> RequestId {
+    format!("01930000-0000-7000-8000-00000000aa{n:02x}").parse().unwrap()
+}
+
+fn turn_id(n: u8) -> TurnId {
+    format!("01930000-0000-7000-8000-00000000bb{n:02x}").parse().unwrap()
+}
+
+/// A row of the list.
+pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
+    let at = Timestamp(NOW.0 - minutes_ago * 60_000);
+    RunRecord {
+        id: run_id(n),
+        workflow: "development@1".to_owned(),
+        workflow_hash: ContentHash::of(b"w"),
+        thread: format!("shop-cart:main{n}").as_str().into(),
+        state: state.as_str().to_owned(),
+        paused_from_state: None,
+        pause_reason: None,
+        requirements: "A cart that shows prices in cents and never rounds them".to_owned(),
+        repo: Some("/home/op/shop-cart".to_owned()),
+        base_branch: Some("main".to_owned()),
+        base_commit: None,
+        branch: Some(format!("phasedeck/{}", run_id(n).short())),
+        worktree: None,
+        current_phase: Some("plan".into()),
+        phases_total: 4,
+        phases_done: 1,
+        pending_gate: None,
+        pending_since: None,
+        rehearsal: false,
+        options: RunOptions::default(),
+        error_code: None,
+        error_message: None,
+        error_hint: None,
+        report_path: None,
+        created_at: at,
+        started_at: Some(at),
+        ended_at: state.is_terminal().then_some(Timestamp(at.0 + 60_000)),
+        updated_at: Timestamp(at.0 + 60_000),
+        last_seq: 12,
+        cost: Cost { known: NanoUsd(410_000_000 + i64::from(n) * 10_000_000), unknown_calls: 0 },
+        tokens: Tokens::default(),
+        calls: 3,
+    }
+}
+
+/// A run in each state, and one in a state of a newer program; in no particular order.
+pub fn records() -> Vec<RunRecord> {
+    let waiting = |n, minutes: i64| RunRecord {
+        pending_gate: Some("spec_approved".into()),
+        pending_since: Some(Timestamp(NOW.0 - minutes * 60_000)),
+        ..record(n, RunStatus::AwaitingApproval, 200)
+    };
+    let paused = RunRecord {
+        paused_from_state: Some("executing".to_owned()),
+        pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
+        ..record(4, RunStatus::Paused, 90)
+    };
+    let completed = RunRecord { current_phase: None, phases_done: 4, ..record(5, RunStatus::Completed, 300) };
+    let failed = RunRecord {
+        error_code: Some("artifact_invalid_after_repair".to_owned()),
+        error_message: Some("plan.json is still invalid after 1 repair".to_owned()),
+        error_hint: Some("look at the errors, then start a new run with a clearer wish".to_owned()),
+        ..record(6, RunStatus::Failed, 1500)
+    };
+    let strange = RunRecord { state: "dreaming".to_owned(), ..record(8, RunStatus::Aborted, 9000) };
+    vec![
+        record(7, RunStatus::Aborted, 3000),
+        failed,
+        waiting(2, 12),
+        completed,
+        record(3, RunStatus::Executing, 3),
+        strange,
+        paused,
+        waiting(1, 190),
+    ]
+}
+
+/// Where a journal is played to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The spec is being written.
+    Executing,
+    /// The spec waits for its first answer.
+    AwaitingFirst,
+    /// The spec was changed as asked and waits again.
+    Awaiting,
+    /// Every phase is done.
+    Completed,
+    /// The plan stayed invalid.
+    Failed,
+}
+
+fn artifact(text: &str, version: u32) -> ArtifactRef {
+    let bytes = u64::try_from(text.len()).unwrap();
+    ArtifactRef { path: "spec.json".to_owned(), schema: "dev/spec@1".into(), sha256: ContentHash::of(text.as_bytes()), bytes, version }
+}
+
+fn started(key: &str, role: &str, attempt: u32, cause: AttemptCause) -> Fact {
+    let persona = format!("{role}@1").parse().unwrap();
+    Fact::PhaseStarted { phase_key: key.into(), attempt, role: role.into(), persona, cause }
+}
+
+fn called(key: &str, n: u8, attempt: u32) -> Fact {
+    Fact::LlmCalled {
+        phase_key: key.into(),
+        attempt,
+        turn_id: turn_id(n),
+        turn: 1,
+        model: "anthropic/claude-sonnet-4.5".to_owned(),
+        tokens: Tokens { input: 1840, output: 612, cached: 0, reasoning: 0 },
+        cost: Some(NanoUsd(14_700_000)),
+        estimated: false,
+        latency_ms: 4200,
+        status: CallStatus::Ok,
+    }
+}
+
+fn asked(n: u8, text: &str, version: u32) -> Fact {
+    Fact::ApprovalRequested {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: "spec_approved".into(),
+        artifact_sha256: Some(ContentHash::of(text.as_bytes())),
+        artifact_version: Some(version),
+    }
+}
+
+/// An answer to the n-th question about the spec.
+pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
+    Fact::ApprovalResolved {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: "spec_approved".into(),
+        action,
+        comment: if action == Decision::RequestChanges { "prices belong in cents".to_owned() } else { String::new() },
+        by: by.to_owned(),
+        via: Via::Console,
+        artifact_sha256: None,
+    }
+}
+
+fn errors() -> Vec<ArtifactError> {
+    vec![ArtifactError { pointer: "/acceptance_criteria".to_owned(), message: "needs at least 1 item".to_owned() }]
+}
+
+/// The facts of run 1 up to a place.
+pub fn facts(place: Place) -> Vec<Fact> {
+    let spec: PhaseKey = "spec".into();
+    let phases: Vec<PhaseKey> = ["spec", "plan", "implement", "verify"].map(PhaseKey::from).to_vec();
+    let workflow = || "development@1".parse().unwrap();
+    let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
+    let mut facts = vec![
+        Fact::RunCreated {
+            workflow: workflow(),
+            workflow_hash: ContentHash::of(b"w"),
+            thread: "shop-cart:main1".into(),
+            phases,
+            rehearsal: false,
+        },
+        Fact::RunStarted { workflow: workflow(), thread: "shop-cart:main1".into() },
+        started("spec", "analyst", 1, AttemptCause::First),
+        Fact::ArtifactExpected { phase_key: spec.clone(), attempt: 1, path: "spec.json".to_owned(), schema: "dev/spec@1".into() },
+        Fact::SessionStarted { session_id, role: "analyst".into(), backend: "openai".to_owned(), ordinal: 1 },
+        Fact::PromptSent { phase_key: spec.clone(), attempt: 1, sha256: ContentHash::of(b"p"), bytes: 2412 },
+        called("spec", 1, 1),
+        Fact::ToolCalled {
+            phase_key: spec.clone(),
+            turn_id: turn_id(1),
+            call_id: "c1".to_owned(),
+            tool: "write_file".to_owned(),
+            target: "spec.json".to_owned(),
+            outcome: ToolOutcome::Ok,
+            duration_ms: 3,
+        },
+    ];
+    if place == Place::Executing {
+        return facts;
+    }
+    facts.push(Fact::ArtifactInvalid {
+        phase_key: spec.clone(),
+        attempt: 1,
+        path: "spec.json".to_owned(),
+        version: 1,
+        sha256: Some(ContentHash::of(b"{}")),
+        bytes: 2,
+        errors: errors(),
+        errors_total: 1,
+    });
+    facts.push(started("spec", "analyst", 2, AttemptCause::Repair));
+    facts.push(Fact::PromptRepaired { phase_key: spec.clone(), attempt: 2, errors: errors() });
+    facts.push(called("spec", 2, 2));
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2) });
+    facts.push(asked(1, SPEC_V1, 2));
+    if place == Place::AwaitingFirst {
+        return facts;
+    }
+    facts.push(resolved(1, Decision::RequestChanges, "mo"));
+    facts.push(started("spec", "analyst", 3, AttemptCause::ChangesRequested));
+    facts.push(called("spec", 3, 3));
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3) });
+    facts.push(asked(2, SPEC_V2, 3));
+    if place == Place::Awaiting {
+        return facts;
+    }
+    facts.push(resolved(2, Decision::Approve, "mo"));
+    facts.push(Fact::PhaseCompleted { phase_key: spec, attempts: 3, duration_ms: 95_000, commit: Some("abc".to_owned()) });
+    for (key, role) in [("plan", "architect"), ("implement", "developer"), ("verify", "tester")] {
+        facts.push(started(key, role, 1, AttemptCause::First));
+        if place == Place::Failed {
+            let message = "plan.json is still invalid after 1 repair".to_owned();
+            facts.push(Fact::PhaseFailed { phase_key: key.into(), reason: Code::ArtifactInvalidAfterRepair, message: message.clone() });
+            let hint = "look at the errors, then start a new run with a clearer wish".to_owned();
+            facts.push(Fact::RunFailed { code: Code::ArtifactInvalidAfterRepair, message, hint });
+            return facts;
+        }
+        facts.push(called(key, role.as_bytes()[0], 1));
+        facts.push(Fact::PhaseCompleted { phase_key: key.into(), attempts: 1, duration_ms: 31_000, commit: None });
+    }
+    facts.push(Fact::RunCompleted {});
+    facts
+}
+
+/// The journal of run 1 up to a place; the last event happened 12 minutes before [`NOW`].
+pub fn journal(place: Place) -> Vec<Event> {
+    let facts = facts(place);
+    let begin = NOW.0 - 12 * 60_000 - i64::try_from(facts.len()).unwrap() * 7000;
+    let event =
+        |(seq, fact): (u64, Fact)| Event { run_id: run_id(1), seq, at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000), fact };
+    (1..).zip(facts).map(event).collect()
+}
+
+/// The workflow of run 1.
+pub fn workflow(risk: Risk) -> Workflow {
+    let phase = |key: &str, role: &str| Phase {
+        key: key.into(),
+        title: String::new(),
+        risk: if key == "spec" { risk } else { Risk::Medium },
+        role: role.into(),
+        instructions: "Say what is wanted, and how one sees that it works.".to_owned(),
+        timeout_seconds: 300,
+        expected_artifact: Some(ExpectedArtifact { path: format!("{key}.json"), schema: format!("dev/{key}@1").as_str().into() }),
+        gates: None,
+        max_repairs: 1,
+    };
+    let seats = [("spec", "analyst"), ("plan", "architect"), ("implement", "developer"), ("verify", "tester")];
+    Workflow {
+        name: "development".to_owned(),
+        version: 1,
+        description: String::new(),
+        roles: seats
+            .iter()
+            .map(|(_, role)| Role { id: (*role).into(), required_capabilities: vec![], preferred_backends: vec![] })
+            .collect(),
+        default_gates: vec!["spec_approved".into()],
+        phases: seats.iter().map(|(key, role)| phase(key, role)).collect(),
+    }
+}
+
+fn bindings() -> Vec<(Binding, Persona)> {
+    let bind = |role: &str| {
+        let persona = Persona {
+            name: role.to_owned(),
+            version: 1,
+            description: String::new(),
+            backend: "openai".to_owned(),
+            model: None,
+            capabilities: vec![],
+            system_prompt: String::new(),
+            tools: vec!["read_file".to_owned(), "write_file".to_owned()],
+            permissions: std::collections::BTreeMap::new(),
+            params: Params::default(),
+        };
+        let model = Some("claude-sonnet-4.5".to_owned());
+        let binding = Binding {
+            role: role.into(),
+            persona: persona.versioned_name(),
+            persona_hash: ContentHash::of(b"p"),
+            backend: "openai".to_owned(),
+            model,
+        };
+        (binding, persona)
+    };
+    ["analyst", "architect", "developer", "tester"].map(bind).to_vec()
+}
+
+fn details(events: &[Event]) -> Details {
+    let mut details = Details::default();
+    for event in events {
+        match &event.fact {
+            Fact::ArtifactValidated { phase_key, attempt, artifact } => details.artifacts.push(ArtifactRecord {
+                phase_key: phase_key.clone(),
+                version: artifact.version,
+                attempt: *attempt,
+                path: artifact.path.clone(),
+                schema: artifact.schema.clone(),
+                sha256: artifact.sha256.clone(),
+                bytes: artifact.bytes,
+                valid: true,
+                errors: vec![],
+                at: event.at,
+            }),
+            Fact::ArtifactInvalid { phase_key, attempt, path, version, sha256, bytes, errors, .. } => {
+                details.artifacts.push(ArtifactRecord {
+                    phase_key: phase_key.clone(),
+                    version: *version,
+                    attempt: *attempt,
+                    path: path.clone(),
+                    schema: "dev/spec@1".into(),
+                    sha256: sha256.clone().unwrap(),
+                    bytes: *bytes,
+                    valid: false,
+                    errors: errors.clone(),
+                    at: event.at,
+                })
+            }
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } => {
+                details.approvals.push(ApprovalRecord {
+                    id: *request_id,
+                    run_id: event.run_id,
+                    phase_key: phase_key.clone(),
+                    gate: gate.clone(),
+                    state: ApprovalStatus::Pending,
+                    artifact_sha256: artifact_sha256.clone(),
+                    artifact_version: *artifact_version,
+                    requested_at: event.at,
+                    resolved_at: None,
+                    comment: None,
+                    resolved_by: None,
+                    via: None,
+                })
+            }
+            Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {
+                let record = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
+                record.state = action.resolves_to();
+                (record.resolved_at, record.resolved_by, record.via) = (Some(event.at), Some(by.clone()), Some(*via));
+                record.comment = Some(comment.clone());
+            }
+            _ => {}
+        }
+    }
+    let state = RunState::fold(run_id(1), events).unwrap();
+    details.models = vec![CostLine { label: "anthropic/claude-sonnet-4.5".to_owned(), calls: 3, tokens: state.tokens, cost: state.cost }];
+    details
+}
+
+/// Everything about run 1 at a place.
+pub fn opened(events: &[Event], risk: Risk) -> Opened {
+    let state = RunState::fold(run_id(1), events).unwrap();
+    let mut record = record(1, state.status, 14);
+    record.pending_gate = state.approval.as_ref().map(|open| open.gate.clone());
+    record.pending_since = state.approval.as_ref().map(|open| open.requested_at);
+    record.last_seq = state.last_seq;
+    record.cost = state.cost;
+    Opened { record, state, events: events.to_vec(), workflow: Ok(workflow(risk)), bindings: bindings(), details: details(events) }
+}
+
+/// A console on a bench: questions to the archive are answered from this world, frames are drawn by
+/// whoever holds it, commands are kept to be looked at.
+pub struct Bench {
+    /// The console.
+    pub state: AppState,
+    /// The list that the archive has.
+    pub records: Vec<RunRecord>,
+    /// The journal of run 1.
+    pub events: Vec<Event>,
+    /// The risk of its first phase.
+    pub risk: Risk,
+    /// Milliseconds since it was opened.
+    pub ticks: u64,
+    /// What was sent to the engine.
+    pub sent: Vec<(Ticket, Command)>,
+    /// Everything else that was to be done.
+    pub done: Vec<Cmd>,
+    queries: VecDeque<Query>,
+}
+
+impl Bench {
+    /// A console of a size over a world.
+    pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
+        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), focused: true, zone: TimeZone::UTC };
+        let state = AppState::new(look, Keymap::default(), true);
+        Self {
+            state,
+            records,
+            events: journal(place),
+            risk: Risk::Medium,
+            ticks: 10_000,
+            sent: Vec::new(),
+            done: Vec::new(),
+            queries: VecDeque::new(),
+        }
+    }
+
+    /// Opens it, on a run or at home.
+    pub fn start(mut self, wanted: Option<RunId>) -> Self {
+        self.state.now = self.now();
+        let cmds = start(&mut self.state, wanted);
+        self.take(cmds);
+        self.settle();
+        self
+    }
+
+    /// The moment.
+    pub fn now(&self) -> Now {
+        Now { wall: Timestamp(NOW.0 + i64::try_from(self.ticks).unwrap() - 10_000), ticks: self.ticks }
+    }
+
+    /// Feeds a message, and answers what it asks.
+    pub fn feed(&mut self, msg: Msg) {
+        let now = self.now();
+        let cmds = update(&mut self.state, msg, now);
+        self.take(cmds);
+        self.settle();
+    }
+
+    /// Presses a key.
+    pub fn press(&mut self, chord: &str) {
+        self.feed(Msg::Key(chord.parse::<Chord>().unwrap()));
+    }
+
+    /// Types characters one by one, `ms` apart.
+    pub fn type_text(&mut self, text: &str, ms: u64) {
+        for c in text.chars() {
+            self.ticks += ms;
+            self.feed(Msg::Key(Chord::char(c)));
+        }
+    }
+
+    /// Stores a fact of run 1 and tells of it.
+    pub fn happens(&mut self, fact: Fact) {
+        let seq = self.events.last().unwrap().seq + 1;
+        let event = Event { run_id: run_id(1), seq, at: self.now().wall, fact };
+        self.events.push(event.clone());
+        self.feed(Msg::Event(Arc::new(event)));
+    }
+
+    /// Pretends that a frame showed the open question and its answers.
+    pub fn drew_gate(&mut self, drained: bool) {
+        let gate = self.state.gate.as_ref().map(|gate| gate.request_id);
+        self.feed(Msg::Drawn(Drawn { gate, confirm: true, drained, reading: Some((78, 10)), ..Drawn::default() }));
+    }
+
+    /// Answers the last command.
+    pub fn answer(&mut self, answer: Result<Answer, Failure>) {
+        let ticket = self.sent.last().unwrap().0;
+        self.feed(Msg::Answered(ticket, answer));
+    }
+
+    fn take(&mut self, cmds: Vec<Cmd>) {
+        for cmd in cmds {
+            match cmd {
+                Cmd::Query(query) => self.queries.push_back(query),
+                Cmd::Send(ticket, command) => self.sent.push((ticket, command)),
+                other => self.done.push(other),
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..100 {
+            let Some(query) = self.queries.pop_front() else { return };
+            let answer = self.look_up(&query);
+            let now = self.now();
+            let cmds = update(&mut self.state, Msg::Loaded(query, answer), now);
+            self.take(cmds);
+        }
+        panic!("the console asks without end");
+    }
+
+    fn look_up(&self, query: &Query) -> Result<Loaded, Failure> {
+        let texts: [&[u8]; 3] = [SPEC_V1.as_bytes(), SPEC_V2.as_bytes(), b"{}"];
+        let text = |hash: &ContentHash| {
+            let found = texts.into_iter().find(|text| ContentHash::of(text) == *hash);
+            found.ok_or_else(|| Failure::new(Code::IoFailed, format!("no content {hash}")))
+        };
+        Ok(match query {
+            Query::Runs => Loaded::Runs(self.records.clone()),
+            Query::Open(id) if *id == run_id(1) => Loaded::Open(Box::new(opened(&self.events, self.risk))),
+            Query::Open(id) => return Err(Failure::new(Code::RunNotFound, format!("no run {id}")).hint("see `phasedeck runs`")),
+            Query::Previews(runs) => Loaded::Previews(runs.iter().map(|id| self.preview(*id)).collect()),
+            Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
+            Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
+            Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
+            Query::EventsBefore(..) | Query::EventsFrom(..) => Loaded::Events(Vec::new()),
+            Query::Draft(_) => Loaded::Draft(None),
+        })
+    }
+
+    fn preview(&self, id: RunId) -> Preview {
+        let events = journal(Place::Executing);
+        let mut state = RunState::fold(run_id(1), &events).unwrap();
+        (state.run_id, state.last_seq) = (id, u64::MAX);
+        Preview { state, last: events.last().cloned() }
+    }
+}

@@ -224,7 +224,7 @@ impl AppState {
 
     /// Says what went wrong, and what to do.
     pub fn complain(&mut self, failure: &crate::model::error::Failure) {
-        let text = if failure.hint.is_empty() { failure.to_string() } else { format!("{failure} · {}", failure.hint) };
+        let text = if failure.hint.is_empty() { failure.to_string() } else { format!("{failure} - {}", failure.hint) };
         self.notice = Some(Notice { text, bad: true, at: self.now.ticks });
     }
 
@@ -252,6 +252,12 @@ impl AppState {
             RunStatus::parse(&r.state).is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
         };
         if self.hosting { self.runs.records.iter().filter(works).count() } else { 0 }
+    }
+
+    /// What stands between the parts of a line.
+    #[must_use]
+    pub fn dot(&self) -> &'static str {
+        if self.look.ascii { " . " } else { " · " }
     }
 
     /// `HH:MM:SS` where the operator is.

@@ -71,10 +71,11 @@ impl Tail {
         true
     }
 
-    /// Takes events that were asked for; those that do not touch the window are dropped.
-    pub fn extend(&mut self, events: Vec<Event>) {
+    /// Takes events that were asked for; those that do not touch the window are dropped. What is
+    /// still missing where the end is followed.
+    pub fn extend(&mut self, events: Vec<Event>) -> Option<Need> {
         self.asked = false;
-        let (Some(first), Some(last)) = (events.first().map(|e| e.seq), events.last().map(|e| e.seq)) else { return };
+        let (first, last) = (events.first()?.seq, events.last()?.seq);
         if self.events.is_empty() || first == self.last() + 1 {
             self.events.extend(events.into_iter().map(Arc::new));
             self.trim_front();
@@ -84,10 +85,16 @@ impl Tail {
         }
         self.end = self.end.max(self.last());
         self.settle();
+        // Facts that came while the end was being read.
+        let missing = self.follow && self.last() < self.end && self.last() >= last;
+        missing.then(|| Need::From(self.last() + 1))
     }
 
     /// Moves the cursor; leaves the end when it goes up. What is needed to go on.
     pub fn go(&mut self, action: Action) -> Option<Need> {
+        if self.events.is_empty() {
+            return None;
+        }
         let page = u64::from(self.height.saturating_sub(1).max(1));
         let at = self.cursor();
         let to = match action {
@@ -137,7 +144,11 @@ impl Tail {
     /// The sequence number under the cursor.
     #[must_use]
     pub fn cursor(&self) -> u64 {
-        if self.follow { self.last() } else { self.cursor.clamp(self.first(), self.last()) }
+        match self.events.is_empty() {
+            true => self.cursor,
+            false if self.follow => self.last(),
+            false => self.cursor.clamp(self.first(), self.last()),
+        }
     }
 
     /// The events on a screen of `height` rows.
@@ -186,6 +197,7 @@ impl Tail {
         self.settle();
         if self.first() > 1 {
             self.events.clear();
+            (self.cursor, self.top) = (1, 1);
             return Some(Need::From(1));
         }
         None
@@ -275,13 +287,18 @@ mod tests {
         for _ in 0..3 {
             tail.go(Action::PageUp);
         }
-        assert_eq!(tail.go(Action::PageUp), None, "asked already");
-        tail.extend((50..=99).map(event).collect());
-        assert_eq!((tail.span(), tail.cursor()), ((50, 150), 105));
+        assert_eq!(tail.go(Action::PageUp), Some(Need::Before(100)));
+        assert_eq!(tail.go(Action::Up), None, "asked already");
+        assert_eq!(tail.extend((50..=99).map(event).collect()), None);
+        assert_eq!((tail.span(), tail.cursor()), ((50, 150), 104));
         assert_eq!(tail.go(Action::Top), Some(Need::From(1)));
         tail.extend((1..=40).map(event).collect());
         assert_eq!((tail.cursor(), tail.below()), (1, 149));
         assert_eq!(tail.follow(), Some(Need::Before(151)));
+        tail.push(Arc::new(event(151)));
+        assert_eq!(tail.extend((110..=150).map(event).collect()), Some(Need::From(151)));
+        assert_eq!(tail.extend(vec![event(151)]), None);
+        assert_eq!(tail.cursor(), 151);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ratatui_textarea::{CursorMove, Input, Key, TextArea, WrapMode};
 
 use super::key::{Chord, KeyCode};
 use super::msg::Draft;
-use crate::model::safe_text::safe_block;
+use crate::model::safe_text::safe_line;
 
 /// What a paste may bring at most, in bytes; more is cut, and said.
 pub const PASTE_BYTES: usize = 64 * 1024;
@@ -89,9 +89,16 @@ impl TextInput {
             end -= 1;
         }
         let lines = text[..end].replace("\r\n", "\n").replace('\r', "\n");
-        self.area.insert_str(safe_block(&lines));
+        let safe: Vec<String> = lines.split('\n').map(safe_whole).collect();
+        self.area.insert_str(safe.join("\n"));
         end < text.len()
     }
+}
+
+/// The filter cuts lines that are very long; the operator's own words are filtered in pieces instead.
+fn safe_whole(line: &str) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    chars.chunks(1000).map(|piece| safe_line(&piece.iter().collect::<String>())).collect()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Transcript {
     pub fn push(&mut self, chunk: &TextChunk) {
         let whose = (chunk.phase_key.clone(), chunk.attempt);
         if self.whose.as_ref() != Some(&whose) {
-            self.open(None, &format!("{} · attempt {}", whose.0, whose.1));
+            self.open(None, &format!("{}, attempt {}", whose.0, whose.1));
             self.whose = Some(whose);
         }
         let whole_lines = matches!(chunk.kind, TextKind::Tool | TextKind::Note);
@@ -112,7 +112,7 @@ mod tests {
             transcript.push(&chunk(kind, 1, text));
         }
         let lines: Vec<&str> = transcript.lines().map(|said| said.text.as_str()).collect();
-        assert_eq!(lines, ["spec · attempt 1", "one ␛[31mred", "two", "write_file spec.json", "read_file a", "three"]);
+        assert_eq!(lines, ["spec, attempt 1", "one ␛[31mred", "two", "write_file spec.json", "read_file a", "three"]);
     }
 
     #[test]

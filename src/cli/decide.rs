@@ -141,8 +141,8 @@ fn report(
         Decision::Reject => "rejected",
         Decision::Abort => "aborted at",
     };
-    setup.out.print(&format!("run {}: {done} {gate} {subject}", run.short()).trim_end().to_owned())?;
-    setup.out.print("\n")?;
+    let line = format!("run {}: {done} {gate} {subject}", run.short());
+    setup.out.print(&format!("{}\n", line.trim_end()))?;
     if !in_effect {
         setup.out.note(&format!("recorded; nobody executes the run now. `phasedeck resume {}` goes on", run.short()));
     }

@@ -21,6 +21,8 @@ mod consent;
 mod console;
 mod decide;
 mod demo;
+#[cfg(test)]
+mod documented;
 pub mod event_line;
 mod events;
 pub mod exit;

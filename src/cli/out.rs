@@ -122,14 +122,21 @@ fn aside(text: &str) {
 /// An error for people: what is wrong, where, what to do next.
 #[must_use]
 pub fn as_words(failure: &Failure, style: Style) -> String {
-    let mut text = format!("{} {} [{}]\n", style.paint(Tone::Failed, "error:"), safe_line(&failure.message), failure.code);
+    let mut text = format!("{} {} [{}]\n", style.paint(Tone::Failed, "error:"), indented(&failure.message, 7), failure.code);
     if let Some(place) = &failure.place {
         text.push_str(&format!("  at {}\n", safe_line(&place.to_string())));
     }
     if !failure.hint.is_empty() {
-        text.push_str(&format!("  {} {}\n", style.paint(Tone::Strong, "hint:"), safe_line(&failure.hint)));
+        text.push_str(&format!("  {} {}\n", style.paint(Tone::Strong, "hint:"), indented(&failure.hint, 8)));
     }
     text
+}
+
+/// Several problems told as one stand on lines of their own. The margin keeps a line of foreign text
+/// from looking like one of ours.
+fn indented(words: &str, margin: usize) -> String {
+    let lines: Vec<String> = words.lines().map(safe_line).collect();
+    lines.join(&format!("\n{:margin$}", ""))
 }
 
 #[derive(Serialize)]

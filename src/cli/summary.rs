@@ -50,6 +50,7 @@ fn next_step(run: &RunRecord) -> Option<String> {
         RunStatus::Paused if run.pending_gate.is_some() => Some(format!("phasedeck show {id}, answer, then phasedeck resume {id}")),
         RunStatus::Paused => Some(format!("phasedeck resume {id}")),
         RunStatus::AwaitingApproval => Some(format!("phasedeck show {id}, then approve, changes or reject")),
+        RunStatus::Completed if run.rehearsal => None,
         RunStatus::Completed => run.branch.as_ref().map(|branch| format!("git merge {branch}")),
         RunStatus::Created | RunStatus::Executing => Some(format!("phasedeck events {id} --follow")),
         RunStatus::Failed | RunStatus::Aborted => None,

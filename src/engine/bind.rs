@@ -90,19 +90,47 @@ fn binding(request: &BindRequest<'_>, role: &Role, candidate: Candidate<'_>) -> 
 fn first<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box<Failure>> {
     let mut ordered: Vec<Candidate<'a>> = request.personas.to_vec();
     ordered.sort_by_key(|c| (preference(role, c.persona), c.persona.name.clone(), Reverse(c.persona.version)));
-    let mut fell_out = Vec::new();
-    let mut out_of_reach = None;
+    let mut fell_out = FellOut::default();
     for candidate in ordered {
         match obstacle(request, role, candidate.persona) {
             None => return Ok(candidate),
-            Some(Obstacle::Lacks(missing)) => fell_out.push(format!("{}: lacks {missing}", candidate.persona.versioned_name())),
-            Some(Obstacle::Unavailable(why)) => {
-                fell_out.push(format!("{}: {}", candidate.persona.versioned_name(), why.message));
-                out_of_reach.get_or_insert(why.hint);
-            }
+            Some(obstacle) => fell_out.note(candidate.persona, obstacle),
         }
     }
-    Err(Box::new(nobody(role, &fell_out, out_of_reach)))
+    Err(Box::new(nobody(role, fell_out)))
+}
+
+/// Who was considered for a seat and why each fell out, in the order they were considered, those
+/// with one reason together.
+#[derive(Default)]
+struct FellOut {
+    out_of_reach: Vec<(String, Vec<String>)>,
+    unable: Vec<(String, Vec<String>)>,
+    hint: Option<String>,
+}
+
+impl FellOut {
+    fn note(&mut self, persona: &Persona, obstacle: Obstacle) {
+        let (reasons, why) = match obstacle {
+            Obstacle::Lacks(missing) => (&mut self.unable, format!("lacks {missing}")),
+            Obstacle::Unavailable(why) => {
+                self.hint.get_or_insert(why.hint);
+                (&mut self.out_of_reach, why.message)
+            }
+        };
+        let who = persona.versioned_name().to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(who),
+            None => reasons.push((why, vec![who])),
+        }
+    }
+
+    /// Those who nearly could come first.
+    fn words(&self) -> String {
+        let all: Vec<String> =
+            self.out_of_reach.iter().chain(&self.unable).map(|(why, who)| format!("{}: {why}", who.join(", "))).collect();
+        if all.is_empty() { "there are no personas".to_owned() } else { all.join("; ") }
+    }
 }
 
 /// The persona that the operator named, if it can take the seat.
@@ -171,9 +199,9 @@ fn persona_not_found(request: &BindRequest<'_>, role: &Role, name: &str) -> Box<
     Box::new(failure.hint(format!("{near}known: {}", known.join(", "))))
 }
 
-fn nobody(role: &Role, fell_out: &[String], out_of_reach: Option<String>) -> Failure {
-    let considered = if fell_out.is_empty() { "there are no personas".to_owned() } else { fell_out.join("; ") };
-    match out_of_reach {
+fn nobody(role: &Role, fell_out: FellOut) -> Failure {
+    let considered = fell_out.words();
+    match fell_out.hint {
         Some(hint) => {
             let message = format!("role '{}': nobody who could take it can work here ({considered})", role.id);
             Failure::new(Code::BackendUnavailable, message).hint(hint)

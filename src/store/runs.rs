@@ -184,7 +184,7 @@ pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
 /// The refusal for a run that is not there.
 #[must_use]
 pub fn not_found(text: &str) -> Failure {
-    Failure::new(Code::RunNotFound, format!("there is no run '{text}'")).hint("`phasedeck list` shows the runs; `@last` names the newest")
+    Failure::new(Code::RunNotFound, format!("there is no run '{text}'")).hint("`phasedeck runs` shows the runs; `@last` names the newest")
 }
 
 /// Reads a row of [`COLUMNS`]. Values that only another program can have written are shown as they are.

@@ -1,1 +1,76 @@
-//! (filled by its room)
+//! Drawing: from borrowed state to a buffer, nothing else. Changes nothing, asks nobody.
+//!
+//! [`draw`] picks the screen; each pane and each thing in front has its file. Styles are named by
+//! meaning in [`theme`]; every text passes [`text`], which makes foreign text safe and cuts it to
+//! its cells. What a frame showed goes back as [`Drawn`], so that the state knows what can scroll,
+//! what was seen and what may be answered.
+
+pub mod arrange;
+pub mod confirm;
+pub mod events;
+pub mod gate;
+pub mod gate_answers;
+pub mod header;
+pub mod help;
+pub mod hints;
+pub mod home;
+pub mod panes;
+pub mod pen;
+pub mod picker;
+pub mod reader;
+pub mod run;
+pub mod text;
+pub mod theme;
+
+#[cfg(test)]
+mod tests;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use self::arrange::Arrangement;
+use self::pen::Pen;
+use crate::app::msg::Drawn;
+use crate::app::state::{AppState, Modal, Screen};
+
+/// Draws everything; what was on the screen.
+pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
+    let area = area.intersection(buf.area);
+    let mut pen = Pen::new(buf, state);
+    if Arrangement::of(area) == Arrangement::TooSmall {
+        too_small(&mut pen, area);
+        return pen.drawn;
+    }
+    let [top, body, bottom] = arrange::rows(area);
+    header::draw(&mut pen, top);
+    match state.screen() {
+        Screen::Runs => home::draw(&mut pen, body),
+        Screen::Picker => picker::draw(&mut pen, body),
+        Screen::Run => run::draw(&mut pen, body),
+        Screen::Gate => gate::draw(&mut pen, body),
+    }
+    hints::draw(&mut pen, bottom);
+    if let Some(modal) = &state.modal {
+        // Nothing behind a modal can be answered.
+        (pen.drawn.gate, pen.drawn.confirm) = (None, false);
+        draw_modal(&mut pen, body, modal);
+    }
+    pen.drawn
+}
+
+fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
+    match modal {
+        Modal::Help(top) => help::draw(pen, area, *top),
+        Modal::Text(title, reading) => reader::draw_modal(pen, area, title, reading),
+        Modal::Palette(palette) => help::draw_palette(pen, area, palette),
+        Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),
+    }
+}
+
+fn too_small(pen: &mut Pen<'_>, area: Rect) {
+    let said = "enlarge to 40x10; runs go on; q leaves";
+    let width = usize::from(area.width.max(1));
+    for (row, piece) in text::wrapped(said, width).iter().enumerate() {
+        pen.text(area, row, piece, pen.theme.plain());
+    }
+}

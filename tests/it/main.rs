@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "shared with the backend's own tests, which use the rest")]
 mod model_server;
 
+mod cli;
 mod crash;
 mod demo;
 mod engine;

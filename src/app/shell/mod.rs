@@ -1,11 +1,32 @@
 //! The one loop of the console: terminal and `AppState` on one thread, everything slow elsewhere.
+//!
+//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back; [`input`] reads
+//! keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
+//! which lives on a runtime in the background. The loop waits for none of them.
 
+pub mod input;
+pub mod library;
+pub mod pump;
+pub mod terminal;
+pub mod wires;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::IsTerminal;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use jiff::tz::TimeZone;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::keymap::Keymap;
+use super::state::{AppState, Look};
+use super::update;
 use crate::engine::api::Port;
 use crate::engine::paths::Paths;
-use crate::model::error::{Failure, Result};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::settings::ConsoleSettings;
 
@@ -64,6 +85,44 @@ pub enum Exit {
 /// `not_a_terminal` without a terminal, `config_invalid` for key maps that do not fit, `io_failed`
 /// when the terminal refuses. The terminal is as it was found in every case.
 pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting: Parting) -> Result<Exit> {
-    drop((options, port, runtime, parting));
-    Err(Failure::internal("the console is being built"))
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Failure::new(Code::NotATerminal, "the console needs a terminal for input and output")
+            .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
+    }
+    let keys = keymap(&options.settings)?;
+    let size = crossterm::terminal::size().map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
+    let mut state = AppState::new(look(&options, size), keys, options.hosting);
+    let wanted = match options.start {
+        StartScreen::Home => None,
+        StartScreen::Run(run_id) => Some(run_id),
+    };
+    let (sender, events) = channel();
+    let library = library::start(options.paths, !options.hosting, sender.clone())?;
+    let first = update::start(&mut state, wanted);
+    let terminal = terminal::Terminal::take(size)?;
+    let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
+    input::start(&sender)?;
+    pump::Pump { state, terminal, wires, library, events, parting, opened: Instant::now() }.run(first)
+}
+
+/// The key map with the operator's keys; all that is wrong with them as one error.
+///
+/// # Errors
+/// `config_invalid` naming every problem.
+pub fn keymap(settings: &ConsoleSettings) -> Result<Keymap> {
+    Keymap::remapped(&settings.keys).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(|p| format!("{} ({})", p.message, p.hint)).collect();
+        Failure::new(Code::ConfigInvalid, told.join("; ")).hint("correct [console.keys] in config.toml")
+    })
+}
+
+fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
+    Look {
+        ascii: options.ascii || options.settings.ascii,
+        no_color: options.no_color,
+        size,
+        reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
+        focused: true,
+        zone: TimeZone::system(),
+    }
 }

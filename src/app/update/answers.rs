@@ -15,7 +15,7 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
         true => gate_answered(state, &result),
         false => {
             match (&result, sent) {
-                (Ok(_), Some(sent)) => state.say(format!("{} {} … recorded", sent.what, sent.run_id.short())),
+                (Ok(_), Some(sent)) => state.say(format!("{} {}: recorded", sent.what, sent.run_id.short())),
                 (Err(failure), _) => state.complain(failure),
                 (Ok(_), None) => {}
             }

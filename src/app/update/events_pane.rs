@@ -16,7 +16,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Follow => run.tail.follow(),
         Action::Open => {
             if let Some(event) = run.tail.selected().cloned() {
-                modal::show_text(state, format!("event {} · {}", event.seq, event.fact.kind()), whole(&event));
+                modal::show_text(state, format!("event {}: {}", event.seq, event.fact.kind()), whole(&event));
             }
             return Vec::new();
         }
@@ -26,7 +26,8 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     need.map(|need| vec![ask(run.run_id, need)]).unwrap_or_default()
 }
 
-fn ask(run_id: RunId, need: Need) -> Cmd {
+/// The question that brings what a tail needs.
+pub fn ask(run_id: RunId, need: Need) -> Cmd {
     Cmd::Query(match need {
         Need::Before(seq) => Query::EventsBefore(run_id, seq),
         Need::From(seq) => Query::EventsFrom(run_id, seq),

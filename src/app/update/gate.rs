@@ -13,9 +13,14 @@ use crate::model::id::RunId;
 use crate::model::record::ApprovalRecord;
 use crate::model::state::ApprovalStatus;
 
-/// The next question of any run, the oldest first; behind the one that is open.
+/// The question of the run that is looked at; else the next of any run, the oldest first, behind the
+/// one that is open.
 pub fn next(state: &mut AppState) -> Vec<Cmd> {
     let waiting: Vec<RunId> = state.runs.waiting().map(|r| r.id).collect();
+    let asks = state.run.as_ref().and_then(|run| run.state()).is_some_and(|s| s.approval.is_some() && !s.status.is_terminal());
+    if state.screen() == Screen::Run && asks {
+        return open(state);
+    }
     let current = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
     let at = current.and_then(|id| waiting.iter().position(|w| *w == id)).map_or(0, |at| at + 1);
     let Some(run_id) = waiting.get(at).or_else(|| waiting.first()).copied() else {
@@ -82,7 +87,7 @@ fn log_lines(state: &AppState) -> Vec<String> {
     let key = run.state().and_then(|s| s.approval.as_ref()).and_then(|open| open.phase_key.as_ref());
     let ours = |event: &&std::sync::Arc<Event>| key.is_none() || event.fact.phase_key() == key;
     let line = |event: &std::sync::Arc<Event>| {
-        format!("{}  {:>4}  {:<20} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact))
+        format!("{}  {:>4}  {:<20} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact, state.dot()))
     };
     run.tail.events().filter(ours).map(line).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, gate, picker};
+use super::{artifact_pane, events_pane, gate, picker};
 use crate::app::document::Document;
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Preview, Query};
 use crate::app::reading::Reading;
@@ -22,10 +22,9 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
         (Query::Previews(_), Ok(Loaded::Previews(previews))) => keep_previews(state, previews),
         (Query::EventsBefore(id, _) | Query::EventsFrom(id, _), Ok(Loaded::Events(events))) => {
-            if let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) {
-                run.tail.extend(events);
-            }
-            Vec::new()
+            let run = state.run.as_mut().filter(|run| run.run_id == id);
+            let need = run.and_then(|run| run.tail.extend(events));
+            need.map(|need| vec![events_pane::ask(id, need)]).unwrap_or_default()
         }
         (Query::Details(id), Ok(Loaded::Details(found))) => details(state, id, Some(*found)),
         (Query::Details(id), Err(failure)) => {

@@ -29,7 +29,7 @@ use crate::model::id::RunId;
 /// Changes the state by a message; what is to be done about it.
 pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
     state.now = now;
-    state.dirty |= !matches!(msg, Msg::Drawn(_));
+    state.dirty |= shows(state, &msg);
     match msg {
         Msg::Key(chord) => keys::press(state, chord),
         Msg::Paste(text) => keys::paste(state, &text),
@@ -44,6 +44,15 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
+    }
+}
+
+/// Whether a message changes what is on the screen; what a frame showed is told by its own file.
+fn shows(state: &AppState, msg: &Msg) -> bool {
+    match msg {
+        Msg::Drawn(_) => false,
+        Msg::Text(chunk) => state.run.as_ref().is_some_and(|run| run.run_id == chunk.run_id),
+        _ => true,
     }
 }
 

@@ -42,13 +42,16 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 #[must_use]
 pub fn found(state: &AppState, palette: &Palette) -> Vec<(Action, &'static str, String)> {
     let verdict = |action| matches!(action, Action::Approve | Action::RequestChanges | Action::Reject);
-    state
+    let typed = palette.typed.trim().to_lowercase();
+    let mut found: Vec<_> = state
         .keys
         .offers(palette.context)
         .filter(|(action, label, _)| {
             !is_movement(*action) && !verdict(*action) && *action != Action::Palette && fits(label, &palette.typed)
         })
-        .collect()
+        .collect();
+    found.sort_by_key(|(_, label, _)| !label.contains(&typed));
+    found
 }
 
 /// Whether the typed letters occur in this order.

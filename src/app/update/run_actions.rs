@@ -81,6 +81,6 @@ pub fn send(state: &mut AppState, run_id: RunId, what: &'static str, command: Co
     let ticket = Ticket(state.last_ticket.0 + 1);
     state.last_ticket = ticket;
     state.sent.insert(ticket, Sent { run_id, what });
-    state.say(format!("{what} {} … sending", run_id.short()));
+    state.say(format!("{what} {}: sending", run_id.short()));
     vec![Cmd::Send(ticket, command)]
 }

@@ -45,8 +45,6 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
         run.transcript.push(chunk);
-    } else {
-        state.dirty = false;
     }
     Vec::new()
 }

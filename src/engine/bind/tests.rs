@@ -125,8 +125,9 @@ fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
     let case = Case::new(workflow(&[("dev", &["code", "fly"], &["openai"])]), coders());
     assert_eq!(
         case.failures(),
-        ["no persona can take role 'dev' (bert@1: lacks fly; zoe@2: lacks fly; zoe@1: lacks fly; adam@1: lacks fly; \
-          carl@9: lacks code, fly) [no_persona_for_role]\n  write a persona with the capabilities code, fly"]
+        [
+            "no persona can take role 'dev' (bert@1, zoe@2, zoe@1, adam@1: lacks fly; carl@9: lacks code, fly) [no_persona_for_role]\n  write a persona with the capabilities code, fly"
+        ]
     );
     let empty = Case::new(workflow(&[("dev", &["code"], &[])]), Vec::new());
     assert_eq!(
@@ -137,8 +138,8 @@ fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
     away.unavailable = vec!["openai", "rehearsal"];
     assert_eq!(
         away.failures(),
-        ["role 'dev': nobody who could take it can work here (adam@1: lacks plan; bert@1: backend openai has no key; \
-          carl@9: backend rehearsal has no key; zoe@2: lacks plan; zoe@1: lacks plan) [backend_unavailable]\n  set KEY"]
+        ["role 'dev': nobody who could take it can work here (bert@1: backend openai has no key; carl@9: backend rehearsal has no key; \
+          adam@1, zoe@2, zoe@1: lacks plan) [backend_unavailable]\n  set KEY"]
     );
 }
 

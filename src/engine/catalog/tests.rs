@@ -212,3 +212,14 @@ proptest::proptest! {
         let _ = check_schema(&serde_json::json!({ "$defs": defs, "$ref": "#/$defs/a" }), "s");
     }
 }
+
+#[test]
+fn a_chain_of_references_as_long_as_a_file_can_hold_is_checked_and_used() {
+    let link = |i: usize| (format!("a{i}"), serde_json::json!({ "$ref": format!("#/$defs/a{}", i + 1) }));
+    let mut defs: serde_json::Map<String, Value> = (0..7000).map(link).collect();
+    defs.insert("a7000".to_owned(), serde_json::json!({ "type": "string" }));
+    let schema = serde_json::json!({ "$ref": "#/$defs/a0", "$defs": defs });
+    assert_eq!(check_schema(&schema, "s"), []);
+    let validator = jsonschema::options().offline().build(&schema).unwrap();
+    assert!(validator.is_valid(&"x".into()) && !validator.is_valid(&5.into()));
+}

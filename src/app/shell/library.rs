@@ -1,0 +1,234 @@
+//! The reader: one thread with one archive, so that the screen never waits for the disk.
+//!
+//! Questions go in, messages come out, in order. Contents are made readable and compared here,
+//! because both may take long. Drafts of comments are small private files of the console's own.
+//! Where no signals come (another process is the host), it looks for new commits by itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::app::document::Document;
+use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
+use crate::app::tail::CHUNK;
+use crate::engine::api::{Archive, RunFilter};
+use crate::engine::archive::CostBy;
+use crate::engine::paths::{Paths, create_private_dir};
+use crate::model::error::{Failure, Result};
+use crate::model::id::RunId;
+
+/// How often an attached console looks for new commits.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Work for the reader.
+#[derive(Debug)]
+pub enum Task {
+    /// Answer a question.
+    Ask(Query),
+    /// Keep a draft; an empty one is removed.
+    Keep(DraftKey, Draft),
+}
+
+/// Starts the reader. It ends when the sender of its tasks is gone.
+///
+/// # Errors
+/// `io_failed` when no thread can be started.
+pub fn start(paths: Paths, watch: bool, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+    let (tasks, inbox) = channel();
+    let reader = Reader { paths, archive: None, answers, version: None };
+    std::thread::Builder::new()
+        .name("console-reader".to_owned())
+        .spawn(move || reader.work(&inbox, watch))
+        .map_err(|e| Failure::io("cannot start the reader thread", &e))?;
+    Ok(tasks)
+}
+
+struct Reader {
+    paths: Paths,
+    archive: Option<Archive>,
+    answers: Sender<super::pump::Event>,
+    version: Option<i64>,
+}
+
+impl Reader {
+    fn work(mut self, inbox: &Receiver<Task>, watch: bool) {
+        loop {
+            let task = if watch { inbox.recv_timeout(LOOK_EVERY) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+            let told = match task {
+                Ok(Task::Ask(query)) => {
+                    let answer = self.answer(&query);
+                    self.tell(Msg::Loaded(query, answer))
+                }
+                Ok(Task::Keep(key, draft)) => match self.keep(&key, &draft) {
+                    Ok(()) => true,
+                    Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
+                },
+                Err(RecvTimeoutError::Timeout) => !self.changed() || self.tell(Msg::Stale),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if !told {
+                return;
+            }
+        }
+    }
+
+    fn tell(&self, msg: Msg) -> bool {
+        self.answers.send(super::pump::Event::Msg(msg)).is_ok()
+    }
+
+    /// Whether another process committed since the last look.
+    fn changed(&mut self) -> bool {
+        let Ok(version) = self.archive().and_then(Archive::data_version) else { return false };
+        self.version.replace(version).is_some_and(|before| before != version)
+    }
+
+    fn archive(&mut self) -> Result<&Archive> {
+        match &mut self.archive {
+            Some(archive) => Ok(archive),
+            none => Ok(none.insert(Archive::open(&self.paths)?)),
+        }
+    }
+
+    fn answer(&mut self, query: &Query) -> Result<Loaded> {
+        if let Query::Draft(key) = query {
+            return self.draft(key).map(Loaded::Draft);
+        }
+        let archive = self.archive()?;
+        Ok(match query {
+            Query::Runs => Loaded::Runs(archive.runs(&RunFilter::default())?),
+            Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
+            Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
+            Query::EventsBefore(run, seq) => Loaded::Events(archive.events_before(*run, *seq, CHUNK)?),
+            Query::EventsFrom(run, seq) => Loaded::Events(archive.events(*run, *seq, CHUNK)?),
+            Query::Details(run) => Loaded::Details(Box::new(details(archive, *run)?)),
+            Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
+            Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
+            Query::Draft(_) => Loaded::Draft(None),
+        })
+    }
+
+    /// A phase key is a name by its grammar, so it is safe in the name of a file.
+    fn draft_file(&self, key: &DraftKey) -> PathBuf {
+        let about: String = key.about.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
+        self.paths.state.join("drafts").join(format!("{}.{about}.json", key.run_id))
+    }
+
+    fn draft(&self, key: &DraftKey) -> Result<Option<Draft>> {
+        let file = self.draft_file(key);
+        match std::fs::read(&file) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::io(format!("cannot read the draft {}", file.display()), &error)),
+        }
+    }
+
+    fn keep(&self, key: &DraftKey, draft: &Draft) -> Result<()> {
+        let file = self.draft_file(key);
+        let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the draft {}", file.display()), error);
+        if draft.text.is_empty() {
+            return match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),
+                _ => Ok(()),
+            };
+        }
+        let folder = self.paths.state.join("drafts");
+        create_private_dir(&folder)?;
+        let write = || -> std::io::Result<()> {
+            let mut temporary = tempfile::NamedTempFile::new_in(&folder)?;
+            serde_json::to_writer(&mut temporary, draft)?;
+            temporary.as_file().sync_data()?;
+            temporary.persist(&file)?;
+            Ok(())
+        };
+        write().map_err(|error| failed(&error))
+    }
+}
+
+fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
+    let state = archive.state(run)?;
+    Ok(Opened {
+        record: archive.run(run)?,
+        events: archive.events_before(run, state.last_seq + 1, CHUNK)?,
+        workflow: archive.workflow(run),
+        // A run without bindings still shows; what is missing says so where it is used.
+        bindings: archive.bindings(run).unwrap_or_default(),
+        details: details(archive, run)?,
+        state,
+    })
+}
+
+fn details(archive: &Archive, run: RunId) -> Result<Details> {
+    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
+}
+
+fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
+    let state = archive.state(run)?;
+    let last = archive.events(run, state.last_seq, 1)?.pop();
+    Ok(Preview { state, last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_kept_across_readers_and_removed_when_sent() {
+        let home = tempfile::tempdir().unwrap();
+        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
+        assert_eq!(reader().draft(&key).unwrap(), None);
+        let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };
+        reader().keep(&key, &draft).unwrap();
+        assert_eq!(reader().draft(&key).unwrap(), Some(draft));
+        reader().keep(&key, &Draft::default()).unwrap();
+        reader().keep(&key, &Draft::default()).unwrap();
+        assert_eq!(reader().draft(&key).unwrap(), None);
+    }
+
+    #[test]
+    fn without_a_database_every_question_is_answered_by_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let (answers, told) = channel();
+        let tasks = start(Paths::beneath(home.path()), false, answers).unwrap();
+        tasks.send(Task::Ask(Query::Runs)).unwrap();
+        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Runs, Err(failure)))) = told.recv() else { panic!("no error") };
+        assert!(!failure.message.is_empty());
+    }
+
+    #[test]
+    fn a_run_opens_from_disk_and_a_commit_of_another_process_is_news() {
+        use crate::store::{Store, fixture, journal};
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        let store = Store::open(&paths.database()).unwrap();
+        let at = crate::model::time::Timestamp(1_763_700_000_000);
+        let run = store
+            .write_blocking(move |tx| {
+                let run = fixture::insert_run(tx, "lane");
+                journal::append(tx, run, &[fixture::created(&["spec"]), fixture::started()], at)?;
+                Ok(run)
+            })
+            .unwrap();
+        let (answers, told) = channel();
+        let next = || match told.recv_timeout(Duration::from_secs(10)).unwrap() {
+            super::super::pump::Event::Msg(msg) => msg,
+            other => panic!("{other:?}"),
+        };
+        let tasks = start(paths, true, answers).unwrap();
+        tasks.send(Task::Ask(Query::Open(run))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else { panic!("not opened") };
+        let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
+        assert_eq!((opened.state.last_seq, seqs, opened.record.id), (2, vec![1, 2], run));
+        assert!(opened.workflow.is_err(), "a run without a stored workflow still opens");
+        tasks.send(Task::Ask(Query::EventsFrom(run, 2))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
+        assert_eq!(events.len(), 1);
+
+        let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        assert!(!reader.changed(), "the first look only remembers");
+        store.write_blocking(move |tx| journal::append(tx, run, &[fixture::phase_started("spec", 1)], at)).unwrap();
+        assert!(reader.changed());
+        assert!(!reader.changed());
+    }
+}

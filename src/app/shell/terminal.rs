@@ -1,0 +1,174 @@
+//! The terminal: taken over, drawn on, given back as it was found.
+//!
+//! Giving back happens on every way out: when the guard drops (return, error), and from the panic
+//! hook, which acts only for the thread that owns the screen; a panic elsewhere goes to the log and
+//! leaves the screen alone. A frame is the difference to the one before, written in one piece;
+//! where nothing differs, nothing is written.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::{Hide, Show};
+use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
+use crossterm::queue;
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::app::msg::Drawn;
+use crate::app::state::AppState;
+use crate::model::error::{Failure, Result};
+use crate::ui;
+
+/// Keeps and brings back the title that the terminal had.
+const PUSH_TITLE: &[u8] = b"\x1b[22;0t";
+const POP_TITLE: &[u8] = b"\x1b[23;0t";
+
+type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
+
+/// The terminal while it is ours.
+pub struct Terminal {
+    taken: Arc<AtomicBool>,
+    hook: Option<Hook>,
+    shown: Buffer,
+    title: String,
+}
+
+impl Terminal {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// `io_failed` when it refuses; it is as it was then.
+    pub fn take(size: (u16, u16)) -> Result<Self> {
+        let taken = Arc::new(AtomicBool::new(false));
+        let mut terminal = Self { taken, hook: None, shown: Buffer::empty(Rect::new(0, 0, size.0, size.1)), title: String::new() };
+        terminal.enter()?;
+        terminal.hook = Some(guard_panics(terminal.taken.clone()));
+        Ok(terminal)
+    }
+
+    /// Takes it over again, after [`leave`](Self::leave).
+    ///
+    /// # Errors
+    /// `io_failed` when it refuses.
+    pub fn enter(&mut self) -> Result<()> {
+        let refused = |error: std::io::Error| Failure::io("the terminal refuses", &error);
+        self.taken.store(true, Ordering::SeqCst);
+        enable_raw_mode().map_err(refused)?;
+        let mut bytes = PUSH_TITLE.to_vec();
+        queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide, Clear(ClearType::All)).map_err(refused)?;
+        write(&bytes).map_err(refused)?;
+        self.repaint((self.shown.area.width, self.shown.area.height));
+        self.title.clear();
+        Ok(())
+    }
+
+    /// Gives it back.
+    pub fn leave(&self) {
+        give_back(&self.taken);
+    }
+
+    /// The next frame is drawn whole, at this size.
+    pub fn repaint(&mut self, size: (u16, u16)) {
+        self.shown = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    }
+
+    /// Draws a frame.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn draw(&mut self, state: &AppState) -> std::io::Result<Drawn> {
+        let area = Rect::new(0, 0, state.look.size.0, state.look.size.1);
+        let mut bytes = Vec::new();
+        if self.shown.area != area {
+            self.repaint(state.look.size);
+            queue!(bytes, Clear(ClearType::All))?;
+        }
+        let mut next = Buffer::empty(area);
+        let drawn = ui::draw(&mut next, area, state);
+        let changes = self.shown.diff(&next);
+        if !changes.is_empty() {
+            let mut backend = CrosstermBackend::new(&mut bytes);
+            backend.draw(changes.into_iter())?;
+        }
+        self.shown = next;
+        self.set_title(state, &mut bytes);
+        if !bytes.is_empty() {
+            write(&bytes)?;
+        }
+        Ok(drawn)
+    }
+
+    /// Rings, and tells that a question waits; through tmux too.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn notify(&self) -> std::io::Result<()> {
+        let told = "\x1b]9;phasedeck: a run waits for you\x07";
+        let through = if std::env::var_os("TMUX").is_some() {
+            format!("\x07\x1bPtmux;{}\x1b\\", told.replace('\x1b', "\x1b\x1b"))
+        } else {
+            format!("\x07{told}")
+        };
+        write(through.as_bytes())
+    }
+
+    /// Constant words and a count: nothing foreign reaches a title.
+    fn set_title(&mut self, state: &AppState, bytes: &mut Vec<u8>) {
+        let glyph = if state.look.ascii { "!" } else { "▲" };
+        let title = match state.runs.waiting().count() {
+            0 => "phasedeck".to_owned(),
+            count => format!("{glyph}{count} phasedeck"),
+        };
+        if title != self.title {
+            bytes.extend(format!("\x1b]2;{title}\x07").into_bytes());
+            self.title = title;
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.leave();
+        // While a panic unwinds the hooks cannot be changed; the process ends with ours then.
+        if let Some(before) = self.hook.take().filter(|_| !std::thread::panicking()) {
+            drop(std::panic::take_hook());
+            std::panic::set_hook(Box::new(move |info| before(info)));
+        }
+    }
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+fn give_back(taken: &AtomicBool) {
+    if !taken.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut bytes = Vec::new();
+    // A terminal that is gone cannot be given back; there is nobody to tell.
+    let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, Show);
+    bytes.extend(POP_TITLE);
+    let _ = write(&bytes);
+    let _ = disable_raw_mode();
+}
+
+/// Gives the terminal back before a panic of this thread is told; the hook that was there before.
+fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
+    let before: Hook = Arc::from(std::panic::take_hook());
+    let (owner, ours) = (std::thread::current().id(), before.clone());
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == owner {
+            give_back(&taken);
+            ours(info);
+        } else {
+            tracing::error!(panic = %info, "a thread ended by a defect");
+        }
+    }));
+    before
+}

@@ -1,0 +1,189 @@
+//! The console on a real terminal: this test binary runs itself inside a pty, where one test plays
+//! the program, and reads the bytes as a terminal does.
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, PtyPair, PtySize, native_pty_system};
+use tokio::sync::{broadcast, mpsc};
+
+use super::{ConsoleOptions, Exit, Parting, StartScreen, run_console};
+use crate::engine::api::{Port, Request, Signal};
+use crate::engine::paths::Paths;
+use crate::model::settings::ConsoleSettings;
+
+const HOME: &str = "PHASEDECK_TEST_CONSOLE_HOME";
+
+/// Plays the program when it is run inside the pty; does nothing otherwise.
+#[test]
+fn child_of_the_pty_tests() {
+    let Some(home) = std::env::var_os(HOME) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (requests, mut served) = mpsc::channel::<Request>(8);
+    let signals = broadcast::Sender::<Signal>::new(8);
+    let parting = Parting::default();
+    let host = parting.clone();
+    runtime.spawn(async move { while served.recv().await.is_some() {} });
+    runtime.spawn(async move {
+        host.drain.cancelled().await;
+        host.drained.cancel();
+    });
+    let options = ConsoleOptions {
+        paths: Paths::beneath(std::path::Path::new(&home)),
+        settings: ConsoleSettings::default(),
+        start: StartScreen::Home,
+        hosting: true,
+        ascii: false,
+        no_color: true,
+    };
+    let exit = run_console(options, Port::new(requests, signals), runtime.handle().clone(), parting).unwrap();
+    print!("{}", if exit == Exit::Quit { "left well" } else { "left badly" });
+    std::io::stdout().flush().unwrap();
+    std::process::exit(0);
+}
+
+fn cells(count: u16) -> std::num::NonZero<u16> {
+    std::num::NonZero::new(count).unwrap()
+}
+
+/// A program in a pty, and the screen it draws.
+struct Seen {
+    pty: Option<PtyPair>,
+    child: Box<dyn Child + Send + Sync>,
+    keys: Option<Box<dyn Write + Send>>,
+    bytes: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+    _home: tempfile::TempDir,
+}
+
+impl Seen {
+    fn open() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "app::shell::tests::child_of_the_pty_tests", "--nocapture", "--quiet"]);
+        command.env(HOME, home.path());
+        command.env("TERM", "xterm-256color");
+        let child = pty.slave.spawn_command(command).unwrap();
+        let (sender, bytes) = channel();
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut chunk) {
+                if sender.send(chunk[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keys = Some(pty.master.take_writer().unwrap());
+        Self { pty: Some(pty), child, keys, bytes, screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new(), _home: home }
+    }
+
+    fn wait_until(&mut self, what: &str, is: impl Fn(&vt100::Screen) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is(self.screen.screen()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(chunk) = self.bytes.recv_timeout(left) else { panic!("never: {what}\n{}", self.screen.screen().contents()) };
+            self.screen.process(&chunk);
+            self.raw.extend(chunk);
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |screen| screen.contents().contains(text));
+    }
+
+    fn press(&mut self, keys: &str) {
+        let writer = self.keys.as_mut().unwrap();
+        writer.write_all(keys.as_bytes()).unwrap();
+        writer.flush().unwrap();
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// The terminal is as it was found, and the program ended by itself.
+    fn gave_back(&mut self) {
+        self.wait_for("left well");
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert!(self.raw.windows(8).any(|bytes| bytes == b"\x1b[?1004l"), "focus reports are off");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
+fn a_key_is_answered_and_leaving_gives_the_terminal_back() {
+    let mut seen = Seen::open();
+    seen.wait_for("phasedeck");
+    seen.wait_until("the alternate screen", vt100::Screen::alternate_screen);
+    seen.press("?");
+    seen.wait_for("Everywhere");
+    seen.press("\x1b");
+    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere"));
+    seen.press("q");
+    seen.gave_back();
+}
+
+#[test]
+fn a_signal_drains_and_gives_the_terminal_back() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP, rustix::process::Signal::INT] {
+        let mut seen = Seen::open();
+        seen.wait_for("commands");
+        seen.signal(signal);
+        seen.gave_back();
+    }
+}
+
+#[test]
+fn a_pasted_q_does_not_leave_and_a_new_size_is_drawn() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    seen.press("\x1b[200~q\x1b[201~?");
+    seen.wait_for("Everywhere");
+    let size = PtySize { rows: 8, cols: 30, pixel_width: 0, pixel_height: 0 };
+    seen.pty.as_ref().unwrap().master.resize(size).unwrap();
+    seen.screen.screen_mut().set_size(cells(8), cells(30));
+    seen.wait_for("enlarge");
+    seen.press("\x03\x03");
+    seen.gave_back();
+}
+
+#[test]
+fn an_idle_console_writes_nothing() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    // Everything that was on its way; afterwards there is silence.
+    while let Ok(chunk) = seen.bytes.recv_timeout(Duration::from_millis(300)) {
+        seen.screen.process(&chunk);
+    }
+    assert!(seen.bytes.recv_timeout(Duration::from_millis(1200)).is_err());
+    seen.press("q");
+    seen.gave_back();
+}
+
+#[test]
+fn a_terminal_that_dies_ends_the_console() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    // The reader of the pty holds it open until it sees that nobody listens.
+    (seen.keys, seen.bytes) = (None, channel().1);
+    let pty = seen.pty.take().unwrap();
+    pty.master.resize(PtySize { rows: 30, cols: 90, pixel_width: 0, pixel_height: 0 }).unwrap();
+    drop(pty);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while seen.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it goes on without a terminal");
+        std::thread::yield_now();
+    }
+}

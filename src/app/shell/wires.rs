@@ -1,0 +1,105 @@
+//! The ways between the screen's thread and the engine's runtime: commands out, news and signals in.
+//!
+//! News may be dropped when the screen is slow, because facts are not: what was dropped is told as
+//! "stale", and the screen asks the archive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Parting;
+use super::pump::Event;
+use crate::app::msg::{Msg, Ticket};
+use crate::engine::api::{Command, Port, Sender as From, Signal};
+use crate::model::error::{Failure, Result};
+use crate::model::id::ClientToken;
+use crate::model::state::Via;
+
+/// News that may wait for the screen at most.
+const WAITING: usize = 4096;
+
+/// The screen's end.
+pub struct Wires {
+    runtime: Handle,
+    port: Port,
+    events: Sender<Event>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Wires {
+    /// Ties the screen to the engine.
+    ///
+    /// # Errors
+    /// `io_failed` when signals cannot be caught.
+    pub fn tie(runtime: Handle, port: Port, parting: &Parting, events: Sender<Event>) -> Result<Self> {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let wires = Self { runtime, port, events, waiting };
+        wires.forward_news();
+        wires.forward_signals()?;
+        let (drained, events) = (parting.drained.clone(), wires.events.clone());
+        wires.runtime.spawn(async move {
+            drained.cancelled().await;
+            let _ = events.send(Event::Msg(Msg::Drained));
+        });
+        Ok(wires)
+    }
+
+    /// Sends a command; its answer comes as a message.
+    pub fn send(&self, ticket: Ticket, command: Command) {
+        let (port, events) = (self.port.clone(), self.events.clone());
+        self.runtime.spawn(async move {
+            let answer = port.send(command, From::of_process(Via::Console), ClientToken::new()).await;
+            let _ = events.send(Event::Msg(Msg::Answered(ticket, answer)));
+        });
+    }
+
+    /// The screen has taken one piece of news.
+    pub fn taken(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn forward_news(&self) {
+        let mut news = self.port.signals();
+        let (events, waiting) = (self.events.clone(), self.waiting.clone());
+        self.runtime.spawn(async move {
+            let mut missed = false;
+            loop {
+                let msg = match news.recv().await {
+                    Ok(Signal::Event(event)) => Msg::Event(event),
+                    Ok(Signal::Text(chunk)) => Msg::Text(chunk),
+                    Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
+                    Err(RecvError::Closed) => return,
+                };
+                if waiting.load(Ordering::Relaxed) >= WAITING {
+                    missed |= !matches!(msg, Msg::Text(_));
+                    continue;
+                }
+                if std::mem::take(&mut missed) && !tell(&events, &waiting, Msg::Stale) {
+                    return;
+                }
+                if !tell(&events, &waiting, msg) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn forward_signals(&self) -> Result<()> {
+        let _entered = self.runtime.enter();
+        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+            let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
+            let events = self.events.clone();
+            self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {} });
+        }
+        Ok(())
+    }
+}
+
+fn tell(events: &Sender<Event>, waiting: &AtomicUsize, msg: Msg) -> bool {
+    waiting.fetch_add(1, Ordering::Relaxed);
+    events.send(Event::News(msg)).is_ok()
+}

@@ -1,0 +1,75 @@
+//! What fits where: the arrangement of panes by the size of the terminal.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+
+/// How panes are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// One sentence.
+    TooSmall,
+    /// One pane, a short strip.
+    OnePane,
+    /// Panes as tabs.
+    Tabbed,
+    /// A rail on the left, the main pane over the events.
+    Rail,
+    /// Three columns and a bottom.
+    Columns,
+}
+
+impl Arrangement {
+    /// By columns and rows of the whole terminal.
+    #[must_use]
+    pub fn of(area: Rect) -> Self {
+        match (area.width, area.height) {
+            (..40, _) | (_, ..10) => Self::TooSmall,
+            (..80, _) | (_, ..20) => Self::OnePane,
+            (..120, _) => Self::Tabbed,
+            (..160, _) | (_, ..30) => Self::Rail,
+            _ => Self::Columns,
+        }
+    }
+}
+
+/// Header, body, hints.
+#[must_use]
+pub fn rows(area: Rect) -> [Rect; 3] {
+    Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(area)
+}
+
+/// A fixed part on top, the rest below.
+#[must_use]
+pub fn top(area: Rect, height: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area)
+}
+
+/// A fixed part at the bottom, the rest above.
+#[must_use]
+pub fn bottom(area: Rect, height: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Min(0), Constraint::Length(height)]).areas(area)
+}
+
+/// A fixed part on the left, the rest on the right.
+#[must_use]
+pub fn left(area: Rect, width: u16) -> [Rect; 2] {
+    Layout::horizontal([Constraint::Length(width), Constraint::Min(0)]).areas(area)
+}
+
+/// Two parts, one above the other, the upper one `percent` high.
+#[must_use]
+pub fn stacked(area: Rect, percent: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Percentage(percent), Constraint::Min(0)]).areas(area)
+}
+
+/// Two columns of the same width.
+#[must_use]
+pub fn halves(area: Rect) -> [Rect; 2] {
+    Layout::horizontal([Constraint::Percentage(50), Constraint::Min(0)]).areas(area)
+}
+
+/// A box of at most this size in the middle.
+#[must_use]
+pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}

@@ -1,0 +1,68 @@
+//! The first line: where one is, and what waits, runs and was spent anywhere.
+
+use ratatui::layout::Rect;
+
+use super::pen::Pen;
+use super::text::{cells, ink};
+use super::theme::Mark;
+use crate::app::state::{AppState, Screen};
+use crate::model::money::Cost;
+
+/// Draws it.
+pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+    let title = match pen.state.screen() {
+        Screen::Runs => " phasedeck".to_owned(),
+        Screen::Picker => " phasedeck · resume".to_owned(),
+        Screen::Run | Screen::Gate => run_title(pen.state),
+    };
+    let (title, more) = (pen.theme.own(&title), pen.theme.more());
+    let room = usize::from(area.width).saturating_sub(12).max(10);
+    let title = super::text::cut(&title, room, more);
+    let taken = cells(&title) + 2;
+    pen.line(area, 0, vec![ink(title, pen.theme.title())]);
+    // The line says less where it is narrow, and what waits is said last of all to go.
+    for detail in (0..4).rev() {
+        let news = news(pen, detail);
+        let width: usize = news.iter().map(|span| cells(&span.content)).sum();
+        if width + taken <= usize::from(area.width) {
+            pen.right(area, 0, taken, news);
+            return;
+        }
+    }
+}
+
+fn run_title(state: &AppState) -> String {
+    let Some(run) = &state.run else { return " phasedeck".to_owned() };
+    let workflow = run.opened.as_ref().map_or("run", |known| known.record.workflow.as_str());
+    format!(" {workflow} #{}", run.run_id.short())
+}
+
+/// Of the run that is looked at, else of all that are listed.
+fn spent(state: &AppState) -> Cost {
+    let run = state.run.as_ref().filter(|_| matches!(state.screen(), Screen::Run | Screen::Gate)).and_then(|run| run.state());
+    let mut all = Cost::default();
+    state.runs.records.iter().for_each(|r| all += r.cost);
+    run.map_or(all, |run| run.cost)
+}
+
+fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
+    let (state, theme) = (pen.state, pen.theme);
+    let (gates, running) = (state.runs.waiting().count(), state.runs.working().count());
+    let mut spans = Vec::new();
+    if gates > 0 {
+        let word = if gates == 1 { "gate" } else { "gates" };
+        spans.push(ink(format!("{} {gates} {word}  ", theme.glyph(Mark::Gate)), theme.waiting()));
+    }
+    if running > 0 && detail >= 1 {
+        spans.push(ink(format!("{} {running} running  ", theme.glyph(Mark::Running)), theme.of_mark(Mark::Running)));
+    }
+    if detail >= 2 {
+        let cost = spent(state);
+        spans.push(ink(format!("{cost} "), theme.plain()));
+    }
+    if detail >= 3 {
+        let role = if state.hosting { " host " } else { " attached " };
+        spans.push(ink(role, theme.dim()));
+    }
+    spans
+}

@@ -1,0 +1,97 @@
+//! The last line: what just happened, else the keys that do something here.
+
+use ratatui::layout::Rect;
+
+use super::pen::Pen;
+use super::text::{cells, ink};
+use crate::app::keymap::{Action, Context};
+use crate::app::run_view::Pane;
+use crate::app::state::{Leaving, Modal, Screen};
+use crate::model::state::RunStatus;
+
+/// Draws it.
+pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+    if pen.state.leaving == Leaving::Draining {
+        let said = format!(" pausing {} … Ctrl-C again leaves at once", runs(pen.state.works_on()));
+        return pen.text(area, 0, &pen.theme.own(&said), pen.theme.waiting());
+    }
+    if let Some(notice) = &pen.state.notice {
+        let style = if notice.bad { pen.theme.bad() } else { pen.theme.plain() };
+        return pen.text(area, 0, &format!(" {}", notice.text), style);
+    }
+    keys(pen, area, &wanted(pen));
+}
+
+fn runs(count: usize) -> String {
+    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
+}
+
+/// Keys and words in a row, as many as fit.
+pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
+    let mut spans = vec![ink(" ", pen.theme.plain())];
+    let mut used = 1;
+    for action in actions {
+        let (chord, word) = pen.state.keys.hint(*action);
+        // A hint with its keys in it (such as "[ ] versions") shows no chord of its own.
+        let chord = if word.starts_with('[') { String::new() } else { chord };
+        if word.is_empty() {
+            continue;
+        }
+        let width = cells(&chord) + cells(word) + 3;
+        if used + width > usize::from(area.width) {
+            continue;
+        }
+        used += width;
+        if !chord.is_empty() {
+            spans.push(ink(format!("{chord} "), pen.theme.key()));
+        }
+        spans.push(ink(format!("{word}  "), pen.theme.dim()));
+    }
+    pen.line(area, 0, spans);
+}
+
+fn wanted(pen: &Pen<'_>) -> Vec<Action> {
+    use Action::*;
+    let state = pen.state;
+    if let Some(modal) = &state.modal {
+        return match modal {
+            Modal::Palette(_) | Modal::Confirm(_) => vec![Open, Back],
+            Modal::Help(_) | Modal::Text(..) => vec![Back],
+        };
+    }
+    let gates = state.runs.waiting().next().is_some();
+    let mut actions = match state.screen() {
+        Screen::Runs if state.runs.records.is_empty() => Vec::new(),
+        Screen::Runs => vec![Open],
+        Screen::Picker => vec![PickMark, PickLook, PickAbort, Back],
+        Screen::Run => in_run(pen),
+        Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
+        Screen::Gate => vec![NextTab, Back],
+    };
+    if gates {
+        actions.push(NextGate);
+    }
+    actions.extend([Help, Palette, Quit]);
+    actions
+}
+
+fn in_run(pen: &Pen<'_>) -> Vec<Action> {
+    use Action::*;
+    let Some(run) = &pen.state.run else { return vec![Back] };
+    let mut actions = match run.focus {
+        Pane::Phases | Pane::Events => vec![Open],
+        Pane::Artifact => vec![NextVersion],
+        Pane::Cost | Pane::Transcript => Vec::new(),
+    };
+    if run.focus == Pane::Events && !run.tail.follows() {
+        actions.push(Follow);
+    }
+    actions.push(NextPane);
+    match run.state().map(|s| s.status) {
+        Some(RunStatus::Paused) => actions.push(Resume),
+        Some(status) if !status.is_terminal() => actions.push(Pause),
+        _ => {}
+    }
+    actions.push(Back);
+    actions
+}

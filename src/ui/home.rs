@@ -1,0 +1,189 @@
+//! The list of runs: who waits for me, who works, the rest; and the screen when there is none.
+
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::arrange;
+use super::pen::Pen;
+use super::text::{cell, cell_right, cut, ink};
+use super::theme::Mark;
+use crate::app::runs::waits;
+use crate::app::wake::{age_text, shown_age};
+use crate::model::record::RunRecord;
+
+/// Rows that say more about the selected run.
+const DETAIL: u16 = 6;
+
+/// Draws it.
+pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+    let runs = &pen.state.runs;
+    if let Some(failure) = &runs.failure {
+        let [top, rest] = arrange::top(area, 2);
+        pen.text(top, 0, &format!(" the list could not be loaded: {failure}"), pen.theme.bad());
+        pen.text(top, 1, &format!(" {}", failure.hint), pen.theme.dim());
+        return list(pen, rest);
+    }
+    if !runs.loaded {
+        return pen.text(area, 1, &pen.theme.own(" loading runs …"), pen.theme.dim());
+    }
+    if runs.records.is_empty() {
+        return empty(pen, area);
+    }
+    if area.height < 16 {
+        return list(pen, area);
+    }
+    let [upper, lower] = arrange::bottom(area, DETAIL);
+    list(pen, upper);
+    detail(pen, lower);
+}
+
+fn list(pen: &mut Pen<'_>, area: Rect) {
+    let [head, body] = arrange::top(area, 1);
+    let widths = Widths::of(area.width);
+    pen.line(head, 0, vec![ink(widths.heading(), pen.theme.dim())]);
+    pen.drawn.list = Some(body.height);
+    let runs = &pen.state.runs;
+    let (position, height) = (runs.position().unwrap_or(0), usize::from(body.height));
+    let top = (position + 1).saturating_sub(height);
+    for (row, record) in runs.records.iter().skip(top).take(height).enumerate() {
+        let spans = widths.spans(pen, record);
+        pen.line(body, row, spans);
+        if top + row == position {
+            pen.mark_row(body, row, pen.theme.selected());
+        }
+    }
+}
+
+/// The columns, by the width of the screen; what matters least goes first.
+struct Widths {
+    workflow: usize,
+    thread: usize,
+    phase: usize,
+    wish: usize,
+}
+
+impl Widths {
+    /// State 10, id 9, age 5, cost 10, and a cell on either side.
+    const FIXED: usize = 10 + 9 + 5 + 10 + 2;
+
+    fn of(width: u16) -> Self {
+        let room = usize::from(width).saturating_sub(Self::FIXED);
+        match room {
+            0..30 => Self { workflow: 14.min(room), thread: 0, phase: room.saturating_sub(14), wish: 0 },
+            30..60 => Self { workflow: 16, thread: room - 16 - 13, phase: 13, wish: 0 },
+            _ => Self { workflow: 20, thread: 20, phase: 18, wish: room - 58 },
+        }
+    }
+
+    fn heading(&self) -> String {
+        let wide = |text: &str, width: usize| cell(text, width, "");
+        format!(
+            " {}{}{}{}{}{}{}{}",
+            wide("STATE", 10),
+            wide("RUN", 9),
+            wide("WORKFLOW", self.workflow),
+            wide("THREAD", self.thread),
+            wide("PHASE", self.phase),
+            wide("WISH", self.wish),
+            cell_right("AGE", 5, ""),
+            cell_right("COST", 10, "")
+        )
+    }
+
+    fn spans(&self, pen: &Pen<'_>, record: &RunRecord) -> Vec<Span<'static>> {
+        let (theme, more) = (pen.theme, pen.theme.more());
+        let mark = Mark::of_run(record);
+        let word = if mark == Mark::Strange { record.state.as_str() } else { mark.told().2 };
+        let state = format!("{} {word}", theme.glyph(mark));
+        let column = |text: &str, width: usize| if width == 0 { String::new() } else { cell(text, width - 1, more) + " " };
+        let age = shown_age(record).map_or_else(String::new, |at| age_text(pen.state.now.wall.since_ms(at)));
+        vec![
+            ink(" ", theme.plain()),
+            ink(column(&state, 10), theme.of_mark(mark)),
+            ink(column(&record.id.short(), 9), theme.dim()),
+            ink(column(&record.workflow, self.workflow), theme.plain()),
+            ink(column(record.thread.as_str(), self.thread), theme.dim()),
+            ink(column(&phase_of(record), self.phase), theme.plain()),
+            ink(column(&record.requirements, self.wish), theme.dim()),
+            ink(cell_right(&age, 5, more), if waits(record) { theme.waiting() } else { theme.dim() }),
+            ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
+        ]
+    }
+}
+
+fn phase_of(record: &RunRecord) -> String {
+    let key = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let at = if key.is_empty() { record.phases_done } else { (record.phases_done + 1).min(record.phases_total) };
+    format!("{at}/{}{key}", record.phases_total)
+}
+
+/// A few lines about the selected run: what it is for, where it works, what it needs.
+fn detail(pen: &mut Pen<'_>, area: Rect) {
+    let Some(record) = pen.state.runs.selected() else { return };
+    let inner = pen.panel(area, vec![ink(format!(" {} #{} ", record.workflow, record.id.short()), pen.theme.plain())], false);
+    let dot = pen.state.dot();
+    let kind = if record.rehearsal { format!("{dot}rehearsal") } else { String::new() };
+    let place = record.repo.as_deref().unwrap_or("a folder of its own");
+    let branch = record.branch.as_deref().map(|b| format!("{dot}{b}")).unwrap_or_default();
+    let width = usize::from(inner.width);
+    let lines = [
+        ("wish", record.requirements.clone(), pen.theme.plain()),
+        ("where", format!("{place}{branch}{dot}thread {}{kind}", record.thread), pen.theme.plain()),
+        need_of(pen, record),
+    ];
+    for (row, (label, text, style)) in lines.into_iter().enumerate() {
+        let label = ink(cell(label, 8, ""), pen.theme.dim());
+        let text = ink(cut(&text, width.saturating_sub(8), pen.theme.more()), style);
+        pen.line(inner, row, vec![label, text]);
+    }
+    if let Some(hint) = &record.error_hint {
+        let text = cut(hint, width.saturating_sub(8), pen.theme.more());
+        pen.line(inner, 3, vec![ink(cell("next", 8, ""), pen.theme.dim()), ink(text, pen.theme.plain())]);
+    }
+}
+
+/// What the run needs from the operator, or how it ended.
+fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui::style::Style) {
+    let keys = &pen.state.keys;
+    use crate::app::keymap::Action;
+    if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
+        return (
+            "asks",
+            format!("{gate}: {} opens the run, {} the oldest question", keys.shown(Action::Open), keys.shown(Action::NextGate)),
+            pen.theme.waiting(),
+        );
+    }
+    if let Some(message) = &record.error_message {
+        let code = record.error_code.as_deref().unwrap_or("?");
+        return ("error", format!("{message} [{code}]"), pen.theme.bad());
+    }
+    if record.state == "paused" {
+        let why = record.pause_reason.as_deref().unwrap_or("?");
+        return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
+    }
+    ("since", pen.state.clock(record.updated_at), pen.theme.dim())
+}
+
+fn empty(pen: &mut Pen<'_>, area: Rect) {
+    let place = arrange::centred(area, 66, 16);
+    let lines: [(&str, bool); 13] = [
+        ("No runs yet.", true),
+        ("", false),
+        ("A run works through the phases of a workflow. In each, an agent", false),
+        ("writes an artifact into a git worktree of its own; it is checked", false),
+        ("against a schema, and you decide at the gate what goes on.", false),
+        ("", false),
+        ("Start one from a shell:", false),
+        ("", false),
+        ("  phasedeck demo", true),
+        ("      a whole run in a minute: no key, no network, no cost", false),
+        ("  phasedeck run development --repo . \"what you want\"", true),
+        ("      a real one", false),
+        ("", false),
+    ];
+    for (row, (text, strong)) in lines.iter().enumerate() {
+        let style = if *strong { pen.theme.title() } else { pen.theme.plain() };
+        pen.text(place, row, text, style);
+    }
+    pen.text(place, lines.len(), "phasedeck doctor says what is missing here.", pen.theme.dim());
+}

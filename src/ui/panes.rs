@@ -1,0 +1,270 @@
+//! The panes of a run that are not lists of events: phases, artifact, cost, transcript.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::arrange;
+use super::pen::Pen;
+use super::text::{cell, cell_right, cells, cut, ink, wrapped};
+use super::theme::Mark;
+use super::{events, reader};
+use crate::app::run_view::{Known, Pane, RunView};
+use crate::engine::api::TextKind;
+use crate::model::money::{Cost, NanoUsd};
+use crate::model::record::ArtifactRecord;
+use crate::model::state::RunStatus;
+use crate::model::time::human_duration;
+
+/// Draws a pane with its frame.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
+    if pane == Pane::Events {
+        return events::draw(pen, area, run);
+    }
+    let title = title(pen, run, pane);
+    let inner = pen.panel(area, title, run.focus == pane);
+    match pane {
+        Pane::Phases => phases(pen, inner, run),
+        Pane::Artifact => artifact(pen, area, inner, run),
+        Pane::Cost => cost(pen, inner, run),
+        Pane::Events => {}
+        Pane::Transcript => transcript(pen, area, inner, run),
+    }
+}
+
+/// Number, name, and what the pane is about.
+pub fn title(pen: &Pen<'_>, run: &RunView, pane: Pane) -> Vec<Span<'static>> {
+    let theme = pen.theme;
+    let mut spans = vec![ink(format!(" {} ", pane.number()), theme.key()), ink(format!("{} ", pane.title()), theme.title())];
+    if pane == Pane::Artifact
+        && let Some(shown) = run.version()
+    {
+        spans.extend(version(pen, shown));
+    }
+    spans
+}
+
+/// Path, version, schema, verdict, hash.
+pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
+    let theme = pen.theme;
+    let verdict = if shown.valid {
+        ink(format!("{} valid ", theme.glyph(Mark::Done)), theme.good())
+    } else {
+        ink(format!("{} {} ", theme.glyph(Mark::Failed), errors_told(shown)), theme.bad())
+    };
+    vec![
+        ink(format!(" {} v{}  ", shown.path, shown.version), theme.plain()),
+        ink(format!("{}  ", shown.schema), theme.dim()),
+        verdict,
+        ink(format!(" {} ", shown.sha256.short()), theme.dim()),
+    ]
+}
+
+/// Attempts, working and waiting apart, cost.
+pub fn phases(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let Some(state) = run.state() else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
+    let (theme, more, now) = (pen.theme, pen.theme.more(), pen.state.now.wall);
+    let width = usize::from(area.width);
+    let (selected, height) = (run.phase_at(), usize::from(area.height));
+    let top = (selected + 1).saturating_sub(height.max(1));
+    for (row, (index, phase)) in state.phases.iter().enumerate().skip(top).take(height).enumerate() {
+        let mark = Mark::of_phase(phase, state.status);
+        let (working, waiting) = (phase.working_ms_at(now), phase.waiting_ms_at(now));
+        let begun = phase.started_at.is_some();
+        let time = if begun { human_duration(working) } else { String::new() };
+        let waited = if waiting > 0 && width >= 44 { format!("waited {}", human_duration(waiting)) } else { String::new() };
+        let word = if width >= 60 { mark.told().2 } else { "" };
+        let cost = if begun { phase.cost.to_string() } else { String::new() };
+        let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
+        let fixed = 3 + 3 + 7 + 9 + if width >= 44 { 15 } else { 0 } + if width >= 60 { 10 } else { 0 };
+        let name = width.saturating_sub(fixed).max(6);
+        let style = if begun { theme.plain() } else { theme.dim() };
+        let mut spans =
+            vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), style)];
+        if width >= 60 {
+            spans.push(ink(cell(word, 10, more), theme.of_mark(mark)));
+        }
+        spans.push(ink(cell_right(&attempt, 3, more), theme.of_mark(Mark::Repair)));
+        spans.push(ink(cell_right(&time, 7, more), theme.plain()));
+        if width >= 44 {
+            spans.push(ink(cell_right(&waited, 15, more), theme.dim()));
+        }
+        spans.push(ink(cell_right(&cost, 9, more), theme.plain()));
+        pen.line(area, row, spans);
+        if index == selected {
+            pen.mark_row(area, row, if run.focus == Pane::Phases { theme.selected() } else { theme.title() });
+        }
+    }
+}
+
+fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
+    let Some(shown) = run.version() else { return no_artifact(pen, area, run) };
+    let errors = if shown.errors.is_empty() { 0 } else { u16::try_from(shown.errors.len() * 2 + 1).unwrap_or(u16::MAX) };
+    let [upper, lower] = arrange::bottom(area, errors.min(area.height / 2));
+    pen.drawn.reading = Some((upper.width, upper.height));
+    match &run.artifact.reading {
+        Some(reading) => {
+            reader::draw(pen, upper, reading);
+            reader::foot(pen, frame, reading);
+        }
+        None => pen.text(upper, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
+    }
+    let versions = run.versions().len();
+    if versions > 1 && frame.width > 40 && errors == 0 {
+        let left = Rect { width: frame.width.min(26), ..frame };
+        pen.foot(left, &format!("v{} of {versions}", shown.version), pen.theme.dim());
+    }
+    errors_below(pen, lower, shown);
+}
+
+/// Why a version does not fit its schema, beneath it.
+fn errors_below(pen: &mut Pen<'_>, area: Rect, shown: &ArtifactRecord) {
+    if area.height == 0 {
+        return;
+    }
+    let rule = "─".repeat(usize::from(area.width));
+    let rule = pen.theme.own(&rule);
+    pen.text(area, 0, &rule, pen.theme.dim());
+    pen.line(area, 0, vec![ink(format!(" {} ", errors_told(shown)), pen.theme.bad())]);
+    for (index, error) in shown.errors.iter().enumerate() {
+        let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
+        pen.text(area, 1 + index * 2, &format!(" {place}"), pen.theme.bad());
+        pen.text(area, 2 + index * 2, &format!("   {}", error.message), pen.theme.plain());
+    }
+}
+
+fn errors_told(shown: &ArtifactRecord) -> String {
+    match shown.errors.len() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    }
+}
+
+fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let Some(known) = &run.opened else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
+    if let Err(failure) = &known.workflow {
+        pen.text(area, 0, &format!(" {failure}"), pen.theme.bad());
+        return pen.text(area, 1, &format!(" {}", failure.hint), pen.theme.dim());
+    }
+    let phase = run.phase_key().and_then(|key| known.phase(key));
+    let Some(phase) = phase else { return };
+    let expected = phase.expected_artifact.as_ref();
+    let line = expected.map_or_else(|| "produces no artifact".to_owned(), |e| format!("will write {} ({})", e.path, e.schema));
+    pen.text(area, 0, &format!(" {}: {line}", phase.label()), pen.theme.plain());
+    for (row, text) in wrapped(&phase.instructions, usize::from(area.width).saturating_sub(2)).iter().enumerate() {
+        pen.text(area, row + 2, &format!(" {text}"), pen.theme.dim());
+    }
+}
+
+/// Spent, tokens, per phase and per model.
+pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let Some(known) = &run.opened else { return };
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
+    let state = &known.state;
+    let tokens = format!("{} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
+    pen.line(area, 0, vec![ink(format!(" {}", state.cost), theme.title()), ink(format!("  {tokens}"), theme.dim())]);
+    let mut row = 1;
+    if state.cost.unknown_calls > 0 {
+        pen.text(area, row, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
+        row += 1;
+    }
+    row += 1;
+    let lines = by_phase(known).chain(by_model(known));
+    let most = state.cost.known.0.max(1);
+    for (label, cost, of_phase) in lines {
+        let bar_room = if width < 48 { 0 } else { (width - 30).min(24) };
+        let bar = bar(theme.own("█"), cost.known, most, bar_room);
+        let label = format!(" {label}");
+        let name = width.saturating_sub(bar_room + 12).max(8);
+        let spans = vec![
+            ink(cell(&label, name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
+            ink(cell(&bar, bar_room, ""), theme.focus()),
+            ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
+        ];
+        pen.line(area, row, spans);
+        row += 1;
+    }
+}
+
+fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
+    known.state.phases.iter().filter(|p| p.started_at.is_some()).map(|p| (p.key.to_string(), p.cost, true))
+}
+
+fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
+    known.details.models.iter().map(|line| (line.label.clone(), line.cost, false))
+}
+
+fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
+    let share = i128::from(part.0.max(0)) * i128::try_from(room).unwrap_or(0) / i128::from(most);
+    block.repeat(usize::try_from(share).unwrap_or(0).min(room))
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// What the agent says, newest at the bottom.
+pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
+    let theme = pen.theme;
+    let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
+    pen.drawn.transcript = Some((area.width, area.height));
+    let mut shown: Vec<(String, Style)> = Vec::new();
+    for said in run.transcript.lines().rev().skip(run.transcript.up()) {
+        let (style, sign) = match said.kind {
+            None => (theme.title(), ""),
+            Some(TextKind::Answer) => (theme.plain(), ""),
+            Some(TextKind::Reasoning) => (theme.dim(), ""),
+            Some(TextKind::Tool) => (theme.focus(), "▸ "),
+            Some(TextKind::Note) => (theme.of_mark(Mark::Repair), "· "),
+        };
+        let text = format!("{}{}", theme.own(sign), said.text);
+        shown.extend(wrapped(&text, width).into_iter().rev().map(|line| (line, style)));
+        if shown.len() >= rows {
+            break;
+        }
+    }
+    if shown.is_empty() {
+        let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
+        let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
+        return pen.text(area, 0, text, theme.dim());
+    }
+    shown.truncate(rows);
+    for (row, (text, style)) in shown.iter().rev().enumerate() {
+        pen.text(area, row, &format!(" {text}"), *style);
+    }
+    if run.transcript.dropped() > 0 {
+        pen.foot(frame, &format!("{} earlier lines not kept", run.transcript.dropped()), theme.dim());
+    }
+}
+
+/// The phases in one line, as far as they fit; else only where it is.
+pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let Some(state) = run.state() else { return };
+    let theme = pen.theme;
+    let mut spans = vec![ink(" ", theme.plain())];
+    for (index, phase) in state.phases.iter().enumerate() {
+        let mark = Mark::of_phase(phase, state.status);
+        if index > 0 {
+            spans.push(pen.aside(" ─ "));
+        }
+        spans.push(ink(format!("{} {}", theme.glyph(mark), phase.key), theme.of_mark(mark)));
+    }
+    let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
+    if width <= usize::from(area.width) {
+        return pen.line(area, 0, spans);
+    }
+    let at = run.phase_at();
+    let Some(phase) = state.phases.get(at) else { return };
+    let mark = Mark::of_phase(phase, state.status);
+    let text = format!(" {}/{} {} {}", at + 1, state.phases.len(), phase.key, theme.glyph(mark));
+    pen.text(area, 0, &cut(&text, usize::from(area.width), theme.more()), theme.of_mark(mark));
+}

@@ -1,0 +1,126 @@
+//! What every drawing function has in hand: the buffer, the state, the styles, and what it reports.
+//!
+//! Nothing here can write outside the buffer, so no size of a terminal can make a screen panic.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Widget};
+
+use super::text::{cells, cut, ink};
+use super::theme::{Mark, Theme};
+use crate::app::msg::Drawn;
+use crate::app::state::AppState;
+
+/// See the module.
+pub struct Pen<'a> {
+    buf: &'a mut Buffer,
+    /// What is drawn.
+    pub state: &'a AppState,
+    /// How.
+    pub theme: Theme,
+    /// What was drawn so far.
+    pub drawn: Drawn,
+}
+
+impl<'a> Pen<'a> {
+    /// A pen over a buffer.
+    pub fn new(buf: &'a mut Buffer, state: &'a AppState) -> Self {
+        let theme = Theme::of(&state.look);
+        Self { buf, state, theme, drawn: Drawn::default() }
+    }
+
+    /// Writes spans into a row of an area; what does not fit is cut.
+    pub fn line(&mut self, area: Rect, row: usize, spans: Vec<Span<'static>>) {
+        let Some(place) = self.row(area, row) else { return };
+        self.buf.set_line(place.x, place.y, &Line::from(spans), place.width);
+    }
+
+    /// Writes one text into a row, with a sign for what was cut.
+    pub fn text(&mut self, area: Rect, row: usize, text: &str, style: Style) {
+        let text = cut(text, usize::from(area.width), self.theme.more());
+        self.line(area, row, vec![ink(text, style)]);
+    }
+
+    /// Writes spans to the right end of a row; nothing when they do not fit behind `taken` cells.
+    pub fn right(&mut self, area: Rect, row: usize, taken: usize, spans: Vec<Span<'static>>) {
+        let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
+        let room = usize::from(area.width).saturating_sub(taken);
+        if width > room || width == 0 {
+            return;
+        }
+        let offset = u16::try_from(usize::from(area.width) - width).unwrap_or(0);
+        let place = Rect { x: area.x.saturating_add(offset), width: area.width - offset, ..area };
+        self.line(place, row, spans);
+    }
+
+    /// Lays a style over a row.
+    pub fn mark_row(&mut self, area: Rect, row: usize, style: Style) {
+        if let Some(place) = self.row(area, row) {
+            self.buf.set_style(place, style);
+        }
+    }
+
+    /// A framed area with a title; what is inside.
+    pub fn panel(&mut self, area: Rect, title: Vec<Span<'static>>, focused: bool) -> Rect {
+        let style = if focused { self.theme.focus() } else { self.theme.dim() };
+        self.framed(area, title, style)
+    }
+
+    /// A framed area in a style of its own; what is inside.
+    pub fn framed(&mut self, area: Rect, title: Vec<Span<'static>>, style: Style) -> Rect {
+        let area = area.intersection(self.buf.area);
+        let block = Block::bordered().border_set(self.theme.border()).border_style(style).title_top(Line::from(title));
+        let inner = block.inner(area);
+        block.render(area, self.buf);
+        inner
+    }
+
+    /// A word in the lower frame of a panel, on the right.
+    pub fn foot(&mut self, area: Rect, text: &str, style: Style) {
+        if area.height < 2 || area.width < 6 {
+            return;
+        }
+        let row = usize::from(area.height - 1);
+        let place = Rect { x: area.x + 2, width: area.width - 4, ..area };
+        self.right(place, row, 0, vec![ink(format!(" {text} "), style)]);
+    }
+
+    /// Empties an area for something in front.
+    pub fn clear(&mut self, area: Rect) {
+        Clear.render(area.intersection(self.buf.area), self.buf);
+    }
+
+    /// Draws a library's widget.
+    pub fn widget(&mut self, widget: impl Widget, area: Rect) {
+        let area = area.intersection(self.buf.area);
+        if !area.is_empty() {
+            widget.render(area, self.buf);
+        }
+    }
+
+    /// A state: glyph and word.
+    #[must_use]
+    pub fn mark(&self, mark: Mark) -> Span<'static> {
+        ink(format!("{} {}", self.theme.glyph(mark), mark.told().2), self.theme.of_mark(mark))
+    }
+
+    /// A glyph alone.
+    #[must_use]
+    pub fn glyph(&self, mark: Mark) -> Span<'static> {
+        ink(self.theme.glyph(mark), self.theme.of_mark(mark))
+    }
+
+    /// Our own words, dim.
+    #[must_use]
+    pub fn aside(&self, text: &str) -> Span<'static> {
+        ink(self.theme.own(text), self.theme.dim())
+    }
+
+    fn row(&self, area: Rect, row: usize) -> Option<Rect> {
+        let row = u16::try_from(row).ok().filter(|row| *row < area.height)?;
+        let place = Rect { y: area.y.checked_add(row)?, height: 1, ..area }.intersection(self.buf.area);
+        (!place.is_empty()).then_some(place)
+    }
+}

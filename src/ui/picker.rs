@@ -1,0 +1,106 @@
+//! The resume picker: what stopped, what it was doing, and whether it can go on.
+
+use ratatui::layout::Rect;
+
+use super::arrange;
+use super::pen::Pen;
+use super::text::{cell, cut, ink};
+use super::theme::Mark;
+use crate::app::keymap::Action;
+use crate::app::msg::Preview;
+use crate::app::runs::refuses_to_resume;
+use crate::app::telling::told;
+use crate::app::wake::age_text;
+use crate::model::record::RunRecord;
+use crate::model::state::{PauseReason, RunStatus};
+
+/// Rows of one run.
+const ROWS: usize = 3;
+
+/// Draws it.
+pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+    let paused: Vec<&RunRecord> = pen.state.runs.paused().collect();
+    let [head, body] = arrange::top(area, 3);
+    let count = if paused.len() == 1 { "1 run".to_owned() } else { format!("{} runs", paused.len()) };
+    pen.text(head, 1, &format!(" {count} stopped before the end. Nothing is lost."), pen.theme.title());
+    let [body, foot] = arrange::bottom(body, 2);
+    let fit = (usize::from(body.height) / ROWS).max(1);
+    pen.drawn.list = u16::try_from(fit).ok();
+    let cursor = pen.state.picker.cursor;
+    let top = (cursor + 1).saturating_sub(fit);
+    for (place, (index, record)) in paused.iter().enumerate().skip(top).take(fit).enumerate() {
+        entry(pen, body, place * ROWS, record, index == cursor);
+    }
+    answers(pen, foot);
+}
+
+fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected: bool) {
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
+    let refusal = refuses_to_resume(record, &pen.state.runs.records);
+    let marked = pen.state.picker.marked.contains(&record.id);
+    let preview = pen.state.picker.previews.get(&record.id);
+    let sign = if marked { "[x]" } else { "[ ]" };
+    let age = age_text(pen.state.now.wall.since_ms(record.updated_at));
+    let place = record.repo.as_deref().unwrap_or("own folder");
+    let name = if refusal.is_some() { theme.dim() } else { theme.title() };
+    let room = width.saturating_sub(5 + 11 + 9 + 5 + 13);
+    let wide = (room / 2).clamp(12, 28);
+    pen.line(
+        area,
+        row,
+        vec![
+            ink(format!(" {sign} "), theme.plain()),
+            ink(
+                cell(&format!("{} {}", theme.glyph(Mark::of_run(record)), Mark::of_run(record).told().2), 11, more),
+                theme.of_mark(Mark::of_run(record)),
+            ),
+            ink(cell(&record.id.short(), 9, more), theme.dim()),
+            ink(cell(&record.workflow, wide, more), name),
+            ink(cell(place, room.saturating_sub(wide), more), theme.dim()),
+            ink(super::text::cell_right(&format!("{age} ago"), 9, more), theme.dim()),
+            ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
+        ],
+    );
+    let doing = refusal.map_or_else(|| doing(record, preview, pen.state.dot()), |why| format!("cannot go on: {why}"));
+    pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
+    if selected {
+        pen.mark_row(area, row, theme.selected());
+    }
+}
+
+/// What it was doing when it stopped, and its last event.
+fn doing(record: &RunRecord, preview: Option<&Preview>, dot: &str) -> String {
+    let from = record.paused_from_state.as_deref().and_then(RunStatus::parse);
+    let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
+    let phase = preview.and_then(|p| p.state.current());
+    let attempt = phase.filter(|p| p.attempt > 0).map(|p| format!(", attempt {}", p.attempt)).unwrap_or_default();
+    let at = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let what = match from {
+        Some(RunStatus::AwaitingApproval) => format!("waited for you at{at}"),
+        Some(RunStatus::Executing) if crashed => format!("was at work on{at}{attempt}; the last step may or may not have ended"),
+        Some(RunStatus::Executing) if phase.is_some_and(|p| p.attempt > 0) => format!("worked on{at}{attempt}"),
+        Some(RunStatus::Executing) => format!("stood before{at}"),
+        _ => "had not begun".to_owned(),
+    };
+    let why = record.pause_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let last =
+        preview.and_then(|p| p.last.as_ref()).map(|e| format!("{dot}last: {} {}", e.fact.kind(), told(&e.fact, dot))).unwrap_or_default();
+    format!("{what}{why}{last}")
+}
+
+fn answers(pen: &mut Pen<'_>, area: Rect) {
+    let keys = &pen.state.keys;
+    let go = match pen.state.picker.marked.len() {
+        0 => "resume the selected run".to_owned(),
+        1 => "resume the marked run".to_owned(),
+        count => format!("resume {count} marked runs"),
+    };
+    let (enter, esc) = (keys.shown(Action::Open), keys.shown(Action::Back));
+    let spans = vec![
+        ink(format!(" {enter} "), pen.theme.key()),
+        ink(format!("{go}    "), pen.theme.plain()),
+        ink(format!("{esc} "), pen.theme.key()),
+        ink("later", pen.theme.plain()),
+    ];
+    pen.line(area, 0, spans);
+}

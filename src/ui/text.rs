@@ -1,0 +1,116 @@
+//! Text on its way to the screen: made safe, measured in cells, cut between graphemes.
+
+use ratatui::style::Style;
+use ratatui::text::Span;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use crate::model::safe_text::safe_line;
+
+/// A piece of text with its style; the only way texts become spans.
+#[must_use]
+pub fn ink(text: impl AsRef<str>, style: Style) -> Span<'static> {
+    Span::styled(safe_line(text.as_ref()), style)
+}
+
+/// Cells a text takes.
+#[must_use]
+pub fn cells(text: &str) -> usize {
+    text.graphemes(true).map(UnicodeWidthStr::width).sum()
+}
+
+/// A safe text of at most `width` cells, with `more` at the end of what was cut.
+#[must_use]
+pub fn cut(text: &str, width: usize, more: &str) -> String {
+    let text = safe_line(text);
+    if cells(&text) <= width {
+        return text;
+    }
+    let room = width.saturating_sub(cells(more));
+    let (mut out, mut used) = (String::new(), 0);
+    for cluster in text.graphemes(true) {
+        used += cluster.width();
+        if used > room {
+            break;
+        }
+        out.push_str(cluster);
+    }
+    if width >= cells(more) {
+        out.push_str(more);
+    }
+    out
+}
+
+/// A safe text of exactly `width` cells: cut, or filled on the right.
+#[must_use]
+pub fn cell(text: &str, width: usize, more: &str) -> String {
+    let mut out = cut(text, width, more);
+    out.extend(std::iter::repeat_n(' ', width.saturating_sub(cells(&out))));
+    out
+}
+
+/// As [`cell`], filled on the left.
+#[must_use]
+pub fn cell_right(text: &str, width: usize, more: &str) -> String {
+    let out = cut(text, width, more);
+    format!("{}{out}", " ".repeat(width.saturating_sub(cells(&out))))
+}
+
+/// Words in lines of at most `width` cells; a longer word is broken.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    for paragraph in text.split('\n') {
+        let (mut line, mut used) = (String::new(), 0);
+        for word in safe_line(paragraph).split_word_bounds().collect::<Vec<_>>() {
+            if used + cells(word) > width && used > 0 {
+                lines.push(std::mem::take(&mut line).trim_end().to_owned());
+                used = 0;
+                if word.trim().is_empty() {
+                    continue;
+                }
+            }
+            for cluster in word.graphemes(true) {
+                if used + cluster.width() > width && used > 0 {
+                    lines.push(std::mem::take(&mut line));
+                    used = 0;
+                }
+                line.push_str(cluster);
+                used += cluster.width();
+            }
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_cut_falls_between_graphemes_and_says_so() {
+        assert_eq!(cut("日本語", 5, "…"), "日本…");
+        assert_eq!(cut("日本語", 4, "…"), "日…");
+        assert_eq!(cell("日本語", 4, "…"), "日… ");
+        assert_eq!(cut("e\u{301}e\u{301}e\u{301}", 2, "…"), "e\u{301}…");
+        assert_eq!(cut("abc", 0, "…"), "");
+        assert_eq!(cell_right("7", 3, "…"), "  7");
+    }
+
+    #[test]
+    fn words_wrap_whole_where_they_can() {
+        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_has_its_width_whatever_is_in_it(text in any::<String>(), width in 0usize..40) {
+            prop_assert_eq!(cells(&cell(&text, width, "…")), width);
+        }
+    }
+}
