@@ -2,6 +2,9 @@
 //! makes the same requests and six commits and nothing else.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use measure::{Goal, Outcome, bare_database, figure, folder, insert_bare, median, middle};
@@ -145,7 +148,7 @@ impl Stage {
 
 /// The same requests and six commits, with nothing around.
 struct Bare {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     conn: rusqlite::Connection,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
@@ -159,21 +162,25 @@ impl Bare {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // The client wants to know how to speak TLS even where nobody does; the host has said so by now.
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { _dir: dir, conn, client, runtime, url: format!("{}/chat/completions", stage.model.base_url()) })
+        Ok(Self { dir, conn, client, runtime, url: format!("{}/chat/completions", stage.model.base_url()) })
     }
 
-    /// Makes so many phases' worth; says when it began and when each was done.
-    fn run(&self, stage: &Stage, phases: usize, bodies: &[Vec<u8>; 2]) -> Outcome<Vec<Moment>> {
+    /// Makes so many phases' worth; says when it began and when each was done. `with_files` also writes
+    /// an artifact twice, each time a new file, synced and renamed, and its folder synced.
+    fn run(&self, stage: &Stage, phases: usize, bodies: &[Vec<u8>; 2], with_files: bool) -> Outcome<Vec<Moment>> {
         let run = RunId::new().to_string();
         let mut moments = vec![stage.now()];
         let mut seq = 0;
-        for _ in 0..phases {
+        for phase in 0..phases {
             for body in bodies {
                 self.runtime.block_on(self.ask(body.clone()))?;
                 for _ in 0..COMMITS_OF_BARE_LOOP / bodies.len() {
                     seq += 1;
                     insert_bare(&self.conn, &run, seq)?;
                 }
+            }
+            for copy in if with_files { &["work", "kept"][..] } else { &[] } {
+                write_durably(self.dir.path(), &format!("{run}-{phase}-{copy}"))?;
             }
             moments.push(stage.now());
         }
@@ -185,6 +192,15 @@ impl Bare {
         response.error_for_status()?.bytes().await?;
         Ok(())
     }
+}
+
+fn write_durably(folder: &Path, name: &str) -> Outcome<()> {
+    let (new, path) = (folder.join("new"), folder.join(name));
+    let mut file = File::create(&new)?;
+    file.write_all(ARTIFACT)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 fn walls(moments: &[Moment]) -> impl Iterator<Item = Duration> {
@@ -203,18 +219,21 @@ fn cpu_of_phase(moments: &[Moment]) -> f64 {
 fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
     stage.run(PHASES)?;
     let bodies = stage.model.bodies();
-    bare.run(stage, PHASES, &bodies)?;
+    bare.run(stage, PHASES, &bodies, false)?;
     let before = stage.model.requests_and_connections();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(stage.run(PHASES)?);
-        theirs.push(bare.run(stage, PHASES, &bodies)?);
+        theirs.push(bare.run(stage, PHASES, &bodies, false)?);
+        files.push(bare.run(stage, PHASES, &bodies, true)?);
     }
     let after = stage.model.requests_and_connections();
     let wall = |runs: &[Vec<Moment>]| median(runs.iter().flat_map(|run| walls(run).skip(1)));
     let cpu = |runs: &[Vec<Moment>]| middle(runs.iter().map(|run| cpu_of_phase(run)));
     figure("one phase over HTTP, wall / bare loop with 6 commits", wall(&ours) / wall(&theirs), Goal::AtMost(1.5));
     figure("one phase over HTTP, CPU / bare loop with 6 commits", cpu(&ours) / cpu(&theirs), Goal::AtMost(4.0));
+    figure("  bare loop that also keeps two files, wall / bare loop", wall(&files) / wall(&theirs), Goal::None);
+    figure("  bare loop that also keeps two files, CPU / bare loop", cpu(&files) / cpu(&theirs), Goal::None);
     figure("  bare loop, CPU / wall", cpu(&theirs) / wall(&theirs), Goal::None);
     figure("  requests that reused a connection", 1.0 - (after.1 - before.1) as f64 / (after.0 - before.0) as f64, Goal::None);
     Ok(())
@@ -241,8 +260,8 @@ fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
         early.extend(times.iter().skip(1).take(PHASES));
         late.extend(times.iter().rev().take(PHASES));
         let late_bodies = stage.model.bodies();
-        early_bare.extend(walls(&bare.run(stage, PHASES, &early_bodies)?));
-        late_bare.extend(walls(&bare.run(stage, PHASES, &late_bodies)?));
+        early_bare.extend(walls(&bare.run(stage, PHASES, &early_bodies, false)?));
+        late_bare.extend(walls(&bare.run(stage, PHASES, &late_bodies, false)?));
     }
     figure("phases 55-64 of a run / phases 1-10", median(late) / median(early), Goal::AtMost(1.05));
     figure("  the bare loop with the requests of phase 64 / of phase 10", median(late_bare) / median(early_bare), Goal::None);
@@ -256,14 +275,16 @@ fn many_runs(stage: &Stage) -> Outcome<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     forget_peak();
+    let before = peak_mib();
     let mut together = Vec::new();
     for _ in 0..3 {
         together.push(stage.runs(AT_ONCE)?);
     }
     let ratio = AT_ONCE as f64 * median(alone) / median(together);
     figure("100 runs at once, phases a second / one run", ratio, Goal::AtLeast(10.0));
-    if let Some(mib) = peak_mib() {
+    if let (Some(mib), Some(before)) = (peak_mib(), before) {
         figure("100 runs at once, highest resident size (with the model) / 64 MiB", mib / 64.0, Goal::AtMost(1.0));
+        figure("  resident before they began / 64 MiB", before / 64.0, Goal::None);
     }
     Ok(())
 }
@@ -289,6 +310,8 @@ fn workflow(phases: usize) -> String {
     };
     (1..=phases).fold(head, |text, n| text + &phase(n))
 }
+
+const ARTIFACT: &[u8] = &[b'x'; 200];
 
 const PERSONA: &str = "\
 name: maker
