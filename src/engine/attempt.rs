@@ -7,7 +7,7 @@
 //! by content and validated.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
@@ -39,7 +39,17 @@ pub struct RunFiles {
     /// The frozen personas, by the hash in the binding.
     pub personas: Vec<(ContentHash, Persona)>,
     /// The frozen schemas.
-    pub schemas: Vec<(SchemaId, Arc<serde_json::Value>)>,
+    pub schemas: Vec<FrozenSchema>,
+}
+
+/// A schema as a run was begun with it.
+pub struct FrozenSchema {
+    /// Its name.
+    pub id: SchemaId,
+    /// The schema itself.
+    pub value: Arc<serde_json::Value>,
+    /// Compiled when it is first validated with; a run asks for the same few schemas again and again.
+    compiled: OnceLock<CompiledSchema>,
 }
 
 impl RunFiles {
@@ -48,7 +58,25 @@ impl RunFiles {
     /// # Errors
     /// `schema_not_found` when the run was stored without it.
     pub fn schema(&self, id: &SchemaId) -> Result<Arc<serde_json::Value>> {
-        self.schemas.iter().find(|(known, _)| known == id).map(|(_, value)| Arc::clone(value)).ok_or_else(|| {
+        self.frozen(id).map(|schema| Arc::clone(&schema.value))
+    }
+
+    /// Whether its agents work in a folder without git.
+    #[must_use]
+    pub fn in_plain_folder(&self) -> bool {
+        self.record.repo.is_none() || self.record.base_commit.is_none()
+    }
+
+    fn compiled(&self, id: &SchemaId) -> Result<CompiledSchema> {
+        let schema = self.frozen(id)?;
+        match schema.compiled.get() {
+            Some(compiled) => Ok(compiled.clone()),
+            None => CompiledSchema::compile(id, &schema.value).map(|compiled| schema.compiled.get_or_init(|| compiled).clone()),
+        }
+    }
+
+    fn frozen(&self, id: &SchemaId) -> Result<&FrozenSchema> {
+        self.schemas.iter().find(|schema| schema.id == *id).ok_or_else(|| {
             Failure::new(Code::SchemaNotFound, format!("run {} was stored without schema {id}", self.record.id.short()))
                 .hint("its database rows were changed from outside; start a new run")
         })
@@ -68,9 +96,17 @@ impl RunFiles {
     }
 }
 
-/// Makes the attempt that `state` is in, and says how it ended.
-pub async fn make(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, phase_key: PhaseKey, stop: Stop) -> Outcome {
-    let attempt = Attempt { context, files, state, phase_key, stop };
+/// Makes the attempt that `state` is in, and says how it ended. A `taken_up` attempt may have turns
+/// that are stored and that `state` does not know of.
+pub async fn make(
+    context: Arc<Context>,
+    files: Arc<RunFiles>,
+    state: RunState,
+    phase_key: PhaseKey,
+    taken_up: bool,
+    stop: Stop,
+) -> Outcome {
+    let attempt = Attempt { context, files, state, phase_key, taken_up, stop };
     match attempt.make().await {
         Ok(outcome) => outcome,
         Err(failure) => Outcome::Failed(failure),
@@ -82,6 +118,7 @@ struct Attempt {
     files: Arc<RunFiles>,
     state: RunState,
     phase_key: PhaseKey,
+    taken_up: bool,
     stop: Stop,
 }
 
@@ -90,7 +127,7 @@ impl Attempt {
         let (phase, progress) = self.phase()?;
         let Some(_slot) = self.slot().await else { return Ok(Outcome::Stopped) };
         let workspace = Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?);
-        let history = self.history(progress.attempt).await?;
+        let history = self.history(progress).await?;
         if let (Some(expected), true) = (&phase.expected_artifact, history.is_empty()) {
             self.clear(&workspace, expected, progress.attempt).await?;
         }
@@ -132,8 +169,13 @@ impl Attempt {
         self.context.text(self.state.run_id, &self.phase_key, attempt, TextKind::Note, text);
     }
 
-    async fn history(&self, attempt: u32) -> Result<Vec<TurnRecord>> {
+    async fn history(&self, progress: &PhaseState) -> Result<Vec<TurnRecord>> {
+        // The first call is stored together with the prompt: without the one there is none of the other.
+        if progress.prompt.is_none() && !self.taken_up {
+            return Ok(Vec::new());
+        }
         let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
+        let attempt = progress.attempt;
         let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
         Ok(turns.into_iter().filter(|turn| turn.answer.is_some()).collect())
     }
@@ -217,14 +259,19 @@ impl Attempt {
 
     /// What the phases before this one made, as it was validated.
     async fn earlier(&self) -> Result<Vec<EarlierArtifact>> {
-        let mut earlier = Vec::new();
-        for phase in self.state.phases.iter().take_while(|phase| phase.key != self.phase_key) {
-            if let (PhaseStatus::Completed, Some(artifact)) = (phase.status, &phase.artifact) {
-                let content = String::from_utf8_lossy(&self.content(&artifact.sha256).await?).into_owned();
-                earlier.push(EarlierArtifact { path: artifact.path.clone(), schema: artifact.schema.clone(), content });
-            }
+        let before = self.state.phases.iter().take_while(|phase| phase.key != self.phase_key);
+        let completed = before.filter(|phase| phase.status == PhaseStatus::Completed);
+        let artifacts: Vec<ArtifactRef> = completed.filter_map(|phase| phase.artifact.clone()).collect();
+        if artifacts.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(earlier)
+        let contents = self.context.contents.clone();
+        // Read in one go: a late phase has many before it.
+        let read = move |artifact: ArtifactRef| {
+            let content = String::from_utf8_lossy(&contents.get(&artifact.sha256)?).into_owned();
+            Ok(EarlierArtifact { path: artifact.path, schema: artifact.schema, content })
+        };
+        blocking(move || artifacts.into_iter().map(read).collect()).await
     }
 
     async fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
@@ -304,9 +351,8 @@ pub fn artifact_ref(expected: &ExpectedArtifact, sha256: ContentHash, bytes: u64
 ///
 /// # Errors
 /// What the file system says; `path_outside_worktree` for anything but a plain file.
-pub async fn judge_file(context: &Context, files: &RunFiles, workspace: &Workspace, expected: &ExpectedArtifact) -> Result<Judged> {
-    let schema = files.schema(&expected.schema)?;
-    let (root, contents, expected) = (workspace.root().to_path_buf(), context.contents.clone(), expected.clone());
+pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Workspace, expected: &ExpectedArtifact) -> Result<Judged> {
+    let (root, contents, files, expected) = (workspace.root().to_path_buf(), context.contents.clone(), Arc::clone(files), expected.clone());
     let limit = context.settings.engine.max_artifact_bytes;
     blocking(move || {
         let bytes = match file::read(&root, &expected.path, limit) {
@@ -315,7 +361,7 @@ pub async fn judge_file(context: &Context, files: &RunFiles, workspace: &Workspa
             Err(failure) if failure.code == Code::ArtifactTooLarge => return Ok(Judged::TooLarge(failure.message)),
             Err(failure) => return Err(failure),
         };
-        let compiled = CompiledSchema::compile(&expected.schema, &schema)?;
+        let compiled = files.compiled(&expected.schema)?;
         let verdict = validate(&compiled, &expected.path, &bytes);
         let sha256 = contents.put(&bytes)?;
         Ok(Judged::Read { sha256, bytes: bytes.len() as u64, verdict })
@@ -391,7 +437,7 @@ pub fn load_files(reader: &Reader, record: RunRecord) -> Result<RunFiles> {
     let mut schemas = Vec::new();
     for (id, _) in bindings::schemas_of_run(conn, record.id)? {
         let schema = frozen::schema(conn, record.id, &id)?;
-        schemas.push((id, Arc::new(schema)));
+        schemas.push(FrozenSchema { id, value: Arc::new(schema), compiled: OnceLock::new() });
     }
     let plan = Plan {
         workflow,

@@ -21,7 +21,7 @@ use super::context::{Context, blocking};
 use super::final_report;
 use super::machine::{self, Activity, Input, Outcome, Plan, decide, wanted};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::Event;
+use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::record::RunRecord;
@@ -91,6 +91,8 @@ pub struct Driver {
     orders: mpsc::Receiver<Order>,
     running: Option<Running>,
     stopping: Option<Stopping>,
+    /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
+    begun: Option<(PhaseKey, u32)>,
 }
 
 struct Running {
@@ -130,7 +132,7 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None }
+        Self { context, files, state, orders, running: None, stopping: None, begun: None }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
@@ -207,8 +209,11 @@ impl Driver {
         let task = match what.clone() {
             Activity::Attempt { phase_key, attempt } => {
                 let stop = stop.clone();
+                let this = (phase_key.clone(), attempt);
+                let taken_up = self.begun.as_ref() == Some(&this);
+                self.begun = Some(this);
                 tokio::spawn(async move {
-                    let outcome = attempt::make(context, files, state, phase_key.clone(), stop).await;
+                    let outcome = attempt::make(context, files, state, phase_key.clone(), taken_up, stop).await;
                     Input::AttemptEnded { phase_key, attempt, outcome }
                 })
             }
@@ -399,13 +404,34 @@ impl Driver {
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
-        let facts = decide(&self.files.plan, &self.state, input, Timestamp::now())?;
+        let facts = self.facts(input)?;
         let events = self.context.append_patiently(self.run_id(), facts, |words| self.note(words)).await?;
         self.fold(&events).await?;
         if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
             final_report::write_and_note(&self.context, self.run_id()).await;
         }
         Ok(())
+    }
+
+    /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain
+    /// folder, so its phase is completed, and the next one begun, in the same transaction.
+    fn facts(&self, input: Input) -> Result<Vec<Fact>> {
+        let at = Timestamp::now();
+        let valid = matches!(&input, Input::AttemptEnded { outcome: Outcome::Valid(_), .. });
+        let mut facts = decide(self.plan(), &self.state, input, at)?;
+        if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
+            return Ok(facts);
+        }
+        let mut ahead = self.state.clone();
+        for fact in &facts {
+            ahead.apply(&Event { run_id: ahead.run_id, seq: ahead.last_seq + 1, at, fact: fact.clone() })?;
+        }
+        if let Some(Activity::Commit { phase_key }) = wanted(self.plan(), &ahead)
+            && self.plan().gates(&phase_key).is_empty()
+        {
+            facts.extend(decide(self.plan(), &ahead, Input::Committed { phase_key, commit: None }, at)?);
+        }
+        Ok(facts)
     }
 
     /// Takes events in, and before them what agents' turns added to the journal in between.

@@ -77,6 +77,8 @@ fn configure(conn: &Connection) -> Result<()> {
         conn.pragma_update_and_check(None, name, value, |_| Ok(()))?;
     }
     conn.pragma_update(None, "cache_size", CACHE_KIB)?;
+    // What a job's savepoint keeps for undoing it would else go to a temporary file, made and removed for each job.
+    conn.pragma_update(None, "temp_store", "memory")?;
     // Only macOS tells "handed to the disk" from "on the disk"; elsewhere these change nothing.
     for name in ["fullfsync", "checkpoint_fullfsync"] {
         conn.pragma_update(None, name, true)?;
@@ -146,6 +148,7 @@ mod tests {
             ("application_id", &APPLICATION_ID.to_string()),
             ("busy_timeout", "5000"),
             ("cache_size", "-16384"),
+            ("temp_store", "2"),
             ("locking_mode", "normal"),
             ("user_version", "1"),
         ] {

@@ -11,8 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reader::Reader;
@@ -24,6 +26,9 @@ const QUEUE: usize = 1024;
 
 /// The most jobs that share a commit, so that the first one's answer is not put off without end.
 const GROUP: usize = 256;
+
+/// How long the others of the last group are waited for: less than the flush that this saves.
+const GATHER: Duration = Duration::from_micros(200);
 
 /// A job with its types taken off. Without a transaction it is not run, only answered.
 type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
@@ -182,7 +187,7 @@ where
 }
 
 fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-    tx.execute_batch("SAVEPOINT job")?;
+    tx.prepare_cached("SAVEPOINT job")?.execute([])?;
     let outcome = catch_unwind(AssertUnwindSafe(|| job(tx))).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
     // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
     if tx.is_autocommit() {
@@ -190,7 +195,7 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
     }
     match outcome {
         Ok(value) => {
-            tx.execute_batch("RELEASE job")?;
+            tx.prepare_cached("RELEASE job")?.execute([])?;
             Ok(value)
         }
         Err(failure) => {
@@ -203,7 +208,9 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
 fn serve(conn: Connection, mut queue: mpsc::Receiver<Message>) {
     let mut owner = Owner { conn, doubt: None };
     let mut closing = Vec::new();
+    let mut expected = 0;
     while let Some(first) = queue.blocking_recv() {
+        let begun = Instant::now();
         let mut group = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next {
@@ -214,13 +221,27 @@ fn serve(conn: Connection, mut queue: mpsc::Receiver<Message>) {
                     closing.push(reply);
                 }
             }
-            next = if group.len() < GROUP { queue.try_recv().ok() } else { None };
+            next = if group.len() < GROUP { another(&mut queue, group.len() < expected, begun) } else { None };
         }
+        expected = group.len();
         owner.commit_together(group);
     }
     let mut ended = owner.end();
     for reply in closing {
         let _gone = reply.send(std::mem::replace(&mut ended, Ok(())));
+    }
+}
+
+/// The next message that is there. Those who were answered together are about to send together
+/// again: while fewer came than last time they are waited for a moment, so that the first of them
+/// does not get a flush of its own and the others the next.
+fn another(queue: &mut mpsc::Receiver<Message>, more_expected: bool, begun: Instant) -> Option<Message> {
+    loop {
+        match queue.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Empty) if more_expected && begun.elapsed() < GATHER => std::thread::yield_now(),
+            Err(_) => return None,
+        }
     }
 }
 

@@ -1,0 +1,79 @@
+//! What every measurement here shares: medians, the line a figure is printed as, a
+//! folder on the disk that the build lies on (a folder for temporary files may be memory), and SQLite alone.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// Anything that goes wrong ends the program with its words; no figure is printed then.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// What a ratio should be.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Told to explain another figure.
+    None,
+}
+
+/// Prints a figure: name, ratio, goal, and whether it is met.
+pub fn figure(name: &str, ratio: f64, goal: Goal) {
+    let (goal, met) = match goal {
+        Goal::AtMost(most) => (format!("at most  {most:.2}"), Some(ratio <= most)),
+        Goal::AtLeast(least) => (format!("at least {least:.2}"), Some(ratio >= least)),
+        Goal::None => (String::new(), None),
+    };
+    let verdict = match met {
+        Some(true) => "ok",
+        Some(false) => "miss",
+        None => "",
+    };
+    println!("{}", format!("{name:<72} {ratio:>8.2}  {goal:<14}  {verdict}").trim_end());
+}
+
+/// The middle value, in seconds; 0 of nothing.
+pub fn median(values: impl IntoIterator<Item = Duration>) -> f64 {
+    middle(values.into_iter().map(|value| value.as_secs_f64()))
+}
+
+/// The middle value; 0 of nothing.
+pub fn middle(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// A folder for one measurement, gone with the value.
+pub fn folder() -> Outcome<tempfile::TempDir> {
+    Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
+}
+
+/// A bare SQLite database with the settings of the store and one table of the journal's shape.
+pub fn bare_database(dir: &std::path::Path) -> Outcome<Connection> {
+    let conn = Connection::open(dir.join("bare.db"))?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; PRAGMA wal_autocheckpoint = 1000; \
+         PRAGMA cache_size = -16384; PRAGMA cell_size_check = on; \
+         CREATE TABLE events (run_id TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, type TEXT NOT NULL, phase_key TEXT, \
+         idempotency_key TEXT NOT NULL, payload TEXT NOT NULL, PRIMARY KEY (run_id, seq), UNIQUE (run_id, idempotency_key)) \
+         STRICT, WITHOUT ROWID",
+    )?;
+    Ok(conn)
+}
+
+/// Inserts one row as a journal has them.
+pub fn insert_bare(conn: &Connection, run: &str, seq: i64) -> rusqlite::Result<()> {
+    let (key, payload) = (format!("tool.called:01930000-0000-7000-8000-000000000000:call-{seq:09}"), PAYLOAD);
+    conn.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, 'tool.called', 'first', ?4, ?5)")?.execute((
+        run,
+        seq,
+        1_700_000_000_000_i64 + seq,
+        key,
+        payload,
+    ))?;
+    Ok(())
+}
+
+const PAYLOAD: &str = "{\"phase_key\":\"first\",\"turn_id\":\"01930000-0000-7000-8000-000000000000\",\"call_id\":\"call-000000001\",\
+     \"tool\":\"read_file\",\"target\":\"src/model/event.rs\",\"outcome\":\"ok\",\"duration_ms\":3}";

@@ -1,0 +1,156 @@
+//! A model on the loopback interface, as quick as it can be: one thread, connections that stay open,
+//! each answer in one write. To the first request of a phase it answers with a tool call that writes
+//! the artifact, to the second with a few words. It keeps account of its own CPU time, so that it
+//! can be left out, and of the first phase's requests, so that a bare loop can send the same.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::measure::Outcome;
+use crate::resources::cpu_of_thread;
+
+/// A running model; it ends with the program.
+pub struct Model {
+    address: std::net::SocketAddr,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    cpu_ns: AtomicU64,
+    connections: AtomicU64,
+    requests: AtomicU64,
+    /// The last request of each turn.
+    bodies: Mutex<[Vec<u8>; 2]>,
+}
+
+impl Model {
+    pub fn start() -> Outcome<Self> {
+        let seen = Arc::new(Seen::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::clone(&seen);
+        std::thread::Builder::new().name("model".to_owned()).spawn(move || runtime.block_on(accept(listener, shared)))?;
+        Ok(Self { address, seen })
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// CPU time of its thread so far.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.seen.cpu_ns.load(Ordering::Relaxed))
+    }
+
+    /// Requests, and the connections they came by.
+    pub fn requests_and_connections(&self) -> (u64, u64) {
+        (self.seen.requests.load(Ordering::Relaxed), self.seen.connections.load(Ordering::Relaxed))
+    }
+
+    /// The last request of each turn.
+    pub fn bodies(&self) -> [Vec<u8>; 2] {
+        self.seen.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Seen>) {
+    let connections = tokio::task::LocalSet::new();
+    connections
+        .run_until(async {
+            while let Ok((socket, _)) = listener.accept().await {
+                seen.connections.fetch_add(1, Ordering::Relaxed);
+                // A client that goes away ends its connection, and that is all.
+                tokio::task::spawn_local(serve(socket, Arc::clone(&seen)));
+            }
+        })
+        .await;
+}
+
+async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut bytes = Vec::new();
+    loop {
+        let body = read_request(&mut socket, &mut bytes).await?;
+        let second = contains(&body, b"\"role\":\"assistant\"");
+        let answer = if second { words() } else { writes(&body) };
+        seen.bodies.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(second)] = body;
+        seen.requests.fetch_add(1, Ordering::Relaxed);
+        seen.cpu_ns.store(u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        socket.write_all(&answer).await?;
+    }
+}
+
+/// Reads one request and leaves what comes after it in `bytes`.
+async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<Vec<u8>> {
+    loop {
+        if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let begin = head + 4;
+            let end = begin + length(&bytes[..begin]);
+            if bytes.len() >= end {
+                let rest = bytes.split_off(end);
+                let body = bytes.split_off(begin);
+                *bytes = rest;
+                return Ok(body);
+            }
+        }
+        if socket.read_buf(bytes).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    head.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The first turn: writes an artifact that fits, where the envelope wants it.
+fn writes(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    // Within JSON a line of the envelope ends with a backslash and an n.
+    let line = |name: &str| {
+        let rest = text.split_once(name).map_or("", |(_, rest)| rest);
+        rest.split(['\\', '"']).next().unwrap_or_default().trim().to_owned()
+    };
+    let artifact = json!({ "runId": line("Run id:"), "phaseKey": line("Phase key:"), "note": "made over the loopback interface" });
+    let arguments = json!({ "file_path": line("Expected artifact path:"), "content": format!("{artifact:#}\n") }).to_string();
+    let middle = arguments.ceil_char_boundary(arguments.len() / 2);
+    let call = |function: Value| json!({ "tool_calls": [{ "index": 0, "id": "tool_0", "type": "function", "function": function }] });
+    reply(
+        &[
+            json!({ "content": "Writing." }),
+            call(json!({ "name": "write_file", "arguments": arguments[..middle] })),
+            json!({ "tool_calls": [{ "index": 0, "function": { "arguments": arguments[middle..] } }] }),
+        ],
+        "tool_calls",
+    )
+}
+
+/// The second turn: it is done.
+fn words() -> Vec<u8> {
+    reply(&[json!({ "content": "It is " }), json!({ "content": "written." })], "stop")
+}
+
+fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
+    let mut stream = String::new();
+    let mut event = |data: &Value| stream.push_str(&format!("data: {data}\n\n"));
+    for delta in deltas {
+        event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }));
+    }
+    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] }));
+    event(&json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }));
+    stream.push_str("data: [DONE]\n\n");
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    format!("{head}{:x}\r\n{stream}\r\n0\r\n\r\n", stream.len()).into_bytes()
+}
