@@ -394,7 +394,11 @@ impl Driver {
         };
         let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
         self.input(Input::ContentChanged { found, replacement }).await?;
-        Err(Failure::new(Code::ArtifactChanged, message).hint("nothing was decided; look at it and answer the new question"))
+        let hint = match &self.state.approval {
+            Some(_) => "nothing was decided; look at it and answer the new question",
+            None => "nothing was decided; resume the run, and it asks about what lies there now",
+        };
+        Err(Failure::new(Code::ArtifactChanged, message).hint(hint))
     }
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.

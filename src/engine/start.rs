@@ -93,7 +93,7 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
         frozen.push((DefinitionKind::Schema, schema.hash.clone(), expected.schema.to_string(), schema.item.value.to_string()));
         schemas.insert(expected.schema.clone(), schema.hash);
     }
-    for scenario in request.options.scenarios.keys().filter(|key| workflow.phase(key).is_none()) {
+    if let Some(scenario) = request.options.scenarios.keys().find(|key| workflow.phase(key).is_none()) {
         return Err(Failure::new(
             Code::UsageInvalid,
             format!("--scenario names phase '{scenario}', which {} does not have", workflow.versioned_name()),

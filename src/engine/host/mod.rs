@@ -90,7 +90,6 @@ impl Host {
     }
 
     /// Something that shortens a drain that is under way, from another thread.
-    #[must_use]
     pub fn hurry(&self) -> impl Fn() + Send + Sync + 'static {
         let calls = self.calls.clone();
         move || {
