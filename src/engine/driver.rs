@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
@@ -94,7 +94,8 @@ pub struct Driver {
 }
 
 struct Running {
-    task: JoinHandle<Input>,
+    /// Ends with its owner: a second owner must never meet work of the first.
+    task: AbortOnDropHandle<Input>,
     stop: Stop,
     what: Activity,
 }
@@ -219,7 +220,7 @@ impl Driver {
                 }
             }),
         };
-        self.running = Some(Running { task, stop, what });
+        self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
     }
 
     async fn activity_ended(&mut self, ended: Result<Input, tokio::task::JoinError>) -> Result<()> {

@@ -115,6 +115,21 @@ fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a St
     })
 }
 
+/// Works until somebody lets go of it.
+fn never_ends_and_is_counted<'a>(agent: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+    struct AtWork<'a>(&'a AtomicUsize);
+    impl Drop for AtWork<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    Box::pin(async move {
+        agent.working.fetch_add(1, Ordering::SeqCst);
+        let _at_work = AtWork(&agent.working);
+        std::future::pending().await
+    })
+}
+
 /// Ignores that it shall stop.
 fn never_ends<'a>(_: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
     Box::pin(std::future::pending())
@@ -127,6 +142,7 @@ struct Bench {
     agent: Arc<Agent>,
     calls: mpsc::Sender<Call>,
     serving: Option<mpsc::Receiver<Call>>,
+    supervisor: Option<tokio::task::JoinHandle<()>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -150,7 +166,7 @@ impl Bench {
         let (calls, serving) = mpsc::channel(64);
         agent.calls.set(calls.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { home, context, agent, calls, serving: Some(serving), runtime }
+        Self { home, context, agent, calls, serving: Some(serving), supervisor: None, runtime }
     }
 
     fn serving(play: Play, max_concurrent_runs: u32) -> Self {
@@ -161,7 +177,7 @@ impl Bench {
 
     fn serve(&mut self) {
         let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone());
-        self.runtime.spawn(supervisor.run());
+        self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
     fn put(&self, command: Command) -> oneshot::Receiver<Result<Answer, Failure>> {
@@ -273,6 +289,15 @@ fn work_that_does_not_stop_cannot_hold_a_drain_for_ever() {
 }
 
 #[test]
+fn no_work_outlives_its_owner() {
+    let bench = Bench::serving(never_ends_and_is_counted, 1);
+    bench.start();
+    wait_for("work", || (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(()));
+    bench.supervisor.as_ref().unwrap().abort();
+    wait_for("the end of the work", || (bench.agent.working.load(Ordering::SeqCst) == 0).then_some(()));
+}
+
+#[test]
 fn hurry_ends_a_drain_that_would_wait_for_long() {
     let bench = Bench::serving(never_stops_soon, 1);
     let run_id = bench.start();
@@ -291,7 +316,7 @@ fn a_repair_is_told_every_error_also_those_that_the_event_has_no_room_for() {
     let state = bench.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
     assert_eq!(state.phases[0].attempt, 2);
     let prompts = bench.agent.prompts.lock().unwrap().clone();
-    let errors = prompts[1].split("Errors, each with").nth(1).unwrap().split("[PREVIOUS").next().unwrap().to_owned();
+    let errors = prompts[1].split("Errors, each with").nth(1).unwrap().split("Previous content").next().unwrap().to_owned();
     for word in ["runId", "phaseKey", "note"].map(str::to_owned).into_iter().chain((0..8).map(|n| format!("extra{n}"))) {
         assert!(errors.contains(&word), "{word} is missing in:\n{errors}");
     }
