@@ -233,10 +233,11 @@ impl Attempt {
             Some(hash) => Some(String::from_utf8_lossy(&self.content(hash).await?).into_owned()),
             None => None,
         };
+        let errors = self.errors(progress, artifact).await?;
         let why = match progress.cause {
             AttemptCause::First => Why::First,
             AttemptCause::Repair => {
-                let (errors, missing) = (progress.errors.as_slice(), progress.missing);
+                let (errors, missing) = (errors.as_slice(), progress.missing);
                 let previous = previous.as_deref().filter(|_| !missing);
                 // What the operator asked for holds for the repairs after it too.
                 match progress.comment.as_str() {
@@ -255,6 +256,16 @@ impl Attempt {
             earlier: &earlier,
             why,
         }))
+    }
+
+    /// Everything that is wrong with the content before: the journal keeps the first few errors, and each
+    /// one that an agent is not told costs another attempt.
+    async fn errors(&self, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<Vec<ArtifactError>> {
+        let (Some(hash), Some(file), AttemptCause::Repair, false) = (&progress.previous, artifact, progress.cause, progress.missing) else {
+            return Ok(progress.errors.clone());
+        };
+        let (bytes, file) = (self.content(hash).await?, file.clone());
+        blocking(move || Ok(validate(&CompiledSchema::compile(&file.schema_id, &file.schema)?, &file.path, &bytes).errors)).await
     }
 
     /// What the phases before this one made, as it was validated.

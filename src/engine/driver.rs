@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
@@ -96,7 +96,8 @@ pub struct Driver {
 }
 
 struct Running {
-    task: JoinHandle<Input>,
+    /// Ends with its owner: a second owner must never meet work of the first.
+    task: AbortOnDropHandle<Input>,
     stop: Stop,
     what: Activity,
 }
@@ -224,7 +225,7 @@ impl Driver {
                 }
             }),
         };
-        self.running = Some(Running { task, stop, what });
+        self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
     }
 
     async fn activity_ended(&mut self, ended: Result<Input, tokio::task::JoinError>) -> Result<()> {
@@ -399,7 +400,11 @@ impl Driver {
         };
         let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
         self.input(Input::ContentChanged { found, replacement }).await?;
-        Err(Failure::new(Code::ArtifactChanged, message).hint("nothing was decided; look at it and answer the new question"))
+        let hint = match &self.state.approval {
+            Some(_) => "nothing was decided; look at it and answer the new question",
+            None => "nothing was decided; resume the run, and it asks about what lies there now",
+        };
+        Err(Failure::new(Code::ArtifactChanged, message).hint(hint))
     }
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use phasedeck::engine::agent::{Backend, Desk, Ended, Job, Reserve, Stop, Work};
@@ -19,6 +19,7 @@ use phasedeck::model::run_state::RunState;
 use phasedeck::model::settings::Settings;
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 use phasedeck::store::Store;
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::demo::wait_for;
@@ -36,6 +37,7 @@ struct Agent {
     working: AtomicUsize,
     most: AtomicUsize,
     asked: AtomicUsize,
+    prompts: Mutex<Vec<String>>,
     /// Where the agent itself gives an order at a chosen moment.
     calls: OnceLock<mpsc::Sender<Call>>,
 }
@@ -54,17 +56,31 @@ impl Backend for Agent {
     }
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+        self.prompts.lock().unwrap().push(job.prompt.clone());
         self.asked.fetch_add(1, Ordering::SeqCst);
         (self.play)(self, job, desk, stop)
     }
 }
 
 fn write_artifact(job: &Job) {
-    let artifact = job.artifact.as_ref().unwrap();
-    let path = job.worktree.join(&artifact.path);
+    write(job, &json!({ "runId": job.run_id, "phaseKey": job.phase_key, "note": format!("made in attempt {}", job.attempt) }));
+}
+
+fn write(job: &Job, content: &Value) {
+    let path = job.worktree.join(&job.artifact.as_ref().unwrap().path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let note = serde_json::json!({ "runId": job.run_id, "phaseKey": job.phase_key, "note": format!("made in attempt {}", job.attempt) });
-    std::fs::write(path, note.to_string()).unwrap();
+    std::fs::write(path, content.to_string()).unwrap();
+}
+
+/// Makes eleven mistakes in the first attempt.
+fn careless_at_first<'a>(_: &'a Agent, job: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+    Box::pin(async move {
+        match job.attempt {
+            1 => write(job, &(0..8).map(|n| (format!("extra{n}"), json!(n))).collect()),
+            _ => write_artifact(job),
+        }
+        Ok(Ended::Done)
+    })
 }
 
 /// Writes the artifact as soon as the test lets it.
@@ -99,6 +115,21 @@ fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a St
     })
 }
 
+/// Works until somebody lets go of it.
+fn never_ends_and_is_counted<'a>(agent: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+    struct AtWork<'a>(&'a AtomicUsize);
+    impl Drop for AtWork<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    Box::pin(async move {
+        agent.working.fetch_add(1, Ordering::SeqCst);
+        let _at_work = AtWork(&agent.working);
+        std::future::pending().await
+    })
+}
+
 /// Ignores that it shall stop.
 fn never_ends<'a>(_: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
     Box::pin(std::future::pending())
@@ -111,6 +142,7 @@ struct Bench {
     agent: Arc<Agent>,
     calls: mpsc::Sender<Call>,
     serving: Option<mpsc::Receiver<Call>>,
+    supervisor: Option<tokio::task::JoinHandle<()>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -127,13 +159,14 @@ impl Bench {
             working: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
+            prompts: Mutex::new(Vec::new()),
             calls: OnceLock::new(),
         });
         let context = Arc::new(Context::new(store, home.paths(), settings, vec![Arc::clone(&agent) as Arc<dyn Backend>]));
         let (calls, serving) = mpsc::channel(64);
         agent.calls.set(calls.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { home, context, agent, calls, serving: Some(serving), runtime }
+        Self { home, context, agent, calls, serving: Some(serving), supervisor: None, runtime }
     }
 
     fn serving(play: Play, max_concurrent_runs: u32) -> Self {
@@ -144,7 +177,7 @@ impl Bench {
 
     fn serve(&mut self) {
         let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone());
-        self.runtime.spawn(supervisor.run());
+        self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
     fn put(&self, command: Command) -> oneshot::Receiver<Result<Answer, Failure>> {
@@ -253,6 +286,40 @@ fn work_that_does_not_stop_cannot_hold_a_drain_for_ever() {
     wait_for("work", || (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(()));
     assert!(bench.ends(bench.drain()));
     assert_eq!(bench.state(run_id).status, RunStatus::Executing, "nothing was said that is not true; the next start pauses it");
+}
+
+#[test]
+fn no_work_outlives_its_owner() {
+    let bench = Bench::serving(never_ends_and_is_counted, 1);
+    bench.start();
+    wait_for("work", || (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(()));
+    bench.supervisor.as_ref().unwrap().abort();
+    wait_for("the end of the work", || (bench.agent.working.load(Ordering::SeqCst) == 0).then_some(()));
+}
+
+#[test]
+fn hurry_ends_a_drain_that_would_wait_for_long() {
+    let bench = Bench::serving(never_stops_soon, 1);
+    let run_id = bench.start();
+    wait_for("work", || (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(()));
+    let (done, drained) = oneshot::channel();
+    bench.calls.blocking_send(Call::Drain { grace: Duration::from_secs(3600), done }).ok().unwrap();
+    bench.calls.blocking_send(Call::Hurry).ok().unwrap();
+    assert!(bench.ends(drained));
+    assert_eq!(bench.state(run_id).pause_reason, Some(PauseReason::Shutdown));
+}
+
+#[test]
+fn a_repair_is_told_every_error_also_those_that_the_event_has_no_room_for() {
+    let bench = Bench::serving(careless_at_first, 1);
+    let run_id = bench.start();
+    let state = bench.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
+    assert_eq!(state.phases[0].attempt, 2);
+    let prompts = bench.agent.prompts.lock().unwrap().clone();
+    let errors = prompts[1].split("Errors, each with").nth(1).unwrap().split("Previous content").next().unwrap().to_owned();
+    for word in ["runId", "phaseKey", "note"].map(str::to_owned).into_iter().chain((0..8).map(|n| format!("extra{n}"))) {
+        assert!(errors.contains(&word), "{word} is missing in:\n{errors}");
+    }
 }
 
 #[test]

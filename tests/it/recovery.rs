@@ -6,13 +6,17 @@ use phasedeck::engine::api::{Answer, Command, Port, Sender, StartRun};
 use phasedeck::engine::host::{Host, HostLock, attach, live_host};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::error::{Code, Failure};
-use phasedeck::model::event::{Event, Fact};
-use phasedeck::model::id::{ClientToken, RequestId, RunId};
+use phasedeck::model::event::{CallStatus, Event, Fact};
+use phasedeck::model::hash::ContentHash;
+use phasedeck::model::id::{ClientToken, RequestId, RunId, TurnId};
+use phasedeck::model::money::NanoUsd;
 use phasedeck::model::record::{RunOptions, Scenario};
 use phasedeck::model::run_state::RunState;
 use phasedeck::model::settings::{OnCrash, Settings};
 use phasedeck::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
+use phasedeck::model::time::Timestamp;
 use phasedeck::store::Store;
+use phasedeck::store::turns::{self, NewTurn};
 
 use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
@@ -189,8 +193,7 @@ fn after_a_crash_runs_fail_where_the_settings_say_so_and_the_run_fails_before_it
 
 fn append(paths: &Paths, run_id: RunId, fact: Fact) -> u64 {
     let store = Store::open(&paths.database()).unwrap();
-    let now = phasedeck::model::time::Timestamp::now();
-    let events = store.write_blocking(move |tx| phasedeck::store::journal::append(tx, run_id, &[fact], now)).unwrap();
+    let events = store.write_blocking(move |tx| phasedeck::store::journal::append(tx, run_id, &[fact], Timestamp::now())).unwrap();
     store.close_blocking().unwrap();
     events[0].seq
 }
@@ -205,6 +208,58 @@ fn recovering_twice_is_recovering_once() {
         place.crash_and_begin(OnCrash::Ask);
         assert_eq!([work, gate, broken].map(|run| place.events(run)), once);
     }
+}
+
+#[test]
+fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
+    let mut place = Place::new();
+    let (work, gate) = (place.at_work(), place.at_gate());
+    place.send(Command::Pause { run_id: gate }).unwrap();
+    place.crash();
+    for run_id in [work, gate] {
+        let turn = NewTurn {
+            id: TurnId::new(),
+            run_id,
+            phase_key: "first".into(),
+            attempt: 1,
+            number: 1,
+            persona: "maker@1".to_owned(),
+            model: "m".to_owned(),
+            reserved: Some(NanoUsd(70)),
+        };
+        let store = Store::open(&place.home.paths().database()).unwrap();
+        store.write_blocking(move |tx| turns::reserve(tx, &turn, Timestamp::now())).unwrap();
+        store.close_blocking().unwrap();
+    }
+    for on_crash in [OnCrash::Ask, OnCrash::Ask, OnCrash::Fail] {
+        place.begin(on_crash);
+        for run_id in [work, gate] {
+            let rows = place.home.archive().ledger(run_id).unwrap();
+            let row = (rows.len(), rows[0].status, rows[0].cost, rows[0].estimated);
+            assert_eq!(row, (1, Some(CallStatus::Unknown), Some(NanoUsd(70)), true));
+            assert_eq!(place.events(run_id).iter().filter(|event| event.fact.kind() == "llm.called").count(), 1);
+            place.check(run_id);
+        }
+        place.crash();
+    }
+}
+
+#[test]
+fn changed_content_at_the_gate_of_a_resting_run_is_asked_about_when_it_goes_on() {
+    let place = Place::new();
+    let run_id = place.at_gate();
+    place.send(Command::Pause { run_id }).unwrap();
+    let file = place.home.paths().worktree(run_id).join("out/first.json");
+    let changed = std::fs::read_to_string(&file).unwrap().replace("Rehearsal", "Changed");
+    std::fs::write(&file, &changed).unwrap();
+    let refused = place.send(decide(run_id, None, Decision::Approve)).unwrap_err();
+    assert_eq!(refused.code, Code::ArtifactChanged);
+    assert!(refused.hint.contains("resume"), "{refused}");
+    assert_eq!(place.check(run_id).status, RunStatus::Paused);
+    place.send(Command::Resume { run_id }).unwrap();
+    let asked = place.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
+    assert_eq!(asked.approval.unwrap().artifact_sha256, Some(ContentHash::of(changed.as_bytes())));
+    place.check(run_id);
 }
 
 #[test]
@@ -349,7 +404,7 @@ fn an_answer_left_for_one_gate_never_falls_on_the_next() {
 fn an_attached_console_hears_of_everything_from_the_moment_it_attached() {
     let place = Place::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let port = attach(&place.home.paths(), &runtime.handle()).unwrap();
+    let port = attach(&place.home.paths(), runtime.handle()).unwrap();
     let mut news = port.signals();
     let run_id = place.at_gate();
     let last = place.state(run_id).last_seq;
