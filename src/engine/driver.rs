@@ -149,15 +149,15 @@ impl Driver {
     /// A run that cannot be driven is not left looking alive: it rests where a person sees it, if that
     /// much can be stored, and whoever waits for it learns why.
     async fn give_up(&mut self, failure: &Failure) {
-        if let Err(failure) = self.input(Input::Pause(PauseReason::Crashed)).await {
-            tracing::error!(run = %self.run_id(), %failure, "could not store that it rests");
-        }
         if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) = self.stopping.take() {
             replies.into_iter().for_each(|reply| drop(reply.send(Err(failure.clone()))));
         }
-        self.orders.close();
         while let Ok(order) = self.orders.try_recv() {
             order.refuse(failure);
+        }
+        // What is ordered from now on may have seen the pause; it is for the next owner.
+        if let Err(failure) = self.input(Input::Pause(PauseReason::Crashed)).await {
+            tracing::error!(run = %self.run_id(), %failure, "could not store that it rests");
         }
     }
 
