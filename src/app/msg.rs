@@ -151,7 +151,7 @@ pub struct Details {
 pub struct Preview {
     /// Its journal, folded.
     pub state: RunState,
-    /// Its last event.
+    /// The last thing that happened to it before it came to rest.
     pub last: Option<Event>,
 }
 

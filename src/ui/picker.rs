@@ -40,7 +40,8 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let marked = pen.state.picker.marked.contains(&record.id);
     let preview = pen.state.picker.previews.get(&record.id);
     let sign = if marked { "[x]" } else { "[ ]" };
-    let age = age_text(pen.state.now.wall.since_ms(record.updated_at));
+    let stopped = preview.and_then(|p| p.last.as_ref()).map_or(record.updated_at, |event| event.at);
+    let age = age_text(pen.state.now.wall.since_ms(stopped));
     let place = record.repo.as_deref().unwrap_or("own folder");
     let name = if refusal.is_some() { theme.dim() } else { theme.title() };
     let room = width.saturating_sub(5 + 11 + 9 + 5 + 13);

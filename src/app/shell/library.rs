@@ -16,6 +16,7 @@ use crate::engine::api::CostBy;
 use crate::engine::api::{Archive, RunFilter};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
+use crate::model::event::Fact;
 use crate::model::id::RunId;
 
 /// How often an attached console looks for new commits.
@@ -164,8 +165,12 @@ fn details(archive: &Archive, run: RunId) -> Result<Details> {
 
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     let state = archive.state(run)?;
-    let last = archive.events(run, state.last_seq, 1)?.pop();
-    Ok(Preview { state, last })
+    let mut last = archive.events_before(run, state.last_seq + 1, 2)?;
+    // That it rests is known, and a host that died said so only when the next one began.
+    if last.len() == 2 && matches!(last.last().map(|event| &event.fact), Some(Fact::RunPaused { .. })) {
+        last.pop();
+    }
+    Ok(Preview { state, last: last.pop() })
 }
 
 #[cfg(test)]
