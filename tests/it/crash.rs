@@ -11,10 +11,19 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::home::{Home, check_invariants, git};
 use crate::model_script::{Script, two_phase_home};
 
-/// Kills of each kind; both tests together make more than 200.
-const KILLS: usize = 110;
-/// Seed of the moments; a failure prints it with the number of the kill.
-const SEED: u64 = 20_261_121;
+/// Kills of each kind, unless `CRASH_KILLS` says otherwise; both tests together make more than 200.
+fn kills_wanted() -> usize {
+    from_env("CRASH_KILLS", 110)
+}
+
+/// Seed of the moments, unless `CRASH_SEED` says otherwise; a failure prints it with the number of the kill.
+fn first_seed() -> u64 {
+    from_env("CRASH_SEED", 20_261_121)
+}
+
+fn from_env<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
 
 /// Starts the binary, lets it run for a random time, and kills it hard. True when it had ended by itself.
 fn run_and_kill(home: &Home, args: &[&str], after: Duration) -> bool {
@@ -66,7 +75,7 @@ fn runs(home: &Home) -> Vec<phasedeck::model::record::RunRecord> {
 #[test]
 fn a_rehearsed_run_survives_being_killed_at_any_moment() {
     let (mut kills, mut round) = (0, 0);
-    while kills < KILLS {
+    while kills < kills_wanted() {
         let home = Home::new();
         let repo = home.repository("project");
         let repo_arg = repo.to_string_lossy().into_owned();
@@ -84,7 +93,7 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
             "--idempotency-key",
             "once",
         ];
-        kills += kill_until_done(&home, &start, SEED + round, 250);
+        kills += kill_until_done(&home, &start, first_seed() + round, 250);
         round += 1;
         let run = home.newest();
         let state = check_invariants(&home, &run);
@@ -105,11 +114,11 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
 #[test]
 fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again() {
     let (mut kills, mut round) = (0, 0);
-    while kills < KILLS {
+    while kills < kills_wanted() {
         let script = Script::serve_two_phases();
         let (home, start) = two_phase_home(&script);
         let start: Vec<&str> = start.iter().map(String::as_str).collect();
-        kills += kill_until_done(&home, &start, SEED + 1000 + round, 200);
+        kills += kill_until_done(&home, &start, first_seed() + 1000 + round, 200);
         round += 1;
         let run = home.newest();
         let state = check_invariants(&home, &run);
