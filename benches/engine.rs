@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, folder, insert_bare, median, middle};
+use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
 use model::Model;
 use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
@@ -40,8 +40,10 @@ fn main() -> Outcome<()> {
     let stage = Stage::new()?;
     let bare = Bare::new(&stage)?;
     one_phase(&stage, &bare)?;
-    commits(&stage)?;
     late_phases(&stage, &bare)?;
+    // Before the many runs, whose reports are still written when they have ended; it empties the log.
+    commits(&stage)?;
+    fill_log(&rusqlite::Connection::open(stage.paths().database())?)?;
     many_runs(&stage)?;
     stage.host.shutdown(Duration::from_secs(5))?;
     Ok(())
@@ -77,6 +79,7 @@ impl Stage {
         settings.openai.key_env = String::new();
         settings.engine.max_concurrent_runs = u32::try_from(AT_ONCE)?;
         let host = Host::start(&paths, &settings)?;
+        fill_log(&rusqlite::Connection::open(paths.database())?)?;
         give_consent(&paths, "maker@1", &maker.hash, "bench")?;
         Ok(Self { dir, host, model })
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, folder, insert_bare, median, middle};
+use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
 use phasedeck::model::event::{AttemptCause, Fact, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, TurnId};
@@ -44,7 +44,7 @@ struct Journal {
 impl Journal {
     fn filled(events: u64) -> Outcome<Self> {
         let dir = folder()?;
-        let store = Store::open(&dir.path().join("phasedeck.db"))?;
+        let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
         let run = begin(&store, "lane")?;
         let mut left = events.saturating_sub(3);
         while left > 0 {
@@ -66,6 +66,13 @@ impl Journal {
         })?;
         Ok((begun.elapsed(), within))
     }
+}
+
+/// The log is filled by a connection beside the store's, while that holds it open.
+fn store_with_full_log(path: &std::path::Path) -> Outcome<Store> {
+    let store = Store::open(path)?;
+    fill_log(&rusqlite::Connection::open(path)?)?;
+    Ok(store)
 }
 
 /// A run that works on its only phase.
@@ -151,7 +158,7 @@ fn window(small: &Journal, large: &Journal) -> Outcome<()> {
 
 fn writers() -> Outcome<()> {
     let dir = folder()?;
-    let store = Store::open(&dir.path().join("phasedeck.db"))?;
+    let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
     let runs = (0..WRITERS).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
     let bare_dir = folder()?;
     let bare = bare_database(bare_dir.path())?;
@@ -224,6 +231,7 @@ impl Alone {
             "PRAGMA synchronous = full; PRAGMA foreign_keys = on; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -16384",
         )?;
         conn.set_prepared_statement_cache_capacity(128);
+        fill_log(&conn)?;
         Ok(Self { conn, runs: runs.into() })
     }
 
