@@ -2,8 +2,9 @@
 //!
 //! Everybody outside knows the engine by [`api`] alone, so that a second engine can stand behind
 //! the same door. Inside: [`machine`] decides (pure), [`driver`] owns one run and starts what the
-//! machine wants, [`attempt`] runs an agent and validates what it wrote, [`supervisor`] owns the
-//! drivers, [`host`] holds the lock, the inbox and start-up recovery.
+//! machine wants, [`attempt`] runs an agent and validates what it wrote, [`run_files`] holds what the
+//! run was begun with, [`supervisor`] owns the drivers, [`host`] holds the lock, the inbox and start-up
+//! recovery.
 
 pub mod agent;
 pub mod api;
@@ -20,6 +21,7 @@ pub mod host;
 pub mod machine;
 pub mod paths;
 pub mod report;
+pub mod run_files;
 pub mod start;
 mod strict_json;
 pub mod supervisor;

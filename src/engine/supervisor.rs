@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender};
-use super::attempt::{RunFiles, load_files};
 use super::context::{Context, blocking};
 use super::driver::{self, Answered, Driver, Order, Reply};
+use super::run_files::{RunFiles, load_files};
 use super::start;
 use crate::model::error::{Failure, Result};
 use crate::model::id::{ClientToken, RunId};

@@ -12,6 +12,7 @@ pub mod mark;
 pub mod money;
 pub mod nearest;
 pub mod persona;
+mod phase_state;
 pub mod record;
 pub mod run_state;
 pub mod safe_text;

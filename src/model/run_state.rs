@@ -3,19 +3,22 @@
 //! `RunState::apply` is the one place where a fact becomes a state. The engine decides on it, the
 //! console draws it, and the rows in the database are held against it by a test. It is total over
 //! journals that the engine wrote; a journal that no engine can have written is an error that names
-//! both states, never a panic.
+//! both states, never a panic. What a fact does to one phase is in `phase_state.rs`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Failure};
-use super::event::{ArtifactError, ArtifactRef, AttemptCause, Event, Fact, Tokens};
+use super::event::{Event, Fact, Tokens};
 use super::hash::ContentHash;
-use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId, VersionedName};
+use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId};
 use super::money::Cost;
+use super::phase_state::add;
 use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
 use super::time::Timestamp;
+
+pub use super::phase_state::PhaseState;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,57 +59,6 @@ pub struct RunState {
     pub ended_at: Option<Timestamp>,
 }
 
-/// A phase within a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhaseState {
-    /// Which.
-    pub key: PhaseKey,
-    /// Where it stands.
-    pub status: PhaseStatus,
-    /// The current attempt, from 1; 0 before the first.
-    pub attempt: u32,
-    /// Why the current attempt is made.
-    pub cause: AttemptCause,
-    /// Repairs since the operator last spoke; what `max_repairs` limits.
-    pub repairs: u32,
-    /// Who works on it.
-    pub persona: Option<VersionedName>,
-    /// The valid artifact of the current attempt.
-    pub artifact: Option<ArtifactRef>,
-    /// Stored versions so far, valid or not.
-    pub versions: u32,
-    /// The envelope of the current attempt, once it was sent.
-    pub prompt: Option<ContentHash>,
-    /// The bytes that the next prompt shows as the previous content.
-    pub previous: Option<ContentHash>,
-    /// Why the last attempt gave no valid artifact; empty when it did.
-    pub errors: Vec<ArtifactError>,
-    /// Whether the last attempt ended without any file (timed out or never written).
-    pub missing: bool,
-    /// Gates passed by the current artifact.
-    pub gates_passed: u32,
-    /// The operator's last answer that has not been acted on.
-    pub decided: Option<Decision>,
-    /// The operator's words with it.
-    pub comment: String,
-    /// The git commit that holds it.
-    pub commit: Option<String>,
-    /// When the first attempt began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Time agents worked, up to `clock`.
-    pub working_ms: u64,
-    /// Time it waited for the operator, up to `clock`.
-    pub waiting_ms: u64,
-    /// Since when the current stretch of working or waiting runs; absent while nothing does.
-    pub clock: Option<Timestamp>,
-    /// What its calls cost.
-    pub cost: Cost,
-    /// What its calls used.
-    pub tokens: Tokens,
-}
-
 /// A question that waits for an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenApproval {
@@ -131,63 +83,6 @@ pub struct SessionState {
     pub ordinal: u32,
     /// Whether it waits for a person.
     pub failed: bool,
-}
-
-impl PhaseState {
-    fn new(key: PhaseKey) -> Self {
-        Self {
-            key,
-            status: PhaseStatus::Pending,
-            attempt: 0,
-            cause: AttemptCause::First,
-            repairs: 0,
-            persona: None,
-            artifact: None,
-            versions: 0,
-            prompt: None,
-            previous: None,
-            errors: Vec::new(),
-            missing: false,
-            gates_passed: 0,
-            decided: None,
-            comment: String::new(),
-            commit: None,
-            started_at: None,
-            ended_at: None,
-            working_ms: 0,
-            waiting_ms: 0,
-            clock: None,
-            cost: Cost::default(),
-            tokens: Tokens::default(),
-        }
-    }
-
-    /// Time agents worked, the current stretch included.
-    #[must_use]
-    pub fn working_ms_at(&self, now: Timestamp) -> u64 {
-        self.working_ms + if self.status == PhaseStatus::AwaitingApproval { 0 } else { self.stretch(now) }
-    }
-
-    /// Time it waited for the operator, the current stretch included.
-    #[must_use]
-    pub fn waiting_ms_at(&self, now: Timestamp) -> u64 {
-        self.waiting_ms + if self.status == PhaseStatus::AwaitingApproval { self.stretch(now) } else { 0 }
-    }
-
-    fn stretch(&self, now: Timestamp) -> u64 {
-        self.clock.map_or(0, |since| now.since_ms(since))
-    }
-
-    /// Closes the current stretch under the old status, then goes to the new one.
-    fn enter(&mut self, status: PhaseStatus, at: Timestamp) {
-        (self.working_ms, self.waiting_ms) = (self.working_ms_at(at), self.waiting_ms_at(at));
-        self.status = status;
-        let runs = matches!(status, PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval);
-        self.clock = runs.then_some(at);
-        if matches!(status, PhaseStatus::Completed | PhaseStatus::Failed) {
-            self.ended_at = Some(at);
-        }
-    }
 }
 
 impl RunState {
@@ -286,9 +181,7 @@ impl RunState {
             Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, .. } => {
                 if let Some(key) = phase_key {
                     self.enter(RunStatus::AwaitingApproval, event)?;
-                    let phase = self.phase_mut(key, event)?;
-                    phase.enter(PhaseStatus::AwaitingApproval, at);
-                    phase.decided = None;
+                    self.phase_mut(key, event)?.asked(at);
                 }
                 self.approvals += 1;
                 self.approval = Some(OpenApproval {
@@ -303,9 +196,7 @@ impl RunState {
             Fact::LlmCalled { phase_key, tokens, cost, .. } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
-                let phase = self.phase_mut(phase_key, event)?;
-                phase.cost += Cost::of_call(*cost);
-                add(&mut phase.tokens, tokens);
+                self.phase_mut(phase_key, event)?.called(tokens, *cost);
             }
             Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: false });
@@ -335,7 +226,6 @@ impl RunState {
     }
 
     fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {
-        let at = event.at;
         let Some(key) = event.fact.phase_key() else { return Ok(()) };
         if let Fact::ArtifactChanged { .. } = event.fact {
             self.approval = None;
@@ -343,51 +233,7 @@ impl RunState {
                 self.status = RunStatus::Executing;
             }
         }
-        let phase = self.phase_mut(key, event)?;
-        match &event.fact {
-            Fact::PhaseStarted { attempt, persona, cause, .. } => {
-                phase.repairs = if *cause == AttemptCause::Repair { phase.repairs + 1 } else { 0 };
-                (phase.attempt, phase.cause, phase.persona) = (*attempt, *cause, Some(persona.clone()));
-                (phase.artifact, phase.gates_passed, phase.decided, phase.missing) = (None, 0, None, false);
-                phase.prompt = None;
-                phase.started_at.get_or_insert(at);
-                phase.enter(PhaseStatus::Running, at);
-            }
-            Fact::ArtifactValidated { artifact, .. } => {
-                phase.versions = artifact.version;
-                phase.previous = Some(artifact.sha256.clone());
-                phase.artifact = Some(artifact.clone());
-                phase.errors.clear();
-                phase.missing = false;
-                phase.enter(PhaseStatus::Validating, at);
-            }
-            Fact::ArtifactInvalid { version, sha256, errors, .. } => {
-                phase.versions = *version;
-                phase.missing = sha256.is_none();
-                if sha256.is_some() {
-                    phase.previous.clone_from(sha256);
-                }
-                phase.errors.clone_from(errors);
-                phase.enter(PhaseStatus::Validating, at);
-            }
-            Fact::ArtifactTimeout { seconds, .. } => {
-                phase.missing = true;
-                phase.errors =
-                    vec![ArtifactError { pointer: String::new(), message: format!("the attempt was stopped after {seconds} seconds") }];
-                phase.enter(PhaseStatus::Validating, at);
-            }
-            Fact::ArtifactChanged { .. } => {
-                (phase.gates_passed, phase.decided) = (0, None);
-                phase.enter(PhaseStatus::Validating, at);
-            }
-            Fact::PhaseCompleted { commit, .. } => {
-                phase.commit.clone_from(commit);
-                phase.decided = None;
-                phase.enter(PhaseStatus::Completed, at);
-            }
-            Fact::PhaseFailed { .. } => phase.enter(PhaseStatus::Failed, at),
-            _ => {}
-        }
+        self.phase_mut(key, event)?.apply(&event.fact, event.at);
         Ok(())
     }
 
@@ -399,19 +245,13 @@ impl RunState {
         if self.status == RunStatus::AwaitingApproval {
             self.enter(RunStatus::Executing, event)?;
         }
-        let at = event.at;
         let Some(key) = phase_key else { return Ok(()) };
         let paused = self.status == RunStatus::Paused;
         let phase = self.phase_mut(key, event)?;
-        phase.decided = Some(action);
-        comment.clone_into(&mut phase.comment);
-        if action == Decision::Approve {
-            phase.gates_passed += 1;
-        }
+        phase.answered(action, comment);
         // Waiting for a person ends with the answer, even where acting on it comes later.
         if !paused {
-            phase.waiting_ms = phase.waiting_ms_at(at);
-            phase.clock = Some(at);
+            phase.stop_waiting(event.at);
         }
         Ok(())
     }
@@ -444,16 +284,12 @@ impl RunState {
     }
 
     fn stop_clock(&mut self, at: Timestamp) {
-        for phase in &mut self.phases {
-            (phase.working_ms, phase.waiting_ms) = (phase.working_ms_at(at), phase.waiting_ms_at(at));
-            phase.clock = None;
-        }
+        self.phases.iter_mut().for_each(|phase| phase.stop_clock(at));
     }
 
     fn start_clock(&mut self, at: Timestamp) {
-        let working = |status| matches!(status, PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval);
-        if let Some(phase) = self.phases.iter_mut().find(|phase| working(phase.status)) {
-            phase.clock = Some(at);
+        if let Some(phase) = self.phases.iter_mut().find(|phase| phase.takes_time()) {
+            phase.start_clock(at);
         }
     }
 
@@ -472,11 +308,4 @@ impl RunState {
         Failure::new(Code::IllegalTransition, format!("run {}: {what} cannot lead from {} to {to}", self.run_id, self.status))
             .hint("look at the run's events with `phasedeck events`")
     }
-}
-
-fn add(sum: &mut Tokens, tokens: &Tokens) {
-    sum.input += tokens.input;
-    sum.output += tokens.output;
-    sum.cached += tokens.cached;
-    sum.reasoning += tokens.reasoning;
 }

@@ -1,4 +1,5 @@
-//! Who may know whom: reads the `crate::` paths of every file and holds the table of the house.
+//! Who may know whom: reads the `crate::` paths of every file and holds the table of the house; and
+//! that the map of the house names only rooms that are there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,23 @@ fn only_the_store_knows_the_database_library() {
         .filter(|file| std::fs::read_to_string(file).unwrap().contains("rusqlite"))
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
+}
+
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    // Fenced blocks hold drawings; between them every second piece is in backticks.
+    let prose: String = text.split("```").step_by(2).collect();
+    let named: BTreeSet<&str> = prose
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| ["src/", "tests/", "docs/", "benches"].iter().any(|top| word.starts_with(top)))
+        .collect();
+    assert!(named.iter().filter(|path| path.starts_with("src/")).count() > 20, "the code map was found: {named:?}");
+    let gone: Vec<_> = named.iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:?}");
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) {

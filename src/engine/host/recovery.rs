@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::engine::agent::desk::close_lost_calls;
 use crate::engine::context::Context;
 use crate::engine::machine::{Input, Plan, decide};
-use crate::engine::{attempt, final_report};
+use crate::engine::{final_report, run_files};
 use crate::model::error::{Code, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
@@ -126,7 +126,7 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
 }
 
 fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
-    let files = attempt::load_files(reader, record)?;
+    let files = run_files::load_files(reader, record)?;
     let mut paused = state.clone();
     for fact in rests {
         let seq = paused.last_seq + 1;

@@ -5,6 +5,7 @@
 //! what is running, so recovery is the ordinary path: after a crash nothing is running, and the
 //! difference is exactly what is missing. Nothing here does IO or looks at a clock.
 
+mod advance;
 mod decide;
 pub mod envelope;
 mod plan;

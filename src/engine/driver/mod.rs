@@ -4,7 +4,9 @@
 //! the facts, folds them in, and then starts the activity that the new state wants, if it is not
 //! running. It ends when the run rests (paused) or is over; going on later is a new driver, made from
 //! the journal. There is no separate recovery: a driver that finds nothing running starts what is
-//! missing.
+//! missing. What an answer at a gate goes through before it counts is beside it, in `decisions.rs`.
+
+mod decisions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +15,24 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use decisions::Answered;
+
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
 use super::api::Answer;
-use super::attempt::{self, Judged, RunFiles};
+use super::attempt;
 use super::context::{Context, blocking};
 use super::final_report;
 use super::machine::{self, Activity, Input, Outcome, Plan, decide, wanted};
+use super::run_files::RunFiles;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
-use crate::model::hash::ContentHash;
-use crate::model::id::{PhaseKey, RequestId, RunId};
+use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
-use crate::model::state::{Decision, PauseReason, RunStatus, Via};
+use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, approvals, events};
+use crate::store::{Reader, events};
 
 /// Something for one run.
 pub enum Order {
@@ -65,23 +69,6 @@ pub enum Order {
 
 /// Where the answer to an order goes.
 pub type Reply = oneshot::Sender<Result<Answer>>;
-
-/// The operator's answer to a question.
-#[derive(Clone, Debug)]
-pub struct Answered {
-    /// Which question; absent: the one that waits.
-    pub request_id: Option<RequestId>,
-    /// The answer.
-    pub action: Decision,
-    /// The operator's words.
-    pub comment: String,
-    /// Who.
-    pub by: String,
-    /// By which way.
-    pub via: Via,
-    /// What was reviewed, where the answer insists on it.
-    pub reviewed: Option<ContentHash>,
-}
 
 /// One run's owner.
 pub struct Driver {
@@ -320,91 +307,6 @@ impl Driver {
 
     fn is_stopping(&self) -> Failure {
         Failure::new(Code::IllegalTransition, format!("run {} is being stopped", self.run_id().short())).hint("try again in a moment")
-    }
-
-    async fn decided(&mut self, decision: Answered) -> Result<Answer> {
-        let open = self.state.approval.clone();
-        let input = Input::Decide {
-            request_id: decision.request_id,
-            action: decision.action,
-            comment: decision.comment,
-            by: decision.by,
-            via: decision.via,
-            reviewed: decision.reviewed,
-        };
-        // Whether it can be given at all comes first: a late answer must not touch the file.
-        if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
-            return self.decided_before(failure, decision.request_id, decision.action).await;
-        }
-        if decision.action == Decision::Approve {
-            self.refuse_changed_content().await?;
-        }
-        let request_id = open.map(|open| open.request_id).ok_or_else(|| Failure::internal("a decision without a question"))?;
-        self.input(input).await?;
-        Ok(Answer::Decided { run_id: self.run_id(), request_id, action: decision.action })
-    }
-
-    /// What a late answer learns: that it is the one that counted, or who was first.
-    async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision) -> Result<Answer> {
-        let (Code::ApprovalAlreadyResolved | Code::RunAlreadyTerminal, Some(request_id)) = (failure.code, asked) else {
-            return Err(failure);
-        };
-        let (run_id, path) = (self.run_id(), self.context.paths.database());
-        let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
-        let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
-        if first.state == action.resolves_to() {
-            return Ok(Answer::Decided { run_id, request_id, action });
-        }
-        // A question that the end of its run closed was answered by nobody.
-        if failure.code == Code::RunAlreadyTerminal && first.resolved_by.is_none() {
-            return Err(failure);
-        }
-        let who = first.resolved_by.unwrap_or_else(|| "the engine".to_owned());
-        let when = first.resolved_at.map_or_else(String::new, |at| format!(" at {at}"));
-        let message = format!("gate {} of run {} was answered already: {} by {who}{when}", first.gate, run_id.short(), first.state);
-        let hint = format!("`phasedeck show {}` says what was decided and where the run stands", run_id.short());
-        Err(Failure::new(Code::ApprovalAlreadyResolved, message).hint(hint))
-    }
-
-    /// Hashes the file again before an approval counts. New content is validated and asked about
-    /// anew; content that is gone or does not fit is kept by its hash, and what was shown is put back.
-    async fn refuse_changed_content(&mut self) -> Result<()> {
-        let Some((phase_key, expected)) = self.state.approval.clone().and_then(|open| open.phase_key.zip(open.artifact_sha256)) else {
-            return Ok(());
-        };
-        let artifact = self.state.phase(&phase_key).and_then(|phase| phase.artifact.clone());
-        let definition = self.plan().phase(&phase_key).and_then(|phase| phase.expected_artifact.clone());
-        let (Some(artifact), Some(definition)) = (artifact, definition) else { return Ok(()) };
-        let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
-        let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
-        let judged = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await {
-            // A link or a folder in its place is no more what was reviewed than nothing at all.
-            Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
-            judged => judged?,
-        };
-        let (found, replacement) = match judged {
-            Judged::Read { sha256, .. } if sha256 == expected => return Ok(()),
-            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
-                (Some(sha256.clone()), Some(attempt::artifact_ref(&definition, sha256, bytes, versions + 1)))
-            }
-            Judged::Read { sha256, .. } => (Some(sha256), None),
-            Judged::Missing | Judged::TooLarge(_) => (None, None),
-        };
-        if replacement.is_none() {
-            attempt::restore_validated(&self.context, &workspace, &artifact).await?;
-        }
-        let what = match (&found, &replacement) {
-            (_, Some(_)) => "has other content now, which is valid; the gate asks about it",
-            (Some(_), None) => "has other content now, which is not valid; what you reviewed was put back",
-            (None, None) => "is gone or unreadable; what you reviewed was put back",
-        };
-        let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
-        self.input(Input::ContentChanged { found, replacement }).await?;
-        let hint = match &self.state.approval {
-            Some(_) => "nothing was decided; look at it and answer the new question",
-            None => "nothing was decided; resume the run, and it asks about what lies there now",
-        };
-        Err(Failure::new(Code::ArtifactChanged, message).hint(hint))
     }
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.

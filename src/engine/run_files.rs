@@ -1,0 +1,108 @@
+//! What a run was begun with and keeps: its record, and the frozen plan, personas and schemas.
+//!
+//! Loaded from the run's rows alone, once for each owner of the run; files of the catalog that changed
+//! since then change nothing here. What an attempt does with them is the attempt's.
+
+use std::sync::{Arc, OnceLock};
+
+use super::artifact::schema::CompiledSchema;
+use super::machine::Plan;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::id::SchemaId;
+use crate::model::persona::{Binding, Persona};
+use crate::model::record::RunRecord;
+use crate::model::workflow::Phase;
+use crate::store::{Reader, bindings, frozen};
+
+/// What does not change while a run is worked on.
+pub struct RunFiles {
+    /// The run as it was begun.
+    pub record: RunRecord,
+    /// Its frozen plan.
+    pub plan: Plan,
+    /// The frozen personas, by the hash in the binding.
+    pub personas: Vec<(ContentHash, Persona)>,
+    /// The frozen schemas.
+    pub schemas: Vec<FrozenSchema>,
+}
+
+/// A schema as a run was begun with it.
+pub struct FrozenSchema {
+    /// Its name.
+    pub id: SchemaId,
+    /// The schema itself.
+    pub value: Arc<serde_json::Value>,
+    /// Compiled when it is first validated with; a run asks for the same few schemas again and again.
+    compiled: OnceLock<CompiledSchema>,
+}
+
+impl RunFiles {
+    /// The frozen schema of this name.
+    ///
+    /// # Errors
+    /// `schema_not_found` when the run was stored without it.
+    pub fn schema(&self, id: &SchemaId) -> Result<Arc<serde_json::Value>> {
+        self.frozen(id).map(|schema| Arc::clone(&schema.value))
+    }
+
+    /// Whether its agents work in a folder without git.
+    #[must_use]
+    pub fn in_plain_folder(&self) -> bool {
+        self.record.repo.is_none() || self.record.base_commit.is_none()
+    }
+
+    /// The frozen schema of this name, ready to validate with.
+    pub(super) fn compiled(&self, id: &SchemaId) -> Result<CompiledSchema> {
+        let schema = self.frozen(id)?;
+        match schema.compiled.get() {
+            Some(compiled) => Ok(compiled.clone()),
+            None => CompiledSchema::compile(id, &schema.value).map(|compiled| schema.compiled.get_or_init(|| compiled).clone()),
+        }
+    }
+
+    fn frozen(&self, id: &SchemaId) -> Result<&FrozenSchema> {
+        self.schemas.iter().find(|schema| schema.id == *id).ok_or_else(|| {
+            Failure::new(Code::SchemaNotFound, format!("run {} was stored without schema {id}", self.record.id.short()))
+                .hint("its database rows were changed from outside; start a new run")
+        })
+    }
+
+    /// Who works on a phase.
+    pub(super) fn bound(&self, phase: &Phase) -> Result<(&Binding, &Persona)> {
+        let binding = self.plan.binding(&phase.role);
+        let persona = binding.and_then(|b| self.personas.iter().find(|(hash, _)| *hash == b.persona_hash));
+        match (binding, persona) {
+            (Some(binding), Some((_, persona))) => Ok((binding, persona)),
+            _ => Err(Failure::new(
+                Code::RunMetadataMissing,
+                format!("run {} has no persona bound to role '{}'", self.record.id.short(), phase.role),
+            )
+            .hint("start a new run; bindings are never guessed")),
+        }
+    }
+}
+
+/// Loads what a run was begun with, from its rows alone.
+///
+/// # Errors
+/// `run_not_found`, `run_metadata_missing`, `template_load_failed`, `persona_load_failed`,
+/// `schema_not_found`.
+pub fn load_files(reader: &Reader, record: RunRecord) -> Result<RunFiles> {
+    let conn = reader.connection();
+    let bound = frozen::personas(conn, record.id)?;
+    let workflow = frozen::workflow(conn, record.id)?;
+    let mut schemas = Vec::new();
+    for (id, _) in bindings::schemas_of_run(conn, record.id)? {
+        let schema = frozen::schema(conn, record.id, &id)?;
+        schemas.push(FrozenSchema { id, value: Arc::new(schema), compiled: OnceLock::new() });
+    }
+    let plan = Plan {
+        workflow,
+        bindings: bound.iter().map(|(binding, _)| binding.clone()).collect(),
+        thread: record.thread.clone(),
+        rehearsal: record.rehearsal,
+    };
+    let personas = bound.into_iter().map(|(binding, persona)| (binding.persona_hash, persona)).collect();
+    Ok(RunFiles { record, plan, personas, schemas })
+}
