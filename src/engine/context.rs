@@ -1,6 +1,6 @@
 //! What all drivers of one host share: the store, the contents, the backends, and the news channel.
 //!
-//! The one way a fact becomes real is [`Context::append`]: committed first, told afterwards.
+//! A fact becomes real in the journal, in a committed transaction; it is told here, and only afterwards.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

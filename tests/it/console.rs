@@ -76,8 +76,8 @@ fn sigterm_pauses_the_run_and_leaves_the_terminal_clean() {
     let home = Home::new();
     let mut terminal = Terminal::open(&home, &["demo", "--scenario", "spec=timeout"], 100, 30);
     terminal.wait_until("the work", |screen| screen.contains("silent until I am stopped"));
-    let pid = terminal.child.process_id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let pid = rustix::process::Pid::from_raw(terminal.child.process_id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     terminal.wait_for_end();
     assert!(terminal.is_clean(), "the terminal is as it was");
     let run = wait_for("the pause", || Some(home.newest()).filter(|run| run.state == "paused"));
