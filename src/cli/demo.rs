@@ -7,7 +7,7 @@ use super::args::Demo;
 use super::console;
 use super::headless::drive;
 use super::out::Outcome;
-use super::run::start;
+use super::run::{each_once, start};
 use super::setup::Setup;
 use crate::engine::api::StartRun;
 use crate::engine::paths::create_private_dir;
@@ -45,6 +45,7 @@ pub fn demo(setup: &Setup, args: &Demo) -> Outcome {
 }
 
 async fn request(setup: &Setup, args: &Demo) -> Result<StartRun> {
+    let scenarios = each_once("--scenario", &args.scenario)?;
     let name = RunId::new().short();
     let repo = setup.paths.data.join("demo").join(&name).join("shop");
     create_private_dir(&repo)?;
@@ -54,7 +55,7 @@ async fn request(setup: &Setup, args: &Demo) -> Result<StartRun> {
         repo: Some(repo),
         requirements: REQUIREMENTS.to_owned(),
         thread: Some(ThreadId(format!("demo-{name}"))),
-        options: RunOptions { rehearse: true, scenarios: args.scenario.iter().cloned().collect() },
+        options: RunOptions { rehearse: true, scenarios },
         ..StartRun::default()
     })
 }

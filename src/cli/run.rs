@@ -1,5 +1,7 @@
 //! `phasedeck run`: starts a run, in the console or without a screen.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -53,16 +55,43 @@ pub fn start(session: &Session, request: StartRun) -> Result<(RunId, bool)> {
 
 /// What the flags ask for, as the engine takes it.
 fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun, Stop> {
+    let repo = repo(args)?;
+    require_repo_for_base(repo.as_deref(), args.base.as_deref())?;
     Ok(StartRun {
         workflow: workflow(&args.workflow)?,
-        repo: repo(args)?,
+        repo,
         base: args.base.clone(),
         requirements: requirements(&args.wanted, stdin, terminal)?,
-        personas: args.persona.iter().cloned().collect(),
+        personas: each_once("--persona", &args.persona)?,
         thread: args.thread.as_deref().map(Into::into),
-        options: RunOptions { rehearse: args.rehearse, scenarios: args.scenario.iter().cloned().collect() },
+        options: RunOptions { rehearse: args.rehearse, scenarios: each_once("--scenario", &args.scenario)? },
         idempotency_key: args.idempotency_key.clone(),
     })
+}
+
+/// What a repeated flag says of each name; twice of one name is a mistake, as only one could count.
+///
+/// # Errors
+/// `usage_invalid`, naming the flag and the name.
+pub fn each_once<K: Ord + Clone + Display, V: Clone>(flag: &str, pairs: &[(K, V)]) -> Result<BTreeMap<K, V>> {
+    let mut all = BTreeMap::new();
+    for (key, value) in pairs {
+        if all.insert(key.clone(), value.clone()).is_some() {
+            return Err(Failure::new(Code::UsageInvalid, format!("{flag} names '{key}' more than once")).hint("say it once for each name"));
+        }
+    }
+    Ok(all)
+}
+
+/// A branch can only be meant where there is a repository; silence would begin somewhere else.
+fn require_repo_for_base(repo: Option<&Path>, base: Option<&str>) -> Result<()> {
+    match (repo, base) {
+        (None, Some(base)) => {
+            Err(Failure::new(Code::UsageInvalid, format!("--base {base} needs a repository, and there is none around this folder"))
+                .hint("name one with --repo DIR, or leave --base out"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A name as it is; a file by its absolute path.
@@ -170,6 +199,23 @@ mod tests {
         assert_eq!(failure.message, format!("{} does not lie in a git repository", top.join("plain").display()));
         assert_eq!(repo(&args("gone")).unwrap_err().code, Code::UsageInvalid);
         assert_eq!(repo(&Run { no_git: true, ..Run::default() }), Ok(None));
+    }
+
+    #[test]
+    fn a_base_without_a_repository_is_refused() {
+        let failure = require_repo_for_base(None, Some("main")).unwrap_err();
+        assert_eq!(failure.code, Code::UsageInvalid);
+        assert_eq!(failure.message, "--base main needs a repository, and there is none around this folder");
+        assert_eq!(require_repo_for_base(Some(Path::new("/shop")), Some("main")), Ok(()));
+        assert_eq!(require_repo_for_base(None, None), Ok(()));
+    }
+
+    #[test]
+    fn a_name_is_said_once() {
+        let pairs = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Vec<_>>();
+        assert_eq!(each_once("--persona", &pairs(&["a", "b"])).unwrap().len(), 2);
+        let failure = each_once("--persona", &pairs(&["a", "b", "a"])).unwrap_err();
+        assert_eq!((failure.code, failure.message.as_str()), (Code::UsageInvalid, "--persona names 'a' more than once"));
     }
 
     #[test]

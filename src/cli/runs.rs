@@ -21,11 +21,20 @@ pub fn runs(setup: &Setup, args: &Runs) -> Outcome {
     if args.json {
         setup.out.document(&runs)?;
     } else if runs.is_empty() {
-        setup.out.note("no runs; start one with `phasedeck demo` or `phasedeck run`");
+        setup.out.note(nothing(args));
     } else {
         setup.out.print(&table(&runs, Timestamp::now(), setup.out.style))?;
     }
     Ok(Exit::Done)
+}
+
+/// Why the list is empty: a filter that fits nothing says nothing about other runs.
+fn nothing(args: &Runs) -> &'static str {
+    if args.state.is_empty() && args.thread.is_none() && args.limit > 0 {
+        "no runs; start one with `phasedeck demo` or `phasedeck run`"
+    } else {
+        "no run fits; `phasedeck runs` without flags lists all states and threads"
+    }
 }
 
 /// The newest that fit, and everything that is in flight however old it is.

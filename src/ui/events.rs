@@ -56,7 +56,7 @@ fn line(pen: &mut Pen<'_>, area: Rect, row: usize, event: &Event) {
         spans.push(ink(format!("{}  ", cell_right(&event.seq.to_string(), 5, more)), theme.dim()));
         used += 7;
     }
-    let mark = Mark::of_event(kind);
+    let mark = Mark::of_event(&event.fact);
     spans.push(ink(format!("{} ", theme.glyph(mark)), theme.of_mark(mark)));
     spans.push(ink(cell(kind, 19, more), if mark == Mark::InLine { theme.plain() } else { theme.of_mark(mark) }));
     used += 21;

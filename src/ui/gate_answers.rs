@@ -56,10 +56,16 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     pen.line(answers, 0, spans);
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        let said = format!("keys ignored {}.{} s ", ignored / 1000, ignored % 1000 / 100);
+        let said = format!(" keys ignored {} s ", tenths(ignored));
         let taken = taken.min(usize::from(answers.width).saturating_sub(cells(&said)));
         pen.right(answers, 0, taken, vec![ink(said, pen.theme.dim())]);
     }
+}
+
+/// Milliseconds as seconds, rounded up: while keys are ignored it never says 0.0.
+fn tenths(ms: u64) -> String {
+    let tenths = ms.div_ceil(100);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// "Approve?", with what was not seen, and the key to type where the risk is high.
@@ -83,7 +89,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     spans.extend([ink("Esc ", pen.theme.key()), ink("keeps reading", pen.theme.plain())]);
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        spans.push(ink(format!("   keys ignored {}.{} s", ignored / 1000, ignored % 1000 / 100), pen.theme.dim()));
+        spans.push(ink(format!("   keys ignored {} s", tenths(ignored)), pen.theme.dim()));
     }
     pen.line(inner, 1, spans);
     pen.drawn.confirm = inner.height >= 2 && inner.width >= 30;

@@ -66,7 +66,12 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
     }
     if let Some(open) = state.approval.as_ref().filter(|_| !state.status.is_terminal()) {
         let age = crate::app::wake::age_text(pen.state.now.wall.since_ms(open.requested_at));
-        let text = format!("{} waits for you since {age}: {} opens the question", open.gate, keys.shown(Action::NextGate));
+        let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
+        let text = if state.status == RunStatus::Paused {
+            format!("paused, {gate} waits since {age}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
+        } else {
+            format!("{gate} waits for you since {age}: {opens} opens the question")
+        };
         return Some((Mark::Gate, text, String::new()));
     }
     match state.status {

@@ -11,8 +11,9 @@ use crate::app::msg::{Drawn, Msg};
 use crate::app::sample::{self, Bench, Place, records, run_id};
 use crate::app::state::AppState;
 use crate::engine::api::{TextChunk, TextKind};
+use crate::model::event::Fact;
 use crate::model::record::RunRecord;
-use crate::model::state::{Decision, Risk, RunStatus};
+use crate::model::state::{Decision, PauseReason, Risk, RunStatus};
 
 const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (130, 40), (200, 60)];
 
@@ -272,6 +273,15 @@ fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
             }
         }
     }
+}
+
+#[test]
+fn a_pause_at_a_gate_is_told_beside_the_question() {
+    let mut bench = on_run((80, 24), Place::Awaiting);
+    bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
+    let shown = text(&look(&bench.state).0);
+    assert!(shown.contains("paused, spec_approved waits since "), "{shown}");
+    assert!(shown.contains("! opens the question, r goes on"), "{shown}");
 }
 
 fn pressed(key: &str) -> Bench {

@@ -7,17 +7,31 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
 use crate::app::state::Look;
+use crate::model::event::Fact;
 pub use crate::model::mark::Mark;
+use crate::model::state::Decision;
 
 impl Mark {
-    /// What an event of this type is about.
+    /// What an event is about; an answer is marked by what was answered.
     #[must_use]
-    pub fn of_event(kind: &str) -> Self {
+    pub fn of_event(fact: &Fact) -> Self {
+        match fact {
+            Fact::ApprovalResolved { action, .. } => match action {
+                Decision::Approve => Self::Done,
+                Decision::RequestChanges => Self::Repair,
+                Decision::Reject => Self::Failed,
+                Decision::Abort => Self::Stopped,
+            },
+            other => Self::of_kind(other.kind()),
+        }
+    }
+
+    fn of_kind(kind: &str) -> Self {
         match kind {
             "approval.requested" => Self::Gate,
             "run.paused" | "budget.warned" => Self::Paused,
             "prompt.repaired" | "artifact.invalid" | "llm.retried" | "artifact.changed" => Self::Repair,
-            "run.completed" | "phase.completed" | "artifact.validated" | "approval.resolved" => Self::Done,
+            "run.completed" | "phase.completed" | "artifact.validated" => Self::Done,
             "run.failed" | "phase.failed" | "session.failed" | "artifact.timeout" | "tool.denied" | "budget.exceeded" => Self::Failed,
             "run.aborted" => Self::Stopped,
             "phase.skipped" => Self::Skipped,
