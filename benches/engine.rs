@@ -327,16 +327,4 @@ system_prompt: You make notes.
 tools: [ls, read_file, write_file, edit_file, glob, grep, write_todos]
 ";
 
-const SCHEMA: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "title": "A note",
-  "type": "object",
-  "required": ["runId", "phaseKey", "note"],
-  "additionalProperties": false,
-  "properties": {
-    "runId": { "type": "string", "format": "uuid" },
-    "phaseKey": { "type": "string" },
-    "note": { "type": "string", "minLength": 10 }
-  }
-}
-"#;
+const SCHEMA: &str = include_str!("../tests/support/note.schema.json");

@@ -52,28 +52,15 @@ impl Context {
             store,
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
-            signals: broadcast::channel(SIGNALS_KEPT).0,
+            signals: news_channel(),
             slots: Arc::new(Semaphore::new(settings.engine.max_concurrent_runs.max(1) as usize)),
             paths,
             settings,
         }
     }
 
-    /// Stores facts of a run in one transaction and, when they are on disk, tells them.
-    ///
-    /// # Errors
-    /// What the store says; nothing is stored then, and nothing was told.
-    pub async fn append(&self, run_id: RunId, facts: Vec<Fact>) -> Result<Vec<Event>> {
-        if facts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let events = self.store.write(move |tx| journal::append(tx, run_id, &facts, Timestamp::now())).await?;
-        self.tell(&events);
-        Ok(events)
-    }
-
-    /// As [`append`](Self::append), but waits out a full disk or a held database: for what has
-    /// happened already and must not be forgotten.
+    /// Stores facts of a run in one transaction and, when they are on disk, tells them. Waits out a full
+    /// disk or a held database, because what has happened already must not be forgotten.
     ///
     /// # Errors
     /// What the store says, except that it has no room or no turn at the moment.
@@ -140,6 +127,12 @@ impl Context {
     pub fn aside(&self, run_id: RunId) -> PathBuf {
         self.paths.run(run_id).join("aside")
     }
+}
+
+/// The channel that carries news to screens, of a host or of whoever is attached to one.
+#[must_use]
+pub fn news_channel() -> broadcast::Sender<Signal> {
+    broadcast::channel(SIGNALS_KEPT).0
 }
 
 /// Runs blocking work apart from the async threads.

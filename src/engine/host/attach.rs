@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
-use crate::engine::context::{Context, blocking};
+use crate::engine::context::{Context, blocking, news_channel};
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
@@ -38,7 +38,7 @@ pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
     // Before the port exists: news is whatever its owner cannot have read from the archive yet.
     let news = News::from_now(&reader)?;
     let (requests, incoming) = mpsc::channel(64);
-    let signals = super::signals();
+    let signals = news_channel();
     runtime.spawn(carry(paths.clone(), incoming));
     runtime.spawn(watch(reader, news, signals.clone()));
     Ok(Port::new(requests, signals))
@@ -193,7 +193,7 @@ fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signa
 /// Writes one thing beside a live host, which SQLite allows in turn.
 pub(super) fn write_beside(paths: &Paths, write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static) -> Result<()> {
     paths.create()?;
-    let store = Store::open(&super::database(paths))?;
+    let store = Store::open(&paths.database())?;
     let written = store.write_blocking(write);
     written.and(store.close_blocking())
 }

@@ -5,20 +5,19 @@
 //! the database. It works on a runtime of its own, so that nothing it does delays a key press.
 //! [`attach`] gives a `Port` of the same make whose other end is that inbox.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
-use super::api::{Port, Request, Signal};
+use super::api::{Port, Request};
 use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
@@ -140,7 +139,7 @@ fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> 
 /// make that harmless.
 async fn serve_inbox(context: Arc<Context>, port: Port) {
     let mut looked_at = None;
-    let mut taken = BTreeMap::new();
+    let mut taken = BTreeSet::new();
     let mut ticks = tokio::time::interval(INBOX_LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let Some(mut reader) = open_reader(&context).await else { return };
@@ -157,9 +156,9 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         };
         looked_at = Some(version);
         let Some(open) = open else { continue };
-        taken.retain(|token, ()| open.iter().any(|row| row.token == *token));
+        taken.retain(|token| open.iter().any(|row| row.token == *token));
         for row in open {
-            if taken.insert(row.token, ()).is_none() {
+            if taken.insert(row.token) {
                 tokio::spawn(attach::serve(Arc::clone(&context), port.clone(), row));
             }
         }
@@ -192,14 +191,4 @@ async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
 pub fn give_consent(paths: &Paths, persona: &str, hash: &ContentHash, by: &str) -> Result<()> {
     let (persona, hash, by) = (persona.to_owned(), hash.clone(), by.to_owned());
     attach::write_beside(paths, move |tx| consents::give(tx, &persona, &hash, &by, Timestamp::now()))
-}
-
-/// The signals channel that an attached port feeds.
-fn signals() -> broadcast::Sender<Signal> {
-    broadcast::channel(4096).0
-}
-
-/// Where the database lies, for those who only know the folders.
-fn database(paths: &Paths) -> PathBuf {
-    paths.database()
 }
