@@ -11,14 +11,14 @@ use super::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
-use crate::model::id::{ClientToken, PhaseKey, RunId, SchemaId};
+use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord, TurnRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
 pub use crate::store::ledger::CostBy;
-use crate::store::{Reader, approvals, artifacts, consents, events, frozen, inbox, ledger, phases, run_list, runs, sessions, turns};
+use crate::store::{Reader, approvals, artifacts, consents, events, frozen, ledger, phases, run_list, runs, sessions, turns};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
@@ -226,15 +226,6 @@ impl Archive {
         }
         Err(Failure::new(Code::DbCorrupt, format!("the stored content {} is not what was stored", path.display()))
             .hint("put the file back from a backup; nothing was changed"))
-    }
-
-    /// What became of a command left in the inbox: `None` when the token is unknown, `Some(None)`
-    /// while it waits.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn inbox_answer(&self, token: ClientToken) -> Result<Option<Option<String>>> {
-        inbox::answer_of(self.reader.connection(), token)
     }
 
     /// The personas that the operator has agreed to use, by hash.

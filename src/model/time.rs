@@ -27,12 +27,6 @@ impl Timestamp {
         self.zoned().map_or_else(|| "--:--:--".to_owned(), |at| at.strftime("%H:%M:%S").to_string())
     }
 
-    /// `YYYY-MM-DD HH:MM` in the operator's time zone.
-    #[must_use]
-    pub fn local_minute(self) -> String {
-        self.zoned().map_or_else(|| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
-    }
-
     fn zoned(self) -> Option<jiff::Zoned> {
         Some(jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(jiff::tz::TimeZone::system()))
     }

@@ -1,6 +1,6 @@
 //! Which persona fills which seat of a run, and which frozen schemas the run uses. Written once.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::row;
 use crate::model::error::Result;
@@ -47,15 +47,6 @@ pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Binding>> {
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The identity of a run's whole binding, frozen at its start.
-///
-/// # Errors
-/// What the database says.
-pub fn hash_of_run(conn: &Connection, run: RunId) -> Result<Option<ContentHash>> {
-    let mut query = conn.prepare_cached("SELECT binding_hash FROM bindings WHERE run_id = ?1 LIMIT 1")?;
-    Ok(query.query_row([run.to_string()], |row| row::hash(row, "binding_hash")).optional()?)
 }
 
 /// Notes which frozen text a schema id means for this run.
