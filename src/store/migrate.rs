@@ -10,7 +10,14 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 
 /// Step `n` (from 0) leads to schema `n + 1`. A step that has landed is never edited.
-const STEPS: &[&str] = &[include_str!("schema/0001_first.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_first.sql"),
+    include_str!("schema/0002_threads.sql"),
+    include_str!("schema/0003_chain.sql"),
+    include_str!("schema/0004_search.sql"),
+    include_str!("schema/0005_money.sql"),
+    include_str!("schema/0006_sessions.sql"),
+];
 
 /// The schema of this program.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]

@@ -1,0 +1,1 @@
+-- Threads, queue and hand-over of hosts.

@@ -1,0 +1,1 @@
+-- Finding words in a journal of any length.

@@ -1,0 +1,1 @@
+-- Budgets, questions of tools, conversations that were summarised.
