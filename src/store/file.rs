@@ -202,7 +202,10 @@ mod tests {
         let before = std::fs::read(&path).unwrap();
         for refused in [Store::open(&path).unwrap_err(), Reader::open(&path).unwrap_err()] {
             assert_eq!(refused.code, Code::DbNewerSchema);
-            assert!(refused.message.contains("schema 9999") && refused.message.contains("up to 1"), "{refused}");
+            assert!(
+                refused.message.contains("schema 9999") && refused.message.contains(&format!("up to {}", crate::store::migrate::CURRENT)),
+                "{refused}"
+            );
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }

@@ -101,9 +101,17 @@ mod tests {
         (dir, path, conn)
     }
 
+    fn oldest() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phasedeck.db");
+        let conn = Connection::open(&path).unwrap();
+        through(&conn, &path, &STEPS[..1]).unwrap();
+        (dir, path, conn)
+    }
+
     #[test]
     fn an_older_schema_is_backed_up_and_taken_through_each_step() {
-        let (_dir, path, conn) = database();
+        let (_dir, path, conn) = oldest();
         let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT;", "CREATE TABLE third (x INTEGER) STRICT;"];
         through(&conn, &path, &steps).unwrap();
         assert_eq!(version(&conn).unwrap(), 3);
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_leaves_the_schema_before_it() {
-        let (_dir, path, conn) = database();
+        let (_dir, path, conn) = oldest();
         let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT; CREATE TABLE runs (x INTEGER);"];
         assert!(through(&conn, &path, &steps).is_err());
         assert_eq!(version(&conn).unwrap(), 1);

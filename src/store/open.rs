@@ -150,7 +150,7 @@ mod tests {
             ("cache_size", "-16384"),
             ("temp_store", "2"),
             ("locking_mode", "normal"),
-            ("user_version", "1"),
+            ("user_version", &super::super::migrate::CURRENT.to_string()),
         ] {
             assert_eq!(pragma(&conn, name).as_deref(), Ok(want), "{name}");
         }
