@@ -94,6 +94,9 @@ pub enum Verb {
     Consent(Consent),
     /// Write a commented settings file and copies of the shipped workflows to edit.
     Init(Init),
+    /// Take away folders and branches of runs that have ended; never unmerged work unless told twice.
+    #[command(after_help = "Examples:\n  phasedeck clean --dry-run\n  phasedeck clean --unmerged\n  phasedeck clean 7f3a --unmerged --yes")]
+    Clean(Clean),
     /// Print the completion script of a shell.
     #[command(after_help = "Examples:\n  phasedeck completions bash > ~/.local/share/bash-completion/completions/phasedeck\n  \
                             phasedeck completions zsh > ~/.zfunc/_phasedeck\n  \
@@ -390,6 +393,26 @@ pub struct Init {
     pub all: bool,
 }
 
+/// `phasedeck clean`.
+#[derive(Clone, Debug, Args)]
+pub struct Clean {
+    /// Only these runs; absent: all that have ended.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Name runs whose work is in no other branch too; with --yes, remove them.
+    #[arg(long)]
+    pub unmerged: bool,
+    /// Mean it.
+    #[arg(long, requires = "unmerged")]
+    pub yes: bool,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `phasedeck completions`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Completions {
@@ -411,7 +434,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Steer", &["resume", "pause", "abort", "approve", "changes", "reject"]),
     ("Look", &["runs", "show", "events", "artifact", "report", "transcript"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
-    ("Set up", &["init", "completions", "man"]),
+    ("Set up", &["init", "clean", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.

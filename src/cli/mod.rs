@@ -17,6 +17,7 @@ use crate::model::error::{Code, Failure};
 
 pub mod args;
 mod artifact;
+mod clean;
 mod completions;
 mod consent;
 mod console;
@@ -117,6 +118,7 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Schemas(args)) => registry::schemas(&setup, args),
         Some(Verb::Validate(args)) => registry::validate(&setup, &args),
         Some(Verb::Transcript(args)) => transcript::transcript(&setup, &args),
+        Some(Verb::Clean(args)) => clean::clean(&setup, &args),
         Some(Verb::Init(args)) => init::init(&setup, args),
         Some(Verb::Consent(args)) => consent::consent(&setup, &args),
     }
