@@ -326,8 +326,11 @@ pub struct Report {
     /// An id, any unique part of it, or @last.
     pub run: String,
     /// As Markdown (the default).
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "html"])]
     pub md: bool,
+    /// As one self-contained page for a browser.
+    #[arg(long, conflicts_with = "json")]
+    pub html: bool,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
