@@ -241,7 +241,11 @@ pub struct Abort {
 #[derive(Clone, Debug, Args)]
 pub struct Approve {
     /// An id, any unique part of it, or @last.
-    pub run: String,
+    #[arg(required_unless_present = "token")]
+    pub run: Option<String>,
+    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
+    pub token: Option<String>,
     /// Words for the record.
     #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
     pub text: String,
@@ -257,7 +261,11 @@ pub struct Approve {
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
     /// An id, any unique part of it, or @last.
-    pub run: String,
+    #[arg(required_unless_present = "token")]
+    pub run: Option<String>,
+    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
+    pub token: Option<String>,
     /// What should be different, or why not.
     #[arg(short = 'm', long = "message", value_name = "TEXT")]
     pub text: String,

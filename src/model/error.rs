@@ -118,6 +118,10 @@ codes! {
     ConfigInvalid = "config_invalid", HumanRequired;
     /// The command line or an input of it is wrong.
     UsageInvalid = "usage_invalid", HumanRequired;
+    /// Nobody takes notices at the webhook's address.
+    WebhookUnreachable = "webhook_unreachable", Recoverable;
+    /// A token that answers a gate is unknown or expired.
+    TokenRefused = "token_refused", HumanRequired;
     /// A path leaves the worktree.
     PathOutsideWorktree = "path_outside_worktree", Fatal;
     /// A persona's permissions refuse a tool.

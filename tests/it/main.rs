@@ -16,5 +16,6 @@ mod http_run;
 mod layers;
 mod live;
 mod model_script;
+mod notices;
 mod recovery;
 mod terminal;

@@ -98,7 +98,7 @@ fn timeline(report: &Report) -> Markup {
     let whole = report.run.elapsed_ms.max(1);
     html! {
         section { h2 { "Timeline" }
-            table.timeline { thead { tr { th { "Phase" } th { "State" } th { "Tries" } th.wide { "Worked and waited" } th { "Worked" } th { "Waited" } } }
+            table.timeline { thead { tr { th { "Phase" } th { "State" } th.number { "Tries" } th.wide { "Worked and waited" } th.number { "Worked" } th.number { "Waited" } } }
                 tbody { @for phase in &report.phases { tr {
                     td { (safe_line(phase.title.as_deref().unwrap_or(&phase.key))) }
                     td.state data-state=(phase.state) { (phase.state.as_str().replace('_', " ")) }
