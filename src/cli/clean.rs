@@ -130,7 +130,7 @@ fn tell(setup: &Setup, cleaned: &[Cleaned], args: &args::Clean) -> Outcome {
     let mut table = Table::new(&["RUN", "WORKFLOW", "FOUND", "NOW", "BRANCH STOOD ON"]);
     for one in &shown {
         table.row(vec![
-            Cell::new(one.run_id.short().to_string()),
+            Cell::new(one.run_id.short()),
             Cell::new(one.workflow.clone()),
             Cell::new(one.found.replace('_', " ")),
             Cell::new(if one.removed { "removed" } else { "kept" }),

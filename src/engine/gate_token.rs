@@ -19,7 +19,6 @@ use crate::store::gate_tokens::{self, GateToken};
 pub const LIFETIME: Duration = Duration::from_secs(72 * 3600);
 
 /// A new token for a question: its text, to be shown once, and the job that stores it.
-#[must_use]
 pub fn mint(
     question: &ApprovalRecord,
     now: Timestamp,
