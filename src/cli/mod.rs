@@ -33,6 +33,8 @@ mod headless;
 mod init;
 pub mod out;
 mod own_log;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod report;
 mod resume;
