@@ -26,13 +26,16 @@ mod documented;
 pub mod event_line;
 mod events;
 pub mod exit;
+mod fork;
 mod gate;
 mod headless;
+mod host;
 pub mod out;
 mod own_log;
 mod registry;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod runs;
 #[cfg(test)]
@@ -95,6 +98,10 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Resume(args)) => resume::resume(&setup, &args),
         Some(Verb::Pause(args)) => stop::pause(&setup, &args),
         Some(Verb::Abort(args)) => stop::abort(&setup, &args),
+        Some(Verb::Retry(args)) => retry::retry(&setup, &args),
+        Some(Verb::Fork(args)) => fork::fork(&setup, &args),
+        Some(Verb::Pick(args)) => fork::pick(&setup, &args),
+        Some(Verb::Host(args)) => host::host(&setup, &args),
         Some(Verb::Approve(args)) => decide::approve(&setup, &args),
         Some(Verb::Changes(args)) => decide::changes(&setup, &args),
         Some(Verb::Reject(args)) => decide::reject(&setup, &args),

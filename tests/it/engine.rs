@@ -105,7 +105,7 @@ fn rehearse() -> RunOptions {
 }
 
 fn scenario(phase: &str, scenario: Scenario) -> RunOptions {
-    RunOptions { rehearse: true, scenarios: [(phase.into(), scenario)].into() }
+    RunOptions { scenarios: [(phase.into(), scenario)].into(), ..rehearse() }
 }
 
 fn pair(options: RunOptions) -> StartRun {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::checkout::{Worktree, branch_of};
 pub use self::demo::make_demo_repo;
+pub use self::replace::{Replacement, copy_tree};
 pub use self::repo::{Base, Repo};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::Result;
@@ -18,6 +19,7 @@ mod checkout;
 mod commit;
 mod demo;
 mod program;
+mod replace;
 mod repo;
 
 /// Where a run works.
