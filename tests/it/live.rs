@@ -176,7 +176,7 @@ impl Bench {
     }
 
     fn serve(&mut self) {
-        let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone());
+        let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone(), true);
         self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
@@ -197,14 +197,14 @@ impl Bench {
         }
     }
 
-    fn drain(&self) -> oneshot::Receiver<()> {
+    fn drain(&self) -> oneshot::Receiver<Vec<RunId>> {
         let (done, drained) = oneshot::channel();
         self.calls.blocking_send(Call::Drain { grace: Duration::ZERO, done }).ok().unwrap();
         drained
     }
 
     /// Whether the drain ends, in the time that a person would wait at most.
-    fn ends(&self, drained: oneshot::Receiver<()>) -> bool {
+    fn ends(&self, drained: oneshot::Receiver<Vec<RunId>>) -> bool {
         self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), drained).await.is_ok() })
     }
 

@@ -17,3 +17,4 @@ mod live;
 mod model_script;
 mod recovery;
 mod terminal;
+mod threads;

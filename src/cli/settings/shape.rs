@@ -126,6 +126,8 @@ mod tests {
                 "engine.max_turns: a whole number from 0 to 4294967295",
                 "engine.on_crash: one of ask, resume, fail",
                 "engine.shutdown_grace_seconds: a whole number from 0 on",
+                "host.linger: true or false",
+                "host.on_disconnect: one of continue, cancel",
                 "openai.base_url: text",
                 "openai.connect_timeout_seconds: a whole number from 0 on",
                 "openai.headers: a table",
