@@ -59,7 +59,8 @@ pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
     let handed = closed.and_then(|handed| if handed == 0 { Ok(None) } else { host::detach(&setup.paths).map(|pid| Some((handed, pid))) });
     let left = left?;
     if let Some((runs, pid)) = handed? {
-        setup.out.note(&format!("{runs} run(s) go on in process {pid}; `phasedeck` attaches to it, `kill {pid}` pauses them"));
+        let what = if runs == 1 { "1 run goes on".to_owned() } else { format!("{runs} runs go on") };
+        setup.out.note(&format!("{what} in process {pid}; `phasedeck` attaches to it"));
     }
     Ok(match left {
         shell::Exit::Quit => Exit::Done,

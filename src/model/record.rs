@@ -7,7 +7,7 @@ use super::event::{ArtifactError, CallStatus, Tokens};
 use super::hash::ContentHash;
 use super::id::{ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId};
 use super::money::{Cost, NanoUsd};
-use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, SessionStatus, Strategy, Via};
+use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via};
 use super::time::Timestamp;
 
 /// One run, as lists show it. States are text, so that a row with a value of a newer program still lists.
@@ -87,6 +87,24 @@ pub struct RunRecord {
     pub tokens: Tokens,
     /// How many calls.
     pub calls: u32,
+}
+
+impl RunRecord {
+    /// Where it stands, in words: its state, or its place in the line that it waits in.
+    #[must_use]
+    pub fn state_in_words(&self) -> String {
+        match self.place_in_line() {
+            Some(place) => format!("waiting in line {place}"),
+            None => self.state.clone(),
+        }
+    }
+
+    /// Its place in the line that it waits in; a run that rests or has ended waits in none.
+    #[must_use]
+    pub fn place_in_line(&self) -> Option<u32> {
+        let waits = matches!(RunStatus::parse(&self.state), Some(RunStatus::Created | RunStatus::Executing));
+        self.line.filter(|_| waits)
+    }
 }
 
 /// Where a run comes from, if not from nothing.

@@ -18,7 +18,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         choices: vec![
             ("Stay".to_owned(), Choice::Stay),
             ("Pause and quit".to_owned(), Choice::PauseAndQuit),
-            ("Let them go on without a screen".to_owned(), Choice::LeaveRunning),
+            ("Leave them running".to_owned(), Choice::LeaveRunning),
         ],
         cursor: 0,
         drawn: None,
