@@ -41,6 +41,7 @@ const READ_WHOLE: &[&str] = &[
     "SELECT id, strategy, (SELECT h.id FROM runs h",
     "UPDATE runs SET line = NULL WHERE line IS NOT NULL",
     "SELECT id FROM runs WHERE rollback = 'asked'",
+    "SELECT id, report_path FROM runs WHERE report_path IS NOT NULL",
 ];
 
 fn statements() -> Vec<String> {

@@ -161,8 +161,18 @@ pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
     Ok(rows.filter_map(|id| id.inspect_err(unreadable).ok()?.parse().inspect_err(unreadable).ok()).collect())
 }
 
+/// The runs whose final report was written, and where.
+///
+/// # Errors
+/// What the database says.
+pub fn reported(conn: &Connection) -> Result<Vec<(RunId, String)>> {
+    let mut query = conn.prepare_cached("SELECT id, report_path FROM runs WHERE report_path IS NOT NULL")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>("id")?, row.get::<_, String>("report_path")?)))?;
+    Ok(rows.filter_map(|row| row.inspect_err(unreadable).ok()).filter_map(|(id, path)| Some((id.parse().ok()?, path))).collect())
+}
+
 /// One row that cannot be read is told in the log; it must not hide the others.
-fn unreadable(error: &impl std::fmt::Display) {
+pub(super) fn unreadable(error: &impl std::fmt::Display) {
     tracing::error!(%error, "a run's row cannot be read; it is left as it is");
 }
 

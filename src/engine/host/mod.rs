@@ -88,7 +88,11 @@ impl Host {
         runtime.spawn(slots::keep_lines(Arc::clone(&context)));
         let shared = Arc::clone(&context);
         runtime.spawn(async move { rollback::redo(&shared, to_roll_back).await });
-        runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        let shared = Arc::clone(&context);
+        runtime.spawn(async move {
+            recovery::write_reports(Arc::clone(&shared), reports).await;
+            recovery::mend_reports(shared).await;
+        });
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         Ok(Self { context, runtime, calls, port, lock })

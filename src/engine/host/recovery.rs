@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
 use crate::engine::agent::desk::close_lost_calls;
-use crate::engine::context::Context;
+use crate::engine::context::{Context, blocking};
 use crate::engine::driver::{AskedStop, asked_stop};
-use crate::engine::machine::{Input, Plan, decide};
+use crate::engine::machine::{Input, Outcome, Plan, decide};
 use crate::engine::{final_report, run_files};
-use crate::model::error::{Code, Result};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
@@ -27,6 +27,11 @@ use crate::store::{Reader, events, journal, runs, threads, turns};
 
 /// Reports that are written before anything else; the rest does not keep the operator waiting.
 const REPORTS_AT_ONCE: usize = 16;
+
+/// So often a run is taken up after a crash without getting anywhere.
+const FRUITLESS: usize = 3;
+/// Events that are looked at for that; each try makes two, and one for each phase that was done.
+const LOOKED_BACK: u32 = 256;
 
 /// What start-up recovery leaves to the host.
 pub struct Recovered {
@@ -86,6 +91,20 @@ pub async fn write_reports(context: Arc<Context>, runs: Vec<RunId>) {
     }
 }
 
+/// Writes reports whose files are gone, the `.json` or the `.md`, though they were written once.
+pub async fn mend_reports(context: Arc<Context>) {
+    let path = context.paths.database();
+    let gone = blocking(move || {
+        let reported = runs::reported(Reader::open(&path)?.connection())?;
+        let is_gone = |path: &str| ["json", "md"].iter().any(|kind| !std::path::Path::new(&format!("{path}.{kind}")).exists());
+        Ok(reported.into_iter().filter(|(_, path)| is_gone(path)).map(|(run, _)| run).collect())
+    });
+    match gone.await {
+        Ok(gone) => write_reports(context, gone).await,
+        Err(failure) => tracing::warn!(%failure, "could not look for reports that are gone"),
+    }
+}
+
 /// What a run needs, if anything.
 fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
     let run_id = record.id;
@@ -140,6 +159,9 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
     if policy == OnCrash::Ask {
         return Ok(rests);
     }
+    if fruitless(reader, state)? >= FRUITLESS {
+        return given_up(reader, record, state);
+    }
     match going_on(reader, record, state, &rests) {
         Ok(goes_on) => Ok(rests.into_iter().chain(goes_on).collect()),
         Err(failure) => {
@@ -147,6 +169,25 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
             Ok(rests)
         }
     }
+}
+
+/// How often the run was taken up after a crash and crashed again before it got anywhere. The journal is
+/// the count: each try was stored before it was made.
+fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
+    let last = events::before(reader.connection(), state.run_id, state.last_seq + 1, LOOKED_BACK)?;
+    let tries = last.iter().rev().take_while(|event| matches!(event.fact.kind(), "run.paused" | "run.resumed" | "phase.skipped"));
+    Ok(tries.filter(|event| matches!(event.fact, Fact::RunPaused { reason: PauseReason::Crashed, .. })).count())
+}
+
+/// A run that takes its host with it each time is left to a person.
+fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
+    let files = run_files::load_files(reader, record)?;
+    let Some(phase) = state.current() else { return Ok(Vec::new()) };
+    let message = format!("the host died {FRUITLESS} times when this run went on");
+    let failure = Failure::new(Code::SessionRecoveryRequired, message).hint("approve tries once more; reject or abort ends the run");
+    let (phase_key, attempt, outcome) = (phase.key.clone(), phase.attempt, Outcome::Failed(failure));
+    let facts = decide(&files.plan, state, Input::AttemptEnded { phase_key, attempt, outcome }, Timestamp::now())?;
+    if facts.is_empty() { decide(&files.plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now()) } else { Ok(facts) }
 }
 
 fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
