@@ -1,6 +1,5 @@
 //! Drivers and their owner at work, with an agent that the test holds by the hand.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

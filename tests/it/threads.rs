@@ -429,7 +429,7 @@ fn a_host_hands_its_runs_to_the_next_as_each_of_them_says() {
         .unwrap()
     };
     let runs = [start("a", Some(OnDisconnect::Continue)), start("b", Some(OnDisconnect::Cancel)), start("c", None)];
-    runs.map(|run| lane.at_gate(run));
+    runs.iter().for_each(|run| drop(lane.at_gate(*run)));
     assert_eq!(lane.host.take().unwrap().leave(Duration::from_secs(5), HandOver::AsRunsSay).unwrap(), 1);
     assert_eq!(runs.map(|run| lane.state(run).status), [RunStatus::Paused; 3]);
     lane.host = Some(Host::start(&lane.home.paths(), &settings()).unwrap());
