@@ -72,6 +72,8 @@ pub enum Cmd {
     Notify,
     /// Pause every run of this process, then leave.
     Drain,
+    /// Have a host without a screen go on with what is drained.
+    HandOver,
     /// Leave now.
     Quit,
 }

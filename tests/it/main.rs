@@ -19,3 +19,4 @@ mod model_script;
 mod notices;
 mod recovery;
 mod terminal;
+mod threads;

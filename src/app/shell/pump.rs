@@ -101,6 +101,7 @@ impl Pump {
             None if self.state.dirty => return None,
             None => Msg::Tick,
             Some(Event::TerminalGone) => {
+                self.parting.hung_up.cancel();
                 self.parting.drain.cancel();
                 return Some(Exit::TerminalGone);
             }
@@ -147,6 +148,7 @@ impl Pump {
                 // A terminal that cannot ring is no reason to stop.
                 Cmd::Notify => drop(self.terminal.notify()),
                 Cmd::Drain => self.parting.drain.cancel(),
+                Cmd::HandOver => self.parting.hand_over.cancel(),
                 Cmd::Quit => return Some(self.exit()),
             }
         }
