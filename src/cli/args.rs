@@ -77,6 +77,9 @@ pub enum Verb {
     Artifact(Artifact),
     /// Print the report of a run.
     Report(Report),
+    /// Check that what is stored is what was stored: chain, rows, totals, contents, commits, anchor.
+    #[command(after_help = "Ends with 1 when something is wrong.\n\nExamples:\n  phasedeck verify\n  phasedeck verify @last --json")]
+    Verify(Verify),
     /// List the workflows.
     Workflows(List),
     /// List the personas, and which need your consent.
@@ -194,9 +197,28 @@ pub struct Requirements {
 pub struct Resume {
     /// An id, any unique part of it, or @last.
     pub run: Option<String>,
+    /// After a crash: let an unsure tool call run again; CALL is a name that `show` gives, or all.
+    #[arg(long, value_name = "CALL")]
+    pub redo: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call was done.
+    #[arg(long, value_name = "CALL")]
+    pub done: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call is left out.
+    #[arg(long, value_name = "CALL")]
+    pub skip: Vec<String>,
     /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
+}
+
+/// `phasedeck verify`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Verify {
+    /// An id, any unique part of it, or @last; absent: every run, and the database as a whole.
+    pub run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A command about one run.
@@ -359,7 +381,7 @@ pub struct Consent {
 pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run"]),
     ("Steer", &["resume", "pause", "abort", "approve", "changes", "reject"]),
-    ("Look", &["runs", "show", "events", "artifact", "report"]),
+    ("Look", &["runs", "show", "events", "artifact", "report", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
 ];
 

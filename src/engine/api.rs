@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use super::archive::{Archive, CostBy, EventFilter, RunFilter};
+pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
@@ -42,6 +43,15 @@ pub enum Command {
         run_id: RunId,
         /// In the operator's words; may be empty.
         reason: String,
+    },
+    /// Say what became of a tool call that a crash left unsure.
+    Settle {
+        /// Of which run; it must be resting.
+        run_id: RunId,
+        /// The engine's id of the call, as the crash card gives it.
+        call_id: String,
+        /// What is to be done about it.
+        how: Settle,
     },
     /// Answer the question that waits.
     Decide {

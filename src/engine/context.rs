@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 
 use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
@@ -18,7 +18,7 @@ use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::settings::Settings;
 use crate::model::time::Timestamp;
-use crate::store::{Store, journal};
+use crate::store::{Store, ballast, journal};
 
 /// How many signals a slow screen may be behind before it is told to read the archive.
 const SIGNALS_KEPT: usize = 4096;
@@ -40,6 +40,8 @@ pub struct Context {
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
+    /// Told when something found no room on the disk.
+    pub full: Arc<Notify>,
     /// One permit for each attempt that may work at the same time.
     pub slots: Arc<Semaphore>,
 }
@@ -53,6 +55,7 @@ impl Context {
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
             signals: news_channel(),
+            full: Arc::default(),
             slots: Arc::new(Semaphore::new(settings.engine.max_concurrent_runs.max(1) as usize)),
             paths,
             settings,
@@ -82,6 +85,9 @@ impl Context {
     {
         loop {
             match self.store.write(job.clone()).await {
+                Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
+                    waits(&format!("cannot store: {} - everything rests until there is space", failure.message));
+                }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
                     tracing::warn!(%failure, "cannot store; trying again");
                     waits(&format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs()));
@@ -94,6 +100,12 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// Gives the ballast back and has everything rest; says whether that made room.
+    fn make_room(&self) -> bool {
+        self.full.notify_one();
+        ballast::release(self.store.path())
     }
 
     /// Tells stored events to whoever watches.

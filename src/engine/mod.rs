@@ -7,6 +7,7 @@
 //! recovery.
 
 pub mod agent;
+pub mod anchor;
 pub mod api;
 pub mod archive;
 pub mod artifact;
@@ -15,6 +16,7 @@ mod beneath;
 pub mod bind;
 pub mod catalog;
 pub mod context;
+pub mod crash_card;
 pub mod driver;
 pub mod final_report;
 pub mod host;
@@ -25,4 +27,5 @@ pub mod run_files;
 pub mod start;
 mod strict_json;
 pub mod supervisor;
+pub mod verify;
 pub mod worktree;

@@ -17,6 +17,8 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::time::Timestamp;
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
 /// A call that is about to be sent.
@@ -124,6 +126,11 @@ impl Desk {
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
+        let mut opening = opening;
+        if planted::is(Bug::PromptApart) {
+            let apart = std::mem::take(&mut opening);
+            self.store(move |tx| journal::append(tx, run_id, &apart, Timestamp::now())).await?;
+        }
         self.store(move |tx| {
             let now = Timestamp::now();
             let events = journal::append(tx, run_id, &opening, now)?;
@@ -164,6 +171,9 @@ impl Desk {
                 latency_ms: answered.latency_ms,
                 status: CallStatus::Ok,
             };
+            if planted::is(Bug::SettleApart) {
+                tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
+            }
             journal::append(tx, run_id, &[fact], now)
         })
         .await
@@ -311,7 +321,7 @@ fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let path = dir.join(file);
-    let written = options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes()));
+    let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
     written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
 }
 
@@ -347,7 +357,7 @@ fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> R
     let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
     let (status, latency_ms) = (failed.status, failed.latency_ms);
     let estimated = status == CallStatus::Unknown;
-    let charge = if estimated { row.reserved } else { Some(NanoUsd(0)) };
+    let charge = if estimated && !planted::is(Bug::LostCallFree) { row.reserved } else { Some(NanoUsd(0)) };
     let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
     turns::failed(tx, turn, &failure, Timestamp::now())?;
     Ok(vec![Fact::LlmCalled {

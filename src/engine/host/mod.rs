@@ -17,6 +17,7 @@ use self::recovery::Recovered;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
+use super::anchor;
 use super::api::{Port, Request};
 use super::context::{Context, blocking};
 use super::paths::Paths;
@@ -30,6 +31,7 @@ use crate::store::{Reader, Store, consents, inbox};
 mod attach;
 mod lock;
 mod recovery;
+mod space;
 
 pub use attach::attach;
 
@@ -44,6 +46,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    notices: Vec<String>,
     lock: HostLock,
 }
 
@@ -63,6 +66,8 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
+        let notices = anchor::check(paths, &context.store.reader()?)?;
+        notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
         for run_id in going_on {
@@ -73,13 +78,21 @@ impl Host {
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, lock })
+        runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
+        runtime.spawn(anchor::Keeper::new(paths)?.run());
+        Ok(Self { context, runtime, calls, port, notices, lock })
     }
 
     /// The way to this host's engine.
     #[must_use]
     pub fn port(&self) -> Port {
         self.port.clone()
+    }
+
+    /// What the operator should know of how the data was found; empty where all is as it was left.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// The runtime the engine works on.
@@ -110,6 +123,9 @@ impl Host {
             let _ = self.runtime.block_on(drained);
         }
         self.runtime.shutdown_timeout(Duration::from_secs(5));
+        if let Err(failure) = anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep()) {
+            tracing::warn!(%failure, "the anchor is behind the database");
+        }
         let closed = self.context.store.close_blocking();
         drop(self.lock);
         closed
