@@ -32,8 +32,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 pub(super) fn writer(path: &Path) -> Result<Connection> {
     check_library(rusqlite::version_number())?;
     let fresh = file::prepare(path)?;
-    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    failpoint::watch(&conn);
+    let mut conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    failpoint::watch(&mut conn);
     check_identity(&conn, path)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     configure(&conn)?;

@@ -74,6 +74,9 @@ pub(super) fn statement(event: TraceEvent<'_>) {
     }
 }
 
+/// Settings that are kept in the file; the others are the connection's own.
+const LASTING_PRAGMAS: [&str; 4] = ["journal_mode", "user_version", "application_id", "wal_checkpoint"];
+
 /// Verb and table of a statement that writes.
 fn kind(sql: &str) -> Option<String> {
     let mut words = sql.split(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
@@ -84,7 +87,7 @@ fn kind(sql: &str) -> Option<String> {
         "DELETE" => words.find(|word| *word == "FROM").and_then(|_| words.next()),
         "CREATE" | "ALTER" | "DROP" => Some("schema"),
         "VACUUM" => Some("copy"),
-        "PRAGMA" => words.next().filter(|name| sql.contains('=') || name.starts_with("wal_checkpoint")),
+        "PRAGMA" => words.next().filter(|name| LASTING_PRAGMAS.iter().any(|lasting| name.starts_with(lasting))),
         _ => None,
     };
     Some(format!("{}.{}", verb.to_ascii_lowercase(), table?))

@@ -163,9 +163,9 @@ pub fn committed() {
 
 /// Makes every writing statement of a connection a point.
 #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
-pub fn watch(conn: &rusqlite::Connection) {
+pub fn watch(conn: &mut rusqlite::Connection) {
     #[cfg(feature = "failpoints")]
-    conn.trace_v2(rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT, Some(armed::statement));
+    let _ = conn.trace_v2(rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT, Some(armed::statement));
 }
 
 #[cfg(test)]
