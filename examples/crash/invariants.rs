@@ -55,6 +55,30 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
     Ok(broken)
 }
 
+/// Checks a disk as the loss of power may have left it: what was promised is there, and whole.
+pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
+    if promises(image).is_empty() {
+        return Ok(Broken::new());
+    }
+    let archive = match Archive::open(&image.paths()) {
+        Ok(archive) => archive,
+        Err(failure) => return Ok(vec![format!("the database cannot be opened: {failure}")]),
+    };
+    let mut broken = match promises_kept(image, &archive) {
+        Ok(broken) => broken,
+        Err(error) => return Ok(vec![format!("cannot be read: {error}")]),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let verdict = match runtime.block_on(verify::verify(&image.paths(), None)) {
+        Ok(verdict) => verdict,
+        Err(failure) => return Ok(vec![format!("cannot be verified: {failure}")]),
+    };
+    for check in verdict.database.iter().chain(verdict.runs.iter().flat_map(|run| &run.checks)) {
+        broken.extend(check.problems.iter().map(|problem| format!("verify, {}: {problem}", check.name)));
+    }
+    Ok(broken)
+}
+
 /// Checks what must hold when every run has ended and the host has said goodbye.
 pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
     let mut broken = Broken::new();

@@ -1,7 +1,8 @@
 //! Kills phasedeck again and again, at every durable step, and holds what is left against its promises.
 //!
 //! `crash --kills N --seed S` plays rounds of the stories in turn until N kills were made; `--story NAME`
-//! plays one story only; `--bugs` plants bugs one after the other and wants each to be found. It ends
+//! plays one story only; `--bugs` plants bugs one after the other and wants each to be found;
+//! `--power --images N` takes the power away instead. It ends
 //! with 1 at the first violation, keeps the home, and prints the line that plays the same round again.
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::story::{Home, Story};
 
 mod invariants;
 mod model;
+mod power;
 mod story;
 
 /// What can go wrong with the harness itself ends it.
@@ -42,6 +44,13 @@ fn main() -> Outcome<std::process::ExitCode> {
     let number = |name: &str, otherwise: u64| value(name).map_or(Ok(otherwise), |text| text.parse());
     let (kills, seed) = (number("--kills", 2_000)?, number("--seed", 1)?);
     let story = value("--story").map(|name| Story::named(name).ok_or("no such story")).transpose()?;
+    if args.iter().any(|arg| arg == "--power") {
+        return Ok(if power_loss(usize::try_from(number("--images", 500)?)?, seed)? {
+            std::process::ExitCode::SUCCESS
+        } else {
+            std::process::ExitCode::FAILURE
+        });
+    }
     let sound = if args.iter().any(|arg| arg == "--bugs") { bugs(seed)? } else { play(kills, seed, story, None, true)?.is_none() };
     Ok(if sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
 }
@@ -182,6 +191,21 @@ fn summary(counts: &Counts, begun: Instant) {
         counts.from_outside,
         rate(counts, begun)
     );
+}
+
+/// Wants nothing lost with the settings that are shipped, and something lost without them: a replay that
+/// finds nothing either way would prove nothing.
+fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
+    let Some(lost) = power::play(images, seed, None)? else { return Ok(true) };
+    println!("synchronous=FULL: {} of {} disks lost something that was promised", lost.len(), images * 2);
+    lost.iter().take(5).for_each(|words| println!("  {words}"));
+    if !cfg!(feature = "planted-bugs") {
+        return Ok(lost.is_empty());
+    }
+    let control = power::play(images, seed, Some(Bug::SynchronousNormal))?.unwrap_or_default();
+    println!("synchronous=NORMAL: {} of {} disks lost something that was promised", control.len(), images * 2);
+    control.iter().take(2).for_each(|words| println!("  {words}"));
+    Ok(lost.is_empty() && !control.is_empty())
 }
 
 /// Plants each bug and wants it found. One needs the loss of power to be seen.

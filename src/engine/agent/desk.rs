@@ -126,11 +126,6 @@ impl Desk {
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
-        let mut opening = opening;
-        if planted::is(Bug::PromptApart) {
-            let apart = std::mem::take(&mut opening);
-            self.store(move |tx| journal::append(tx, run_id, &apart, Timestamp::now())).await?;
-        }
         self.store(move |tx| {
             let now = Timestamp::now();
             let events = journal::append(tx, run_id, &opening, now)?;

@@ -55,7 +55,7 @@ impl Contents {
             write_new(folder, &path, bytes).map_err(|e| Failure::io(format!("cannot keep the artifact in {}", path.display()), &e))?;
         }
         // Also when the file was there: whoever wrote it may have died before its name was durable.
-        for dir in [folder, &self.dir] {
+        for dir in [folder, &self.dir, self.dir.parent().unwrap_or(&self.dir)] {
             sync_dir(dir).map_err(|e| Failure::io(format!("cannot make {} durable", dir.display()), &e))?;
         }
         Ok(hash)

@@ -33,8 +33,6 @@ bugs! {
     LastTurnForgotten = "last-turn-forgotten",
     /// What a tool did before a crash is not told; it runs again.
     ToolRunsAgain = "tool-runs-again",
-    /// The prompt is noted in another transaction than its first call.
-    PromptApart = "prompt-apart",
     /// The chain begins again in every process.
     ChainBeginsAgain = "chain-begins-again",
     /// A number is left out when a new process appends first.
