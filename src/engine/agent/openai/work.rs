@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
-use super::conversation::{Next, Said, counts, messages, next};
+use super::conversation::{INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
 use super::fault::{Fault, pause};
 use super::prices::Prices;
 use super::wire::Wire;
@@ -29,9 +29,6 @@ use crate::model::record::{TurnRecord, TurnStatus};
 use crate::model::time::human_duration;
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::failpoint::{Family, Step};
-
-const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
-const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug)]
