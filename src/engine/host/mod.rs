@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
+use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
@@ -32,8 +33,9 @@ mod attach;
 mod lock;
 mod recovery;
 mod space;
+mod tellers;
 
-pub use attach::attach;
+pub use attach::{attach, write_beside};
 
 /// How often the host looks whether another process left a command.
 const INBOX_LOOK: Duration = Duration::from_millis(50);
@@ -47,6 +49,7 @@ pub struct Host {
     calls: mpsc::Sender<Call>,
     port: Port,
     notices: Vec<String>,
+    tellers: Tellers,
     lock: HostLock,
 }
 
@@ -76,11 +79,12 @@ impl Host {
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(anchor::Keeper::new(paths)?.run());
-        Ok(Self { context, runtime, calls, port, notices, lock })
+        Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
 
     /// The way to this host's engine.
@@ -122,6 +126,7 @@ impl Host {
             // The supervisor drops the sender only when it is gone itself; then nothing runs either.
             let _ = self.runtime.block_on(drained);
         }
+        self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         if let Err(failure) = anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep()) {
             tracing::warn!(%failure, "the anchor is behind the database");
