@@ -90,6 +90,9 @@ pub enum Verb {
     Artifact(Artifact),
     /// Print the report of a run.
     Report(Report),
+    /// Check that what is stored is what was stored: chain, rows, totals, contents, commits, anchor.
+    #[command(after_help = "Ends with 1 when something is wrong.\n\nExamples:\n  phasedeck verify\n  phasedeck verify @last --json")]
+    Verify(Verify),
     /// Print what an agent said and did, turn by turn.
     #[command(after_help = "Examples:\n  phasedeck transcript @last\n  phasedeck transcript 7f3a plan --attempt 2 --json")]
     Transcript(Transcript),
@@ -230,6 +233,15 @@ pub struct Requirements {
 pub struct Resume {
     /// An id, any unique part of it, or @last.
     pub run: Option<String>,
+    /// After a crash: let an unsure tool call run again; CALL is a name that `show` gives, or all.
+    #[arg(long, value_name = "CALL")]
+    pub redo: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call was done.
+    #[arg(long, value_name = "CALL")]
+    pub done: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call is left out.
+    #[arg(long, value_name = "CALL")]
+    pub skip: Vec<String>,
     /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
@@ -265,6 +277,16 @@ pub struct Fork {
     /// The same key starts the same fork, once.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck verify`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Verify {
+    /// An id, any unique part of it, or @last; absent: every run, and the database as a whole.
+    pub run: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -528,7 +550,7 @@ pub struct ManPages {
 pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run", "host"]),
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
-    ("Look", &["runs", "show", "events", "artifact", "report", "transcript"]),
+    ("Look", &["runs", "show", "events", "artifact", "report", "transcript", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
     ("Set up", &["init", "clean", "completions", "man"]),
 ];

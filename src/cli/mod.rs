@@ -55,6 +55,7 @@ pub mod style;
 mod summary;
 pub mod table;
 mod transcript;
+mod verify;
 pub mod watch;
 
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
@@ -122,6 +123,7 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Events(args)) => events::events(&setup, &args),
         Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
         Some(Verb::Report(args)) => report::report(&setup, &args),
+        Some(Verb::Verify(args)) => verify::verify(&setup, &args),
         Some(Verb::Workflows(args)) => registry::workflows(&setup, args),
         Some(Verb::Personas(args)) => registry::personas(&setup, args),
         Some(Verb::Schemas(args)) => registry::schemas(&setup, args),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use super::archive::{Archive, Candidate, CostBy, EventFilter, RunFilter};
+pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
@@ -62,6 +63,15 @@ pub enum Command {
         run_id: RunId,
         /// The fork whose artifact is taken.
         fork: RunId,
+    },
+    /// Say what became of a tool call that a crash left unsure.
+    Settle {
+        /// Of which run; it must be resting.
+        run_id: RunId,
+        /// The engine's id of the call, as the crash card gives it.
+        call_id: String,
+        /// What is to be done about it.
+        how: Settle,
     },
     /// Answer the question that waits.
     Decide {
@@ -134,6 +144,7 @@ impl Command {
             | Self::Abort { run_id, .. }
             | Self::RollBack { run_id, .. }
             | Self::Pick { run_id, .. }
+            | Self::Settle { run_id, .. }
             | Self::Decide { run_id, .. } => Some(*run_id),
             Self::Retry(retry) => Some(retry.run_id),
             Self::Fork(fork) => Some(fork.run_id),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::crash_card::{self, CrashCard};
 use super::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
@@ -284,6 +285,14 @@ impl Archive {
         }
         Err(Failure::new(Code::DbCorrupt, format!("the stored content {} is not what was stored", path.display()))
             .hint("put the file back from a backup; nothing was changed"))
+    }
+
+    /// What a crash left of a run, where its last end was one.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn crash_card(&self, run: RunId) -> Result<Option<CrashCard>> {
+        crash_card::read(self.reader.connection(), run)
     }
 
     /// The personas that the operator has agreed to use, by hash.

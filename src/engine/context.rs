@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
@@ -19,7 +19,7 @@ use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::settings::Settings;
 use crate::model::time::Timestamp;
-use crate::store::{Store, journal};
+use crate::store::{Store, ballast, journal};
 
 /// How many signals a slow screen may be behind before it is told to read the archive.
 const SIGNALS_KEPT: usize = 4096;
@@ -41,6 +41,8 @@ pub struct Context {
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
+    /// Told when something found no room on the disk.
+    pub full: Arc<Notify>,
     /// The places to work.
     pub slots: Slots,
 }
@@ -54,6 +56,7 @@ impl Context {
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
             signals: news_channel(),
+            full: Arc::default(),
             slots: Slots::new(settings.engine.max_concurrent_runs),
             paths,
             settings,
@@ -83,6 +86,9 @@ impl Context {
     {
         loop {
             match self.store.write(job.clone()).await {
+                Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
+                    waits(&format!("cannot store: {} - everything rests until there is space", failure.message));
+                }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
                     tracing::warn!(%failure, "cannot store; trying again");
                     waits(&format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs()));
@@ -95,6 +101,12 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// Gives the ballast back and has everything rest; says whether that made room.
+    fn make_room(&self) -> bool {
+        self.full.notify_one();
+        ballast::release(self.store.path())
     }
 
     /// Tells stored events to whoever watches.

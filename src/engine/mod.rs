@@ -7,6 +7,7 @@
 //! recovery.
 
 pub mod agent;
+pub mod anchor;
 pub mod api;
 pub mod archive;
 pub mod artifact;
@@ -15,6 +16,7 @@ mod beneath;
 pub mod bind;
 pub mod catalog;
 pub mod context;
+pub mod crash_card;
 pub mod driver;
 pub mod final_report;
 pub mod gate_token;
@@ -31,4 +33,5 @@ pub mod start;
 mod strict_json;
 pub mod supervisor;
 mod telemetry;
+pub mod verify;
 pub mod worktree;

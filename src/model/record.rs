@@ -291,6 +291,9 @@ pub struct ToolRecord {
     pub arguments: String,
     /// What it answered; absent while nobody knows whether it ran.
     pub result: Option<String>,
+    /// Whether the operator said after a crash that it is to run again.
+    #[serde(default)]
+    pub redo: bool,
 }
 
 /// One line of the ledger: a call to a model and what it cost.

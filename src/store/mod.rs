@@ -7,13 +7,17 @@
 
 pub mod approvals;
 pub mod artifacts;
+pub mod audit;
+pub mod ballast;
 pub mod bindings;
+pub mod chain;
 pub mod consents;
 pub mod definitions;
 #[cfg(test)]
 mod documented;
 pub mod error;
 pub mod events;
+pub mod failpoint;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -39,5 +43,6 @@ pub mod sessions;
 pub mod threads;
 pub mod turns;
 
+pub use open::identity;
 pub use owner::Store;
 pub use reader::Reader;

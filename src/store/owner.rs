@@ -17,6 +17,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::failpoint::planted::{self, Bug};
+use super::failpoint::{self, Step};
 use super::reader::Reader;
 use super::{error, open, retry};
 use crate::model::error::{Failure, Result};
@@ -280,8 +282,15 @@ impl Owner {
                 return Err(failure.unwrap_or_else(|| Failure::internal("a job of the store ended the transaction of its group")));
             }
         }
+        if planted::is(Bug::AnswerBeforeCommit) {
+            done.drain(..).for_each(|job| (job.reply)(Ok(())));
+        }
+        Step::Commit.before();
         match retry::transient(|| tx.execute_batch("COMMIT")) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                failpoint::committed();
+                Ok(())
+            }
             Err(e) => {
                 let in_doubt = error::is_damage(&e);
                 let failure = Failure::from(e);
@@ -298,7 +307,7 @@ impl Owner {
             return Err(doubt);
         }
         // A reader may hold the log open for a moment; what is left in it is folded in at the next start.
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Step::Checkpoint.around(|| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))?;
         self.conn.close().map_err(|(_, e)| Failure::from(e))
     }
 }

@@ -147,6 +147,25 @@ pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resu
     Ok(())
 }
 
+/// Stores what the operator says of a tool call that a crash left unsure: what the agent is told of it,
+/// or, without words, that it is to run again.
+///
+/// # Errors
+/// `illegal_transition` when the call is not unsure (any more); what the database says.
+pub fn settle_tool(tx: &Connection, turn: TurnId, call_id: &str, told: Option<&str>) -> Result<()> {
+    let outcome = if told.is_some() { outcome_name(ToolOutcome::Unknown) } else { "redo" };
+    let changed = tx
+        .prepare_cached(
+            "UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = 0 WHERE turn_id = ?1 AND call_id = ?2 AND result IS NULL \
+             AND EXISTS (SELECT 1 FROM turns WHERE id = ?1 AND status = 'answered')",
+        )?
+        .execute((turn.to_string(), call_id, told, outcome))?;
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(Failure::new(Code::IllegalTransition, format!("tool call '{call_id}' is not unsure")).hint("`phasedeck show` lists what is"))
+}
+
 /// The turns of one attempt that are part of the conversation, in order.
 ///
 /// # Errors
@@ -184,13 +203,14 @@ pub fn open(conn: &Connection, run: RunId) -> Result<Vec<crate::model::record::L
 }
 
 fn tools_of(conn: &Connection, turn: TurnId) -> Result<Vec<ToolRecord>> {
-    let mut query = conn.prepare_cached("SELECT call_id, tool, arguments, result FROM tool_calls WHERE turn_id = ?1 ORDER BY position")?;
+    let mut query = conn.prepare_cached("SELECT call_id, tool, arguments, result, coalesce(outcome, '') = 'redo' AS redo FROM tool_calls WHERE turn_id = ?1 ORDER BY position")?;
     let rows = query.query_map([turn.to_string()], |row| {
         Ok(ToolRecord {
             call_id: row.get("call_id")?,
             tool: row.get("tool")?,
             arguments: row.get("arguments")?,
             result: row.get("result")?,
+            redo: row.get("redo")?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -17,6 +17,8 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::time::Timestamp;
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
 /// A call that is about to be sent.
@@ -164,6 +166,9 @@ impl Desk {
                 latency_ms: answered.latency_ms,
                 status: CallStatus::Ok,
             };
+            if planted::is(Bug::SettleApart) {
+                tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
+            }
             journal::append(tx, run_id, &[fact], now)
         })
         .await
@@ -311,7 +316,7 @@ fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let path = dir.join(file);
-    let written = options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes()));
+    let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
     written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
 }
 
@@ -347,7 +352,7 @@ fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> R
     let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
     let (status, latency_ms) = (failed.status, failed.latency_ms);
     let estimated = status == CallStatus::Unknown;
-    let charge = if estimated { row.reserved } else { Some(NanoUsd(0)) };
+    let charge = if estimated && !planted::is(Bug::LostCallFree) { row.reserved } else { Some(NanoUsd(0)) };
     let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
     turns::failed(tx, turn, &failure, Timestamp::now())?;
     Ok(vec![Fact::LlmCalled {

@@ -108,11 +108,16 @@ pub(super) fn answered_already(tx: &Connection, run: RunId, fact: &Fact) -> Resu
 /// # Errors
 /// As [`append`](super::journal::append).
 pub fn rebuild(tx: &Connection, run: RunId) -> Result<()> {
-    let mut head = Head::load(tx, run)?.blank();
     for table in ["sessions", "approval_requests", "artifacts", "run_phases"] {
         tx.execute(&format!("DELETE FROM {table} WHERE run_id = ?1"), [run.to_string()])?;
     }
-    events::for_each(tx, run, |event| apply(tx, &mut head, &event))?;
+    rebuild_from(tx, tx, run)
+}
+
+/// Makes the rows of a run in `tx`, where it has none but its own, from the journal in `journal`.
+pub(super) fn rebuild_from(journal: &Connection, tx: &Connection, run: RunId) -> Result<()> {
+    let mut head = Head::load(tx, run)?.blank();
+    events::for_each(journal, run, |event| apply(tx, &mut head, &event))?;
     head.save(tx)
 }
 

@@ -146,7 +146,7 @@ impl Book for Notebook {
             assert_eq!(turn.status, TurnStatus::Reserved);
             turn.status = TurnStatus::Answered;
             turn.answer = Some(answered.answer);
-            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None };
+            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None, redo: false };
             turn.tools = answered.tools.into_iter().map(record).collect();
         })
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
-use super::conversation::{Next, Said, counts, messages, next};
+use super::conversation::{INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
 use super::fault::{Fault, pause};
 use super::prices::Prices;
 use super::wire::Wire;
@@ -27,9 +27,8 @@ use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
 use crate::model::record::{TurnRecord, TurnStatus};
 use crate::model::time::human_duration;
-
-const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
-const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
+use crate::store::failpoint::planted::{self, Bug};
+use crate::store::failpoint::{Family, Step};
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +141,8 @@ impl<B: Book> Worker<'_, B> {
                 results.push(result.to_owned());
                 continue;
             }
-            let tool_done = self.run_tool(call, stored.is_some()).await;
+            let unsure = stored.is_some_and(|turn| !to_redo(turn, call));
+            let tool_done = self.run_tool(call, unsure).await;
             results.push(tool_done.result.clone());
             done.push(tool_done);
         }
@@ -179,13 +179,15 @@ impl<B: Book> Worker<'_, B> {
             result: result.to_owned(),
             duration_ms: 0,
         };
-        if interrupted && !self.tools.is_read_only(&call.name) {
+        if interrupted && !self.tools.is_read_only(&call.name) && !planted::is(Bug::ToolRunsAgain) {
             return unrun(ToolOutcome::Unknown, INTERRUPTED);
         }
         if self.stop.now.is_cancelled() {
             return unrun(ToolOutcome::Error, NOT_BEGUN);
         }
+        Family::Tool.before(&call.name);
         let reply = self.tools.call(&call.name, &call.arguments).await;
+        Family::Tool.after(&call.name);
         self.show_tool(call, &reply.target, reply.outcome, reply.denied.is_some());
         if call.name == "write_todos" && reply.outcome == ToolOutcome::Ok {
             self.book.text(TextKind::Note, &reply.result.replace('\n', " | "));
@@ -211,11 +213,13 @@ impl<B: Book> Worker<'_, B> {
                 return Ok(None);
             }
             let show = |kind, text: &str| self.book.text(kind, text);
+            Step::CallSent.before();
             let asked = tokio::select! {
                 biased;
                 () = self.stop.now.cancelled() => None,
                 asked = self.wire.ask(open.reserve.number, &open.body, &show) => Some(asked),
             };
+            Step::CallSent.after();
             match asked {
                 None => {
                     self.give_up(open.turn, CallStatus::Unknown, begun).await?;
@@ -320,6 +324,10 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
 
 fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
     turn.tools.iter().find(|tool| tool.call_id == call.id)?.result.as_deref()
+}
+
+fn to_redo(turn: &TurnRecord, call: &Call) -> bool {
+    turn.tools.iter().any(|tool| tool.call_id == call.id && tool.redo)
 }
 
 fn answer_of(turn: &TurnRecord) -> Result<Answer> {

@@ -119,7 +119,7 @@ impl Toolbox {
     /// Whether running `tool` again after a crash changes nothing.
     #[must_use]
     pub fn is_read_only(&self, tool: &str) -> bool {
-        TOOLS.iter().any(|known| known.name == tool && known.read_only)
+        only_reads(tool)
     }
 
     /// Whether a regular file lies at `path` in the worktree.
@@ -195,6 +195,12 @@ fn target_of(tool: &Tool, arguments: &Arguments) -> String {
 
 fn refusal(failure: &Failure) -> String {
     format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+}
+
+/// Whether running `tool` again changes nothing.
+#[must_use]
+pub fn only_reads(tool: &str) -> bool {
+    TOOLS.iter().any(|known| known.name == tool && known.read_only)
 }
 
 #[cfg(test)]
