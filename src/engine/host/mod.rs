@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
+use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
@@ -32,8 +33,9 @@ mod attach;
 mod handover;
 mod lock;
 mod recovery;
+mod tellers;
 
-pub use attach::attach;
+pub use attach::{attach, write_beside};
 pub use handover::HandOver;
 
 /// How often the host looks whether another process left a command.
@@ -47,6 +49,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    tellers: Tellers,
     lock: HostLock,
 }
 
@@ -93,9 +96,10 @@ impl Host {
             recovery::write_reports(Arc::clone(&shared), reports).await;
             recovery::mend_reports(shared).await;
         });
+        let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, lock })
+        Ok(Self { context, runtime, calls, port, tellers, lock })
     }
 
     /// The way to this host's engine.
@@ -138,6 +142,7 @@ impl Host {
         let asked = self.calls.blocking_send(Call::Drain { grace, done });
         // The supervisor drops the sender only when it is gone itself; then nothing runs either.
         let paused = if asked.is_ok() { self.runtime.block_on(drained).unwrap_or_default() } else { Vec::new() };
+        self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         let handed = handover::leave_word(&self.context, paused, over)
             .inspect_err(|failure| tracing::error!(%failure, "could not hand over; the runs are paused"))
