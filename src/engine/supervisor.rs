@@ -28,7 +28,7 @@ use crate::store::{Reader, events, runs};
 /// How many answers are remembered for commands that are delivered twice.
 const ANSWERS_KEPT: usize = 1024;
 /// Orders that may wait for one run.
-const ORDERS_WAITING: usize = 64;
+const ORDERS_WAITING: usize = 1024;
 /// Runs whose rows are read at the same time; each holds a database connection meanwhile.
 const LOADING_AT_ONCE: usize = 16;
 /// How long work that was told to end may take to do so before a drain leaves it behind.

@@ -35,7 +35,7 @@ fn send(host: &Host, command: Command) -> Answer {
 
 fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
     let scenarios = scenarios.iter().map(|(phase, scenario)| ((*phase).into(), *scenario)).collect();
-    let options = RunOptions { rehearse: true, scenarios };
+    let options = RunOptions { rehearse: true, scenarios, ..RunOptions::default() };
     let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
     match send(host, Command::Start(Box::new(start))) {
         Answer::Started { run_id, .. } => run_id,

@@ -122,6 +122,7 @@ mod tests {
             "engine.max_artifact_bytes: a whole number from 0 on",
             "engine.max_turns: a whole number from 0 to 4294967295",
             "engine.on_crash: one of ask, resume, fail",
+            "host.on_disconnect: one of continue, cancel",
             "notify.command: a list, each item text",
             "openai.base_url: text",
             "prices: a table",
