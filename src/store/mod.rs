@@ -32,6 +32,7 @@ mod reader;
 mod retry;
 mod row;
 pub mod run_list;
+pub mod run_page;
 pub mod runs;
 pub mod sessions;
 pub mod turns;
