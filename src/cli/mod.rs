@@ -19,8 +19,10 @@ pub mod args;
 mod artifact;
 mod consent;
 mod console;
+mod cost;
 mod decide;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documented;
 pub mod event_line;
@@ -102,6 +104,8 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Show(args)) => show::show(&setup, &args),
         Some(Verb::Events(args)) => events::events(&setup, &args),
         Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
+        Some(Verb::Cost(args)) => cost::cost(&setup, &args),
+        Some(Verb::Doctor(args)) => doctor::doctor(&setup, args),
         Some(Verb::Report(args)) => report::report(&setup, &args),
         Some(Verb::Workflows(args)) => registry::workflows(&setup, args),
         Some(Verb::Personas(args)) => registry::personas(&setup, args),

@@ -20,6 +20,12 @@ use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Via};
 
+pub use super::demo::prepare as prepare_demo;
+pub use super::doctor::{Check, Patient, Subject, Verdict};
+pub use super::host::give_consent;
+pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlook};
+pub use crate::store::run_page::words as search_words;
+
 /// What an operator can ask of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]

@@ -22,7 +22,9 @@ use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
 pub use crate::store::ledger::CostBy;
 pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
-use crate::store::{Reader, approvals, artifacts, consents, events, frozen, ledger, phases, run_list, run_page, runs, sessions, turns};
+use crate::store::{
+    Reader, approvals, artifacts, consents, events, frozen, ledger, phases, run_costs, run_list, run_page, runs, sessions, turns,
+};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
@@ -261,6 +263,14 @@ impl Archive {
     /// What the database says.
     pub fn costs(&self, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
         ledger::costs(self.reader.connection(), run, by)
+    }
+
+    /// What the settled calls of each run cost, the newest run first; the label is the run's id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn costs_by_run(&self) -> Result<Vec<CostLine>> {
+        run_costs::by_run(self.reader.connection())
     }
 
     /// The workflow that a run was begun with.

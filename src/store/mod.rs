@@ -31,6 +31,7 @@ pub mod projection;
 mod reader;
 mod retry;
 mod row;
+pub mod run_costs;
 pub mod run_list;
 pub mod run_page;
 pub mod runs;

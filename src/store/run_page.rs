@@ -123,7 +123,8 @@ pub fn paused(conn: &Connection) -> Result<Vec<RunRecord>> {
 /// # Errors
 /// What the database says.
 pub fn holder(conn: &Connection, run: &RunRecord) -> Result<Option<RunId>> {
-    let mut query = conn.prepare_cached("SELECT id FROM runs WHERE thread = ?1 AND state IN ('executing', 'awaiting_approval') AND id <> ?2")?;
+    let mut query =
+        conn.prepare_cached("SELECT id FROM runs WHERE thread = ?1 AND state IN ('executing', 'awaiting_approval') AND id <> ?2")?;
     let mut rows = query.query((run.thread.as_str(), run.id.to_string()))?;
     Ok(rows.next()?.map(|found| row::parsed(found, "id")).transpose()?)
 }
@@ -227,9 +228,8 @@ pub fn searchable(conn: &Connection, after: Option<&Searchable>, limit: u32) -> 
     let mut query = conn.prepare_cached(&format!(
         "SELECT run_id, phase_key, version, sha256 FROM artifacts {behind}ORDER BY run_id DESC, phase_key DESC, version DESC LIMIT {limit}"
     ))?;
-    let values = after.map(|last| {
-        [Value::Text(last.run.to_string()), Value::Text(last.phase.to_string()), Value::Integer(i64::from(last.version))]
-    });
+    let values =
+        after.map(|last| [Value::Text(last.run.to_string()), Value::Text(last.phase.to_string()), Value::Integer(i64::from(last.version))]);
     let read = |found: &Row<'_>| {
         Ok(Searchable {
             run: row::parsed(found, "run_id")?,
