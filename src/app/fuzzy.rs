@@ -7,7 +7,9 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 /// that fit, counted in characters.
 #[must_use]
 pub fn ranked(typed: &str, texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(usize, Vec<usize>)> {
-    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut config = Config::DEFAULT;
+    config.prefer_prefix = true;
+    let mut matcher = Matcher::new(config);
     let pattern = Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart);
     let mut found = Vec::new();
     let mut buffer = Vec::new();
