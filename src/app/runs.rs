@@ -56,6 +56,8 @@ pub struct RunsState {
     live: usize,
     today: usize,
     offset: usize,
+    /// In flight, and left out by the filter.
+    aside: Vec<RunRecord>,
 }
 
 /// A line of the list.
@@ -104,6 +106,7 @@ impl RunsState {
         let mut live = page.live;
         live.sort_by_key(order);
         (self.live, self.today, self.offset) = (live.len(), page.today.len(), usize::try_from(offset).unwrap_or(0));
+        self.aside = page.aside;
         self.records = live.into_iter().chain(page.today).chain(page.rest).collect();
         self.counts = page.counts;
         (self.loaded, self.failure, self.since) = (true, None, None);
@@ -227,17 +230,24 @@ impl RunsState {
     /// The run with this id, among those that were read.
     #[must_use]
     pub fn get(&self, id: RunId) -> Option<&RunRecord> {
-        self.records.iter().find(|r| r.id == id)
+        self.records.iter().chain(&self.aside).find(|r| r.id == id)
+    }
+
+    /// Everything in flight, whatever the filter; in no order.
+    pub fn in_flight(&self) -> impl Iterator<Item = &RunRecord> {
+        self.records.iter().take(self.live).chain(&self.aside)
     }
 
     /// Runs that wait for the operator, the oldest question first.
     pub fn waiting(&self) -> impl Iterator<Item = &RunRecord> {
-        self.records.iter().filter(|r| waits(r))
+        let mut waiting: Vec<&RunRecord> = self.in_flight().filter(|r| waits(r)).collect();
+        waiting.sort_by_key(|r| order(r));
+        waiting.into_iter()
     }
 
     /// Runs that work.
     pub fn working(&self) -> impl Iterator<Item = &RunRecord> {
-        self.records.iter().filter(|r| r.state == RunStatus::Executing.as_str())
+        self.in_flight().filter(|r| r.state == RunStatus::Executing.as_str())
     }
 
     /// The line of the fold, if there is one.

@@ -115,7 +115,8 @@ pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
     records.iter().filter(|r| r.updated_at >= ask.midnight).for_each(|r| counts.spent += r.cost);
     let window = rest.into_iter().skip(ask.offset as usize).take(ask.limit as usize).collect();
     let live = all.iter().filter(|r| is_live(r)).cloned().collect();
-    RunPage { live, today: if ask.today { today } else { Vec::new() }, rest: window, counts }
+    let aside = records.iter().filter(|r| is_live(r) && !fits(r)).cloned().collect();
+    RunPage { live, aside, today: if ask.today { today } else { Vec::new() }, rest: window, counts }
 }
 
 /// What a month of work cost.

@@ -299,7 +299,7 @@ impl AppState {
         let works = |r: &&crate::model::record::RunRecord| {
             RunStatus::parse(&r.state).is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
         };
-        if self.hosting { self.runs.records.iter().filter(works).count() } else { 0 }
+        if self.hosting { self.runs.in_flight().filter(works).count() } else { 0 }
     }
 
     /// When today began where the operator is.

@@ -105,6 +105,11 @@ mod tests {
     #[test]
     fn a_table_ends_with_its_total_and_an_unknown_price_stays_unknown() {
         let lines = [line("spec", 410_000_000, 0), line("plan", 0, 2)];
-        insta::assert_snapshot!(table(&lines, &total(&lines), CostGroup::Phase, Style::default()), @"");
+        insta::assert_snapshot!(table(&lines, &total(&lines), CostGroup::Phase, Style::default()), @"
+        PHASE  CALLS  SENT  RECEIVED  CACHED  COST
+        spec       2  1200        34       0      $0.4100
+        plan       4  1200        34       0            ?
+        total      6  2400        68       0  $0.4100 + ?
+        ");
     }
 }

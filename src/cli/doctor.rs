@@ -157,6 +157,11 @@ mod tests {
             advice: advice.to_owned(),
         };
         let text = told(&[check(Verdict::Ok, ""), check(Verdict::Warning, "update git")], Style::default());
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        ✓ git: program             git version 2.39␛[0m
+        ! git: program             git version 2.39␛[0m
+                                   update git
+        1 ok, 1 to look at, 0 failed
+        ");
     }
 }

@@ -45,6 +45,8 @@ pub struct PageAsk {
 pub struct RunPage {
     /// What waits for the operator or works, newest first.
     pub live: Vec<RunRecord>,
+    /// In flight, and left out by the filter.
+    pub aside: Vec<RunRecord>,
     /// Completed today, newest first; empty unless it was wanted.
     pub today: Vec<RunRecord>,
     /// The window over the rest, newest first.
@@ -96,12 +98,22 @@ pub fn page(conn: &Connection, ask: &PageAsk) -> Result<RunPage> {
         (counts.today, counts.today_cost) = (0, Cost::default());
         count(conn, &format!("{apart} AND {fits}"), &values)?
     };
+    let aside = if folds { Vec::new() } else { left_out(conn, &live)? };
     Ok(RunPage {
+        aside,
         today: if folds && ask.today && counts.today > 0 { list(&moved_today(&today, ask.midnight), 0, AT_MOST)? } else { Vec::new() },
         rest: list(&apart, ask.offset, ask.limit)?,
         live,
         counts,
     })
+}
+
+/// What is in flight and not among `shown`.
+fn left_out(conn: &Connection, shown: &[RunRecord]) -> Result<Vec<RunRecord>> {
+    let mut query = conn.prepare_cached(&format!("SELECT {} FROM runs WHERE {LIVE} LIMIT {AT_MOST}", runs::COLUMNS))?;
+    let mut all: Vec<RunRecord> = query.query_map([], runs::read)?.collect::<rusqlite::Result<_>>()?;
+    all.retain(|run| shown.iter().all(|other| other.id != run.id));
+    Ok(all)
 }
 
 /// Runs that stopped before their end, the newest first.
@@ -308,6 +320,7 @@ mod tests {
         let found = |filter: &str, also: &[RunId]| {
             let page = page(&conn, &PageAsk { filter: filter.to_owned(), also: also.to_vec(), ..ask() }).unwrap();
             assert_eq!(page.counts.rest as usize, page.rest.len());
+            assert!(words(filter).is_empty() || page.live.len() + page.aside.len() == 3, "what is in flight is never lost");
             let mut all = ids(&page.live);
             all.extend(ids(&page.rest));
             all

@@ -10,6 +10,9 @@ use crate::app::state::{AppState, Screen};
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = match pen.state.screen() {
+        Screen::Runs if pen.state.runs.len() > usize::from(pen.state.runs.height.max(1)) => {
+            format!(" phasedeck · {} of {}", pen.state.runs.cursor + 1, pen.state.runs.len())
+        }
         Screen::Runs => " phasedeck".to_owned(),
         Screen::Picker => " phasedeck · resume".to_owned(),
         Screen::NewRun => " phasedeck · new run".to_owned(),

@@ -54,7 +54,8 @@ fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
     let fits = |chords: &str, label: &str| label.contains(&wanted) || chords.to_lowercase().contains(&wanted);
     let mut lines: Vec<(String, &'static str, bool)> = Vec::new();
     for context in contexts {
-        let mut keys: Vec<_> = pen.state.keys.help(context).filter(|(chords, label)| fits(chords, label)).collect();
+        let whole = context.title().to_lowercase().contains(&wanted);
+        let mut keys: Vec<_> = pen.state.keys.help(context).filter(|(chords, label)| whole || fits(chords, label)).collect();
         if context == Context::Global && fits("ctrl-c", LEAVES) {
             keys.push(("Ctrl-C Ctrl-C".to_owned(), LEAVES));
         }

@@ -99,10 +99,6 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
             pen.mark_row(body, row, pen.theme.selected());
         }
     }
-    let below = runs.len().saturating_sub(runs.top + usize::from(body.height));
-    if below > 0 && area.height > 3 {
-        pen.right(head, 0, 0, vec![ink(format!(" {below} more below "), pen.theme.dim())]);
-    }
 }
 
 /// The completed runs of today in one line.

@@ -15,7 +15,9 @@ use crate::engine::api::{Estimate, Part, Seat};
 use crate::model::money::NanoUsd;
 
 /// Cells of the labels.
-const LABEL: u16 = 12;
+const LABEL: u16 = 13;
+/// Who sits where nobody can.
+const NOBODY: &str = "nobody";
 /// Found workflows that are shown at most.
 const FOUND: usize = 5;
 
@@ -31,7 +33,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let Some(form) = pen.state.new_run.as_ref() else { return };
     let area = arrange::centred(area, 124, area.height);
     let below = foot_rows(form, area.height);
-    let [upper, lower] = arrange::bottom(area, below.min(area.height.saturating_sub(9)));
+    let [upper, lower] = arrange::bottom(area, below.min(area.height.saturating_sub(7)));
     let mut top = Form { area: upper, row: 0, form };
     workflow(pen, &mut top);
     place(pen, &mut top);
@@ -44,7 +46,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 /// Seats with their problems, thread, rehearsal, estimate and button.
 fn foot_rows(form: &NewRun, height: u16) -> u16 {
     let seats = form.seats().len();
-    let wrong = form.seats().iter().filter(|seat| form.problem(&Part::Seat(seat.role.clone())).is_some()).count();
+    let wrong = (0..seats).filter(|index| remedy(form, *index).is_some()).count();
     let roomy = usize::from(height >= 30);
     u16::try_from(seats + wrong + 4 + roomy * 2).unwrap_or(u16::MAX)
 }
@@ -183,7 +185,7 @@ fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
 fn seats(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
     let role = form.seats().iter().map(|seat| cells(seat.role.as_str())).max().unwrap_or(0);
-    let who = form.seats().iter().filter_map(|seat| seat.persona.as_deref()).map(cells).max().unwrap_or(0) + 4;
+    let who = form.seats().iter().map(|seat| cells(seat.persona.as_deref().unwrap_or(NOBODY))).max().unwrap_or(0) + 4;
     for (index, seat) in form.seats().iter().enumerate() {
         let focused = form.focus == Field::Seat(index);
         at.label(pen, if index == 0 { "who" } else { "" }, focused);
@@ -191,7 +193,7 @@ fn seats(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let spans = seat_spans(pen, seat, focused, (role, who), usize::from(area.width));
         pen.line(area, 0, spans);
         at.row += 1;
-        at.problem(pen, &Part::Seat(seat.role.clone()));
+        seat_problem(pen, at, index);
     }
     if form.seats().is_empty() && !form.is_current() {
         at.label(pen, "who", false);
@@ -201,8 +203,24 @@ fn seats(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     }
 }
 
+/// What would give somebody to a seat; nothing where the seat before says the same.
+fn remedy(form: &NewRun, index: usize) -> Option<String> {
+    let said = |index: usize| {
+        let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
+        Some(if failure.hint.is_empty() { failure.message.clone() } else { failure.hint.clone() })
+    };
+    said(index).filter(|this| index.checked_sub(1).and_then(said).as_ref() != Some(this))
+}
+
+fn seat_problem(pen: &mut Pen<'_>, at: &mut Form<'_>, index: usize) {
+    let Some(said) = remedy(at.form, index) else { return };
+    let area = at.field(1);
+    pen.text(area, 0, &said, pen.theme.bad());
+    at.row += 1;
+}
+
 fn seat_spans(pen: &Pen<'_>, seat: &Seat, focused: bool, (role, who): (usize, usize), width: usize) -> Vec<ratatui::text::Span<'static>> {
-    let name = seat.persona.as_deref().unwrap_or("nobody");
+    let name = seat.persona.as_deref().unwrap_or(NOBODY);
     let shown = if focused { format!("< {name} >") } else { format!("  {name}") };
     let style = if seat.persona.is_some() { pen.theme.title() } else { pen.theme.bad() };
     let mut spans = vec![ink(format!("{} ", cell(seat.role.as_str(), role, "")), pen.theme.plain()), ink(cell(&shown, who + 1, ""), style)];
@@ -255,8 +273,8 @@ fn estimate(form: &NewRun) -> String {
     match ahead.estimate {
         Estimate::Unknown => "? (no earlier runs, and a model without a known price)".to_owned(),
         Estimate::Free => "$0.00 (rehearsed)".to_owned(),
-        Estimate::History { p50, p90, runs } => format!("half of {runs} earlier runs cost at most {p50}, nine of ten at most {p90}"),
-        Estimate::AtMost(most) => format!("at most about {most}, by limits and prices; no earlier runs to tell more"),
+        Estimate::History { p50, p90, runs } => format!("half at most {p50}, 9 of 10 at most {p90} ({runs} earlier runs)"),
+        Estimate::AtMost(most) => format!("at most about {most}, by prices and limits (too few earlier runs)"),
     }
 }
 

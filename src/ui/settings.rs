@@ -20,7 +20,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     pen.drawn.list = Some(body.height);
     for (row, line) in settings.lines.iter().skip(settings.top).take(usize::from(body.height)).enumerate() {
         let ours = !line.origin.is_empty();
-        let (name, from) = if ours { (pen.theme.title(), line.origin.as_str()) } else { (pen.theme.plain(), "built in") };
+        let (name, from) = if ours { (pen.theme.title(), short(&line.origin, &settings.file)) } else { (pen.theme.plain(), "built in") };
         let spans = vec![
             ink(format!(" {}", cell(&cut(&line.path, path.saturating_sub(1), more), path, more)), name),
             ink(cell(&cut(&line.value, value.saturating_sub(1), more), value, more), pen.theme.data_value()),
@@ -32,4 +32,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if below > 0 {
         pen.right(head, 2, 0, vec![ink(format!("{below} more below "), pen.theme.dim())]);
     }
+}
+
+/// The settings file is named above: its name and the line are enough.
+fn short<'a>(origin: &'a str, file: &str) -> &'a str {
+    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    origin.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(origin)
 }
