@@ -31,6 +31,7 @@ use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::settings::{ConsoleSettings, Settings};
+use crate::model::time::Timestamp;
 
 /// What the console shows first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
     state.here = workshop::here();
     let workshop = workshop::start(Patient { paths: options.paths.clone(), settings: options.settings }, sender.clone())?;
     let library = library::start(options.paths, !options.hosting, sender.clone())?;
+    // What is asked first is asked about today.
+    state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;

@@ -1,6 +1,6 @@
 //! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
 
-use super::{demo, picker, run};
+use super::{demo, keys, picker, run};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::{Cmd, Loaded, Query};
@@ -73,7 +73,11 @@ pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
             return state.keys.action(Context::Global, chord).map(|action| act(state, action)).unwrap_or_default();
         }
         KeyCode::Backspace => drop(text.pop()),
-        _ => text.extend(chord.typed()),
+        _ => match chord.typed() {
+            Some(typed) => text.push(typed),
+            // Keys that write nothing do what they do everywhere.
+            None => return state.keys.action(Context::Global, chord).map(|action| keys::act(state, action)).unwrap_or_default(),
+        },
     }
     change_filter(state, text)
 }
