@@ -11,11 +11,14 @@ use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueE
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::record::Scenario;
 
+/// Version and build, as `--version` says them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PHASEDECK_BUILD"), ")");
+
 /// Agent workflows, phase by phase, with approval gates and nothing lost.
 ///
 /// Without a command it opens the console; unfinished runs are offered first.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "phasedeck", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "phasedeck", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do; absent: the console.
     #[command(subcommand)]

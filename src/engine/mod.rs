@@ -30,4 +30,5 @@ pub mod run_files;
 pub mod start;
 mod strict_json;
 pub mod supervisor;
+mod telemetry;
 pub mod worktree;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// Who is told when no console is open.
     pub notify: NotifySettings,
+    /// Traces and metrics for an OpenTelemetry collector.
+    pub telemetry: TelemetrySettings,
     /// Prices that win over the shipped list, by model name.
     pub prices: BTreeMap<String, Price>,
 }
@@ -110,6 +112,16 @@ impl Default for RehearsalSettings {
     fn default() -> Self {
         Self { pace_ms: 30 }
     }
+}
+
+/// Traces and metrics for an OpenTelemetry collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// Where OTLP over HTTP is taken, such as http://localhost:4318. Empty: nothing is sent.
+    pub otlp_endpoint: String,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Who is told when no console is open.
