@@ -407,8 +407,8 @@ mod tests {
                 let ask = runs.ask(ask().midnight);
                 runs.set(sample::page(&many, &ask), ask.offset);
             }
-            for row in runs.top..runs.top + 10 {
-                assert!(matches!(runs.line(row), Some(Line::Run(record)) if record.id == many[row].id), "{row}");
+            for (row, expected) in many.iter().enumerate().skip(runs.top).take(10) {
+                assert!(matches!(runs.line(row), Some(Line::Run(record)) if record.id == expected.id), "{row}");
             }
         }
         assert_eq!(runs.cursor, 9_999);

@@ -10,7 +10,7 @@ use crate::app::state::{AppState, Screen};
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = match pen.state.screen() {
-        Screen::Runs if pen.state.runs.len() > usize::from(pen.state.runs.height.max(1)) => {
+        Screen::Runs if pen.state.runs.height > 0 && pen.state.runs.len() > usize::from(pen.state.runs.height) => {
             format!(" phasedeck · {} of {}", pen.state.runs.cursor + 1, pen.state.runs.len())
         }
         Screen::Runs => " phasedeck".to_owned(),
