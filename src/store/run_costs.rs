@@ -42,3 +42,30 @@ pub fn by_run(conn: &Connection) -> Result<Vec<CostLine>> {
     };
     Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{fixture, journal, runs};
+    use super::*;
+    use crate::model::event::Fact;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn only_completed_runs_with_known_prices_tell_what_a_workflow_costs() {
+        let conn = fixture::memory();
+        for (at, ended, rehearsal, unknown) in
+            [(1, true, false, 0), (2, true, false, 0), (3, false, false, 0), (4, true, true, 0), (5, true, false, 1)]
+        {
+            let lane = format!("lane{at}");
+            let run = runs::NewRun { created_at: Timestamp(at), rehearsal, ..fixture::new_run(&lane) };
+            runs::insert(&conn, &run).unwrap();
+            let mut facts = vec![fixture::created(&["spec"]), fixture::started()];
+            facts.extend(ended.then_some(Fact::RunCompleted {}));
+            journal::append(&conn, run.id, &facts, Timestamp(at)).unwrap();
+            let sql = "UPDATE runs SET cost_nano = ?2 * 10, unknown_calls = ?3 WHERE id = ?1";
+            conn.execute(sql, (run.id.to_string(), at, unknown)).unwrap();
+        }
+        assert_eq!(of_workflow(&conn, "development@1").unwrap(), [NanoUsd(20), NanoUsd(10)]);
+        assert_eq!(of_workflow(&conn, "bugfix@1").unwrap(), []);
+    }
+}

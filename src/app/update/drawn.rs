@@ -26,11 +26,17 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     let mut changed = false;
     if let Some(height) = drawn.list {
         match state.screen() {
-            Screen::Picker => state.picker.set_height(height),
+            Screen::Picker => {
+                changed |= state.picker.height != height;
+                state.picker.set_height(height);
+            }
             Screen::Cost => state.cost.height = height,
             Screen::Doctor => state.doctor.height = height,
             Screen::Settings => state.settings.height = height,
-            _ => state.runs.set_height(height),
+            _ => {
+                changed |= state.runs.height != height;
+                state.runs.set_height(height);
+            }
         }
     }
     if let Some(size) = drawn.reading {

@@ -19,6 +19,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Costs, Ok(Loaded::Costs(costs))) => looks::costs_loaded(state, Ok(*costs)),
         (Query::Costs, Err(failure)) => looks::costs_loaded(state, Err(failure)),
         (Query::Paused, Ok(Loaded::Paused(found))) => picker::loaded(state, found),
+        (Query::Paused, Err(failure)) => picker::failed(state, &failure),
         (Query::SearchArtifacts(text, _), Ok(Loaded::Hits(hits))) => runs::searched(state, &text, Ok(hits)),
         (Query::SearchArtifacts(text, _), Err(failure)) => runs::searched(state, &text, Err(failure)),
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),

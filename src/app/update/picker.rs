@@ -3,7 +3,9 @@
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Preview, Query};
+use crate::app::runs::Asking;
 use crate::app::state::{AppState, Screen};
+use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 
@@ -42,6 +44,13 @@ pub fn loaded(state: &mut AppState, paused: Vec<RunRecord>) -> Vec<Cmd> {
         cmds.push(Cmd::Query(Query::Paused));
     }
     cmds
+}
+
+/// What stopped could not be read; the next news asks again.
+pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
+    state.picker.asking = Asking::Idle;
+    state.complain(failure);
+    Vec::new()
 }
 
 /// Looks into those on the screen of which something is not known.
