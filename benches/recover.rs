@@ -59,6 +59,7 @@ fn die(paths: &Paths, count: usize) -> Outcome<()> {
                 rehearsal: true,
                 options: RunOptions::default(),
                 start: None,
+                origin: Default::default(),
                 created_at: Timestamp::now(),
             };
             runs::insert(tx, &new)?;

@@ -6,12 +6,17 @@
 //! by [`crate::ui`].
 
 pub mod document;
+pub mod fuzzy;
 pub mod gate;
 pub mod json_text;
 pub mod key;
 pub mod keymap;
+pub mod looks;
 pub mod msg;
+pub mod new_run;
+pub mod picker;
 pub mod reading;
+pub mod run_filter;
 pub mod run_view;
 pub mod runs;
 pub mod shell;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::key::Chord;
-use crate::engine::api::{Answer, Command, TextChunk};
+use super::looks::Costs;
+use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
 use crate::model::error::Failure;
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
@@ -49,6 +50,8 @@ pub enum Msg {
     Loaded(Query, Result<Loaded, Failure>),
     /// The engine answered.
     Answered(Ticket, Result<Answer, Failure>),
+    /// Slow work has ended.
+    Done(Done),
     /// Runs are being paused because this process ends; a second time: at once.
     Draining,
     /// Every run is paused and stored.
@@ -66,6 +69,8 @@ pub enum Cmd {
     Send(Ticket, Command),
     /// Ask the archive.
     Query(Query),
+    /// Do something slow beside the screen.
+    Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
     /// Ring, and tell the terminal that a question waits.
@@ -78,11 +83,43 @@ pub enum Cmd {
     Quit,
 }
 
+/// Slow work that is no question to the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Examine everything phasedeck stands on.
+    Doctor,
+    /// Say what a start would be; the number comes back with the answer.
+    LookAhead(u64, Box<StartRun>),
+    /// Record the operator's consent to these personas.
+    Agree(Vec<(String, ContentHash)>),
+    /// Make the repository of the demo.
+    Demo,
+}
+
+/// What became of slow work.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// One subject was examined.
+    Checked(Subject, Vec<Check>),
+    /// What a start would be, with the start as the engine would take it.
+    Ahead(u64, Box<StartRun>, Box<Outlook>),
+    /// The consents are recorded.
+    Agreed(Result<(), Failure>),
+    /// The demo can be started.
+    Demo(Result<Box<StartRun>, Failure>),
+}
+
 /// Which question to the archive; its answer carries it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// All runs.
-    Runs,
+    /// A part of the list of runs.
+    Runs(PageAsk),
+    /// Runs that stopped before their end.
+    Paused,
+    /// What everything cost, in groups.
+    Costs,
+    /// A step of the search for words in artifacts, behind a place.
+    SearchArtifacts(String, Option<Searchable>),
     /// What each paused run was doing.
     Previews(Vec<RunId>),
     /// Everything about one run.
@@ -104,8 +141,14 @@ pub enum Query {
 /// What the archive said.
 #[derive(Clone, Debug)]
 pub enum Loaded {
-    /// All runs.
-    Runs(Vec<RunRecord>),
+    /// A part of the list of runs.
+    Runs(Box<RunPage>),
+    /// Runs that stopped before their end.
+    Paused(Vec<RunRecord>),
+    /// What everything cost.
+    Costs(Box<Costs>),
+    /// What a step of the search found.
+    Hits(ArtifactHits),
     /// What each paused run was doing.
     Previews(Vec<Preview>),
     /// Everything about one run.
@@ -155,6 +198,8 @@ pub struct Preview {
     pub state: RunState,
     /// The last thing that happened to it before it came to rest.
     pub last: Option<Event>,
+    /// Why it cannot be resumed.
+    pub refusal: Option<String>,
 }
 
 /// Whose draft: a run and the phase (or gate) it is about.
@@ -182,6 +227,8 @@ pub struct Drawn {
     pub reading: Option<(u16, u16)>,
     /// Rows of the list of runs, or of the picker.
     pub list: Option<u16>,
+    /// Lines of the checks, wrapped.
+    pub lines: Option<usize>,
     /// Rows of the events.
     pub log: Option<u16>,
     /// The live text.

@@ -14,7 +14,17 @@ const COUNTDOWN_MS: u64 = 100;
 /// Milliseconds until something on the screen changes by itself.
 #[must_use]
 pub fn wakes_in(state: &AppState) -> Option<u64> {
-    [countdown(state), notice(state), draft(state), ages(state)].into_iter().flatten().min()
+    [
+        countdown(state),
+        notice(state),
+        draft(state),
+        ages(state),
+        loading(state),
+        state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
 fn countdown(state: &AppState) -> Option<u64> {
@@ -31,6 +41,25 @@ fn countdown(state: &AppState) -> Option<u64> {
     (left > 0).then(|| left.min(COUNTDOWN_MS))
 }
 
+/// How long something may take before the screen says that it is loading.
+pub const LOADING_MS: u64 = 150;
+
+/// Whether what began at `since` takes long enough to be said.
+#[must_use]
+pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
+    since.is_some_and(|since| ticks.saturating_sub(since) >= LOADING_MS)
+}
+
+fn loading(state: &AppState) -> Option<u64> {
+    let since = match state.screen() {
+        Screen::Runs => state.runs.since,
+        Screen::Cost => state.cost.since,
+        _ => None,
+    }?;
+    let waited = state.now.ticks.saturating_sub(since);
+    (waited < LOADING_MS).then(|| LOADING_MS - waited)
+}
+
 fn notice(state: &AppState) -> Option<u64> {
     let notice = state.notice.as_ref().filter(|notice| !notice.bad)?;
     Some((notice.at + NOTICE_MS).saturating_sub(state.now.ticks).max(1))
@@ -45,7 +74,16 @@ fn draft(state: &AppState) -> Option<u64> {
 fn ages(state: &AppState) -> Option<u64> {
     let age = |at: Timestamp| until_older(state.now.wall.since_ms(at));
     match state.screen() {
-        Screen::Runs | Screen::Picker => state.runs.records.iter().filter_map(shown_age).map(age).min(),
+        Screen::Runs => {
+            let shown =
+                (state.runs.top..state.runs.top + usize::from(state.runs.height.max(1))).filter_map(|at| match state.runs.line(at) {
+                    Some(super::runs::Line::Run(record)) => shown_age(record),
+                    _ => None,
+                });
+            shown.map(age).min()
+        }
+        Screen::Picker => state.picker.shown().iter().map(|record| age(state.picker.stopped_at(record))).min(),
+        Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
         Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
         Screen::Run => {
             let run = state.run.as_ref()?.state()?;

@@ -88,6 +88,9 @@ pub enum Verb {
     Events(Events),
     /// Print the artifact of a phase, byte for byte.
     Artifact(Artifact),
+    /// What calls to models cost, of one run or of all.
+    #[command(after_help = "Examples:\n  phasedeck cost\n  phasedeck cost @last --by model\n  phasedeck cost --by run --json")]
+    Cost(Cost),
     /// Print the report of a run.
     Report(Report),
     /// Check that what is stored is what was stored: chain, rows, totals, contents, commits, anchor.
@@ -106,6 +109,8 @@ pub enum Verb {
     Validate(Validate),
     /// Execute runs without a screen, until it is told to stop.
     Host(Host),
+    /// Look at everything phasedeck stands on, and say what to do.
+    Doctor(Doctor),
     /// Allow personas to be used, as they are now.
     #[command(after_help = "A persona that changes needs your consent again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
@@ -435,6 +440,43 @@ pub struct Artifact {
     pub json: bool,
 }
 
+/// `phasedeck cost`.
+#[derive(Clone, Debug, Args)]
+pub struct Cost {
+    /// An id, any unique part of it, or @last; absent: all runs.
+    pub run: Option<String>,
+    /// What to group by.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGroup::Phase)]
+    pub by: CostGroup,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What costs are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CostGroup {
+    /// By phase.
+    Phase,
+    /// By model.
+    Model,
+    /// By day, in UTC.
+    Day,
+    /// By run.
+    Run,
+}
+
+/// `phasedeck doctor`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Doctor {
+    /// Print each setting, its value and where it comes from, instead.
+    #[arg(long)]
+    pub config: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `phasedeck report`.
 #[derive(Clone, Debug, Args)]
 pub struct Report {
@@ -550,9 +592,9 @@ pub struct ManPages {
 pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run", "host"]),
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
-    ("Look", &["runs", "show", "events", "artifact", "report", "transcript", "verify"]),
+    ("Look", &["runs", "show", "events", "artifact", "cost", "report", "transcript", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
-    ("Set up", &["init", "clean", "completions", "man"]),
+    ("Set up", &["init", "doctor", "clean", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.

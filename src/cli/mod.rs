@@ -21,8 +21,10 @@ mod clean;
 mod completions;
 mod consent;
 mod console;
+mod cost;
 mod decide;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documented;
 pub mod event_line;
@@ -122,6 +124,8 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Show(args)) => show::show(&setup, &args),
         Some(Verb::Events(args)) => events::events(&setup, &args),
         Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
+        Some(Verb::Cost(args)) => cost::cost(&setup, &args),
+        Some(Verb::Doctor(args)) => doctor::doctor(&setup, args),
         Some(Verb::Report(args)) => report::report(&setup, &args),
         Some(Verb::Verify(args)) => verify::verify(&setup, &args),
         Some(Verb::Workflows(args)) => registry::workflows(&setup, args),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, Candidate, CostBy, EventFilter, RunFilter};
+pub use super::archive::{Archive, ArtifactHits, Candidate, CostBy, EventFilter, PageAsk, RunCounts, RunFilter, RunPage, Searchable};
 pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
@@ -20,6 +20,12 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Strategy, Via};
+
+pub use super::demo::prepare as prepare_demo;
+pub use super::doctor::{Check, Patient, Subject, Verdict};
+pub use super::host::give_consent;
+pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlook};
+pub use crate::store::run_page::words as search_words;
 
 /// What an operator can ask of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -386,6 +386,8 @@ mod tests {
                 assert_eq!(lines.iter().map(|line| line.tokens.input).sum::<u64>(), record.tokens.input);
             }
         }
+        let by_run = super::super::run_costs::by_run(&conn).unwrap();
+        assert_eq!((by_run.len(), by_run[0].label.as_str(), by_run[0].cost), (1, run.to_string().as_str(), record.cost));
         let phases = ledger::costs(&conn, Some(run), CostBy::Phase).unwrap();
         let rows = super::super::phases::of_run(&conn, run).unwrap();
         for row in rows {

@@ -7,6 +7,8 @@
 
 pub mod arrange;
 pub mod confirm;
+pub mod cost;
+pub mod doctor;
 pub mod events;
 pub mod gate;
 pub mod gate_answers;
@@ -14,13 +16,16 @@ pub mod header;
 pub mod help;
 pub mod hints;
 pub mod home;
+pub mod new_run;
 pub mod panes;
 pub mod pen;
 pub mod picker;
 pub mod reader;
 pub mod run;
+pub mod settings;
 pub mod text;
 pub mod theme;
+pub mod welcome;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +53,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
         Screen::Picker => picker::draw(&mut pen, body),
         Screen::Run => run::draw(&mut pen, body),
         Screen::Gate => gate::draw(&mut pen, body),
+        Screen::NewRun => new_run::draw(&mut pen, body),
+        Screen::Cost => cost::draw(&mut pen, body),
+        Screen::Doctor => doctor::draw(&mut pen, body),
+        Screen::Settings => settings::draw(&mut pen, body),
     }
     hints::draw(&mut pen, bottom);
     if let Some(modal) = &state.modal {
@@ -60,7 +69,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
 
 fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
     match modal {
-        Modal::Help(top) => help::draw(pen, area, *top),
+        Modal::Help(help) => help::draw(pen, area, help),
         Modal::Text(title, reading) => reader::draw_modal(pen, area, title, reading),
         Modal::Palette(palette) => help::draw_palette(pen, area, palette),
         Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),

@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::app::document::Document;
+use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
 use crate::app::tail::CHUNK;
 use crate::engine::api::CostBy;
-use crate::engine::api::{Archive, RunFilter};
+use crate::engine::api::{Archive, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
@@ -21,6 +22,9 @@ use crate::model::id::RunId;
 
 /// How often an attached console looks for new commits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Artifacts searched before other questions get their turn.
+const SEARCHED_AT_ONCE: u32 = 128;
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -97,7 +101,12 @@ impl Reader {
         }
         let archive = self.archive()?;
         Ok(match query {
-            Query::Runs => Loaded::Runs(archive.runs(&RunFilter::default())?),
+            Query::Runs(ask) => Loaded::Runs(Box::new(archive.run_page(ask)?)),
+            Query::Costs => Loaded::Costs(Box::new(costs(archive)?)),
+            Query::Paused => Loaded::Paused(archive.paused()?),
+            Query::SearchArtifacts(text, after) => {
+                Loaded::Hits(archive.search_artifacts(&search_words(text), after.as_ref(), SEARCHED_AT_ONCE)?)
+            }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
             Query::EventsBefore(run, seq) => Loaded::Events(archive.events_before(*run, *seq, CHUNK)?),
@@ -163,6 +172,15 @@ fn details(archive: &Archive, run: RunId) -> Result<Details> {
     Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
 }
 
+fn costs(archive: &Archive) -> Result<Costs> {
+    Ok(Costs {
+        days: archive.costs(None, CostBy::Day)?,
+        phases: archive.costs(None, CostBy::Phase)?,
+        models: archive.costs(None, CostBy::Model)?,
+        runs: archive.costs_by_run()?,
+    })
+}
+
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     let state = archive.state(run)?;
     let mut last = archive.events_before(run, state.last_seq + 1, 2)?;
@@ -170,7 +188,7 @@ fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     if last.len() == 2 && matches!(last.last().map(|event| &event.fact), Some(Fact::RunPaused { .. })) {
         last.pop();
     }
-    Ok(Preview { state, last: last.pop() })
+    Ok(Preview { refusal: archive.refuses_to_resume(run)?, state, last: last.pop() })
 }
 
 #[cfg(test)]
@@ -196,8 +214,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (answers, told) = channel();
         let tasks = start(Paths::beneath(home.path()), false, answers).unwrap();
-        tasks.send(Task::Ask(Query::Runs)).unwrap();
-        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Runs, Err(failure)))) = told.recv() else { panic!("no error") };
+        tasks.send(Task::Ask(Query::Paused)).unwrap();
+        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) = told.recv() else { panic!("no error") };
         assert!(!failure.message.is_empty());
     }
 

@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
 use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now};
+use crate::app::msg::{Cmd, Msg, Now, Work};
 use crate::app::state::{AppState, Leaving};
 use crate::app::update::update;
 use crate::model::error::{Failure, Result};
@@ -42,6 +42,8 @@ pub struct Pump {
     pub wires: Wires,
     /// The archive.
     pub library: Sender<Task>,
+    /// Slow work beside the screen.
+    pub workshop: Sender<Work>,
     /// What comes in.
     pub events: Receiver<Event>,
     /// How to part with the host.
@@ -144,6 +146,7 @@ impl Pump {
             match cmd {
                 Cmd::Send(ticket, command) => self.wires.send(ticket, command),
                 Cmd::Query(query) => drop(self.library.send(Task::Ask(query))),
+                Cmd::Work(work) => drop(self.workshop.send(work)),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 // A terminal that cannot ring is no reason to stop.
                 Cmd::Notify => drop(self.terminal.notify()),

@@ -1,5 +1,6 @@
 //! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
 
+use super::{picker, runs};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn};
 use crate::app::state::{AppState, Modal, Screen};
@@ -24,7 +25,19 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     let mut changed = false;
     if let Some(height) = drawn.list {
-        state.runs.height = height;
+        match state.screen() {
+            Screen::Picker => {
+                changed |= state.picker.height != height;
+                state.picker.set_height(height);
+            }
+            Screen::Cost => state.cost.height = height,
+            Screen::Doctor => state.doctor.height = height,
+            Screen::Settings => state.settings.height = height,
+            _ => {
+                changed |= state.runs.height != height;
+                state.runs.set_height(height);
+            }
+        }
     }
     if let Some(size) = drawn.reading {
         state.look.reading = size;
@@ -38,7 +51,19 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     }
     changed |= arm(state, drawn);
     state.dirty |= changed;
-    Vec::new()
+    if let Some(lines) = drawn.lines {
+        state.doctor.lines = lines;
+    }
+    if drawn.list.is_some() { after_list(state) } else { Vec::new() }
+}
+
+/// A list of another height may show what was not read.
+fn after_list(state: &mut AppState) -> Vec<Cmd> {
+    match state.screen() {
+        Screen::Picker => picker::look(state),
+        Screen::Runs => runs::window(state),
+        _ => Vec::new(),
+    }
 }
 
 fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {

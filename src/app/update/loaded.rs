@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, gate, picker};
+use super::{artifact_pane, events_pane, gate, looks, picker, runs};
 use crate::app::document::Document;
-use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Preview, Query};
+use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
 use crate::app::reading::Reading;
 use crate::app::state::AppState;
 use crate::app::text_input::TextInput;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
-use crate::model::record::RunRecord;
 
 /// An answer came. Whatever failed is shown as failed, never as empty.
 pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure>) -> Vec<Cmd> {
     match (query, result) {
-        (Query::Runs, Ok(Loaded::Runs(records))) => runs(state, Ok(records)),
-        (Query::Runs, Err(failure)) => runs(state, Err(failure)),
+        (Query::Runs(ask), result) => runs::loaded(state, &ask, result),
+        (Query::Costs, Ok(Loaded::Costs(costs))) => looks::costs_loaded(state, Ok(*costs)),
+        (Query::Costs, Err(failure)) => looks::costs_loaded(state, Err(failure)),
+        (Query::Paused, Ok(Loaded::Paused(found))) => picker::loaded(state, found),
+        (Query::Paused, Err(failure)) => picker::failed(state, &failure),
+        (Query::SearchArtifacts(text, _), Ok(Loaded::Hits(hits))) => runs::searched(state, &text, Ok(hits)),
+        (Query::SearchArtifacts(text, _), Err(failure)) => runs::searched(state, &text, Err(failure)),
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
-        (Query::Previews(_), Ok(Loaded::Previews(previews))) => keep_previews(state, previews),
+        (Query::Previews(_), Ok(Loaded::Previews(previews))) => picker::keep_previews(state, previews),
         (Query::EventsBefore(id, _) | Query::EventsFrom(id, _), Ok(Loaded::Events(events))) => {
             let run = state.run.as_mut().filter(|run| run.run_id == id);
             let need = run.and_then(|run| run.tail.extend(events));
@@ -42,26 +46,6 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         }
         (_, Ok(_)) => Vec::new(),
     }
-}
-
-fn runs(state: &mut AppState, result: Result<Vec<RunRecord>, Failure>) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.answered() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
-    match result {
-        Err(failure) => state.runs.failure = Some(failure),
-        Ok(records) => {
-            let (first, waited) = (!state.runs.loaded, state.runs.waiting().count());
-            state.runs.set(records);
-            let more = state.runs.waiting().count() > waited;
-            if more && !first && !state.look.focused {
-                cmds.push(Cmd::Notify);
-            }
-            cmds.extend(picker::offer(state));
-        }
-    }
-    cmds
 }
 
 fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec<Cmd> {
@@ -86,11 +70,6 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
         cmds.push(Cmd::Query(Query::Open(id)));
     }
     cmds
-}
-
-fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
-    state.picker.previews.extend(previews.into_iter().map(|p| (p.state.run_id, p)));
-    Vec::new()
 }
 
 fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod artifact_pane;
+mod demo;
 mod drawn;
 mod events_pane;
 mod gate;
@@ -10,7 +11,9 @@ mod gate_verdict;
 mod keys;
 mod leave;
 mod loaded;
+mod looks;
 mod modal;
+mod new_run;
 pub mod palette;
 mod picker;
 mod run;
@@ -22,7 +25,7 @@ mod tick;
 #[cfg(test)]
 mod tests;
 
-use super::msg::{Cmd, Msg, Now, Query};
+use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
 use crate::model::id::RunId;
 
@@ -42,6 +45,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Stale => signals::stale(state),
         Msg::Loaded(query, result) => loaded::loaded(state, query, result),
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
+        Msg::Done(done) => new_run::done(state, done),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
     }
@@ -58,10 +62,7 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
 
 /// The first things to do: load the list, and the run that is wanted at once.
 pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
+    let mut cmds = runs::ask(state);
     if let Some(run_id) = wanted {
         state.picker.may_open = false;
         cmds.extend(run::open(state, run_id));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::gate;
+use super::{gate, looks, runs};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::AppState;
@@ -14,8 +14,9 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     let kind = event.fact.kind();
     let in_list = ["run.", "phase.", "approval.", "llm.called"].iter().any(|start| kind.starts_with(start));
-    if in_list && state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
+    if in_list {
+        cmds.extend(runs::ask(state));
+        cmds.extend(looks::ask_costs(state));
     }
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == event.run_id) {
         cmds.extend(fold(run, event));
@@ -51,10 +52,8 @@ pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
 
 /// What is shown may be old: ask anew.
 pub fn stale(state: &mut AppState) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
+    let mut cmds = runs::ask(state);
+    cmds.extend(looks::ask_costs(state));
     if let Some(run) = &mut state.run
         && run.asking.due()
     {

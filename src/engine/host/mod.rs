@@ -169,7 +169,11 @@ impl Host {
     }
 }
 
-fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
+/// Every way to have work done, as these settings say.
+///
+/// # Errors
+/// `config_invalid` for settings that a backend cannot work with.
+pub(crate) fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
     Ok(vec![Arc::new(OpenAi::new(&settings.openai, prices)?), Arc::new(Rehearsal::new(settings.rehearsal.pace_ms))])
 }

@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, Fact, SkipReason};
+use crate::model::going_on::{Refusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId};
 use crate::model::run_state::{OpenApproval, RunState};
@@ -178,13 +179,13 @@ impl Scratch<'_> {
     }
 
     fn resume(&mut self, by: &str, via: Via) -> Result<()> {
-        match self.state.status {
-            RunStatus::Executing | RunStatus::AwaitingApproval => return Ok(()),
+        match refusal(self.state.status, None) {
+            Some(Refusal::AtWork(_)) => return Ok(()),
+            Some(_) => return Err(self.not_now("resumed")),
+            None if self.state.status == RunStatus::Created => return self.start(),
             // Paused while it waited for its thread: it has yet to begin.
-            RunStatus::Paused if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
-            RunStatus::Paused => {}
-            RunStatus::Created => return self.start(),
-            _ => return Err(self.not_now("resumed")),
+            None if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
+            None => {}
         }
         // Going on is the answer to the question whether to go on.
         if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
