@@ -64,7 +64,10 @@ impl Session {
         let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
         if live_host(paths)?.is_none() {
             match Host::start(paths, settings) {
-                Ok(host) => return Ok(Self { port: host.port(), host: Some(host), runtime, grace }),
+                Ok(host) => {
+                    host.notices().iter().for_each(|words| super::out::warn(words));
+                    return Ok(Self { port: host.port(), host: Some(host), runtime, grace });
+                }
                 Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
                 Err(failure) => return Err(failure),
             }

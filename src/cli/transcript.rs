@@ -134,7 +134,7 @@ mod tests {
 
     fn call(result: Option<&str>) -> ToolRecord {
         let (call_id, tool) = ("c1".to_owned(), "read_file".to_owned());
-        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned) }
+        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned), redo: false }
     }
 
     #[test]
