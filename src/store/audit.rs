@@ -53,7 +53,7 @@ impl Mirror {
 /// The run's own row, as a rebuild takes it: what no event tells is in it.
 fn copy_row(from: &Connection, to: &Connection, id: &str) -> Result<()> {
     let mut query = from.prepare_cached("SELECT * FROM runs WHERE id = ?1")?;
-    let names: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let values = query.query_row([id], |row| (0..names.len()).map(|at| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>())?;
     let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
     let insert = format!("INSERT INTO runs ({}) VALUES ({})", names.join(", "), places.join(", "));
@@ -75,7 +75,7 @@ type Named = Vec<(String, Value)>;
 
 fn rows(conn: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<Named>> {
     let mut query = conn.prepare_cached(&format!("SELECT * FROM {table} WHERE {column} = ?1 ORDER BY 1, 2, 3"))?;
-    let names: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let read = |row: &rusqlite::Row<'_>| {
         names.iter().enumerate().map(|(at, name)| Ok((name.clone(), row.get::<_, Value>(at)?))).collect::<rusqlite::Result<Named>>()
     };

@@ -123,14 +123,14 @@ impl Step {
 
 impl Family {
     /// Just before the effect of this kind.
-    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, clippy::unused_self, reason = "nothing without the feature"))]
+    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
     pub fn before(self, kind: &str) {
         #[cfg(feature = "failpoints")]
         armed::pass(&self.named(kind), "before");
     }
 
     /// Just after the effect of this kind.
-    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, clippy::unused_self, reason = "nothing without the feature"))]
+    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
     pub fn after(self, kind: &str) {
         #[cfg(feature = "failpoints")]
         armed::pass(&self.named(kind), "after");
