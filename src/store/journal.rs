@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::projection::{self, Head};
-use super::{events, row};
+use super::{blocks, events, row};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
@@ -38,6 +38,7 @@ pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id =
 /// same key.
 pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) -> Result<Vec<Event>> {
     let mut head = Head::load(tx, run_id)?;
+    let before = head.last_seq;
     let mut stored = Vec::with_capacity(facts.len());
     for fact in facts {
         // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
@@ -55,6 +56,7 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
     }
     if !stored.is_empty() {
         head.save(tx)?;
+        blocks::keep_up(tx, run_id, before, head.last_seq)?;
     }
     Ok(stored)
 }

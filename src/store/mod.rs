@@ -8,6 +8,7 @@
 pub mod approvals;
 pub mod artifacts;
 pub mod bindings;
+pub mod blocks;
 pub mod consents;
 pub mod definitions;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod retry;
 mod row;
 pub mod run_list;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod turns;
 
