@@ -6,12 +6,14 @@
 //! by [`crate::ui`].
 
 pub mod document;
+pub mod finding;
 pub mod gate;
 pub mod json_text;
 pub mod key;
 pub mod keymap;
 pub mod msg;
 pub mod reading;
+pub mod recorder;
 pub mod run_view;
 pub mod runs;
 pub mod shell;

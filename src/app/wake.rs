@@ -48,7 +48,7 @@ fn ages(state: &AppState) -> Option<u64> {
         Screen::Runs | Screen::Picker => state.runs.records.iter().filter_map(shown_age).map(age).min(),
         Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
         Screen::Run => {
-            let run = state.run.as_ref()?.state()?;
+            let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
             match run.status {
                 RunStatus::Executing => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
                 RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),

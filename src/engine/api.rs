@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, CostBy, EventFilter, RunFilter};
+pub use super::archive::{Archive, CostBy, EventFilter, Page, RunFilter};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;

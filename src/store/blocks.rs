@@ -238,9 +238,8 @@ mod tests {
 
     fn blocks(conn: &Connection) -> Vec<(u64, u64, u32, Option<String>)> {
         let mut query = conn.prepare("SELECT * FROM journal_blocks ORDER BY run_id, last_seq").unwrap();
-        let read = |row: &Row<'_>| {
-            Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?, row::count(row, "fold")?, row.get("state")?))
-        };
+        let read =
+            |row: &Row<'_>| Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?, row::count(row, "fold")?, row.get("state")?));
         query.query_map([], read).unwrap().map(Result::unwrap).collect()
     }
 
@@ -356,7 +355,9 @@ mod tests {
         let conn = fixture::memory();
         let run = long_run(&conn, "lane", 1400);
         let all = events::from(&conn, run, 1, u32::MAX).unwrap();
-        for typed in ["", "needle", "ne", "needle.rs read", "type:run.", "type:run.,phase.", "phase:spec type:llm", "phase:plan", "\"", "nothing"] {
+        for typed in
+            ["", "needle", "ne", "needle.rs read", "type:run.", "type:run.,phase.", "phase:spec type:llm", "phase:plan", "\"", "nothing"]
+        {
             let wanted = Wanted::parse(typed);
             let want: Vec<&Event> = all.iter().filter(|event| wanted.fits(event)).collect();
             let (mut forward, mut at) = (Vec::new(), 1);

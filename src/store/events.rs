@@ -9,11 +9,14 @@ use crate::model::id::{PhaseKey, RunId};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 
-pub(super) const FROM: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
-pub(super) const BEFORE: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+pub(super) const FROM: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+pub(super) const BEFORE: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 pub(super) const FILTERED: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 \
      AND (?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND (?5 IS NULL OR phase_key = ?5) ORDER BY seq LIMIT ?3";
-pub(super) const RANGE: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
+pub(super) const RANGE: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
 pub(super) const ALL: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 ORDER BY seq";
 
 /// At most `limit` events from `from_seq` on, in order.
@@ -122,7 +125,13 @@ pub(super) struct Stored {
 
 impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { seq: row::large(row, "seq")?, at: row::at(row, "at_ms")?, kind: row.get("type")?, phase: row.get("phase_key")?, payload: row.get("payload")? })
+        Ok(Self {
+            seq: row::large(row, "seq")?,
+            at: row::at(row, "at_ms")?,
+            kind: row.get("type")?,
+            phase: row.get("phase_key")?,
+            payload: row.get("payload")?,
+        })
     }
 
     pub(super) fn event(self, run_id: RunId) -> Result<Event> {

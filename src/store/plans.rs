@@ -65,7 +65,10 @@ fn no_statement_reads_a_whole_table_unless_it_is_named_here() {
     assert!(statements.len() > 50, "only {} statements were found", statements.len());
     for sql in statements.iter().filter(|sql| !READ_WHOLE.iter().any(|known| sql.starts_with(known))) {
         let plan = plan(&conn, sql);
-        assert!(!plan.contains("SCAN") || plan.contains("SCAN json_each") || plan.contains("SCAN journal_words VIRTUAL TABLE INDEX"), "{sql}: {plan}");
+        assert!(
+            !plan.contains("SCAN") || plan.contains("SCAN json_each") || plan.contains("SCAN journal_words VIRTUAL TABLE INDEX"),
+            "{sql}: {plan}"
+        );
         assert!(!plan.contains("TEMP B-TREE") || sql.contains("FROM artifacts a"), "{sql}: {plan}");
     }
 }

@@ -149,8 +149,7 @@ impl<'a> Pieces<'a> {
     /// The next blocks in which all wanted letters occur.
     fn ask(&self, sql: &str, letters: &str, at: u64) -> Result<Vec<(u64, u64)>> {
         let run = self.run.to_string();
-        let id: Option<i64> =
-            self.conn.prepare_cached(HOLDS)?.query_row((&run, row::stored(at)), |row| row.get(0)).optional()?;
+        let id: Option<i64> = self.conn.prepare_cached(HOLDS)?.query_row((&run, row::stored(at)), |row| row.get(0)).optional()?;
         let mut query = self.conn.prepare_cached(sql)?;
         let limit = i64::try_from(BLOCKS).unwrap_or(i64::MAX);
         let rows = query.query_map((letters, id, run, limit), |row| Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?)))?;

@@ -78,13 +78,20 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
+    if run.finding.prompt.is_some() && run.focus == Pane::Events {
+        return vec![Open, Back];
+    }
+    if run.moment().is_some() {
+        return vec![Now, NextPane, Back];
+    }
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact => vec![NextVersion],
         Pane::Cost | Pane::Transcript => Vec::new(),
     };
-    if run.focus == Pane::Events && !run.tail.follows() {
-        actions.push(Follow);
+    if run.focus == Pane::Events {
+        actions.push(FindEvent);
+        actions.push(if run.tail.follows() { FilterEvents } else { Follow });
     }
     actions.push(NextPane);
     match run.state().map(|s| s.status) {

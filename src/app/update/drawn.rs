@@ -22,7 +22,7 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 
 /// A frame was drawn.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
-    let mut changed = false;
+    let (mut changed, mut cmds) = (false, Vec::new());
     if let Some(height) = drawn.list {
         state.runs.height = height;
     }
@@ -31,14 +31,16 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
         changed |= lay_out(state, size);
     }
     if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
-        changed |= run.tail.set_height(height);
+        let (new, need) = run.tail.set_height(height);
+        changed |= new;
+        cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
     }
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
         changed |= reading.lay_out(size);
     }
     changed |= arm(state, drawn);
     state.dirty |= changed;
-    Vec::new()
+    cmds
 }
 
 fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {

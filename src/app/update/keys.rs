@@ -1,6 +1,6 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{gate, gate_verdict, leave, modal, palette, picker, run, run_actions, runs};
+use super::{finding, gate, gate_verdict, leave, modal, palette, picker, recorder, run, run_actions, runs};
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context};
 use crate::app::msg::Cmd;
@@ -22,6 +22,8 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     if let Some(Modal::Palette(palette)) = &mut state.modal {
         palette.typed.extend(text.chars().filter(|c| !c.is_control()).take(64));
         palette.cursor = 0;
+    } else if finding::is_typed(state) {
+        return finding::paste(state, text);
     } else if state.modal.is_none() && state.context() == Context::Text {
         gate_verdict::paste(state, text);
     }
@@ -34,6 +36,9 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         Some(Modal::Palette(_)) => return palette::press(state, chord),
         Some(_) => return modal::press(state, chord),
         None => {}
+    }
+    if finding::is_typed(state) {
+        return finding::press(state, chord);
     }
     let context = state.context();
     if context == Context::Text {
@@ -50,6 +55,9 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 
 /// Does an action where the focus is.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    if let Some(cmds) = recorder::refuses(state, action) {
+        return cmds;
+    }
     match action {
         Action::Quit => leave::ask(state),
         Action::Help => modal::help(state),
@@ -75,6 +83,7 @@ fn on_screen(state: &mut AppState, action: Action) -> Vec<Cmd> {
 fn back(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
         Screen::Gate => gate::leave(state),
+        Screen::Run if run::can_step_back(state) => run::step_back(state),
         Screen::Run if state.run.as_ref().is_some_and(|run| run.zoom) => {
             if let Some(run) = &mut state.run {
                 run.zoom = false;

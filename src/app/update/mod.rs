@@ -5,6 +5,7 @@ mod answers;
 mod artifact_pane;
 mod drawn;
 mod events_pane;
+mod finding;
 mod gate;
 mod gate_verdict;
 mod keys;
@@ -13,6 +14,7 @@ mod loaded;
 mod modal;
 pub mod palette;
 mod picker;
+mod recorder;
 mod run;
 mod run_actions;
 mod runs;
@@ -20,8 +22,11 @@ mod signals;
 mod tick;
 
 #[cfg(test)]
+mod past_tests;
+#[cfg(test)]
 mod tests;
 
+pub use self::signals::MANY;
 use super::msg::{Cmd, Msg, Now, Query};
 use super::state::AppState;
 use crate::model::id::RunId;

@@ -8,6 +8,10 @@ use crate::app::run_view::RunView;
 use crate::app::state::AppState;
 use crate::engine::api::TextChunk;
 use crate::model::event::Event;
+use crate::model::id::RunId;
+
+/// News of one answer at most; more is read anew from its end.
+pub const MANY: usize = 1000;
 
 /// A fact was stored.
 pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
@@ -26,9 +30,9 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
 
 fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
-    let Some(known) = &mut run.opened else { return Vec::new() };
+    let fits = run.opened.is_some() && run.tail.push(event.clone());
+    let Some(known) = run.now_mut() else { return Vec::new() };
     let follows = event.seq <= known.state.last_seq + 1;
-    let fits = run.tail.push(event.clone());
     if follows && fits {
         if let Err(failure) = known.state.apply(event) {
             run.failure = Some(failure);
@@ -58,7 +62,25 @@ pub fn stale(state: &mut AppState) -> Vec<Cmd> {
     if let Some(run) = &mut state.run
         && run.asking.due()
     {
-        cmds.push(Cmd::Query(Query::Open(run.run_id)));
+        // What is known is gone on from; only a run that is not open yet is read whole.
+        let since = run.now().map(|known| known.state.last_seq);
+        cmds.push(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| Query::News(run.run_id, since))));
+    }
+    cmds
+}
+
+/// Facts that were stored since one that is known.
+pub fn news(state: &mut AppState, id: RunId, since: u64, events: Vec<Event>) -> Vec<Cmd> {
+    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
+    let (again, many) = (run.asking.answered(), events.len() >= MANY);
+    if many {
+        // So much is read faster from its end.
+        return if again || run.asking.due() { vec![Cmd::Query(Query::Open(id))] } else { Vec::new() };
+    }
+    let last = events.last().map_or(since, |event| event.seq);
+    let mut cmds: Vec<Cmd> = events.into_iter().flat_map(|news| event(state, &Arc::new(news))).collect();
+    if again {
+        cmds.push(Cmd::Query(Query::News(id, last)));
     }
     cmds
 }
