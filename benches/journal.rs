@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
+use bare::{bare_database, fill_log, insert_bare};
+use measure::{Goal, Outcome, figure, folder, median, middle};
 use phasedeck::model::event::{AttemptCause, Fact, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, TurnId};
@@ -13,6 +14,8 @@ use phasedeck::model::time::Timestamp;
 use phasedeck::store::runs::{self, NewRun, RunPlace};
 use phasedeck::store::{Reader, Store, events, journal};
 
+#[path = "support/bare.rs"]
+mod bare;
 #[path = "support/measure.rs"]
 mod measure;
 

@@ -161,6 +161,10 @@ impl Tail {
         if !self.covered.as_ref().is_some_and(|covered| covered.contains(&seq)) {
             return self.begin_anew();
         }
+        let (at, top) = (self.at(), self.place(self.top));
+        if at < top || at >= top + usize::from(self.height.max(1)) {
+            self.top = self.screen_around(seq);
+        }
         self.settle();
         self.need()
     }
@@ -270,10 +274,15 @@ impl Tail {
         if self.follow { self.events.len().saturating_sub(1) } else { self.place(self.cursor) }
     }
 
+    /// Where the screen begins so that what comes before an event is on it too.
+    fn screen_around(&self, seq: u64) -> u64 {
+        seq.saturating_sub(u64::from(self.height / 3)).max(1)
+    }
+
     /// Forgets the window and asks for another.
     fn begin_anew(&mut self) -> Option<Need> {
         self.events.clear();
-        (self.covered, self.asked, self.top) = (None, None, self.cursor);
+        (self.covered, self.asked, self.top) = (None, None, self.screen_around(self.cursor));
         self.need()
     }
 
@@ -317,7 +326,9 @@ impl Tail {
         }
         let at = self.at();
         let lowest = (at + 1).saturating_sub(usize::from(self.height.max(1)));
-        let top = self.place(self.top).clamp(lowest, at);
+        // No rows stay empty below while there are events above.
+        let fullest = self.events.len().saturating_sub(usize::from(self.height.max(1)));
+        let top = self.place(self.top).min(fullest).clamp(lowest, at);
         self.top = self.events.get(top).map_or(self.top, |event| event.seq);
     }
 }
@@ -404,7 +415,11 @@ mod tests {
         let need = tail.go_to(500_000);
         assert_eq!(serve(&mut tail, need, end), 1);
         tail.go(Action::Up);
-        assert_eq!((tail.cursor(), shown(&tail, 3)), (499_999, vec![499_999, 500_000, 500_001]));
+        assert_eq!(
+            (tail.cursor(), shown(&tail, 3)),
+            (499_999, vec![499_999, 500_000, 500_001]),
+            "what was before the hit is on the screen"
+        );
         let need = tail.follow();
         assert_eq!(need, Some(Need::Before(end + 1)));
         tail.push(Arc::new(event(end + 1)));

@@ -64,6 +64,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Runs if state.runs.records.is_empty() => Vec::new(),
         Screen::Runs => vec![Open],
         Screen::Picker => vec![PickMark, PickLook, PickAbort, Back],
+        Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
@@ -78,9 +79,6 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
-    if run.finding.prompt.is_some() && run.focus == Pane::Events {
-        return vec![Open, Back];
-    }
     if run.moment().is_some() {
         return vec![Now, NextPane, Back];
     }
