@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use console::{Console, RARE, run_of};
+use console::Console;
+use long_run::{RARE, run_of};
 use measure::{Goal, Outcome, figure, folder, median};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::id::RunId;
@@ -12,6 +13,8 @@ use ratatui::layout::Position;
 
 #[path = "support/console.rs"]
 mod console;
+#[path = "support/long_run.rs"]
+mod long_run;
 #[path = "support/measure.rs"]
 mod measure;
 

@@ -12,6 +12,7 @@ pub mod json_text;
 pub mod key;
 pub mod keymap;
 pub mod msg;
+pub mod pace;
 pub mod reading;
 pub mod recorder;
 pub mod run_view;

@@ -14,7 +14,7 @@ const COUNTDOWN_MS: u64 = 100;
 /// Milliseconds until something on the screen changes by itself.
 #[must_use]
 pub fn wakes_in(state: &AppState) -> Option<u64> {
-    [countdown(state), notice(state), draft(state), ages(state)].into_iter().flatten().min()
+    [countdown(state), notice(state), draft(state), ages(state), state.pace.wakes_in(state.now.ticks)].into_iter().flatten().min()
 }
 
 fn countdown(state: &AppState) -> Option<u64> {

@@ -17,7 +17,10 @@ pub const MANY: usize = 1000;
 pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     let kind = event.fact.kind();
-    let in_list = ["run.", "phase.", "approval.", "llm.called"].iter().any(|start| kind.starts_with(start));
+    if kind == "llm.called" && state.pace.lets(state.now.ticks) {
+        cmds.extend(after_calls(state));
+    }
+    let in_list = ["run.", "phase.", "approval."].iter().any(|start| kind.starts_with(start));
     if in_list && state.runs.asking.due() {
         cmds.push(Cmd::Query(Query::Runs));
     }
@@ -41,8 +44,22 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
         return vec![Cmd::Query(Query::Open(run.run_id))];
     }
     let kind = event.fact.kind();
-    let in_details = kind.starts_with("artifact.") || kind.starts_with("approval.") || kind == "llm.called";
+    let in_details = kind.starts_with("artifact.") || kind.starts_with("approval.");
     if in_details && run.asking_details.due() { vec![Cmd::Query(Query::Details(run.run_id))] } else { Vec::new() }
+}
+
+/// What calls to models change: costs in the list, and those of the open run by model.
+pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
+    if state.runs.asking.due() {
+        cmds.push(Cmd::Query(Query::Runs));
+    }
+    if let Some(run) = state.run.as_mut().filter(|run| run.opened.is_some())
+        && run.asking_details.due()
+    {
+        cmds.push(Cmd::Query(Query::Details(run.run_id)));
+    }
+    cmds
 }
 
 /// An agent said something.

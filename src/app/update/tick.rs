@@ -11,6 +11,9 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
         state.notice = None;
     }
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
+    if state.pace.due(ticks) {
+        return super::signals::after_calls(state);
+    }
     match &state.gate {
         Some(gate) if gate.input.unsaved.is_some_and(due) => keep_draft(state),
         _ => Vec::new(),
