@@ -5,16 +5,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
+use bare::{bare_database, fill_log, insert_bare};
+use measure::{Goal, Outcome, figure, folder, median, middle};
 use phasedeck::model::event::{AttemptCause, Fact, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, TurnId};
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
+use phasedeck::store::blocks::BLOCK;
 use phasedeck::store::chain::{Link, Row};
 use phasedeck::store::runs::{self, NewRun, RunPlace};
 use phasedeck::store::{Reader, Store, events, journal};
 
+#[path = "support/bare.rs"]
+mod bare;
 #[path = "support/measure.rs"]
 mod measure;
 
@@ -32,6 +36,7 @@ const WRITES_EACH: usize = 20;
 const ROUNDS: usize = 9;
 
 fn main() -> Outcome<()> {
+    blocks()?;
     let (small, large) = (Journal::filled(SMALL)?, Journal::filled(LARGE)?);
     append(&small, &large)?;
     chained(&small)?;
@@ -127,6 +132,25 @@ fn tool_called() -> Fact {
         outcome: ToolOutcome::Ok,
         duration_ms: 3,
     }
+}
+
+/// What a block of the journal costs beside the appends that fill it, one event each, in one transaction.
+fn blocks() -> Outcome<()> {
+    let journal = Journal::filled(SMALL)?;
+    let run = journal.run;
+    let times = journal.store.write_blocking(move |tx| {
+        let append = |_| {
+            let (fact, begun) = (tool_called(), Instant::now());
+            let stored = journal::append(tx, run, &[fact], Timestamp::now())?;
+            Ok((stored.first().is_some_and(|event| event.seq.is_multiple_of(BLOCK)), begun.elapsed()))
+        };
+        (0..10 * BLOCK).map(append).collect::<phasedeck::model::error::Result<Vec<_>>>()
+    })?;
+    let of = |blocks: bool| times.iter().filter(move |(block, _)| *block == blocks).map(|(_, time)| *time);
+    let (block, plain) = (median(of(true)), median(of(false)));
+    figure("an append that completes a block of 512 / any other", block / plain, Goal::None);
+    figure("  what that adds to every append on the way", (block - plain) / plain / BLOCK as f64, Goal::AtMost(0.10));
+    Ok(())
 }
 
 fn append(small: &Journal, large: &Journal) -> Outcome<()> {

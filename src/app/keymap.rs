@@ -125,7 +125,18 @@ actions! {
     Resume "resume" Run ["r"] "go on with a paused run" "resume";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
 
+    StepBack "step_back" Run [","] "the past: one event back" "";
+    StepOn "step_on" Run ["."] "the past: one event on" "";
+    TurnBack "turn_back" Run ["<"] "the past: to the phase or question before" "";
+    TurnOn "turn_on" Run [">"] "the past: to the phase or question after" "";
+    Now "now" Run ["End"] "from the past to now; else to the end" "now";
+
     Follow "follow" Log ["f"] "follow the end" "follow";
+    FindEvent "find_event" Log ["/"] "find in the events" "find";
+    NextHit "next_hit" Log ["n"] "next hit" "";
+    PrevHit "previous_hit" Log ["N"] "hit before" "";
+    FilterEvents "filter_events" Log ["&"] "show only events with words, type:phase. or phase:plan" "filter";
+    WrapEvents "wrap_events" Log ["w"] "long events on several lines" "";
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
     NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";

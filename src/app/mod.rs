@@ -6,6 +6,7 @@
 //! by [`crate::ui`].
 
 pub mod document;
+pub mod finding;
 pub mod fuzzy;
 pub mod gate;
 pub mod json_text;
@@ -14,8 +15,10 @@ pub mod keymap;
 pub mod looks;
 pub mod msg;
 pub mod new_run;
+pub mod pace;
 pub mod picker;
 pub mod reading;
+pub mod recorder;
 pub mod run_filter;
 pub mod run_view;
 pub mod runs;

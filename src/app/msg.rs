@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::document::Document;
 use super::key::Chord;
 use super::looks::Costs;
-use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
+use super::recorder::Moment;
+use super::tail::Need;
+use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
 use crate::model::error::Failure;
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
@@ -14,6 +16,7 @@ use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::Workflow;
 
 /// The moment of a message: by the wall clock, and by one that never goes back.
@@ -124,10 +127,14 @@ pub enum Query {
     Previews(Vec<RunId>),
     /// Everything about one run.
     Open(RunId),
-    /// Events before a place, newest of them last.
-    EventsBefore(RunId, u64),
-    /// Events from a place on.
-    EventsFrom(RunId, u64),
+    /// Wanted events about a place, for the window over the journal.
+    Events(RunId, Need, Wanted),
+    /// The next wanted event from a place on, or before it.
+    Find(RunId, Need, Wanted),
+    /// What a run was at one of its events.
+    Moment(RunId, Moment),
+    /// The facts that were stored since this event.
+    News(RunId, u64),
     /// Versions, questions and costs of one run.
     Details(RunId),
     /// A content, made readable; the path says what it is.
@@ -153,8 +160,12 @@ pub enum Loaded {
     Previews(Vec<Preview>),
     /// Everything about one run.
     Open(Box<Opened>),
-    /// Some events, in order.
-    Events(Vec<Event>),
+    /// Wanted events in order, and which part of the journal was looked through.
+    Page(Page),
+    /// A folded journal up to some event.
+    Moment(Box<RunState>),
+    /// Facts in order.
+    News(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
     /// A text to read.

@@ -11,11 +11,13 @@ use super::key::Chord;
 use super::keymap::Keymap;
 use super::looks::Costs;
 use super::msg::{Cmd, Details, Done, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket, Work};
+use super::recorder::{Moment, TURNS};
 use super::runs::is_live;
 use super::state::{AppState, Look};
+use super::tail::Need;
 use super::update::{start, update};
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, ConsentAsk, Estimate, Outlook, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject,
+    Answer, ArtifactHits, Check, Command, ConsentAsk, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject,
     Verdict, search_words,
 };
 use crate::model::error::{Code, Failure};
@@ -28,6 +30,7 @@ use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions,
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, Decision, PauseReason, Risk, RunStatus, Via};
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
 
 /// The moment all of this is looked at: 2025-11-21 04:40 UTC.
@@ -694,9 +697,42 @@ impl Bench {
             Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
-            Query::EventsBefore(..) | Query::EventsFrom(..) => Loaded::Events(Vec::new()),
+            Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
+            Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
+            Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
+            Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
             Query::Draft(_) => Loaded::Draft(None),
         })
+    }
+
+    fn page(&self, need: Need, wanted: &Wanted, limit: usize) -> Page {
+        let fits = |event: &&Event| wanted.fits(event);
+        let last = self.events.last().unwrap().seq;
+        match need {
+            Need::From(from) => {
+                let events: Vec<Event> = self.events.iter().filter(|event| event.seq >= from).filter(fits).take(limit).cloned().collect();
+                let to = if events.len() < limit { last.max(from - 1) } else { events.last().unwrap().seq };
+                Page { events, from, to }
+            }
+            Need::Before(before) => {
+                let back = self.events.iter().rev().filter(|event| event.seq < before).filter(fits);
+                let mut events: Vec<Event> = back.take(limit).cloned().collect();
+                events.reverse();
+                let from = if events.len() < limit { 1 } else { events[0].seq };
+                Page { events, from, to: (before - 1).min(last) }
+            }
+        }
+    }
+
+    fn state_at(&self, id: RunId, moment: Moment) -> RunState {
+        let turns = Wanted::parse(TURNS);
+        let mut turn = self.events.iter().filter(|event| turns.fits(event)).map(|event| event.seq);
+        let seq = match moment {
+            Moment::At(seq) => seq,
+            Moment::TurnBefore(before) => turn.filter(|seq| *seq < before).last().unwrap_or(1),
+            Moment::TurnAfter(after) => turn.find(|seq| *seq > after).unwrap_or(u64::MAX),
+        };
+        RunState::fold(id, self.events.iter().filter(|event| event.seq <= seq)).unwrap()
     }
 
     fn preview(&self, id: RunId) -> Preview {

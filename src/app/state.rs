@@ -193,6 +193,8 @@ pub struct AppState {
     pub last_ticket: Ticket,
     /// A line about what just happened.
     pub notice: Option<Notice>,
+    /// How often calls to models make the lists be read anew.
+    pub pace: super::pace::Pace,
     /// Whether the engine lives in this process.
     pub hosting: bool,
     /// How far leaving is.
@@ -233,6 +235,7 @@ impl AppState {
             sent: BTreeMap::new(),
             last_ticket: Ticket::default(),
             notice: None,
+            pace: super::pace::Pace::default(),
             hosting,
             leaving: Leaving::No,
             last_input: 0,

@@ -20,6 +20,7 @@ pub fn wakes_in(state: &AppState) -> Option<u64> {
         draft(state),
         ages(state),
         loading(state),
+        state.pace.wakes_in(state.now.ticks),
         state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
     .into_iter()
@@ -86,7 +87,7 @@ fn ages(state: &AppState) -> Option<u64> {
         Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
         Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
         Screen::Run => {
-            let run = state.run.as_ref()?.state()?;
+            let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
             match run.status {
                 RunStatus::Executing => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
                 RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),

@@ -21,12 +21,14 @@ use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord, TurnRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::Workflow;
 use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
 pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
+pub use crate::store::search::Page;
 use crate::store::{
-    Reader, approvals, artifacts, consents, events, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, sessions,
+    Reader, approvals, artifacts, consents, events, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, search, sessions,
     threads, turns,
 };
 
@@ -218,12 +220,37 @@ impl Archive {
         events::last_seq(self.reader.connection(), run)
     }
 
-    /// What the run's journal folds to, read event by event.
+    /// At most `limit` wanted events from `from_seq` on, and how far was looked for them: a bounded
+    /// piece of work, so an answer may hold fewer and end before the journal does.
+    ///
+    /// # Errors
+    /// `run_not_found`; `db_corrupt` naming an event that cannot be read.
+    pub fn page_after(&self, run: RunId, wanted: &Wanted, from_seq: u64, limit: u32) -> Result<Page> {
+        search::after(self.reader.connection(), run, wanted, from_seq, usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// The last `limit` wanted events before `seq`; as [`page_after`](Self::page_after).
+    ///
+    /// # Errors
+    /// As [`page_after`](Self::page_after).
+    pub fn page_before(&self, run: RunId, wanted: &Wanted, seq: u64, limit: u32) -> Result<Page> {
+        search::before(self.reader.connection(), run, wanted, seq, usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// What the run's journal folds to. Costs the same at any length.
     ///
     /// # Errors
     /// As [`events`](Self::events); `illegal_transition` for a journal that no engine can have written.
     pub fn state(&self, run: RunId) -> Result<RunState> {
         events::state(self.reader.connection(), run)
+    }
+
+    /// What the run's journal folds to up to and with event `seq`.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn state_at(&self, run: RunId, seq: u64) -> Result<RunState> {
+        events::state_at(self.reader.connection(), run, seq)
     }
 
     /// The phases of a run, in order.

@@ -20,5 +20,6 @@ pub mod safe_text;
 pub mod settings;
 pub mod state;
 pub mod time;
+pub mod wanted;
 pub mod workflow;
 pub mod worktree_path;

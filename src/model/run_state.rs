@@ -20,6 +20,10 @@ use super::time::Timestamp;
 
 pub use super::phase_state::PhaseState;
 
+/// Which fold this is. Stored states of another one are folded anew, so it is raised with every
+/// change to what a journal folds to, or to how a state is written.
+pub const FOLD: u32 = 1;
+
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunState {

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::chain::{Link, Row};
 use super::failpoint::planted::{self, Bug};
 use super::projection::{self, Head};
-use super::{events, failpoint, row};
+use super::{blocks, events, failpoint, row};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
@@ -40,6 +40,7 @@ pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id =
 /// same key.
 pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) -> Result<Vec<Event>> {
     let mut head = Head::load(tx, run_id)?;
+    let before = head.last_seq;
     if planted::first(Bug::NumberSkipped) {
         head.last_seq += 1;
     }
@@ -63,6 +64,7 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
     }
     if !stored.is_empty() {
         head.save(tx)?;
+        blocks::keep_up(tx, run_id, before, head.last_seq)?;
     }
     Ok(stored)
 }

@@ -70,6 +70,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::NewRun => return vec![FormStart, FormNext, FormLeave],
         Screen::Cost => vec![NextLook, Back],
         Screen::Doctor | Screen::Settings => vec![Back],
+        Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
@@ -84,13 +85,17 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
+    if run.moment().is_some() {
+        return vec![Now, NextPane, Back];
+    }
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact => vec![NextVersion],
         Pane::Cost | Pane::Transcript => Vec::new(),
     };
-    if run.focus == Pane::Events && !run.tail.follows() {
-        actions.push(Follow);
+    if run.focus == Pane::Events {
+        actions.push(FindEvent);
+        actions.push(if run.tail.follows() { FilterEvents } else { Follow });
     }
     actions.push(NextPane);
     match run.state().map(|s| s.status) {

@@ -11,7 +11,7 @@ use super::theme::Mark;
 use super::{events, reader};
 use crate::app::run_view::{Known, Pane, RunView};
 use crate::engine::api::TextKind;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{Cost, NanoUsd, grouped};
 use crate::model::record::ArtifactRecord;
 use crate::model::state::RunStatus;
 use crate::model::time::human_duration;
@@ -63,7 +63,7 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
 /// Attempts, working and waiting apart, cost.
 pub fn phases(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(state) = run.state() else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
-    let (theme, more, now) = (pen.theme, pen.theme.more(), pen.state.now.wall);
+    let (theme, more, now) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall));
     let width = usize::from(area.width);
     let (selected, height) = (run.phase_at(), usize::from(area.height));
     let top = (selected + 1).saturating_sub(height.max(1));
@@ -169,6 +169,10 @@ pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         row += 1;
     }
     row += 1;
+    if run.moment().is_some() {
+        pen.text(area, row, " up to this event, by phase", theme.dim());
+        row += 1;
+    }
     let lines = by_phase(known).chain(by_model(known));
     let most = state.cost.known.0.max(1);
     for (label, cost, of_phase) in lines {
@@ -199,24 +203,14 @@ fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
     block.repeat(usize::try_from(share).unwrap_or(0).min(room))
 }
 
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// What the agent says, newest at the bottom.
 pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     let theme = pen.theme;
     let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
     pen.drawn.transcript = Some((area.width, area.height));
+    if run.moment().is_some() {
+        return pen.text(area, 0, " what agents say live is not kept for the past; events and artifacts are", theme.dim());
+    }
     let mut shown: Vec<(String, Style)> = Vec::new();
     for said in run.transcript.lines().rev().skip(run.transcript.up()) {
         let (style, sign) = match said.kind {

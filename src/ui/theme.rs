@@ -90,6 +90,18 @@ impl Theme {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
+    /// What was searched, where it was found.
+    #[must_use]
+    pub fn found(self) -> Style {
+        self.style(Color::Yellow, Modifier::UNDERLINED.union(Modifier::BOLD))
+    }
+
+    /// A screen that shows the past.
+    #[must_use]
+    pub fn past(self) -> Style {
+        self.style(Color::Magenta, Modifier::REVERSED.union(Modifier::BOLD))
+    }
+
     /// The frame of the pane with the focus.
     #[must_use]
     pub fn focus(self) -> Style {

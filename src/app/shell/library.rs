@@ -12,13 +12,16 @@ use std::time::Duration;
 use crate::app::document::Document;
 use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
-use crate::app::tail::CHUNK;
-use crate::engine::api::CostBy;
-use crate::engine::api::{Archive, search_words};
+use crate::app::recorder::{Moment, TURNS};
+use crate::app::tail::{CHUNK, Need};
+use crate::app::update::MANY;
+use crate::engine::api::{Archive, CostBy, Page, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::id::RunId;
+use crate::model::run_state::RunState;
+use crate::model::wanted::Wanted;
 
 /// How often an attached console looks for new commits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -109,8 +112,10 @@ impl Reader {
             }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
-            Query::EventsBefore(run, seq) => Loaded::Events(archive.events_before(*run, *seq, CHUNK)?),
-            Query::EventsFrom(run, seq) => Loaded::Events(archive.events(*run, *seq, CHUNK)?),
+            Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
+            Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
+            Query::Moment(run, moment) => Loaded::Moment(Box::new(at(archive, *run, *moment)?)),
+            Query::News(run, since) => Loaded::News(archive.events(*run, since + 1, u32::try_from(MANY).unwrap_or(u32::MAX))?),
             Query::Details(run) => Loaded::Details(Box::new(details(archive, *run)?)),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
@@ -153,6 +158,38 @@ impl Reader {
         };
         write().map_err(|error| failed(&error))
     }
+}
+
+fn page(archive: &Archive, run: RunId, need: Need, wanted: &Wanted, limit: u32) -> Result<Page> {
+    match need {
+        Need::From(seq) => archive.page_after(run, wanted, seq, limit),
+        Need::Before(seq) => archive.page_before(run, wanted, seq, limit),
+    }
+}
+
+/// The state at a moment; where there is no turn any more, at the first or the last event.
+fn at(archive: &Archive, run: RunId, moment: Moment) -> Result<RunState> {
+    let turns = Wanted::parse(TURNS);
+    let seq = match moment {
+        Moment::At(seq) => seq,
+        Moment::TurnBefore(mut before) => loop {
+            let page = archive.page_before(run, &turns, before, 1)?;
+            match page.events.first() {
+                Some(turn) => break turn.seq,
+                None if page.from <= 1 => break 1,
+                None => before = page.from,
+            }
+        },
+        Moment::TurnAfter(mut after) => loop {
+            let page = archive.page_after(run, &turns, after + 1, 1)?;
+            match page.events.first() {
+                Some(turn) => break turn.seq,
+                None if page.to < page.from => break u64::MAX,
+                None => after = page.to,
+            }
+        },
+    };
+    archive.state_at(run, seq)
 }
 
 fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
@@ -244,8 +281,8 @@ mod tests {
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
         assert_eq!((opened.state.last_seq, seqs, opened.record.id), (2, vec![1, 2], run));
         assert!(opened.workflow.is_err(), "a run without a stored workflow still opens");
-        tasks.send(Task::Ask(Query::EventsFrom(run, 2))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
+        tasks.send(Task::Ask(Query::News(run, 1))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else { panic!("no events") };
         assert_eq!(events.len(), 1);
 
         let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };

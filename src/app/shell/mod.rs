@@ -117,7 +117,7 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
     let terminal = terminal::Terminal::take(size)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
     input::start(&sender)?;
-    pump::Pump { state, terminal, wires, library, workshop, events, parting, opened: Instant::now() }.run(first)
+    pump::Pump { state, terminal, wires, library, workshop, events, parting, opened: Instant::now(), news: 0 }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.

@@ -1,6 +1,7 @@
 //! The loop: take what came, update, do what is to be done, draw when something changed.
 //!
-//! At most one frame in [`FRAME`]; a key is answered in the next. Between frames everything that
+//! At most one frame in [`FRAME`], and one more for a key, which is answered at once; half as many while
+//! news floods in. Between frames everything that
 //! came is taken at once. With nothing on its way and nothing that ages on the screen it sleeps.
 
 use std::collections::VecDeque;
@@ -20,6 +21,10 @@ use crate::model::time::Timestamp;
 
 /// The least time between two frames.
 pub const FRAME: Duration = Duration::from_millis(16);
+/// The same while news floods in.
+const FLOOD_FRAME: Duration = Duration::from_millis(33);
+/// News since the last frame that make a flood: some 2,000 a second.
+const FLOOD: usize = 33;
 
 /// Something for the loop.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub struct Pump {
     pub parting: Parting,
     /// When the console opened.
     pub opened: Instant,
+    /// News since the last frame.
+    pub news: usize,
 }
 
 impl Pump {
@@ -60,6 +67,7 @@ impl Pump {
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let mut next_frame = Instant::now();
+        let mut next_after_key = next_frame;
         if let Some(exit) = self.carry_out(first) {
             return Ok(exit);
         }
@@ -68,13 +76,19 @@ impl Pump {
                 if let Some(exit) = self.frame(&mut waiting)? {
                     return Ok(exit);
                 }
-                next_frame = Instant::now() + FRAME;
+                let flood = std::mem::take(&mut self.news) >= FLOOD;
+                next_frame = Instant::now() + if flood { FLOOD_FRAME } else { FRAME };
                 continue;
             }
             let event = match waiting.pop_front() {
                 Some(event) => Some(event),
                 None => self.wait(next_frame),
             };
+            if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
+                // A key is not kept waiting for what else goes on.
+                next_frame = next_frame.min(next_after_key);
+                next_after_key = Instant::now() + FRAME;
+            }
             if let Some(exit) = self.take(event) {
                 return Ok(exit);
             }
@@ -114,6 +128,7 @@ impl Pump {
             Some(Event::Msg(msg)) => msg,
             Some(Event::News(msg)) => {
                 self.wires.taken();
+                self.news += 1;
                 msg
             }
         };

@@ -23,7 +23,7 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 
 /// A frame was drawn.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
-    let mut changed = false;
+    let (mut changed, mut cmds) = (false, Vec::new());
     if let Some(height) = drawn.list {
         match state.screen() {
             Screen::Picker => {
@@ -44,7 +44,9 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
         changed |= lay_out(state, size);
     }
     if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
-        changed |= run.tail.set_height(height);
+        let (new, need) = run.tail.set_height(height);
+        changed |= new;
+        cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
     }
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
         changed |= reading.lay_out(size);
@@ -54,7 +56,10 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     if let Some(lines) = drawn.lines {
         state.doctor.lines = lines;
     }
-    if drawn.list.is_some() { after_list(state) } else { Vec::new() }
+    if drawn.list.is_some() {
+        cmds.extend(after_list(state));
+    }
+    cmds
 }
 
 /// A list of another height may show what was not read.

@@ -1,6 +1,6 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{demo, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, run, run_actions, runs};
+use super::{demo, finding, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs};
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
 use crate::app::msg::Cmd;
@@ -25,6 +25,8 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     } else if runs::writes_filter(state) {
         state.last_input = state.now.ticks;
         return runs::paste_filter(state, text);
+    } else if finding::is_typed(state) {
+        return finding::paste(state, text);
     } else if state.modal.is_none() && state.context() == Context::Form {
         state.last_input = state.now.ticks;
         return new_run::paste(state, text);
@@ -43,6 +45,9 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
     if runs::writes_filter(state) {
         return runs::write_filter(state, chord);
+    }
+    if finding::is_typed(state) {
+        return finding::press(state, chord);
     }
     let context = state.context();
     if context == Context::Form {
@@ -64,6 +69,9 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if !is_movement(action) {
         *state.used.entry(action).or_default() += 1;
+    }
+    if let Some(cmds) = recorder::refuses(state, action) {
+        return cmds;
     }
     match action {
         Action::Quit => leave::ask(state),
@@ -113,6 +121,7 @@ fn back(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
         Screen::Gate => gate::leave(state),
         Screen::Runs if state.runs.filter.is_on() => runs::clear_filter(state),
+        Screen::Run if run::can_step_back(state) => run::step_back(state),
         Screen::Run if state.run.as_ref().is_some_and(|run| run.zoom) => {
             if let Some(run) = &mut state.run {
                 run.zoom = false;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, gate, looks, picker, runs};
+use super::{artifact_pane, events_pane, finding, gate, looks, picker, recorder, runs, signals};
 use crate::app::document::Document;
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
 use crate::app::reading::Reading;
 use crate::app::state::AppState;
+use crate::app::tail::Need;
 use crate::app::text_input::TextInput;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
+use crate::model::wanted::Wanted;
 
 /// An answer came. Whatever failed is shown as failed, never as empty.
 pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure>) -> Vec<Cmd> {
@@ -25,11 +27,15 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
         (Query::Previews(_), Ok(Loaded::Previews(previews))) => picker::keep_previews(state, previews),
-        (Query::EventsBefore(id, _) | Query::EventsFrom(id, _), Ok(Loaded::Events(events))) => {
-            let run = state.run.as_mut().filter(|run| run.run_id == id);
-            let need = run.and_then(|run| run.tail.extend(events));
-            need.map(|need| vec![events_pane::ask(id, need)]).unwrap_or_default()
-        }
+        (Query::Events(id, need, wanted), result) => events(state, id, need, &wanted, result),
+        (Query::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
+        (Query::Moment(id, moment), result) => match result {
+            Ok(Loaded::Moment(past)) if past.run_id == id => recorder::told(state, moment, Ok(*past)),
+            Ok(_) => Vec::new(),
+            Err(failure) => recorder::told(state, moment, Err(failure)),
+        },
+        (Query::News(id, since), Ok(Loaded::News(events))) => signals::news(state, id, since, events),
+        (Query::News(id, _), Err(failure)) => open(state, id, Err(failure)),
         (Query::Details(id), Ok(Loaded::Details(found))) => details(state, id, Some(*found)),
         (Query::Details(id), Err(failure)) => {
             state.complain(&failure);
@@ -55,7 +61,9 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
     match result {
         Err(failure) => run.failure = Some(failure),
         Ok(opened) => {
-            run.open(opened);
+            let need = run.open(opened);
+            cmds.extend(need.map(|need| events_pane::ask(run, need)));
+            cmds.extend(recorder::refresh(run));
             cmds.extend(artifact_pane::want(run));
             gate::on_approvals(state);
             if state.wants_gate {
@@ -65,20 +73,51 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
     }
     // Facts that were stored while this was read are behind its end.
     let Some(run) = &mut state.run else { return cmds };
-    let behind = run.state().is_some_and(|s| s.last_seq < run.newest);
+    let behind = run.now().is_some_and(|known| known.state.last_seq < run.newest);
     if again || (behind && run.asking.due()) {
         cmds.push(Cmd::Query(Query::Open(id)));
     }
     cmds
 }
 
+/// Events for the window; those that were wanted before the filter changed are dropped.
+fn events(state: &mut AppState, id: RunId, need: Need, wanted: &Wanted, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+    let run = state.run.as_mut().filter(|run| run.run_id == id && run.tail.wanted() == wanted);
+    match (run, result) {
+        (Some(run), Ok(Loaded::Page(page))) => {
+            let need = run.tail.extend(need, page);
+            need.map(|need| events_pane::ask(run, need)).into_iter().collect()
+        }
+        (Some(run), Err(failure)) => {
+            run.tail.unanswered();
+            state.complain(&failure);
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn hit(state: &mut AppState, id: RunId, need: Need, wanted: &Wanted, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
+    match result {
+        Ok(Loaded::Page(page)) => finding::found(run, need, wanted, Some(&page)),
+        Ok(_) => Vec::new(),
+        Err(failure) => {
+            let cmds = finding::found(run, need, wanted, None);
+            state.complain(&failure);
+            cmds
+        }
+    }
+}
+
 fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
     let again = run.asking_details.answered();
     let mut cmds = Vec::new();
-    if let (Some(known), Some(found)) = (&mut run.opened, found) {
+    if let (Some(known), Some(found)) = (run.now_mut(), found) {
         known.details = found;
     }
+    cmds.extend(recorder::refresh(run));
     cmds.extend(artifact_pane::want(run));
     if again {
         cmds.push(Cmd::Query(Query::Details(id)));

@@ -6,6 +6,7 @@ mod artifact_pane;
 mod demo;
 mod drawn;
 mod events_pane;
+mod finding;
 mod gate;
 mod gate_verdict;
 mod keys;
@@ -16,6 +17,7 @@ mod modal;
 mod new_run;
 pub mod palette;
 mod picker;
+mod recorder;
 mod run;
 mod run_actions;
 mod runs;
@@ -23,8 +25,11 @@ mod signals;
 mod tick;
 
 #[cfg(test)]
+mod past_tests;
+#[cfg(test)]
 mod tests;
 
+pub use self::signals::MANY;
 use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
 use crate::model::id::RunId;
@@ -55,6 +60,8 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
 fn shows(state: &AppState, msg: &Msg) -> bool {
     match msg {
         Msg::Drawn(_) => false,
+        // What other runs do shows once the list was read again.
+        Msg::Event(event) => state.run.as_ref().is_some_and(|run| run.run_id == event.run_id),
         Msg::Text(chunk) => state.run.as_ref().is_some_and(|run| run.run_id == chunk.run_id),
         _ => true,
     }

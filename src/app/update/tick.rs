@@ -13,6 +13,9 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     }
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
+    if state.pace.due(ticks) {
+        return super::signals::after_calls(state);
+    }
     match &state.gate {
         Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
         _ => {}

@@ -62,6 +62,8 @@ steps! {
     WorktreeUnlock = "worktree.unlock",
     /// A worktree that cannot be used moved aside.
     WorktreeAside = "worktree.aside",
+    /// The content of a worktree put in the place of another.
+    WorktreeReplaced = "worktree.replaced",
     /// The worktree's index brought up to date.
     WorktreeIndex = "worktree.index",
     /// A file in a worktree written: by a tool, a rehearsal, or put back.
