@@ -14,6 +14,8 @@ use crate::engine::api::{Answer, Archive, Command};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision};
 
@@ -23,6 +25,8 @@ struct Verdict<'a> {
     action: Decision,
     words: &'a str,
     insist: Option<&'a str>,
+    scope: Option<Scope>,
+    raise: Option<NanoUsd>,
     json: bool,
 }
 
@@ -32,7 +36,8 @@ struct Verdict<'a> {
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
     let action = Decision::Approve;
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+    let (insist, scope) = (args.hash.as_deref(), args.scope.map(Scope::from));
+    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist, scope, raise: args.raise, json: args.json })
 }
 
 /// `phasedeck changes`.
@@ -56,7 +61,8 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
     }
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+    let (insist, scope) = (args.hash.as_deref(), args.scope.map(Scope::from));
+    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist, scope, raise: None, json: args.json })
 }
 
 /// What was decided, for scripts.
@@ -85,6 +91,8 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             action: verdict.action,
             comment: verdict.words.to_owned(),
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
+            scope: verdict.scope,
+            raise_nano_usd: verdict.raise,
         };
         Ok((run, open, session.send(command)?))
     });
@@ -168,6 +176,9 @@ mod tests {
             comment: None,
             resolved_by: None,
             via: None,
+            question: None,
+            scope: None,
+            raise: None,
         }
     }
 

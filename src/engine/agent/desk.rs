@@ -22,6 +22,8 @@ use crate::store::{journal, ledger, turns};
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserve {
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
     /// Counts the turns of the attempt, from 1.
     pub number: u32,
     /// Which model is asked.
@@ -235,6 +237,7 @@ impl Desk {
             run_id: self.run_id,
             phase_key: self.phase_key.clone(),
             attempt: self.attempt,
+            conversation: reserve.conversation,
             number: reserve.number,
             persona: self.persona.clone(),
             model: reserve.model,

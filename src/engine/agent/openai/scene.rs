@@ -45,6 +45,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         history: Vec::new(),
         scenario: Scenario::Ok,
         max_turns: 20,
+        permits: Vec::new(),
     }
 }
 
@@ -120,7 +121,18 @@ impl Pages {
         let id = TurnId::new();
         let (phase_key, at) = ("spec".into(), Timestamp(0));
         let (number, status) = (reserve.number, TurnStatus::Reserved);
-        self.turns.push(TurnRecord { id, phase_key, attempt: 1, number, status, answer: None, tools: Vec::new(), at });
+        self.turns.push(TurnRecord {
+            id,
+            phase_key,
+            attempt: 1,
+            number,
+            status,
+            answer: None,
+            tools: Vec::new(),
+            conversation: String::new(),
+            held_at: None,
+            at,
+        });
         id
     }
 

@@ -277,7 +277,7 @@ impl<B: Book> Worker<'_, B> {
         let params = &self.job.persona.params;
         let body = chat::request(&self.model, messages(self.job, &talk.turns), self.tools.definitions(), params);
         let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, body.to_string().len(), params.max_tokens);
-        (Reserve { number: talk.asked + 1, model: self.model.clone(), reserved }, body)
+        (Reserve { conversation: String::new(), number: talk.asked + 1, model: self.model.clone(), reserved }, body)
     }
 
     fn artifact_there(&self) -> bool {
