@@ -51,8 +51,12 @@ pub mod watch;
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    own_log::tame_panics();
     let args: Vec<OsString> = args.into_iter().collect();
+    // Begun by ourselves, to hold a command that an agent wrote.
+    if let Some(code) = crate::engine::confine::serve(&args) {
+        return code;
+    }
+    own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod engine;
 mod home;
+mod hostile;
 mod http_run;
 mod layers;
 mod live;
