@@ -146,6 +146,25 @@ pub fn failed(tx: &Connection, turn: TurnId, failure: &CallFailure, now: Timesta
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
 pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     step(tx, turn, TurnStatus::Answered, TurnStatus::Settled, None)?;
+    tx.prepare_cached("UPDATE turns SET held_at = NULL WHERE id = ?1 AND held_at IS NOT NULL")?.execute([turn.to_string()])?;
+    store_results(tx, turn, results)
+}
+
+/// Stores what some tools of a turn said, and that the turn stops before the call `at`: no call from
+/// it on has begun. Absent: it goes on, and from now on nobody knows of those calls but by their results.
+///
+/// # Errors
+/// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
+pub fn hold(tx: &Connection, turn: TurnId, results: &[ToolResult], at: Option<&str>) -> Result<()> {
+    let changed =
+        tx.prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?.execute((turn.to_string(), at))?;
+    if changed != 1 {
+        return Err(Failure::internal(format!("turn {turn} cannot be held: it is not answered")));
+    }
+    store_results(tx, turn, results)
+}
+
+fn store_results(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     let mut update =
         tx.prepare_cached("UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = ?5 WHERE turn_id = ?1 AND call_id = ?2")?;
     for done in results {

@@ -223,6 +223,25 @@ impl Desk {
         Ok(next_id)
     }
 
+    /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has
+    /// not begun; or, without one, that it goes on.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let run_id = self.run_id;
+        self.store(move |tx| {
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            turns::hold(tx, turn, &results, at.as_deref())?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        })
+        .await
+    }
+
     /// What an agent was paid for is not given up because the disk is full for a while.
     async fn store<F>(&self, job: F) -> Result<()>
     where

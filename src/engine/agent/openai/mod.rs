@@ -6,7 +6,8 @@
 //!   │  ── prices (reserve, cost)                                 pure
 //!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
-//!   ├── tools (the file tools, confined to the worktree)
+//!   ├── delegate (questions of tools; sub-agents: the same loop, with a context of its own)
+//!   ├── tools (files and commands, confined to the worktree)
 //!   └── book (the desk: what must be stored before it is acted on)
 //! ```
 //!
@@ -22,6 +23,7 @@ use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
+use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::Persona;
 use crate::model::settings::OpenAiSettings;
@@ -34,6 +36,7 @@ mod calls;
 mod chat;
 mod circles;
 mod conversation;
+mod delegate;
 mod fault;
 mod prices;
 mod sse;
@@ -54,6 +57,7 @@ pub struct OpenAi {
     model: String,
     key_env: String,
     has_key: bool,
+    launcher: Launcher,
 }
 
 impl OpenAi {
@@ -73,6 +77,7 @@ impl OpenAi {
             model: settings.model.clone(),
             key_env: settings.key_env.clone(),
             has_key,
+            launcher: Launcher::own(),
         })
     }
 
@@ -80,6 +85,13 @@ impl OpenAi {
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
         self.pace.base = pause;
+        self
+    }
+
+    /// Begins commands by another copy of this program, for processes that are not it.
+    #[must_use]
+    pub fn with_launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = launcher;
         self
     }
 
@@ -108,9 +120,11 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let tools = Toolbox::new(&job.worktree, &job.persona)?;
-            let model = self.model_of(&job.persona);
-            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools }.run().await
+            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?;
+            let (model, conversation) = (self.model_of(&job.persona), String::new());
+            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation }
+                .run()
+                .await
         })
     }
 }
