@@ -15,6 +15,7 @@ use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
+use super::budget::Budget;
 use super::context::{Context, blocking};
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
@@ -72,7 +73,10 @@ impl Attempt {
         let ended = self.work(phase, &*backend, &job, &desk).await;
         match ended {
             Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
-            Worked::Ended(Err(failure)) => Ok(Outcome::Failed(failure)),
+            Worked::Ended(Err(failure)) => Ok(match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
+                Some(question) => Outcome::OverBudget(question),
+                None => Outcome::Failed(failure),
+            }),
             Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
             Worked::Ended(Ok(Ended::Asks(question))) => Ok(Outcome::Asks(question)),
             Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
@@ -145,7 +149,8 @@ impl Attempt {
         };
         let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
         let name = binding.persona.to_string();
-        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening);
+        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
+            .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises));
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),

@@ -13,6 +13,7 @@ pub mod artifact;
 pub mod attempt;
 mod beneath;
 pub mod bind;
+pub mod budget;
 pub mod catalog;
 pub mod confine;
 pub mod context;

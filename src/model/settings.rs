@@ -18,6 +18,8 @@ pub struct Settings {
     pub rehearsal: RehearsalSettings,
     /// The screen.
     pub console: ConsoleSettings,
+    /// What may be spent before the operator is asked.
+    pub budget: BudgetSettings,
     /// Prices that win over the shipped list, by model name.
     pub prices: BTreeMap<String, Price>,
 }
@@ -48,6 +50,18 @@ impl Default for EngineSettings {
             max_turns: 50,
         }
     }
+}
+
+/// What may be spent before the operator is asked, in dollars as decimal text; empty: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetSettings {
+    /// By one run.
+    pub run: String,
+    /// By all runs of one day, in UTC.
+    pub day: String,
+    /// By all runs of a workflow together, by its name.
+    pub workflows: BTreeMap<String, String>,
 }
 
 /// What happens at start to runs whose host died.

@@ -16,5 +16,6 @@ mod http_run;
 mod layers;
 mod live;
 mod model_script;
+mod questions;
 mod recovery;
 mod terminal;

@@ -119,6 +119,9 @@ mod tests {
         assert_eq!(
             leaves,
             [
+                "budget.day: text",
+                "budget.run: text",
+                "budget.workflows: a table",
                 "console.ascii: true or false",
                 "console.keys: a table",
                 "engine.max_artifact_bytes: a whole number from 0 on",

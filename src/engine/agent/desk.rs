@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::engine::api::TextKind;
+use crate::engine::budget::{self, Budget, Verdict};
 use crate::engine::context::{Context, blocking};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
@@ -16,6 +17,7 @@ use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
+use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
 use crate::store::{journal, ledger, turns};
 
@@ -90,6 +92,9 @@ pub struct Desk {
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
+    budget: Budget,
+    /// The limit that refused a call.
+    refused: Arc<Mutex<Option<BudgetQuestion>>>,
 }
 
 /// What is known of a call between its reserve and its settlement.
@@ -102,7 +107,52 @@ impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
-        Self { context, run_id, phase_key, attempt, persona, opening: Mutex::new(opening) }
+        Self {
+            context,
+            run_id,
+            phase_key,
+            attempt,
+            persona,
+            opening: Mutex::new(opening),
+            budget: Budget::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// Sets what may be spent; without limits unless set.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The limit that refused a call, where one did: the work ended with `budget_exceeded` then.
+    #[must_use]
+    pub fn over_budget(&self) -> Option<BudgetQuestion> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
+    fn grant(&self) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>> + Clone + Send + use<> {
+        let (budget, refused, run_id) = (self.budget.clone(), Arc::clone(&self.refused), self.run_id);
+        move |tx, turn, now| {
+            let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
+                Verdict::Granted(facts) => {
+                    turns::reserve(tx, turn, now)?;
+                    (facts, None)
+                }
+                Verdict::Refused(question) => (budget::exceeded(tx, run_id, &question)?.into_iter().collect(), Some(question)),
+            };
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+            journal::append(tx, run_id, &facts, now)
+        }
+    }
+
+    fn still_granted(&self) -> Result<()> {
+        let Some(question) = self.over_budget() else { return Ok(()) };
+        let BudgetQuestion { scope, limit, spent, needed } = question;
+        let words = format!("the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent");
+        Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
     }
 
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
@@ -122,17 +172,19 @@ impl Desk {
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
     ///
     /// # Errors
-    /// What the store says; nothing may be sent then.
+    /// `budget_exceeded`; what the store says; nothing may be sent then.
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
+        let grant = self.grant();
         self.store(move |tx| {
             let now = Timestamp::now();
-            let events = journal::append(tx, run_id, &opening, now)?;
-            turns::reserve(tx, &turn, now)?;
+            let mut events = journal::append(tx, run_id, &opening, now)?;
+            events.extend(grant(tx, &turn, now)?);
             Ok(events)
         })
         .await?;
+        self.still_granted()?;
         Ok(id)
     }
 
@@ -198,7 +250,7 @@ impl Desk {
     /// next call in the same transaction where there is one.
     ///
     /// # Errors
-    /// What the store says.
+    /// `budget_exceeded` when only the next call was refused; what the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
         if !done.is_empty() {
             self.audit(turn, &done).await?;
@@ -206,6 +258,7 @@ impl Desk {
         let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
         let next_id = next.as_ref().map(|turn| turn.id);
+        let grant = self.grant();
         self.store(move |tx| {
             let now = Timestamp::now();
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
@@ -213,13 +266,14 @@ impl Desk {
             if !results.is_empty() {
                 turns::tools_done(tx, turn, &results)?;
             }
-            let events = journal::append(tx, run_id, &facts, now)?;
+            let mut events = journal::append(tx, run_id, &facts, now)?;
             if let Some(next) = &next {
-                turns::reserve(tx, next, now)?;
+                events.extend(grant(tx, next, now)?);
             }
             Ok(events)
         })
         .await?;
+        self.still_granted()?;
         Ok(next_id)
     }
 
