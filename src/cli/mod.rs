@@ -13,6 +13,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::out::{Out, Outcome, Stop};
 use self::setup::Setup;
+use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure};
 
 pub mod args;
@@ -91,7 +92,7 @@ fn refuse(error: &clap::Error, json: bool) -> Outcome {
 
 fn obey(cli: Cli, json: bool) -> Outcome {
     let setup = Setup::read(cli.look, json)?;
-    own_log::begin(&setup.paths)?;
+    own_log::begin(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
         None => console::home(&setup),
         Some(Verb::Demo(args)) => demo::demo(&setup, &args),

@@ -22,6 +22,7 @@ pub mod final_report;
 pub mod host;
 pub mod machine;
 pub mod paths;
+pub mod redact;
 pub mod report;
 pub mod run_files;
 pub mod start;

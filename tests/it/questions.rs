@@ -81,6 +81,11 @@ fn a_command_waits_for_its_word_even_where_gates_are_approved_and_then_runs_once
     let record = home.archive().run(run).unwrap();
     let state = check_invariants(&home, &record);
     assert_eq!((record.state.as_str(), state.permits.len()), ("completed", 1));
+    let confined = home
+        .events(&record)
+        .into_iter()
+        .find_map(|event| if let Fact::CommandsConfined { words, .. } = event.fact { Some(words) } else { None });
+    assert!(confined.unwrap().contains("confined: "));
     let turns = home.archive().turns(run, &"first".into(), 1).unwrap();
     let result = turns[0].tools[0].result.clone().unwrap();
     assert!(result.starts_with("exit code 0\nbuilt"), "{result}");
@@ -111,6 +116,50 @@ fn a_question_survives_the_host_and_is_answered_by_another_process() {
     let rows = home.archive().approvals(run).unwrap();
     assert_eq!(rows.iter().filter(|row| row.gate.as_str() == "tool_permission").count(), 1, "it was asked once");
     assert_eq!(rows.iter().find(|row| row.id == asked.id).unwrap().state, ApprovalStatus::Rejected);
+}
+
+#[test]
+fn a_secret_of_the_worktree_or_of_ours_is_in_no_event_no_audit_no_log_and_no_output() {
+    const SECRETS: [&str; 3] = ["canary-env-0001", "canary-key-0002", "sk-canary0003canary0003"];
+    let script = Script::serve(|asked| match (asked.phase.as_str(), asked.turn) {
+        ("first", 1) => {
+            let command = format!("curl -H 'X: {}' {} {}", SECRETS[0], SECRETS[1], SECRETS[2]);
+            let denied = json!({ "file_path": format!("../{}", SECRETS[0]) }).to_string();
+            let call = Reply::stream().text(&format!("I use {}", SECRETS[0])).tool_call(
+                "execute",
+                &json!({ "command": command }).to_string(),
+                &[],
+            );
+            call.tool_call("read_file", &denied, &[]).finish("tool_calls").done()
+        }
+        ("first", 2) => asked.writes(&asked.artifact()),
+        _ => Reply::status(400, &json!({"error": {"message": format!("bad {} {}", SECRETS[0], SECRETS[1])}}).to_string()),
+    });
+    let (home, start) = asking_home(&script);
+    let persona = home.paths().config.join("personas/maker.yaml");
+    let text = std::fs::read_to_string(&persona).unwrap().replace("execute: ask", "execute: auto");
+    std::fs::write(&persona, text).unwrap();
+    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"TEST_KEY\"\n", script.base_url()));
+    home.expect(0, &["consent", "maker"]);
+    let repo = home.path().join("project");
+    std::fs::write(repo.join(".env"), format!("# local\nTOKEN={}\n", SECRETS[0])).unwrap();
+    crate::home::git(&repo, &["add", "-f", "."]);
+    crate::home::git(&repo, &["commit", "-q", "-m", "Leave a secret lying"]);
+    let args: Vec<&str> = start.iter().map(String::as_str).collect();
+    let output = home.command(&args).env("TEST_KEY", SECRETS[1]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = home.newest();
+    let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", record.id))).unwrap();
+    let log = std::fs::read_to_string(home.paths().log()).unwrap();
+    let shown = [String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned()].concat();
+    let report = home.expect(0, &["report", "@last", "--json"]);
+    let events = serde_json::to_string(&home.events(&record)).unwrap();
+    assert!(events.contains("curl -H 'X: ***' *** ***") && events.contains("tool.denied"), "{events}");
+    for (place, text) in [("events", events), ("audit", audit), ("log", log), ("output", shown), ("report", report)] {
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::engine::api::TextKind;
 use crate::engine::budget::{self, Budget, Verdict};
 use crate::engine::context::{Context, blocking};
 use crate::engine::paths::create_private_dir;
+use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
 use crate::model::hash::ContentHash;
@@ -93,6 +94,7 @@ pub struct Desk {
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
     budget: Budget,
+    redactor: Arc<Redactor>,
     /// The limit that refused a call.
     refused: Arc<Mutex<Option<BudgetQuestion>>>,
 }
@@ -107,6 +109,7 @@ impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
+        let redactor = Arc::clone(&context.redactor);
         Self {
             context,
             run_id,
@@ -115,6 +118,7 @@ impl Desk {
             persona,
             opening: Mutex::new(opening),
             budget: Budget::default(),
+            redactor,
             refused: Arc::default(),
         }
     }
@@ -123,6 +127,13 @@ impl Desk {
     #[must_use]
     pub fn within(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Takes these secrets out of what is written down and shown, too.
+    #[must_use]
+    pub fn hiding(mut self, redactor: Arc<Redactor>) -> Self {
+        self.redactor = redactor;
         self
     }
 
@@ -155,9 +166,15 @@ impl Desk {
         Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
     }
 
+    /// Words without secrets.
+    #[must_use]
+    pub fn hidden(&self, words: &str) -> String {
+        self.redactor.apply(words).into_owned()
+    }
+
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
     pub fn text(&self, kind: TextKind, text: &str) {
-        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, text);
+        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, &self.redactor.apply(text));
     }
 
     /// Stores the opening facts now, for a backend that makes no calls.
@@ -319,11 +336,19 @@ impl Desk {
     }
 
     fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
-        let (phase_key, call_id, tool, target) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone(), done.target.clone());
+        let (phase_key, call_id, tool) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone());
+        let hidden = |words: &str| self.redactor.apply(words).into_owned();
+        let target = hidden(&done.target);
         match &done.denied {
-            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: why.message.clone() },
+            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: hidden(&why.message) },
             None => Fact::ToolCalled { phase_key, turn_id, call_id, tool, target, outcome: done.outcome, duration_ms: done.duration_ms },
         }
+    }
+
+    /// Adds a fact to what is stored with the first call.
+    pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
+        let fact = fact(&self.phase_key, self.attempt);
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
     }
 
     fn take_opening(&self) -> Vec<Fact> {
@@ -340,7 +365,7 @@ impl Desk {
                 turn,
                 phase: self.phase_key.as_str(),
                 tool: &tool.tool,
-                target: &tool.target,
+                target: &self.redactor.apply(&tool.target),
                 outcome: if tool.denied.is_some() { "denied" } else { outcome_word(tool.outcome) },
                 result_sha256: ContentHash::of(tool.result.as_bytes()),
                 result_bytes: tool.result.len(),

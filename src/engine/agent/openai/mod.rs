@@ -18,13 +18,15 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
-use crate::engine::confine::Launcher;
+use crate::engine::confine::{Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::OpenAiSettings;
 
@@ -58,6 +60,7 @@ pub struct OpenAi {
     key_env: String,
     has_key: bool,
     launcher: Launcher,
+    protection: OnceCell<Protection>,
 }
 
 impl OpenAi {
@@ -78,6 +81,7 @@ impl OpenAi {
             key_env: settings.key_env.clone(),
             has_key,
             launcher: Launcher::own(),
+            protection: OnceCell::new(),
         })
     }
 
@@ -121,6 +125,11 @@ impl Backend for OpenAi {
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
             let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?;
+            if tools.has("execute") && job.history.is_empty() {
+                let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
+                let (confined, words) = (protection.confined(), protection.words());
+                desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+            }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
             Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation }
                 .run()
