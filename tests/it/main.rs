@@ -16,6 +16,7 @@ mod http_run;
 mod layers;
 mod live;
 mod model_script;
+mod oddities;
 mod questions;
 mod recovery;
 mod terminal;
