@@ -11,17 +11,19 @@ use super::gate::Question;
 use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use crate::engine::api::{Answer, Archive, Command};
+use crate::engine::gate_token;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
 use crate::model::question::Scope;
 use crate::model::record::ApprovalRecord;
-use crate::model::state::{ApprovalStatus, Decision};
+use crate::model::state::{ApprovalStatus, Decision, Via};
+use crate::model::time::Timestamp;
 
 /// An answer as the operator gives it.
 struct Verdict<'a> {
-    run: &'a str,
+    whom: Whom<'a>,
     action: Decision,
     words: &'a str,
     insist: Option<&'a str>,
@@ -30,14 +32,61 @@ struct Verdict<'a> {
     json: bool,
 }
 
+/// Which question is answered.
+#[derive(Clone, Copy)]
+enum Whom<'a> {
+    /// The one that waits in this run.
+    Run(&'a str),
+    /// The one that this token was told with.
+    Token(&'a str),
+}
+
+impl<'a> Whom<'a> {
+    /// One of both is there, as the definitions demand.
+    fn of(run: Option<&'a str>, token: Option<&'a str>) -> Self {
+        token.map_or_else(|| Self::Run(run.unwrap_or_default()), Self::Token)
+    }
+
+    /// The run and the question as they are now.
+    fn find(self, setup: &Setup) -> Result<(RunId, Option<ApprovalRecord>)> {
+        match self {
+            Self::Run(text) => {
+                let (archive, run) = setup.find(text)?;
+                Ok((run, pending(&archive, run)?))
+            }
+            Self::Token(text) => {
+                let archive = setup.archive_if_any()?.ok_or_else(|| {
+                    Failure::new(Code::TokenRefused, "there are no runs here").hint("answer on the machine that told the token")
+                })?;
+                let question = gate_token::redeem(&archive, text, Timestamp::now())?;
+                Ok((question.run_id, Some(question)))
+            }
+        }
+    }
+
+    fn via(self) -> Via {
+        if matches!(self, Self::Token(_)) { Via::Token } else { Via::Cli }
+    }
+}
+
 /// `phasedeck approve`.
 ///
 /// # Errors
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
     let action = Decision::Approve;
-    let (insist, scope) = (args.hash.as_deref(), args.scope.map(Scope::from));
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist, scope, raise: args.raise, json: args.json })
+    answer(
+        setup,
+        &Verdict {
+            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
+            action,
+            words: &args.text,
+            insist: args.hash.as_deref(),
+            scope: args.scope.map(Scope::from),
+            raise: args.raise,
+            json: args.json,
+        },
+    )
 }
 
 /// `phasedeck changes`.
@@ -61,8 +110,18 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Optio
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
     }
-    let insist = args.hash.as_deref();
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist, scope, raise: None, json: args.json })
+    answer(
+        setup,
+        &Verdict {
+            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
+            action,
+            words: &args.text,
+            insist: args.hash.as_deref(),
+            scope,
+            raise: None,
+            json: args.json,
+        },
+    )
 }
 
 /// What was decided, for scripts.
@@ -78,10 +137,10 @@ struct Receipt {
 }
 
 fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
-    setup.find(verdict.run)?;
+    verdict.whom.find(setup)?;
     let session = setup.brief_session()?;
-    let sent = setup.find(verdict.run).and_then(|(archive, run)| {
-        let open = pending(&archive, run)?;
+    // Again: becoming the host may have changed what waits.
+    let sent = verdict.whom.find(setup).and_then(|(run, open)| {
         if let Some(prefix) = verdict.insist {
             insist(open.as_ref(), prefix)?;
         }
@@ -94,7 +153,7 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             scope: verdict.scope,
             raise_nano_usd: verdict.raise,
         };
-        Ok((run, open, session.send(command)?))
+        Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });
     let hosted = session.hosts();
     let ended = session.end();
@@ -160,7 +219,6 @@ fn report(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Timestamp;
 
     fn open(hash: Option<ContentHash>) -> ApprovalRecord {
         ApprovalRecord {
