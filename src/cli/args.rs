@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::model::id::{PhaseKey, RoleId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::Scenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
@@ -78,7 +80,7 @@ pub enum Verb {
     /// Ask for changes: the phase goes again, with your words.
     Changes(Answer),
     /// Say no: the phase and the run fail.
-    Reject(Answer),
+    Reject(Reject),
     /// List runs: what waits for you first, then what works, then the newest.
     Runs(Runs),
     /// Show one run on one screen.
@@ -192,6 +194,9 @@ pub struct Run {
     /// The branch or commit to begin from; absent: the repository's current commit.
     #[arg(long, value_name = "BRANCH", conflicts_with = "no_git")]
     pub base: Option<String>,
+    /// What the run may cost, in dollars; it asks before it would cost more.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub budget: Option<NanoUsd>,
     /// What you want made.
     #[command(flatten)]
     pub wanted: Requirements,
@@ -364,12 +369,54 @@ pub struct Approve {
     /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
+    /// At `tool_permission`: for this call (once), or every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+    /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub raise: Option<NanoUsd>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck changes` and `phasedeck reject`.
+/// How far an answer about a tool reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reach {
+    /// This call alone.
+    Once,
+    /// Every call of the tool in this phase.
+    Phase,
+    /// Every call of the tool in this run.
+    Run,
+}
+
+impl From<Reach> for Scope {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Once => Self::Once,
+            Reach::Phase => Self::Phase,
+            Reach::Run => Self::Run,
+        }
+    }
+}
+
+fn dollars(text: &str) -> Result<NanoUsd, String> {
+    NanoUsd::from_decimal(text.trim_start_matches('$')).filter(|amount| amount.0 > 0).ok_or_else(|| "write it like 2.50".to_owned())
+}
+
+/// `phasedeck reject`.
+#[derive(Clone, Debug, Args)]
+pub struct Reject {
+    /// What every answer needs.
+    #[command(flatten)]
+    pub answer: Answer,
+    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+}
+
+/// `phasedeck changes`, and what `phasedeck reject` shares with it.
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
     /// An id, any unique part of it, or @last.

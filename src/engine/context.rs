@@ -13,6 +13,7 @@ use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
+use super::redact::Redactor;
 use super::slots::Slots;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
@@ -39,6 +40,8 @@ pub struct Context {
     pub settings: Settings,
     /// By the name that personas give.
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    /// Takes secrets out of what is written down and shown.
+    pub redactor: Arc<Redactor>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
     /// Told when something found no room on the disk.
@@ -55,6 +58,7 @@ impl Context {
             store,
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
+            redactor: Arc::new(Redactor::of(&settings)),
             signals: news_channel(),
             full: Arc::default(),
             slots: Slots::new(settings.engine.max_concurrent_runs),

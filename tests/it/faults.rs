@@ -44,7 +44,15 @@ fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
 }
 
 fn approve(run_id: RunId) -> Command {
-    Command::Decide { run_id, request_id: None, action: Decision::Approve, comment: String::new(), artifact_sha256: None }
+    Command::Decide {
+        run_id,
+        request_id: None,
+        action: Decision::Approve,
+        comment: String::new(),
+        artifact_sha256: None,
+        scope: None,
+        raise_nano_usd: None,
+    }
 }
 
 fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
