@@ -547,7 +547,8 @@ fn clone_into(tx: &rusqlite::Connection, model: RunId, run_id: RunId, until: &st
     tx.execute(bindings, [&ids[0], &ids[1]]).unwrap();
     tx.execute("INSERT INTO run_schemas SELECT ?2, schema_id, hash FROM run_schemas WHERE run_id = ?1", [&ids[0], &ids[1]]).unwrap();
     tx.execute(
-        "INSERT INTO events SELECT ?2, seq, at_ms, type, phase_key, idempotency_key, payload FROM events \
+        "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload) \
+         SELECT ?2, seq, at_ms, type, phase_key, idempotency_key, payload FROM events \
          WHERE run_id = ?1 AND seq <= (SELECT min(seq) FROM events WHERE run_id = ?1 AND type = ?3)",
         [&ids[0], &ids[1], &until.to_owned()],
     )
