@@ -13,6 +13,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::out::{Out, Outcome, Stop};
 use self::setup::Setup;
+use crate::engine::guard;
 use crate::model::error::{Code, Failure};
 
 pub mod args;
@@ -51,8 +52,11 @@ pub mod watch;
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    own_log::tame_panics();
     let args: Vec<OsString> = args.into_iter().collect();
+    if guard::is_guard(&args) {
+        return guard::main(&args);
+    }
+    own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };

@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod context;
 pub mod driver;
 pub mod final_report;
+pub mod guard;
 pub mod host;
 pub mod machine;
 pub mod paths;
