@@ -4,6 +4,7 @@
 //! method is one transaction, and returns when that is committed. Streamed text goes through it
 //! too, but only to whoever watches.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -88,6 +89,8 @@ pub struct Desk {
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
+    /// Calls that were told when they ended, before their turn did.
+    told: Mutex<BTreeSet<(TurnId, String)>>,
 }
 
 /// What is known of a call between its reserve and its settlement.
@@ -100,7 +103,7 @@ impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
-        Self { context, run_id, phase_key, attempt, persona, opening: Mutex::new(opening) }
+        Self { context, run_id, phase_key, attempt, persona, opening: Mutex::new(opening), told: Mutex::default() }
     }
 
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
@@ -221,8 +224,30 @@ impl Desk {
         Ok(next_id)
     }
 
+    /// Stores what one tool said as soon as it has, for turns that go on for long. Its turn may end
+    /// without ever telling it again; where it is told again, that adds nothing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tool_told(&self, turn: TurnId, done: &ToolDone) -> Result<()> {
+        self.audit(turn, std::slice::from_ref(done)).await?;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((turn, done.call_id.clone()));
+        let (fact, run_id) = (self.tool_fact(turn, done), self.run_id);
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+    }
+
+    /// Which attempt this desk serves.
+    pub(super) fn place(&self) -> (RunId, &PhaseKey, u32) {
+        (self.run_id, &self.phase_key, self.attempt)
+    }
+
+    /// What all drivers share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// What an agent was paid for is not given up because the disk is full for a while.
-    async fn store<F>(&self, job: F) -> Result<()>
+    pub(super) async fn store<F>(&self, job: F) -> Result<()>
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
@@ -258,7 +283,8 @@ impl Desk {
     /// that no recorded call lacks its line; after a crash a line may stand twice.
     async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
         let mut lines = String::new();
-        for tool in done {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for tool in done.iter().filter(|tool| !told.contains(&(turn, tool.call_id.clone()))) {
             let line = AuditLine {
                 at: Timestamp::now(),
                 turn,

@@ -17,8 +17,10 @@ use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::Persona;
 use crate::model::record::{Scenario, TurnRecord};
 
+pub mod acp;
 pub mod desk;
 pub mod openai;
+mod program;
 pub mod rehearsal;
 pub mod tools;
 

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
 use super::agent::Backend;
+use super::agent::acp::Acp;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::api::{Port, Request};
@@ -118,7 +119,11 @@ impl Host {
 
 fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
-    Ok(vec![Arc::new(OpenAi::new(&settings.openai, prices)?), Arc::new(Rehearsal::new(settings.rehearsal.pace_ms))])
+    Ok(vec![
+        Arc::new(OpenAi::new(&settings.openai, prices)?),
+        Arc::new(Acp::new(settings)),
+        Arc::new(Rehearsal::new(settings.rehearsal.pace_ms)),
+    ])
 }
 
 /// Ports speak in requests, the supervisor in calls.

@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+pub use self::served::not_permitted;
+
 use self::arguments::Arguments;
 use self::workspace::Workspace;
 use self::write_todos::Todo;
@@ -28,6 +30,7 @@ mod grep;
 mod ls;
 mod path;
 mod read_file;
+mod served;
 mod workspace;
 mod write_file;
 mod write_todos;
