@@ -200,13 +200,17 @@ pub fn add_to_transcript(tx: &Connection, turn: TurnId, pieces: &[(Said, String)
 /// # Errors
 /// What the database says.
 pub fn transcript(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<(Said, String)>> {
-    let mut query = conn.prepare_cached(
-        "SELECT t.kind, t.text FROM ledger l JOIN session_transcript t ON t.turn_id = l.turn_id \
-         WHERE l.run_id = ?1 AND l.phase_key = ?2 AND l.attempt = ?3 ORDER BY l.at_ms, l.turn_id, t.position",
-    )?;
-    let rows =
-        query.query_map((run.to_string(), phase.as_str(), attempt), |row| Ok((row::named(row, "kind", Said::parse)?, row.get("text")?)));
-    Ok(rows?.collect::<rusqlite::Result<_>>()?)
+    let mut turns =
+        conn.prepare_cached("SELECT turn_id FROM ledger WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 ORDER BY at_ms, turn_id")?;
+    let turns: Vec<String> =
+        turns.query_map((run.to_string(), phase.as_str(), attempt), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut pieces = conn.prepare_cached("SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position")?;
+    let mut said = Vec::new();
+    for turn in turns {
+        let of_turn = pieces.query_map([turn], |row| Ok((row::named(row, "kind", Said::parse)?, row.get("text")?)))?;
+        said.extend(of_turn.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(said)
 }
 
 impl Said {

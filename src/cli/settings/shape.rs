@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(
             leaves,
             [
+                "agents: a table",
                 "console.ascii: true or false",
                 "console.keys: a table",
                 "engine.max_artifact_bytes: a whole number from 0 on",
@@ -126,6 +127,7 @@ mod tests {
                 "engine.max_turns: a whole number from 0 to 4294967295",
                 "engine.on_crash: one of ask, resume, fail",
                 "engine.shutdown_grace_seconds: a whole number from 0 on",
+                "mcp: a table",
                 "openai.base_url: text",
                 "openai.connect_timeout_seconds: a whole number from 0 on",
                 "openai.headers: a table",

@@ -173,7 +173,7 @@ impl Call {
         if let Some(input) = &fields.raw_input {
             self.arguments = cut(input.to_string());
         }
-        if let Some(content) = &fields.content {
+        if let Some(content) = fields.content.as_ref().filter(|content| !content.is_empty()) {
             self.result = cut(content.iter().map(text_of).collect::<Vec<_>>().join("\n"));
         } else if let (Some(output), true) = (&fields.raw_output, self.result.is_empty()) {
             self.result = cut(output.to_string());

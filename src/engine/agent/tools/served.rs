@@ -111,7 +111,7 @@ mod tests {
         let (dir, tools) = toolbox(&["read_file", "write_file"]);
         let absolute = dir.path().join("out/a.txt");
         let reply = tools.serve_write(&absolute.to_string_lossy(), "one\r\ntwo\nthree".to_owned()).await;
-        assert_eq!((reply.outcome, reply.result.as_str()), (ToolOutcome::Ok, "made: 15 bytes"));
+        assert_eq!((reply.outcome, reply.result.as_str()), (ToolOutcome::Ok, "made: 14 bytes"));
         assert_eq!(std::fs::read_to_string(absolute).unwrap(), "one\r\ntwo\nthree");
         for (from, limit, expected) in [
             (None, None, "one\r\ntwo\nthree"),
