@@ -22,6 +22,8 @@ pub struct Settings {
     pub agents: BTreeMap<String, AgentSettings>,
     /// Servers whose tools personas can be given, by the name that stands in `mcp:NAME/TOOL`.
     pub mcp: BTreeMap<String, McpSettings>,
+    /// Who is told when no console is open.
+    pub notify: NotifySettings,
     /// Prices that win over the shipped list, by model name.
     pub prices: BTreeMap<String, Price>,
 }
@@ -168,6 +170,41 @@ impl Default for McpSettings {
     fn default() -> Self {
         Self { command: Vec::new(), env: BTreeMap::new(), pass_env: Vec::new(), start_timeout_seconds: 30, call_timeout_seconds: 120 }
     }
+}
+
+/// Who is told when no console is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifySettings {
+    /// A program and its arguments; it gets the notice as JSON on standard input. Empty: none.
+    pub command: Vec<String>,
+    /// Where the notice is posted as JSON. Empty: nowhere.
+    pub webhook: String,
+    /// The environment variable that holds the secret which signs what is posted. Empty: it is not signed.
+    pub webhook_secret_env: String,
+    /// Of what is told.
+    pub on: Vec<Notice>,
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        let on = vec![Notice::Gate, Notice::Failure, Notice::Budget, Notice::End];
+        Self { command: Vec::new(), webhook: String::new(), webhook_secret_env: String::new(), on }
+    }
+}
+
+/// What an operator can be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// A question waits.
+    Gate,
+    /// A run failed, or lost its agent.
+    Failure,
+    /// A budget is nearly or wholly used.
+    Budget,
+    /// A run is done or was aborted.
+    End,
 }
 
 /// The screen.

@@ -20,6 +20,7 @@ use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::api::{Port, Request};
 use super::context::{Context, blocking};
+use super::notify;
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
 use crate::model::error::{Failure, Result};
@@ -32,7 +33,7 @@ mod attach;
 mod lock;
 mod recovery;
 
-pub use attach::attach;
+pub use attach::{attach, write_beside};
 
 /// How often the host looks whether another process left a command.
 const INBOX_LOOK: Duration = Duration::from_millis(50);
@@ -72,6 +73,7 @@ impl Host {
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        runtime.spawn(notify::run(Arc::clone(&context)));
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         Ok(Self { context, runtime, calls, port, lock })
