@@ -5,6 +5,8 @@
 #[path = "../support/model_server.rs"]
 mod model_server;
 
+mod acp;
+mod acp_agent;
 mod cli;
 mod console;
 mod crash;
