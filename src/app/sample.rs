@@ -165,6 +165,7 @@ fn asked(n: u8, text: &str, version: u32) -> Fact {
         gate: "spec_approved".into(),
         artifact_sha256: Some(ContentHash::of(text.as_bytes())),
         artifact_version: Some(version),
+        question: None,
     }
 }
 
@@ -179,6 +180,8 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
         by: by.to_owned(),
         via: Via::Console,
         artifact_sha256: None,
+        scope: None,
+        raise: None,
     }
 }
 
@@ -357,7 +360,7 @@ fn details(events: &[Event]) -> Details {
                     at: event.at,
                 })
             }
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } => {
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, .. } => {
                 details.approvals.push(ApprovalRecord {
                     id: *request_id,
                     run_id: event.run_id,
@@ -371,6 +374,9 @@ fn details(events: &[Event]) -> Details {
                     comment: None,
                     resolved_by: None,
                     via: None,
+                    question: None,
+                    scope: None,
+                    raise: None,
                 })
             }
             Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {

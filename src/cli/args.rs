@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::model::id::{PhaseKey, RoleId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::Scenario;
 
 /// Agent workflows, phase by phase, with approval gates and nothing lost.
@@ -252,9 +254,40 @@ pub struct Approve {
     /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
+    /// At `tool_permission`: for this call (once), or every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+    /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub raise: Option<NanoUsd>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How far an answer about a tool reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reach {
+    /// This call alone.
+    Once,
+    /// Every call of the tool in this phase.
+    Phase,
+    /// Every call of the tool in this run.
+    Run,
+}
+
+impl From<Reach> for Scope {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Once => Self::Once,
+            Reach::Phase => Self::Phase,
+            Reach::Run => Self::Run,
+        }
+    }
+}
+
+fn dollars(text: &str) -> Result<NanoUsd, String> {
+    NanoUsd::from_decimal(text.trim_start_matches('$')).filter(|amount| amount.0 > 0).ok_or_else(|| "write it like 2.50".to_owned())
 }
 
 /// `phasedeck changes` and `phasedeck reject`.
@@ -272,6 +305,9 @@ pub struct Answer {
     /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
+    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,

@@ -62,6 +62,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     if guard::is_guard(&args) {
         return guard::main(&args);
     }
+    // Begun by ourselves, to hold a command that an agent wrote.
+    if let Some(code) = crate::engine::confine::serve(&args) {
+        return code;
+    }
     own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));

@@ -184,6 +184,9 @@ mod tests {
             comment: Some("Smaller steps".to_owned()),
             resolved_by: Some("ann".to_owned()),
             via: Some(Via::Cli),
+            question: None,
+            scope: None,
+            raise: None,
         }
     }
 

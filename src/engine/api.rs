@@ -17,6 +17,8 @@ use crate::model::error::{Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Via};
 
@@ -55,6 +57,12 @@ pub enum Command {
         comment: String,
         /// The content that was reviewed; when given, anything else is refused.
         artifact_sha256: Option<ContentHash>,
+        /// How far an answer about a tool reaches; absent: this call alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// By how much a budget is raised for this run; needed to approve `budget_exceeded`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raise_nano_usd: Option<NanoUsd>,
     },
 }
 

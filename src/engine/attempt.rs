@@ -74,6 +74,7 @@ impl Attempt {
             Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
             Worked::Ended(Err(failure)) => Ok(Outcome::Failed(failure)),
             Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
+            Worked::Ended(Ok(Ended::Asks(question))) => Ok(Outcome::Asks(question)),
             Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
         }
     }
@@ -157,6 +158,7 @@ impl Attempt {
             history,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
             max_turns: self.context.settings.engine.max_turns,
+            permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
     }

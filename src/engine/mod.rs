@@ -14,6 +14,7 @@ pub mod attempt;
 mod beneath;
 pub mod bind;
 pub mod catalog;
+pub mod confine;
 pub mod context;
 pub mod driver;
 pub mod final_report;

@@ -136,9 +136,9 @@ impl Supervisor {
                 let Sender { by, via } = sender;
                 self.order(run_id, Some(Order::Abort { by, via, reason, reply }));
             }
-            Command::Decide { run_id, request_id, action, comment, artifact_sha256 } => {
+            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise } => {
                 let Sender { by, via } = sender;
-                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256 };
+                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
             }
         }

@@ -11,6 +11,7 @@ use super::error::Code;
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId, VersionedName};
 use super::money::NanoUsd;
+use super::question::{Question, Scope};
 use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
 
@@ -145,6 +146,9 @@ pub enum Fact {
         gate: GateKey,
         artifact_sha256: Option<ContentHash>,
         artifact_version: Option<u32>,
+        /// What it is about, where it is not about an artifact.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<Box<Question>>,
     },
     #[serde(rename = "approval.resolved")]
     ApprovalResolved {
@@ -156,6 +160,12 @@ pub enum Fact {
         by: String,
         via: Via,
         artifact_sha256: Option<ContentHash>,
+        /// How far an answer about a tool reaches.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// By how much an answer about a budget raises it for this run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raise: Option<NanoUsd>,
     },
 
     #[serde(rename = "session.started")]

@@ -13,6 +13,7 @@ pub mod money;
 pub mod nearest;
 pub mod persona;
 mod phase_state;
+pub mod question;
 pub mod record;
 pub mod run_state;
 pub mod safe_text;

@@ -7,6 +7,7 @@ use super::event::{ArtifactError, CallStatus, Tokens};
 use super::hash::ContentHash;
 use super::id::{ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId};
 use super::money::{Cost, NanoUsd};
+use super::question::{Question, Scope};
 use super::state::{ApprovalStatus, PhaseStatus, SessionStatus, Via};
 use super::time::Timestamp;
 
@@ -195,6 +196,15 @@ pub struct ApprovalRecord {
     pub resolved_by: Option<String>,
     /// By which way.
     pub via: Option<Via>,
+    /// What it is about, where it is not about an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
+    /// How far an answer about a tool reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// By how much an answer about a budget raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise: Option<NanoUsd>,
 }
 
 /// How far a turn got.
@@ -228,6 +238,12 @@ pub struct TurnRecord {
     pub answer: Option<String>,
     /// The tools it called, in order.
     pub tools: Vec<ToolRecord>,
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub conversation: String,
+    /// The call before which it stopped to ask the operator; none from it on has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<String>,
     /// When it was reserved.
     pub at: Timestamp,
 }

@@ -257,6 +257,7 @@ mod tests {
             run_id: run,
             phase_key: "spec".into(),
             attempt: 1,
+            conversation: String::new(),
             number: 1,
             persona: "ada@1".to_owned(),
             model: "program".to_owned(),

@@ -22,7 +22,9 @@ pub struct NewTurn {
     pub phase_key: PhaseKey,
     /// In which attempt.
     pub attempt: u32,
-    /// From 1 within the attempt.
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
+    /// From 1 within the conversation.
     pub number: u32,
     /// Who calls.
     pub persona: String,
@@ -83,9 +85,18 @@ pub struct ToolResult {
 /// `internal` when the number is taken by a turn that is not void; what the database says.
 pub fn reserve(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO turns (id, run_id, phase_key, attempt, number, status, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, 'reserved', ?6)",
+        "INSERT INTO turns (id, run_id, phase_key, attempt, conversation, number, status, at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'reserved', ?7)",
     )?
-    .execute((turn.id.to_string(), turn.run_id.to_string(), turn.phase_key.as_str(), turn.attempt, turn.number, now.0))?;
+    .execute((
+        turn.id.to_string(),
+        turn.run_id.to_string(),
+        turn.phase_key.as_str(),
+        turn.attempt,
+        &turn.conversation,
+        turn.number,
+        now.0,
+    ))?;
     ledger::open_row(tx, turn, now)
 }
 
@@ -135,6 +146,25 @@ pub fn failed(tx: &Connection, turn: TurnId, failure: &CallFailure, now: Timesta
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
 pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     step(tx, turn, TurnStatus::Answered, TurnStatus::Settled, None)?;
+    tx.prepare_cached("UPDATE turns SET held_at = NULL WHERE id = ?1 AND held_at IS NOT NULL")?.execute([turn.to_string()])?;
+    store_results(tx, turn, results)
+}
+
+/// Stores what some tools of a turn said, and that the turn stops before the call `at`: no call from
+/// it on has begun. Absent: it goes on, and from now on nobody knows of those calls but by their results.
+///
+/// # Errors
+/// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
+pub fn hold(tx: &Connection, turn: TurnId, results: &[ToolResult], at: Option<&str>) -> Result<()> {
+    let changed =
+        tx.prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?.execute((turn.to_string(), at))?;
+    if changed != 1 {
+        return Err(Failure::internal(format!("turn {turn} cannot be held: it is not answered")));
+    }
+    store_results(tx, turn, results)
+}
+
+fn store_results(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     let mut update =
         tx.prepare_cached("UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = ?5 WHERE turn_id = ?1 AND call_id = ?2")?;
     for done in results {
@@ -147,14 +177,14 @@ pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resu
     Ok(())
 }
 
-/// The turns of one attempt that are part of the conversation, in order.
+/// The turns of one attempt that are part of its conversations, each in order, the agent's own first.
 ///
 /// # Errors
 /// What the database says.
 pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
     let mut query = conn.prepare_cached(
-        "SELECT id, phase_key, attempt, number, status, answer, at_ms FROM turns \
-         WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY number",
+        "SELECT id, phase_key, attempt, conversation, number, status, answer, held_at, at_ms FROM turns \
+         WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY conversation, number",
     )?;
     let rows = query.query_map((run.to_string(), phase.as_str(), attempt), |row| {
         Ok(TurnRecord {
@@ -165,6 +195,8 @@ pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32)
             status: row::named(row, "status", row::wire)?,
             answer: row.get("answer")?,
             tools: Vec::new(),
+            conversation: row.get("conversation")?,
+            held_at: row.get("held_at")?,
             at: row::at(row, "at_ms")?,
         })
     })?;
@@ -244,6 +276,7 @@ mod tests {
             run_id: run,
             phase_key: phase.into(),
             attempt: 1,
+            conversation: String::new(),
             number,
             persona: "ada@1".to_owned(),
             model: format!("model-{phase}"),

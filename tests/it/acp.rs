@@ -136,6 +136,28 @@ fn what_a_program_asks_for_is_confined_answered_by_the_table_and_recorded() {
 }
 
 #[test]
+fn a_command_that_needs_the_operators_word_stops_the_program_until_it_is_given() {
+    let place = Place::with("asks_load", "");
+    let persona = PERSONA.replace("write_file]", "write_file, execute]\npermissions: { execute: ask }");
+    std::fs::write(place.home.paths().config.join("personas/maker.yaml"), persona).unwrap();
+    place.home.expect(0, &["consent", "maker"]);
+    let args: Vec<&str> = place.start.iter().map(String::as_str).filter(|arg| !["--on-gate", "approve"].contains(arg)).collect();
+    place.home.expect(4, &args);
+    let run = place.home.newest();
+    let state = check_invariants(&place.home, &run);
+    let question = state.approval.and_then(|open| open.question).expect("a question");
+    let tool = question.tool().expect("about a tool");
+    assert_eq!((tool.tool.as_str(), tool.target.as_str(), tool.detail.as_str()), ("execute", "rm -rf /", "rm -rf /"));
+    place.home.expect(0, &["reject", &run.id.to_string(), "-m", "not on my machine"]);
+    place.resume(0);
+    let answers = std::fs::read_to_string(place.state.join("answers")).unwrap();
+    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<&str> = answers.iter().map(|answer| answer["optionId"].as_str().unwrap_or("cancelled")).collect();
+    assert_eq!(said[..4], ["yes", "cancelled", "yes", "no"], "the edit is allowed; the command waits, and is refused");
+    assert!(place.prompts()[1].contains("The operator refused it and said: not on my machine."), "{}", place.prompts()[1]);
+}
+
+#[test]
 fn a_program_that_dies_is_brought_back_and_told_what_was_said() {
     let place = Place::with("dies_once", "");
     let run = place.run(0);

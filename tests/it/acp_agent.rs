@@ -100,11 +100,16 @@ impl Agent {
                 }
                 self.ask("terminal/create", json!({"sessionId": session, "command": "sh"}));
             }
-            "asks" => {
+            "asks" | "asks_load" => {
                 let options = json!([{"optionId": "yes", "name": "Yes", "kind": "allow_once"}, {"optionId": "no", "name": "No", "kind": "reject_once"}]);
                 for (kind, title) in [("edit", "write the note"), ("execute", "rm -rf /")] {
                     let call = json!({"toolCallId": kind, "kind": kind, "title": title});
-                    self.ask("session/request_permission", json!({"sessionId": session, "toolCall": call, "options": options}));
+                    let params = json!({"sessionId": session, "toolCall": call, "options": options});
+                    let answer = self.ask("session/request_permission", params);
+                    append(&self.state.join("answers"), &format!("{}\n", answer["result"]["outcome"]));
+                    if answer["result"]["outcome"]["outcome"] == "cancelled" {
+                        return reply(id, &json!({"stopReason": "cancelled"}));
+                    }
                 }
             }
             "limit" if lives == 1 => return reply(id, &json!({"stopReason": "max_tokens"})),

@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod engine;
 mod home;
+mod hostile;
 mod housekeeping;
 mod http_run;
 mod layers;

@@ -55,6 +55,8 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
             action: Decision::Approve,
             comment: String::new(),
             artifact_sha256: Some(ContentHash::of(sample::SPEC_V2.as_bytes())),
+            scope: None,
+            raise_nano_usd: None,
         }
     );
     assert!(matches!(stage(&bench), Stage::Sending { .. }));

@@ -23,6 +23,8 @@ use crate::store::{journal, ledger, turns};
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserve {
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
     /// Counts the turns of the attempt, from 1.
     pub number: u32,
     /// Which model is asked.
@@ -246,6 +248,25 @@ impl Desk {
         &self.context
     }
 
+    /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has
+    /// not begun; or, without one, that it goes on.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let run_id = self.run_id;
+        self.store(move |tx| {
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            turns::hold(tx, turn, &results, at.as_deref())?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        })
+        .await
+    }
+
     /// What an agent was paid for is not given up because the disk is full for a while.
     pub(super) async fn store<F>(&self, job: F) -> Result<()>
     where
@@ -260,6 +281,7 @@ impl Desk {
             run_id: self.run_id,
             phase_key: self.phase_key.clone(),
             attempt: self.attempt,
+            conversation: reserve.conversation,
             number: reserve.number,
             persona: self.persona.clone(),
             model: reserve.model,

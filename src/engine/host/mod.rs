@@ -122,7 +122,7 @@ impl Host {
 fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
     Ok(vec![
-        Arc::new(OpenAi::new(&settings.openai, prices)?),
+        Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
         Arc::new(Acp::new(settings)),
         Arc::new(Rehearsal::new(settings.rehearsal.pace_ms)),
     ])

@@ -20,7 +20,7 @@ use super::events;
 use crate::model::error::{Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
-use crate::model::state::{ApprovalStatus, PhaseStatus, RunStatus};
+use crate::model::state::{ApprovalStatus, Decision, PhaseStatus, RunStatus};
 
 /// Takes one new event into the rows.
 pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
@@ -69,10 +69,13 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
             }
             approval::requested(tx, head, event)?;
         }
-        Fact::ApprovalResolved { phase_key, .. } => {
+        Fact::ApprovalResolved { phase_key, action, scope, .. } => {
             approval::resolved(tx, head, event)?;
             head.question_answered(event)?;
-            if let Some(key) = phase_key {
+            if let (Some(key), true) = (phase_key, scope.is_some() && *action != Decision::Abort) {
+                // A question within an attempt was answered: the attempt goes on.
+                phase::enter(tx, head, key, PhaseStatus::Running, event)?;
+            } else if let Some(key) = phase_key {
                 phase::must_exist(tx, head, key, event)?;
             }
         }

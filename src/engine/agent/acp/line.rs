@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::heard::Heard;
 use super::presets::Aloof;
-use super::serve::serve;
+use super::serve::{Table, serve};
 use super::wire::{Cut, MAX_LINE_BYTES, Message, Refusal, Wire};
 use super::work::Broken;
 use super::{Agent, book};
@@ -27,7 +27,7 @@ use crate::engine::agent::{Desk, Stop};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
-use crate::model::persona::Persona;
+use crate::model::question::ToolQuestion;
 use crate::store::sessions::Said;
 
 /// The protocol's code for a session that needs a login.
@@ -71,6 +71,16 @@ pub enum Prompted {
     Answered(String, Heard),
     /// It was called off, and the program has said so.
     Cancelled(Heard),
+    /// It was called off to ask the operator.
+    Asks(Heard, Box<ToolQuestion>),
+}
+
+/// How the hearing of a prompt ended.
+enum Ended {
+    /// Why the program stopped, in the protocol's word.
+    Told(String),
+    /// It was told to stop, and has; perhaps because the operator must be asked.
+    CalledOff(Option<Box<ToolQuestion>>),
 }
 
 impl<'a> Line<'a> {
@@ -196,33 +206,33 @@ impl<'a> Line<'a> {
         turn: TurnId,
         desk: &Desk,
         tools: &Toolbox,
-        persona: &Persona,
+        table: &Table<'_>,
     ) -> Result<Prompted, Broken> {
         let request = PromptRequest::new(there.to_owned(), vec![text.into()]);
         let id = self.wire.ask("session/prompt", &value(&request)?).await.map_err(cut)?;
         let mut hearing = Hearing { desk, turn, heard: Heard::default(), waiting: Vec::new(), waits: 0, stored: 0, said: 0 };
-        let worked = self.hear(there, id, &mut hearing, tools, persona).await;
+        let worked = self.hear(there, id, &mut hearing, tools, table).await;
         // Whatever ended it: what was said until then is kept.
         hearing.store().await?;
-        let stop = worked?;
-        Ok(match stop {
-            Some(stop) => Prompted::Answered(stop, hearing.heard),
-            None => Prompted::Cancelled(hearing.heard),
+        Ok(match worked? {
+            Ended::Told(stop) => Prompted::Answered(stop, hearing.heard),
+            Ended::CalledOff(None) => Prompted::Cancelled(hearing.heard),
+            Ended::CalledOff(Some(question)) => Prompted::Asks(hearing.heard, question),
         })
     }
 
-    /// Why the program stopped; absent when it was called off.
+    /// Until the program has answered a prompt.
     async fn hear(
         &mut self,
         there: &str,
         prompt: u64,
         hearing: &mut Hearing<'_>,
         tools: &Toolbox,
-        persona: &Persona,
-    ) -> Result<Option<String>, Broken> {
+        table: &Table<'_>,
+    ) -> Result<Ended, Broken> {
         let patience = Duration::from_secs(self.agent.settings.idle_timeout_seconds);
         let (mut silent_at, mut warned, mut called_off) = (Instant::now() + patience, false, None::<Instant>);
-        let mut store_at = Instant::now() + STORE_EVERY;
+        let (mut store_at, mut asking) = (Instant::now() + STORE_EVERY, None);
         loop {
             let message = tokio::select! {
                 biased;
@@ -231,7 +241,9 @@ impl<'a> Line<'a> {
                     called_off = Some(Instant::now() + CANCEL_GRACE);
                     continue;
                 }
-                () = sleep_until(called_off.unwrap_or(silent_at)), if called_off.is_some() => return Err(Broken::Stopped),
+                () = sleep_until(called_off.unwrap_or(silent_at)), if called_off.is_some() => {
+                    return Err(asking.map_or(Broken::Stopped, Broken::Asks));
+                }
                 message = self.wire.next() => message.map_err(cut)?,
                 () = sleep_until(store_at), if hearing.waits > 0 => {
                     hearing.store().await?;
@@ -254,7 +266,10 @@ impl<'a> Line<'a> {
                 Message::Answer { id, outcome, .. } if id == prompt => {
                     let answer = outcome.map_err(|refusal| self.refused("session/prompt", &refusal))?;
                     hearing.heard.told.usage(&answer["usage"]);
-                    return Ok(called_off.is_none().then(|| answer["stopReason"].as_str().unwrap_or_default().to_owned()));
+                    if called_off.is_some() {
+                        return Ok(Ended::CalledOff(asking));
+                    }
+                    return Ok(Ended::Told(answer["stopReason"].as_str().unwrap_or_default().to_owned()));
                 }
                 Message::Answer { .. } => {}
                 Message::Notice { method, params, bytes } => {
@@ -265,9 +280,14 @@ impl<'a> Line<'a> {
                 }
                 Message::Request { id, method, params, bytes } => {
                     hearing.count(bytes)?;
-                    let served = serve(tools, persona, &method, params).await;
+                    let served = serve(tools, table, &method, params).await;
                     if let Some((arguments, done)) = served.record {
                         hearing.served(arguments, done).await?;
+                    }
+                    if let (Some(question), None) = (served.asks, &asking) {
+                        asking = Some(Box::new(question));
+                        self.wire.tell("session/cancel", &json!({ "sessionId": there })).await.map_err(cut)?;
+                        called_off = Some(called_off.unwrap_or_else(|| Instant::now() + CANCEL_GRACE));
                     }
                     self.wire.answer(&id, served.answer).await.map_err(cut)?;
                 }

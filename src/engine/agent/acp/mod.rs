@@ -13,6 +13,8 @@
 //! The program is begun for one attempt and ended with it; its conversation outlives it, by the name
 //! that the program gave it. Not here: judging the artifact, which counts however it was written.
 
+use std::sync::Mutex;
+
 use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
 
 use self::presets::{Aloof, on_path, preset};
@@ -20,6 +22,7 @@ use self::work::Worker;
 use super::program::Launch;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
+use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::{Permission, Persona};
 use crate::model::settings::{AgentSettings, Settings};
@@ -165,8 +168,8 @@ impl Backend for Acp {
             if let Some(warning) = agent.warning() {
                 desk.text(crate::engine::api::TextKind::Note, &warning);
             }
-            let tools = Toolbox::new(&job.worktree, &job.persona)?;
-            Worker { agent: &agent, job, desk, stop, tools }.run().await
+            let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
+            Worker { agent: &agent, job, desk, stop, tools, allowed: Mutex::default() }.run().await
         })
     }
 }

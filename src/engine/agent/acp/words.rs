@@ -41,6 +41,15 @@ pub fn go_on() -> String {
     GO_ON.to_owned()
 }
 
+/// What the operator has answered last to a question of the program's; empty where there is none.
+#[must_use]
+pub fn operator_said(job: &Job) -> String {
+    let Some(permit) = job.permits.iter().rev().find(|permit| permit.call.starts_with("acp:")) else { return String::new() };
+    let word = if permit.allowed { "allowed" } else { "refused" };
+    let comment = if permit.comment.is_empty() { String::new() } else { format!(" and said: {}", permit.comment) };
+    format!("\n\nYou had asked for permission to use '{}'. The operator {word} it{comment}.", permit.tool)
+}
+
 /// The prompt for a file that is not there.
 #[must_use]
 pub fn nudge(path: &str) -> String {

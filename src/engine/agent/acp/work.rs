@@ -8,6 +8,8 @@
 //! pauses; its session is loaded where it can do that, and told in words where it cannot. What is said
 //! on the pipes is in `line.rs`.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -17,6 +19,7 @@ use super::book;
 use super::counters::Counters;
 use super::heard::Heard;
 use super::line::{Line, Prompted};
+use super::serve::Table;
 use super::talk::{Next, Stored, Talk};
 use super::words;
 use crate::engine::agent::program::Program;
@@ -26,6 +29,7 @@ use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, ToolOutcome};
 use crate::model::id::TurnId;
+use crate::model::question::ToolQuestion;
 use crate::model::record::TurnStatus;
 use crate::model::state::SessionStatus;
 use crate::model::time::human_duration;
@@ -45,6 +49,8 @@ pub enum Broken {
     Program(Code, String),
     /// The work was told to stop.
     Stopped,
+    /// The operator must be asked, and the program has not said that it waits.
+    Asks(Box<ToolQuestion>),
 }
 
 impl From<Failure> for Broken {
@@ -65,6 +71,8 @@ pub struct Worker<'a> {
     pub stop: &'a Stop,
     /// The worktree's files.
     pub tools: Toolbox,
+    /// Calls that the operator's word for once was used for.
+    pub allowed: Mutex<BTreeMap<String, u32>>,
 }
 
 /// What one attempt knows of itself while it works.
@@ -107,6 +115,10 @@ impl Worker<'_> {
                     self.close_open(&mut state, Code::LlmUnreachable).await?;
                     return Ok(Ended::Stopped);
                 }
+                Err(Broken::Asks(question)) => {
+                    self.close_open(&mut state, Code::LlmUnreachable).await?;
+                    return Ok(Ended::Asks(question));
+                }
                 Err(Broken::Final(failure)) => {
                     self.close_open(&mut state, failure.code).await?;
                     return Err(failure);
@@ -142,7 +154,7 @@ impl Worker<'_> {
     async fn reserve(&self, state: &mut State) -> Result<()> {
         let number = state.talk.number + 1;
         // What a prompt will cost is the program's secret.
-        let reserve = Reserve { number, model: self.agent.model(&self.job.persona), reserved: None };
+        let reserve = Reserve { conversation: String::new(), number, model: self.agent.model(&self.job.persona), reserved: None };
         let id = self.desk.reserve(reserve).await?;
         state.turn = Some(Open { id, number, begun: Instant::now(), sent: false });
         Ok(())
@@ -217,6 +229,10 @@ impl Worker<'_> {
                     self.store(state, "cancelled", heard).await?;
                     return Ok(Ended::Stopped);
                 }
+                Prompted::Asks(heard, question) => {
+                    self.store(state, "cancelled", heard).await?;
+                    return Ok(Ended::Asks(question));
+                }
             };
             state.tries = 0;
             self.store(state, &answer, heard).await?;
@@ -238,10 +254,10 @@ impl Worker<'_> {
                     self.note("it stopped without the expected file; reminded once");
                     words::nudge(&artifact.path)
                 }
-                _ => words::go_on(),
+                _ => format!("{}{}", words::go_on(), words::operator_said(self.job)),
             });
         }
-        Ok(words::envelope_with(self.job, &book::transcript(self.desk).await?))
+        Ok(format!("{}{}", words::envelope_with(self.job, &book::transcript(self.desk).await?), words::operator_said(self.job)))
     }
 
     fn task_key(&self) -> String {
@@ -255,7 +271,8 @@ impl Worker<'_> {
         let key = if task { format!("{}:{}", self.task_key(), open.id) } else { self.task_key() };
         book::prompted(self.desk, &mut state.session, &key, open.id).await?;
         open.sent = true;
-        line.prompt(there, text, open.id, self.desk, &self.tools, &self.job.persona).await
+        let table = Table { persona: &self.job.persona, phase: &self.job.phase_key, permits: &self.job.permits, allowed: &self.allowed };
+        line.prompt(there, text, open.id, self.desk, &self.tools, &table).await
     }
 
     /// Stores what a prompt came to: the answer, its cost, and what its tools said.

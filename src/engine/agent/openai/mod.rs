@@ -6,7 +6,8 @@
 //!   │  ── prices (reserve, cost)                                 pure
 //!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
-//!   ├── tools (the file tools, confined to the worktree)
+//!   ├── delegate (questions of tools; sub-agents: the same loop, with a context of its own)
+//!   ├── tools (files and commands, confined to the worktree)
 //!   └── book (the desk: what must be stored before it is acted on)
 //! ```
 //!
@@ -14,17 +15,21 @@
 //! refuses a reserve), and keeping a long conversation within the model's window: a conversation
 //! that outgrows it ends with the provider's refusal, `llm_bad_response`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
+use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
+use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::Persona;
-use crate::model::settings::OpenAiSettings;
+use crate::model::settings::{McpSettings, OpenAiSettings};
 
 pub use self::prices::Prices;
 
@@ -34,6 +39,7 @@ mod calls;
 mod chat;
 mod circles;
 mod conversation;
+mod delegate;
 mod fault;
 mod prices;
 mod sse;
@@ -54,6 +60,8 @@ pub struct OpenAi {
     model: String,
     key_env: String,
     has_key: bool,
+    launcher: Launcher,
+    servers: BTreeMap<String, McpSettings>,
 }
 
 impl OpenAi {
@@ -73,6 +81,8 @@ impl OpenAi {
             model: settings.model.clone(),
             key_env: settings.key_env.clone(),
             has_key,
+            launcher: Launcher::own(),
+            servers: BTreeMap::new(),
         })
     }
 
@@ -80,6 +90,20 @@ impl OpenAi {
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
         self.pace.base = pause;
+        self
+    }
+
+    /// Begins commands by another copy of this program, for processes that are not it.
+    #[must_use]
+    pub fn with_launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = launcher;
+        self
+    }
+
+    /// Lets personas be given the tools of these servers.
+    #[must_use]
+    pub fn with_servers(mut self, servers: BTreeMap<String, McpSettings>) -> Self {
+        self.servers = servers;
         self
     }
 
@@ -93,7 +117,8 @@ impl Backend for OpenAi {
         "openai"
     }
 
-    fn available(&self, _persona: &Persona) -> Result<()> {
+    fn available(&self, persona: &Persona) -> Result<()> {
+        Shelf::available(&self.servers, persona)?;
         if self.has_key || self.key_env.is_empty() {
             return Ok(());
         }
@@ -108,17 +133,20 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let tools = Toolbox::new(&job.worktree, &job.persona)?;
-            let model = self.model_of(&job.persona);
-            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools }.run().await
+            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree).await?);
+            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
+            let (model, conversation) = (self.model_of(&job.persona), String::new());
+            let worker =
+                Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation };
+            let ended = worker.run().await;
+            shelf.end().await;
+            ended
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn backend(settings: &OpenAiSettings) -> Result<OpenAi> {

@@ -5,19 +5,23 @@
 //! costs no attempt. Names and arguments are those that deep agents know. Each tool is a file of its
 //! own with one [`Tool`]; all of them reach files only through the [`workspace`].
 //!
-//! Not here: deciding what to do about a refusal, storing anything, running programs.
+//! Not here: deciding what to do about a refusal, storing anything, asking the operator, running a
+//! sub-agent (`task` is only declared here; the loop of the conversation does it).
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 pub use self::served::not_permitted;
 
 use self::arguments::Arguments;
 use self::workspace::Workspace;
 use self::write_todos::Todo;
+use crate::engine::agent::mcp::Shelf;
+use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::persona::{Permission, Persona};
@@ -25,17 +29,30 @@ use crate::model::persona::{Permission, Persona};
 mod arguments;
 mod cut;
 mod edit_file;
+mod execute;
 mod glob;
 mod grep;
 mod ls;
 mod path;
+mod question;
 mod read_file;
 mod served;
+mod task;
 mod workspace;
 mod write_file;
 mod write_todos;
 
-const TOOLS: [&Tool; 7] = [&ls::TOOL, &read_file::TOOL, &write_file::TOOL, &edit_file::TOOL, &glob::TOOL, &grep::TOOL, &write_todos::TOOL];
+const TOOLS: [&Tool; 9] = [
+    &ls::TOOL,
+    &read_file::TOOL,
+    &write_file::TOOL,
+    &edit_file::TOOL,
+    &glob::TOOL,
+    &grep::TOOL,
+    &write_todos::TOOL,
+    &execute::TOOL,
+    &task::TOOL,
+];
 
 /// What a tool call came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +74,8 @@ pub struct Toolbox {
     bench: Arc<Bench>,
     offered: Vec<(&'static Tool, Permission)>,
     persona: String,
+    launcher: Launcher,
+    shelf: Option<Arc<Shelf>>,
 }
 
 /// One tool: what the model is told of it, and what it does.
@@ -76,6 +95,8 @@ struct Tool {
 struct Bench {
     workspace: Workspace,
     todos: Mutex<Vec<Todo>>,
+    /// Made with the first command, private, gone with the toolbox.
+    temp: OnceLock<tempfile::TempDir>,
 }
 
 /// Why a tool did not do what was asked.
@@ -99,11 +120,31 @@ impl Toolbox {
     ///
     /// # Errors
     /// `worktree_missing` when the folder is not there, `io_failed` when it cannot be opened.
-    pub fn new(worktree: &Path, persona: &Persona) -> Result<Self> {
-        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default() });
+    pub fn new(worktree: &Path, persona: &Persona, launcher: Launcher) -> Result<Self> {
+        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default(), temp: OnceLock::new() });
         let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
         let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
-        Ok(Self { bench, offered, persona: persona.name.clone() })
+        Ok(Self { bench, offered, persona: persona.name.clone(), launcher, shelf: None })
+    }
+
+    /// Lays the tools of servers beside the engine's own.
+    #[must_use]
+    pub fn with_servers(mut self, shelf: Arc<Shelf>) -> Self {
+        self.shelf = Some(shelf);
+        self
+    }
+
+    /// What the persona says of a tool of a server; absent for any other tool.
+    fn on_shelf(&self, tool: &str) -> Option<Permission> {
+        self.shelf.as_ref()?.permission(tool)
+    }
+
+    /// The same tools but those that `keep` refuses: what a sub-agent is given.
+    #[must_use]
+    pub fn limited(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let offered = self.offered.iter().filter(|(tool, _)| keep(tool.name)).copied().collect();
+        let bench = Arc::new(Bench { workspace: self.bench.workspace.again(), todos: Mutex::default(), temp: OnceLock::new() });
+        Self { bench, offered, persona: self.persona.clone(), launcher: self.launcher.clone(), shelf: None }
     }
 
     /// The names of all tools there are.
@@ -116,13 +157,36 @@ impl Toolbox {
     /// (`deny`) is not offered.
     #[must_use]
     pub fn definitions(&self) -> Vec<Value> {
-        self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition()).collect()
+        let own = self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition());
+        own.chain(self.shelf.iter().flat_map(|shelf| shelf.definitions())).collect()
     }
 
     /// Whether running `tool` again after a crash changes nothing.
     #[must_use]
     pub fn is_read_only(&self, tool: &str) -> bool {
         TOOLS.iter().any(|known| known.name == tool && known.read_only)
+    }
+
+    /// Whether a tool is on offer.
+    #[must_use]
+    pub fn has(&self, tool: &str) -> bool {
+        self.offered.iter().any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
+            || self.on_shelf(tool).is_some_and(|permission| permission != Permission::Deny)
+    }
+
+    /// Whether the operator's word is needed for a tool.
+    #[must_use]
+    pub fn asks(&self, tool: &str) -> bool {
+        self.offered.iter().any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
+            || self.on_shelf(tool) == Some(Permission::Ask)
+    }
+
+    /// What a sub-agent is to do, and whether it only reads.
+    ///
+    /// # Errors
+    /// Words for the model.
+    pub fn task(arguments: &str) -> std::result::Result<(String, bool), String> {
+        task::read(arguments)
     }
 
     /// Whether a regular file lies at `path` in the worktree.
@@ -134,16 +198,21 @@ impl Toolbox {
     /// What a call is about, for people, without running it.
     #[must_use]
     pub fn target(&self, tool: &str, arguments: &str) -> String {
+        if self.on_shelf(tool).is_some() {
+            return cut::line(arguments, cut::MAX_TARGET_CHARS);
+        }
         let known = TOOLS.iter().find(|known| known.name == tool);
         let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
         arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
     }
 
-    /// Runs one call to its end; whatever goes wrong is said to the model in the reply. Dropping the
-    /// future does not stop a tool that has begun.
-    pub async fn call(&self, tool: &str, arguments: &str) -> ToolReply {
+    /// Runs one call to its end; whatever goes wrong is said to the model in the reply. `allowed` is the
+    /// operator's word for tools that need it. `stop` ends a command; any other tool that has begun goes on.
+    pub async fn call(&self, tool: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> ToolReply {
         let begun = Instant::now();
-        let (target, outcome) = match self.permitted(tool) {
+        let (target, outcome) = match self.permitted(tool, allowed) {
+            _ if self.on_shelf(tool).is_some() => (self.target(tool, arguments), self.served(tool, arguments, allowed, stop).await),
+            Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
             Err(trouble) => (tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
         };
@@ -156,7 +225,18 @@ impl Toolbox {
         ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }
     }
 
-    fn permitted(&self, name: &str) -> Result<&'static Tool, Trouble> {
+    /// Calls a tool of a server.
+    async fn served(&self, name: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> Result<String, Trouble> {
+        let Some(shelf) = &self.shelf else { return Err(Trouble::Fault("there are no servers".to_owned())) };
+        match shelf.permission(name) {
+            Some(Permission::Auto) => {}
+            Some(Permission::Ask) if allowed => {}
+            _ => return Err(Trouble::Refused(not_permitted(&self.persona, name, arguments))),
+        }
+        shelf.call(name, arguments, stop).await.map_err(Trouble::Fault)
+    }
+
+    fn permitted(&self, name: &str, allowed: bool) -> Result<&'static Tool, Trouble> {
         let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name) else {
             let names: Vec<_> = self.offered.iter().map(|(tool, _)| tool.name).collect();
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -166,10 +246,8 @@ impl Toolbox {
         match permission {
             Permission::Auto => Ok(tool),
             Permission::Deny => no(format!("persona '{}' may not use '{name}'", self.persona), "work without this tool".to_owned()),
-            Permission::Ask => no(
-                format!("'{name}' needs the operator's word, and asking is not available in this version"),
-                format!("work without this tool; the operator can set 'permissions.{name}: auto' in persona '{}'", self.persona),
-            ),
+            Permission::Ask if allowed => Ok(tool),
+            Permission::Ask => no(format!("'{name}' needs the operator's word"), "work without this tool".to_owned()),
         }
     }
 

@@ -24,7 +24,7 @@ impl Toolbox {
     /// Reads a text file from line `from` (from 1), at most `limit` lines, without any note in it.
     pub async fn serve_read(&self, path: &str, from: Option<u32>, limit: Option<u32>) -> (ToolReply, Option<String>) {
         let begun = Instant::now();
-        let read = match self.permitted("read_file") {
+        let read = match self.permitted("read_file", false) {
             Ok(_) => self.with_workspace(path, move |workspace, path| text_of(workspace, &path, from, limit)).await,
             Err(trouble) => Err(trouble),
         };
@@ -41,7 +41,7 @@ impl Toolbox {
             let path = workspace.path(&path)?;
             workspace.write(&path, content.as_bytes())
         };
-        let written = match self.permitted("write_file") {
+        let written = match self.permitted("write_file", false) {
             Ok(_) => self.with_workspace(path, write).await,
             Err(trouble) => Err(trouble),
         };
@@ -102,7 +102,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = format!("{{\"name\":\"ada\",\"version\":1,\"backend\":\"acp\",\"agent\":\"x\",\"tools\":{}}}", serde_json::json!(tools));
         let persona: Persona = serde_json::from_str(&text).unwrap();
-        let tools = Toolbox::new(dir.path(), &persona).unwrap();
+        let tools = Toolbox::new(dir.path(), &persona, crate::engine::confine::Launcher::own()).unwrap();
         (dir, tools)
     }
 
