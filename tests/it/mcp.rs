@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, Write as _};
 
-use phasedeck::model::event::Fact;
 use serde_json::{Value, json};
 
 use crate::home::{Home, check_invariants};
@@ -73,7 +72,7 @@ fn a_tool_of_a_server_is_called_recorded_and_its_servers_death_survived() {
         offered.iter().filter_map(|tool| tool["function"]["name"].as_str()).filter(|name| name.starts_with("mcp")).collect();
     assert_eq!(names, ["mcp__loud__shout"], "what is not given is not offered");
     let result = |turn: usize| requests[turn].body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
-    assert!(result(1).starts_with("error: "), "the server died in the middle: {}", result(1));
+    assert!(result(1).starts_with("error: its server ended"), "the server died in the middle: {}", result(1));
     assert_eq!(result(2), "HUSH", "and was begun again");
     assert!(result(3).contains("there is no tool 'mcp__loud__hidden'"), "{}", result(3));
     let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
@@ -92,12 +91,12 @@ fn a_tool_that_needs_a_word_is_asked_for_and_a_server_that_is_missing_is_named()
     std::fs::write(&persona, format!("{text}permissions: {{ \"mcp:loud\": ask }}\n")).unwrap();
     home.expect(0, &["consent", "maker"]);
     let args: Vec<&str> = start.iter().map(String::as_str).filter(|arg| !["--on-gate", "approve"].contains(arg)).collect();
-    home.expect(4, &args);
-    let asked = home
-        .events(&home.newest())
-        .into_iter()
-        .any(|event| matches!(&event.fact, Fact::ApprovalRequested { gate, .. } if gate.as_str() == "tool_permission"));
-    assert!(asked, "the operator is asked");
+    let mut host = home.command(&args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let question = home.wait_for_question("tool_permission", &mut host);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let tool = question.question.as_deref().and_then(|question| question.tool().cloned()).expect("about a tool");
+    assert_eq!((tool.tool.as_str(), tool.target.as_str()), ("mcp__loud__shout", r#"{"word":"hush"}"#));
 
     let other = Script::serve_two_phases();
     let (home, start) = place(&other, "\"mcp:nowhere\"");

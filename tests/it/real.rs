@@ -36,7 +36,11 @@ fn writes_with(asked: &Asked, tool: &str, path_field: &str) -> Reply {
     if tools == 0 || last["role"] == "tool" || asked.path.is_empty() {
         return Reply::answer("Done.");
     }
-    let arguments = json!({ path_field: asked.path, "content": asked.artifact().to_string() }).to_string();
+    // A session that was loaded has several tasks in it; the last one counts.
+    let text = asked.body["messages"].to_string();
+    let line = |name: &str| text.rsplit_once(name).and_then(|(_, rest)| rest.split("\\n").next()).unwrap_or_default().trim().to_owned();
+    let note = json!({"runId": line("Run id:"), "phaseKey": line("Phase key:"), "note": "made by a real program"});
+    let arguments = json!({ path_field: line("Expected artifact path:"), "content": note.to_string() }).to_string();
     Reply::stream().text("Writing.").tool_call(tool, &arguments, &[7]).finish("tool_calls").usage(200, 40, None).done()
 }
 

@@ -1,8 +1,8 @@
 //! What a prompt cost, from counters that agent programs keep.
 //!
-//! Programs count for the whole session, and some begin anew when a session is loaded. So a counter
+//! Programs count money for the whole session, and some begin anew when a session is loaded. So a counter
 //! that is not less than what was known is continued, and one that is less has begun anew. Money that
-//! is no US dollars is not counted.
+//! is no US dollars is not counted. Tokens are told with the answer to a prompt, for that prompt.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::model::money::NanoUsd;
 pub struct Counters {
     /// Everything paid in the session; absent while nothing was told.
     pub cost: Option<NanoUsd>,
-    /// Everything used in the session.
+    /// Everything used in the session, summed up.
     pub tokens: Tokens,
 }
 
@@ -49,8 +49,8 @@ impl Told {
     #[must_use]
     pub fn since(&self, before: Counters) -> (Option<NanoUsd>, Tokens, Counters) {
         let cost = self.cost.map(|now| NanoUsd(grown(before.cost.map_or(0, |cost| cost.0), now.0)));
-        let tokens = self.tokens.map_or_else(Tokens::default, |now| difference(before.tokens, now));
-        (cost, tokens, Counters { cost: self.cost.or(before.cost), tokens: self.tokens.unwrap_or(before.tokens) })
+        let tokens = self.tokens.unwrap_or_default();
+        (cost, tokens, Counters { cost: self.cost.or(before.cost), tokens: sum(before.tokens, tokens) })
     }
 }
 
@@ -58,14 +58,13 @@ fn grown(before: i64, now: i64) -> i64 {
     if now >= before { now - before } else { now }
 }
 
-/// All counts of a counter go on, or all have begun anew.
-fn difference(before: Tokens, now: Tokens) -> Tokens {
-    let pairs = [(before.input, now.input), (before.output, now.output), (before.cached, now.cached), (before.reasoning, now.reasoning)];
-    if pairs.iter().any(|(before, now)| now < before) {
-        return now;
+fn sum(before: Tokens, more: Tokens) -> Tokens {
+    Tokens {
+        input: before.input.saturating_add(more.input),
+        output: before.output.saturating_add(more.output),
+        cached: before.cached.saturating_add(more.cached),
+        reasoning: before.reasoning.saturating_add(more.reasoning),
     }
-    let [input, output, cached, reasoning] = pairs.map(|(before, now)| now - before);
-    Tokens { input, output, cached, reasoning }
 }
 
 #[cfg(test)]
@@ -97,16 +96,15 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_the_difference_of_what_the_session_used() {
+    fn tokens_are_those_of_the_prompt_and_the_session_has_their_sum() {
         let mut told = Told::default();
         told.usage(&json!({"totalTokens": 19, "inputTokens": 10, "outputTokens": 4, "cachedReadTokens": 5, "thoughtTokens": null}));
         let (_, tokens, known) = told.since(Counters::default());
         assert_eq!(tokens, Tokens { input: 15, output: 4, cached: 5, reasoning: 0 });
-        told.usage(&json!({"inputTokens": 30, "outputTokens": 6, "cachedReadTokens": 5}));
-        let (_, tokens, known) = told.since(known);
-        assert_eq!(tokens, Tokens { input: 20, output: 2, cached: 0, reasoning: 0 });
         told.usage(&json!({"inputTokens": 7, "outputTokens": 9}));
-        assert_eq!(told.since(known).1, Tokens { input: 7, output: 9, cached: 0, reasoning: 0 }, "it began anew");
+        let (_, tokens, known) = told.since(known);
+        assert_eq!(tokens, Tokens { input: 7, output: 9, cached: 0, reasoning: 0 });
+        assert_eq!(known.tokens, Tokens { input: 22, output: 13, cached: 5, reasoning: 0 });
         told.usage(&json!("many"));
         assert_eq!(told.since(known).1.input, 7, "nonsense is not taken in");
     }

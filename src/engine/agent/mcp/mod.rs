@@ -178,7 +178,12 @@ impl Shelf {
                 end(live.1.take()).await;
                 Err(format!("no answer within {} s; it may have been carried out", limit.as_secs()))
             }
-            Ok(Err(error)) => Err(error.to_string()),
+            // What the server says in answer is its word; anything else is the end of its pipes.
+            Ok(Err(error @ rmcp::ServiceError::McpError(_))) => Err(error.to_string()),
+            Ok(Err(error)) => {
+                end(live.1.take()).await;
+                Err(format!("its server ended: {error}; it may have been carried out"))
+            }
             Ok(Ok(result)) => {
                 let text = result.content.iter().map(text_of).collect::<Vec<_>>().join("\n");
                 let text = match (&result.structured_content, text.is_empty()) {
