@@ -13,11 +13,14 @@ use crate::model::money::NanoUsd;
 use crate::model::question::Scope;
 use crate::model::record::Scenario;
 
+/// Version and build, as `--version` says them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PHASEDECK_BUILD"), ")");
+
 /// Agent workflows, phase by phase, with approval gates and nothing lost.
 ///
 /// Without a command it opens the console; unfinished runs are offered first.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "phasedeck", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "phasedeck", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do; absent: the console.
     #[command(subcommand)]
@@ -67,7 +70,7 @@ pub enum Verb {
     /// Ask for changes: the phase goes again, with your words.
     Changes(Answer),
     /// Say no: the phase and the run fail.
-    Reject(Answer),
+    Reject(Reject),
     /// List runs: what waits for you first, then what works, then the newest.
     Runs(Runs),
     /// Show one run on one screen.
@@ -171,6 +174,9 @@ pub struct Run {
     /// The branch or commit to begin from; absent: the repository's current commit.
     #[arg(long, value_name = "BRANCH", conflicts_with = "no_git")]
     pub base: Option<String>,
+    /// What the run may cost, in dollars; it asks before it would cost more.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub budget: Option<NanoUsd>,
     /// What you want made.
     #[command(flatten)]
     pub wanted: Requirements,
@@ -290,7 +296,18 @@ fn dollars(text: &str) -> Result<NanoUsd, String> {
     NanoUsd::from_decimal(text.trim_start_matches('$')).filter(|amount| amount.0 > 0).ok_or_else(|| "write it like 2.50".to_owned())
 }
 
-/// `phasedeck changes` and `phasedeck reject`.
+/// `phasedeck reject`.
+#[derive(Clone, Debug, Args)]
+pub struct Reject {
+    /// What every answer needs.
+    #[command(flatten)]
+    pub answer: Answer,
+    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+}
+
+/// `phasedeck changes`, and what `phasedeck reject` shares with it.
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
     /// An id, any unique part of it, or @last.
@@ -305,9 +322,6 @@ pub struct Answer {
     /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
-    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
-    #[arg(long, value_enum, value_name = "SCOPE")]
-    pub scope: Option<Reach>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,

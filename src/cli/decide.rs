@@ -94,18 +94,18 @@ pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
 /// # Errors
 /// As [`approve`]; `usage_invalid` without words.
 pub fn changes(setup: &Setup, args: &args::Answer) -> Outcome {
-    with_words(setup, args, Decision::RequestChanges)
+    with_words(setup, args, Decision::RequestChanges, None)
 }
 
 /// `phasedeck reject`.
 ///
 /// # Errors
 /// As [`changes`].
-pub fn reject(setup: &Setup, args: &args::Answer) -> Outcome {
-    with_words(setup, args, Decision::Reject)
+pub fn reject(setup: &Setup, args: &args::Reject) -> Outcome {
+    with_words(setup, &args.answer, Decision::Reject, args.scope.map(Scope::from))
 }
 
-fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
+fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Option<Scope>) -> Outcome {
     if args.text.trim().is_empty() {
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
@@ -117,7 +117,7 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
             action,
             words: &args.text,
             insist: args.hash.as_deref(),
-            scope: args.scope.map(Scope::from),
+            scope,
             raise: None,
             json: args.json,
         },

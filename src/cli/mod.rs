@@ -14,6 +14,7 @@ use self::exit::Exit;
 use self::out::{Out, Outcome, Stop};
 use self::setup::Setup;
 use crate::engine::guard;
+use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure};
 
 pub mod args;
@@ -106,7 +107,7 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         _ => {}
     }
     let setup = Setup::read(cli.look, json)?;
-    own_log::begin(&setup.paths)?;
+    own_log::begin(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
         Some(Verb::Completions(_) | Verb::Man(_)) => Ok(Exit::Done),
         None => console::home(&setup),

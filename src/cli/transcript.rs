@@ -129,7 +129,18 @@ mod tests {
 
     fn turn(answer: Option<&str>, tools: Vec<ToolRecord>, status: TurnStatus) -> TurnRecord {
         let answer = answer.map(str::to_owned);
-        TurnRecord { id: TurnId::new(), phase_key: "spec".into(), attempt: 1, number: 2, status, answer, tools, at: Timestamp(0) }
+        TurnRecord {
+            id: TurnId::new(),
+            phase_key: "spec".into(),
+            attempt: 1,
+            number: 2,
+            status,
+            answer,
+            tools,
+            conversation: String::new(),
+            held_at: None,
+            at: Timestamp(0),
+        }
     }
 
     fn call(result: Option<&str>) -> ToolRecord {

@@ -15,15 +15,18 @@ use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
+use super::budget::Budget;
 use super::context::{Context, blocking};
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
+use super::redact::Redactor;
 use super::run_files::RunFiles;
 use super::worktree::{Repo, Workspace, Worktree};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
+use crate::model::question::ToolQuestion;
 use crate::model::record::{RunRecord, TurnRecord};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
@@ -46,6 +49,9 @@ pub async fn make(
         Err(failure) => Outcome::Failed(failure),
     }
 }
+
+/// How much of a worktree's `.env` is looked at, in bytes.
+const ENV_FILE_BYTES: u64 = 64 * 1024;
 
 struct Attempt {
     context: Arc<Context>,
@@ -72,9 +78,15 @@ impl Attempt {
         let ended = self.work(phase, &*backend, &job, &desk).await;
         match ended {
             Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
-            Worked::Ended(Err(failure)) => Ok(Outcome::Failed(failure)),
+            Worked::Ended(Err(failure)) => Ok(match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
+                Some(question) => Outcome::OverBudget(question),
+                None => Outcome::Failed(Failure { message: desk.hidden(&failure.message), ..failure }),
+            }),
             Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
-            Worked::Ended(Ok(Ended::Asks(question))) => Ok(Outcome::Asks(question)),
+            Worked::Ended(Ok(Ended::Asks(question))) => {
+                let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
+                Ok(Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question })))
+            }
             Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
         }
     }
@@ -145,7 +157,9 @@ impl Attempt {
         };
         let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
         let name = binding.persona.to_string();
-        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening);
+        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
+            .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
+            .hiding(self.redactor(workspace).await?);
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
@@ -161,6 +175,16 @@ impl Attempt {
             permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
+    }
+
+    /// Knows the values of the worktree's `.env` too; a file that is no plain one holds nothing for us.
+    async fn redactor(&self, workspace: &Workspace) -> Result<Arc<Redactor>> {
+        let (root, known) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor));
+        blocking(move || {
+            let content = file::read(&root, ".env", ENV_FILE_BYTES).ok().flatten();
+            Ok(content.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content))))
+        })
+        .await
     }
 
     async fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<String> {

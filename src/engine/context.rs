@@ -13,6 +13,7 @@ use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
+use super::redact::Redactor;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
@@ -38,6 +39,8 @@ pub struct Context {
     pub settings: Settings,
     /// By the name that personas give.
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    /// Takes secrets out of what is written down and shown.
+    pub redactor: Arc<Redactor>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
     /// One permit for each attempt that may work at the same time.
@@ -52,6 +55,7 @@ impl Context {
             store,
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
+            redactor: Arc::new(Redactor::of(&settings)),
             signals: news_channel(),
             slots: Arc::new(Semaphore::new(settings.engine.max_concurrent_runs.max(1) as usize)),
             paths,

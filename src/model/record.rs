@@ -90,6 +90,9 @@ pub struct RunOptions {
     /// Per phase, which way the rehearsal goes.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub scenarios: std::collections::BTreeMap<PhaseKey, Scenario>,
+    /// What the run may cost, in place of the setting `budget.run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<NanoUsd>,
 }
 
 /// Which way a rehearsed phase goes.

@@ -218,6 +218,7 @@ impl RunState {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: true });
             }
             Fact::ToolCalled { .. }
+            | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
             | Fact::LlmRetried { .. }
             | Fact::BudgetWarned { .. }

@@ -22,8 +22,12 @@ pub struct Settings {
     pub agents: BTreeMap<String, AgentSettings>,
     /// Servers whose tools personas can be given, by the name that stands in `mcp:NAME/TOOL`.
     pub mcp: BTreeMap<String, McpSettings>,
+    /// What may be spent before the operator is asked.
+    pub budget: BudgetSettings,
     /// Who is told when no console is open.
     pub notify: NotifySettings,
+    /// Traces and metrics for an OpenTelemetry collector.
+    pub telemetry: TelemetrySettings,
     /// Prices that win over the shipped list, by model name.
     pub prices: BTreeMap<String, Price>,
 }
@@ -54,6 +58,18 @@ impl Default for EngineSettings {
             max_turns: 50,
         }
     }
+}
+
+/// What may be spent before the operator is asked, in dollars as decimal text; empty: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetSettings {
+    /// By one run.
+    pub run: String,
+    /// By all runs of one day, in UTC.
+    pub day: String,
+    /// By all runs of a workflow together, by its name.
+    pub workflows: BTreeMap<String, String>,
 }
 
 /// What happens at start to runs whose host died.
@@ -170,6 +186,16 @@ impl Default for McpSettings {
     fn default() -> Self {
         Self { command: Vec::new(), env: BTreeMap::new(), pass_env: Vec::new(), start_timeout_seconds: 30, call_timeout_seconds: 120 }
     }
+}
+
+/// Traces and metrics for an OpenTelemetry collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// Where OTLP over HTTP is taken, such as http://localhost:4318. Empty: nothing is sent.
+    pub otlp_endpoint: String,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// Who is told when no console is open.

@@ -65,6 +65,14 @@ struct Wire<'a> {
     payload: &'a RawValue,
 }
 
+/// Whether a run has a fact under this key.
+///
+/// # Errors
+/// What the database says.
+pub fn knows(tx: &Connection, run: RunId, key: &str) -> Result<bool> {
+    Ok(tx.prepare_cached(BY_KEY)?.exists((run.to_string(), key))?)
+}
+
 /// `false` when the key is taken.
 fn insert(tx: &Connection, event: &Event) -> Result<bool> {
     let text = serde_json::to_string(&event.fact).map_err(Failure::internal)?;

@@ -113,7 +113,7 @@ fn rehearse() -> RunOptions {
 }
 
 fn scenario(phase: &str, scenario: Scenario) -> RunOptions {
-    RunOptions { rehearse: true, scenarios: [(phase.into(), scenario)].into() }
+    RunOptions { rehearse: true, scenarios: [(phase.into(), scenario)].into(), ..RunOptions::default() }
 }
 
 fn pair(options: RunOptions) -> StartRun {

@@ -228,7 +228,7 @@ fn request(command: Command) -> (Call, oneshot::Receiver<Result<Answer, Failure>
 }
 
 fn start() -> Command {
-    let options = RunOptions { rehearse: true, scenarios: BTreeMap::new() };
+    let options = RunOptions { rehearse: true, scenarios: BTreeMap::new(), budget: None };
     let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
     Command::Start(Box::new(start))
 }

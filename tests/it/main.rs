@@ -21,6 +21,8 @@ mod live;
 mod mcp;
 mod model_script;
 mod notices;
+mod oddities;
+mod questions;
 mod real;
 mod recovery;
 mod terminal;

@@ -50,8 +50,6 @@ fn the_command_hears_of_each_gate_and_of_the_end() {
         heard.display()
     ));
     home.expect(0, &["run", "research", "-m", "Which carts are there?", "--no-git", "--rehearse", "--headless", "--yes"]);
-    // What the first host had no time to tell, the next one tells.
-    home.expect(0, &["run", "research", "-m", "And which wagons?", "--no-git", "--rehearse", "--headless", "--yes"]);
     let lines: Vec<Value> = std::fs::read_to_string(&heard)
         .unwrap()
         .lines()
@@ -87,4 +85,30 @@ async fn the_webhook_is_signed_tried_again_and_told_the_same_name_each_time() {
     assert!(signature.starts_with("t=") && signature.contains(",v1="), "{signature}");
     let token = body["question"]["token"].as_str().unwrap();
     home.expect(0, &["approve", "--token", token]);
+}
+
+#[tokio::test]
+async fn a_collector_gets_the_spans_of_a_run_and_what_was_counted() {
+    let server = ModelServer::script(|_| Reply::status(200, "{}")).await;
+    let home = Home::new();
+    home.configure(&format!("[rehearsal]\npace_ms = 0\n[telemetry]\notlp_endpoint = \"{}\"\n", server.base_url()));
+    let args = ["run", "research", "-m", "Which carts are there?", "--no-git", "--rehearse", "--headless", "--yes"];
+    let mut command = home.command(&args);
+    assert!(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().status.success());
+    let run = home.newest();
+    let (mut spans, mut metrics) = (Vec::new(), Vec::new());
+    for request in server.requests() {
+        spans.extend(request.body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned().unwrap_or_default());
+        metrics.extend(request.body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().cloned().unwrap_or_default());
+    }
+    let names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+    for name in ["phase question", "phase report", "attempt 1", "run"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert!(names.iter().any(|name| name.starts_with("gate ")), "{names:?}");
+    let trace = run.id.to_string().replace('-', "");
+    assert!(spans.iter().all(|span| span["traceId"] == trace.as_str() && span["spanId"].as_str().unwrap().len() == 16));
+    let runs = metrics.iter().rfind(|metric| metric["name"] == "phasedeck.runs").unwrap();
+    assert_eq!(runs["sum"]["dataPoints"][0]["asInt"], "1");
+    assert!(metrics.iter().any(|metric| metric["name"] == "phasedeck.gate.wait"), "{metrics:?}");
 }

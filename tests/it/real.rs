@@ -3,7 +3,6 @@
 //! They are installed by `tests/real/install.sh FOLDER`, and driven where `PHASEDECK_REAL_PROGRAMS` names
 //! that folder. Without it each test says that it is skipped, and why.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +13,9 @@ use serde_json::{Value, json};
 use crate::home::{Home, check_invariants};
 use crate::model_script::{Asked, Script, two_phase_home, write_pair};
 use crate::model_server::Reply;
+
+/// The proxy wants a key of some length; it is made up.
+const KEY: &str = "sk-phasedeck-0123456789abcdef-0123456789abcdef";
 
 /// A program of the folder, or nothing, and then it is said why.
 fn program(path: &str) -> Option<PathBuf> {
@@ -123,6 +125,7 @@ fn a_model_proxy_that_nobody_here_wrote_answers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut proxy = Command::new(litellm)
         .args(["--config", &config.to_string_lossy(), "--host", "127.0.0.1", "--port", &port.to_string()])
+        .env("LITELLM_MASTER_KEY", KEY)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -132,17 +135,16 @@ fn a_model_proxy_that_nobody_here_wrote_answers() {
         assert!(Instant::now() < deadline && proxy.try_wait().unwrap().is_none(), "the proxy began to listen");
         std::thread::sleep(Duration::from_millis(100));
     }
-    home.configure(&format!("[openai]\nbase_url = \"http://127.0.0.1:{port}/v1\"\nkey_env = \"\"\n"));
+    home.configure(&format!("[openai]\nbase_url = \"http://127.0.0.1:{port}/v1\"\nkey_env = \"TEST_KEY\"\n"));
     write_pair(&home);
     let persona = home.paths().config.join("personas/maker.yaml");
     let text = std::fs::read_to_string(&persona).unwrap().replace("test/model", "mocked");
     std::fs::write(&persona, text).unwrap();
     home.expect(0, &["consent", "maker"]);
     let repo = home.repository("project");
-    let output = home.run(&["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note", "--headless", "--on-gate", "approve"]);
+    let args = ["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note", "--headless", "--on-gate", "approve"];
+    let output = home.command(&args).env("TEST_KEY", KEY).output().unwrap();
     proxy.kill().unwrap();
-    let mut rest = String::new();
-    proxy.stdout.take().map(|mut out| out.read_to_string(&mut rest));
     proxy.wait().unwrap();
     let run = home.newest();
     check_invariants(&home, &run);

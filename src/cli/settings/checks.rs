@@ -31,10 +31,22 @@ pub fn problems(loaded: &Loaded) -> Vec<Failure> {
     if !(webhook.is_empty() || webhook.starts_with("http://") || webhook.starts_with("https://")) {
         refuse("notify.webhook".to_owned(), "must begin with http:// or https://", "such as https://example.org/hooks/phasedeck");
     }
+    let collector = &settings.telemetry.otlp_endpoint;
+    if !(collector.is_empty() || collector.starts_with("http://") || collector.starts_with("https://")) {
+        refuse("telemetry.otlp_endpoint".to_owned(), "must begin with http:// or https://", "such as http://localhost:4318");
+    }
     for (model, price) in &settings.prices {
         let amounts = [("input", Some(&price.input)), ("output", Some(&price.output)), ("cached", price.cached.as_ref())];
         for (name, _) in amounts.into_iter().filter(|(_, text)| text.is_some_and(|text| NanoUsd::from_decimal(text).is_none())) {
             refuse(joined(&joined("prices", model), name), "must be a decimal number of dollars", "such as \"0.25\", per million tokens");
+        }
+    }
+    let budget = &settings.budget;
+    let limits = [("budget.run".to_owned(), &budget.run), ("budget.day".to_owned(), &budget.day)];
+    let by_workflow = budget.workflows.iter().map(|(name, limit)| (joined("budget.workflows", name), limit));
+    for (path, text) in limits.into_iter().chain(by_workflow) {
+        if !text.is_empty() && NanoUsd::from_decimal(text).is_none_or(|limit| limit.0 <= 0) {
+            refuse(path, "must be a decimal number of dollars above 0, or empty", "such as \"5.00\"");
         }
     }
     problems

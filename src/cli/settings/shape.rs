@@ -117,6 +117,8 @@ mod tests {
         let shape = Shape::of_settings();
         let leaves: Vec<_> = shape.leaves().into_iter().map(|(path, shape)| format!("{path}: {}", shape.words())).collect();
         for one_of_each in [
+            "budget.day: text",
+            "budget.workflows: a table",
             "console.ascii: true or false",
             "console.keys: a table",
             "engine.max_artifact_bytes: a whole number from 0 on",

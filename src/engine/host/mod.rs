@@ -14,13 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
+use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::acp::Acp;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::api::{Port, Request};
 use super::context::{Context, blocking};
-use super::notify;
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
 use crate::model::error::{Failure, Result};
@@ -32,6 +32,7 @@ use crate::store::{Reader, Store, consents, inbox};
 mod attach;
 mod lock;
 mod recovery;
+mod tellers;
 
 pub use attach::{attach, write_beside};
 
@@ -46,6 +47,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    tellers: Tellers,
     lock: HostLock,
 }
 
@@ -73,10 +75,10 @@ impl Host {
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
-        runtime.spawn(notify::run(Arc::clone(&context)));
+        let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, lock })
+        Ok(Self { context, runtime, calls, port, tellers, lock })
     }
 
     /// The way to this host's engine.
@@ -112,6 +114,7 @@ impl Host {
             // The supervisor drops the sender only when it is gone itself; then nothing runs either.
             let _ = self.runtime.block_on(drained);
         }
+        self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         let closed = self.context.store.close_blocking();
         drop(self.lock);

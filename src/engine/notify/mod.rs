@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use self::message::{Message, matters};
 use super::api::{Archive, Signal};
@@ -31,8 +32,8 @@ const TRIES: u32 = 5;
 /// Pause before the second try; doubled with each one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Tells notices until the engine ends. Returns at once where no way is set.
-pub async fn run(context: Arc<Context>) {
+/// Tells notices until `closing`, and then what is left. Returns at once where no way is set.
+pub async fn run(context: Arc<Context>, closing: CancellationToken) {
     let settings = &context.settings.notify;
     if settings.command.is_empty() && settings.webhook.is_empty() {
         return;
@@ -47,11 +48,20 @@ pub async fn run(context: Arc<Context>) {
         tracing::warn!(%failure, "could not look for notices that were not told");
     }
     loop {
-        let told = match signals.recv().await {
+        let signal = tokio::select! {
+            signal = signals.recv() => signal,
+            () = closing.cancelled() => Err(RecvError::Closed),
+        };
+        let told = match signal {
             Ok(Signal::Event(event)) if matters(&event.fact, &context.settings.notify) => teller.run_moved(event.run_id).await,
             Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => teller.catch_up().await,
             Ok(_) => Ok(()),
-            Err(RecvError::Closed) => return,
+            Err(RecvError::Closed) => {
+                if let Err(failure) = teller.catch_up().await {
+                    tracing::warn!(%failure, "the next host tells what is left");
+                }
+                return;
+            }
         };
         if let Err(failure) = told {
             tracing::warn!(%failure, "could not tell a notice");

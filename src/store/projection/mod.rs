@@ -88,6 +88,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         Fact::PhaseSkipped { .. }
         | Fact::PromptSent { .. }
         | Fact::PromptRepaired { .. }
+        | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
         | Fact::LlmRetried { .. }

@@ -1,4 +1,4 @@
--- Budgets, questions of tools, conversations within a conversation and such that were summarised.
+-- Budgets, questions of tools, conversations within a conversation.
 
 -- What a question is about where it is not about an artifact, and what its answer says beside yes or no.
 ALTER TABLE approval_requests ADD COLUMN question TEXT;
@@ -13,18 +13,6 @@ ALTER TABLE turns ADD COLUMN held_at TEXT;
 DROP INDEX turns_of_attempt;
 -- One conversation of one attempt, in order; a number is used once unless its call came to nothing.
 CREATE UNIQUE INDEX turns_of_attempt ON turns (run_id, phase_key, attempt, conversation, number) WHERE status <> 'void';
-
--- What stands in the place of the oldest turns of a conversation that outgrew its model; the turns stay.
-CREATE TABLE summaries (
-    run_id       TEXT    NOT NULL REFERENCES runs (id),
-    phase_key    TEXT    NOT NULL,
-    attempt      INTEGER NOT NULL,
-    conversation TEXT    NOT NULL,
-    upto         INTEGER NOT NULL,
-    text         TEXT    NOT NULL,
-    at_ms        INTEGER NOT NULL,
-    PRIMARY KEY (run_id, phase_key, attempt, conversation, upto)
-) STRICT, WITHOUT ROWID;
 
 -- What was spent and is set aside since a moment: the budget of a day.
 CREATE INDEX ledger_by_time ON ledger (at_ms);

@@ -90,6 +90,7 @@ pub async fn said(desk: &Desk, turn: TurnId, pieces: Vec<(Said, String)>) -> Res
     if pieces.is_empty() {
         return Ok(());
     }
+    let pieces: Vec<_> = pieces.into_iter().map(|(kind, text)| (kind, desk.hidden(&text))).collect();
     desk.store(move |tx| sessions::add_to_transcript(tx, turn, &pieces).map(|()| Vec::new())).await
 }
 

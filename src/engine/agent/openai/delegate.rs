@@ -34,7 +34,7 @@ pub(super) enum Word {
 /// What became of a sub-agent.
 pub(super) enum Delegated {
     /// It is done, or cannot go on.
-    Done(ToolDone),
+    Done(Box<ToolDone>),
     /// It was stopped or asks something; the parent rests with it.
     Ended(Ended),
 }
@@ -72,8 +72,14 @@ impl<B: Book> Worker<'_, B> {
         Box::pin(async move {
             let (description, explores) = match Toolbox::task(&call.arguments) {
                 Ok(task) if allowed || !self.tools.asks(&call.name) => task,
-                Ok(_) => return Ok(Delegated::Done(self.unrun(call, ToolOutcome::Error, "refused: 'task' needs the operator's word"))),
-                Err(words) => return Ok(Delegated::Done(self.unrun(call, ToolOutcome::Error, &format!("error: {words}")))),
+                Ok(_) => {
+                    return Ok(Delegated::Done(Box::new(self.unrun(
+                        call,
+                        ToolOutcome::Error,
+                        "refused: 'task' needs the operator's word",
+                    ))));
+                }
+                Err(words) => return Ok(Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, &format!("error: {words}"))))),
             };
             let conversation = if self.conversation.is_empty() { call.id.clone() } else { format!("{}/{}", self.conversation, call.id) };
             let deepest = conversation.split('/').count() >= MAX_DEPTH;
@@ -87,13 +93,13 @@ impl<B: Book> Worker<'_, B> {
             let said = talk.turns.last().map(|said| said.answer.text.trim().to_owned()).unwrap_or_default();
             Ok(match ended {
                 Ok(Ended::Done) if said.is_empty() => {
-                    Delegated::Done(self.unrun(call, ToolOutcome::Error, "error: the sub-agent ended without a word"))
+                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, "error: the sub-agent ended without a word")))
                 }
-                Ok(Ended::Done) => Delegated::Done(self.unrun(call, ToolOutcome::Ok, &said)),
+                Ok(Ended::Done) => Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Ok, &said))),
                 Ok(ended) => Delegated::Ended(ended),
                 Err(failure) if matches!(failure.code, Code::AgentLimitReached | Code::AgentLoopDetected) => {
                     let result = format!("error: the sub-agent was stopped: {}. Its last words: {said}", failure.message);
-                    Delegated::Done(self.unrun(call, ToolOutcome::Error, &result))
+                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, &result)))
                 }
                 Err(failure) => return Err(failure),
             })

@@ -20,14 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
 use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
-use crate::engine::confine::Launcher;
+use crate::engine::confine::{Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::{McpSettings, OpenAiSettings};
 
@@ -62,6 +64,7 @@ pub struct OpenAi {
     has_key: bool,
     launcher: Launcher,
     servers: BTreeMap<String, McpSettings>,
+    protection: OnceCell<Protection>,
 }
 
 impl OpenAi {
@@ -83,6 +86,7 @@ impl OpenAi {
             has_key,
             launcher: Launcher::own(),
             servers: BTreeMap::new(),
+            protection: OnceCell::new(),
         })
     }
 
@@ -135,6 +139,11 @@ impl Backend for OpenAi {
         Box::pin(async move {
             let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree).await?);
             let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
+            if tools.has("execute") && job.history.is_empty() {
+                let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
+                let (confined, words) = (protection.confined(), protection.words());
+                desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+            }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
             let worker =
                 Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation };

@@ -166,7 +166,7 @@ impl<B: Book> Worker<'_, B> {
                         self.book.hold(turn, std::mem::take(&mut done), Some(call.id.clone())).await?;
                         held = true;
                         match self.delegate(call, allowed).await? {
-                            Delegated::Done(one) => one,
+                            Delegated::Done(one) => *one,
                             Delegated::Ended(ended) => return Ok(Then::End(ended)),
                         }
                     }
