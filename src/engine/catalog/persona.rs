@@ -34,7 +34,7 @@ pub(super) fn read_tree(root: &yaml::Node, mut problems: Problems) -> Result<Per
 fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
     let name = group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default();
     let version = group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems));
-    let tools = group.optional("tools").map(|f| f.distinct("tool", problems, |item, problems| tool(&item, problems))).unwrap_or_default();
+    let tools = group.optional("tools").map(|f| f.distinct("tool", problems, |item, problems| tool(item, problems))).unwrap_or_default();
     let backend = group.required("backend", problems).map(|f| f.one_word("backend", BACKENDS, problems)).unwrap_or_default();
     let agent = agent(group, &backend, problems);
     Persona {

@@ -340,7 +340,7 @@ mod tests {
                 comment: "no".to_owned(),
                 by: "me".to_owned(),
             };
-            let served = ask(&tools, &persona, &[permit.clone()], method, wanted.clone()).await;
+            let served = ask(&tools, &persona, std::slice::from_ref(&permit), method, wanted.clone()).await;
             let answer = served.answer.unwrap();
             assert_eq!(answer["outcome"]["optionId"].as_str(), expected, "{scope:?} {phase} {allowed}");
             assert_eq!(served.asks.is_some(), expected.is_none());
