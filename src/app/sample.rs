@@ -452,6 +452,7 @@ fn bindings() -> Vec<(Binding, Persona)> {
             version: 1,
             description: String::new(),
             backend: "openai".to_owned(),
+            agent: None,
             model: None,
             capabilities: vec![],
             system_prompt: String::new(),

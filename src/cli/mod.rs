@@ -13,6 +13,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::out::{Out, Outcome, Stop};
 use self::setup::Setup;
+use crate::engine::guard;
 use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure};
 
@@ -65,6 +66,9 @@ pub mod watch;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if guard::is_guard(&args) {
+        return guard::main(&args);
+    }
     // Begun by ourselves, to hold a command that an agent wrote.
     if let Some(code) = crate::engine::confine::serve(&args) {
         return code;

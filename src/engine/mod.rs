@@ -24,6 +24,7 @@ pub mod doctor;
 pub mod driver;
 pub mod final_report;
 pub mod gate_token;
+pub mod guard;
 pub mod host;
 pub mod machine;
 mod notify;

@@ -13,6 +13,8 @@ use super::workflow::NAME_PATTERN;
 pub const BACKENDS: &[&str] = &["openai", "acp", "rehearsal"];
 /// The tools that personas can be given.
 pub const TOOLS: &[&str] = &["ls", "read_file", "write_file", "edit_file", "glob", "grep", "write_todos", "execute", "task"];
+/// Tools of servers in the settings: a whole server `mcp:NAME`, or one tool of it `mcp:NAME/TOOL`.
+pub const MCP_TOOL_PATTERN: &str = "^mcp:[a-z0-9][a-z0-9_-]*(/[A-Za-z0-9_.-]+)?$";
 /// How much a model may reason.
 pub const REASONING_EFFORTS: &[&str] = &["low", "medium", "high"];
 /// The most tokens that one answer may be allowed.
@@ -34,6 +36,10 @@ pub struct Persona {
     /// Which backend runs it: `openai`, `acp` or `rehearsal`.
     #[schemars(extend("enum" = BACKENDS))]
     pub backend: String,
+    /// The agent program that backend `acp` talks to, by its name in the settings or a well-known one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = NAME_PATTERN))]
+    pub agent: Option<String>,
     /// The model's name at the backend; absent: the backend's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
@@ -47,7 +53,7 @@ pub struct Persona {
     pub system_prompt: String,
     /// The tools it is given.
     #[serde(default)]
-    #[schemars(extend("items" = { "type": "string", "enum": TOOLS }))]
+    #[schemars(extend("items" = { "anyOf": [{ "type": "string", "enum": TOOLS }, { "type": "string", "pattern": MCP_TOOL_PATTERN }] }))]
     pub tools: Vec<String>,
     /// Per tool: used at once (`auto`, the default), asked for (`ask`), refused (`deny`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -72,11 +78,27 @@ impl Persona {
         ContentHash::of_canonical(self)
     }
 
+    /// The servers and tools among `tools` that are not the engine's own: server, and tool where one is named.
+    pub fn mcp_tools(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.tools.iter().filter_map(|tool| mcp_tool(tool))
+    }
+
     /// What a tool may do.
     #[must_use]
     pub fn permission(&self, tool: &str) -> Permission {
         self.permissions.get(tool).copied().unwrap_or(Permission::Auto)
     }
+}
+
+/// Reads `mcp:NAME` or `mcp:NAME/TOOL`; absent for anything else.
+#[must_use]
+pub fn mcp_tool(tool: &str) -> Option<(&str, Option<&str>)> {
+    let rest = tool.strip_prefix("mcp:")?;
+    let (server, name) = rest.split_once('/').map_or((rest, None), |(server, name)| (server, Some(name)));
+    let plain =
+        |text: &str, more: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(char::from(b)));
+    let fits = plain(server, "_-") && !server.bytes().any(|b| b.is_ascii_uppercase()) && !server.starts_with(['_', '-']);
+    (fits && name.is_none_or(|name| plain(name, "_.-"))).then_some((server, name))
 }
 
 /// Whether a tool is used at once, asked for, or refused.

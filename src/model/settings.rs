@@ -22,6 +22,10 @@ pub struct Settings {
     pub rehearsal: RehearsalSettings,
     /// The screen.
     pub console: ConsoleSettings,
+    /// Agent programs, by the name that personas give in `agent`.
+    pub agents: BTreeMap<String, AgentSettings>,
+    /// Servers whose tools personas can be given, by the name that stands in `mcp:NAME/TOOL`.
+    pub mcp: BTreeMap<String, McpSettings>,
     /// What may be spent before the operator is asked.
     pub budget: BudgetSettings,
     /// Who is told when no console is open.
@@ -145,6 +149,62 @@ pub struct RehearsalSettings {
 impl Default for RehearsalSettings {
     fn default() -> Self {
         Self { pace_ms: 30 }
+    }
+}
+
+/// An agent program that speaks the Agent Client Protocol on standard input and output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// The program and its arguments; empty for a well-known program: as it is usually begun.
+    pub command: Vec<String>,
+    /// Variables that it gets, beside the few that every program needs.
+    pub env: BTreeMap<String, String>,
+    /// Names of variables that are handed on to it from the console's own, such as its key.
+    pub pass_env: Vec<String>,
+    /// Whether it may load what the repository brings along for it: settings, hooks, servers.
+    pub trust_project: bool,
+    /// How long it may take to begin and to open a session.
+    pub start_timeout_seconds: u64,
+    /// How long it may be silent while it works; after twice that it counts as broken.
+    pub idle_timeout_seconds: u64,
+    /// The pause before the first try to bring it back, in milliseconds; later ones double.
+    pub retry_pause_ms: u64,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            trust_project: false,
+            start_timeout_seconds: 60,
+            idle_timeout_seconds: 300,
+            retry_pause_ms: 1000,
+        }
+    }
+}
+
+/// A server of tools that speaks the Model Context Protocol on standard input and output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpSettings {
+    /// The program and its arguments. It works in the run's worktree; `{worktree}` stands for its path.
+    pub command: Vec<String>,
+    /// Variables that it gets, beside the few that every program needs.
+    pub env: BTreeMap<String, String>,
+    /// Names of variables that are handed on to it from the console's own, such as its key.
+    pub pass_env: Vec<String>,
+    /// How long it may take to begin and to name its tools.
+    pub start_timeout_seconds: u64,
+    /// How long one call may take.
+    pub call_timeout_seconds: u64,
+}
+
+impl Default for McpSettings {
+    fn default() -> Self {
+        Self { command: Vec::new(), env: BTreeMap::new(), pass_env: Vec::new(), start_timeout_seconds: 30, call_timeout_seconds: 120 }
     }
 }
 

@@ -7,7 +7,7 @@ use phasedeck::engine::api::{Archive, RunFilter};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::event::{Event, Fact};
 use phasedeck::model::record::RunRecord;
-use phasedeck::model::run_state::RunState;
+use phasedeck::model::run_state::{OpenApproval, RunState};
 
 /// Folders of one installation, gone with the value.
 pub struct Home {
@@ -66,6 +66,23 @@ impl Home {
     pub fn newest(&self) -> RunRecord {
         let filter = RunFilter { limit: Some(1), ..RunFilter::default() };
         self.archive().runs(&filter).unwrap().into_iter().next().expect("a run")
+    }
+
+    /// Waits until the newest run asks at this gate, while `host` executes it.
+    pub fn wait_for_question(&self, gate: &str, host: &mut std::process::Child) -> OpenApproval {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            assert!(std::time::Instant::now() < deadline && host.try_wait().unwrap().is_none(), "nothing is asked at {gate}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let Ok(archive) = Archive::open(&self.paths()) else { continue };
+            let Ok(runs) = archive.runs(&RunFilter { limit: Some(1), ..RunFilter::default() }) else { continue };
+            let Some(run) = runs.first() else { continue };
+            let state = RunState::fold(run.id, &archive.events(run.id, 1, 100_000).unwrap()).unwrap();
+            match state.approval {
+                Some(open) if open.gate.as_str() == gate => return open,
+                _ => {}
+            }
+        }
     }
 
     pub fn events(&self, run: &RunRecord) -> Vec<Event> {

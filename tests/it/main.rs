@@ -5,6 +5,8 @@
 #[path = "../support/model_server.rs"]
 mod model_server;
 
+mod acp;
+mod acp_agent;
 mod cli;
 mod console;
 mod crash;
@@ -17,10 +19,12 @@ mod housekeeping;
 mod http_run;
 mod layers;
 mod live;
+mod mcp;
 mod model_script;
 mod notices;
 mod oddities;
 mod questions;
+mod real;
 mod recovery;
 mod terminal;
 mod threads;

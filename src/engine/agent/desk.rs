@@ -4,6 +4,7 @@
 //! method is one transaction, and returns when that is committed. Streamed text goes through it
 //! too, but only to whoever watches.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -95,6 +96,8 @@ pub struct Desk {
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
+    /// Calls that were told when they ended, before their turn did.
+    told: Mutex<BTreeSet<(TurnId, String)>>,
     budget: Budget,
     redactor: Arc<Redactor>,
     /// The limit that refused a call.
@@ -122,6 +125,7 @@ impl Desk {
             budget: Budget::default(),
             redactor,
             refused: Arc::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -299,6 +303,28 @@ impl Desk {
         Ok(next_id)
     }
 
+    /// Stores what one tool said as soon as it has, for turns that go on for long. Its turn may end
+    /// without ever telling it again; where it is told again, that adds nothing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tool_told(&self, turn: TurnId, done: &ToolDone) -> Result<()> {
+        self.audit(turn, std::slice::from_ref(done)).await?;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((turn, done.call_id.clone()));
+        let (fact, run_id) = (self.tool_fact(turn, done), self.run_id);
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+    }
+
+    /// Which attempt this desk serves.
+    pub(super) fn place(&self) -> (RunId, &PhaseKey, u32) {
+        (self.run_id, &self.phase_key, self.attempt)
+    }
+
+    /// What all drivers share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has
     /// not begun; or, without one, that it goes on.
     ///
@@ -319,7 +345,7 @@ impl Desk {
     }
 
     /// What an agent was paid for is not given up because the disk is full for a while.
-    async fn store<F>(&self, job: F) -> Result<()>
+    pub(super) async fn store<F>(&self, job: F) -> Result<()>
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
@@ -364,7 +390,8 @@ impl Desk {
     /// that no recorded call lacks its line; after a crash a line may stand twice.
     async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
         let mut lines = String::new();
-        for tool in done {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for tool in done.iter().filter(|tool| !told.contains(&(turn, tool.call_id.clone()))) {
             let line = AuditLine {
                 at: Timestamp::now(),
                 turn,

@@ -18,8 +18,11 @@ use crate::model::persona::Persona;
 use crate::model::question::{Permit, ToolQuestion};
 use crate::model::record::{Scenario, TurnRecord};
 
+pub mod acp;
 pub mod desk;
+pub mod mcp;
 pub mod openai;
+mod program;
 pub mod rehearsal;
 pub mod tools;
 

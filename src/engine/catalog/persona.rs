@@ -6,10 +6,10 @@ use super::reader::{Field, Group, Problems};
 use super::workflow::capabilities;
 use super::yaml;
 use crate::model::error::{Code, Failure};
-use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, Params, Permission, Persona, REASONING_EFFORTS, TOOLS};
+use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, Params, Permission, Persona, REASONING_EFFORTS, TOOLS, mcp_tool};
 
 const FIELDS: &[&str] =
-    &["name", "version", "description", "backend", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
+    &["name", "version", "description", "backend", "agent", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
 const PARAMS: &[&str] = &["temperature", "top_p", "max_tokens", "reasoning_effort"];
 const PERMISSIONS: &[(&str, Permission)] = &[("auto", Permission::Auto), ("ask", Permission::Ask), ("deny", Permission::Deny)];
 
@@ -34,21 +34,50 @@ pub(super) fn read_tree(root: &yaml::Node, mut problems: Problems) -> Result<Per
 fn whole(group: &Group<'_>, problems: &mut Problems) -> Persona {
     let name = group.required("name", problems).map(|f| f.name(problems)).unwrap_or_default();
     let version = group.required("version", problems).map_or(1, |f| f.count(1, u32::MAX, problems));
-    let tools = group
-        .optional("tools")
-        .map(|f| f.distinct("tool", problems, |item, problems| item.one_word("tool", TOOLS, problems)))
-        .unwrap_or_default();
+    let tools = group.optional("tools").map(|f| f.distinct("tool", problems, |item, problems| tool(item, problems))).unwrap_or_default();
+    let backend = group.required("backend", problems).map(|f| f.one_word("backend", BACKENDS, problems)).unwrap_or_default();
+    let agent = agent(group, &backend, problems);
     Persona {
         name,
         version,
         description: group.optional("description").map(|f| f.text(problems)).unwrap_or_default(),
-        backend: group.required("backend", problems).map(|f| f.one_word("backend", BACKENDS, problems)).unwrap_or_default(),
+        backend,
+        agent,
         model: group.optional("model").map(|f| model(&f, problems)),
         capabilities: group.optional("capabilities").map(|f| capabilities(&f, problems)).unwrap_or_default(),
         system_prompt: group.optional("system_prompt").map(|f| f.text(problems)).unwrap_or_default(),
         permissions: group.optional("permissions").map(|f| permissions(&f, &tools, problems)).unwrap_or_default(),
         params: group.optional("params").map(|f| params(&f, problems)).unwrap_or_default(),
         tools,
+    }
+}
+
+/// One of the engine's tools, or one of a server in the settings.
+fn tool(item: &Field<'_>, problems: &mut Problems) -> String {
+    let text = if item.is_text() { item.text(&mut Problems::new("", Code::PersonaInvalid)) } else { String::new() };
+    if mcp_tool(&text).is_some() { text } else { item.one_word("tool", TOOLS, problems) }
+}
+
+/// An agent program is named by personas of backend `acp`, and by no others.
+fn agent(group: &Group<'_>, backend: &str, problems: &mut Problems) -> Option<String> {
+    let given = group.optional("agent");
+    if backend != "acp" {
+        if let Some(field) = given {
+            field.problem(problems, "is only for backend 'acp'", "remove it, or write `backend: acp`");
+        }
+        return None;
+    }
+    if let Some(field) = group.optional("params") {
+        field.problem(problems, "is not for backend 'acp': agent programs choose their own", "remove it");
+    }
+    match given {
+        Some(field) => Some(field.name(problems)),
+        None => {
+            if let Some(field) = group.optional("backend") {
+                field.problem(problems, "'acp' needs to know which program", "add `agent: NAME`, such as `agent: opencode`");
+            }
+            None
+        }
     }
 }
 
@@ -64,7 +93,7 @@ fn permissions(field: &Field<'_>, tools: &[String], problems: &mut Problems) -> 
     let words: Vec<&str> = PERMISSIONS.iter().map(|(word, _)| *word).collect();
     let mut permissions = BTreeMap::new();
     for (tool, at, value) in field.members(problems) {
-        if !TOOLS.contains(&tool) {
+        if !TOOLS.contains(&tool) && mcp_tool(tool).is_none() {
             value.unknown_at(at, "tool", tool, TOOLS, problems);
         } else if !tools.iter().any(|given| given == tool) {
             value.problem_at(

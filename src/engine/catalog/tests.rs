@@ -8,7 +8,7 @@ use super::*;
 mod mistakes;
 mod own_formats;
 
-const PERSONA: &str = "name: tester\nversion: 1\nbackend: acp\n";
+const PERSONA: &str = "name: tester\nversion: 1\nbackend: acp\nagent: opencode\n";
 
 fn rendered(failures: &[Failure]) -> Vec<String> {
     failures.iter().map(|failure| format!("{failure}\n  {}", failure.hint)).collect()

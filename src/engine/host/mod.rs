@@ -16,6 +16,7 @@ pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
 use self::tellers::Tellers;
 use super::agent::Backend;
+use super::agent::acp::Acp;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
@@ -175,7 +176,11 @@ impl Host {
 /// `config_invalid` for settings that a backend cannot work with.
 pub(crate) fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
-    Ok(vec![Arc::new(OpenAi::new(&settings.openai, prices)?), Arc::new(Rehearsal::new(settings.rehearsal.pace_ms))])
+    Ok(vec![
+        Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
+        Arc::new(Acp::new(settings)),
+        Arc::new(Rehearsal::new(settings.rehearsal.pace_ms)),
+    ])
 }
 
 /// Ports speak in requests, the supervisor in calls.

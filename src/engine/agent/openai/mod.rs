@@ -15,6 +15,8 @@
 //! refuses a reserve), and keeping a long conversation within the model's window: a conversation
 //! that outgrows it ends with the provider's refusal, `llm_bad_response`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -22,13 +24,14 @@ use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
+use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
 use crate::engine::confine::{Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Fact;
 use crate::model::persona::Persona;
-use crate::model::settings::OpenAiSettings;
+use crate::model::settings::{McpSettings, OpenAiSettings};
 
 pub use self::prices::Prices;
 
@@ -60,6 +63,7 @@ pub struct OpenAi {
     key_env: String,
     has_key: bool,
     launcher: Launcher,
+    servers: BTreeMap<String, McpSettings>,
     protection: OnceCell<Protection>,
 }
 
@@ -81,6 +85,7 @@ impl OpenAi {
             key_env: settings.key_env.clone(),
             has_key,
             launcher: Launcher::own(),
+            servers: BTreeMap::new(),
             protection: OnceCell::new(),
         })
     }
@@ -99,6 +104,13 @@ impl OpenAi {
         self
     }
 
+    /// Lets personas be given the tools of these servers.
+    #[must_use]
+    pub fn with_servers(mut self, servers: BTreeMap<String, McpSettings>) -> Self {
+        self.servers = servers;
+        self
+    }
+
     fn model_of(&self, persona: &Persona) -> String {
         persona.model.clone().unwrap_or_else(|| self.model.clone())
     }
@@ -109,7 +121,8 @@ impl Backend for OpenAi {
         "openai"
     }
 
-    fn available(&self, _persona: &Persona) -> Result<()> {
+    fn available(&self, persona: &Persona) -> Result<()> {
+        Shelf::available(&self.servers, persona)?;
         if self.has_key || self.key_env.is_empty() {
             return Ok(());
         }
@@ -124,24 +137,25 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?;
+            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree).await?);
+            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());
                 desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
             }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
-            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation }
-                .run()
-                .await
+            let worker =
+                Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation };
+            let ended = worker.run().await;
+            shelf.end().await;
+            ended
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn backend(settings: &OpenAiSettings) -> Result<OpenAi> {

@@ -22,6 +22,7 @@ pub(super) fn persona() -> Persona {
         version: 1,
         description: String::new(),
         backend: "openai".to_owned(),
+        agent: None,
         model: Some("test/model".to_owned()),
         capabilities: Vec::new(),
         system_prompt: "You are careful.".to_owned(),

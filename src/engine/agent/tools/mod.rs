@@ -15,9 +15,12 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+pub use self::served::not_permitted;
+
 use self::arguments::Arguments;
 use self::workspace::Workspace;
 use self::write_todos::Todo;
+use crate::engine::agent::mcp::Shelf;
 use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
@@ -33,6 +36,7 @@ mod ls;
 mod path;
 mod question;
 mod read_file;
+mod served;
 mod task;
 mod workspace;
 mod write_file;
@@ -71,6 +75,7 @@ pub struct Toolbox {
     offered: Vec<(&'static Tool, Permission)>,
     persona: String,
     launcher: Launcher,
+    shelf: Option<Arc<Shelf>>,
 }
 
 /// One tool: what the model is told of it, and what it does.
@@ -119,7 +124,19 @@ impl Toolbox {
         let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default(), temp: OnceLock::new() });
         let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
         let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
-        Ok(Self { bench, offered, persona: persona.name.clone(), launcher })
+        Ok(Self { bench, offered, persona: persona.name.clone(), launcher, shelf: None })
+    }
+
+    /// Lays the tools of servers beside the engine's own.
+    #[must_use]
+    pub fn with_servers(mut self, shelf: Arc<Shelf>) -> Self {
+        self.shelf = Some(shelf);
+        self
+    }
+
+    /// What the persona says of a tool of a server; absent for any other tool.
+    fn on_shelf(&self, tool: &str) -> Option<Permission> {
+        self.shelf.as_ref()?.permission(tool)
     }
 
     /// The same tools but those that `keep` refuses: what a sub-agent is given.
@@ -127,7 +144,7 @@ impl Toolbox {
     pub fn limited(&self, keep: impl Fn(&str) -> bool) -> Self {
         let offered = self.offered.iter().filter(|(tool, _)| keep(tool.name)).copied().collect();
         let bench = Arc::new(Bench { workspace: self.bench.workspace.again(), todos: Mutex::default(), temp: OnceLock::new() });
-        Self { bench, offered, persona: self.persona.clone(), launcher: self.launcher.clone() }
+        Self { bench, offered, persona: self.persona.clone(), launcher: self.launcher.clone(), shelf: None }
     }
 
     /// The names of all tools there are.
@@ -140,7 +157,8 @@ impl Toolbox {
     /// (`deny`) is not offered.
     #[must_use]
     pub fn definitions(&self) -> Vec<Value> {
-        self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition()).collect()
+        let own = self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition());
+        own.chain(self.shelf.iter().flat_map(|shelf| shelf.definitions())).collect()
     }
 
     /// Whether running `tool` again after a crash changes nothing.
@@ -153,12 +171,14 @@ impl Toolbox {
     #[must_use]
     pub fn has(&self, tool: &str) -> bool {
         self.offered.iter().any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
+            || self.on_shelf(tool).is_some_and(|permission| permission != Permission::Deny)
     }
 
     /// Whether the operator's word is needed for a tool.
     #[must_use]
     pub fn asks(&self, tool: &str) -> bool {
         self.offered.iter().any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
+            || self.on_shelf(tool) == Some(Permission::Ask)
     }
 
     /// What a sub-agent is to do, and whether it only reads.
@@ -178,6 +198,9 @@ impl Toolbox {
     /// What a call is about, for people, without running it.
     #[must_use]
     pub fn target(&self, tool: &str, arguments: &str) -> String {
+        if self.on_shelf(tool).is_some() {
+            return cut::line(arguments, cut::MAX_TARGET_CHARS);
+        }
         let known = TOOLS.iter().find(|known| known.name == tool);
         let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
         arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
@@ -188,6 +211,7 @@ impl Toolbox {
     pub async fn call(&self, tool: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> ToolReply {
         let begun = Instant::now();
         let (target, outcome) = match self.permitted(tool, allowed) {
+            _ if self.on_shelf(tool).is_some() => (self.target(tool, arguments), self.served(tool, arguments, allowed, stop).await),
             Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
             Err(trouble) => (tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
@@ -199,6 +223,17 @@ impl Toolbox {
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }
+    }
+
+    /// Calls a tool of a server.
+    async fn served(&self, name: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> Result<String, Trouble> {
+        let Some(shelf) = &self.shelf else { return Err(Trouble::Fault("there are no servers".to_owned())) };
+        match shelf.permission(name) {
+            Some(Permission::Auto) => {}
+            Some(Permission::Ask) if allowed => {}
+            _ => return Err(Trouble::Refused(not_permitted(&self.persona, name, arguments))),
+        }
+        shelf.call(name, arguments, stop).await.map_err(Trouble::Fault)
     }
 
     fn permitted(&self, name: &str, allowed: bool) -> Result<&'static Tool, Trouble> {

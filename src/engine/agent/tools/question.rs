@@ -15,6 +15,11 @@ impl Toolbox {
     /// would only be told what is wrong with its arguments.
     #[must_use]
     pub fn question(&self, call: &str, name: &str, arguments: &str) -> Option<ToolQuestion> {
+        if self.on_shelf(name) == Some(Permission::Ask) {
+            let value = serde_json::from_str::<serde_json::Value>(arguments).ok()?;
+            let (target, detail) = (self.target(name, arguments), cut(serde_json::to_string_pretty(&value).ok()?));
+            return Some(ToolQuestion { call: call.to_owned(), tool: name.to_owned(), target, detail });
+        }
         let (tool, _) = self.offered.iter().find(|(tool, permission)| tool.name == name && *permission == Permission::Ask)?;
         let parsed = Arguments::parse(arguments).ok()?;
         let target = target_of(tool, &parsed);

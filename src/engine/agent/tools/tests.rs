@@ -11,6 +11,7 @@ fn persona(tools: &[&str], permissions: &[(&str, Permission)]) -> Persona {
         version: 1,
         description: String::new(),
         backend: "openai".to_owned(),
+        agent: None,
         model: None,
         capabilities: Vec::new(),
         system_prompt: String::new(),

@@ -236,7 +236,7 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
             "backend: openai\npermissions: [ask]\nmodle: x\n",
             &[
                 "p.yaml:4:14 (permissions): must be a group of fields, and is a list [persona_invalid]\n  change the value",
-                "p.yaml:5:1 (modle): there is no field 'modle' here [persona_invalid]\n  did you mean 'model'? known: name, version, description, backend, model, capabilities, system_prompt, tools, permissions, params",
+                "p.yaml:5:1 (modle): there is no field 'modle' here [persona_invalid]\n  did you mean 'model'? known: name, version, description, backend, agent, model, capabilities, system_prompt, tools, permissions, params",
             ],
         ),
         (

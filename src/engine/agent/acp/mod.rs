@@ -1,0 +1,191 @@
+//! Agent programs that speak the Agent Client Protocol, as a backend.
+//!
+//! ```text
+//! work ── talk (stored prompts → what next), session (the states)      pure
+//!   │  ── words (what is said), counters (what it cost)                pure
+//!   ├── line ── wire (lines ↔ messages, bounded)
+//!   │     ├── heard (updates → text, tool calls)                       pure
+//!   │     └── serve (files and permissions, from the persona's table)
+//!   ├── program (the process, under a guard)
+//!   └── book (the session's own rows), desk (turns, money, audit)
+//! ```
+//!
+//! The program is begun for one attempt and ended with it; its conversation outlives it, by the name
+//! that the program gave it. Not here: judging the artifact, which counts however it was written.
+
+use std::sync::Mutex;
+
+use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
+
+use self::presets::{Aloof, on_path, preset};
+use self::work::Worker;
+use super::program::Launch;
+use super::tools::Toolbox;
+use super::{Backend, Desk, Job, Stop, Work};
+use crate::engine::confine::Launcher;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::persona::{Permission, Persona};
+use crate::model::settings::{AgentSettings, Settings};
+
+pub use self::presets::{Preset, presets};
+
+mod book;
+mod counters;
+mod heard;
+mod line;
+pub mod presets;
+mod serve;
+pub mod session;
+mod talk;
+mod wire;
+mod words;
+mod work;
+
+/// The backend that talks to agent programs.
+pub struct Acp {
+    settings: Settings,
+}
+
+/// One agent program, ready to be begun for a persona.
+pub struct Agent {
+    name: String,
+    settings: AgentSettings,
+    launch: Launch,
+    aloof: Option<&'static Aloof>,
+    servers: Vec<McpServer>,
+    reads: bool,
+    writes: bool,
+}
+
+impl Acp {
+    /// A backend for the programs of the settings, and the well-known ones.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self { settings: settings.clone() }
+    }
+
+    fn agent(&self, persona: &Persona) -> Result<Agent> {
+        let unavailable = |words: String, hint: String| Failure::new(Code::BackendUnavailable, words).hint(hint);
+        let name = persona.agent.as_deref().unwrap_or_default();
+        let (given, known) = (self.settings.agents.get(name), preset(name));
+        if given.is_none() && known.is_none() {
+            let hint = format!("write [agents.{name}] with its `command` in config.toml, or take a well-known one: {}", well_known());
+            return Err(unavailable(format!("no agent program is named '{name}'"), hint));
+        }
+        let settings = given.cloned().unwrap_or_default();
+        let usual = known.into_iter().flat_map(|preset| preset.command.iter().map(|word| (*word).to_owned()));
+        let mut command = if settings.command.is_empty() { usual.collect() } else { settings.command.clone() }.into_iter();
+        let Some(program) = command.next() else {
+            return Err(unavailable(format!("agents.{name} has no command"), format!("write agents.{name}.command = [\"PROGRAM\", …]")));
+        };
+        let Some(path) = on_path(&program) else {
+            let install =
+                known.map_or_else(|| "install it, or mend the command".to_owned(), |preset| format!("install it: {}", preset.install));
+            return Err(unavailable(format!("the agent program '{program}' is not found"), install));
+        };
+        let mut env = settings.env.clone();
+        if let (Some(Aloof::Variable(name, value)), false) = (known.map(|preset| &preset.aloof), settings.trust_project) {
+            env.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let keys = known.into_iter().flat_map(|preset| preset.keys.iter().map(|key| (*key).to_owned()));
+        let pass_env = settings.pass_env.iter().cloned().chain(keys).collect();
+        let may = |tool: &str| persona.tools.iter().any(|given| given == tool) && persona.permission(tool) == Permission::Auto;
+        Ok(Agent {
+            name: name.to_owned(),
+            launch: Launch { program: path, args: command.collect(), env, pass_env },
+            aloof: known.map(|preset| &preset.aloof),
+            servers: self.servers(persona)?,
+            reads: may("read_file"),
+            writes: may("write_file"),
+            settings,
+        })
+    }
+
+    /// The servers that the program is told of. It calls their tools itself, so that it gets whole servers
+    /// or none.
+    fn servers(&self, persona: &Persona) -> Result<Vec<McpServer>> {
+        let refuse = |words: String, hint: &str| Err(Failure::new(Code::BackendUnavailable, words).hint(hint));
+        let mut servers = Vec::new();
+        for (name, tool) in persona.mcp_tools() {
+            let whole = format!("mcp:{name}");
+            if let Some(tool) = tool {
+                return refuse(
+                    format!("an agent program cannot be given '{whole}/{tool}' alone"),
+                    "give the whole server, or take backend openai",
+                );
+            }
+            if persona.permission(&whole) != Permission::Auto {
+                return refuse(
+                    format!("the tools of '{whole}' are not asked for one by one by an agent program"),
+                    "make it `auto`, or leave it out",
+                );
+            }
+            let Some(server) = self.settings.mcp.get(name) else {
+                return refuse(format!("no server of tools is named '{name}'"), "write it into config.toml as [mcp.NAME]");
+            };
+            let Some((program, args)) = server.command.split_first() else {
+                return refuse(format!("mcp.{name} has no command"), "write its command into config.toml");
+            };
+            let passed = server.pass_env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+            let env = passed.chain(server.env.clone()).map(|(name, value)| EnvVariable::new(name, value)).collect();
+            servers.push(McpServer::Stdio(McpServerStdio::new(name, program).args(args.to_vec()).env(env)));
+        }
+        Ok(servers)
+    }
+}
+
+impl Agent {
+    fn model(&self, persona: &Persona) -> String {
+        persona.model.clone().unwrap_or_else(|| self.name.clone())
+    }
+
+    /// What is to be known before the program is begun in a worktree, in words; absent where nothing is.
+    fn warning(&self) -> Option<String> {
+        let unknown = !matches!(self.aloof, Some(Aloof::Variable(..) | Aloof::Meta(_) | Aloof::ByItself));
+        (unknown && !self.settings.trust_project)
+            .then(|| format!("'{}' has no switch that keeps it from loading settings of the repository", self.name))
+    }
+}
+
+impl Backend for Acp {
+    fn name(&self) -> &'static str {
+        "acp"
+    }
+
+    fn available(&self, persona: &Persona) -> Result<()> {
+        self.agent(persona).map(drop)
+    }
+
+    fn model(&self, persona: &Persona) -> Option<String> {
+        persona.model.clone().or_else(|| persona.agent.clone())
+    }
+
+    fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+        Box::pin(async move {
+            let mut agent = self.agent(&job.persona)?;
+            // Servers are begun by the program, which knows no words of ours.
+            fill_in_worktree(&mut agent.servers, job);
+            if let Some(warning) = agent.warning() {
+                desk.text(crate::engine::api::TextKind::Note, &warning);
+            }
+            let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
+            Worker { agent: &agent, job, desk, stop, tools, allowed: Mutex::default() }.run().await
+        })
+    }
+}
+
+fn fill_in_worktree(servers: &mut [McpServer], job: &Job) {
+    let worktree = job.worktree.to_string_lossy();
+    for server in servers {
+        if let McpServer::Stdio(server) = server {
+            server.args.iter_mut().for_each(|arg| *arg = arg.replace("{worktree}", &worktree));
+        }
+    }
+}
+
+fn well_known() -> String {
+    presets::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Well-known agent programs: how they are begun, found, installed, and kept from loading what a
+//! repository brings along for them.
+
+use std::path::{Path, PathBuf};
+
+/// A well-known agent program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// The name that personas give in `agent`.
+    pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The program and the arguments that make it speak ACP.
+    pub command: &'static [&'static str],
+    /// How to get it.
+    pub install: &'static str,
+    /// Variables of the console's own that it is given: where its keys and settings lie.
+    pub keys: &'static [&'static str],
+    /// How it is kept from loading project settings.
+    pub aloof: Aloof,
+}
+
+/// How a program is kept from loading settings, hooks and servers that lie in the worktree.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Aloof {
+    /// By this variable.
+    Variable(&'static str, &'static str),
+    /// By this member of `_meta` when a session is opened; a JSON document.
+    Meta(&'static str),
+    /// It asks for trust by itself, and a worktree of ours is never trusted.
+    ByItself,
+    /// There is no switch.
+    Not,
+}
+
+/// All of them, by name.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: "claude",
+        title: "Claude Code, by its ACP adapter",
+        command: &["claude-agent-acp"],
+        install: "npm install -g @zed-industries/claude-agent-acp",
+        keys: &["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CONFIG_DIR"],
+        aloof: Aloof::Meta(r#"{"claudeCode":{"options":{"settingSources":["user"]}}}"#),
+    },
+    Preset {
+        name: "codex",
+        title: "Codex, by its ACP adapter",
+        command: &["codex-acp"],
+        install: "npm install -g @zed-industries/codex-acp",
+        keys: &["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_HOME"],
+        aloof: Aloof::ByItself,
+    },
+    Preset {
+        name: "copilot",
+        title: "GitHub Copilot CLI",
+        command: &["copilot", "--acp"],
+        install: "npm install -g @github/copilot",
+        keys: &["GH_TOKEN", "GITHUB_TOKEN", "COPILOT_GITHUB_TOKEN"],
+        aloof: Aloof::Not,
+    },
+    Preset {
+        name: "gemini",
+        title: "Gemini CLI",
+        command: &["gemini", "--acp"],
+        install: "npm install -g @google/gemini-cli",
+        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_GENAI_USE_VERTEXAI"],
+        aloof: Aloof::Variable("GEMINI_CLI_TRUST_WORKSPACE", "false"),
+    },
+    Preset {
+        name: "goose",
+        title: "Goose",
+        command: &["goose", "acp"],
+        install: "see the releases of block/goose",
+        keys: &["GOOSE_PROVIDER", "GOOSE_MODEL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"],
+        aloof: Aloof::Not,
+    },
+    Preset {
+        name: "kimi",
+        title: "Kimi CLI",
+        command: &["kimi", "acp"],
+        install: "uv tool install kimi-cli",
+        keys: &["KIMI_API_KEY", "KIMI_BASE_URL"],
+        aloof: Aloof::Not,
+    },
+    Preset {
+        name: "opencode",
+        title: "OpenCode",
+        command: &["opencode", "acp"],
+        install: "npm install -g opencode-ai",
+        keys: &["OPENCODE_CONFIG", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"],
+        aloof: Aloof::Variable("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
+    },
+    Preset {
+        name: "qwen",
+        title: "Qwen Code",
+        command: &["qwen", "--acp"],
+        install: "npm install -g @qwen-code/qwen-code",
+        keys: &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DASHSCOPE_API_KEY"],
+        aloof: Aloof::Not,
+    },
+];
+
+/// The well-known programs, each with where it lies on the search path, if it does.
+#[must_use]
+pub fn presets() -> Vec<(&'static Preset, Option<PathBuf>)> {
+    PRESETS.iter().map(|preset| (preset, preset.command.first().and_then(|program| on_path(program)))).collect()
+}
+
+/// The well-known program of this name.
+#[must_use]
+pub fn preset(name: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|preset| preset.name == name)
+}
+
+/// Where a program lies that is named without a folder; one that is named with its folder is there or not.
+#[must_use]
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| is_program(path));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(program)).find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_once_and_each_can_be_begun_and_got() {
+        assert!(PRESETS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for preset in PRESETS {
+            assert!(!preset.command.is_empty() && !preset.install.is_empty(), "{}", preset.name);
+            if let Aloof::Meta(meta) = preset.aloof {
+                assert!(serde_json::from_str::<serde_json::Value>(meta).unwrap().is_object(), "{}", preset.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_where_it_can_be_run() {
+        assert!(on_path("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(on_path("/etc/passwd"), None, "a file that is no program");
+        assert_eq!(on_path("no-such-program-anywhere"), None);
+    }
+}

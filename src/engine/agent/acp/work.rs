@@ -1,0 +1,311 @@
+//! The work of one attempt with an agent program: begin it, prompt it, and bring it back when it breaks.
+//!
+//! A turn is one prompt. The order is what makes it survive a crash: the turn is reserved and the
+//! session has its row before a program is begun; a prompt has its row before it is sent; what the
+//! program says is stored while it says it, and the answer with its cost when it ends.
+//!
+//! A program that breaks (ends, is silent, speaks no protocol) is begun again, three times with growing
+//! pauses; its session is loaded where it can do that, and told in words where it cannot. What is said
+//! on the pipes is in `line.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::Agent;
+use super::book;
+use super::counters::Counters;
+use super::heard::Heard;
+use super::line::{Line, Prompted};
+use super::serve::Table;
+use super::talk::{Next, Stored, Talk};
+use super::words;
+use crate::engine::agent::program::Program;
+use crate::engine::agent::tools::Toolbox;
+use crate::engine::agent::{Answered, CallFailed, Desk, Ended, Job, Reserve, Stop, ToolDone};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{CallStatus, ToolOutcome};
+use crate::model::id::TurnId;
+use crate::model::question::ToolQuestion;
+use crate::model::record::TurnStatus;
+use crate::model::state::SessionStatus;
+use crate::model::time::human_duration;
+use crate::store::sessions::AgentSession;
+
+/// How often a program that broke is begun again.
+const TRIES: u32 = 3;
+/// The most text that is stored as one answer; the transcript has all of it.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Why work with one program ended without an end of the work.
+#[derive(Debug)]
+pub enum Broken {
+    /// Nothing is to be tried again.
+    Final(Failure),
+    /// The program broke: why, and in words.
+    Program(Code, String),
+    /// The work was told to stop.
+    Stopped,
+    /// The operator must be asked, and the program has not said that it waits.
+    Asks(Box<ToolQuestion>),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Final(failure)
+    }
+}
+
+/// One attempt being worked on.
+pub struct Worker<'a> {
+    /// Which program, and how it is begun.
+    pub agent: &'a Agent,
+    /// The attempt.
+    pub job: &'a Job,
+    /// What must survive.
+    pub desk: &'a Desk,
+    /// How it is asked to stop.
+    pub stop: &'a Stop,
+    /// The worktree's files.
+    pub tools: Toolbox,
+    /// Calls that the operator's word for once was used for.
+    pub allowed: Mutex<BTreeMap<String, u32>>,
+}
+
+/// What one attempt knows of itself while it works.
+struct State {
+    session: AgentSession,
+    talk: Talk,
+    turn: Option<Open>,
+    /// Whether the session had broken off and its next opening is a recovery.
+    recovering: bool,
+    tries: u32,
+}
+
+/// A turn that is reserved.
+struct Open {
+    id: TurnId,
+    number: u32,
+    begun: Instant,
+    sent: bool,
+}
+
+impl Worker<'_> {
+    /// Works until the program is done, a limit is reached, it cannot be brought back, or `stop` says so.
+    ///
+    /// # Errors
+    /// `session_recovery_required` when it breaks again and again; limits; what the desk says.
+    pub async fn run(self) -> Result<Ended> {
+        self.settle_what_a_crash_left().await?;
+        let talk = Talk::of(&self.job.history)?;
+        if talk.resumed(self.artifact_there()) == Next::Done {
+            return Ok(Ended::Done);
+        }
+        let session = book::session(self.desk, &self.agent.name).await?;
+        let recovering = session.state == SessionStatus::Busy;
+        let mut state = State { session, talk, turn: None, recovering, tries: 0 };
+        loop {
+            self.reserve(&mut state).await?;
+            match self.with_program(&mut state).await {
+                Ok(ended) => return Ok(ended),
+                Err(Broken::Stopped) => {
+                    self.close_open(&mut state, Code::LlmUnreachable).await?;
+                    return Ok(Ended::Stopped);
+                }
+                Err(Broken::Asks(question)) => {
+                    self.close_open(&mut state, Code::LlmUnreachable).await?;
+                    return Ok(Ended::Asks(question));
+                }
+                Err(Broken::Final(failure)) => {
+                    self.close_open(&mut state, failure.code).await?;
+                    return Err(failure);
+                }
+                Err(Broken::Program(code, words)) => {
+                    let turn = self.close_open(&mut state, code).await?;
+                    if !self.pause(&mut state, turn, code, words).await? {
+                        return Ok(Ended::Stopped);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tools of an answer that was stored right before a crash have run; what they said is lost.
+    async fn settle_what_a_crash_left(&self) -> Result<()> {
+        for turn in self.job.history.iter().filter(|turn| turn.status == TurnStatus::Answered) {
+            let open = turn.tools.iter().filter(|tool| tool.result.is_none());
+            let lost = open.map(|tool| ToolDone {
+                call_id: tool.call_id.clone(),
+                tool: tool.tool.clone(),
+                target: String::new(),
+                outcome: ToolOutcome::Unknown,
+                denied: None,
+                result: "not recorded: the host ended".to_owned(),
+                duration_ms: 0,
+            });
+            self.desk.tools_done(turn.id, lost.collect(), None).await?;
+        }
+        Ok(())
+    }
+
+    async fn reserve(&self, state: &mut State) -> Result<()> {
+        let number = state.talk.number + 1;
+        // What a prompt will cost is the program's secret.
+        let reserve = Reserve { conversation: String::new(), number, model: self.agent.model(&self.job.persona), reserved: None };
+        let id = self.desk.reserve(reserve).await?;
+        state.turn = Some(Open { id, number, begun: Instant::now(), sent: false });
+        Ok(())
+    }
+
+    /// Closes the turn that broke off. What was sent may have been paid for.
+    async fn close_open(&self, state: &mut State, code: Code) -> Result<Option<TurnId>> {
+        let Some(open) = state.turn.take() else { return Ok(None) };
+        let status = if open.sent { CallStatus::Unknown } else { CallStatus::Failed };
+        self.desk.failed(open.id, CallFailed { status, code, latency_ms: ms(open.begun) }).await?;
+        Ok(Some(open.id))
+    }
+
+    /// Waits before the program is begun again; says no when the work is stopped meanwhile.
+    async fn pause(&self, state: &mut State, turn: Option<TurnId>, code: Code, words: String) -> Result<bool> {
+        state.tries += 1;
+        state.recovering = true;
+        if state.tries > TRIES {
+            book::given_up(self.desk, &mut state.session).await?;
+            let code = if code == Code::PaneBrieflyUnresponsive { code } else { Code::SessionRecoveryRequired };
+            return Err(Failure::new(code, format!("agent program '{}': {words}; {TRIES} tries to bring it back failed", self.agent.name))
+                .hint("approve to begin a fresh session from the last stored turn, or reject to end the run"));
+        }
+        let wait = Duration::from_millis(self.agent.settings.retry_pause_ms).saturating_mul(1 << (state.tries - 1));
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        if let Some(turn) = turn {
+            self.desk.retried(turn, state.tries, None, code, wait_ms).await?;
+        }
+        self.note(&format!("{words}; next try in {} ({}/{TRIES})", human_duration(wait_ms), state.tries));
+        tokio::select! {
+            biased;
+            () = self.stop.now.cancelled() => Ok(false),
+            () = self.stop.soon.cancelled() => Ok(false),
+            () = sleep(wait) => Ok(true),
+        }
+    }
+
+    /// Begins the program, works with it, and ends it with everything it began.
+    async fn with_program(&self, state: &mut State) -> Result<Ended, Broken> {
+        let begun = Program::begin(&self.agent.launch, &self.job.worktree).await;
+        let broken = |error: std::io::Error| Broken::Program(Code::SessionRecoveryRequired, format!("it cannot be begun: {error}"));
+        let (mut program, to, from) = begun.map_err(broken)?;
+        let mut line = Line::over(from, to, self.agent, self.stop);
+        let worked = self.converse(&mut line, state).await;
+        if matches!(worked, Err(Broken::Program(..))) {
+            program.settle().await;
+        }
+        drop(line);
+        let last = program.end().await;
+        match worked {
+            Err(Broken::Program(code, words)) if !last.is_empty() => Err(Broken::Program(code, format!("{words} ({last})"))),
+            worked => worked,
+        }
+    }
+
+    async fn converse(&self, line: &mut Line<'_>, state: &mut State) -> Result<Ended, Broken> {
+        let known = state.session.program_session.clone();
+        let there = line.open(&self.job.worktree, known.as_deref(), words::mark(self.job)).await?;
+        if let Some(model) = &self.job.persona.model {
+            line.choose_model(&there, model).await?;
+        }
+        book::opened(self.desk, &mut state.session, &there.session, state.recovering).await?;
+        state.recovering = false;
+        if known.is_some() && !there.loaded {
+            self.note("the session could not be loaded; a fresh one is told what was said before");
+        }
+        loop {
+            let text = self.next_prompt(state, there.knows_task).await?;
+            let (answer, heard) = match self.prompt(line, state, &there.session, &text).await? {
+                Prompted::Answered(answer, heard) => (answer, heard),
+                Prompted::Cancelled(heard) => {
+                    self.store(state, "cancelled", heard).await?;
+                    return Ok(Ended::Stopped);
+                }
+                Prompted::Asks(heard, question) => {
+                    self.store(state, "cancelled", heard).await?;
+                    return Ok(Ended::Asks(question));
+                }
+            };
+            state.tries = 0;
+            self.store(state, &answer, heard).await?;
+            match state.talk.next(self.job, self.artifact_there()) {
+                Next::Done => return Ok(Ended::Done),
+                Next::Fail(failure) => return Err(Broken::Final(failure)),
+                Next::Ask if self.stopping() => return Ok(Ended::Stopped),
+                Next::Ask => self.reserve(state).await?,
+            }
+        }
+    }
+
+    /// What is said next. The task itself is said once to a session: it may know it from before.
+    async fn next_prompt(&self, state: &State, knows_task: Option<bool>) -> Result<String> {
+        let noted = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
+        if noted && knows_task != Some(false) {
+            return Ok(match (&self.job.artifact, state.talk.says_done()) {
+                (Some(artifact), true) => {
+                    self.note("it stopped without the expected file; reminded once");
+                    words::nudge(&artifact.path)
+                }
+                _ => format!("{}{}", words::go_on(), words::operator_said(self.job)),
+            });
+        }
+        Ok(format!("{}{}", words::envelope_with(self.job, &book::transcript(self.desk).await?), words::operator_said(self.job)))
+    }
+
+    fn task_key(&self) -> String {
+        format!("{}:{}", self.job.phase_key, self.job.attempt)
+    }
+
+    async fn prompt(&self, line: &mut Line<'_>, state: &mut State, there: &str, text: &str) -> Result<Prompted, Broken> {
+        let Some(open) = state.turn.as_mut() else { return Err(Broken::Final(Failure::internal("a prompt without a turn"))) };
+        // Every prompt after the task has a key of its own; the task's key says that it was said.
+        let task = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
+        let key = if task { format!("{}:{}", self.task_key(), open.id) } else { self.task_key() };
+        book::prompted(self.desk, &mut state.session, &key, open.id).await?;
+        open.sent = true;
+        let table = Table { persona: &self.job.persona, phase: &self.job.phase_key, permits: &self.job.permits, allowed: &self.allowed };
+        line.prompt(there, text, open.id, self.desk, &self.tools, &table).await
+    }
+
+    /// Stores what a prompt came to: the answer, its cost, and what its tools said.
+    async fn store(&self, state: &mut State, stop: &str, mut heard: Heard) -> Result<()> {
+        let Some(open) = state.turn.take() else { return Err(Failure::internal("an answer without a turn")) };
+        let known = Counters { cost: state.session.cost, tokens: state.session.tokens };
+        let (cost, tokens, counters) = heard.told.since(known);
+        let text = std::mem::take(&mut heard.answer);
+        let text = text[text.ceil_char_boundary(text.len().saturating_sub(MAX_ANSWER_BYTES))..].to_owned();
+        let answer = serde_json::to_string(&Stored { text, stop: stop.to_owned() }).map_err(Failure::internal)?;
+        let calls = heard.into_calls();
+        let tools = calls.iter().map(|call| (call.done.call_id.clone(), call.done.tool.clone(), call.arguments.clone())).collect();
+        let answered = Answered { answer, tools, tokens, cost, estimated: false, latency_ms: ms(open.begun), provider_request_id: None };
+        self.desk.answered(open.id, answered).await?;
+        self.desk.tools_done(open.id, calls.into_iter().map(|call| call.done).collect(), None).await?;
+        book::answered(self.desk, &mut state.session, counters).await?;
+        state.talk.take(open.number, stop);
+        Ok(())
+    }
+
+    fn artifact_there(&self) -> bool {
+        self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path))
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.soon.is_cancelled() || self.stop.now.is_cancelled()
+    }
+
+    fn note(&self, words: &str) {
+        self.desk.text(TextKind::Note, &words.replace('\n', " "));
+    }
+}
+
+fn ms(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

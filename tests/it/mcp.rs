@@ -1,0 +1,107 @@
+//! Tools of servers, given to a persona: named apart, permitted, recorded, and survived.
+
+use std::io::{BufRead as _, Write as _};
+
+use serde_json::{Value, json};
+
+use crate::home::{Home, check_invariants};
+use crate::model_script::{Script, two_phase_home};
+use crate::model_server::Reply;
+
+/// The server of tools: this test binary, called again. It dies at its first call ever, if it is told to.
+#[test]
+fn the_scripted_server() {
+    let Ok(state) = std::env::var("MCP_STATE") else { return };
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let result = match message["method"].as_str().unwrap_or_default() {
+            "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                "serverInfo": {"name": "scripted", "version": "1"}}),
+            "tools/list" => json!({"tools": [
+                {"name": "shout", "description": "Says it loud.", "inputSchema": {"type": "object", "properties": {"word": {"type": "string"}}}},
+                {"name": "hidden", "description": "Not given.", "inputSchema": {"type": "object"}}]}),
+            "tools/call" => {
+                if !std::path::Path::new(&state).exists() {
+                    std::fs::write(&state, "died").unwrap();
+                    std::process::exit(1);
+                }
+                let word = message["params"]["arguments"]["word"].as_str().unwrap_or_default().to_uppercase();
+                json!({"content": [{"type": "text", "text": word}], "isError": word == "BAD"})
+            }
+            _ => continue,
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", json!({"jsonrpc": "2.0", "id": message["id"], "result": result})).unwrap();
+        out.flush().unwrap();
+    }
+    std::process::exit(0);
+}
+
+fn place(script: &Script, tools: &str) -> (Home, Vec<String>) {
+    let (home, start) = two_phase_home(script);
+    let me = std::env::current_exe().unwrap();
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[mcp.loud]\n\
+         command = [{me:?}, \"mcp::the_scripted_server\", \"--exact\", \"--nocapture\", \"-q\"]\nenv = {{ MCP_STATE = {:?} }}\n",
+        script.base_url(),
+        home.path().join("mcp-state")
+    ));
+    let persona = home.paths().config.join("personas/maker.yaml");
+    let text = std::fs::read_to_string(&persona).unwrap();
+    std::fs::write(&persona, text.replace("tools: [ls,", &format!("tools: [{tools}, ls,"))).unwrap();
+    home.expect(0, &["consent", "maker"]);
+    (home, start)
+}
+
+#[test]
+fn a_tool_of_a_server_is_called_recorded_and_its_servers_death_survived() {
+    let script = Script::serve(|asked| match asked.turn {
+        1 => Reply::stream().tool_call("mcp__loud__shout", r#"{"word":"hush"}"#, &[3]).finish("tool_calls").done(),
+        2 => Reply::stream().tool_call("mcp__loud__shout", r#"{"word":"hush"}"#, &[3]).finish("tool_calls").done(),
+        3 => Reply::stream().tool_call("mcp__loud__hidden", "{}", &[]).finish("tool_calls").done(),
+        4 => asked.writes(&asked.artifact()),
+        _ => Reply::answer("Done."),
+    });
+    let (home, start) = place(&script, "\"mcp:loud/shout\"");
+    home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = home.newest();
+    check_invariants(&home, &run);
+    let requests = script.requests();
+    let offered = requests[0].body["tools"].as_array().unwrap();
+    let names: Vec<&str> =
+        offered.iter().filter_map(|tool| tool["function"]["name"].as_str()).filter(|name| name.starts_with("mcp")).collect();
+    assert_eq!(names, ["mcp__loud__shout"], "what is not given is not offered");
+    let result = |turn: usize| requests[turn].body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+    assert!(result(1).starts_with("error: its server ended"), "the server died in the middle: {}", result(1));
+    assert_eq!(result(2), "HUSH", "and was begun again");
+    assert!(result(3).contains("there is no tool 'mcp__loud__hidden'"), "{}", result(3));
+    let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
+    assert_eq!(audit.lines().filter(|line| line.contains("mcp__loud__shout")).count(), 4);
+}
+
+#[test]
+fn a_tool_that_needs_a_word_is_asked_for_and_a_server_that_is_missing_is_named() {
+    let script = Script::serve(|asked| match asked.turn {
+        1 => Reply::stream().tool_call("mcp__loud__shout", r#"{"word":"hush"}"#, &[3]).finish("tool_calls").done(),
+        _ => asked.writes(&asked.artifact()),
+    });
+    let (home, start) = place(&script, "\"mcp:loud\"");
+    let persona = home.paths().config.join("personas/maker.yaml");
+    let text = std::fs::read_to_string(&persona).unwrap();
+    std::fs::write(&persona, format!("{text}permissions: {{ \"mcp:loud\": ask }}\n")).unwrap();
+    home.expect(0, &["consent", "maker"]);
+    let args: Vec<&str> = start.iter().map(String::as_str).filter(|arg| !["--on-gate", "approve"].contains(arg)).collect();
+    let mut host = home.command(&args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let question = home.wait_for_question("tool_permission", &mut host);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let tool = question.question.as_deref().and_then(|question| question.tool().cloned()).expect("about a tool");
+    assert_eq!((tool.tool.as_str(), tool.target.as_str()), ("mcp__loud__shout", r#"{"word":"hush"}"#));
+
+    let other = Script::serve_two_phases();
+    let (home, start) = place(&other, "\"mcp:nowhere\"");
+    let args: Vec<&str> = start.iter().map(String::as_str).collect();
+    let output = home.run(&args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("no server of tools is named 'nowhere'"), "{said}");
+}

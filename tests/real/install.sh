@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs the programs that the tests in tests/it/real.rs drive, into a folder of their own:
+#   tests/real/install.sh FOLDER && PHASEDECK_REAL_PROGRAMS=FOLDER cargo test --test it real::
+# Needs npm and python3 with venv, and the registries that these use.
+set -eu
+folder=${1:?the folder to install into}
+mkdir -p "$folder"
+cd "$folder"
+[ -f package.json ] || npm init -y >/dev/null
+npm install --no-audit --no-fund opencode-ai @modelcontextprotocol/server-filesystem
+[ -d python ] || python3 -m venv python
+python/bin/pip install --quiet 'litellm[proxy]'
