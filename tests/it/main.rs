@@ -10,6 +10,7 @@ mod console;
 mod crash;
 mod demo;
 mod engine;
+mod guide;
 mod home;
 mod housekeeping;
 mod http_run;
