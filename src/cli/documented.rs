@@ -51,3 +51,35 @@ fn the_exit_codes_are_all_there() {
     let known = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Aborted, Exit::Waiting, Exit::Busy, Exit::Defect];
     assert_eq!(codes, known.map(Exit::code));
 }
+
+/// Every line of a shell block in every page that calls the program.
+fn shown_calls() -> Vec<(String, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")).chain([root.join("README.md")]);
+    let mut calls = Vec::new();
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("\n```sh").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+            let lines = block.lines().skip(1).filter_map(|line| line.split(" #").next());
+            let calling = lines.filter_map(|line| line.find("phasedeck ").map(|at| line[at..].trim().to_owned()));
+            calls.extend(calling.filter(|line| !line.contains("PHASEDECK")).map(|line| (page.display().to_string(), line)));
+        }
+    }
+    calls
+}
+
+#[test]
+fn every_call_that_a_page_shows_is_one_that_the_program_takes() {
+    let calls = shown_calls();
+    assert!(calls.len() > 15, "{calls:?}");
+    for (page, call) in calls {
+        let call = call.split(['|', '>', ';']).next().unwrap().split(" && ").next().unwrap();
+        let quoted = call.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
+            1 => vec![part],
+            _ => part.split_whitespace().collect(),
+        });
+        let parsed = command().try_get_matches_from(quoted);
+        assert!(parsed.is_ok(), "{page}: {call}\n{}", parsed.unwrap_err());
+    }
+}

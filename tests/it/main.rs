@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod engine;
 mod faults;
+mod guide;
 mod home;
 mod hostile;
 mod housekeeping;
