@@ -83,6 +83,7 @@ actions! {
     Open "open" Global ["Enter"] "open, go in" "open";
     Back "back" Global ["Esc"] "one step back" "back";
     NextGate "next_gate" Global ["!"] "to the next question, of any run" "next gate";
+    Copy "copy" Global ["y"] "copy what is shown" "";
     Palette "palette" Global [":", "Ctrl-P"] "find a command" "commands";
     Help "help" Global ["?", "F1"] "keys" "keys";
     Quit "quit" Global ["q"] "leave" "quit";
@@ -103,6 +104,9 @@ actions! {
     Pane4 "pane_4" Run ["4"] "events" "";
     Pane5 "pane_5" Run ["5"] "transcript" "";
     Zoom "zoom" Run ["z"] "one pane on the whole screen" "";
+    Grow "grow" Run ["+", "="] "make the pane larger" "";
+    Shrink "shrink" Run ["-"] "make the pane smaller" "";
+    Bars "bars" Run ["t"] "phases as bars over time, or as figures" "";
     Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
     Resume "resume" Run ["r"] "go on with a paused run" "resume";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::key::Chord;
+use super::mouse::{Mouse, Place};
 use crate::engine::api::{Answer, Command, TextChunk};
 use crate::model::error::Failure;
 use crate::model::event::Event;
@@ -31,6 +32,8 @@ pub enum Msg {
     Key(Chord),
     /// A text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has a new size: columns, rows.
     Resize(u16, u16),
     /// The terminal got or lost the focus.
@@ -53,6 +56,10 @@ pub enum Msg {
     Draining,
     /// Every run is paused and stored.
     Drained,
+    /// A text was copied: what, its bytes, and which way it went; or why it was not.
+    Copied(&'static str, usize, Result<&'static str, Failure>),
+    /// Whether the process that hosts the runs, another than this, is there.
+    Host(bool),
 }
 
 /// Tells the answers of commands apart.
@@ -68,8 +75,10 @@ pub enum Cmd {
     Query(Query),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
-    /// Ring, and tell the terminal that a question waits.
-    Notify,
+    /// Ring, and tell the terminal why, in words of ours.
+    Notify(&'static str),
+    /// Put a text into the clipboard; what it is, in words of ours.
+    Copy(String, &'static str),
     /// Pause every run of this process, then leave.
     Drain,
     /// Leave now.
@@ -190,6 +199,8 @@ pub struct Drawn {
     pub gate: Option<RequestId>,
     /// Whether its "Approve?" is on the screen.
     pub confirm: bool,
+    /// What lies where, for the mouse.
+    pub places: Vec<Place>,
     /// Whether no input was waiting when the frame was done.
     pub drained: bool,
 }

@@ -1,6 +1,7 @@
 //! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
 
 use super::msg::{Details, Opened};
+use super::pulse::Pulse;
 use super::reading::Reading;
 use super::runs::Asking;
 use super::tail::Tail;
@@ -94,6 +95,38 @@ pub struct RunView {
     pub asking_details: Asking,
     /// The newest event that a signal told of.
     pub newest: u64,
+    /// Signs of life.
+    pub pulse: Pulse,
+    /// How the operator arranged the panes.
+    pub arranged: Arranged,
+    /// When it was asked for, in ticks.
+    pub since: u64,
+}
+
+/// How the operator arranged the panes, beside the usual way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arranged {
+    /// Columns that the left rail is wider.
+    pub rail: i16,
+    /// Rows that the upper main pane is higher.
+    pub upper: i16,
+    /// Rows that the bottom is higher.
+    pub bottom: i16,
+    /// Whether phases are bars over time.
+    pub bars: bool,
+}
+
+impl Arranged {
+    /// Makes a pane larger, or smaller, by a step. What cannot grow further stays.
+    pub fn grow(&mut self, pane: Pane, larger: bool) {
+        let (edge, step) = match pane {
+            Pane::Phases => (&mut self.rail, 2),
+            Pane::Cost => (&mut self.bottom, 1),
+            Pane::Artifact | Pane::Transcript => (&mut self.upper, 1),
+            Pane::Events => (&mut self.upper, -1),
+        };
+        *edge = (*edge + if larger { step } else { -step }).clamp(-80, 80);
+    }
 }
 
 /// What is known of a run.
@@ -129,12 +162,16 @@ impl RunView {
             asking: Asking::Asked,
             asking_details: Asking::Idle,
             newest: 0,
+            pulse: Pulse::default(),
+            arranged: Arranged::default(),
+            since: 0,
         }
     }
 
     /// Takes a snapshot in.
     pub fn open(&mut self, opened: Opened) {
         self.newest = self.newest.max(opened.state.last_seq);
+        self.pulse = Pulse::of(&opened.events);
         self.tail.reset(opened.events);
         self.failure = None;
         self.opened = Some(Known {

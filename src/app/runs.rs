@@ -87,6 +87,11 @@ impl RunsState {
         self.selected = self.records.get(to).map(|r| r.id);
     }
 
+    /// Selects by the place in the list.
+    pub fn select(&mut self, row: usize) {
+        self.selected = self.records.get(row).map_or(self.selected, |record| Some(record.id));
+    }
+
     /// The run with this id.
     #[must_use]
     pub fn get(&self, id: RunId) -> Option<&RunRecord> {

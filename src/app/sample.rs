@@ -21,6 +21,7 @@ use crate::model::money::{Cost, NanoUsd};
 use crate::model::persona::{Binding, Params, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
 use crate::model::run_state::RunState;
+use crate::model::settings::ThemeName;
 use crate::model::state::{ApprovalStatus, Decision, PauseReason, Risk, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
@@ -420,7 +421,15 @@ pub struct Bench {
 impl Bench {
     /// A console of a size over a world.
     pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
-        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), focused: true, zone: TimeZone::UTC };
+        let look = Look {
+            ascii: false,
+            no_color: false,
+            theme: ThemeName::Dark,
+            size,
+            reading: (size.0, size.1),
+            focused: true,
+            zone: TimeZone::UTC,
+        };
         let state = AppState::new(look, Keymap::default(), true);
         Self {
             state,

@@ -6,11 +6,13 @@ use jiff::tz::TimeZone;
 
 use super::gate::GateView;
 use super::keymap::{Action, Context, Keymap};
+use super::mouse::Place;
 use super::msg::{Draft, DraftKey, Now, Ticket};
 use super::reading::Reading;
 use super::run_view::{Pane, RunView};
 use super::runs::{PickerState, RunsState};
 use crate::model::id::RunId;
+use crate::model::settings::ThemeName;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
 
@@ -24,6 +26,8 @@ pub struct Look {
     pub ascii: bool,
     /// No colours.
     pub no_color: bool,
+    /// The colours, where there are any.
+    pub theme: ThemeName,
     /// Columns and rows.
     pub size: (u16, u16),
     /// Columns and rows of the last text that was drawn for reading.
@@ -155,6 +159,10 @@ pub struct AppState {
     pub notice: Option<Notice>,
     /// Whether the engine lives in this process.
     pub hosting: bool,
+    /// Whether the engine lives nowhere: the process that had it is gone.
+    pub host_gone: bool,
+    /// What lies where on the screen, for the mouse.
+    pub places: Vec<Place>,
     /// How far leaving is.
     pub leaving: Leaving,
     /// When the last key or paste came, in ticks.
@@ -186,6 +194,8 @@ impl AppState {
             last_ticket: Ticket::default(),
             notice: None,
             hosting,
+            host_gone: false,
+            places: Vec::new(),
             leaving: Leaving::No,
             last_input: 0,
             ctrl_c: None,

@@ -14,7 +14,7 @@ const COUNTDOWN_MS: u64 = 100;
 /// Milliseconds until something on the screen changes by itself.
 #[must_use]
 pub fn wakes_in(state: &AppState) -> Option<u64> {
-    [countdown(state), notice(state), draft(state), ages(state)].into_iter().flatten().min()
+    [countdown(state), notice(state), draft(state), ages(state), loading(state)].into_iter().flatten().min()
 }
 
 fn countdown(state: &AppState) -> Option<u64> {
@@ -41,6 +41,21 @@ fn draft(state: &AppState) -> Option<u64> {
     Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
 }
 
+/// What is not there after this long says that it is on its way; sooner it would only flicker.
+pub const LOADING_MS: u64 = 150;
+
+/// Whether something that was asked for at `since` is late.
+#[must_use]
+pub fn is_late(since: u64, ticks: u64) -> bool {
+    ticks.saturating_sub(since) >= LOADING_MS
+}
+
+fn loading(state: &AppState) -> Option<u64> {
+    let run = state.run.as_ref().filter(|run| state.screen() == Screen::Run && run.opened.is_none() && run.failure.is_none());
+    let since = run.map(|run| run.since).or((!state.runs.loaded).then_some(0))?;
+    (!is_late(since, state.now.ticks)).then(|| (since + LOADING_MS).saturating_sub(state.now.ticks))
+}
+
 /// Only ages that are on the screen, and only when their text changes.
 fn ages(state: &AppState) -> Option<u64> {
     let age = |at: Timestamp| until_older(state.now.wall.since_ms(at));
@@ -50,7 +65,8 @@ fn ages(state: &AppState) -> Option<u64> {
         Screen::Run => {
             let run = state.run.as_ref()?.state()?;
             match run.status {
-                RunStatus::Executing => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
+                // Clocks of work in progress tick; once their host is gone, nothing does.
+                RunStatus::Executing if !state.host_gone => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
                 RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),
                 _ => None,
             }
@@ -64,12 +80,13 @@ pub fn shown_age(record: &RunRecord) -> Option<Timestamp> {
     Some(record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at)))
 }
 
-/// An age as lists show it, coarse on purpose: `31s`, `12m`, `3h`, `2d`.
+/// An age as lists show it, coarse on purpose, so that a screen at rest stays at rest: `<1m`, `12m`,
+/// `3h`, `2d`.
 #[must_use]
 pub fn age_text(ms: u64) -> String {
     let s = ms / 1000;
     match s {
-        0..60 => format!("{s}s"),
+        0..60 => "<1m".to_owned(),
         60..3600 => format!("{}m", s / 60),
         3600..86_400 => format!("{}h", s / 3600),
         _ => format!("{}d", s / 86_400),
@@ -79,8 +96,7 @@ pub fn age_text(ms: u64) -> String {
 /// Milliseconds until [`age_text`] says something else.
 fn until_older(ms: u64) -> u64 {
     let step = match ms / 1000 {
-        0..60 => 1000,
-        60..3600 => 60_000,
+        0..3600 => 60_000,
         3600..86_400 => 3_600_000,
         _ => 86_400_000,
     };
@@ -93,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_age_is_drawn_again_exactly_when_its_text_changes() {
-        for ms in [0, 999, 31_000, 59_999, 60_000, 3_599_000, 3_600_000, 90_000_000] {
+        for ms in [0, 999, 31_000, 59_999, 61_000, 60_000, 3_599_000, 3_600_000, 90_000_000] {
             let wait = until_older(ms);
             assert_eq!(age_text(ms + wait - 1), age_text(ms), "{ms}");
             assert_ne!(age_text(ms + wait), age_text(ms), "{ms}");

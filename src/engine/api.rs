@@ -133,6 +133,8 @@ pub enum Signal {
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
+    /// Whether the host, another process than this, is there; told when that changes.
+    Host(bool),
 }
 
 /// A piece of what an agent says while it works.

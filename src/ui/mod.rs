@@ -16,11 +16,14 @@ pub mod hints;
 pub mod home;
 pub mod panes;
 pub mod pen;
+pub mod phases;
 pub mod picker;
+pub mod picture;
 pub mod reader;
 pub mod run;
 pub mod text;
 pub mod theme;
+pub mod verdict;
 
 #[cfg(test)]
 mod tests;

@@ -4,27 +4,29 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::arrange;
+use super::arrange::{self, Arrangement};
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{events, reader};
+use super::{events, phases, reader};
+use crate::app::mouse::Spot;
 use crate::app::run_view::{Known, Pane, RunView};
 use crate::engine::api::TextKind;
+use crate::model::event::Fact;
 use crate::model::money::{Cost, NanoUsd};
 use crate::model::record::ArtifactRecord;
 use crate::model::state::RunStatus;
-use crate::model::time::human_duration;
 
 /// Draws a pane with its frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
+    pen.place(area, Spot::Pane(pane));
     if pane == Pane::Events {
         return events::draw(pen, area, run);
     }
     let title = title(pen, run, pane);
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
-        Pane::Phases => phases(pen, inner, run),
+        Pane::Phases => phases::draw(pen, inner, run),
         Pane::Artifact => artifact(pen, area, inner, run),
         Pane::Cost => cost(pen, inner, run),
         Pane::Events => {}
@@ -58,43 +60,6 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
         verdict,
         ink(format!(" {} ", shown.sha256.short()), theme.dim()),
     ]
-}
-
-/// Attempts, working and waiting apart, cost.
-pub fn phases(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let Some(state) = run.state() else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
-    let (theme, more, now) = (pen.theme, pen.theme.more(), pen.state.now.wall);
-    let width = usize::from(area.width);
-    let (selected, height) = (run.phase_at(), usize::from(area.height));
-    let top = (selected + 1).saturating_sub(height.max(1));
-    for (row, (index, phase)) in state.phases.iter().enumerate().skip(top).take(height).enumerate() {
-        let mark = Mark::of_phase(phase, state.status);
-        let (working, waiting) = (phase.working_ms_at(now), phase.waiting_ms_at(now));
-        let begun = phase.started_at.is_some();
-        let time = if begun { human_duration(working) } else { String::new() };
-        let waited = if waiting > 0 && width >= 44 { format!("waited {}", human_duration(waiting)) } else { String::new() };
-        let word = if width >= 60 { mark.told().2 } else { "" };
-        let cost = if begun { phase.cost.to_string() } else { String::new() };
-        let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
-        let fixed = 3 + 3 + 7 + 9 + if width >= 44 { 15 } else { 0 } + if width >= 60 { 10 } else { 0 };
-        let name = width.saturating_sub(fixed).max(6);
-        let style = if begun { theme.plain() } else { theme.dim() };
-        let mut spans =
-            vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), style)];
-        if width >= 60 {
-            spans.push(ink(cell(word, 10, more), theme.of_mark(mark)));
-        }
-        spans.push(ink(cell_right(&attempt, 3, more), theme.of_mark(Mark::Repair)));
-        spans.push(ink(cell_right(&time, 7, more), theme.plain()));
-        if width >= 44 {
-            spans.push(ink(cell_right(&waited, 15, more), theme.dim()));
-        }
-        spans.push(ink(cell_right(&cost, 9, more), theme.plain()));
-        pen.line(area, row, spans);
-        if index == selected {
-            pen.mark_row(area, row, if run.focus == Pane::Phases { theme.selected() } else { theme.title() });
-        }
-    }
 }
 
 fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
@@ -156,42 +121,68 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-/// Spent, tokens, per phase and per model.
+/// Spent of the budget, tokens, per phase and per model.
 pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
+    let mut row = spent(pen, area, run, known) + 1;
+    let most = known.state.cost.known.0.max(1);
+    for (label, cost, tokens) in by_phase(known) {
+        cost_line(pen, area, row, &label, cost, tokens, most, true);
+        row += 1;
+    }
+    for (label, cost, tokens) in by_model(known) {
+        cost_line(pen, area, row, &label, cost, tokens, most, false);
+        row += 1;
+    }
+}
+
+/// What the run has cost, and of how much; the rows that took.
+fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
+    let (theme, state) = (pen.theme, &known.state);
+    let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
+    let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
+    let limit = run.tail.events().rev().find_map(|event| limit_of(&event.fact));
+    spans.extend(limit.map(|limit| ink(format!(" of {limit}"), theme.plain())));
+    spans.push(ink(tokens, theme.dim()));
+    pen.line(area, 0, spans);
+    if state.cost.unknown_calls == 0 {
+        return 1;
+    }
+    pen.text(area, 1, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
+    2
+}
+
+fn limit_of(fact: &Fact) -> Option<NanoUsd> {
+    match fact {
+        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. } if scope == "run" => Some(*limit),
+        _ => None,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one line of a table, with all of its columns")]
+fn cost_line(pen: &mut Pen<'_>, area: Rect, row: usize, label: &str, cost: Cost, tokens: u64, most: i64, of_phase: bool) {
     let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
-    let state = &known.state;
-    let tokens = format!("{} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
-    pen.line(area, 0, vec![ink(format!(" {}", state.cost), theme.title()), ink(format!("  {tokens}"), theme.dim())]);
-    let mut row = 1;
-    if state.cost.unknown_calls > 0 {
-        pen.text(area, row, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
-        row += 1;
-    }
-    row += 1;
-    let lines = by_phase(known).chain(by_model(known));
-    let most = state.cost.known.0.max(1);
-    for (label, cost, of_phase) in lines {
-        let bar_room = if width < 48 { 0 } else { (width - 30).min(24) };
-        let bar = bar(theme.own("█"), cost.known, most, bar_room);
-        let label = format!(" {label}");
-        let name = width.saturating_sub(bar_room + 12).max(8);
-        let spans = vec![
-            ink(cell(&label, name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
-            ink(cell(&bar, bar_room, ""), theme.focus()),
-            ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
-        ];
-        pen.line(area, row, spans);
-        row += 1;
-    }
+    let bar_room = if width < 48 { 0 } else { (width - 42).min(24) };
+    let tokens_room = if width < 60 { 0 } else { 14 };
+    let bar = bar(theme.own("█"), cost.known, most, bar_room);
+    let name = width.saturating_sub(bar_room + tokens_room + 12).max(8);
+    let tokens = if tokens_room > 0 { format!("{} tok", grouped(tokens)) } else { String::new() };
+    let spans = vec![
+        ink(cell(&format!(" {label}"), name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
+        ink(cell(&bar, bar_room, ""), theme.focus()),
+        ink(cell_right(&tokens, tokens_room, more), theme.dim()),
+        ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
+    ];
+    pen.line(area, row, spans);
 }
 
-fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
-    known.state.phases.iter().filter(|p| p.started_at.is_some()).map(|p| (p.key.to_string(), p.cost, true))
+fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
+    let begun = known.state.phases.iter().filter(|p| p.started_at.is_some());
+    begun.map(|p| (p.key.to_string(), p.cost, p.tokens.input.saturating_add(p.tokens.output)))
 }
 
-fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
-    known.details.models.iter().map(|line| (line.label.clone(), line.cost, false))
+fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
+    known.details.models.iter().map(|line| (line.label.clone(), line.cost, line.tokens.input.saturating_add(line.tokens.output)))
 }
 
 fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
@@ -259,7 +250,9 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         spans.push(ink(format!("{} {}", theme.glyph(mark), phase.key), theme.of_mark(mark)));
     }
     let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
-    if width <= usize::from(area.width) {
+    let (columns, rows) = pen.state.look.size;
+    let short = Arrangement::of(Rect::new(0, 0, columns, rows)) == Arrangement::OnePane;
+    if width <= usize::from(area.width) && !short {
         return pen.line(area, 0, spans);
     }
     let at = run.phase_at();

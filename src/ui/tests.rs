@@ -280,7 +280,7 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
     bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved waits since "), "{shown}");
+    assert!(shown.contains("paused, spec_approved has waited "), "{shown}");
     assert!(shown.contains("! opens the question, r goes on"), "{shown}");
 }
 

@@ -1,9 +1,10 @@
 //! The one loop of the console: terminal and `AppState` on one thread, everything slow elsewhere.
 //!
-//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back; [`input`] reads
-//! keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
+//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back, [`escapes`] is
+//! what is said to it beside the picture; [`input`] reads keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
 //! which lives on a runtime in the background. The loop waits for none of them.
 
+pub mod escapes;
 pub mod input;
 pub mod library;
 pub mod pump;
@@ -96,13 +97,18 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         StartScreen::Home => None,
         StartScreen::Run(run_id) => Some(run_id),
     };
+    let manners = terminal::Manners {
+        mouse: options.settings.mouse,
+        notifications: options.settings.notifications,
+        between: escapes::Between::here(),
+    };
     let (sender, events) = channel();
     let library = library::start(options.paths, !options.hosting, sender.clone())?;
     let first = update::start(&mut state, wanted);
-    let terminal = terminal::Terminal::take(size)?;
+    let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
     input::start(&sender)?;
-    pump::Pump { state, terminal, wires, library, events, parting, opened: Instant::now() }.run(first)
+    pump::Pump { state, terminal, wires, library, events, parting, opened: Instant::now(), news: 0 }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.
@@ -120,6 +126,7 @@ fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
     Look {
         ascii: options.ascii || options.settings.ascii,
         no_color: options.no_color,
+        theme: options.settings.theme,
         size,
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
         focused: true,

@@ -18,8 +18,12 @@ use crate::app::update::update;
 use crate::model::error::{Failure, Result};
 use crate::model::time::Timestamp;
 
-/// The least time between two frames.
+/// The least time between two frames, and between two under a flood of news.
 pub const FRAME: Duration = Duration::from_millis(16);
+/// See [`FRAME`].
+pub const FLOOD_FRAME: Duration = Duration::from_millis(33);
+/// So many pieces of news since the last frame are a flood.
+const FLOOD: usize = 50;
 
 /// Something for the loop.
 #[derive(Debug)]
@@ -30,6 +34,14 @@ pub enum Event {
     News(Msg),
     /// The terminal is gone.
     TerminalGone,
+    /// The terminal can hold a frame back until it is whole.
+    Synchronizes,
+    /// The terminal has another size.
+    Resized,
+    /// The process is to stop, and to come back when it is told to go on.
+    Suspend,
+    /// The process goes on after it was stopped.
+    Continued,
 }
 
 /// The loop and all that it owns.
@@ -48,6 +60,8 @@ pub struct Pump {
     pub parting: Parting,
     /// When the console opened.
     pub opened: Instant,
+    /// News taken since the last frame.
+    pub news: usize,
 }
 
 impl Pump {
@@ -66,7 +80,8 @@ impl Pump {
                 if let Some(exit) = self.frame(&mut waiting)? {
                     return Ok(exit);
                 }
-                next_frame = Instant::now() + FRAME;
+                let flood = std::mem::take(&mut self.news) >= FLOOD;
+                next_frame = Instant::now() + if flood { FLOOD_FRAME } else { FRAME };
                 continue;
             }
             let event = match waiting.pop_front() {
@@ -104,13 +119,21 @@ impl Pump {
                 self.parting.drain.cancel();
                 return Some(Exit::TerminalGone);
             }
-            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => {
-                self.suspend();
+            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => return self.suspend(),
+            Some(Event::Suspend) => return self.suspend(),
+            Some(Event::Continued) => return self.come_back(),
+            Some(Event::Synchronizes) => {
+                self.terminal.synchronizes();
                 return None;
+            }
+            Some(Event::Resized) => {
+                let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
+                Msg::Resize(columns, rows)
             }
             Some(Event::Msg(msg)) => msg,
             Some(Event::News(msg)) => {
                 self.wires.taken();
+                self.news += 1;
                 msg
             }
         };
@@ -133,7 +156,7 @@ impl Pump {
         self.state.now = self.now();
         let mut drawn = self.terminal.draw(&self.state).map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
         waiting.extend(self.events.try_iter());
-        let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_)));
+        let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)));
         drawn.drained = !waiting.iter().any(input);
         Ok(self.feed(Msg::Drawn(drawn)))
     }
@@ -145,7 +168,12 @@ impl Pump {
                 Cmd::Query(query) => drop(self.library.send(Task::Ask(query))),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 // A terminal that cannot ring is no reason to stop.
-                Cmd::Notify => drop(self.terminal.notify()),
+                Cmd::Notify(words) => drop(self.terminal.notify(words)),
+                Cmd::Copy(text, what) => {
+                    if let Some(exit) = self.copy(&text, what) {
+                        return Some(exit);
+                    }
+                }
                 Cmd::Drain => self.parting.drain.cancel(),
                 Cmd::Quit => return Some(self.exit()),
             }
@@ -158,15 +186,40 @@ impl Pump {
         if cut_short { Exit::Forced } else { Exit::Quit }
     }
 
-    /// Stops the process as a shell expects it, and comes back with a whole frame.
-    fn suspend(&mut self) {
-        self.terminal.leave();
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-        if self.terminal.enter().is_ok() {
-            if let Ok((columns, rows)) = crossterm::terminal::size() {
-                self.state.look.size = (columns, rows);
-            }
-            self.state.dirty = true;
-        }
+    fn copy(&mut self, text: &str, what: &'static str) -> Option<Exit> {
+        let way = self.terminal.copy(text).map_err(|error| Failure::io("the terminal takes no text", &error));
+        self.feed(Msg::Copied(what, text.len(), way))
     }
+
+    /// Stops the process and its group, as a shell expects it, where there is one to come back from.
+    fn suspend(&mut self) -> Option<Exit> {
+        if orphaned() {
+            self.state.say("there is no shell to go back to: Ctrl-Z does nothing here");
+            self.state.dirty = true;
+            return None;
+        }
+        self.terminal.leave();
+        // Not the softer signal: it is ours to catch, and is dropped where the system thinks nobody could undo it.
+        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+        self.come_back()
+    }
+
+    /// The terminal was somebody else's for a while: takes it over again, with a whole frame.
+    fn come_back(&mut self) -> Option<Exit> {
+        if self.terminal.enter().is_err() {
+            return Some(Exit::TerminalGone);
+        }
+        let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
+        self.feed(Msg::Resize(columns, rows))
+    }
+}
+
+/// Whether nobody could let this process go on again: no job control above it in its session.
+fn orphaned() -> bool {
+    use rustix::process::{getpgid, getpgrp, getppid, getsid};
+    let session = |pid| getsid(pid).ok();
+    let Some(parent) = getppid() else { return true };
+    let stranger = session(Some(parent)) != session(None);
+    let leader_of_ours = getpgid(Some(parent)).ok() == Some(getpgrp()) && session(None) == Some(parent);
+    stranger || leader_of_ours
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
+use rustix::process::Signal as Kind;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
@@ -71,6 +72,7 @@ impl Wires {
                 let msg = match news.recv().await {
                     Ok(Signal::Event(event)) => Msg::Event(event),
                     Ok(Signal::Text(chunk)) => Msg::Text(chunk),
+                    Ok(Signal::Host(there)) => Msg::Host(there),
                     Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
                     Err(RecvError::Closed) => return,
                 };
@@ -91,10 +93,17 @@ impl Wires {
     fn forward_signals(&self) -> Result<()> {
         let _entered = self.runtime.enter();
         for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-            let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
-            let events = self.events.clone();
-            self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {} });
+            self.forward(kind, || Event::Msg(Msg::Draining))?;
         }
+        self.forward(SignalKind::window_change(), || Event::Resized)?;
+        self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || Event::Suspend)?;
+        self.forward(SignalKind::from_raw(Kind::CONT.as_raw()), || Event::Continued)
+    }
+
+    fn forward(&self, kind: SignalKind, told: fn() -> Event) -> Result<()> {
+        let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        let events = self.events.clone();
+        self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(told()).is_ok() {} });
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 /// A frame was drawn.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     let mut changed = false;
+    state.places.clone_from(&drawn.places);
     if let Some(height) = drawn.list {
         state.runs.height = height;
     }

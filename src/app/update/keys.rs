@@ -1,6 +1,6 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{gate, gate_verdict, leave, modal, palette, picker, run, run_actions, runs};
+use super::{copy, gate, gate_verdict, leave, modal, palette, picker, run, run_actions, runs};
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context};
 use crate::app::msg::Cmd;
@@ -55,6 +55,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Help => modal::help(state),
         Action::Palette => palette::open(state),
         Action::NextGate => gate::next(state),
+        Action::Copy => copy::copy(state),
         Action::Back => back(state),
         other => match run_action(other) {
             Some(what) => run_actions::on_selected(state, what),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, gate, picker};
+use super::{artifact_pane, events_pane, gate, notify, picker};
 use crate::app::document::Document;
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Preview, Query};
 use crate::app::reading::Reading;
@@ -52,12 +52,10 @@ fn runs(state: &mut AppState, result: Result<Vec<RunRecord>, Failure>) -> Vec<Cm
     match result {
         Err(failure) => state.runs.failure = Some(failure),
         Ok(records) => {
-            let (first, waited) = (!state.runs.loaded, state.runs.waiting().count());
-            state.runs.set(records);
-            let more = state.runs.waiting().count() > waited;
-            if more && !first && !state.look.focused {
-                cmds.push(Cmd::Notify);
+            if state.runs.loaded && !state.look.focused {
+                cmds.extend(notify::news(&state.runs.records, &records).map(Cmd::Notify));
             }
+            state.runs.set(records);
             cmds.extend(picker::offer(state));
         }
     }

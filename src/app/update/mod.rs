@@ -3,6 +3,7 @@
 
 mod answers;
 mod artifact_pane;
+mod copy;
 mod drawn;
 mod events_pane;
 mod gate;
@@ -11,6 +12,8 @@ mod keys;
 mod leave;
 mod loaded;
 mod modal;
+mod mouse;
+mod notify;
 pub mod palette;
 mod picker;
 mod run;
@@ -33,6 +36,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
     match msg {
         Msg::Key(chord) => keys::press(state, chord),
         Msg::Paste(text) => keys::paste(state, &text),
+        Msg::Mouse(mouse) => mouse::mouse(state, mouse),
         Msg::Resize(columns, rows) => drawn::resize(state, columns, rows),
         Msg::Focus(focused) => drawn::focus(state, focused),
         Msg::Tick => tick::tick(state),
@@ -44,6 +48,8 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
+        Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
+        Msg::Host(there) => signals::host(state, there),
     }
 }
 

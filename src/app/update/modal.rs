@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::copy;
 use super::leave;
 use super::run_actions;
 use crate::app::document::Document;
@@ -28,12 +29,20 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Global, chord);
     match &mut state.modal {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
+        _ if action == Some(Action::Copy) => return copy::copy(state),
         _ if matches!(action, Some(Action::Back | Action::Open | Action::Help | Action::Quit)) => state.modal = None,
-        Some(Modal::Help(top)) => *top = scrolled(*top, action),
-        Some(Modal::Text(_, reading)) => {
-            reading.go(action.unwrap_or(Action::Open));
-        }
-        Some(Modal::Palette(_)) | None => {}
+        Some(_) => return go(state, action.unwrap_or(Action::Open)),
+        None => {}
+    }
+    Vec::new()
+}
+
+/// Moves what is in front.
+pub fn go(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    match &mut state.modal {
+        Some(Modal::Help(top)) => *top = scrolled(*top, Some(action)),
+        Some(Modal::Text(_, reading)) => drop(reading.go(action)),
+        _ => {}
     }
     Vec::new()
 }

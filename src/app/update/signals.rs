@@ -7,6 +7,7 @@ use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::AppState;
 use crate::engine::api::TextChunk;
+use crate::model::error::{Code, Failure};
 use crate::model::event::Event;
 
 /// A fact was stored.
@@ -26,6 +27,7 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
 
 fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
+    run.pulse.event(event);
     let Some(known) = &mut run.opened else { return Vec::new() };
     let follows = event.seq <= known.state.last_seq + 1;
     let fits = run.tail.push(event.clone());
@@ -45,6 +47,7 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
         run.transcript.push(chunk);
+        run.pulse.text(state.now.wall);
     }
     Vec::new()
 }
@@ -61,4 +64,16 @@ pub fn stale(state: &mut AppState) -> Vec<Cmd> {
         cmds.push(Cmd::Query(Query::Open(run.run_id)));
     }
     cmds
+}
+
+/// The process that hosts the runs, another than this, came or went.
+pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
+    state.host_gone = !there;
+    if there {
+        state.say("a host is back: what you do here is served again");
+        return stale(state);
+    }
+    let failure = Failure::new(Code::PaneBrieflyUnresponsive, "the process that hosted the runs has ended; they rest where they were");
+    state.complain(&failure.hint("leave and start `phasedeck` again: it takes them up; what you answer here is kept until then"));
+    stale(state)
 }

@@ -252,7 +252,7 @@ fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
     bench.feed(Msg::Focus(false));
     bench.records.push(waiting_record());
     bench.feed(Msg::Stale);
-    assert_eq!((bench.state.screen(), bench.done.clone()), (screen, vec![Cmd::Notify]));
+    assert_eq!((bench.state.screen(), bench.done.clone()), (screen, vec![Cmd::Notify("phasedeck: a run waits for you")]));
     bench.feed(Msg::Stale);
     assert_eq!(bench.done.len(), 1, "only on the transition");
 }

@@ -121,6 +121,9 @@ mod tests {
             [
                 "console.ascii: true or false",
                 "console.keys: a table",
+                "console.mouse: true or false",
+                "console.notifications: one of off, bell, desktop",
+                "console.theme: one of dark, light, contrast",
                 "engine.max_artifact_bytes: a whole number from 0 on",
                 "engine.max_concurrent_runs: a whole number from 0 to 4294967295",
                 "engine.max_turns: a whole number from 0 to 4294967295",
