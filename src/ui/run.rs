@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::arrange::{self, Arrangement};
 use super::pen::Pen;
-use super::text::{cell, cell_right, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink};
 use super::theme::Mark;
 use super::{panes, verdict};
 use crate::app::mouse::Spot;
@@ -209,13 +209,14 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         let style = if waits(record) { pen.theme.waiting() } else { pen.theme.plain() };
         let glyph = pen.glyph(mark);
         let (more, dim) = (pen.theme.more(), pen.theme.dim());
-        let phase = record.current_phase.as_ref().map_or_else(String::new, ToString::to_string);
+        let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
+        let taken = 19 + phase.as_deref().map_or(0, cells);
         let age = shown_age(record).map_or_else(String::new, |at| age_text(now.since_ms(at)));
         let spans = vec![
             ink(" ", style),
             glyph,
-            ink(format!(" {}", cell(&record.workflow, width.saturating_sub(31), more)), style),
-            ink(format!("  {}", cell(&phase, 10, more)), dim),
+            ink(format!(" {}", cell(&record.workflow, width.saturating_sub(taken), more)), style),
+            ink(phase.unwrap_or_default(), dim),
             ink(cell_right(&age, 5, more), dim),
             ink(format!("  {} ", record.id.short()), dim),
         ];
