@@ -25,6 +25,10 @@ pub const FLOOD_FRAME: Duration = Duration::from_millis(33);
 /// So many pieces of news since the last frame are a flood.
 const FLOOD: usize = 50;
 
+/// Breaks the loop, for the test of what happens then.
+#[cfg(test)]
+const DEFECT: Chord = Chord { code: crate::app::key::KeyCode::F(12), ctrl: false, alt: true };
+
 /// Something for the loop.
 #[derive(Debug)]
 pub enum Event {
@@ -120,6 +124,8 @@ impl Pump {
                 return Some(Exit::TerminalGone);
             }
             Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => return self.suspend(),
+            #[cfg(test)]
+            Some(Event::Msg(Msg::Key(chord))) if chord == DEFECT => std::panic::panic_any("a defect, made on purpose"),
             Some(Event::Suspend) => return self.suspend(),
             Some(Event::Continued) => return self.come_back(),
             Some(Event::Synchronizes) => {

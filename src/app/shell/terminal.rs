@@ -81,9 +81,13 @@ impl Terminal {
     /// `io_failed` when it refuses.
     pub fn enter(&mut self) -> Result<()> {
         let refused = |error: std::io::Error| Failure::io("the terminal refuses", &error);
-        self.taken.store(true, Ordering::SeqCst);
+        let fresh = !self.taken.swap(true, Ordering::SeqCst);
+        if !fresh {
+            // A shell may have set the terminal up for itself in between: not what is to be given back.
+            disable_raw_mode().map_err(refused)?;
+        }
         enable_raw_mode().map_err(refused)?;
-        let mut bytes = PUSH_TITLE.to_vec();
+        let mut bytes = if fresh { PUSH_TITLE.to_vec() } else { Vec::new() };
         queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide, Clear(ClearType::All)).map_err(refused)?;
         if self.manners.mouse {
             bytes.extend(MOUSE_ON);

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::gate;
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
-use crate::app::state::AppState;
+use crate::app::state::{AppState, Notice};
 use crate::engine::api::TextChunk;
-use crate::model::error::{Code, Failure};
 use crate::model::event::Event;
 
 /// A fact was stored.
@@ -73,7 +72,7 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
         state.say("a host is back: what you do here is served again");
         return stale(state);
     }
-    let failure = Failure::new(Code::PaneBrieflyUnresponsive, "the process that hosted the runs has ended; they rest where they were");
-    state.complain(&failure.hint("leave and start `phasedeck` again: it takes them up; what you answer here is kept until then"));
+    let text = "the host has ended, its runs rest: leave and start `phasedeck` again to take them up".to_owned();
+    state.notice = Some(Notice { text, bad: true, at: state.now.ticks });
     stale(state)
 }
