@@ -1,5 +1,9 @@
 //! Screens as text, at the sizes that matter.
 
+mod pictures;
+mod run_screen;
+mod sizes;
+
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -5,6 +5,7 @@
 #[path = "../support/model_server.rs"]
 mod model_server;
 
+mod attached;
 mod cli;
 mod console;
 mod crash;
@@ -14,6 +15,7 @@ mod home;
 mod http_run;
 mod layers;
 mod live;
+mod manners;
 mod model_script;
 mod recovery;
 mod terminal;

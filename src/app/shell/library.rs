@@ -2,12 +2,11 @@
 //!
 //! Questions go in, messages come out, in order. Contents are made readable and compared here,
 //! because both may take long. Drafts of comments are small private files of the console's own.
-//! Where no signals come (another process is the host), it looks for new commits by itself.
+//! It looks at nothing unasked: what is new comes as signals, from another process too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::app::document::Document;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
@@ -18,9 +17,6 @@ use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::id::RunId;
-
-/// How often an attached console looks for new commits.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -35,12 +31,12 @@ pub enum Task {
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(paths: Paths, watch: bool, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
     let (tasks, inbox) = channel();
-    let reader = Reader { paths, archive: None, answers, version: None };
+    let reader = Reader { paths, archive: None, answers };
     std::thread::Builder::new()
         .name("console-reader".to_owned())
-        .spawn(move || reader.work(&inbox, watch))
+        .spawn(move || reader.work(&inbox))
         .map_err(|e| Failure::io("cannot start the reader thread", &e))?;
     Ok(tasks)
 }
@@ -49,24 +45,20 @@ struct Reader {
     paths: Paths,
     archive: Option<Archive>,
     answers: Sender<super::pump::Event>,
-    version: Option<i64>,
 }
 
 impl Reader {
-    fn work(mut self, inbox: &Receiver<Task>, watch: bool) {
-        loop {
-            let task = if watch { inbox.recv_timeout(LOOK_EVERY) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+    fn work(mut self, inbox: &Receiver<Task>) {
+        for task in inbox {
             let told = match task {
-                Ok(Task::Ask(query)) => {
+                Task::Ask(query) => {
                     let answer = self.answer(&query);
                     self.tell(Msg::Loaded(query, answer))
                 }
-                Ok(Task::Keep(key, draft)) => match self.keep(&key, &draft) {
+                Task::Keep(key, draft) => match self.keep(&key, &draft) {
                     Ok(()) => true,
                     Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
                 },
-                Err(RecvTimeoutError::Timeout) => !self.changed() || self.tell(Msg::Stale),
-                Err(RecvTimeoutError::Disconnected) => return,
             };
             if !told {
                 return;
@@ -76,12 +68,6 @@ impl Reader {
 
     fn tell(&self, msg: Msg) -> bool {
         self.answers.send(super::pump::Event::Msg(msg)).is_ok()
-    }
-
-    /// Whether another process committed since the last look.
-    fn changed(&mut self) -> bool {
-        let Ok(version) = self.archive().and_then(Archive::data_version) else { return false };
-        self.version.replace(version).is_some_and(|before| before != version)
     }
 
     fn archive(&mut self) -> Result<&Archive> {
@@ -180,7 +166,7 @@ mod tests {
     #[test]
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
-        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0 };
         let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
         assert_eq!(reader().draft(&key).unwrap(), None);
         let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };
@@ -195,14 +181,14 @@ mod tests {
     fn without_a_database_every_question_is_answered_by_an_error() {
         let home = tempfile::tempdir().unwrap();
         let (answers, told) = channel();
-        let tasks = start(Paths::beneath(home.path()), false, answers).unwrap();
+        let tasks = start(Paths::beneath(home.path()), answers).unwrap();
         tasks.send(Task::Ask(Query::Runs)).unwrap();
         let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Runs, Err(failure)))) = told.recv() else { panic!("no error") };
         assert!(!failure.message.is_empty());
     }
 
     #[test]
-    fn a_run_opens_from_disk_and_a_commit_of_another_process_is_news() {
+    fn a_run_opens_from_disk() {
         use crate::store::{Store, fixture, journal};
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::beneath(home.path());
@@ -216,11 +202,11 @@ mod tests {
             })
             .unwrap();
         let (answers, told) = channel();
-        let next = || match told.recv_timeout(Duration::from_secs(10)).unwrap() {
+        let next = || match told.recv_timeout(std::time::Duration::from_secs(10)).unwrap() {
             super::super::pump::Event::Msg(msg) => msg,
             other => panic!("{other:?}"),
         };
-        let tasks = start(paths, true, answers).unwrap();
+        let tasks = start(paths, answers).unwrap();
         tasks.send(Task::Ask(Query::Open(run))).unwrap();
         let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else { panic!("not opened") };
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
@@ -229,11 +215,5 @@ mod tests {
         tasks.send(Task::Ask(Query::EventsFrom(run, 2))).unwrap();
         let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
         assert_eq!(events.len(), 1);
-
-        let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
-        assert!(!reader.changed(), "the first look only remembers");
-        store.write_blocking(move |tx| journal::append(tx, run, &[fixture::phase_started("spec", 1)], at)).unwrap();
-        assert!(reader.changed());
-        assert!(!reader.changed());
     }
 }

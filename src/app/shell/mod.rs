@@ -103,7 +103,7 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         between: escapes::Between::here(),
     };
     let (sender, events) = channel();
-    let library = library::start(options.paths, !options.hosting, sender.clone())?;
+    let library = library::start(options.paths, sender.clone())?;
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;

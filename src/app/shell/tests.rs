@@ -83,7 +83,16 @@ impl Seen {
             }
         });
         let keys = Some(pty.master.take_writer().unwrap());
-        Self { pty: Some(pty), child, keys, bytes, screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new(), before, _home: home }
+        Self {
+            pty: Some(pty),
+            child,
+            keys,
+            bytes,
+            screen: vt100::Parser::new(cells(24), cells(80), 0),
+            raw: Vec::new(),
+            before,
+            _home: home,
+        }
     }
 
     fn wait_until(&mut self, what: &str, is: impl Fn(&vt100::Screen) -> bool) {
