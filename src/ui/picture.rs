@@ -157,7 +157,7 @@ fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
         // A wide letter, or one that fonts may draw wider or narrower, stands alone, so that what follows stands right.
         let alone = |text: &str| text.chars().any(|c| !c.is_ascii());
         match found.last_mut() {
-            Some(last) if last.looks == looks && !alone(cell.symbol()) && !alone(&last.text) => {
+            Some(last) if last.looks == looks && (same_shape(&last.text, cell.symbol()) || !alone(cell.symbol()) && !alone(&last.text)) => {
                 last.text.push_str(cell.symbol());
                 last.width += width;
             }
@@ -165,6 +165,11 @@ fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
         }
     }
     found
+}
+
+/// Lines and blocks that join: many of them are one long one.
+fn same_shape(text: &str, next: &str) -> bool {
+    matches!(next, "─" | "█" | "▒" | "░") && text.starts_with(next)
 }
 
 fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
@@ -175,7 +180,7 @@ fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
         let _ =
             writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{}\"/>", CELL.1, hex(looks.behind));
     }
-    if frame(out, &stretch.text, (x, y), looks) || stretch.text.trim().is_empty() {
+    if frame(out, &stretch.text, (x, y), width, looks) || stretch.text.trim().is_empty() {
         return;
     }
     let weight = if looks.bold { " font-weight=\"bold\"" } else { "" };
@@ -190,26 +195,25 @@ fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
 }
 
 /// Lines and blocks are drawn, not written: no font joins them from row to row. Whether it was one.
-fn frame(out: &mut String, text: &str, (x, y): (f32, f32), looks: Looks) -> bool {
+fn frame(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Looks) -> bool {
     let (mid, low) = (x + CELL.0 / 2.0, y + CELL.1 / 2.0);
-    let (right, bottom) = (x + CELL.0, y + CELL.1);
+    let (right, bottom) = (x + width, y + CELL.1);
     let path = match text {
-        "─" => format!("M{x:.1} {low:.1}H{right:.1}"),
+        _ if text.starts_with('─') => format!("M{x:.1} {low:.1}H{right:.1}"),
         "│" => format!("M{mid:.1} {y:.1}V{bottom:.1}"),
         "╭" => format!("M{mid:.1} {bottom:.1}Q{mid:.1} {low:.1} {right:.1} {low:.1}"),
         "╮" => format!("M{mid:.1} {bottom:.1}Q{mid:.1} {low:.1} {x:.1} {low:.1}"),
         "╰" => format!("M{mid:.1} {y:.1}Q{mid:.1} {low:.1} {right:.1} {low:.1}"),
         "╯" => format!("M{mid:.1} {y:.1}Q{mid:.1} {low:.1} {x:.1} {low:.1}"),
-        _ => return block(out, text, (x, y), looks),
+        _ => return block(out, text, (x, y), width, looks),
     };
     let _ = writeln!(out, "<path d=\"{path}\" fill=\"none\" stroke=\"{}\"/>", hex(looks.ink));
     true
 }
 
-fn block(out: &mut String, text: &str, (x, y): (f32, f32), looks: Looks) -> bool {
+fn block(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Looks) -> bool {
     const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let mut letters = text.chars();
-    let (Some(letter), None) = (letters.next(), letters.next()) else { return false };
+    let Some(letter) = text.chars().next().filter(|first| text.chars().all(|c| c == *first)) else { return false };
     let (height, opacity) = match letter {
         '░' => (CELL.1, 0.25),
         '▒' => (CELL.1, 0.5),
@@ -219,7 +223,7 @@ fn block(out: &mut String, text: &str, (x, y): (f32, f32), looks: Looks) -> bool
         },
     };
     let top = y + CELL.1 - height;
-    let (width, fill) = (CELL.0, hex(looks.ink));
+    let fill = hex(looks.ink);
     let _ = writeln!(
         out,
         "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{fill}\" fill-opacity=\"{opacity}\"/>"

@@ -126,7 +126,8 @@ impl Theme {
     /// The row or tab under the cursor.
     #[must_use]
     pub fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // One colour for all of it: reversed, each part would stand on a ground of its own.
+        Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
     }
 
     /// The frame of the pane with the focus.

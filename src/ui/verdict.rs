@@ -20,7 +20,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
     let mut row = 0;
     for (index, version) in versions.iter().enumerate().rev() {
-        let repaired = version.valid && versions[..index].iter().any(|earlier| !earlier.valid);
+        let repaired = version.valid && index > 0 && !versions[index - 1].valid;
         verdict(pen, inner, row, version, repaired);
         row += 1;
         for error in &version.errors {
