@@ -20,7 +20,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         let spans = if run.arranged.bars { bars(pen, area, state, phase) } else { figures(pen, area, run, phase) };
         pen.line(area, row, spans);
         if index == selected {
-            pen.mark_row(area, row, if run.focus == Pane::Phases { pen.theme.selected() } else { pen.theme.title() });
+            // A bar that is reversed with its row would be a hole.
+            let marked = if run.arranged.bars { Rect { width: area.width.min(13), ..area } } else { area };
+            pen.mark_row(marked, row, if run.focus == Pane::Phases { pen.theme.selected() } else { pen.theme.title() });
         }
     }
     let rows = state.phases.len().saturating_sub(top).min(height);

@@ -145,7 +145,7 @@ impl Theme {
     /// Something wrong.
     #[must_use]
     pub fn bad(self) -> Style {
-        self.style(Hue::Bad, if self.name == ThemeName::Contrast { Modifier::UNDERLINED } else { Modifier::empty() })
+        self.style(Hue::Bad, if self.name == ThemeName::Contrast { Modifier::BOLD } else { Modifier::empty() })
     }
 
     /// Something well.
