@@ -18,10 +18,12 @@ mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod frozen;
+pub mod gate_tokens;
 pub mod inbox;
 pub mod journal;
 pub mod ledger;
 mod migrate;
+pub mod notices;
 mod open;
 mod owner;
 pub mod phases;

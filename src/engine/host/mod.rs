@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::doorbell::Doorbell;
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
+use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
@@ -32,8 +33,9 @@ mod attach;
 mod doorbell;
 mod lock;
 mod recovery;
+mod tellers;
 
-pub use attach::attach;
+pub use attach::{attach, write_beside};
 
 /// Calls that may wait for the supervisor.
 const CALLS_WAITING: usize = 256;
@@ -44,6 +46,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    tellers: Tellers,
     lock: HostLock,
 }
 
@@ -71,9 +74,10 @@ impl Host {
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, lock })
+        Ok(Self { context, runtime, calls, port, tellers, lock })
     }
 
     /// The way to this host's engine.
@@ -109,6 +113,7 @@ impl Host {
             // The supervisor drops the sender only when it is gone itself; then nothing runs either.
             let _ = self.runtime.block_on(drained);
         }
+        self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         let closed = self.context.store.close_blocking();
         drop(self.lock);
