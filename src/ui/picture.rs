@@ -155,7 +155,7 @@ fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
         let (looks, width) = (palette.of_cell(cell), cells(cell.symbol()).max(1));
         covered = width - 1;
         // A wide letter, or one that fonts may draw wider or narrower, stands alone, so that what follows stands right.
-        let alone = |text: &str| text.chars().any(|c| !c.is_ascii());
+        let alone = |text: &str| !text.is_ascii();
         match found.last_mut() {
             Some(last) if last.looks == looks && (same_shape(&last.text, cell.symbol()) || !alone(cell.symbol()) && !alone(&last.text)) => {
                 last.text.push_str(cell.symbol());
