@@ -90,6 +90,7 @@ fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
         rehearsal: false,
         options: RunOptions::default(),
         start: None,
+        origin: Default::default(),
         created_at: Timestamp::now(),
     };
     let facts = [

@@ -81,6 +81,8 @@ pub enum Cmd {
     Copy(String, &'static str),
     /// Pause every run of this process, then leave.
     Drain,
+    /// Have a host without a screen go on with what is drained.
+    HandOver,
     /// Leave now.
     Quit,
 }

@@ -96,6 +96,8 @@ pub enum Choice {
     Abort(RunId),
     /// Pauses every run of this process and leaves.
     PauseAndQuit,
+    /// Let what is at work go on without a screen, and quit.
+    LeaveRunning,
 }
 
 /// A line about what just happened.

@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueE
 
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::record::Scenario;
+use crate::model::state::{OnDisconnect, Strategy};
 
 /// Version and build, as `--version` says them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PHASEDECK_BUILD"), ")");
@@ -62,6 +63,15 @@ pub enum Verb {
     Pause(OneRun),
     /// End a run for good; what it made stays.
     Abort(Abort),
+    /// Begin a new run with the valid artifacts of one that has ended.
+    #[command(after_help = "Examples:\n  phasedeck retry @last\n  phasedeck retry 7f3a --from implement --headless --yes")]
+    Retry(Retry),
+    /// Make the phase at the gate again with another persona, beside the first.
+    #[command(after_help = "Examples:\n  phasedeck fork @last --persona architect=careful-architect\n  phasedeck pick @last --diff")]
+    Fork(Fork),
+    /// Compare what the forks made, or take the artifact of one.
+    #[command(after_help = "Picking approves nothing: the gate asks about what was picked.")]
+    Pick(Pick),
     /// Approve what waits at the gate.
     #[command(after_help = "Examples:\n  phasedeck approve @last\n  phasedeck approve 7f3a --hash 3f9c12ab -m 'Good. Mind the rounding.'")]
     Approve(Approve),
@@ -91,6 +101,8 @@ pub enum Verb {
     Schemas(List),
     /// Check workflow, persona and schema files; all problems at once.
     Validate(Validate),
+    /// Execute runs without a screen, until it is told to stop.
+    Host(Host),
     /// Allow personas to be used, as they are now.
     #[command(after_help = "A persona that changes needs your consent again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
@@ -181,6 +193,12 @@ pub struct Run {
     /// The lane of the run; absent: repository and base branch.
     #[arg(long, value_name = "NAME")]
     pub thread: Option<String>,
+    /// What to do when another run holds the lane: reject (the default), enqueue, interrupt or rollback.
+    #[arg(long, value_name = "WHAT", value_parser = strategy)]
+    pub strategy: Option<Strategy>,
+    /// What becomes of the run when the terminal is lost: continue without a screen, or cancel (pause).
+    #[arg(long, value_name = "WHAT", value_parser = on_disconnect)]
+    pub on_disconnect: Option<OnDisconnect>,
     /// Rehearse: every persona is played without a model.
     #[arg(long)]
     pub rehearse: bool,
@@ -217,6 +235,67 @@ pub struct Resume {
     pub drive: Drive,
 }
 
+/// `phasedeck retry`.
+#[derive(Clone, Debug, Args)]
+pub struct Retry {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// The first phase that is made anew; absent: the first that was not done.
+    #[arg(long, value_name = "PHASE", value_parser = phase)]
+    pub from: Option<PhaseKey>,
+    /// What to do when another run holds the lane: reject (the default), enqueue, interrupt or rollback.
+    #[arg(long, value_name = "WHAT", value_parser = strategy)]
+    pub strategy: Option<Strategy>,
+    /// The same key starts the same run, once.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// How it runs.
+    #[command(flatten)]
+    pub drive: Drive,
+}
+
+/// `phasedeck fork`.
+#[derive(Clone, Debug, Args)]
+pub struct Fork {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Who makes the phase again; other roles may be named too.
+    #[arg(long, value_name = "ROLE=NAME", value_parser = persona, required = true)]
+    pub persona: Vec<(RoleId, String)>,
+    /// The same key starts the same fork, once.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck pick`.
+#[derive(Clone, Debug, Args)]
+pub struct Pick {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// The fork whose artifact is taken; absent: what there is to pick from.
+    pub fork: Option<String>,
+    /// Show how each differs from what waits at the gate.
+    #[arg(long, conflicts_with_all = ["fork", "json"])]
+    pub diff: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck host`.
+#[derive(Clone, Debug, Args)]
+pub struct Host {
+    /// End by itself when every run has ended.
+    #[arg(long)]
+    pub until_done: bool,
+    /// Go on with what a console hands over; leaves its terminal, and ends when every run has ended.
+    #[arg(long, hide = true)]
+    pub takes_over: bool,
+}
+
 /// A command about one run.
 #[derive(Clone, Debug, Args)]
 pub struct OneRun {
@@ -235,6 +314,9 @@ pub struct Abort {
     /// Why, for the record.
     #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
     pub text: String,
+    /// Bring worktree and branch back to where they were before the run; what it made is kept aside.
+    #[arg(long)]
+    pub rollback: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,
@@ -444,8 +526,8 @@ pub struct ManPages {
 
 /// The commands by subject, in the order of the help.
 pub const SUBJECTS: &[(&str, &[&str])] = &[
-    ("Begin", &["demo", "run"]),
-    ("Steer", &["resume", "pause", "abort", "approve", "changes", "reject"]),
+    ("Begin", &["demo", "run", "host"]),
+    ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
     ("Look", &["runs", "show", "events", "artifact", "report", "transcript"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
     ("Set up", &["init", "clean", "completions", "man"]),
@@ -497,6 +579,18 @@ fn scenario(text: &str) -> Result<(PhaseKey, Scenario), String> {
     let scenario = Scenario::parse(name)
         .ok_or_else(|| format!("'{name}' is no scenario; there are ok, invalid_then_ok, invalid, timeout, slow and crash"))?;
     Ok((phase.into(), scenario))
+}
+
+fn phase(text: &str) -> Result<PhaseKey, String> {
+    Ok(text.into())
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    Strategy::parse(text).ok_or_else(|| format!("'{text}' is no strategy; there are reject, enqueue, interrupt and rollback"))
+}
+
+fn on_disconnect(text: &str) -> Result<OnDisconnect, String> {
+    OnDisconnect::parse(text).ok_or_else(|| format!("'{text}' is neither continue nor cancel"))
 }
 
 fn hash_prefix(text: &str) -> Result<String, String> {

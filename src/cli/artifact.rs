@@ -79,7 +79,7 @@ fn label(artifact: &ArtifactRecord) -> String {
     format!("{} v{} {}", safe_line(&artifact.path), artifact.version, artifact.sha256.short())
 }
 
-fn unified(old: &[u8], new: &[u8], old_name: &str, new_name: &str, style: Style) -> String {
+pub(super) fn unified(old: &[u8], new: &[u8], old_name: &str, new_name: &str, style: Style) -> String {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     let diff = TextDiff::from_lines(old.as_ref(), new.as_ref());
     let mut text =

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::exit::Exit;
+use super::host;
 use super::out::Outcome;
 use super::session::Session;
 use super::setup::Setup;
@@ -49,14 +50,18 @@ pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
         no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     };
     let (port, runtime, parting) = (session.port(), session.runtime(), Parting::default());
-    let closing = session.close_when(parting.drain.clone(), parting.drained.clone());
+    let closing = session.close_when(&parting);
     let left = run_console(options, port, runtime, parting);
     if matches!(left, Ok(shell::Exit::Forced)) {
         closing.hurry();
     }
     let closed = closing.wait();
+    let handed = closed.and_then(|handed| if handed == 0 { Ok(None) } else { host::detach(&setup.paths).map(|pid| Some((handed, pid))) });
     let left = left?;
-    closed?;
+    if let Some((runs, pid)) = handed? {
+        let what = if runs == 1 { "1 run goes on".to_owned() } else { format!("{runs} runs go on") };
+        setup.out.note(&format!("{what} in process {pid}; `phasedeck` attaches to it"));
+    }
     Ok(match left {
         shell::Exit::Quit => Exit::Done,
         shell::Exit::Forced | shell::Exit::TerminalGone => Exit::Waiting,

@@ -55,7 +55,7 @@ async fn request(setup: &Setup, args: &Demo) -> Result<StartRun> {
         repo: Some(repo),
         requirements: REQUIREMENTS.to_owned(),
         thread: Some(ThreadId(format!("demo-{name}"))),
-        options: RunOptions { rehearse: true, scenarios },
+        options: RunOptions { rehearse: true, scenarios, ..RunOptions::default() },
         ..StartRun::default()
     })
 }

@@ -80,6 +80,7 @@ impl Exit {
             | Code::ArtifactTooLarge
             | Code::ApprovalRejected
             | Code::PaneBrieflyUnresponsive
+            | Code::HostGoingAway
             | Code::PathOutsideWorktree
             | Code::AgentLoopDetected
             | Code::AgentLimitReached

@@ -10,14 +10,16 @@ use super::args::Drive;
 use super::event_line;
 use super::exit::Exit;
 use super::gate::Question;
+use super::host;
 use super::out::{Out, Outcome, Stop};
 use super::session::Session;
 use super::setup::Setup;
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use super::summary::{next, standing};
 use super::watch::{Act, Watch};
 use crate::engine::api::{Archive, Command, Port, Sender};
 use crate::engine::gate_token;
+use crate::engine::host::HandOver;
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure};
 use crate::model::event::Event;
@@ -46,7 +48,7 @@ enum Halt {
     /// The run has ended, or paused by itself.
     Ended(Exit),
     /// Somebody wants this process to stop.
-    Asked,
+    Asked(Asked),
 }
 
 /// Drives `run` from event `from` on and closes the session. Earlier events are taken in, not printed.
@@ -62,13 +64,16 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
     driving.catch_up(from)?;
     let mut signals = session.block_on(async { Signals::listen() })?;
     let halted = session.block_on(driving.follow(&mut signals));
-    if matches!(halted, Ok(Halt::Asked)) && hosts {
+    let over = if let Ok(Halt::Asked(asked)) = &halted { asked.hand_over() } else { HandOver::Nothing };
+    if matches!(halted, Ok(Halt::Asked(_))) && hosts {
         setup.out.note("pausing at the next checkpoint; once more stops at once");
     }
-    let closed = session.close(&mut signals);
+    let closed = session.close(&mut signals, over);
     let drained = driving.news();
     let exit = driving.conclude(halted, drained.err())?;
-    closed?;
+    if closed? > 0 {
+        host::detach(&setup.paths)?;
+    }
     Ok(exit)
 }
 
@@ -103,9 +108,10 @@ impl Driving<'_> {
             tokio::select! {
                 _ = woken.recv() => while woken.try_recv().is_ok() {},
                 () = tokio::time::sleep(LOOK) => {}
-                () = signals.next() => {
-                    if self.hosts || asked {
-                        return Ok(Halt::Asked);
+                why = signals.next() => {
+                    // A host elsewhere is not concerned by the terminal of who only looks on.
+                    if self.hosts || asked || why == Asked::HangUp {
+                        return Ok(Halt::Asked(why));
                     }
                     asked = true;
                     self.ask_to_pause().await?;
@@ -171,7 +177,7 @@ impl Driving<'_> {
         match (halted, after) {
             (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => Err(Stop::Failed(failures)),
             (Ok(Halt::Ended(exit)), _) => Ok(exit),
-            (Ok(Halt::Asked) | Err(Stop::PipeClosed), _) => Ok(self.watch.ended().unwrap_or(Exit::Waiting)),
+            (Ok(Halt::Asked(_)) | Err(Stop::PipeClosed), _) => Ok(self.watch.ended().unwrap_or(Exit::Waiting)),
         }
     }
 }

@@ -28,8 +28,10 @@ mod documented;
 pub mod event_line;
 mod events;
 pub mod exit;
+mod fork;
 mod gate;
 mod headless;
+mod host;
 mod init;
 pub mod out;
 mod own_log;
@@ -38,6 +40,7 @@ mod reference;
 mod registry;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod runs;
 #[cfg(test)]
@@ -107,6 +110,10 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Resume(args)) => resume::resume(&setup, &args),
         Some(Verb::Pause(args)) => stop::pause(&setup, &args),
         Some(Verb::Abort(args)) => stop::abort(&setup, &args),
+        Some(Verb::Retry(args)) => retry::retry(&setup, &args),
+        Some(Verb::Fork(args)) => fork::fork(&setup, &args),
+        Some(Verb::Pick(args)) => fork::pick(&setup, &args),
+        Some(Verb::Host(args)) => host::host(&setup, &args),
         Some(Verb::Approve(args)) => decide::approve(&setup, &args),
         Some(Verb::Changes(args)) => decide::changes(&setup, &args),
         Some(Verb::Reject(args)) => decide::reject(&setup, &args),

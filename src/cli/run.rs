@@ -64,7 +64,12 @@ fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun,
         requirements: requirements(&args.wanted, stdin, terminal)?,
         personas: each_once("--persona", &args.persona)?,
         thread: args.thread.as_deref().map(Into::into),
-        options: RunOptions { rehearse: args.rehearse, scenarios: each_once("--scenario", &args.scenario)? },
+        options: RunOptions {
+            rehearse: args.rehearse,
+            scenarios: each_once("--scenario", &args.scenario)?,
+            strategy: args.strategy,
+            on_disconnect: args.on_disconnect,
+        },
         idempotency_key: args.idempotency_key.clone(),
     })
 }

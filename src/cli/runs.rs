@@ -69,7 +69,7 @@ fn table(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
         let phase = run.pending_gate.as_ref().map(ToString::to_string).or_else(|| run.current_phase.as_ref().map(ToString::to_string));
         let wanted = run.requirements.lines().next().unwrap_or_default();
         table.row(vec![
-            Cell::new(format!("{} {}", style.glyph(mark), run.state)).tone(mark.tone()),
+            Cell::new(format!("{} {}", style.glyph(mark), run.state_in_words())).tone(mark.tone()),
             Cell::new(run.id.short()),
             Cell::new(if run.rehearsal { format!("{} (rehearsal)", run.workflow) } else { run.workflow.clone() }),
             Cell::new(phase.unwrap_or_default()).at_most(24, style.ascii),
@@ -114,10 +114,13 @@ mod tests {
         let mut odd = run_record();
         (odd.state, odd.current_phase) = ("hibernating".to_owned(), None);
         odd.requirements = "買い物かご\u{1b}[2J\nsecond line".to_owned();
-        let text = table(&[waiting, odd], Timestamp(3_600_000 * 3), Style::default());
+        let mut in_line = run_record();
+        in_line.line = Some(2);
+        let text = table(&[waiting, in_line, odd], Timestamp(3_600_000 * 3), Style::default());
         insta::assert_snapshot!(text, @"
         STATE                RUN       WORKFLOW       PHASE               COST     AGE   THREAD     WANTED
         ▲ awaiting_approval  deadbeef  development@1  spec_approved  1/5  $0.4100  3h00  shop:main  Add a cart to the shop
+        ○ waiting in line 2  deadbeef  development@1  plan           1/5  $0.4100  3h00  shop:main  Add a cart to the shop
         ? hibernating        deadbeef  development@1                 1/5  $0.4100  3h00  shop:main  買い物かご␛[2J
         ");
     }

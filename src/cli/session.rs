@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
+use crate::app::shell::Parting;
 use crate::engine::api::{Answer, Command, Port, Sender};
-use crate::engine::host::{Host, attach, live_host};
+use crate::engine::host::{HandOver, Host, attach, live_host};
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::ClientToken;
@@ -31,7 +32,7 @@ type Hurry = Box<dyn Fn() + Send + Sync>;
 pub struct Closing {
     drain: CancellationToken,
     hurry: Option<Hurry>,
-    thread: std::thread::JoinHandle<(Result<()>, Runtime)>,
+    thread: std::thread::JoinHandle<(Result<usize>, Runtime)>,
 }
 
 impl Closing {
@@ -40,11 +41,12 @@ impl Closing {
         self.hurry.iter().for_each(|hurry| hurry());
     }
 
-    /// Drains, if that was not asked for before, and waits for the end of it.
+    /// Drains, if that was not asked for before, and waits for the end of it; says how many runs the next
+    /// host goes on with.
     ///
     /// # Errors
     /// What closing the database says.
-    pub fn wait(self) -> Result<()> {
+    pub fn wait(self) -> Result<usize> {
         self.drain.cancel();
         match self.thread.join() {
             Ok((closed, _runtime)) => closed,
@@ -59,18 +61,29 @@ impl Session {
     /// # Errors
     /// `session_manager_already_running` when a host is there and cannot be reached; what starting says.
     pub fn open(paths: &Paths, settings: &Settings) -> Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("cli").enable_all().build();
-        let runtime = runtime.map_err(|e| Failure::io("cannot start threads", &e))?;
-        let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
+        Self::open_with(paths, settings, Host::start)
+    }
+
+    fn open_with(paths: &Paths, settings: &Settings, start: impl FnOnce(&Paths, &Settings) -> Result<Host>) -> Result<Self> {
         if live_host(paths)?.is_none() {
-            match Host::start(paths, settings) {
-                Ok(host) => return Ok(Self { port: host.port(), host: Some(host), runtime, grace }),
+            match start(paths, settings) {
+                Ok(host) => return Self::of_host(host, settings),
                 Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
                 Err(failure) => return Err(failure),
             }
         }
+        let runtime = runtime()?;
         let port = attach(paths, runtime.handle())?;
-        Ok(Self { port, host: None, runtime, grace })
+        Ok(Self { port, host: None, runtime, grace: Duration::ZERO })
+    }
+
+    /// Around a host of this process.
+    ///
+    /// # Errors
+    /// `io_failed` when no threads can be started.
+    pub fn of_host(host: Host, settings: &Settings) -> Result<Self> {
+        let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
+        Ok(Self { port: host.port(), host: Some(host), runtime: runtime()?, grace })
     }
 
     /// As [`open`](Self::open), but a new host resumes nothing: it is there to store one command.
@@ -81,7 +94,7 @@ impl Session {
         let mut settings = settings.clone();
         settings.engine.on_crash = OnCrash::Ask;
         settings.engine.shutdown_grace_seconds = 0;
-        Self::open(paths, &settings)
+        Self::open_with(paths, &settings, Host::start_briefly)
     }
 
     /// Whether the engine lives in this process.
@@ -123,21 +136,22 @@ impl Session {
         self.block_on(self.port.send(command, Sender::of_process(via), ClientToken::new()))
     }
 
-    /// Pauses what this process executes and gives the data back. A signal on the way shortens it.
+    /// Pauses what this process executes and gives the data back; says how many runs the next host goes
+    /// on with, as `over` has it. A signal on the way shortens it.
     ///
     /// # Errors
     /// What closing says; everything acknowledged is stored all the same.
-    pub fn close(self, signals: &mut Signals) -> Result<()> {
-        let Some(host) = self.host else { return Ok(()) };
+    pub fn close(self, signals: &mut Signals, over: HandOver) -> Result<usize> {
+        let Some(host) = self.host else { return Ok(0) };
         let hurry = host.hurry();
         let (done, mut drained) = oneshot::channel();
         let grace = self.grace;
-        let drain = std::thread::spawn(move || drop(done.send(host.shutdown(grace))));
+        let drain = std::thread::spawn(move || drop(done.send(host.leave(grace, over))));
         let closed = self.runtime.block_on(async {
             loop {
                 tokio::select! {
                     closed = &mut drained => break closed,
-                    () = signals.next() => hurry(),
+                    _ = signals.next() => hurry(),
                 }
             }
         });
@@ -153,19 +167,30 @@ impl Session {
         self.host.map_or(Ok(()), |host| host.shutdown(self.grace))
     }
 
-    /// Closes on a thread of its own once `drain` is cancelled, and cancels `drained` when it has.
+    /// Closes on a thread of its own when the console parts, and tells it when that is done.
     #[must_use]
-    pub fn close_when(self, drain: CancellationToken, drained: CancellationToken) -> Closing {
+    pub fn close_when(self, parting: &Parting) -> Closing {
+        let Parting { drain, drained, hand_over, hung_up } = parting.clone();
         let hurry: Option<Hurry> = self.host.as_ref().map(|host| Box::new(host.hurry()) as Hurry);
         let asked = drain.clone();
         let Self { host, runtime, grace, .. } = self;
         let thread = std::thread::spawn(move || {
             runtime.block_on(asked.cancelled());
-            let closed = host.map_or(Ok(()), |host| host.shutdown(grace));
+            let over = match () {
+                () if hand_over.is_cancelled() => HandOver::Everything,
+                () if hung_up.is_cancelled() => HandOver::AsRunsSay,
+                () => HandOver::Nothing,
+            };
+            let closed = host.map_or(Ok(0), |host| host.leave(grace, over));
             drained.cancel();
             // Given back, not dropped: the console hears of the end through tasks of this runtime.
             (closed, runtime)
         });
         Closing { drain, hurry, thread }
     }
+}
+
+fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("cli").enable_all().build();
+    runtime.map_err(|e| Failure::io("cannot start threads", &e))
 }

@@ -23,8 +23,9 @@ pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
 /// # Errors
 /// As [`pause`].
 pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
-    let reason = args.text.clone();
-    send(setup, &args.run, args.json, RunStatus::Aborted, |run_id| Command::Abort { run_id, reason })
+    let (reason, rollback) = (args.text.clone(), args.rollback);
+    let command = |run_id| if rollback { Command::RollBack { run_id, reason } } else { Command::Abort { run_id, reason } };
+    send(setup, &args.run, args.json, RunStatus::Aborted, command)
 }
 
 /// What became of it, for scripts.

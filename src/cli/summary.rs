@@ -10,7 +10,7 @@ use crate::model::state::RunStatus;
 pub fn standing(run: &RunRecord, style: Style) -> String {
     let rehearsal = if run.rehearsal { " (rehearsal)" } else { "" };
     let reason = run.pause_reason.as_deref().map(|reason| format!(" ({})", safe_line(reason))).unwrap_or_default();
-    let state = style.marked(Mark::of_run(run), &safe_line(&run.state));
+    let state = style.marked(Mark::of_run(run), &safe_line(&run.state_in_words()));
     let mut text = format!("run {} {}{rehearsal}: {state}{reason}\n", run.id.short(), safe_line(&run.workflow));
     let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
     add("phases", &format!("{} of {} done", run.phases_done, run.phases_total));
@@ -19,6 +19,18 @@ pub fn standing(run: &RunRecord, style: Style) -> String {
         add("branch", branch);
     } else if let Some(folder) = &run.worktree {
         add("folder", folder);
+    }
+    if let Some(old) = run.origin.retried_from {
+        add("retry of", &old.short());
+    }
+    if let (Some(first), Some(phase)) = (run.origin.forked_from, &run.origin.forked_phase) {
+        add("fork of", &format!("{phase} in run {}", first.short()));
+    }
+    match run.rollback.as_deref() {
+        None => {}
+        Some("done") => add("rollback", "worktree and branch are as they were before it"),
+        Some("asked") => add("rollback", "under way"),
+        Some(why) => add("rollback", &format!("could not be done: {why}")),
     }
     if let Some(message) = &run.error_message {
         add("error", &format!("{message} [{}]", run.error_code.as_deref().unwrap_or("?")));
@@ -53,6 +65,6 @@ fn next_step(run: &RunRecord) -> Option<String> {
         RunStatus::Completed if run.rehearsal => None,
         RunStatus::Completed => run.branch.as_ref().map(|branch| format!("git merge {branch}")),
         RunStatus::Created | RunStatus::Executing => Some(format!("phasedeck events {id} --follow")),
-        RunStatus::Failed | RunStatus::Aborted => None,
+        RunStatus::Failed | RunStatus::Aborted => Some(format!("phasedeck retry {id}")),
     }
 }

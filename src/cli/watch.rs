@@ -61,7 +61,7 @@ impl Watch {
     pub fn take(&mut self, event: &Event) -> Result<()> {
         match event.fact {
             Fact::RunPaused { .. } => self.paused = true,
-            Fact::RunResumed { .. } => self.paused = false,
+            Fact::RunResumed { .. } | Fact::RunStarted { .. } => self.paused = false,
             _ => {}
         }
         self.state.apply(event)

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, CostBy, EventFilter, RunFilter};
-use crate::model::error::{Failure, Result};
+pub use super::archive::{Archive, Candidate, CostBy, EventFilter, RunFilter};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
 use crate::model::record::RunOptions;
-use crate::model::state::{Decision, Via};
+use crate::model::state::{Decision, Strategy, Via};
 
 /// What an operator can ask of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,26 @@ pub enum Command {
         run_id: RunId,
         /// In the operator's words; may be empty.
         reason: String,
+    },
+    /// End a run, and bring its worktree and branch back to where they were before it; what it made is
+    /// kept aside. Where that cannot be done nothing is changed.
+    RollBack {
+        /// Which.
+        run_id: RunId,
+        /// In the operator's words; may be empty.
+        reason: String,
+    },
+    /// Begin a new run with the valid artifacts of one that has ended.
+    Retry(Box<RetryRun>),
+    /// Make the phase that waits at a gate again with other personas, in a run and a worktree of its
+    /// own, while the first waits.
+    Fork(Box<ForkRun>),
+    /// Take the artifact of a fork for the phase that waits; its gate then asks about that.
+    Pick {
+        /// The run whose phase waits.
+        run_id: RunId,
+        /// The fork whose artifact is taken.
+        fork: RunId,
     },
     /// Answer the question that waits.
     Decide {
@@ -77,6 +97,59 @@ pub struct StartRun {
     pub options: RunOptions,
     /// The same key starts the same run, once.
     pub idempotency_key: Option<String>,
+}
+
+/// A new run from an ended one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryRun {
+    /// The ended run.
+    pub run_id: RunId,
+    /// The first phase that is made anew; absent: the first that the run did not complete.
+    pub from: Option<PhaseKey>,
+    /// What to do when another run holds the thread; absent: `reject`.
+    pub strategy: Option<Strategy>,
+    /// The same key starts the same run, once.
+    pub idempotency_key: Option<String>,
+}
+
+/// The phase at a gate again, by others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkRun {
+    /// The run that waits at a gate.
+    pub run_id: RunId,
+    /// Personas named outright, by role; the others stay.
+    pub personas: BTreeMap<RoleId, String>,
+    /// The same key starts the same fork, once.
+    pub idempotency_key: Option<String>,
+}
+
+impl Command {
+    /// The run that it is about; none for a start.
+    #[must_use]
+    pub fn run_id(&self) -> Option<RunId> {
+        match self {
+            Self::Start(_) => None,
+            Self::Resume { run_id }
+            | Self::Pause { run_id }
+            | Self::Abort { run_id, .. }
+            | Self::RollBack { run_id, .. }
+            | Self::Pick { run_id, .. }
+            | Self::Decide { run_id, .. } => Some(*run_id),
+            Self::Retry(retry) => Some(retry.run_id),
+            Self::Fork(fork) => Some(fork.run_id),
+        }
+    }
+
+    /// Gives a command that begins a run a key, where it has none: served twice it begins one run.
+    pub fn name_start(&mut self, key: impl FnOnce() -> String) {
+        let own = match self {
+            Self::Start(start) => &mut start.idempotency_key,
+            Self::Retry(retry) => &mut retry.idempotency_key,
+            Self::Fork(fork) => &mut fork.idempotency_key,
+            _ => return,
+        };
+        own.get_or_insert_with(key);
+    }
 }
 
 /// Who asks, and by which way.
@@ -194,10 +267,11 @@ impl Port {
     /// Sends a command and waits until its effect is on disk.
     ///
     /// # Errors
-    /// What the engine answers; `internal` when the engine is gone (the command may have been stored).
+    /// What the engine answers; `host_going_away` when the engine is gone.
     pub async fn send(&self, command: Command, sender: Sender, token: ClientToken) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        let gone = || Failure::internal("the engine has stopped").hint("start phasedeck again; everything stored is there");
+        let gone =
+            || Failure::new(Code::HostGoingAway, "the engine has stopped").hint("everything stored is there; give the command again");
         self.requests.send(Request { command, sender, token, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

@@ -12,6 +12,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
+use crate::model::money::Cost;
 use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord, TurnRecord};
 use crate::model::run_state::RunState;
@@ -19,7 +20,9 @@ use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
 use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
-use crate::store::{Reader, approvals, artifacts, consents, events, frozen, ledger, notices, phases, run_list, runs, sessions, turns};
+use crate::store::{
+    Reader, approvals, artifacts, consents, events, frozen, ledger, notices, phases, run_list, runs, sessions, threads, turns,
+};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,27 @@ pub struct EventFilter {
     pub kinds: Vec<String>,
     /// Only of this phase.
     pub phase_key: Option<PhaseKey>,
+}
+
+/// One of several artifacts of a phase that waits at a gate: of the run itself, or of a fork of it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Candidate {
+    /// Who made it.
+    pub run_id: RunId,
+    /// Where that run stands, by wire name.
+    pub state: String,
+    /// Which phase it is.
+    pub phase_key: PhaseKey,
+    /// Who did the work.
+    pub persona: Option<String>,
+    /// The latest stored version and its verdict; absent while there is none.
+    pub artifact: Option<ArtifactRecord>,
+    /// What the calls of this phase cost.
+    pub cost: Cost,
+    /// How many calls that were, over all phases that the run made itself.
+    pub calls: u32,
+    /// Milliseconds that agents worked on this phase.
+    pub working_ms: u64,
 }
 
 /// Reads what is on disk.
@@ -151,6 +175,39 @@ impl Archive {
     /// What the database says.
     pub fn pending_approvals(&self) -> Result<Vec<ApprovalRecord>> {
         approvals::pending(self.reader.connection())
+    }
+
+    /// What can be picked for the phase that waits at the gate of a run: its own artifact first, then
+    /// those of its forks, oldest first. Empty where it waits at no gate about an artifact.
+    ///
+    /// # Errors
+    /// `run_not_found`; what the database says.
+    pub fn candidates(&self, run: RunId) -> Result<Vec<Candidate>> {
+        let state = self.state(run)?;
+        let waiting = state.approval.filter(|open| open.artifact_sha256.is_some()).and_then(|open| open.phase_key);
+        let Some(phase_key) = waiting else { return Ok(Vec::new()) };
+        let mut candidates = vec![self.candidate(run, &phase_key)?];
+        for fork in threads::forks(self.reader.connection(), run)? {
+            if self.run(fork)?.origin.forked_phase.as_ref() == Some(&phase_key) {
+                candidates.push(self.candidate(fork, &phase_key)?);
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn candidate(&self, run: RunId, phase_key: &PhaseKey) -> Result<Candidate> {
+        let (record, state) = (self.run(run)?, self.state(run)?);
+        let phase = state.phase(phase_key);
+        Ok(Candidate {
+            run_id: run,
+            state: record.state,
+            phase_key: phase_key.clone(),
+            persona: phase.and_then(|phase| phase.persona.as_ref()).map(ToString::to_string),
+            artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
+            cost: phase.map(|phase| phase.cost).unwrap_or_default(),
+            calls: record.calls,
+            working_ms: phase.map_or(0, |phase| phase.working_ms_at(state.last_at)),
+        })
     }
 
     /// The conversations of a run, oldest first.

@@ -85,8 +85,7 @@ impl Attempt {
 
     /// Waits for a place to work; a run that waits for a person holds none.
     async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let slots = Arc::clone(&self.context.slots);
-        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+        if let Some(slot) = self.context.slots.free() {
             return Some(slot);
         }
         self.note("waits for a free place to work (engine.max_concurrent_runs)");
@@ -94,7 +93,7 @@ impl Attempt {
             biased;
             () = self.stop.soon.cancelled() => None,
             () = self.stop.now.cancelled() => None,
-            slot = slots.acquire_owned() => slot.ok(),
+            slot = self.context.slots.place(self.state.run_id) => slot,
         }
     }
 
@@ -205,7 +204,7 @@ impl Attempt {
     /// What the phases before this one made, as it was validated.
     async fn earlier(&self) -> Result<Vec<EarlierArtifact>> {
         let before = self.state.phases.iter().take_while(|phase| phase.key != self.phase_key);
-        let completed = before.filter(|phase| phase.status == PhaseStatus::Completed);
+        let completed = before.filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped));
         let artifacts: Vec<ArtifactRef> = completed.filter_map(|phase| phase.artifact.clone()).collect();
         if artifacts.is_empty() {
             return Ok(Vec::new());
@@ -332,7 +331,9 @@ pub async fn open_workspace(context: &Context, record: &RunRecord, untouched: bo
 }
 
 fn untouched(state: &RunState) -> bool {
-    state.phases.iter().all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
+    // What a run brought along from another one was made elsewhere.
+    let own = |phase: &&PhaseState| phase.status != PhaseStatus::Skipped;
+    state.phases.iter().filter(own).all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
 }
 
 /// Brings a phase into the run's branch: puts the validated bytes back if the file was touched, then

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 
 use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
+use super::slots::Slots;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
@@ -40,8 +41,8 @@ pub struct Context {
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
-    /// One permit for each attempt that may work at the same time.
-    pub slots: Arc<Semaphore>,
+    /// The places to work.
+    pub slots: Slots,
 }
 
 impl Context {
@@ -53,7 +54,7 @@ impl Context {
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
             signals: news_channel(),
-            slots: Arc::new(Semaphore::new(settings.engine.max_concurrent_runs.max(1) as usize)),
+            slots: Slots::new(settings.engine.max_concurrent_runs),
             paths,
             settings,
         }

@@ -18,11 +18,13 @@ use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{RunId, SchemaId, ThreadId};
 use crate::model::persona::{Binding, Persona, binding_hash};
+use crate::model::record::Origin;
 use crate::model::run_state::RunState;
+use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
 use crate::store::definitions::{self, DefinitionKind};
-use crate::store::{Reader, bindings, consents, journal, runs};
+use crate::store::{Reader, bindings, consents, journal, runs, threads};
 
 /// A run that was stored.
 pub struct Started {
@@ -35,14 +37,16 @@ pub struct Started {
 }
 
 /// Everything that is stored with a new run.
-struct Prepared {
-    run_id: RunId,
-    new: runs::NewRun,
-    plan: Plan,
-    workflow_hash: ContentHash,
-    definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
-    schemas: Vec<(SchemaId, ContentHash)>,
-    binding_hash: ContentHash,
+pub(super) struct Prepared {
+    pub(super) run_id: RunId,
+    pub(super) new: runs::NewRun,
+    pub(super) plan: Plan,
+    pub(super) workflow_hash: ContentHash,
+    pub(super) definitions: Vec<(DefinitionKind, ContentHash, String, String)>,
+    pub(super) schemas: Vec<(SchemaId, ContentHash)>,
+    pub(super) binding_hash: ContentHash,
+    /// What it brings along from another run.
+    pub(super) carried: Vec<Fact>,
 }
 
 /// Stores a new run and its first facts.
@@ -105,6 +109,7 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
         workflow_hash,
         definitions: frozen,
         schemas: schemas.into_iter().collect(),
+        carried: Vec::new(),
     })
 }
 
@@ -116,7 +121,7 @@ fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
     Err(Failure::new(Code::UsageInvalid, message).hint(format!("its phases: {}", phases.join(", "))))
 }
 
-fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
+pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
     let given = consents::all(Reader::open(&context.paths.database())?.connection())?;
     let personas: Vec<_> = catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
     let availability = |persona: &Persona| context.backend(&persona.backend)?.available(persona);
@@ -141,7 +146,7 @@ fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow
     Ok(bound)
 }
 
-fn as_json(value: &impl serde::Serialize) -> Result<String> {
+pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Failure::internal)
 }
 
@@ -190,11 +195,14 @@ fn new_run(
         rehearsal: plan.rehearsal,
         options: request.options.clone(),
         start: request.idempotency_key.clone().map(|key| runs::StartKey { key, digest }),
+        origin: Origin::default(),
         created_at: Timestamp::now(),
     })
 }
 
-async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
+/// Stores a run with its first facts; where its thread is held it begins, waits or is refused as its
+/// strategy says.
+pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
     let started = context.store.write(move |tx| {
         if let Some(existing) = existing(tx, &prepared.new)? {
             return Ok(Started { run_id: existing, events: Vec::new(), existing: true });
@@ -208,12 +216,38 @@ async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
         for (id, hash) in &prepared.schemas {
             bindings::insert_schema(tx, prepared.run_id, id, hash)?;
         }
-        let events = journal::append(tx, prepared.run_id, &first_facts(&prepared, now)?, now)?;
+        let begins = may_begin(tx, &prepared)?;
+        let events = journal::append(tx, prepared.run_id, &first_facts(&prepared, begins, now)?, now)?;
         Ok(Started { run_id: prepared.run_id, events, existing: false })
     });
     let started = started.await?;
     context.tell(&started.events);
     Ok(started)
+}
+
+/// Whether the run begins at once; otherwise it waits in line.
+///
+/// # Errors
+/// `thread_busy` for a run that does not wait.
+fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
+    let thread = &prepared.plan.thread;
+    let strategy = prepared.new.options.strategy.unwrap_or(Strategy::Reject);
+    let holder = threads::holder(tx, thread)?;
+    match (strategy, holder) {
+        (Strategy::Reject, Some(holder)) => Err(busy(thread, &format!("held by run {}", holder.short()))),
+        (Strategy::Reject, None) if threads::is_waited_for(tx, thread)? => Err(busy(thread, "waited for by other runs")),
+        (Strategy::Reject, None) => Ok(true),
+        (_, Some(_)) => Ok(false),
+        (_, None) => {
+            let first = threads::first_in_line(tx)?.into_iter().any(|waiter| waiter.run == prepared.run_id);
+            Ok(first)
+        }
+    }
+}
+
+fn busy(thread: &ThreadId, why: &str) -> Failure {
+    Failure::new(Code::ThreadBusy, format!("the thread '{thread}' is {why}"))
+        .hint("wait for it with --strategy enqueue, take it with interrupt or rollback, or name another with --thread")
 }
 
 fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunId>> {
@@ -229,7 +263,7 @@ fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunI
 }
 
 /// That the run exists, has begun, and what it does first.
-fn first_facts(prepared: &Prepared, now: Timestamp) -> Result<Vec<Fact>> {
+fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<Fact>> {
     let created = Fact::RunCreated {
         workflow: prepared.plan.workflow.versioned_name(),
         workflow_hash: prepared.workflow_hash.clone(),
@@ -238,8 +272,13 @@ fn first_facts(prepared: &Prepared, now: Timestamp) -> Result<Vec<Fact>> {
         rehearsal: prepared.plan.rehearsal,
     };
     let mut state = RunState::new(prepared.run_id);
-    state.apply(&Event { run_id: prepared.run_id, seq: 1, at: now, fact: created.clone() })?;
     let mut facts = vec![created];
-    facts.extend(decide(&prepared.plan, &state, Input::Start, now)?);
+    facts.extend(prepared.carried.iter().cloned());
+    for (fact, seq) in facts.iter().zip(1..) {
+        state.apply(&Event { run_id: prepared.run_id, seq, at: now, fact: fact.clone() })?;
+    }
+    if begins {
+        facts.extend(decide(&prepared.plan, &state, Input::Start, now)?);
+    }
     Ok(facts)
 }

@@ -4,6 +4,7 @@
 //! own that come back as messages, so that one slow repository delays nobody else.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,16 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender};
 use super::context::{Context, blocking};
-use super::driver::{self, Answered, Driver, Order, Reply};
+use super::driver::{self, Answered, Driver, Order, Reply, Rest, Successor};
+use super::offspring;
 use super::run_files::{RunFiles, load_files};
-use super::start;
-use crate::model::error::{Failure, Result};
+use super::start::{self, Started};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
-use crate::model::state::{PauseReason, RunStatus};
+use crate::model::state::{PauseReason, Strategy};
+use crate::store::threads::{self, Waiter};
 use crate::store::{Reader, events, runs};
 
 /// How many answers are remembered for commands that are delivered twice.
@@ -39,7 +42,7 @@ pub enum Call {
         /// How long in-flight work may take to reach its next checkpoint.
         grace: Duration,
         /// Where the answer goes.
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Vec<RunId>>,
     },
     /// The drain that is under way, or the one that comes next, waits for no checkpoint.
     Hurry,
@@ -49,8 +52,10 @@ pub enum Call {
     StartOver(Option<RunId>),
     /// Take up a run that was found going on at start-up.
     TakeUp(RunId),
-    /// A driver ended; these orders came too late for it.
-    Ended(RunId, mpsc::Receiver<Order>),
+    /// A driver ended, and left this.
+    Ended(RunId, Rest),
+    /// Who is the first in the line of each thread.
+    Lines(Result<Vec<Waiter>>),
     /// A run was loaded from its rows.
     Loaded(RunId, Result<Box<Loaded>>),
 }
@@ -74,7 +79,13 @@ pub struct Supervisor {
     /// Starts that are under way.
     starting: usize,
     hurried: bool,
-    drain: Option<oneshot::Sender<()>>,
+    drain: Option<oneshot::Sender<Vec<RunId>>>,
+    /// Runs that the drain found at work.
+    drained: Vec<RunId>,
+    /// Whether runs that wait in line begin when their turn comes.
+    begins: bool,
+    /// The lines are being read; and whether they may have changed since.
+    reading: Option<bool>,
 }
 
 enum Owner {
@@ -85,16 +96,31 @@ enum Owner {
 }
 
 impl Supervisor {
-    /// A supervisor that serves `calls`; `own` is the sending end of the same channel.
+    /// A supervisor that serves `calls`; `own` is the sending end of the same channel. Where it is there
+    /// for a moment only, nothing that waits in line `begins`.
     #[must_use]
-    pub fn new(context: Arc<Context>, calls: mpsc::Receiver<Call>, own: mpsc::Sender<Call>) -> Self {
+    pub fn new(context: Arc<Context>, calls: mpsc::Receiver<Call>, own: mpsc::Sender<Call>, begins: bool) -> Self {
         let loading = Arc::new(Semaphore::new(LOADING_AT_ONCE));
         let (runs, answers) = (BTreeMap::new(), Answers::default());
-        Self { context, calls, own, runs, answers, loading, starting: 0, hurried: false, drain: None }
+        Self {
+            context,
+            calls,
+            own,
+            runs,
+            answers,
+            loading,
+            starting: 0,
+            hurried: false,
+            drain: None,
+            drained: Vec::new(),
+            begins,
+            reading: None,
+        }
     }
 
     /// Serves until it was drained.
     pub async fn run(mut self) {
+        self.serve_lines();
         while let Some(call) = self.calls.recv().await {
             match call {
                 Call::Request(request) => self.request(request),
@@ -105,13 +131,15 @@ impl Supervisor {
                 Call::StartOver(run_id) => {
                     self.starting -= 1;
                     run_id.into_iter().for_each(|run_id| self.take_up(run_id));
+                    self.serve_lines();
                 }
-                Call::Ended(run_id, late) => self.driver_ended(run_id, late),
+                Call::Lines(first) => self.lines(first),
+                Call::Ended(run_id, rest) => self.driver_ended(run_id, rest),
                 Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
             }
             if self.drain.is_some() && self.runs.is_empty() && self.starting == 0 {
                 if let Some(done) = self.drain.take() {
-                    let _ = done.send(());
+                    let _ = done.send(std::mem::take(&mut self.drained));
                 }
                 return;
             }
@@ -126,15 +154,20 @@ impl Supervisor {
         }
         let Some(reply) = self.answers.once(token, reply) else { return };
         match command {
-            Command::Start(request) => self.start(*request, reply),
-            Command::Resume { run_id } => self.order(run_id, Some(Order::Resume(reply))),
+            Command::Start(request) => self.begin(reply, move |context| async move { start::start(&context, *request).await }),
+            Command::Retry(request) => self.begin(reply, move |context| async move { offspring::retry(&context, *request).await }),
+            Command::Fork(request) => self.begin(reply, move |context| async move { offspring::fork(&context, *request).await }),
+            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, reply })),
+            Command::Resume { run_id } => self.order(run_id, Some(Order::Resume { who: sender, reply })),
             Command::Pause { run_id } => {
                 let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
                 self.order(run_id, Some(Order::Pause { reason: PauseReason::Operator, grace, reply: Some(reply) }));
             }
             Command::Abort { run_id, reason } => {
-                let Sender { by, via } = sender;
-                self.order(run_id, Some(Order::Abort { by, via, reason, reply }));
+                self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: false, reply }));
+            }
+            Command::RollBack { run_id, reason } => {
+                self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: true, reply }));
             }
             Command::Decide { run_id, request_id, action, comment, artifact_sha256 } => {
                 let Sender { by, via } = sender;
@@ -144,11 +177,14 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, request: super::api::StartRun, reply: Reply) {
+    fn begin<F>(&mut self, reply: Reply, store: impl FnOnce(Arc<Context>) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<Started>> + Send,
+    {
         self.starting += 1;
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
-            let started = start::start(&context, request).await;
+            let started = store(context).await;
             let new = started.as_ref().ok().filter(|started| !started.existing).map(|started| started.run_id);
             // Taken up before the answer: who is told that it runs can order it about at once.
             let _ = own.send(Call::StartOver(new)).await;
@@ -215,7 +251,7 @@ impl Supervisor {
                 return;
             }
         };
-        if waiting.is_empty() && (state.status.is_terminal() || state.status == RunStatus::Paused) {
+        if waiting.is_empty() && !state.status.holds_thread() {
             return;
         }
         let (orders, inbox) = mpsc::channel(ORDERS_WAITING);
@@ -226,31 +262,72 @@ impl Supervisor {
         }
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
-            let late = match files {
+            let rest = match files {
                 Ok(files) => Driver::new(context, Arc::new(files), state, inbox).run().await,
                 Err(failure) => driver::own_unreadable(context, record, state, failure, inbox).await,
             };
-            let _ = own.send(Call::Ended(run_id, late)).await;
+            let _ = own.send(Call::Ended(run_id, rest)).await;
         });
         self.runs.insert(run_id, Owner::Driven(orders));
     }
 
-    fn driver_ended(&mut self, run_id: RunId, mut late: mpsc::Receiver<Order>) {
+    fn driver_ended(&mut self, run_id: RunId, Rest { mut late, handed_to }: Rest) {
         if matches!(self.runs.get(&run_id), Some(Owner::Driven(orders)) if orders.is_closed()) {
             self.runs.remove(&run_id);
         }
         while let Ok(order) = late.try_recv() {
             match order {
                 // It rests already; that is all a pause for the drain asks for.
-                Order::Pause { reply: None, .. } => {}
+                Order::Pause { reply: None, .. } | Order::GiveWay { .. } => {}
                 order => self.order(run_id, Some(order)),
             }
         }
+        handed_to.into_iter().for_each(|run_id| self.take_up(run_id));
+        self.serve_lines();
     }
 
-    fn begin_drain(&mut self, grace: Duration, done: oneshot::Sender<()>) {
+    /// Looks who waits for a thread. Called whenever a thread may have become free, or somebody came.
+    fn serve_lines(&mut self) {
+        if self.drain.is_some() || !self.begins {
+            return;
+        }
+        if let Some(again) = &mut self.reading {
+            *again = true;
+            return;
+        }
+        self.reading = Some(false);
+        let (path, own) = (self.context.paths.database(), self.own.clone());
+        tokio::spawn(async move {
+            let first = blocking(move || threads::first_in_line(Reader::open(&path)?.connection())).await;
+            let _ = own.send(Call::Lines(first)).await;
+        });
+    }
+
+    fn lines(&mut self, first: Result<Vec<Waiter>>) {
+        let again = self.reading.take().unwrap_or_default();
+        let first = first.inspect_err(|failure| tracing::error!(%failure, "could not read who waits")).unwrap_or_default();
+        let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
+        if self.drain.is_some() {
+            return;
+        }
+        for Waiter { run, strategy, holder } in first {
+            let to = Successor { run, roll_back: strategy == Strategy::Rollback };
+            match (holder, strategy) {
+                (None, _) => self.order(run, Some(Order::Begin)),
+                (Some(holder), Strategy::Interrupt) => self.order(holder, Some(Order::GiveWay { to, grace })),
+                (Some(holder), Strategy::Rollback) => self.order(holder, Some(Order::GiveWay { to, grace: Duration::ZERO })),
+                (Some(_), Strategy::Enqueue | Strategy::Reject) => {}
+            }
+        }
+        if again {
+            self.serve_lines();
+        }
+    }
+
+    fn begin_drain(&mut self, grace: Duration, done: oneshot::Sender<Vec<RunId>>) {
         let grace = if self.hurried { Duration::ZERO } else { grace };
         self.drain = Some(done);
+        self.drained = self.runs.keys().copied().collect();
         self.pause_all(grace);
         self.leave_behind_after(grace);
     }
@@ -288,8 +365,7 @@ impl Supervisor {
 }
 
 fn going_away() -> Failure {
-    Failure::new(crate::model::error::Code::SessionManagerAlreadyRunning, "this host is shutting down")
-        .hint("everything is stored; give the command again when it has ended")
+    Failure::new(Code::HostGoingAway, "this host is shutting down").hint("everything is stored; give the command again when it has ended")
 }
 
 /// Answers that were given, so that a command that is delivered twice acts once.
@@ -316,7 +392,7 @@ impl Answers {
         let Ok(mut held) = Arc::clone(&slot).try_lock_owned() else { return Some(reply) };
         let (first, answer) = oneshot::channel();
         tokio::spawn(async move {
-            let answer: Result<Answer> = answer.await.unwrap_or_else(|_| Err(Failure::internal("the run's owner is gone")));
+            let answer: Result<Answer> = answer.await.unwrap_or_else(|_| Err(going_away()));
             *held = Some(answer.clone());
             let _ = reply.send(answer);
         });

@@ -96,6 +96,8 @@ codes! {
     IdempotencyConflict = "idempotency_conflict", HumanRequired;
     /// Another host owns the data directory.
     SessionManagerAlreadyRunning = "session_manager_already_running", HumanRequired;
+    /// The host stops; the command was not acted on.
+    HostGoingAway = "host_going_away", Recoverable;
     /// An agent session could not be resumed.
     SessionRecoveryRequired = "session_recovery_required", HumanRequired;
     /// An agent program did not answer in time.

@@ -64,6 +64,7 @@ impl Mark {
         match RunStatus::parse(&record.state) {
             Some(status) if !status.is_terminal() && record.pending_gate.is_some() => Self::Gate,
             Some(RunStatus::Paused) if crashed => Self::Unsure,
+            Some(_) if record.place_in_line().is_some() => Self::InLine,
             Some(status) => Self::of_status(status),
             None => Self::Strange,
         }

@@ -113,7 +113,7 @@ impl PhaseState {
         self.stop_clock(at);
         self.status = status;
         self.clock = self.takes_time().then_some(at);
-        if matches!(status, PhaseStatus::Completed | PhaseStatus::Failed) {
+        if matches!(status, PhaseStatus::Completed | PhaseStatus::Failed | PhaseStatus::Skipped) {
             self.ended_at = Some(at);
         }
     }
@@ -203,6 +203,8 @@ impl PhaseState {
                 self.enter(PhaseStatus::Completed, at);
             }
             Fact::PhaseFailed { .. } => self.enter(PhaseStatus::Failed, at),
+            // Of a phase that this run completed itself it says no more than that.
+            Fact::PhaseSkipped { .. } if self.status != PhaseStatus::Completed => self.enter(PhaseStatus::Skipped, at),
             _ => {}
         }
     }

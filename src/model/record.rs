@@ -7,7 +7,7 @@ use super::event::{ArtifactError, CallStatus, Tokens};
 use super::hash::ContentHash;
 use super::id::{ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId};
 use super::money::{Cost, NanoUsd};
-use super::state::{ApprovalStatus, PhaseStatus, SessionStatus, Via};
+use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via};
 use super::time::Timestamp;
 
 /// One run, as lists show it. States are text, so that a row with a value of a newer program still lists.
@@ -61,6 +61,16 @@ pub struct RunRecord {
     pub error_hint: Option<String>,
     /// The final report, absolute, without extension.
     pub report_path: Option<String>,
+    /// Its place in the line it waits in, from 1: for its thread while it is `created`, for a place to
+    /// work (`max_concurrent_runs`) while it is `executing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Whether its worktree and branch went back to where they were: `asked`, `done`, or why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<String>,
+    /// Where it comes from.
+    #[serde(default, flatten)]
+    pub origin: Origin,
     /// When it was stored first.
     pub created_at: Timestamp,
     /// When its first phase began.
@@ -79,6 +89,38 @@ pub struct RunRecord {
     pub calls: u32,
 }
 
+impl RunRecord {
+    /// Where it stands, in words: its state, or its place in the line that it waits in.
+    #[must_use]
+    pub fn state_in_words(&self) -> String {
+        match self.place_in_line() {
+            Some(place) => format!("waiting in line {place}"),
+            None => self.state.clone(),
+        }
+    }
+
+    /// Its place in the line that it waits in; a run that rests or has ended waits in none.
+    #[must_use]
+    pub fn place_in_line(&self) -> Option<u32> {
+        let waits = matches!(RunStatus::parse(&self.state), Some(RunStatus::Created | RunStatus::Executing));
+        self.line.filter(|_| waits)
+    }
+}
+
+/// Where a run comes from, if not from nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The ended run whose valid artifacts it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_from: Option<RunId>,
+    /// The run at whose gate it tries another persona.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<RunId>,
+    /// Which phase of that run it makes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_phase: Option<PhaseKey>,
+}
+
 /// Choices made at the start of a run and frozen with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +131,12 @@ pub struct RunOptions {
     /// Per phase, which way the rehearsal goes.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub scenarios: std::collections::BTreeMap<PhaseKey, Scenario>,
+    /// What it does when another run holds its thread; absent: `reject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// What becomes of it when the terminal of its host is lost; absent: as the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 /// Which way a rehearsed phase goes.
@@ -310,6 +358,8 @@ pub struct InboxRecord {
     pub answer: Option<String>,
     /// When it was left.
     pub at: Timestamp,
+    /// The last event of the run that it is about, as it was then.
+    pub run_seq: Option<u64>,
 }
 
 /// What one group of calls cost together.

@@ -158,7 +158,11 @@ impl RunState {
                 self.phases = phases.iter().cloned().map(PhaseState::new).collect();
                 self.created_at = at;
             }
-            Fact::RunStarted { .. } => self.enter(RunStatus::Executing, event)?,
+            Fact::RunStarted { .. } => {
+                self.enter(RunStatus::Executing, event)?;
+                // It may have rested while it waited for its thread.
+                (self.paused_from, self.pause_reason) = (None, None);
+            }
             Fact::RunPaused { ordinal, reason, .. } => {
                 self.paused_from = Some(self.status);
                 self.enter(RunStatus::Paused, event)?;
@@ -209,13 +213,13 @@ impl RunState {
             | Fact::LlmRetried { .. }
             | Fact::BudgetWarned { .. }
             | Fact::BudgetExceeded { .. }
-            | Fact::PhaseSkipped { .. }
             | Fact::ArtifactExpected { .. }
             | Fact::PromptRepaired { .. } => {}
             Fact::PromptSent { phase_key, sha256, .. } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
             Fact::PhaseStarted { .. }
             | Fact::PhaseCompleted { .. }
             | Fact::PhaseFailed { .. }
+            | Fact::PhaseSkipped { .. }
             | Fact::ArtifactTimeout { .. }
             | Fact::ArtifactInvalid { .. }
             | Fact::ArtifactValidated { .. }

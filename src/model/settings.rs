@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::state::OnDisconnect;
+
 /// Everything that can be set, with its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How runs are executed.
     pub engine: EngineSettings,
+    /// The process that executes runs.
+    pub host: HostSettings,
     /// Any endpoint that speaks Chat Completions.
     pub openai: OpenAiSettings,
     /// The backend without a model.
@@ -51,6 +55,22 @@ impl Default for EngineSettings {
             max_artifact_bytes: 10 * 1024 * 1024,
             max_turns: 50,
         }
+    }
+}
+
+/// The process that executes runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostSettings {
+    /// What becomes of runs when the terminal of their host is lost, unless they say otherwise.
+    pub on_disconnect: OnDisconnect,
+    /// Whether a host that took runs over stays when all of them have ended.
+    pub linger: bool,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self { on_disconnect: OnDisconnect::Cancel, linger: false }
     }
 }
 

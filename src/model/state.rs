@@ -90,6 +90,30 @@ states! {
 }
 
 states! {
+    /// What a new run does when another one holds its thread.
+    Strategy {
+        /// It is refused with `thread_busy`.
+        Reject = "reject",
+        /// It waits in line until the thread is free.
+        Enqueue = "enqueue",
+        /// The older run is paused, and can go on later.
+        Interrupt = "interrupt",
+        /// The older run is aborted, and its worktree and branch go back to where they were before it.
+        Rollback = "rollback",
+    }
+}
+
+states! {
+    /// What becomes of a run when the terminal of its host is lost.
+    OnDisconnect {
+        /// A host without a screen takes it over.
+        Continue = "continue",
+        /// It is paused.
+        Cancel = "cancel",
+    }
+}
+
+states! {
     /// Where a phase stands.
     PhaseStatus {
         /// Not begun.

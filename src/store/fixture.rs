@@ -38,6 +38,7 @@ pub fn new_run(thread: &str) -> NewRun {
         rehearsal: false,
         options: RunOptions::default(),
         start: None,
+        origin: Default::default(),
         created_at: BEGIN,
     }
 }

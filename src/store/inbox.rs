@@ -4,31 +4,48 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::row;
 use crate::model::error::Result;
-use crate::model::id::ClientToken;
+use crate::model::id::{ClientToken, RunId};
 use crate::model::record::InboxRecord;
 use crate::model::state::Via;
 use crate::model::time::Timestamp;
+
+/// A command on its way into the inbox.
+#[derive(Clone, Debug)]
+pub struct NewCommand {
+    /// Makes delivering it twice harmless.
+    pub token: ClientToken,
+    /// Who sends it.
+    pub by: String,
+    /// By which way.
+    pub via: Via,
+    /// The command, as JSON.
+    pub command: String,
+    /// The run it is about; how far that was is noted, to tell later whether the command has acted.
+    pub run: Option<RunId>,
+}
 
 /// Leaves a command. `false` when the token is known already: the command that came first counts.
 ///
 /// # Errors
 /// What the database says.
-pub fn put(tx: &Connection, token: ClientToken, by: &str, via: Via, command: &str, now: Timestamp) -> Result<bool> {
+pub fn put(tx: &Connection, new: &NewCommand, now: Timestamp) -> Result<bool> {
     let added = tx
         .prepare_cached(
-            "INSERT INTO inbox (token, sent_by, via, command, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (token) DO NOTHING",
+            "INSERT INTO inbox (token, sent_by, via, command, created_at_ms, run_seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5, (SELECT last_seq FROM runs WHERE id = ?6)) ON CONFLICT (token) DO NOTHING",
         )?
-        .execute((token.to_string(), by, via.as_str(), command, now.0))?;
+        .execute((new.token.to_string(), &new.by, new.via.as_str(), &new.command, now.0, new.run.map(|run| run.to_string())))?;
     Ok(added == 1)
 }
 
-/// The commands that wait, oldest first.
+/// The commands that wait, oldest first. A row that cannot be read is told in the log and hides no other.
 ///
 /// # Errors
 /// What the database says.
 pub fn open(conn: &Connection) -> Result<Vec<InboxRecord>> {
     let mut query = conn.prepare_cached(
-        "SELECT token, sent_by, via, command, answer, created_at_ms FROM inbox WHERE answered_at_ms IS NULL ORDER BY created_at_ms, rowid",
+        "SELECT token, sent_by, via, command, answer, created_at_ms, run_seq FROM inbox WHERE answered_at_ms IS NULL \
+         ORDER BY created_at_ms, rowid",
     )?;
     let rows = query.query_map([], |row| {
         Ok(InboxRecord {
@@ -38,9 +55,11 @@ pub fn open(conn: &Connection) -> Result<Vec<InboxRecord>> {
             command: row.get("command")?,
             answer: row.get("answer")?,
             at: row::at(row, "created_at_ms")?,
+            run_seq: row.get::<_, Option<i64>>("run_seq")?.and_then(|seq| u64::try_from(seq).ok()),
         })
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let told = |error: &rusqlite::Error| tracing::error!(%error, "a command in the inbox cannot be read; it is left as it is");
+    Ok(rows.filter_map(|row| row.inspect_err(told).ok()).collect())
 }
 
 /// Answers a command; the first answer stays.
@@ -74,9 +93,12 @@ mod tests {
     fn a_command_is_taken_once_and_its_first_answer_stays() {
         let conn = fixture::memory();
         let (late, early) = (ClientToken::new(), ClientToken::new());
-        assert!(put(&conn, late, "kim", Via::Cli, "{\"n\":2}", Timestamp(20)).unwrap());
-        assert!(put(&conn, early, "lee", Via::Console, "{\"n\":1}", Timestamp(10)).unwrap());
-        assert!(!put(&conn, early, "lee", Via::Console, "{\"n\":3}", Timestamp(30)).unwrap());
+        let new =
+            |token, by: &str, via, command: &str| NewCommand { token, by: by.to_owned(), via, command: command.to_owned(), run: None };
+        assert!(put(&conn, &new(late, "kim", Via::Cli, "{\"n\":2}"), Timestamp(20)).unwrap());
+        assert!(put(&conn, &new(early, "lee", Via::Console, "{\"n\":1}"), Timestamp(10)).unwrap());
+        assert!(!put(&conn, &new(early, "lee", Via::Console, "{\"n\":3}"), Timestamp(30)).unwrap());
+        conn.execute("INSERT INTO inbox (token, sent_by, via, command, created_at_ms) VALUES ('?', 'x', 'cli', '', 1)", []).unwrap();
         let waiting = open(&conn).unwrap();
         assert_eq!(
             waiting.iter().map(|row| (row.token, row.command.as_str())).collect::<Vec<_>>(),

@@ -36,6 +36,7 @@ mod row;
 pub mod run_list;
 pub mod runs;
 pub mod sessions;
+pub mod threads;
 pub mod turns;
 
 pub use owner::Store;

@@ -24,6 +24,7 @@ const SOURCES: &[&str] = &[
     include_str!("run_list.rs"),
     include_str!("runs.rs"),
     include_str!("sessions.rs"),
+    include_str!("threads.rs"),
     include_str!("turns.rs"),
 ];
 
@@ -36,7 +37,11 @@ const READ_WHOLE: &[&str] = &[
     "SELECT id FROM runs WHERE state IN ('completed', 'failed', 'aborted') AND report_path IS NULL",
     "SELECT * FROM runs WHERE state NOT IN ('completed', 'failed', 'aborted')",
     "SELECT * FROM approval_requests WHERE state = 'pending' ORDER BY",
-    "SELECT token, sent_by, via, command, answer, created_at_ms FROM inbox WHERE answered_at_ms IS NULL",
+    "SELECT token, sent_by, via, command, answer, created_at_ms, run_seq FROM inbox WHERE answered_at_ms IS NULL",
+    "SELECT id, strategy, (SELECT h.id FROM runs h",
+    "UPDATE runs SET line = NULL WHERE line IS NOT NULL",
+    "SELECT id FROM runs WHERE rollback = 'asked'",
+    "SELECT id, report_path FROM runs WHERE report_path IS NOT NULL",
 ];
 
 fn statements() -> Vec<String> {
@@ -76,6 +81,9 @@ fn lists_that_walk_an_index_walk_the_one_made_for_them() {
         (READ_WHOLE[4], "runs_not_ended"),
         (READ_WHOLE[5], "approval_requests_waiting"),
         (READ_WHOLE[6], "inbox_open"),
+        (READ_WHOLE[7], "runs_in_line"),
+        (READ_WHOLE[8], "runs_waiting_for_place"),
+        (READ_WHOLE[9], "runs_to_roll_back"),
     ] {
         let sql = statements().into_iter().find(|sql| sql.starts_with(start)).unwrap();
         let plan = plan(&conn, &sql);

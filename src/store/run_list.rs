@@ -48,7 +48,7 @@ pub(super) fn list_sql(by_state: bool, by_thread: bool) -> String {
 pub fn moved(conn: &Connection, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
     let mut query = conn.prepare_cached(MOVED)?;
     let rows = query.query_map([since.0], |row| Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(rows.filter_map(|row| row.inspect_err(runs::unreadable).ok()).collect())
 }
 
 /// The run that `text` means: a whole id, a part that only one id has (dashes may be left out), or

@@ -7,14 +7,18 @@ use super::row;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId, ThreadId, VersionedName};
-use crate::model::record::{RunOptions, RunRecord};
+use crate::model::record::{Origin, RunOptions, RunRecord};
+use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
 
 /// The columns that [`read`] wants.
 pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, paused_from_state, pause_reason, requirements, repo, \
      base_branch, base_commit, branch, worktree, current_phase, phases_total, phases_done, pending_gate, pending_since_ms, rehearsal, \
      options, error_code, error_message, error_hint, report_path, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
-     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms";
+     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, rollback, retried_from, \
+     forked_from, forked_phase, coalesce(line, CASE WHEN state = 'created' AND strategy <> 'reject' THEN (SELECT count(*) FROM runs q \
+     WHERE q.thread = runs.thread AND q.state = 'created' AND q.strategy <> 'reject' \
+     AND (q.created_at_ms, q.id) <= (runs.created_at_ms, runs.id)) END) AS line";
 
 /// What a run begins with; everything else comes from its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct NewRun {
     pub thread: ThreadId,
     /// What the operator wants made.
     pub requirements: String,
-    /// Where its agents work; may be filled in later by [`set_worktree`].
+    /// Where its agents work; made by the first attempt.
     pub place: RunPlace,
     /// Whether everything it makes is rehearsal.
     pub rehearsal: bool,
@@ -37,6 +41,8 @@ pub struct NewRun {
     pub options: RunOptions,
     /// Makes starting it twice harmless.
     pub start: Option<StartKey>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Now.
     pub created_at: Timestamp,
 }
@@ -79,10 +85,10 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
     let options = serde_json::to_string(&run.options).map_err(Failure::internal)?;
     tx.prepare_cached(
         "INSERT INTO runs (id, workflow, workflow_hash, thread, requirements, repo, base_branch, base_commit, branch, worktree, \
-         rehearsal, options, start_key, start_digest, created_at_ms, updated_at_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)",
+         rehearsal, options, start_key, start_digest, created_at_ms, updated_at_ms, strategy, retried_from, forked_from, forked_phase) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17, ?18, ?19)",
     )?
-    .execute((
+    .execute(rusqlite::params![
         run.id.to_string(),
         run.workflow.to_string(),
         run.workflow_hash.as_str(),
@@ -98,7 +104,11 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
         run.start.as_ref().map(|start| &start.key),
         run.start.as_ref().map(|start| start.digest.as_str()),
         run.created_at.0,
-    ))?;
+        run.options.strategy.unwrap_or(Strategy::Reject).as_str(),
+        run.origin.retried_from.map(|id| id.to_string()),
+        run.origin.forked_from.map(|id| id.to_string()),
+        run.origin.forked_phase.as_ref().map(PhaseKey::as_str),
+    ])?;
     Ok(())
 }
 
@@ -119,37 +129,6 @@ pub fn set_report(tx: &Connection, run: RunId, path: &str) -> Result<()> {
     one(run, tx.prepare_cached("UPDATE runs SET report_path = ?2 WHERE id = ?1")?.execute((run.to_string(), path))?)
 }
 
-/// Stores where the run's agents work.
-///
-/// # Errors
-/// `run_not_found`; what the database says.
-pub fn set_worktree(tx: &Connection, run: RunId, place: &RunPlace) -> Result<()> {
-    let changed = tx
-        .prepare_cached("UPDATE runs SET repo = ?2, base_branch = ?3, base_commit = ?4, branch = ?5, worktree = ?6 WHERE id = ?1")?
-        .execute((run.to_string(), &place.repo, &place.base_branch, &place.base_commit, &place.branch, &place.worktree))?;
-    one(run, changed)
-}
-
-/// Makes the caller the run's owner: its epoch goes up, and whoever holds an older one is late.
-///
-/// # Errors
-/// `run_not_found`; what the database says.
-pub fn take_over(tx: &Connection, run: RunId) -> Result<u64> {
-    let mut update = tx.prepare_cached("UPDATE runs SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?;
-    let epoch = update.query_row([run.to_string()], |row| row::large(row, "epoch")).optional()?;
-    epoch.ok_or_else(|| not_found(&run.to_string()))
-}
-
-/// The epoch of the run's current owner; 0 before the first.
-///
-/// # Errors
-/// `run_not_found`; what the database says.
-pub fn epoch(conn: &Connection, run: RunId) -> Result<u64> {
-    let mut query = conn.prepare_cached("SELECT epoch FROM runs WHERE id = ?1")?;
-    let epoch = query.query_row([run.to_string()], |row| row::large(row, "epoch")).optional()?;
-    epoch.ok_or_else(|| not_found(&run.to_string()))
-}
-
 /// One run.
 ///
 /// # Errors
@@ -167,7 +146,7 @@ pub fn non_terminal(conn: &Connection) -> Result<Vec<RunRecord>> {
     let mut query = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM runs WHERE state NOT IN ('completed', 'failed', 'aborted') ORDER BY created_at_ms, id"
     ))?;
-    Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query.query_map([], read)?.filter_map(|run| run.inspect_err(unreadable).ok()).filter(|run| !run.id.0.is_nil()).collect())
 }
 
 /// The runs that have ended and whose final report is not written yet, oldest first.
@@ -178,7 +157,23 @@ pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
     let mut query = conn.prepare_cached(
         "SELECT id FROM runs WHERE state IN ('completed', 'failed', 'aborted') AND report_path IS NULL ORDER BY created_at_ms, id",
     )?;
-    Ok(query.query_map([], |row| row::parsed(row, "id"))?.collect::<rusqlite::Result<_>>()?)
+    let rows = query.query_map([], |row| row.get::<_, String>("id"))?;
+    Ok(rows.filter_map(|id| id.inspect_err(unreadable).ok()?.parse().inspect_err(unreadable).ok()).collect())
+}
+
+/// The runs whose final report was written, and where.
+///
+/// # Errors
+/// What the database says.
+pub fn reported(conn: &Connection) -> Result<Vec<(RunId, String)>> {
+    let mut query = conn.prepare_cached("SELECT id, report_path FROM runs WHERE report_path IS NOT NULL")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>("id")?, row.get::<_, String>("report_path")?)))?;
+    Ok(rows.filter_map(|row| row.inspect_err(unreadable).ok()).filter_map(|(id, path)| Some((id.parse().ok()?, path))).collect())
+}
+
+/// One row that cannot be read is told in the log; it must not hide the others.
+pub(super) fn unreadable(error: &impl std::fmt::Display) {
+    tracing::error!(%error, "a run's row cannot be read; it is left as it is");
 }
 
 /// The refusal for a run that is not there.
@@ -214,6 +209,13 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         error_message: row.get("error_message")?,
         error_hint: row.get("error_hint")?,
         report_path: row.get("report_path")?,
+        line: row.get::<_, Option<i64>>("line")?.and_then(|line| u32::try_from(line).ok()),
+        rollback: row.get("rollback")?,
+        origin: Origin {
+            retried_from: run_id(row, "retried_from")?,
+            forked_from: run_id(row, "forked_from")?,
+            forked_phase: row.get::<_, Option<String>>("forked_phase")?.map(PhaseKey),
+        },
         created_at: row::at(row, "created_at_ms")?,
         started_at: row::at_option(row, "started_at_ms")?,
         ended_at: row::at_option(row, "ended_at_ms")?,
@@ -223,6 +225,10 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         tokens: row::tokens(row)?,
         calls: row::count(row, "calls")?,
     })
+}
+
+fn run_id(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<RunId>> {
+    Ok(row.get::<_, Option<String>>(column)?.and_then(|text| text.parse().ok()))
 }
 
 fn one(run: RunId, changed: usize) -> Result<()> {
@@ -250,20 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn each_owner_has_a_higher_epoch() {
-        let conn = fixture::memory();
-        let run = fixture::insert_run(&conn, "lane");
-        assert_eq!(epoch(&conn, run).unwrap(), 0);
-        assert_eq!(take_over(&conn, run).unwrap(), 1);
-        assert_eq!(take_over(&conn, run).unwrap(), 2);
-        assert_eq!(epoch(&conn, run).unwrap(), 2);
-        assert_eq!(take_over(&conn, RunId::new()).unwrap_err().code, Code::RunNotFound);
-    }
-
-    #[test]
     fn what_no_event_tells_is_kept_beside_the_journal() {
         let conn = fixture::memory();
-        let run = fixture::insert_run(&conn, "lane");
         let place = RunPlace {
             repo: Some("/r".to_owned()),
             base_branch: Some("main".to_owned()),
@@ -271,7 +265,9 @@ mod tests {
             branch: Some("phasedeck/x".to_owned()),
             worktree: Some("/w".to_owned()),
         };
-        set_worktree(&conn, run, &place).unwrap();
+        let new = NewRun { place: place.clone(), ..fixture::new_run("lane") };
+        let run = new.id;
+        insert(&conn, &new).unwrap();
         set_report(&conn, run, "/reports/x").unwrap();
         journal::append(&conn, run, &[fixture::created(&["spec"])], BEGIN).unwrap();
         let read = get(&conn, run).unwrap();

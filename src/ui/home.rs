@@ -93,7 +93,11 @@ impl Widths {
     fn spans(&self, pen: &Pen<'_>, record: &RunRecord) -> Vec<Span<'static>> {
         let (theme, more) = (pen.theme, pen.theme.more());
         let mark = Mark::of_run(record);
-        let word = if mark == Mark::Strange { record.state.as_str() } else { mark.told().2 };
+        let word = match record.place_in_line() {
+            Some(place) => format!("line {place}"),
+            None if mark == Mark::Strange => record.state.clone(),
+            None => mark.told().2.to_owned(),
+        };
         let state = format!("{} {word}", theme.glyph(mark));
         let column = |text: &str, width: usize| if width == 0 { String::new() } else { cell(text, width - 1, more) + " " };
         let age = shown_age(record).map_or_else(String::new, |at| age_text(pen.state.now.wall.since_ms(at)));

@@ -32,7 +32,7 @@ async fn send(port: Port, who: &str, command: Command) -> Result<Answer, Failure
 }
 
 fn start(runtime: &Runtime, port: &Port) -> RunId {
-    let options = RunOptions { rehearse: true, scenarios: BTreeMap::new() };
+    let options = RunOptions { rehearse: true, ..RunOptions::default() };
     let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
     match runtime.block_on(send(port.clone(), "ann", Command::Start(Box::new(start)))).unwrap() {
         Answer::Started { run_id, .. } => run_id,

@@ -37,7 +37,11 @@ fn help_and_version_are_results() {
     let home = home();
     let version = say(home.path(), &["--version"]);
     assert_eq!((version.code, version.err.as_str()), (0, ""));
-    assert!(version.out.starts_with(concat!("phasedeck ", env!("CARGO_PKG_VERSION"), " (")) && version.out.ends_with(")\n"), "{}", version.out);
+    assert!(
+        version.out.starts_with(concat!("phasedeck ", env!("CARGO_PKG_VERSION"), " (")) && version.out.ends_with(")\n"),
+        "{}",
+        version.out
+    );
     let help = say(home.path(), &["--help"]);
     assert_eq!(help.code, 0);
     for word in ["Begin:", "Steer:", "Look:", "Registry:", "demo", "approve", "Exit codes: 0 done"] {

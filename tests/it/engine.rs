@@ -105,7 +105,7 @@ fn rehearse() -> RunOptions {
 }
 
 fn scenario(phase: &str, scenario: Scenario) -> RunOptions {
-    RunOptions { rehearse: true, scenarios: [(phase.into(), scenario)].into() }
+    RunOptions { scenarios: [(phase.into(), scenario)].into(), ..rehearse() }
 }
 
 fn pair(options: RunOptions) -> StartRun {
@@ -279,9 +279,12 @@ fn an_ended_run_is_not_reopened() {
     let run_id = stage.start(rehearse());
     stage.wait_for_gate(run_id);
     stage.decide(run_id, Decision::Abort, "").unwrap();
-    for command in [Command::Resume { run_id }, Command::Pause { run_id }, Command::Abort { run_id, reason: String::new() }] {
+    for command in [Command::Resume { run_id }, Command::Pause { run_id }] {
         assert_eq!(stage.send(command).unwrap_err().code, Code::RunAlreadyTerminal);
     }
+    let seq = stage.home.archive().last_seq(run_id).unwrap();
+    stage.send(Command::Abort { run_id, reason: "again".to_owned() }).unwrap();
+    assert_eq!(stage.home.archive().last_seq(run_id).unwrap(), seq, "ending it twice is no error and no second end");
     assert_eq!(stage.decide(run_id, Decision::Approve, "").unwrap_err().code, Code::RunAlreadyTerminal);
 }
 

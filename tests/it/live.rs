@@ -1,6 +1,5 @@
 //! Drivers and their owner at work, with an agent that the test holds by the hand.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -176,7 +175,7 @@ impl Bench {
     }
 
     fn serve(&mut self) {
-        let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone());
+        let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone(), true);
         self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
@@ -197,14 +196,14 @@ impl Bench {
         }
     }
 
-    fn drain(&self) -> oneshot::Receiver<()> {
+    fn drain(&self) -> oneshot::Receiver<Vec<RunId>> {
         let (done, drained) = oneshot::channel();
         self.calls.blocking_send(Call::Drain { grace: Duration::ZERO, done }).ok().unwrap();
         drained
     }
 
     /// Whether the drain ends, in the time that a person would wait at most.
-    fn ends(&self, drained: oneshot::Receiver<()>) -> bool {
+    fn ends(&self, drained: oneshot::Receiver<Vec<RunId>>) -> bool {
         self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), drained).await.is_ok() })
     }
 
@@ -228,7 +227,7 @@ fn request(command: Command) -> (Call, oneshot::Receiver<Result<Answer, Failure>
 }
 
 fn start() -> Command {
-    let options = RunOptions { rehearse: true, scenarios: BTreeMap::new() };
+    let options = RunOptions { rehearse: true, ..RunOptions::default() };
     let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
     Command::Start(Box::new(start))
 }

@@ -21,3 +21,4 @@ mod model_script;
 mod notices;
 mod recovery;
 mod terminal;
+mod threads;

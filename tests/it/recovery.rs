@@ -306,6 +306,59 @@ fn a_report_that_a_crash_prevented_is_written_at_the_next_start_with_the_same_by
 }
 
 #[test]
+fn a_report_of_which_one_file_is_gone_is_whole_again_after_the_next_start() {
+    let mut place = Place::new();
+    let run_id = place.at_gate();
+    place.send(decide(run_id, None, Decision::Reject)).unwrap();
+    let report = place.report(run_id);
+    place.crash();
+    let path = place.home.archive().run(run_id).unwrap().report_path.unwrap();
+    for gone in ["md", "json"] {
+        std::fs::remove_file(format!("{path}.{gone}")).unwrap();
+        place.begin(OnCrash::Ask);
+        wait_for("both files", || ["md", "json"].iter().all(|kind| std::fs::exists(format!("{path}.{kind}")).unwrap()).then_some(()));
+        place.crash();
+    }
+    assert_eq!(std::fs::read(format!("{path}.json")).unwrap(), report);
+}
+
+#[test]
+fn a_run_that_takes_its_host_with_it_each_time_is_left_to_a_person() {
+    let mut place = Place::new();
+    let run_id = place.at_work();
+    for tries in 1..=3 {
+        place.crash_and_begin(OnCrash::Resume);
+        assert_eq!(place.state(run_id).resumes, tries);
+        assert_eq!(place.state(run_id).status, RunStatus::Executing);
+    }
+    let before = place.state(run_id).last_seq;
+    place.crash_and_begin(OnCrash::Resume);
+    assert_eq!(place.kinds_after(run_id, before), ["session.failed", "run.paused", "approval.requested"]);
+    let state = place.check(run_id);
+    assert_eq!(state.pause_reason, Some(PauseReason::SessionRecovery));
+    assert_eq!(state.approval.unwrap().gate.as_str(), "session_recovery_required");
+    place.send(decide(run_id, None, Decision::Approve)).unwrap();
+    assert_eq!(place.state(run_id).status, RunStatus::Executing, "a person tries again");
+    place.crash();
+}
+
+#[test]
+fn a_row_that_cannot_be_read_hides_no_other() {
+    let mut place = Place::new();
+    let work = place.at_work();
+    place.crash();
+    place.sql(
+        "INSERT INTO runs (id, workflow, workflow_hash, thread, state, requirements, created_at_ms, updated_at_ms) \
+         VALUES ('no id', 'w@1', 'h', 't', 'completed', '', 1, 1), ('nor this', 'w@1', 'h', 'u', 'executing', '', 1, 1)",
+    );
+    place.sql("INSERT INTO inbox (token, sent_by, via, command, created_at_ms) VALUES ('no token', 'x', 'y', '{', 1)");
+    place.begin(OnCrash::Ask);
+    assert_eq!(place.state(work).status, RunStatus::Paused);
+    let port = attach(&place.home.paths(), &place.host().handle()).unwrap();
+    ask(place.host(), &port, "kim", Command::Abort { run_id: work, reason: String::new() }).unwrap();
+}
+
+#[test]
 fn a_question_about_a_session_takes_each_answer() {
     let mut place = Place::new();
     let place_events = |place: &Place, run_id, action| {

@@ -67,6 +67,10 @@ pub struct Parting {
     pub drain: CancellationToken,
     /// Cancelled by the host when every run is paused and stored.
     pub drained: CancellationToken,
+    /// Cancelled before `drain` when the runs shall go on without a screen.
+    pub hand_over: CancellationToken,
+    /// Cancelled before `drain` when the terminal is gone: each run says what becomes of it.
+    pub hung_up: CancellationToken,
 }
 
 /// Why the console ended.

@@ -120,6 +120,7 @@ impl Pump {
             None if self.state.dirty => return None,
             None => Msg::Tick,
             Some(Event::TerminalGone) => {
+                self.parting.hung_up.cancel();
                 self.parting.drain.cancel();
                 return Some(Exit::TerminalGone);
             }
@@ -181,6 +182,7 @@ impl Pump {
                     }
                 }
                 Cmd::Drain => self.parting.drain.cancel(),
+                Cmd::HandOver => self.parting.hand_over.cancel(),
                 Cmd::Quit => return Some(self.exit()),
             }
         }

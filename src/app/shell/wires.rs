@@ -40,7 +40,7 @@ impl Wires {
         let waiting = Arc::new(AtomicUsize::new(0));
         let wires = Self { runtime, port, events, waiting };
         wires.forward_news();
-        wires.forward_signals()?;
+        wires.forward_signals(parting)?;
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
         wires.runtime.spawn(async move {
             drained.cancelled().await;
@@ -90,10 +90,20 @@ impl Wires {
         });
     }
 
-    fn forward_signals(&self) -> Result<()> {
+    fn forward_signals(&self, parting: &Parting) -> Result<()> {
         let _entered = self.runtime.enter();
         for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-            self.forward(kind, || Event::Msg(Msg::Draining))?;
+            let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
+            let events = self.events.clone();
+            let hung_up = (kind == SignalKind::hangup()).then(|| parting.hung_up.clone());
+            self.runtime.spawn(async move {
+                while caught.recv().await.is_some() {
+                    hung_up.iter().for_each(tokio_util::sync::CancellationToken::cancel);
+                    if events.send(Event::Msg(Msg::Draining)).is_err() {
+                        return;
+                    }
+                }
+            });
         }
         self.forward(SignalKind::window_change(), || Event::Resized)?;
         self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || Event::Suspend)?;

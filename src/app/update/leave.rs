@@ -15,7 +15,11 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     state.modal = Some(Modal::Confirm(Confirm {
         question: format!("{at_work} run{} at work in this process", if at_work == 1 { " is" } else { "s are" }),
         detail: "Pausing lets each reach its next checkpoint; nothing is lost, and they can go on later.".to_owned(),
-        choices: vec![("Stay".to_owned(), Choice::Stay), ("Pause and quit".to_owned(), Choice::PauseAndQuit)],
+        choices: vec![
+            ("Stay".to_owned(), Choice::Stay),
+            ("Pause and quit".to_owned(), Choice::PauseAndQuit),
+            ("Leave them running".to_owned(), Choice::LeaveRunning),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -44,6 +48,13 @@ pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
     }
     state.leaving = Leaving::Draining;
     vec![Cmd::Drain]
+}
+
+/// Leaves what is at work to a host without a screen.
+pub fn leave_running(state: &mut AppState) -> Vec<Cmd> {
+    let mut cmds = vec![Cmd::HandOver];
+    cmds.extend(pause_and_quit(state));
+    cmds
 }
 
 /// Runs are being paused: a signal came, or it was asked for; a second signal leaves at once.

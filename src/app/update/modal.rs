@@ -82,5 +82,6 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
         Choice::Stay => Vec::new(),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::PauseAndQuit => leave::pause_and_quit(state),
+        Choice::LeaveRunning => leave::leave_running(state),
     }
 }

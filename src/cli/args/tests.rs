@@ -78,7 +78,9 @@ fn bad_lines_are_refused_with_code_2() {
         ("validate", "<FILE>..."),
         ("consent", "<PERSONA|--all|--list>"),
         ("consent a --all", "cannot be used with"),
-        ("retry x", "unrecognized subcommand"),
+        ("redo x", "unrecognized subcommand"),
+        ("fork x", "--persona <ROLE=NAME>"),
+        ("run x --strategy perhaps", "there are reject, enqueue, interrupt and rollback"),
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");

@@ -7,37 +7,47 @@
 //! missing. What an answer at a gate goes through before it counts is beside it, in `decisions.rs`.
 
 mod decisions;
+mod picking;
+mod stopping;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use decisions::Answered;
+use stopping::Stopping;
+pub use stopping::{AskedStop, Successor, asked_stop};
 
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
-use super::api::Answer;
+use super::api::{Answer, Sender};
 use super::attempt;
 use super::context::{Context, blocking};
 use super::final_report;
-use super::machine::{self, Activity, Input, Outcome, Plan, decide, wanted};
+use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use super::run_files::RunFiles;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
-use crate::model::state::{PauseReason, RunStatus, Via};
+use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, events};
 
 /// Something for one run.
 pub enum Order {
+    /// Its turn in the line of its thread has come.
+    Begin,
     /// Go on.
-    Resume(Reply),
+    Resume {
+        /// Who said so, by which way.
+        who: Sender,
+        /// Where the answer goes.
+        reply: Reply,
+    },
     /// Rest at the next checkpoint, or when the time is over.
     Pause {
         /// Why.
@@ -49,19 +59,33 @@ pub enum Order {
     },
     /// End.
     Abort {
-        /// Who said so.
-        by: String,
-        /// By which way.
-        via: Via,
+        /// Who said so, by which way.
+        who: Sender,
         /// In their words.
         reason: String,
+        /// Whether worktree and branch go back to where they were before it.
+        roll_back: bool,
         /// Where the answer goes, when it has ended.
         reply: Reply,
+    },
+    /// Leave the thread to a run that waits for it.
+    GiveWay {
+        /// To whom.
+        to: Successor,
+        /// How long the next checkpoint may take.
+        grace: Duration,
     },
     /// Answer the question that waits.
     Decide {
         /// The answer.
         decision: Answered,
+        /// Where what became of it goes.
+        reply: Reply,
+    },
+    /// Take the artifact of a fork for the phase that waits.
+    Pick {
+        /// The fork.
+        fork: RunId,
         /// Where what became of it goes.
         reply: Reply,
     },
@@ -80,6 +104,16 @@ pub struct Driver {
     stopping: Option<Stopping>,
     /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
     begun: Option<(PhaseKey, u32)>,
+    /// Who got the thread.
+    handed_to: Option<RunId>,
+}
+
+/// What the owner of a run leaves.
+pub struct Rest {
+    /// Orders that came too late for it.
+    pub late: mpsc::Receiver<Order>,
+    /// The run that got the thread and has begun.
+    pub handed_to: Option<RunId>,
 }
 
 struct Running {
@@ -89,29 +123,18 @@ struct Running {
     what: Activity,
 }
 
-enum Stopping {
-    Pause {
-        reason: PauseReason,
-        replies: Vec<Reply>,
-    },
-    Abort {
-        by: String,
-        via: Via,
-        reason: String,
-        replies: Vec<Reply>,
-        /// Of those who asked for a pause and get an end.
-        overtaken: Vec<Reply>,
-    },
-}
-
 impl Order {
     /// Answers that it cannot be followed.
     pub(super) fn refuse(self, failure: &Failure) {
         match self {
-            Self::Resume(reply) | Self::Abort { reply, .. } | Self::Decide { reply, .. } | Self::Pause { reply: Some(reply), .. } => {
+            Self::Resume { reply, .. }
+            | Self::Abort { reply, .. }
+            | Self::Decide { reply, .. }
+            | Self::Pick { reply, .. }
+            | Self::Pause { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(failure.clone()));
             }
-            Self::Pause { reply: None, .. } => {}
+            Self::Begin | Self::GiveWay { .. } | Self::Pause { reply: None, .. } => {}
         }
     }
 }
@@ -120,17 +143,21 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None, begun: None }
+        Self { context, files, state, orders, running: None, stopping: None, begun: None, handed_to: None }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
-    pub async fn run(mut self) -> mpsc::Receiver<Order> {
+    pub async fn run(mut self) -> Rest {
         if let Err(failure) = self.work().await {
             tracing::error!(run = %self.state.run_id, %failure, "the driver stopped");
             self.give_up(&failure).await;
         }
+        self.rest()
+    }
+
+    fn rest(mut self) -> Rest {
         self.orders.close();
-        self.orders
+        Rest { late: self.orders, handed_to: self.handed_to }
     }
 
     /// A run that cannot be driven is not left looking alive: it rests where a person sees it, if that
@@ -237,71 +264,40 @@ impl Driver {
         self.finish_stopping().await
     }
 
-    async fn finish_stopping(&mut self) -> Result<()> {
-        let Some(stopping) = self.stopping.take() else { return Ok(()) };
-        let (input, replies, overtaken) = match stopping {
-            Stopping::Pause { reason, replies } => (Input::Pause(reason), replies, Vec::new()),
-            Stopping::Abort { by, via, reason, replies, overtaken } => (Input::Abort { by, via, reason }, replies, overtaken),
-        };
-        let done = self.input(input).await.map(|()| Answer::Accepted { run_id: self.run_id() });
-        for reply in replies {
-            let _ = reply.send(done.clone());
-        }
-        for reply in overtaken {
-            let _ = reply.send(done.clone().and_then(|_| Err(machine::ended(&self.state))));
-        }
-        Ok(())
-    }
-
     async fn take(&mut self, order: Order) {
         match order {
-            Order::Resume(reply) => {
-                let done = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.input(Input::Resume).await };
+            Order::Begin => self.begin().await,
+            Order::Resume { who, reply } => {
+                let input = Input::Resume { by: who.by, via: who.via };
+                let done = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.input(input).await };
                 let _ = reply.send(done.map(|()| Answer::Accepted { run_id: self.run_id() }));
             }
             Order::Pause { reason, grace, reply } => self.pause(reason, grace, reply).await,
-            Order::Abort { by, via, reason, reply } => {
-                match &mut self.stopping {
-                    // Who aborted first is who is named.
-                    Some(Stopping::Abort { replies, .. }) => replies.push(reply),
-                    stopping => {
-                        let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() { replies } else { Vec::new() };
-                        *stopping = Some(Stopping::Abort { by, via, reason, replies: vec![reply], overtaken });
-                    }
-                }
-                self.stop_running(Duration::ZERO).await;
-            }
+            Order::Abort { who, reason, roll_back, reply } => self.abort(who, reason, roll_back, reply).await,
+            Order::GiveWay { to, grace } => self.give_way_to(to, grace).await,
             Order::Decide { decision, reply } => {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
+                let _ = reply.send(answer);
+            }
+            Order::Pick { fork, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork).await };
                 let _ = reply.send(answer);
             }
         }
     }
 
-    async fn pause(&mut self, reason: PauseReason, grace: Duration, reply: Option<Reply>) {
-        match &mut self.stopping {
-            Some(Stopping::Pause { replies, .. } | Stopping::Abort { overtaken: replies, .. }) => replies.extend(reply),
-            None => self.stopping = Some(Stopping::Pause { reason, replies: reply.into_iter().collect() }),
+    /// Its turn in the line has come. Where somebody was faster it stays in line.
+    async fn begin(&mut self) {
+        if self.state.status != RunStatus::Created {
+            return;
         }
-        self.stop_running(grace).await;
-    }
-
-    /// Asks what is running to end at its next checkpoint, and tells it to end now when the time is over.
-    async fn stop_running(&mut self, grace: Duration) {
-        match &self.running {
-            Some(Running { stop, .. }) => {
-                stop.soon.cancel();
-                let (now, deadline) = (stop.now.clone(), Instant::now() + grace);
-                tokio::spawn(async move {
-                    tokio::time::sleep_until(deadline).await;
-                    now.cancel();
-                });
+        match self.input(Input::Start).await {
+            Err(failure) if failure.code != Code::ThreadBusy => {
+                tracing::error!(run = %self.run_id(), %failure, "a run in line could not begin");
+                // It must not hold up who stands behind it.
+                self.pause(PauseReason::Crashed, Duration::ZERO, None).await;
             }
-            None => {
-                if let Err(failure) = self.finish_stopping().await {
-                    tracing::error!(run = %self.run_id(), %failure, "could not store the stop");
-                }
-            }
+            _ => {}
         }
     }
 
@@ -313,7 +309,12 @@ impl Driver {
     async fn input(&mut self, input: Input) -> Result<()> {
         let facts = self.facts(input)?;
         let events = self.context.append_patiently(self.run_id(), facts, |words| self.note(words)).await?;
-        self.fold(&events).await?;
+        self.take_in(&events).await
+    }
+
+    /// Folds stored events in; with the end of the run its report is written.
+    async fn take_in(&mut self, events: &[Event]) -> Result<()> {
+        self.fold(events).await?;
         if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
             final_report::write_and_note(&self.context, self.run_id()).await;
         }
@@ -367,7 +368,7 @@ pub(super) async fn own_unreadable(
     state: RunState,
     why: Failure,
     orders: mpsc::Receiver<Order>,
-) -> mpsc::Receiver<Order> {
+) -> Rest {
     let plan = Plan::unreadable(record.thread.clone());
     let files = RunFiles { record, plan, personas: Vec::new(), schemas: Vec::new() };
     let mut owner = Driver::new(context, Arc::new(files), state, orders);
@@ -380,11 +381,12 @@ pub(super) async fn own_unreadable(
     while let Ok(order) = owner.orders.try_recv() {
         match order {
             Order::Abort { .. } => owner.take(order).await,
+            // It can never begin, and must not hold up who stands behind it.
+            Order::Begin => owner.pause(PauseReason::Crashed, Duration::ZERO, None).await,
             order => order.refuse(&why),
         }
     }
-    owner.orders.close();
-    owner.orders
+    owner.rest()
 }
 
 async fn ended(running: &mut Option<Running>) -> Result<Input, tokio::task::JoinError> {

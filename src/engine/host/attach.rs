@@ -26,6 +26,10 @@ use crate::store::{Reader, Store, approvals, events, inbox, run_list};
 const LOOK: Duration = Duration::from_millis(50);
 /// How long an answer may take before the sender is told that the command is stored but open.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// The host itself is looked for at every so many looks for an answer.
+const HOST_LOOK: u32 = 4;
+/// So often it may be missing in a row: one host may just be handing over to another.
+const HANDED_ON: u32 = 5;
 /// How far the next look reaches back behind this one, in case the clocks differ.
 const OVERLAP_MS: i64 = 60_000;
 /// Events read at one look and run.
@@ -64,8 +68,10 @@ async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientTok
     let paths = paths.clone();
     blocking(move || {
         let command = exactly_once(Reader::open(&paths.database())?.connection(), command, token)?;
-        let text = serde_json::to_string(&command).map_err(Failure::internal)?;
-        write_beside(&paths, move |tx| inbox::put(tx, token, &sender.by, sender.via, &text, Timestamp::now()).map(drop))
+        let run = command.run_id();
+        let command = serde_json::to_string(&command).map_err(Failure::internal)?;
+        let new = inbox::NewCommand { token, by: sender.by, via: sender.via, command, run };
+        write_beside(&paths, move |tx| inbox::put(tx, &new, Timestamp::now()).map(drop))
     })
     .await
 }
@@ -73,15 +79,10 @@ async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientTok
 /// A command that is served again after a crash must not act a second time: a start must find the run
 /// it began, and an answer must not fall on the question after the one that was open when it was given.
 fn exactly_once(conn: &rusqlite::Connection, mut command: Command, token: ClientToken) -> Result<Command> {
-    match &mut command {
-        Command::Start(start) => {
-            start.idempotency_key.get_or_insert_with(|| format!("token:{token}"));
-        }
-        Command::Decide { run_id, request_id: request_id @ None, .. } => {
-            let asked = approvals::of_run(conn, *run_id)?;
-            *request_id = asked.iter().find(|asked| asked.state == ApprovalStatus::Pending).map(|asked| asked.id);
-        }
-        _ => {}
+    command.name_start(|| format!("token:{token}"));
+    if let Command::Decide { run_id, request_id: request_id @ None, .. } = &mut command {
+        let asked = approvals::of_run(conn, *run_id)?;
+        *request_id = asked.iter().find(|asked| asked.state == ApprovalStatus::Pending).map(|asked| asked.id);
     }
     Ok(command)
 }
@@ -91,11 +92,21 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
     let reader = blocking(move || Reader::open(&path)).await?;
     let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
     let mut ticks = tokio::time::interval(LOOK);
+    let (mut alone, mut looks) = (0, 0_u32);
     while tokio::time::Instant::now() < deadline {
         ticks.tick().await;
+        looks += 1;
+        if looks.is_multiple_of(HOST_LOOK) {
+            alone = if live_host(paths)?.is_none() { alone + 1 } else { 0 };
+        }
         if let Some(Some(answer)) = inbox::answer_of(reader.connection(), token)? {
             let answer: Result<Answer> = serde_json::from_str::<StoredAnswer>(&answer).map_err(Failure::internal)?.into();
             return answer;
+        }
+        // Looked for the answer once more since the host was last seen to be gone.
+        if alone > HANDED_ON {
+            return Err(Failure::new(Code::HostGoingAway, "the host is gone; the command is stored, and the next one takes it up")
+                .hint("start `phasedeck` or `phasedeck host`; giving the command again is harmless"));
         }
     }
     Err(Failure::new(Code::PaneBrieflyUnresponsive, "the host has not answered yet; the command is stored and will be taken up")
@@ -123,10 +134,15 @@ impl From<StoredAnswer> for Result<Answer> {
 pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
     let sender = Sender { by: row.by, via: row.via };
     let answer = match serde_json::from_str::<Command>(&row.command) {
-        Ok(command) => port.send(command, sender, row.token).await,
+        Ok(command) => match acted_before(&context, &command, row.run_seq).await {
+            Some(answer) => Ok(answer),
+            None => port.send(command, sender, row.token).await,
+        },
         Err(error) => Err(Failure::internal(format!("a command in the inbox cannot be read: {error}"))),
     };
     let stored = match answer {
+        // Not acted on: it is left for the host that comes next.
+        Err(failure) if failure.code == Code::HostGoingAway => return,
         Ok(answer) => StoredAnswer::Ok(answer),
         Err(failure) => StoredAnswer::Err(failure),
     };
@@ -135,6 +151,21 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
     if let Err(failure) = answered {
         tracing::error!(%failure, "could not store an answer; the command will be served again");
     }
+}
+
+/// Whether a command has acted already, under a host that died before it could say so: a run that went
+/// on (or rested) since the command was left must not do so a second time.
+async fn acted_before(context: &Context, command: &Command, run_seq: Option<u64>) -> Option<Answer> {
+    let kinds: &[&str] = match command {
+        Command::Resume { .. } => &["run.resumed", "run.started"],
+        Command::Pause { .. } => &["run.paused"],
+        Command::Pick { .. } => &["artifact.changed"],
+        _ => return None,
+    };
+    let (run_id, from) = (command.run_id()?, run_seq? + 1);
+    let (path, kinds) = (context.paths.database(), kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+    let found = blocking(move || events::filtered(Reader::open(&path)?.connection(), run_id, &kinds, None, from, 1)).await;
+    found.is_ok_and(|found| !found.is_empty()).then_some(Answer::Accepted { run_id })
 }
 
 /// What has been told already.

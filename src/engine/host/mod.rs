@@ -23,6 +23,7 @@ use super::api::{Port, Request};
 use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
+use super::{rollback, slots};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::settings::Settings;
@@ -31,11 +32,13 @@ use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
 mod doorbell;
+mod handover;
 mod lock;
 mod recovery;
 mod tellers;
 
 pub use attach::{attach, write_beside};
+pub use handover::HandOver;
 
 /// Calls that may wait for the supervisor.
 const CALLS_WAITING: usize = 256;
@@ -57,6 +60,18 @@ impl Host {
     /// `session_manager_already_running` before anything is read or changed; what opening the
     /// database says; `config_invalid` for settings a backend cannot work with.
     pub fn start(paths: &Paths, settings: &Settings) -> Result<Self> {
+        Self::begin(paths, settings, true)
+    }
+
+    /// As [`start`](Self::start), to store one command: nothing that waits in line begins.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_briefly(paths: &Paths, settings: &Settings) -> Result<Self> {
+        Self::begin(paths, settings, false)
+    }
+
+    fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
         let lock = HostLock::take(paths)?;
         let store = Store::open(&paths.database())?;
         let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings)?));
@@ -66,14 +81,21 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let Recovered { going_on, reports } = recovery::recover(&context, &runtime)?;
+        let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
         for run_id in going_on {
             // First of all calls, so that no drain overtakes them; there is room for each.
             let _ = calls.try_send(Call::TakeUp(run_id));
         }
-        runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
-        runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone(), begins).run());
+        runtime.spawn(slots::keep_lines(Arc::clone(&context)));
+        let shared = Arc::clone(&context);
+        runtime.spawn(async move { rollback::redo(&shared, to_roll_back).await });
+        let shared = Arc::clone(&context);
+        runtime.spawn(async move {
+            recovery::write_reports(Arc::clone(&shared), reports).await;
+            recovery::mend_reports(shared).await;
+        });
         let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
@@ -107,17 +129,27 @@ impl Host {
     /// # Errors
     /// What closing the database says; everything acknowledged is on disk all the same.
     pub fn shutdown(self, grace: Duration) -> Result<()> {
+        self.leave(grace, HandOver::Nothing).map(drop)
+    }
+
+    /// As [`shutdown`](Self::shutdown), and leaves word for the next host to go on with what `over` says.
+    /// Says how many runs that are.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    pub fn leave(self, grace: Duration, over: HandOver) -> Result<usize> {
         let (done, drained) = oneshot::channel();
         let asked = self.calls.blocking_send(Call::Drain { grace, done });
-        if asked.is_ok() {
-            // The supervisor drops the sender only when it is gone itself; then nothing runs either.
-            let _ = self.runtime.block_on(drained);
-        }
+        // The supervisor drops the sender only when it is gone itself; then nothing runs either.
+        let paused = if asked.is_ok() { self.runtime.block_on(drained).unwrap_or_default() } else { Vec::new() };
         self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
+        let handed = handover::leave_word(&self.context, paused, over)
+            .inspect_err(|failure| tracing::error!(%failure, "could not hand over; the runs are paused"))
+            .unwrap_or_default();
         let closed = self.context.store.close_blocking();
         drop(self.lock);
-        closed
+        closed.map(|()| handed)
     }
 }
 

@@ -11,21 +11,27 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
 use crate::engine::agent::desk::close_lost_calls;
-use crate::engine::context::Context;
-use crate::engine::machine::{Input, Plan, decide};
+use crate::engine::context::{Context, blocking};
+use crate::engine::driver::{AskedStop, asked_stop};
+use crate::engine::machine::{Input, Outcome, Plan, decide};
 use crate::engine::{final_report, run_files};
-use crate::model::error::{Code, Result};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::settings::OnCrash;
-use crate::model::state::{PauseReason, RunStatus};
+use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, events, journal, runs, turns};
+use crate::store::{Reader, events, journal, runs, threads, turns};
 
 /// Reports that are written before anything else; the rest does not keep the operator waiting.
 const REPORTS_AT_ONCE: usize = 16;
+
+/// So often a run is taken up after a crash without getting anywhere.
+const FRUITLESS: usize = 3;
+/// Events that are looked at for that; each try makes two, and one for each phase that was done.
+const LOOKED_BACK: u32 = 256;
 
 /// What start-up recovery leaves to the host.
 pub struct Recovered {
@@ -33,6 +39,8 @@ pub struct Recovered {
     pub going_on: Vec<RunId>,
     /// The runs whose report is still to be written.
     pub reports: Vec<RunId>,
+    /// The runs whose worktree has still to go back.
+    pub to_roll_back: Vec<RunId>,
 }
 
 /// What one run needs.
@@ -40,6 +48,7 @@ struct Found {
     run_id: RunId,
     facts: Vec<Fact>,
     goes_on: bool,
+    rolls_back: bool,
 }
 
 /// Puts in order what the last host left, and says what is left to do.
@@ -51,6 +60,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     let mut reports = runs::terminal_without_report(reader.connection())?;
     let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
     runtime.block_on(write_reports(Arc::clone(context), reports));
+    context.store.write_blocking(|tx| threads::clear_lines(tx))?;
     let mut found = Vec::new();
     for record in runs::non_terminal(reader.connection())? {
         let run_id = record.id;
@@ -61,7 +71,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     }
     // All at once, so that they share commits.
     let stored = runtime.block_on(join_all(found.iter().map(|found| store(context, found))));
-    let mut recovered = Recovered { going_on: Vec::new(), reports: later };
+    let mut recovered = Recovered { going_on: Vec::new(), reports: later, to_roll_back: Vec::new() };
     for (found, stored) in found.into_iter().zip(stored) {
         match stored {
             Ok(true) => recovered.reports.push(found.run_id),
@@ -70,6 +80,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
             Err(failure) => tracing::error!(run = %found.run_id, %failure, "could not recover; left as it is"),
         }
     }
+    recovered.to_roll_back = threads::to_roll_back(reader.connection())?;
     Ok(recovered)
 }
 
@@ -80,12 +91,31 @@ pub async fn write_reports(context: Arc<Context>, runs: Vec<RunId>) {
     }
 }
 
+/// Writes reports whose files are gone, the `.json` or the `.md`, though they were written once.
+pub async fn mend_reports(context: Arc<Context>) {
+    let path = context.paths.database();
+    let gone = blocking(move || {
+        let reported = runs::reported(Reader::open(&path)?.connection())?;
+        let is_gone = |path: &str| ["json", "md"].iter().any(|kind| !std::path::Path::new(&format!("{path}.{kind}")).exists());
+        Ok(reported.into_iter().filter(|(_, path)| is_gone(path)).map(|(run, _)| run).collect())
+    });
+    match gone.await {
+        Ok(gone) => write_reports(context, gone).await,
+        Err(failure) => tracing::warn!(%failure, "could not look for reports that are gone"),
+    }
+}
+
 /// What a run needs, if anything.
 fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
     let run_id = record.id;
     let state = events::state(reader.connection(), run_id)?;
+    let stop =
+        asked_stop(reader.connection(), run_id).inspect_err(|failure| tracing::error!(%failure, "it counts as none")).unwrap_or_default();
     let facts = match state.status {
-        RunStatus::Executing | RunStatus::AwaitingApproval => after_crash(policy, reader, record, &state)?,
+        RunStatus::Executing | RunStatus::AwaitingApproval => match &stop {
+            Some(stop) => stopped(record, &state, stop)?,
+            None => after_crash(policy, reader, record, &state)?,
+        },
         // What was never begun has not crashed: it begins when it is told.
         _ => Vec::new(),
     };
@@ -93,17 +123,30 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
         return Ok(None);
     }
     let goes_on = facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. }));
-    Ok(Some(Found { run_id, facts, goes_on }))
+    let rolls_back = matches!(stop, Some(AskedStop::Abort { roll_back: true, .. }));
+    Ok(Some(Found { run_id, facts, goes_on, rolls_back }))
 }
 
 /// Closes the calls of a run that were open, then stores what became of it; says whether it has ended.
 async fn store(context: &Context, found: &Found) -> Result<bool> {
-    let (run_id, facts) = (found.run_id, found.facts.clone());
+    let (run_id, facts, rolls_back) = (found.run_id, found.facts.clone(), found.rolls_back);
     let stored = context.store.write(move |tx| {
+        if rolls_back {
+            threads::set_rollback(tx, run_id, "asked")?;
+        }
         close_lost_calls(tx, run_id)?;
         journal::append(tx, run_id, &facts, Timestamp::now())
     });
     Ok(stored.await?.iter().any(|event| event.fact.key() == "run.ended"))
+}
+
+/// What an operator had asked of a run, and its host did not live to do.
+fn stopped(record: RunRecord, state: &RunState, stop: &AskedStop) -> Result<Vec<Fact>> {
+    let input = match stop.clone() {
+        AskedStop::Pause => Input::Pause(PauseReason::Operator),
+        AskedStop::Abort { who, reason, .. } => Input::Abort { by: who.by, via: who.via, reason },
+    };
+    decide(&Plan::unreadable(record.thread), state, input, Timestamp::now())
 }
 
 fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
@@ -116,6 +159,9 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
     if policy == OnCrash::Ask {
         return Ok(rests);
     }
+    if fruitless(reader, state)? >= FRUITLESS {
+        return given_up(reader, record, state);
+    }
     match going_on(reader, record, state, &rests) {
         Ok(goes_on) => Ok(rests.into_iter().chain(goes_on).collect()),
         Err(failure) => {
@@ -125,6 +171,25 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
     }
 }
 
+/// How often the run was taken up after a crash and crashed again before it got anywhere. The journal is
+/// the count: each try was stored before it was made.
+fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
+    let last = events::before(reader.connection(), state.run_id, state.last_seq + 1, LOOKED_BACK)?;
+    let tries = last.iter().rev().take_while(|event| matches!(event.fact.kind(), "run.paused" | "run.resumed" | "phase.skipped"));
+    Ok(tries.filter(|event| matches!(event.fact, Fact::RunPaused { reason: PauseReason::Crashed, .. })).count())
+}
+
+/// A run that takes its host with it each time is left to a person.
+fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
+    let files = run_files::load_files(reader, record)?;
+    let Some(phase) = state.current() else { return Ok(Vec::new()) };
+    let message = format!("the host died {FRUITLESS} times when this run went on");
+    let failure = Failure::new(Code::SessionRecoveryRequired, message).hint("approve tries once more; reject or abort ends the run");
+    let (phase_key, attempt, outcome) = (phase.key.clone(), phase.attempt, Outcome::Failed(failure));
+    let facts = decide(&files.plan, state, Input::AttemptEnded { phase_key, attempt, outcome }, Timestamp::now())?;
+    if facts.is_empty() { decide(&files.plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now()) } else { Ok(facts) }
+}
+
 fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
     let files = run_files::load_files(reader, record)?;
     let mut paused = state.clone();
@@ -132,7 +197,8 @@ fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]
         let seq = paused.last_seq + 1;
         paused.apply(&Event { run_id: state.run_id, seq, at: Timestamp::now(), fact: fact.clone() })?;
     }
-    decide(&files.plan, &paused, Input::Resume, Timestamp::now())
+    let (by, via) = ("engine.on_crash".to_owned(), Via::Engine);
+    decide(&files.plan, &paused, Input::Resume { by, via }, Timestamp::now())
 }
 
 /// The run fails first, then each of its conversations.

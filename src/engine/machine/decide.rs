@@ -22,7 +22,12 @@ pub enum Input {
     /// It may begin.
     Start,
     /// It shall go on.
-    Resume,
+    Resume {
+        /// Who said so.
+        by: String,
+        /// By which way.
+        via: Via,
+    },
     /// Its owner has just taken it up; what stopped half-way is carried on.
     Continue,
     /// Nothing of it is running any more, and it shall rest.
@@ -130,7 +135,7 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
     let mut scratch = Scratch { plan, state: state.clone(), at, facts: Vec::new() };
     match input {
         Input::Start => scratch.start()?,
-        Input::Resume => scratch.resume()?,
+        Input::Resume { by, via } => scratch.resume(&by, via)?,
         Input::Continue => {}
         Input::Pause(reason) => scratch.pause(reason)?,
         Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
@@ -165,19 +170,25 @@ impl Scratch<'_> {
         if self.state.status != RunStatus::Created {
             return Err(self.not_now("started"));
         }
+        self.begin_run()
+    }
+
+    fn begin_run(&mut self) -> Result<()> {
         self.push(Fact::RunStarted { workflow: self.plan.workflow.versioned_name(), thread: self.plan.thread.clone() })
     }
 
-    fn resume(&mut self) -> Result<()> {
+    fn resume(&mut self, by: &str, via: Via) -> Result<()> {
         match self.state.status {
             RunStatus::Executing | RunStatus::AwaitingApproval => return Ok(()),
+            // Paused while it waited for its thread: it has yet to begin.
+            RunStatus::Paused if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
             RunStatus::Paused => {}
             RunStatus::Created => return self.start(),
             _ => return Err(self.not_now("resumed")),
         }
         // Going on is the answer to the question whether to go on.
         if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
-            self.push(resolved(&open, Decision::Approve, "resumed", "operator", Via::Engine))?;
+            self.push(resolved(&open, Decision::Approve, "resumed", by, via))?;
         }
         self.go_on()
     }
@@ -199,7 +210,8 @@ impl Scratch<'_> {
     fn pause(&mut self, reason: PauseReason) -> Result<()> {
         match self.state.status {
             RunStatus::Paused => Ok(()),
-            RunStatus::Created => Err(self.not_now("paused")),
+            // What has not begun has nothing to stop; it leaves the line only when a person takes it out.
+            RunStatus::Created if !matches!(reason, PauseReason::Operator | PauseReason::Crashed) => Ok(()),
             status if status.is_terminal() => Err(self.not_now("paused")),
             from_state => self.push(Fact::RunPaused { ordinal: self.state.pauses + 1, reason, from_state }),
         }

@@ -13,6 +13,10 @@ use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
 
+fn resume() -> Input {
+    Input::Resume { by: "kim".to_owned(), via: Via::Cli }
+}
+
 /// A run that is told what happens, as the driver would.
 struct Story {
     plan: Plan,
@@ -230,7 +234,7 @@ fn a_resume_skips_what_is_done_and_asks_an_open_gate_again_without_an_agent() {
     let question = story.state.approval.clone().unwrap().request_id;
     for ordinal in 1..=2 {
         assert_eq!(story.tell(Input::Pause(PauseReason::Crashed)).unwrap(), ["run.paused"]);
-        assert_eq!(story.tell(Input::Resume).unwrap(), ["run.resumed", "phase.skipped"]);
+        assert_eq!(story.tell(resume()).unwrap(), ["run.resumed", "phase.skipped"]);
         assert_eq!(story.state.resumes, ordinal);
         assert_eq!(story.state.status, RunStatus::AwaitingApproval);
         assert_eq!(story.state.approval.as_ref().unwrap().request_id, question);
@@ -244,7 +248,7 @@ fn a_half_done_phase_goes_on_with_the_same_attempt() {
     story.tell(Input::Start).unwrap();
     story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
     assert_eq!(story.wants(), None);
-    assert_eq!(story.tell(Input::Resume).unwrap(), ["run.resumed"]);
+    assert_eq!(story.tell(resume()).unwrap(), ["run.resumed"]);
     assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt: 1 }));
 }
 
@@ -257,7 +261,7 @@ fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
         story.tell(Input::Pause(PauseReason::Operator)).unwrap();
         assert_eq!(story.answer(action).unwrap(), ["approval.resolved"]);
         assert_eq!(story.state.status, RunStatus::Paused);
-        story.tell(Input::Resume).unwrap();
+        story.tell(resume()).unwrap();
         match next {
             None => assert_eq!(story.wants(), Some(Activity::Commit { phase_key: "spec".into() })),
             Some(attempt) => assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt })),
@@ -300,7 +304,7 @@ fn resuming_answers_the_question_whether_to_go_on() {
     let mut story = Story::begin();
     story.tell(Input::Start).unwrap();
     story.ended(Outcome::Failed(Failure::new(Code::LlmAuth, "no")));
-    assert_eq!(story.tell(Input::Resume).unwrap(), ["approval.resolved", "session.recovered", "run.resumed"]);
+    assert_eq!(story.tell(resume()).unwrap(), ["approval.resolved", "session.recovered", "run.resumed"]);
 }
 
 #[test]
@@ -411,7 +415,7 @@ fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Inpu
             Some(Input::ContentChanged { found: Some(new.sha256.clone()), replacement: valid.then_some(new) })
         }
         Happening::Pause => Some(Input::Pause(PauseReason::Operator)),
-        Happening::Resume => Some(Input::Resume),
+        Happening::Resume => Some(resume()),
         Happening::Continue => Some(Input::Continue),
         Happening::Abort => Some(Input::Abort { by: "me".to_owned(), via: Via::Cli, reason: String::new() }),
     }
@@ -432,7 +436,7 @@ fn finish(story: &mut Story) {
         match story.wants() {
             Some(Activity::Attempt { .. }) => drop(story.ended(valid("fine"))),
             Some(Activity::Commit { .. }) => drop(story.committed()),
-            None if story.state.status == RunStatus::Paused => drop(story.tell(Input::Resume).unwrap()),
+            None if story.state.status == RunStatus::Paused => drop(story.tell(resume()).unwrap()),
             None => drop(story.answer(Decision::Approve).unwrap()),
         }
     }
@@ -500,7 +504,7 @@ proptest! {
         }
         if !story.state.status.is_terminal() {
             story.tell(Input::Pause(PauseReason::Crashed)).unwrap();
-            story.tell(Input::Resume).unwrap();
+            story.tell(resume()).unwrap();
             finish(&mut story);
         }
         let completed = story.journal.iter().filter(|e| matches!(e.fact, Fact::PhaseCompleted { .. })).count();

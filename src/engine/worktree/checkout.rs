@@ -137,7 +137,7 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
 
 // Git does not wait until checked-out files are on disk; after a power loss they would be empty, and
 // empty they would be committed.
-async fn make_durable(path: PathBuf) -> Result<()> {
+pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
     let sync = move || -> std::io::Result<()> {
         let dir = std::fs::File::open(&path)?;
         #[cfg(target_os = "linux")]

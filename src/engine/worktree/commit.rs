@@ -73,7 +73,7 @@ impl Worktree {
     }
 
     // So that `git status` in the worktree shows what is true. Only a convenience: the next commit does not read it.
-    fn replace_index(&self, index_file: &Path) {
+    pub(super) fn replace_index(&self, index_file: &Path) {
         if let Err(error) = std::fs::rename(index_file, self.git_dir.join("index")) {
             tracing::warn!(%error, "the worktree's index is out of date");
         }
@@ -81,7 +81,7 @@ impl Worktree {
 
     // The branch's last commit, if the worktree is on the branch and the branch still has what we committed.
     // What an agent has committed on top by itself is kept.
-    async fn own_tip(&self) -> Result<Tip> {
+    pub(super) async fn own_tip(&self) -> Result<Tip> {
         if !self.path.is_dir() {
             let message = format!("the worktree {} is gone", self.path.display());
             return Err(Failure::new(Code::WorktreeMissing, message).hint("resume the run: the folder is made again from its branch"));
@@ -143,8 +143,8 @@ impl Worktree {
     }
 }
 
-struct Tip {
-    commit: String,
+pub(super) struct Tip {
+    pub(super) commit: String,
     tree: String,
     message: String,
 }

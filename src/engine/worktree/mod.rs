@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub use self::checkout::{Worktree, branch_of};
 pub use self::demo::make_demo_repo;
 pub use self::removal::Standing;
+pub use self::replace::{Replacement, copy_tree};
 pub use self::repo::{Base, Repo};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::Result;
@@ -20,6 +21,7 @@ mod commit;
 mod demo;
 mod program;
 mod removal;
+mod replace;
 mod repo;
 
 /// Where a run works.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::Git;
 use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
 
 const ALLOWED_ENV: &[&str] = &["PATH", "HOME", "LANG", "XDG_CONFIG_HOME", "TMPDIR"];
 // Known to git without being stored; no attributes are in it.
@@ -98,6 +99,14 @@ impl Repo {
             return Err(self.unknown(base).await);
         }
         Ok(Base { branch: is_branch.then(|| base.to_owned()), commit: found.text() })
+    }
+
+    /// Whether the branch of a run is there.
+    ///
+    /// # Errors
+    /// `git_failed`.
+    pub async fn has_branch_of(&self, run: RunId) -> Result<bool> {
+        self.branch_exists(&super::branch_of(run)).await
     }
 
     pub(super) async fn branch_exists(&self, branch: &str) -> Result<bool> {

@@ -196,6 +196,13 @@ impl Head {
         Ok(())
     }
 
+    /// Begins; it may have rested while it waited for its thread.
+    pub(super) fn start(&mut self, event: &Event) -> Result<()> {
+        self.enter(RunStatus::Executing, event)?;
+        (self.paused_from, self.pause_reason) = (None, None);
+        Ok(())
+    }
+
     /// Goes on: back to the gate where a phase's question still waits.
     pub(super) fn resume(&mut self, waits: bool, event: &Event) -> Result<()> {
         self.enter(if waits { RunStatus::AwaitingApproval } else { RunStatus::Executing }, event)?;

@@ -29,7 +29,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
             head.created(event.at, phases.len());
             phase::insert_all(tx, head, phases)?;
         }
-        Fact::RunStarted { .. } => head.enter(RunStatus::Executing, event)?,
+        Fact::RunStarted { .. } => head.start(event)?,
         Fact::RunPaused { reason, .. } => head.pause(*reason, event)?,
         Fact::RunResumed { .. } => {
             let waits = approval::pending_has_phase(tx, head.run_id)?;
@@ -82,8 +82,8 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         }
         Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => session::apply(tx, event)?,
 
-        Fact::PhaseSkipped { .. }
-        | Fact::PromptSent { .. }
+        Fact::PhaseSkipped { phase_key, .. } => phase::skipped(tx, head, phase_key, event)?,
+        Fact::PromptSent { .. }
         | Fact::PromptRepaired { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }

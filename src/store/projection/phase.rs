@@ -39,9 +39,16 @@ pub(super) fn completed(tx: &Connection, head: &mut Head, key: &PhaseKey, commit
     Ok(())
 }
 
+/// Leaves a phase out; of one that this run completed itself it says no more than that.
+pub(super) fn skipped(tx: &Connection, head: &mut Head, key: &PhaseKey, event: &Event) -> Result<()> {
+    must_exist(tx, head, key, event)?;
+    let mut query = tx.prepare_cached("SELECT 1 FROM run_phases WHERE run_id = ?1 AND phase_key = ?2 AND state = 'completed'")?;
+    if query.exists((head.run_id.to_string(), key.as_str()))? { Ok(()) } else { enter(tx, head, key, PhaseStatus::Skipped, event) }
+}
+
 /// Goes to `to`; an end is noted with its moment.
 pub(super) fn enter(tx: &Connection, head: &mut Head, key: &PhaseKey, to: PhaseStatus, event: &Event) -> Result<()> {
-    let ended = matches!(to, PhaseStatus::Completed | PhaseStatus::Failed).then_some(event.at.0);
+    let ended = matches!(to, PhaseStatus::Completed | PhaseStatus::Failed | PhaseStatus::Skipped).then_some(event.at.0);
     let changed = tx
         .prepare_cached("UPDATE run_phases SET state = ?3, ended_at_ms = coalesce(?4, ended_at_ms) WHERE run_id = ?1 AND phase_key = ?2")?
         .execute((head.run_id.to_string(), key.as_str(), to.as_str(), ended))?;

@@ -1,0 +1,118 @@
+//! `phasedeck fork` and `pick`: the phase at a gate again by other personas, and whose artifact counts.
+
+use serde::Serialize;
+
+use super::args::{Drive, Fork, Pick};
+use super::artifact::unified;
+use super::exit::Exit;
+use super::headless::drive;
+use super::out::Outcome;
+use super::run::each_once;
+use super::setup::Setup;
+use super::style::{Mark, Style};
+use super::table::{Cell, Table};
+use crate::engine::api::{Answer, Archive, Candidate, Command, ForkRun};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
+use crate::model::time::human_duration;
+
+/// `phasedeck fork`: begins the fork; where nobody hosts, drives it to its end.
+///
+/// # Errors
+/// `run_not_found`; what the engine answers.
+pub fn fork(setup: &Setup, args: &Fork) -> Outcome {
+    let (_, run_id) = setup.find(&args.run)?;
+    let personas = each_once("--persona", &args.persona)?;
+    let session = setup.session()?;
+    let request = ForkRun { run_id, personas, idempotency_key: args.idempotency_key.clone() };
+    let fork = match session.send(Command::Fork(Box::new(request))) {
+        Ok(Answer::Started { run_id, .. }) => run_id,
+        other => {
+            session.end()?;
+            return Err(other.err().unwrap_or_else(|| Failure::internal("a fork was answered with something else")).into());
+        }
+    };
+    setup.out.note(&format!("fork {fork} of run {}; compare with `phasedeck pick {}`", run_id.short(), run_id.short()));
+    if session.hosts() {
+        let how = Drive { headless: true, json: args.json, ..Drive::default() };
+        return drive(setup, session, fork, 1, how);
+    }
+    session.end()?;
+    if args.json {
+        setup.out.object(&Forked { run_id, fork })?;
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Forked {
+    run_id: RunId,
+    fork: RunId,
+}
+
+/// `phasedeck pick`: shows what can be picked, or takes the artifact of a fork.
+///
+/// # Errors
+/// `run_not_found`; what the engine answers.
+pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
+    let (archive, run_id) = setup.find(&args.run)?;
+    let Some(text) = &args.fork else {
+        let candidates = archive.candidates(run_id)?;
+        if candidates.is_empty() {
+            let message = format!("run {} has no phase at a gate with an artifact", run_id.short());
+            return Err(Failure::new(Code::NoPendingApproval, message).hint("`phasedeck show` says what it does").into());
+        }
+        if args.json {
+            setup.out.document(&candidates)?;
+        } else {
+            setup.out.print(&compared(&candidates, setup.out.style))?;
+            if let [first, others @ ..] = candidates.as_slice() {
+                for other in others.iter().filter(|_| args.diff) {
+                    setup.out.print(&difference(&archive, first, other, setup.out.style)?)?;
+                }
+            }
+        }
+        return Ok(Exit::Done);
+    };
+    let fork = archive.find(text)?;
+    let session = setup.brief_session()?;
+    let sent = session.send(Command::Pick { run_id, fork });
+    let ended = session.end();
+    sent?;
+    ended?;
+    let line = format!("run {}: took the artifact of fork {}; its gate asks about it now\n", run_id.short(), fork.short());
+    if args.json {
+        setup.out.object(&Forked { run_id, fork })?
+    } else {
+        setup.out.print(&line)?
+    }
+    Ok(Exit::Done)
+}
+
+fn compared(candidates: &[Candidate], style: Style) -> String {
+    let mut table = Table::new(&["RUN", "STATE", "PERSONA", "VERDICT", "HASH", "BYTES", "COST", "CALLS", "TIME"]);
+    for candidate in candidates {
+        let mark = crate::model::state::RunStatus::parse(&candidate.state).map_or(Mark::Strange, Mark::of_status);
+        let artifact = candidate.artifact.as_ref();
+        table.row(vec![
+            Cell::new(candidate.run_id.short()),
+            Cell::new(format!("{} {}", style.glyph(mark), candidate.state)).tone(mark.tone()),
+            Cell::new(candidate.persona.as_deref().unwrap_or_default()),
+            Cell::new(artifact.map_or("none yet", |artifact| if artifact.valid { "valid" } else { "invalid" })),
+            Cell::new(artifact.map(|artifact| artifact.sha256.short().to_owned()).unwrap_or_default()),
+            Cell::new(artifact.map(|artifact| artifact.bytes.to_string()).unwrap_or_default()).right(),
+            Cell::new(candidate.cost.to_string()).right(),
+            Cell::new(candidate.calls.to_string()).right(),
+            Cell::new(human_duration(candidate.working_ms)).right(),
+        ]);
+    }
+    table.drawn(0, style)
+}
+
+fn difference(archive: &Archive, first: &Candidate, other: &Candidate, style: Style) -> Result<String> {
+    let read = |candidate: &Candidate| match &candidate.artifact {
+        Some(artifact) => archive.content(&artifact.sha256),
+        None => Ok(Vec::new()),
+    };
+    Ok(unified(&read(first)?, &read(other)?, &first.run_id.short(), &other.run_id.short(), style))
+}

@@ -1,0 +1,265 @@
+//! How a run is stopped: paused, ended, or made to give its thread to another.
+//!
+//! A stop that has to wait for work to end is noted on the run's row first, so that it also holds when
+//! the host dies meanwhile. Giving way is one transaction: the older run rests (or ends) and the newer
+//! one begins, or neither; a newer one that was taken back meanwhile leaves the older one at work.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{Driver, Reply, Running};
+use crate::engine::api::{Answer, Sender};
+use crate::engine::context::blocking;
+use crate::engine::machine::{self, Input, decide};
+use crate::engine::run_files::load_files;
+use crate::engine::{final_report, rollback};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::id::RunId;
+use crate::model::state::{PauseReason, RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::store::{Reader, events, journal, runs, threads};
+
+/// A stop that is under way.
+pub(super) enum Stopping {
+    Pause {
+        reason: PauseReason,
+        replies: Vec<Reply>,
+    },
+    Abort {
+        who: Sender,
+        reason: String,
+        roll_back: bool,
+        replies: Vec<Reply>,
+        /// Of those who asked for a pause and get an end.
+        overtaken: Vec<Reply>,
+    },
+    GiveWay(Successor),
+}
+
+/// Who gets the thread of a run that gives way.
+#[derive(Clone, Copy, Debug)]
+pub struct Successor {
+    /// The run that waits for it.
+    pub run: RunId,
+    /// Whether the older run ends and goes back to where it was; otherwise it rests.
+    pub roll_back: bool,
+}
+
+/// A stop as a run's row keeps it until it has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stop", rename_all = "snake_case")]
+pub enum AskedStop {
+    /// It shall rest.
+    Pause,
+    /// It shall end.
+    Abort {
+        /// Who said so, by which way.
+        who: Sender,
+        /// In their words.
+        reason: String,
+        /// Whether worktree and branch go back.
+        roll_back: bool,
+    },
+}
+
+impl Driver {
+    pub(super) async fn pause(&mut self, reason: PauseReason, grace: Duration, reply: Option<Reply>) {
+        match &mut self.stopping {
+            Some(Stopping::Pause { replies, .. } | Stopping::Abort { overtaken: replies, .. }) => replies.extend(reply),
+            stopping => *stopping = Some(Stopping::Pause { reason, replies: reply.into_iter().collect() }),
+        }
+        self.stop_running(grace).await;
+    }
+
+    pub(super) async fn abort(&mut self, who: Sender, reason: String, roll_back: bool, reply: Reply) {
+        if self.state.status == RunStatus::Aborted {
+            let _ = reply.send(Ok(Answer::Accepted { run_id: self.run_id() }));
+            return;
+        }
+        match &mut self.stopping {
+            // Who aborted first is who is named.
+            Some(Stopping::Abort { replies, .. }) => replies.push(reply),
+            stopping => {
+                let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() { replies } else { Vec::new() };
+                *stopping = Some(Stopping::Abort { who, reason, roll_back, replies: vec![reply], overtaken });
+            }
+        }
+        self.stop_running(Duration::ZERO).await;
+    }
+
+    pub(super) async fn give_way_to(&mut self, successor: Successor, grace: Duration) {
+        // A stop that is under way frees the thread as well.
+        if self.stopping.is_none() && self.state.status.holds_thread() {
+            self.stopping = Some(Stopping::GiveWay(successor));
+            self.stop_running(grace).await;
+        }
+    }
+
+    /// Asks what is running to end at its next checkpoint, and tells it to end now when the time is over.
+    async fn stop_running(&mut self, grace: Duration) {
+        let Some(Running { stop, .. }) = &self.running else {
+            if let Err(failure) = self.finish_stopping().await {
+                tracing::error!(run = %self.run_id(), %failure, "could not store the stop");
+            }
+            return;
+        };
+        let stop = stop.clone();
+        self.note_stop().await;
+        stop.soon.cancel();
+        let deadline = Instant::now() + grace;
+        tokio::spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            stop.now.cancel();
+        });
+    }
+
+    /// Makes a stop that an operator asked for outlive the host. One that cannot be noted is no reason
+    /// not to stop.
+    async fn note_stop(&self) {
+        let asked = match &self.stopping {
+            Some(Stopping::Pause { reason: PauseReason::Operator, .. }) => AskedStop::Pause,
+            Some(Stopping::Abort { who, reason, roll_back, .. }) => {
+                AskedStop::Abort { who: who.clone(), reason: reason.clone(), roll_back: *roll_back }
+            }
+            _ => return,
+        };
+        let (run, text) = (self.run_id(), serde_json::to_string(&asked).unwrap_or_default());
+        if let Err(failure) = self.context.store.write(move |tx| threads::set_stop(tx, run, Some(&text))).await {
+            tracing::warn!(%run, %failure, "could not note that a stop was asked for");
+        }
+    }
+
+    pub(super) async fn finish_stopping(&mut self) -> Result<()> {
+        let Some(stopping) = self.stopping.take() else { return Ok(()) };
+        match stopping {
+            Stopping::Pause { reason, replies } => {
+                let done = self.input(Input::Pause(reason)).await.map(|()| Answer::Accepted { run_id: self.run_id() });
+                replies.into_iter().for_each(|reply| drop(reply.send(done.clone())));
+            }
+            Stopping::Abort { who, reason, roll_back, replies, overtaken } => {
+                let done = self.end(who, reason, roll_back).await.map(|()| Answer::Accepted { run_id: self.run_id() });
+                replies.into_iter().for_each(|reply| drop(reply.send(done.clone())));
+                let ended = self.state.status.is_terminal();
+                let late = if ended { done.and_then(|_| Err(machine::ended(&self.state))) } else { done };
+                overtaken.into_iter().for_each(|reply| drop(reply.send(late.clone())));
+            }
+            Stopping::GiveWay(successor) => self.give_way(successor).await?,
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, who: Sender, reason: String, roll_back: bool) -> Result<()> {
+        let input = Input::Abort { by: who.by, via: who.via, reason };
+        if !roll_back {
+            return self.input(input).await;
+        }
+        let run = self.run_id();
+        // Whether it can be ended at all comes first, then whether it can go back; only then it ends.
+        decide(self.plan(), &self.state, input.clone(), Timestamp::now())?;
+        let prepared = match rollback::prepare(&self.context, &self.files.record).await {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                self.context.store.write(move |tx| threads::set_stop(tx, run, None)).await?;
+                let message = format!("run {} cannot be rolled back, and goes on as it was: {}", run.short(), failure.message);
+                return Err(Failure { message, ..failure });
+            }
+        };
+        let facts = self.facts(input)?;
+        let stored = move |tx: &rusqlite::Transaction<'_>| {
+            threads::set_rollback(tx, run, "asked")?;
+            journal::append(tx, run, &facts, Timestamp::now())
+        };
+        let events = self.context.store_patiently(stored, |words| self.note(words)).await?;
+        self.take_in(&events).await?;
+        rollback::finish(&self.context, run, prepared).await
+    }
+
+    /// Hands the thread on. What keeps the newer run from beginning ends that one, and this one goes on.
+    async fn give_way(&mut self, successor: Successor) -> Result<()> {
+        match self.hand_on(successor).await {
+            Ok(true) => self.handed_to = Some(successor.run),
+            Ok(false) => {}
+            Err(failure) => {
+                tracing::warn!(run = %self.run_id(), to = %successor.run, %failure, "could not give way");
+                fail_waiting(self, successor.run, failure).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self, Successor { run: to, roll_back }: Successor) -> Result<bool> {
+        let path = self.context.paths.database();
+        let (newer, plan) = blocking(move || {
+            let reader = Reader::open(&path)?;
+            let state = events::state(reader.connection(), to)?;
+            let record = runs::get(reader.connection(), to)?;
+            load_files(&reader, record).map(|files| (state, files.plan))
+        })
+        .await?;
+        if newer.status != RunStatus::Created || !self.state.status.holds_thread() {
+            return Ok(false);
+        }
+        let prepared = if roll_back { rollback::prepare(&self.context, &self.files.record).await? } else { None };
+        let (run, begins) = (self.run_id(), decide(&plan, &newer, Input::Start, Timestamp::now())?);
+        let input = match roll_back {
+            true => Input::Abort { by: format!("run {}", to.short()), via: Via::Engine, reason: "rolled back for a newer run".to_owned() },
+            false => Input::Pause(PauseReason::Interrupted),
+        };
+        let rests = self.facts(input)?;
+        let stored = move |tx: &rusqlite::Transaction<'_>| {
+            // Taken back, or begun by somebody, since it was looked at.
+            if runs::get(tx, to)?.state != RunStatus::Created.as_str() {
+                return Ok(Vec::new());
+            }
+            if roll_back {
+                threads::set_rollback(tx, run, "asked")?;
+            }
+            let mut all = journal::append(tx, run, &rests, Timestamp::now())?;
+            all.extend(journal::append(tx, to, &begins, Timestamp::now())?);
+            Ok(all)
+        };
+        let all = self.context.store_patiently(stored, |words| self.note(words)).await?;
+        let own: Vec<Event> = all.into_iter().filter(|event| event.run_id == run).collect();
+        if own.is_empty() {
+            return Ok(false);
+        }
+        self.take_in(&own).await?;
+        if roll_back && let Err(failure) = rollback::finish(&self.context, run, prepared).await {
+            tracing::error!(%run, %failure, "could not roll back");
+        }
+        Ok(true)
+    }
+}
+
+/// Ends a run that waited for a thread it cannot have.
+async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
+    let context = &driver.context;
+    let message = format!("run {} could not give way, and goes on: {}", driver.run_id().short(), why.message);
+    let end = Fact::RunFailed { code: why.code, message, hint: why.hint };
+    let stored = context.store.write(move |tx| {
+        let waits = runs::get(tx, run)?.state == RunStatus::Created.as_str();
+        if waits { journal::append(tx, run, &[end], Timestamp::now()) } else { Ok(Vec::new()) }
+    });
+    match stored.await {
+        Ok(events) if !events.is_empty() => {
+            context.tell(&events);
+            final_report::write_and_note(context, run).await;
+        }
+        Ok(_) => {}
+        Err(failure) => tracing::error!(%run, %failure, "could not end a run that waits in vain"),
+    }
+}
+
+/// What the row of a run says about a stop that its host did not live to see.
+///
+/// # Errors
+/// What the store says.
+pub fn asked_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<AskedStop>> {
+    let Some(text) = threads::stop_of(conn, run)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        Failure::new(Code::DbCorrupt, format!("the stop that was asked of run {run} cannot be read: {e}")).hint("pause or abort it again")
+    })
+}

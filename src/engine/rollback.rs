@@ -1,0 +1,77 @@
+//! Brings the worktree and the branch of a run back to where they were before it.
+//!
+//! First everything that can fail, with nothing changed ([`prepare`]); then, after the end of the run
+//! is stored together with the note that this is still to do, the change itself ([`finish`]). A host
+//! that dies in between leaves the note, and the next one does it ([`redo`]).
+
+use std::path::Path;
+
+use super::attempt::open_workspace;
+use super::context::Context;
+use super::worktree::{Replacement, Repo};
+use crate::model::error::{Failure, Result};
+use crate::model::id::RunId;
+use crate::model::record::RunRecord;
+use crate::store::{Reader, runs, threads};
+
+/// What brings a run's worktree and branch back; `None` where it never had any. Changes nothing.
+///
+/// # Errors
+/// `worktree_missing`, `git_failed`, `io_failed`, `disk_full`: it cannot be done.
+pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Replacement>> {
+    let path = context.paths.worktree(record.id);
+    if let Some(dir) = &record.repo {
+        let repo = Repo::discover(Path::new(dir)).await?;
+        let begun = match &repo {
+            Some(repo) => repo.has_branch_of(record.id).await?,
+            None => true,
+        };
+        if !begun && !path.exists() {
+            return Ok(None);
+        }
+    } else if !path.exists() {
+        return Ok(None);
+    }
+    let workspace = open_workspace(context, record, false).await?;
+    workspace.going_back(record.id, record.base_commit.as_deref()).await.map(Some)
+}
+
+/// Puts in place what was prepared, and notes what became of it.
+///
+/// # Errors
+/// Why worktree and branch are as they were.
+pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>) -> Result<()> {
+    let done = match prepared {
+        Some(replacement) => replacement.put_in_place().await,
+        None => Ok(()),
+    };
+    let words = match &done {
+        Ok(()) => "done".to_owned(),
+        Err(failure) => failure.message.clone(),
+    };
+    context.store.write(move |tx| threads::set_rollback(tx, run, &words)).await?;
+    done.map_err(|failure| {
+        let message = format!("run {} is aborted, but its worktree and branch did not go back: {}", run.short(), failure.message);
+        Failure { message, ..failure }
+    })
+}
+
+/// Does what a host that died had still to do.
+pub async fn redo(context: &Context, runs: Vec<RunId>) {
+    for run in runs {
+        let again = async {
+            let record = runs::get(Reader::open(&context.paths.database())?.connection(), run)?;
+            let prepared = prepare(context, &record).await;
+            match prepared {
+                Ok(prepared) => finish(context, run, prepared).await,
+                Err(failure) => {
+                    let words = failure.message.clone();
+                    context.store.write(move |tx| threads::set_rollback(tx, run, &words)).await.and(Err(failure))
+                }
+            }
+        };
+        if let Err(failure) = again.await {
+            tracing::error!(%run, %failure, "could not roll back");
+        }
+    }
+}
