@@ -26,7 +26,7 @@ pub enum Token {
 #[must_use]
 pub fn laid_out(text: &str) -> Option<String> {
     let text = text.trim();
-    if !text.starts_with(['{', '[']) || serde_json::from_str::<IgnoredAny>(text).is_err() {
+    if !is_json(text) {
         return None;
     }
     let (mut out, mut depth) = (String::with_capacity(text.len() * 2), 0usize);
@@ -58,6 +58,12 @@ pub fn laid_out(text: &str) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// Whether a text is a JSON object or array, not nested beyond what readers take.
+#[must_use]
+pub fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 fn break_line(out: &mut String, depth: usize) {

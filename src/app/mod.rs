@@ -7,15 +7,19 @@
 
 pub mod document;
 pub mod gate;
+pub mod json_diff;
 pub mod json_text;
+pub mod json_tree;
 pub mod key;
 pub mod keymap;
+pub mod markdown;
 pub mod msg;
 pub mod reading;
 pub mod run_view;
 pub mod runs;
 pub mod shell;
 pub mod state;
+pub mod syntax;
 pub mod tail;
 pub mod telling;
 pub mod text_input;
