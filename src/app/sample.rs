@@ -232,7 +232,7 @@ pub fn facts(place: Place) -> Vec<Fact> {
     facts.push(started("spec", "analyst", 2, AttemptCause::Repair));
     facts.push(Fact::PromptRepaired { phase_key: spec.clone(), attempt: 2, errors: errors() });
     facts.push(called("spec", 2, 2));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2) });
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2), by: None });
     facts.push(asked(1, SPEC_V1, 2));
     if place == Place::AwaitingFirst {
         return facts;
@@ -240,7 +240,7 @@ pub fn facts(place: Place) -> Vec<Fact> {
     facts.push(resolved(1, Decision::RequestChanges, "mo"));
     facts.push(started("spec", "analyst", 3, AttemptCause::ChangesRequested));
     facts.push(called("spec", 3, 3));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3) });
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3), by: None });
     facts.push(asked(2, SPEC_V2, 3));
     if place == Place::Awaiting {
         return facts;
@@ -330,7 +330,7 @@ fn details(events: &[Event]) -> Details {
     let mut details = Details::default();
     for event in events {
         match &event.fact {
-            Fact::ArtifactValidated { phase_key, attempt, artifact } => details.artifacts.push(ArtifactRecord {
+            Fact::ArtifactValidated { phase_key, attempt, artifact, .. } => details.artifacts.push(ArtifactRecord {
                 phase_key: phase_key.clone(),
                 version: artifact.version,
                 attempt: *attempt,

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender};
 use super::context::{Context, blocking};
-use super::driver::{self, Answered, Driver, Order, Reply};
+use super::driver::{self, Answered, Driver, Order, Reply, Revision};
 use super::run_files::{RunFiles, load_files};
 use super::start;
 use crate::model::error::{Failure, Result};
@@ -140,6 +140,10 @@ impl Supervisor {
                 let Sender { by, via } = sender;
                 let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256 };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
+            }
+            Command::Revise { run_id, request_id, content } => {
+                let revision = Revision { request_id, content, by: sender.by };
+                self.order(run_id, Some(Order::Revise { revision, reply }));
             }
         }
     }

@@ -7,6 +7,7 @@
 //! missing. What an answer at a gate goes through before it counts is beside it, in `decisions.rs`.
 
 mod decisions;
+mod revision;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use decisions::Answered;
+pub use revision::Revision;
 
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
@@ -65,6 +67,13 @@ pub enum Order {
         /// Where what became of it goes.
         reply: Reply,
     },
+    /// Put the operator's own content in place of what is asked about.
+    Revise {
+        /// The content.
+        revision: Revision,
+        /// Where what became of it goes.
+        reply: Reply,
+    },
 }
 
 /// Where the answer to an order goes.
@@ -108,7 +117,11 @@ impl Order {
     /// Answers that it cannot be followed.
     pub(super) fn refuse(self, failure: &Failure) {
         match self {
-            Self::Resume(reply) | Self::Abort { reply, .. } | Self::Decide { reply, .. } | Self::Pause { reply: Some(reply), .. } => {
+            Self::Resume(reply)
+            | Self::Abort { reply, .. }
+            | Self::Decide { reply, .. }
+            | Self::Revise { reply, .. }
+            | Self::Pause { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(failure.clone()));
             }
             Self::Pause { reply: None, .. } => {}
@@ -273,6 +286,10 @@ impl Driver {
             }
             Order::Decide { decision, reply } => {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
+                let _ = reply.send(answer);
+            }
+            Order::Revise { revision, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.revised(revision).await };
                 let _ = reply.send(answer);
             }
         }
