@@ -7,6 +7,7 @@
 
 pub mod document;
 pub mod gate;
+pub mod gate_texts;
 pub mod json_diff;
 pub mod json_text;
 pub mod json_tree;
@@ -19,6 +20,7 @@ pub mod run_view;
 pub mod runs;
 pub mod shell;
 pub mod state;
+pub mod stored_transcript;
 pub mod syntax;
 pub mod tail;
 pub mod telling;

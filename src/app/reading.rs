@@ -51,6 +51,12 @@ impl Reading {
         &self.doc
     }
 
+    /// The document, to be kept elsewhere too.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Document> {
+        Arc::clone(&self.doc)
+    }
+
     /// Fits the rows to a size; stays at the line that was on top. Whether anything changed.
     pub fn lay_out(&mut self, (width, height): (u16, u16)) -> bool {
         if (width, height) == (self.width, self.height) {

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::document::Document;
+use super::gate_texts::{self, Inputs};
 use super::key::Chord;
 use super::keymap::Keymap;
 use super::msg::{Cmd, Details, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket};
 use super::state::{AppState, Look};
+use super::stored_transcript;
 use super::update::{start, update};
 use crate::engine::api::{Answer, Command};
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
+use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
@@ -408,6 +411,8 @@ pub struct Bench {
     pub events: Vec<Event>,
     /// The risk of its first phase.
     pub risk: Risk,
+    /// What is known of the next phase's cost.
+    pub forecast: Option<Forecast>,
     /// Milliseconds since it was opened.
     pub ticks: u64,
     /// What was sent to the engine.
@@ -420,13 +425,14 @@ pub struct Bench {
 impl Bench {
     /// A console of a size over a world.
     pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
-        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), focused: true, zone: TimeZone::UTC };
+        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), receipt_rows: 0, focused: true, zone: TimeZone::UTC };
         let state = AppState::new(look, Keymap::default(), true);
         Self {
             state,
             records,
             events: journal(place),
             risk: Risk::Medium,
+            forecast: None,
             ticks: 10_000,
             sent: Vec::new(),
             done: Vec::new(),
@@ -526,6 +532,31 @@ impl Bench {
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
             Query::EventsBefore(..) | Query::EventsFrom(..) => Loaded::Events(Vec::new()),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors))),
+            Query::BaseDiff(_, _, hash) => Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?))),
+            Query::Errors(_, key) => {
+                let details = details(&self.events);
+                let invalid = details.artifacts.iter().filter(|a| a.phase_key == *key && !a.valid);
+                let read: Vec<_> = invalid.filter_map(|a| Some((a, text(&a.sha256).ok()?.to_vec()))).collect();
+                Loaded::Text(Arc::new(gate_texts::errors(&read)))
+            }
+            Query::Comments(_, key, hash) => {
+                let details = details(&self.events);
+                let said = details.approvals.iter().filter(|a| a.phase_key.as_ref() == Some(key) && a.comment.as_deref().unwrap_or("") != "");
+                let said: Vec<_> = said.map(|a| (a, a.artifact_sha256.as_ref().and_then(|h| text(h).ok()).map(<[u8]>::to_vec))).collect();
+                Loaded::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
+            }
+            Query::Inputs(..) => {
+                let requirements = self.records.first().map(|r| r.requirements.clone()).unwrap_or_default();
+                let prompt = Some("[PHASE spec]\nWrite spec.json.".to_owned());
+                let persona = bindings().into_iter().next().map(|(binding, persona)| (persona, binding.model));
+                Loaded::Text(Arc::new(gate_texts::inputs(&Inputs { persona, requirements, earlier: Vec::new(), prompt })))
+            }
+            Query::PhaseLog(_, key) => {
+                Loaded::Events(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
+            }
+            Query::Transcript(..) => Loaded::Text(Arc::new(stored_transcript::document(&[]))),
+            Query::Forecast(..) => Loaded::Forecast(self.forecast),
         })
     }
 

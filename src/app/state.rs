@@ -28,6 +28,8 @@ pub struct Look {
     pub size: (u16, u16),
     /// Columns and rows of the last text that was drawn for reading.
     pub reading: (u16, u16),
+    /// Rows of a receipt's words that lie beneath its frame.
+    pub receipt_rows: usize,
     /// Whether the terminal has the focus, as far as it tells.
     pub focused: bool,
     /// For clock times.

@@ -5,6 +5,8 @@
 //! The first thread may spin until the process ends; nothing waits for it.
 
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossterm::event::{Event as Raw, KeyCode as RawCode, KeyEvent, KeyEventKind, KeyModifiers};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,16 +16,21 @@ use crate::app::key::{Chord, KeyCode};
 use crate::app::msg::Msg;
 use crate::model::error::{Failure, Result};
 
+/// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
+pub type Keyboard = Arc<Mutex<()>>;
+
 /// Starts reading keys and watching the terminal.
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(events: &Sender<Event>) -> Result<()> {
+pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
+    let keyboard = Keyboard::default();
     let failed = |e: std::io::Error| Failure::io("cannot start the input thread", &e);
     let (keys, watch) = (events.clone(), events.clone());
-    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&keys)).map_err(failed)?;
+    let ours = Arc::clone(&keyboard);
+    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&keys, &ours)).map_err(failed)?;
     std::thread::Builder::new().name("console-watch".to_owned()).spawn(move || watch_terminal(&watch)).map_err(failed)?;
-    Ok(())
+    Ok(keyboard)
 }
 
 fn watch_terminal(events: &Sender<Event>) {
@@ -34,13 +41,29 @@ fn watch_terminal(events: &Sender<Event>) {
     let _ = events.send(Event::TerminalGone);
 }
 
-fn read_keys(events: &Sender<Event>) {
-    while let Ok(raw) = crossterm::event::read() {
-        if let Some(msg) = msg_of(raw)
-            && events.send(Event::Msg(msg)).is_err()
-        {
+/// Waits without the keyboard, and reads with it: what another program may read is not taken from it.
+/// The input library is asked only when something waits, so that it never waits itself.
+fn read_keys(events: &Sender<Event>, keyboard: &Keyboard) {
+    let stdin = std::io::stdin();
+    loop {
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+        if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return;
         }
+        let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(true) = crossterm::event::poll(Duration::ZERO) {
+            let Ok(raw) = crossterm::event::read() else { return };
+            if let Some(msg) = msg_of(raw)
+                && events.send(Event::Msg(msg)).is_err()
+            {
+                return;
+            }
+        }
+        drop(held);
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use super::texts;
 use crate::app::document::Document;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
 use crate::app::tail::CHUNK;
@@ -17,6 +18,7 @@ use crate::engine::api::{Archive, RunFilter};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
+use crate::model::forecast;
 use crate::model::id::RunId;
 
 /// How often an attached console looks for new commits.
@@ -106,6 +108,18 @@ impl Reader {
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::Checked(hash, path, errors) => {
+                Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors)))
+            }
+            Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
+            Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
+            Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
+            Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
+            Query::PhaseLog(run, key) => Loaded::Events(texts::log(archive, *run, key)?),
+            Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
+            Query::Forecast(workflow, rehearsal, key) => {
+                Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?))
+            }
         })
     }
 

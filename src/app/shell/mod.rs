@@ -2,12 +2,15 @@
 //!
 //! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back; [`input`] reads
 //! keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
-//! which lives on a runtime in the background. The loop waits for none of them.
+//! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
+//! runs an editor or a pager, the loop waits for that and for a reason to end it.
 
 pub mod input;
 pub mod library;
+pub mod outside;
 pub mod pump;
 pub mod terminal;
+pub mod texts;
 pub mod wires;
 
 #[cfg(test)]
@@ -97,12 +100,13 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         StartScreen::Run(run_id) => Some(run_id),
     };
     let (sender, events) = channel();
+    let paths = options.paths.clone();
     let library = library::start(options.paths, !options.hosting, sender.clone())?;
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
-    input::start(&sender)?;
-    pump::Pump { state, terminal, wires, library, events, parting, opened: Instant::now() }.run(first)
+    let keyboard = input::start(&sender)?;
+    pump::Pump { state, terminal, wires, library, events, parting, keyboard, paths, opened: Instant::now() }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.
@@ -122,6 +126,7 @@ fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
         no_color: options.no_color,
         size,
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
+        receipt_rows: 0,
         focused: true,
         zone: TimeZone::system(),
     }

@@ -4,17 +4,22 @@
 //! came is taken at once. With nothing on its way and nothing that ages on the screen it sleeps.
 
 use std::collections::VecDeque;
+use std::process::{Child, ExitStatus};
+use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::input::Keyboard;
 use super::library::Task;
+use super::outside::{self, Errand, Settings};
 use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
 use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now};
+use crate::app::msg::{Cmd, Msg, Now, Outside, Returned};
 use crate::app::state::{AppState, Leaving};
 use crate::app::update::update;
+use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::time::Timestamp;
 
@@ -46,6 +51,10 @@ pub struct Pump {
     pub events: Receiver<Event>,
     /// How to part with the host.
     pub parting: Parting,
+    /// Held while another program has the terminal.
+    pub keyboard: Keyboard,
+    /// Where copies for other programs lie.
+    pub paths: Paths,
     /// When the console opened.
     pub opened: Instant,
 }
@@ -58,7 +67,7 @@ impl Pump {
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let mut next_frame = Instant::now();
-        if let Some(exit) = self.carry_out(first) {
+        if let Some(exit) = self.carry_out(first, &mut waiting) {
             return Ok(exit);
         }
         loop {
@@ -73,7 +82,7 @@ impl Pump {
                 Some(event) => Some(event),
                 None => self.wait(next_frame),
             };
-            if let Some(exit) = self.take(event) {
+            if let Some(exit) = self.take(event, &mut waiting) {
                 return Ok(exit);
             }
         }
@@ -95,7 +104,7 @@ impl Pump {
         }
     }
 
-    fn take(&mut self, event: Option<Event>) -> Option<Exit> {
+    fn take(&mut self, event: Option<Event>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         let msg = match event {
             // Woken for a frame that is due; time itself is only told when nothing else is to do.
             None if self.state.dirty => return None,
@@ -114,13 +123,13 @@ impl Pump {
                 msg
             }
         };
-        self.feed(msg)
+        self.feed(msg, waiting)
     }
 
-    fn feed(&mut self, msg: Msg) -> Option<Exit> {
+    fn feed(&mut self, msg: Msg, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         let now = self.now();
         let cmds = update(&mut self.state, msg, now);
-        self.carry_out(cmds)
+        self.carry_out(cmds, waiting)
     }
 
     fn now(&self) -> Now {
@@ -135,10 +144,10 @@ impl Pump {
         waiting.extend(self.events.try_iter());
         let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_)));
         drawn.drained = !waiting.iter().any(input);
-        Ok(self.feed(Msg::Drawn(drawn)))
+        Ok(self.feed(Msg::Drawn(drawn), waiting))
     }
 
-    fn carry_out(&mut self, cmds: Vec<Cmd>) -> Option<Exit> {
+    fn carry_out(&mut self, cmds: Vec<Cmd>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         for cmd in cmds {
             match cmd {
                 Cmd::Send(ticket, command) => self.wires.send(ticket, command),
@@ -146,11 +155,72 @@ impl Pump {
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 // A terminal that cannot ring is no reason to stop.
                 Cmd::Notify => drop(self.terminal.notify()),
+                Cmd::Outside(outside) => {
+                    let returned = self.hand_over(&outside, waiting);
+                    waiting.push_front(Event::Msg(Msg::Returned(returned)));
+                }
+                Cmd::DropEdit(request_id) => outside::drop_edit(&self.paths, request_id),
                 Cmd::Drain => self.parting.drain.cancel(),
                 Cmd::Quit => return Some(self.exit()),
             }
         }
         None
+    }
+
+    /// Lets another program have the terminal until it ends. What happens meanwhile waits; a signal to
+    /// stop or a terminal that is gone ends the program.
+    fn hand_over(&mut self, outside: &Outside, waiting: &mut VecDeque<Event>) -> Returned {
+        let mut errand = match Errand::prepare(&self.paths, outside) {
+            Ok(errand) => errand,
+            Err(failure) => return Returned::Failed(failure),
+        };
+        let keyboard = self.keyboard.clone();
+        let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+        self.terminal.leave();
+        let settings = Settings::remember();
+        self.wires.outside(true);
+        let returned = match errand.start() {
+            Ok(mut child) => {
+                let status = self.wait_for(&mut child, waiting);
+                errand.ended(status)
+            }
+            Err(failure) => Returned::Failed(failure),
+        };
+        self.wires.outside(false);
+        settings.put_back();
+        drop(held);
+        self.come_back();
+        returned
+    }
+
+    fn wait_for(&self, child: &mut Child, waiting: &mut VecDeque<Event>) -> std::io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            match self.events.recv_timeout(outside::LOOK_EVERY) {
+                Ok(event) => {
+                    let ends = matches!(event, Event::TerminalGone | Event::Msg(Msg::Draining));
+                    waiting.push_back(event);
+                    if ends {
+                        child.kill()?;
+                        return child.wait();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return child.wait(),
+            }
+        }
+    }
+
+    /// Takes the terminal over again, with a whole frame.
+    fn come_back(&mut self) {
+        if self.terminal.enter().is_ok() {
+            if let Ok((columns, rows)) = crossterm::terminal::size() {
+                self.state.look.size = (columns, rows);
+            }
+            self.state.dirty = true;
+        }
     }
 
     fn exit(&self) -> Exit {
@@ -162,11 +232,6 @@ impl Pump {
     fn suspend(&mut self) {
         self.terminal.leave();
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-        if self.terminal.enter().is_ok() {
-            if let Ok((columns, rows)) = crossterm::terminal::size() {
-                self.state.look.size = (columns, rows);
-            }
-            self.state.dirty = true;
-        }
+        self.come_back();
     }
 }

@@ -4,7 +4,7 @@
 //! "stale", and the screen asks the archive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 use tokio::runtime::Handle;
@@ -28,6 +28,7 @@ pub struct Wires {
     port: Port,
     events: Sender<Event>,
     waiting: Arc<AtomicUsize>,
+    outside: Arc<AtomicBool>,
 }
 
 impl Wires {
@@ -37,7 +38,7 @@ impl Wires {
     /// `io_failed` when signals cannot be caught.
     pub fn tie(runtime: Handle, port: Port, parting: &Parting, events: Sender<Event>) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
-        let wires = Self { runtime, port, events, waiting };
+        let wires = Self { runtime, port, events, waiting, outside: Arc::default() };
         wires.forward_news();
         wires.forward_signals()?;
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
@@ -60,6 +61,11 @@ impl Wires {
     /// The screen has taken one piece of news.
     pub fn taken(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another program has the terminal, or gave it back: keys that interrupt are meant for it.
+    pub fn outside(&self, there: bool) {
+        self.outside.store(there, Ordering::SeqCst);
     }
 
     fn forward_news(&self) {
@@ -93,8 +99,34 @@ impl Wires {
         for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
             let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
             let events = self.events.clone();
-            self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(Event::Msg(Msg::Draining)).is_ok() {} });
+            let outside = (kind == SignalKind::interrupt()).then(|| self.outside.clone());
+            self.runtime.spawn(async move {
+                while caught.recv().await.is_some() {
+                    let of_other = outside.as_ref().is_some_and(|outside| outside.load(Ordering::SeqCst));
+                    if !of_other && events.send(Event::Msg(Msg::Draining)).is_err() {
+                        return;
+                    }
+                }
+            });
         }
+        // The console itself never gets this key; a program that has the terminal may, and we with it.
+        let mut quit = signal(SignalKind::quit()).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        self.runtime.spawn(async move { while quit.recv().await.is_some() {} });
+        self.forward_sizes()
+    }
+
+    /// The input library is asked only when keys wait, so sizes come this way.
+    fn forward_sizes(&self) -> Result<()> {
+        let mut changed = signal(SignalKind::window_change()).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        let events = self.events.clone();
+        self.runtime.spawn(async move {
+            while changed.recv().await.is_some() {
+                let Ok((columns, rows)) = crossterm::terminal::size() else { continue };
+                if events.send(Event::Msg(Msg::Resize(columns, rows))).is_err() {
+                    return;
+                }
+            }
+        });
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine answered to a command.
 
-use super::signals;
+use super::{outside, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
 use crate::app::state::AppState;
@@ -11,6 +11,11 @@ use crate::model::error::{Code, Failure};
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
+    if state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Revising { ticket: ours } if ours == ticket)) {
+        let mut cmds = outside::revised(state, &result);
+        cmds.extend(signals::stale(state));
+        return cmds;
+    }
     let mut cmds = match answer && at_gate(state, ticket) {
         true => gate_answered(state, &result),
         false => {

@@ -11,6 +11,7 @@ mod keys;
 mod leave;
 mod loaded;
 mod modal;
+mod outside;
 pub mod palette;
 mod picker;
 mod run;
@@ -42,6 +43,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Stale => signals::stale(state),
         Msg::Loaded(query, result) => loaded::loaded(state, query, result),
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
+        Msg::Returned(returned) => outside::returned(state, returned),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
     }
