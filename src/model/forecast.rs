@@ -57,7 +57,7 @@ fn spread<T: Ord + Copy>(mut values: Vec<T>) -> Option<Spread<T>> {
 mod tests {
     use super::*;
 
-    fn sample(cost: i64, unknown_calls: u64, working_ms: u64) -> Sample {
+    fn sample(cost: i64, unknown_calls: u32, working_ms: u64) -> Sample {
         Sample { cost: Cost { known: NanoUsd(cost), unknown_calls }, working_ms }
     }
 

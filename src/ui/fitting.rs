@@ -11,26 +11,39 @@ use super::text::{cells, ink};
 /// A stretch of a line.
 pub struct Part {
     rank: u8,
-    forms: Vec<String>,
+    forms: Vec<Vec<Span<'static>>>,
     style: Style,
 }
 
 impl Part {
     /// A part that can go; the higher its rank, the sooner.
     #[must_use]
-    pub fn new(rank: u8, style: Style, form: impl Into<String>) -> Self {
-        Self { rank, forms: vec![form.into()], style }
+    pub fn new(rank: u8, style: Style, form: impl AsRef<str>) -> Self {
+        Self { rank, forms: vec![vec![ink(form, style)]], style }
+    }
+
+    /// A part of several styles, which comes and goes as one.
+    #[must_use]
+    pub fn of(rank: u8, spans: Vec<Span<'static>>) -> Self {
+        Self { rank, forms: vec![spans], style: Style::new() }
     }
 
     /// With a shorter form.
     #[must_use]
-    pub fn or(mut self, shorter: impl Into<String>) -> Self {
-        self.forms.push(shorter.into());
+    pub fn or(mut self, shorter: impl AsRef<str>) -> Self {
+        self.forms.push(vec![ink(shorter, self.style)]);
+        self
+    }
+
+    /// With a shorter form of several styles.
+    #[must_use]
+    pub fn or_of(mut self, spans: Vec<Span<'static>>) -> Self {
+        self.forms.push(spans);
         self
     }
 
     fn width(&self) -> usize {
-        self.forms.first().map_or(0, |form| cells(form))
+        self.forms.first().map_or(0, |form| form.iter().map(|span| cells(&span.content)).sum())
     }
 
     /// Takes the next form, or none; whether anything is left to give.
@@ -53,7 +66,7 @@ pub fn fitted(mut parts: Vec<Part>, width: usize) -> Vec<Span<'static>> {
             break;
         }
     }
-    parts.into_iter().filter_map(|part| part.forms.into_iter().next().map(|form| ink(form, part.style))).collect()
+    parts.into_iter().filter_map(|part| part.forms.into_iter().next()).flatten().collect()
 }
 
 #[cfg(test)]

@@ -89,21 +89,21 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let model = gate.phase_key.as_ref().and_then(|key| known.phase(key)).and_then(|p| known.binding(p));
     let model = model.map(|(b, _)| b.model.clone().unwrap_or_else(|| b.backend.clone())).unwrap_or_default();
     let persona = phase.and_then(|p| p.persona.as_ref()).map(ToString::to_string).unwrap_or_default();
-    let mut parts = Vec::new();
+    let mut parts = vec![Part::new(0, theme.plain(), " ")];
     if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
-        parts.push(Part::new(0, theme.waiting(), format!(" edited by {by}  ")));
+        parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
     } else if !persona.is_empty() {
-        parts.push(Part::new(2, theme.plain(), format!(" {persona} ({model})  ")).or(format!(" {persona}  ")));
+        parts.push(Part::new(2, theme.plain(), format!("{persona} ({model})  ")).or(format!("{persona}  ")));
     }
     if gate.sha256.is_some() {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
-        parts.push(Part::new(0, theme.good(), format!(" {} valid{after}  ", theme.glyph(Mark::Done))));
+        parts.push(Part::new(0, theme.good(), format!("{} valid{after}  ", theme.glyph(Mark::Done))));
     }
     let run = known.state.cost;
     match phase.map(|p| p.cost) {
         Some(cost) => parts.push(Part::new(3, theme.plain(), format!("phase {cost}, run {run}  ")).or(format!("run {run}  "))),
-        None => parts.push(Part::new(3, theme.plain(), format!(" run {run}  "))),
+        None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
     }
     if let Some((long, short)) = forecast(pen, gate) {
         parts.push(Part::new(1, theme.dim(), long).or(short));
@@ -147,7 +147,8 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     if let Some(expected) = &next.expected_artifact {
         parts.push(Part::new(1, plain, format!("{dot}writes {}", expected.path)));
     }
-    parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort, or reset the branch")).or(format!("{dot}undo: abort")));
+    parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
+    parts.push(Part::new(6, pen.theme.dim(), ", which keeps every commit so far"));
     parts
 }
 

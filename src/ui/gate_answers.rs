@@ -73,14 +73,15 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let focus = if words { " Request changes " } else { " Keep reading " };
     let mut parts = vec![Part::new(4, theme.selected(), focus), Part::new(4, theme.plain(), " ")];
     let mut answer = |rank, action, word: &str, short: &str| {
-        parts.push(Part::new(0, theme.key(), format!(" {} ", keys.shown(action))));
-        parts.push(Part::new(rank, theme.plain(), format!("{word} ")).or(format!("{short} ")));
+        let key = || ink(format!(" {} ", keys.shown(action)), theme.key());
+        let said = |word: &str| vec![key(), ink(format!("{word} "), theme.plain())];
+        parts.push(Part::of(rank, said(word)).or_of(said(short)));
     };
-    answer(1, Action::Approve, "approve", "approve");
-    answer(2, Action::RequestChanges, if words { "changes (draft kept)" } else { "request changes" }, if words { "draft" } else { "changes" });
-    answer(1, Action::Reject, "reject", "reject");
+    answer(0, Action::Approve, "approve", "approve");
+    answer(0, Action::RequestChanges, if words { "changes (draft kept)" } else { "request changes" }, if words { "draft" } else { "changes" });
+    answer(0, Action::Reject, "reject", "reject");
     if gate.sha256.is_some() {
-        answer(3, Action::GateEdit, "edit", "edit");
+        answer(2, Action::GateEdit, "edit", "edit");
     }
     answer(3, Action::GateAbort, "abort", "abort");
     answer(5, Action::Back, "leave open", "leave");

@@ -16,6 +16,9 @@ use crate::app::key::{Chord, KeyCode};
 use crate::app::msg::Msg;
 use crate::model::error::{Failure, Result};
 
+/// How long the keyboard is kept after a key: the library reads nothing at all without patience.
+const LAST_KEY: Duration = Duration::from_millis(5);
+
 /// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
 pub type Keyboard = Arc<Mutex<()>>;
 
@@ -55,9 +58,10 @@ fn read_keys(events: &Sender<Event>, keyboard: &Keyboard) {
             return;
         }
         let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(true) = crossterm::event::poll(Duration::ZERO) {
+        while let Ok(true) = crossterm::event::poll(LAST_KEY) {
             let Ok(raw) = crossterm::event::read() else { return };
-            if let Some(msg) = msg_of(raw)
+            // Sizes come by their signal at once; here they would come with the next key.
+            if let Some(msg) = msg_of(raw).filter(|msg| !matches!(msg, Msg::Resize(..)))
                 && events.send(Event::Msg(msg)).is_err()
             {
                 return;
