@@ -311,12 +311,26 @@ mod tests {
 
     #[test]
     fn a_difference_of_json_is_told_by_pointers_and_of_text_by_lines() {
-        let doc = Document::of_diff(br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#, br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#);
+        let doc =
+            Document::of_diff(br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#, br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#);
         assert_eq!(
             texts(&doc),
             [
-                "1 changed, 2 added, 1 moved", "", "/b/c/1  added", "+ 2", "", "/a  changed", "- 1", "+ 3", "", "/l/0  moved from /l/2", "",
-                "/n  added", "+ {", "+   \"k\": []", "+ }"
+                "1 changed, 2 added, 1 moved",
+                "",
+                "/b/c/1  added",
+                "+ 2",
+                "",
+                "/a  changed",
+                "- 1",
+                "+ 3",
+                "",
+                "/l/0  moved from /l/2",
+                "",
+                "/n  added",
+                "+ {",
+                "+   \"k\": []",
+                "+ }"
             ]
         );
         let same = Document::of_diff(br#"{"a":1}"#, br#"{ "a": 1 }"#);
@@ -335,8 +349,17 @@ mod tests {
         assert_eq!(
             texts(&doc),
             [
-                "(whole document)", "  needs a title", "/gone", "  is missing", "{", "  \"a\": 1,", "  \"b\": [", "    2",
-                "    ^ must be a string", "  ]", "}"
+                "(whole document)",
+                "  needs a title",
+                "/gone",
+                "  is missing",
+                "{",
+                "  \"a\": 1,",
+                "  \"b\": [",
+                "    2",
+                "    ^ must be a string",
+                "  ]",
+                "}"
             ]
         );
     }

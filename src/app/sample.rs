@@ -17,7 +17,7 @@ use super::update::{start, update};
 use crate::engine::api::{Answer, Command};
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
-use crate::model::forecast::Forecast;
+use crate::model::forecast::{Forecast, Sample};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
@@ -183,6 +183,24 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
         via: Via::Console,
         artifact_sha256: None,
     }
+}
+
+/// What five earlier runs foretell.
+pub fn forecast() -> Option<Forecast> {
+    let sample = |n: i64| Sample { cost: Cost { known: NanoUsd(n * 40_000_000), unknown_calls: 0 }, working_ms: n.unsigned_abs() * 31_000 };
+    crate::model::forecast::of(&(1..=6).map(sample).collect::<Vec<_>>())
+}
+
+/// The operator's own version in place of the first that was asked about.
+pub fn revised() -> Vec<Fact> {
+    let found = Some(ContentHash::of(SPEC_V2.as_bytes()));
+    let expected = ContentHash::of(SPEC_V1.as_bytes());
+    let by = Some("kim".to_owned());
+    vec![
+        Fact::ArtifactChanged { phase_key: "spec".into(), request_id: request_id(1), expected, found, restored: false, by: by.clone() },
+        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact: artifact(SPEC_V2, 3), by },
+        asked(2, SPEC_V2, 3),
+    ]
 }
 
 fn errors() -> Vec<ArtifactError> {
@@ -425,7 +443,8 @@ pub struct Bench {
 impl Bench {
     /// A console of a size over a world.
     pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
-        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), receipt_rows: 0, focused: true, zone: TimeZone::UTC };
+        let look =
+            Look { ascii: false, no_color: false, size, reading: (size.0, size.1), receipt_rows: 0, focused: true, zone: TimeZone::UTC };
         let state = AppState::new(look, Keymap::default(), true);
         Self {
             state,
@@ -542,7 +561,8 @@ impl Bench {
             }
             Query::Comments(_, key, hash) => {
                 let details = details(&self.events);
-                let said = details.approvals.iter().filter(|a| a.phase_key.as_ref() == Some(key) && a.comment.as_deref().unwrap_or("") != "");
+                let said =
+                    details.approvals.iter().filter(|a| a.phase_key.as_ref() == Some(key) && a.comment.as_deref().unwrap_or("") != "");
                 let said: Vec<_> = said.map(|a| (a, a.artifact_sha256.as_ref().and_then(|h| text(h).ok()).map(<[u8]>::to_vec))).collect();
                 Loaded::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
             }

@@ -10,7 +10,7 @@ use super::msg::{Draft, DraftKey, Now, Ticket};
 use super::reading::Reading;
 use super::run_view::{Pane, RunView};
 use super::runs::{PickerState, RunsState};
-use crate::model::id::RunId;
+use crate::model::id::{RequestId, RunId};
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
 
@@ -151,6 +151,8 @@ pub struct AppState {
     pub drafts: BTreeMap<DraftKey, Draft>,
     /// Commands on their way.
     pub sent: BTreeMap<Ticket, Sent>,
+    /// A version of the operator's own on its way, and the question that it was written for.
+    pub revising: Option<(Ticket, RequestId)>,
     /// The last ticket given out.
     pub last_ticket: Ticket,
     /// A line about what just happened.
@@ -185,6 +187,7 @@ impl AppState {
             wants_gate: false,
             drafts: BTreeMap::new(),
             sent: BTreeMap::new(),
+            revising: None,
             last_ticket: Ticket::default(),
             notice: None,
             hosting,

@@ -81,8 +81,18 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "turn 1", "hm", "first", "look", "> read_file", "{\"path\":\"a␛\"}", "< answered", "  it", "  is", "> read_file",
-                "{\"path\":\"a␛\"}", "< nobody knows whether it ran"
+                "turn 1",
+                "hm",
+                "first",
+                "look",
+                "> read_file",
+                "{\"path\":\"a␛\"}",
+                "< answered",
+                "  it",
+                "  is",
+                "> read_file",
+                "{\"path\":\"a␛\"}",
+                "< nobody knows whether it ran"
             ]
         );
         assert!(document(&[]).lines[0].text.starts_with("no turn"));

@@ -158,7 +158,8 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
         }
         Fact::ArtifactChanged { phase_key, expected, found, restored, by, .. } => {
             let found = found.as_ref().map_or("gone", ContentHash::short);
-            let told = by.as_ref().map_or_else(|| if *restored { "put back".to_owned() } else { String::new() }, |by| format!("edited by {by}"));
+            let told =
+                by.as_ref().map_or_else(|| if *restored { "put back".to_owned() } else { String::new() }, |by| format!("edited by {by}"));
             vec![phase_key.to_string(), format!("expected {} found {found}", expected.short()), told]
         }
         _ => Vec::new(),

@@ -37,7 +37,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Sending { action, .. } => progress(pen, area, *action, "sending …", "recorded", "in effect"),
         Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
         Stage::Revising { .. } => {
-            let line = vec![ink(pen.theme.own(" your version: sending …"), pen.theme.waiting()), ink(", then a new question asks about it", pen.theme.dim())];
+            let line = vec![
+                ink(pen.theme.own(" your version: sending …"), pen.theme.waiting()),
+                ink(", then a new question asks about it", pen.theme.dim()),
+            ];
             pen.line(area, 0, line);
         }
         Stage::Receipt(receipt) => receipt_of(pen, area, receipt),
@@ -78,7 +81,12 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         parts.push(Part::of(rank, said(word)).or_of(said(short)));
     };
     answer(0, Action::Approve, "approve", "approve");
-    answer(0, Action::RequestChanges, if words { "changes (draft kept)" } else { "request changes" }, if words { "draft" } else { "changes" });
+    answer(
+        0,
+        Action::RequestChanges,
+        if words { "changes (draft kept)" } else { "request changes" },
+        if words { "draft" } else { "changes" },
+    );
     answer(0, Action::Reject, "reject", "reject");
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");

@@ -190,6 +190,74 @@ fn an_answer_ends_as_a_receipt() {
 }
 
 #[test]
+fn each_tab_of_a_gate_shows_its_text() {
+    for (tabs, name) in [(2, "gate_errors"), (3, "gate_comments"), (4, "gate_inputs"), (5, "gate_log")] {
+        snapshot(name, |size| {
+            let mut bench = at_gate(size, Place::Awaiting);
+            for _ in 0..tabs {
+                bench.press("]");
+                settle(&mut bench);
+            }
+            bench
+        });
+    }
+}
+
+#[test]
+fn the_facts_of_a_gate_lose_the_less_important_words_first() {
+    for width in [40, 60, 80, 120, 200] {
+        let mut bench = at_gate((width, 30), Place::Awaiting);
+        bench.forecast = sample::forecast();
+        let shown = settle(&mut bench);
+        let facts: Vec<&str> = shown.lines().skip(1).take(3).collect();
+        insta::assert_snapshot!(format!("gate_facts_{width}"), facts.join("\n"));
+        assert!(facts[0].contains("v3 b1fdcdcf"), "version and hash at {width}: {}", facts[0]);
+        assert!(facts[1].contains("valid") && facts[2].contains("unlocks plan"), "{width}");
+    }
+}
+
+#[test]
+fn a_receipt_shows_every_line_of_the_words() {
+    snapshot("gate_receipt_words", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        let mut answer = sample::resolved(2, Decision::RequestChanges, "ann");
+        if let Fact::ApprovalResolved { comment, .. } = &mut answer {
+            *comment = (1..=20).map(|n| format!("{n}. this is too long\n")).collect();
+        }
+        bench.happens(answer);
+        settle(&mut bench);
+        bench.press("Down");
+        bench.press("Down");
+        bench
+    });
+}
+
+#[test]
+fn nothing_beneath_something_in_front_looks_like_an_answer() {
+    for key in ["x", "?", ":"] {
+        let mut bench = at_gate((120, 40), Place::Awaiting);
+        bench.press(key);
+        let shown = settle(&mut bench);
+        assert!(!shown.contains("A approve"), "{key}: {shown}");
+    }
+}
+
+#[test]
+fn a_version_of_the_operators_own_is_told_as_such() {
+    snapshot("gate_edited", |size| {
+        let mut bench = at_gate(size, Place::AwaitingFirst);
+        for fact in sample::revised() {
+            bench.happens(fact);
+        }
+        bench.press("!");
+        settle(&mut bench);
+        bench.press("Esc");
+        bench.press("!");
+        bench
+    });
+}
+
+#[test]
 fn help_comes_from_the_key_map() {
     snapshot("help", |size| {
         let mut bench = at_home(size, world(Place::Awaiting));

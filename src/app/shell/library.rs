@@ -108,18 +108,14 @@ impl Reader {
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
             Query::Draft(_) => Loaded::Draft(None),
-            Query::Checked(hash, path, errors) => {
-                Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors)))
-            }
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors))),
             Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
             Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
             Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
             Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
             Query::PhaseLog(run, key) => Loaded::Events(texts::log(archive, *run, key)?),
             Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
-            Query::Forecast(workflow, rehearsal, key) => {
-                Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?))
-            }
+            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
     }
 

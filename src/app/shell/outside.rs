@@ -115,7 +115,9 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
     }
     match String::from_utf8(bytes) {
         Ok(content) => Returned::Edited { request_id, content },
-        Err(_) => Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("nothing was sent; e opens it again")),
+        Err(_) => {
+            Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("nothing was sent; e opens it again"))
+        }
     }
 }
 
@@ -145,7 +147,8 @@ fn chosen(variables: &[&str], otherwise: &str, file: &Path) -> (Command, String)
     let program = words.next().unwrap_or_else(|| otherwise.into());
     let mut command = Command::new(&program);
     command.args(words).arg(file);
-    (command, program.to_string_lossy().into_owned())
+    let name = Path::new(&program).file_name().map_or_else(|| program.to_string_lossy(), |name| name.to_string_lossy());
+    (command, name.into_owned())
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
@@ -184,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_name_for_an_editor_is_plain_and_keeps_its_ending() {
-        for (path, name) in [("out/spec.json", "spec.json"), ("../x/.. ", "text"), ("-rf", "rf"), (".vimrc", "vimrc"), ("", "text"), ("a b;c.md", "abc.md")]
+        for (path, name) in
+            [("out/spec.json", "spec.json"), ("../x/.. ", "text"), ("-rf", "rf"), (".vimrc", "vimrc"), ("", "text"), ("a b;c.md", "abc.md")]
         {
             assert_eq!(file_name(path), name, "{path}");
         }
@@ -204,7 +208,8 @@ mod tests {
         let before = ContentHash::of(b"one");
         create_private_dir(&folder).unwrap();
         write(&folder.join("spec.json"), b"one").unwrap();
-        let errand = || Errand::prepare(&paths, &Outside::Edit { request_id, sha256: before.clone(), path: "out/spec.json".to_owned() }).unwrap();
+        let errand =
+            || Errand::prepare(&paths, &Outside::Edit { request_id, sha256: before.clone(), path: "out/spec.json".to_owned() }).unwrap();
         assert_eq!(errand().ended(status(0)), Returned::Unchanged);
         std::fs::write(folder.join("spec.json"), b"two").unwrap();
         assert_eq!(errand().ended(status(0)), Returned::Edited { request_id, content: "two".to_owned() });

@@ -11,8 +11,10 @@ use crate::model::error::{Code, Failure};
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
-    if state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Revising { ticket: ours } if ours == ticket)) {
-        let mut cmds = outside::revised(state, &result);
+    if let (Some((ours, request_id)), Some(sent)) = (state.revising, &sent)
+        && ours == ticket
+    {
+        let mut cmds = outside::revised(state, sent.run_id, request_id, &result);
         cmds.extend(signals::stale(state));
         return cmds;
     }

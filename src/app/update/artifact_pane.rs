@@ -60,7 +60,8 @@ fn page(run: &RunView) -> Option<Cmd> {
 /// Editing is an answer to a question: anything else that is stored never changes.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
     let shown = state.run.as_ref().and_then(RunView::version).map(|shown| shown.sha256.clone());
-    let asked = state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).and_then(|open| open.artifact_sha256.clone());
+    let asked =
+        state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).and_then(|open| open.artifact_sha256.clone());
     if asked.is_none() || asked != shown {
         state.say("only what a gate asks about can be edited; o reads this version in a pager");
         return Vec::new();

@@ -107,5 +107,5 @@ fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> F
         told.push(format!("and {more} more"));
     }
     Failure::new(Code::UsageInvalid, format!("{} does not fit {}:\n{}", expected.path, expected.schema, told.join("\n")))
-        .hint("nothing was stored; edit it again")
+        .hint("nothing was stored; correct it and send it again")
 }
