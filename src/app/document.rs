@@ -257,6 +257,10 @@ impl Document {
 
     /// Adds a line, made safe; a very long one in pieces.
     pub fn push(&mut self, ink: Ink, text: &str) {
+        // Most lines of most files: nothing to filter, nothing to break.
+        if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new() });
+        }
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(LINE_CHARS) {
             self.lines.push(DocLine { ink, text: safe_line(&rest[..at]), tints: Vec::new() });

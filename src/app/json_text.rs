@@ -94,14 +94,15 @@ fn run_len(text: &str, fits: impl Fn(char) -> bool) -> usize {
 }
 
 fn string_len(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'"' | b'\\'))) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
         }
+        // Whatever is escaped is a character of its own, which may have several bytes.
+        at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8);
     }
     text.len()
 }

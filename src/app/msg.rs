@@ -170,6 +170,19 @@ pub enum Query {
     Draft(DraftKey),
 }
 
+impl Query {
+    /// Whether it is a text that takes the place of another: made readable apart from everything else,
+    /// and where it fails, the failure shows in its place.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        use Query::{BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript};
+        matches!(
+            self,
+            Content(..) | Checked(..) | Diff(..) | BaseDiff(..) | Errors(..) | Comments(..) | Inputs(..) | PhaseLog(..) | Transcript(..)
+        )
+    }
+}
+
 /// What the archive said.
 #[derive(Clone, Debug)]
 pub enum Loaded {

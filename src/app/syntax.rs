@@ -100,6 +100,7 @@ fn yaml(line: &str) -> Vec<(Range<usize>, Tint)> {
     } else {
         found.extend(scan(&line[at..], "#", &[]).into_iter().map(|(range, tint)| (range.start + at..range.end + at, tint)));
     }
+    found.retain(|(range, _)| !range.is_empty());
     found
 }
 
@@ -229,7 +230,8 @@ mod tests {
     #[test]
     fn each_language_is_told_by_its_own_signs() {
         use Tint::{Comment, Key, Mark, Text, Value};
-        let cases: [(Ink, &str, &[(&str, Tint)]); 7] = [
+        let cases: [(Ink, &str, &[(&str, Tint)]); 8] = [
+            (Ink::Yaml, ":", &[(":", Mark)]),
             (Ink::Json, "  \"a\": 1,", &[("\"a\"", Key), (":", Mark), ("1", Value), (",", Mark)]),
             (Ink::Yaml, "  - key: true", &[("-", Mark), ("key", Key), (":", Mark), ("true", Value)]),
             (Ink::Yaml, "name: \"x\" # why", &[("name", Key), (":", Mark), ("\"x\"", Text), ("# why", Comment)]),

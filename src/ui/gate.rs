@@ -93,7 +93,9 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
         parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
     } else if !persona.is_empty() {
-        parts.push(Part::new(2, theme.plain(), format!("{persona} ({model})  ")).or(format!("{persona}  ")));
+        parts.push(Part::new(2, theme.plain(), format!("{persona} ")));
+        parts.push(Part::new(4, theme.plain(), format!("({model}) ")));
+        parts.push(Part::new(2, theme.plain(), " "));
     }
     if gate.sha256.is_some() {
         let repairs = phase.map_or(0, |p| p.repairs);
@@ -105,22 +107,24 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         Some(cost) => parts.push(Part::new(3, theme.plain(), format!("phase {cost}, run {run}  ")).or(format!("run {run}  "))),
         None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
     }
-    if let Some((long, short)) = forecast(pen, gate) {
-        parts.push(Part::new(1, theme.dim(), long).or(short));
-    }
+    parts.extend(forecast(pen, gate));
     parts
 }
 
 /// Half of the earlier runs stayed below the first value, nine of ten below the second.
-fn forecast(pen: &Pen<'_>, gate: &GateView) -> Option<(String, String)> {
-    let told = match gate.forecast? {
-        Foretold::NoHistory => return Some(("next phase: no history".to_owned(), "no history".to_owned())),
-        Foretold::Known(forecast) => forecast,
+fn forecast(pen: &Pen<'_>, gate: &GateView) -> Vec<Part> {
+    let dim = pen.theme.dim();
+    let told = match gate.forecast {
+        None => return Vec::new(),
+        Some(Foretold::NoHistory) => return vec![Part::new(1, dim, "next phase: no history").or("no history")],
+        Some(Foretold::Known(forecast)) => forecast,
     };
     let time = format!("{} to {}", human_duration(told.working_ms.p50), human_duration(told.working_ms.p90));
     let cost = told.cost.map_or_else(|| "?".to_owned(), |cost| format!("{} to {}", cost.p50, cost.p90));
-    let dot = pen.state.dot();
-    Some((format!("next phase {cost}{dot}{time} (p50 to p90 of {} runs)", told.runs), format!("next {cost}{dot}{time}")))
+    vec![
+        Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())),
+        Part::new(5, dim, format!(" (p50 to p90 of {} runs)", told.runs)),
+    ]
 }
 
 /// What approving begins, with which permissions, where it writes, and how it is undone.
@@ -216,7 +220,7 @@ fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>
 
 /// The repaired text on the right of the versions that did not fit, where there is room for both.
 fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
-    let (Tab::Errors, Some(repaired), 100..) = (gate.tab, &gate.repaired, area.width) else { return area };
+    let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else { return area };
     let [left, right] = arrange::halves(area);
     let [head, text] = arrange::top(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, 1);
     let told = format!("{}: valid", gate.version.map_or_else(|| "now".to_owned(), |v| format!("v{v}")));

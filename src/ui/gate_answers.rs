@@ -58,14 +58,7 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         return;
     }
     let spans = offers(pen, gate, usize::from(answers.width));
-    let taken: usize = spans.iter().map(|span| cells(&span.content)).sum();
     pen.line(answers, 0, spans);
-    let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
-    if ignored > 0 {
-        let said = format!(" keys ignored {} s ", tenths(ignored));
-        let taken = taken.min(usize::from(answers.width).saturating_sub(cells(&said)));
-        pen.right(answers, 0, taken, vec![ink(said, pen.theme.dim())]);
-    }
 }
 
 /// The answers with their keys. What Enter does stands first: reading on, or the words that were
@@ -73,8 +66,14 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let (theme, keys) = (pen.theme, &pen.state.keys);
     let words = !gate.input.is_blank();
-    let focus = if words { " Request changes " } else { " Keep reading " };
-    let mut parts = vec![Part::new(4, theme.selected(), focus), Part::new(4, theme.plain(), " ")];
+    let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
+    // One place for what Enter does and for how long keys do nothing, so that nothing moves.
+    let first = match (ignored, words) {
+        (0, true) => Part::new(4, theme.selected(), " Request changes   "),
+        (0, false) => Part::new(4, theme.selected(), " Keep reading      "),
+        _ => Part::new(0, theme.dim(), format!(" keys ignored {} s", tenths(ignored))),
+    };
+    let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
     let mut answer = |rank, action, word: &str, short: &str| {
         let key = || ink(format!(" {} ", keys.shown(action)), theme.key());
         let said = |word: &str| vec![key(), ink(format!("{word} "), theme.plain())];

@@ -242,7 +242,8 @@ pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if shown.is_empty() {
         let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
         let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        return pen.text(area, 0, text, theme.dim());
+        pen.text(area, 0, text, theme.dim());
+        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
     }
     shown.truncate(rows);
     for (row, (text, style)) in shown.iter().rev().enumerate() {

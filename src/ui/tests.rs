@@ -7,7 +7,7 @@ use ratatui::style::Color;
 
 use super::draw;
 use crate::app::key::Chord;
-use crate::app::msg::{Drawn, Msg};
+use crate::app::msg::{Drawn, Msg, Returned};
 use crate::app::sample::{self, Bench, Place, records, run_id};
 use crate::app::state::AppState;
 use crate::engine::api::{TextChunk, TextKind};
@@ -206,8 +206,9 @@ fn each_tab_of_a_gate_shows_its_text() {
 #[test]
 fn the_facts_of_a_gate_lose_the_less_important_words_first() {
     for width in [40, 60, 80, 120, 200] {
-        let mut bench = at_gate((width, 30), Place::Awaiting);
+        let mut bench = on_run((width, 30), Place::Awaiting);
         bench.forecast = sample::forecast();
+        bench.press("!");
         let shown = settle(&mut bench);
         let facts: Vec<&str> = shown.lines().skip(1).take(3).collect();
         insta::assert_snapshot!(format!("gate_facts_{width}"), facts.join("\n"));
@@ -246,13 +247,9 @@ fn nothing_beneath_something_in_front_looks_like_an_answer() {
 fn a_version_of_the_operators_own_is_told_as_such() {
     snapshot("gate_edited", |size| {
         let mut bench = at_gate(size, Place::AwaitingFirst);
-        for fact in sample::revised() {
-            bench.happens(fact);
-        }
-        bench.press("!");
-        settle(&mut bench);
-        bench.press("Esc");
-        bench.press("!");
+        let content = sample::SPEC_V2.to_owned();
+        bench.feed(Msg::Returned(Returned::Edited { request_id: sample::request_id(1), content }));
+        sample::revised().into_iter().for_each(|fact| bench.happens(fact));
         bench
     });
 }

@@ -1,7 +1,7 @@
-//! The reader: one thread with one archive, so that the screen never waits for the disk.
+//! The readers: threads with an archive each, so that the screen never waits for the disk.
 //!
-//! Questions go in, messages come out, in order. Contents are made readable and compared here,
-//! because both may take long. Drafts of comments are small private files of the console's own.
+//! Questions go in, messages come out, in order. Contents are made readable and compared on a thread
+//! of their own, because both may take long and lists must not wait for them. Drafts of comments are small private files of the console's own.
 //! Where no signals come (another process is the host), it looks for new commits by itself.
 
 use std::path::PathBuf;
@@ -38,10 +38,14 @@ pub enum Task {
 /// # Errors
 /// `io_failed` when no thread can be started.
 pub fn start(paths: Paths, watch: bool, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+    let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()), false)?;
+    spawn("console-reader", Reader { texts: Some(texts), ..Reader::new(paths, answers) }, watch)
+}
+
+fn spawn(name: &str, reader: Reader, watch: bool) -> Result<Sender<Task>> {
     let (tasks, inbox) = channel();
-    let reader = Reader { paths, archive: None, answers, version: None };
     std::thread::Builder::new()
-        .name("console-reader".to_owned())
+        .name(name.to_owned())
         .spawn(move || reader.work(&inbox, watch))
         .map_err(|e| Failure::io("cannot start the reader thread", &e))?;
     Ok(tasks)
@@ -52,13 +56,22 @@ struct Reader {
     archive: Option<Archive>,
     answers: Sender<super::pump::Event>,
     version: Option<i64>,
+    /// Makes texts readable, which may take long, so that nothing else waits for them.
+    texts: Option<Sender<Task>>,
 }
 
 impl Reader {
+    fn new(paths: Paths, answers: Sender<super::pump::Event>) -> Self {
+        Self { paths, archive: None, answers, version: None, texts: None }
+    }
+
     fn work(mut self, inbox: &Receiver<Task>, watch: bool) {
         loop {
             let task = if watch { inbox.recv_timeout(LOOK_EVERY) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) };
             let told = match task {
+                Ok(Task::Ask(query)) if query.is_text() && self.texts.is_some() => {
+                    self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                }
                 Ok(Task::Ask(query)) => {
                     let answer = self.answer(&query);
                     self.tell(Msg::Loaded(query, answer))
@@ -190,7 +203,7 @@ mod tests {
     #[test]
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
-        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        let reader = || Reader::new(Paths::beneath(home.path()), channel().0);
         let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
         assert_eq!(reader().draft(&key).unwrap(), None);
         let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };
@@ -240,7 +253,7 @@ mod tests {
         let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
         assert_eq!(events.len(), 1);
 
-        let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        let mut reader = Reader::new(Paths::beneath(home.path()), channel().0);
         assert!(!reader.changed(), "the first look only remembers");
         store.write_blocking(move |tx| journal::append(tx, run, &[fixture::phase_started("spec", 1)], at)).unwrap();
         assert!(reader.changed());

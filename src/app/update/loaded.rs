@@ -32,7 +32,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
             details(state, id, None)
         }
         (query, Ok(Loaded::Text(doc))) => text(state, &query, &doc),
-        (query, Err(failure)) if is_text(&query) => text(state, &query, &Arc::new(Document::of_failure("this", &failure))),
+        (query, Err(failure)) if query.is_text() => text(state, &query, &Arc::new(Document::of_failure("this", &failure))),
         (query @ Query::PhaseLog(..), Ok(Loaded::Events(events))) => {
             let lines: Vec<String> = events.iter().map(|event| gate::log_line(state, event)).collect();
             text(state, &query, &Arc::new(log_of(&lines)))
@@ -115,15 +115,6 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
     gate::on_approvals(state);
     cmds.extend(gate::follow(state));
     cmds
-}
-
-/// Whether what fails to load must show in the place of its text.
-fn is_text(query: &Query) -> bool {
-    use Query::{BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript};
-    matches!(
-        query,
-        Content(..) | Checked(..) | Diff(..) | BaseDiff(..) | Errors(..) | Comments(..) | Inputs(..) | PhaseLog(..) | Transcript(..)
-    )
 }
 
 /// A text goes wherever it was asked for.
