@@ -191,6 +191,14 @@ impl Keymap {
         })
     }
 
+    /// Every action of one context: its name in settings, its chords, what it does.
+    pub fn table(&self, context: Context) -> impl Iterator<Item = (&'static str, Vec<String>, &'static str)> + '_ {
+        TABLE
+            .iter()
+            .filter(move |entry| entry.context == context)
+            .map(|entry| (entry.name, self.chords_of(entry.action).iter().map(Chord::to_string).collect(), entry.label))
+    }
+
     /// Key and word of an action for the hint line.
     #[must_use]
     pub fn hint(&self, action: Action) -> (String, &'static str) {

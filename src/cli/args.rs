@@ -11,11 +11,14 @@ use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueE
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::record::Scenario;
 
+/// Version and build, as `--version` says them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("PHASEDECK_BUILD"), ")");
+
 /// Agent workflows, phase by phase, with approval gates and nothing lost.
 ///
 /// Without a command it opens the console; unfinished runs are offered first.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "phasedeck", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "phasedeck", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do; absent: the console.
     #[command(subcommand)]
@@ -77,6 +80,9 @@ pub enum Verb {
     Artifact(Artifact),
     /// Print the report of a run.
     Report(Report),
+    /// Print what an agent said and did, turn by turn.
+    #[command(after_help = "Examples:\n  phasedeck transcript @last\n  phasedeck transcript 7f3a plan --attempt 2 --json")]
+    Transcript(Transcript),
     /// List the workflows.
     Workflows(List),
     /// List the personas, and which need your consent.
@@ -89,6 +95,18 @@ pub enum Verb {
     #[command(after_help = "A persona that changes needs your consent again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
     Consent(Consent),
+    /// Write a commented settings file and copies of the shipped workflows to edit.
+    Init(Init),
+    /// Take away folders and branches of runs that have ended; never unmerged work unless told twice.
+    #[command(after_help = "Examples:\n  phasedeck clean --dry-run\n  phasedeck clean --unmerged\n  phasedeck clean 7f3a --unmerged --yes")]
+    Clean(Clean),
+    /// Print the completion script of a shell.
+    #[command(after_help = "Examples:\n  phasedeck completions bash > ~/.local/share/bash-completion/completions/phasedeck\n  \
+                            phasedeck completions zsh > ~/.zfunc/_phasedeck\n  \
+                            phasedeck completions fish > ~/.config/fish/completions/phasedeck.fish")]
+    Completions(Completions),
+    /// Print the manual page, or write one for each command.
+    Man(ManPages),
 }
 
 /// `phasedeck demo`.
@@ -226,7 +244,11 @@ pub struct Abort {
 #[derive(Clone, Debug, Args)]
 pub struct Approve {
     /// An id, any unique part of it, or @last.
-    pub run: String,
+    #[arg(required_unless_present = "token")]
+    pub run: Option<String>,
+    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
+    pub token: Option<String>,
     /// Words for the record.
     #[arg(short = 'm', long = "message", value_name = "TEXT", default_value = "")]
     pub text: String,
@@ -242,7 +264,11 @@ pub struct Approve {
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
     /// An id, any unique part of it, or @last.
-    pub run: String,
+    #[arg(required_unless_present = "token")]
+    pub run: Option<String>,
+    /// Instead of RUN: the token that was told with the gate. It answers that gate alone, once.
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["run", "hash"])]
+    pub token: Option<String>,
     /// What should be different, or why not.
     #[arg(short = 'm', long = "message", value_name = "TEXT")]
     pub text: String,
@@ -311,8 +337,11 @@ pub struct Report {
     /// An id, any unique part of it, or @last.
     pub run: String,
     /// As Markdown (the default).
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "html"])]
     pub md: bool,
+    /// As one self-contained page for a browser.
+    #[arg(long, conflicts_with = "json")]
+    pub html: bool,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
@@ -355,12 +384,71 @@ pub struct Consent {
     pub json: bool,
 }
 
+/// `phasedeck transcript`.
+#[derive(Clone, Debug, Args)]
+pub struct Transcript {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// Only of this phase, such as spec.
+    pub phase: Option<String>,
+    /// Only of this attempt.
+    #[arg(long, value_name = "N", requires = "phase")]
+    pub attempt: Option<u32>,
+    /// Print each turn as one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck init`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Init {
+    /// Personas and artifact schemas too.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `phasedeck clean`.
+#[derive(Clone, Debug, Args)]
+pub struct Clean {
+    /// Only these runs; absent: all that have ended.
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Name runs whose work is in no other branch too; with --yes, remove them.
+    #[arg(long)]
+    pub unmerged: bool,
+    /// Mean it.
+    #[arg(long, requires = "unmerged")]
+    pub yes: bool,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck completions`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Completions {
+    /// Which shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// `phasedeck man`.
+#[derive(Clone, Debug, Args)]
+pub struct ManPages {
+    /// Write a page for the program and one for each command into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
 /// The commands by subject, in the order of the help.
 pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run"]),
     ("Steer", &["resume", "pause", "abort", "approve", "changes", "reject"]),
-    ("Look", &["runs", "show", "events", "artifact", "report"]),
+    ("Look", &["runs", "show", "events", "artifact", "report", "transcript"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
+    ("Set up", &["init", "clean", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.
@@ -373,13 +461,19 @@ pub fn command() -> clap::Command {
         list.push_str(":\n");
         for name in *names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about).map(ToString::to_string).unwrap_or_default();
-            list.push_str(&format!("  {name:<10} {about}\n"));
+            list.push_str(&format!("  {name:<11} {about}\n"));
         }
         list.push('\n');
     }
     list.push_str("`phasedeck COMMAND --help` says more. RUN is an id, any unique part of it, or @last.\n");
     list.push_str("Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 aborted, 4 waits for a person, 5 another host, 70 our defect.");
     command.help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options}\n").before_help(list)
+}
+
+/// The definitions as they are, for everything but the top help.
+#[must_use]
+pub fn plain_command() -> clap::Command {
+    Cli::command()
 }
 
 fn state_names() -> clap::builder::PossibleValuesParser {

@@ -11,19 +11,58 @@ use super::gate::Question;
 use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use crate::engine::api::{Answer, Archive, Command};
+use crate::engine::gate_token;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::ApprovalRecord;
-use crate::model::state::{ApprovalStatus, Decision};
+use crate::model::state::{ApprovalStatus, Decision, Via};
+use crate::model::time::Timestamp;
 
 /// An answer as the operator gives it.
 struct Verdict<'a> {
-    run: &'a str,
+    whom: Whom<'a>,
     action: Decision,
     words: &'a str,
     insist: Option<&'a str>,
     json: bool,
+}
+
+/// Which question is answered.
+#[derive(Clone, Copy)]
+enum Whom<'a> {
+    /// The one that waits in this run.
+    Run(&'a str),
+    /// The one that this token was told with.
+    Token(&'a str),
+}
+
+impl<'a> Whom<'a> {
+    /// One of both is there, as the definitions demand.
+    fn of(run: Option<&'a str>, token: Option<&'a str>) -> Self {
+        token.map_or_else(|| Self::Run(run.unwrap_or_default()), Self::Token)
+    }
+
+    /// The run and the question as they are now.
+    fn find(self, setup: &Setup) -> Result<(RunId, Option<ApprovalRecord>)> {
+        match self {
+            Self::Run(text) => {
+                let (archive, run) = setup.find(text)?;
+                Ok((run, pending(&archive, run)?))
+            }
+            Self::Token(text) => {
+                let archive = setup.archive_if_any()?.ok_or_else(|| {
+                    Failure::new(Code::TokenRefused, "there are no runs here").hint("answer on the machine that told the token")
+                })?;
+                let question = gate_token::redeem(&archive, text, Timestamp::now())?;
+                Ok((question.run_id, Some(question)))
+            }
+        }
+    }
+
+    fn via(self) -> Via {
+        if matches!(self, Self::Token(_)) { Via::Token } else { Via::Cli }
+    }
 }
 
 /// `phasedeck approve`.
@@ -32,7 +71,16 @@ struct Verdict<'a> {
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
     let action = Decision::Approve;
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+    answer(
+        setup,
+        &Verdict {
+            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
+            action,
+            words: &args.text,
+            insist: args.hash.as_deref(),
+            json: args.json,
+        },
+    )
 }
 
 /// `phasedeck changes`.
@@ -56,7 +104,16 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
     }
-    answer(setup, &Verdict { run: &args.run, action, words: &args.text, insist: args.hash.as_deref(), json: args.json })
+    answer(
+        setup,
+        &Verdict {
+            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
+            action,
+            words: &args.text,
+            insist: args.hash.as_deref(),
+            json: args.json,
+        },
+    )
 }
 
 /// What was decided, for scripts.
@@ -72,10 +129,10 @@ struct Receipt {
 }
 
 fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
-    setup.find(verdict.run)?;
+    verdict.whom.find(setup)?;
     let session = setup.brief_session()?;
-    let sent = setup.find(verdict.run).and_then(|(archive, run)| {
-        let open = pending(&archive, run)?;
+    // Again: becoming the host may have changed what waits.
+    let sent = verdict.whom.find(setup).and_then(|(run, open)| {
         if let Some(prefix) = verdict.insist {
             insist(open.as_ref(), prefix)?;
         }
@@ -86,7 +143,7 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             comment: verdict.words.to_owned(),
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
         };
-        Ok((run, open, session.send(command)?))
+        Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });
     let hosted = session.hosts();
     let ended = session.end();
@@ -152,7 +209,6 @@ fn report(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Timestamp;
 
     fn open(hash: Option<ContentHash>) -> ApprovalRecord {
         ApprovalRecord {

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use super::args::command;
 use super::exit::Exit;
-use super::settings::shape::Shape;
-use crate::model::settings::Settings;
 
 const PAGE: &str = include_str!("../../docs/cli.md");
 
@@ -35,19 +33,6 @@ fn each_section_names_each_flag_of_its_command_and_no_other() {
         let flags: BTreeSet<&str> = flags.iter().map(String::as_str).collect();
         assert_eq!(words, flags, "`phasedeck {}`", sub.get_name());
     }
-}
-
-#[test]
-fn the_settings_and_their_defaults_are_all_there() {
-    let defaults = serde_json::to_value(Settings::default()).unwrap();
-    let shape = Shape::of_settings();
-    let rows = shape.leaves().into_iter().map(|(path, _)| {
-        let value = path.split('.').fold(&defaults, |value, name| &value[name]);
-        format!("| `{path}` | `{value}` |")
-    });
-    let table: Vec<&str> =
-        PAGE.split("| setting | default |\n| --- | --- |\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty()).collect();
-    assert_eq!(table, rows.collect::<Vec<_>>());
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Exit {
             | Code::SchemaInvalid
             | Code::ConfigInvalid
             | Code::UsageInvalid
+            | Code::TokenRefused
             | Code::NotATerminal => Self::Usage,
             Code::RunMetadataMissing
             | Code::TemplateLoadFailed
@@ -87,6 +88,7 @@ impl Exit {
             | Code::LlmOverloaded
             | Code::LlmBadResponse
             | Code::LlmUnreachable
+            | Code::WebhookUnreachable
             | Code::DbLocked
             | Code::DbNewerSchema
             | Code::DbCorrupt

@@ -17,9 +17,11 @@ use super::signals::Signals;
 use super::summary::{next, standing};
 use super::watch::{Act, Watch};
 use crate::engine::api::{Archive, Command, Port, Sender};
+use crate::engine::gate_token;
+use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure};
 use crate::model::event::Event;
-use crate::model::id::{ClientToken, RunId};
+use crate::model::id::{ClientToken, RequestId, RunId};
 use crate::model::state::Via;
 
 /// How often the archive is looked at when no signal comes.
@@ -32,6 +34,7 @@ pub struct Driving<'a> {
     out: Out,
     json: bool,
     archive: &'a Archive,
+    paths: Paths,
     port: Port,
     hosts: bool,
     watch: Watch,
@@ -54,7 +57,8 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
     let archive = setup.archive_if_any()?.ok_or_else(|| Failure::internal("the engine made no database"))?;
     let (port, hosts) = (session.port(), session.hosts());
     let watch = Watch::new(run, how.gate_policy());
-    let mut driving = Driving { out: setup.out, json: how.json, archive: &archive, port, hosts, watch, next: 1 };
+    let mut driving =
+        Driving { out: setup.out, json: how.json, archive: &archive, paths: setup.paths.clone(), port, hosts, watch, next: 1 };
     driving.catch_up(from)?;
     let mut signals = session.block_on(async { Signals::listen() })?;
     let halted = session.block_on(driving.follow(&mut signals));
@@ -129,7 +133,8 @@ impl Driving<'_> {
         match act {
             Act::Explain(open) => {
                 let question = Question::of_state(self.watch.state(), &open);
-                self.out.note(question.how_to_answer(self.out.aside).trim_end());
+                let told = question.how_to_answer(self.out.aside);
+                self.out.note(&(told.trim_end().to_owned() + &self.token_line(open.request_id).await));
             }
             Act::Send(command) => match self.port.send(command, Sender::of_process(Via::Policy), ClientToken::new()).await {
                 Ok(_) => {}
@@ -139,6 +144,17 @@ impl Driving<'_> {
             },
         }
         Ok(())
+    }
+
+    /// A line with a token for the question; without one where it cannot be stored, which is no reason to stop.
+    async fn token_line(&self, request: RequestId) -> String {
+        let asked = self.archive.approvals(self.watch.state().run_id).ok();
+        let Some(question) = asked.and_then(|asked| asked.into_iter().find(|question| question.id == request)) else {
+            return String::new();
+        };
+        let paths = self.paths.clone();
+        let issued = tokio::task::spawn_blocking(move || gate_token::issue(&paths, &question)).await;
+        issued.ok().and_then(Result::ok).map(|token| format!("\n  {:<10}phasedeck approve --token {token}", "or")).unwrap_or_default()
     }
 
     async fn ask_to_pause(&self) -> Result<(), Stop> {

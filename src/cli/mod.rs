@@ -17,6 +17,8 @@ use crate::model::error::{Code, Failure};
 
 pub mod args;
 mod artifact;
+mod clean;
+mod completions;
 mod consent;
 mod console;
 mod decide;
@@ -28,8 +30,11 @@ mod events;
 pub mod exit;
 mod gate;
 mod headless;
+mod init;
 pub mod out;
 mod own_log;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod report;
 mod resume;
@@ -46,6 +51,7 @@ mod stop;
 pub mod style;
 mod summary;
 pub mod table;
+mod transcript;
 pub mod watch;
 
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
@@ -86,9 +92,15 @@ fn refuse(error: &clap::Error, json: bool) -> Outcome {
 }
 
 fn obey(cli: Cli, json: bool) -> Outcome {
+    match &cli.command {
+        Some(Verb::Completions(args)) => return completions::completions(Out::of_process(false, true, json), *args),
+        Some(Verb::Man(args)) => return completions::man(Out::of_process(false, true, json), args),
+        _ => {}
+    }
     let setup = Setup::read(cli.look, json)?;
     own_log::begin(&setup.paths)?;
     match cli.command {
+        Some(Verb::Completions(_) | Verb::Man(_)) => Ok(Exit::Done),
         None => console::home(&setup),
         Some(Verb::Demo(args)) => demo::demo(&setup, &args),
         Some(Verb::Run(args)) => run::run(&setup, &args),
@@ -107,6 +119,9 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Personas(args)) => registry::personas(&setup, args),
         Some(Verb::Schemas(args)) => registry::schemas(&setup, args),
         Some(Verb::Validate(args)) => registry::validate(&setup, &args),
+        Some(Verb::Transcript(args)) => transcript::transcript(&setup, &args),
+        Some(Verb::Clean(args)) => clean::clean(&setup, &args),
+        Some(Verb::Init(args)) => init::init(&setup, args),
         Some(Verb::Consent(args)) => consent::consent(&setup, &args),
     }
 }

@@ -7,13 +7,15 @@ use super::exit::Exit;
 use super::out::Outcome;
 use super::setup::Setup;
 use crate::engine::api::Archive;
-use crate::engine::report::{Report, render_markdown, to_json};
+use crate::engine::report::{Report, render_html, render_markdown, to_json};
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 use crate::model::safe_text::{safe_block, safe_json};
 
 /// The last events that a report tells.
 const LAST_EVENTS: u64 = 20;
+/// The largest artifact that is shown on a page, in bytes.
+const MOST_ON_A_PAGE: u64 = 256 * 1024;
 
 /// Prints the report of a run.
 ///
@@ -21,6 +23,10 @@ const LAST_EVENTS: u64 = 20;
 /// `run_not_found`; `io_failed` when a final report cannot be read.
 pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
     let (archive, run) = setup.find(&args.run)?;
+    if args.html {
+        setup.out.print(&page(&archive, run)?)?;
+        return Ok(Exit::Done);
+    }
     let text = match stored(&archive, run, if args.json { "json" } else { "md" })? {
         Some(text) => text,
         None => made_now(&archive, run, args.json)?,
@@ -42,12 +48,29 @@ fn stored(archive: &Archive, run: RunId, extension: &str) -> Result<Option<Strin
     }
 }
 
+/// The page, with the text of every artifact that is not too large for one.
+fn page(archive: &Archive, run: RunId) -> Result<String> {
+    let small = archive.artifacts(run)?.into_iter().filter(|artifact| artifact.bytes <= MOST_ON_A_PAGE);
+    let contents: Vec<(String, u32, String)> = small
+        .filter_map(|artifact| {
+            let bytes = archive.content(&artifact.sha256).ok()?;
+            Some((artifact.phase_key.to_string(), artifact.version, String::from_utf8(bytes).ok()?))
+        })
+        .collect();
+    Ok(render_html(&built(archive, run)?, &contents))
+}
+
 /// The same from rows, for a run that goes on or whose file was removed.
 fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
+    let report = built(archive, run)?;
+    if json { to_json(&report) } else { Ok(render_markdown(&report)) }
+}
+
+fn built(archive: &Archive, run: RunId) -> Result<Report> {
     let last = archive.last_seq(run)?;
     let bindings: Vec<_> = archive.bindings(run)?.into_iter().map(|(binding, _)| binding).collect();
     let events = archive.events(run, last.saturating_sub(LAST_EVENTS - 1).max(1), 20)?;
-    let report = Report::build(
+    Ok(Report::build(
         &archive.run(run)?,
         &archive.state(run)?,
         archive.workflow(run).ok().as_ref(),
@@ -56,6 +79,5 @@ fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
         &archive.approvals(run)?,
         &archive.ledger(run)?,
         &events,
-    );
-    if json { to_json(&report) } else { Ok(render_markdown(&report)) }
+    ))
 }

@@ -112,7 +112,15 @@ impl Session {
     /// # Errors
     /// What the engine answers.
     pub fn send(&self, command: Command) -> Result<Answer> {
-        self.block_on(self.port.send(command, Sender::of_process(Via::Cli), ClientToken::new()))
+        self.send_by(command, Via::Cli)
+    }
+
+    /// As [`send`](Self::send), by another way.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub fn send_by(&self, command: Command, via: Via) -> Result<Answer> {
+        self.block_on(self.port.send(command, Sender::of_process(via), ClientToken::new()))
     }
 
     /// Pauses what this process executes and gives the data back. A signal on the way shortens it.

@@ -19,8 +19,11 @@ use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecor
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
+use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
-use crate::store::{Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, phases, run_list, runs, sessions, turns};
+use crate::store::{
+    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, notices, phases, run_list, runs, sessions, turns,
+};
 
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
@@ -254,6 +257,30 @@ impl Archive {
     /// What the database says.
     pub fn consents(&self) -> Result<BTreeSet<ContentHash>> {
         consents::all(self.reader.connection())
+    }
+
+    /// The last event of a run that was told outside the console; 0 when none was.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn told(&self, run: RunId) -> Result<u64> {
+        notices::last(self.reader.connection(), run)
+    }
+
+    /// Runs that go on, or were told of before, and have events that were not told.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn untold(&self) -> Result<Vec<RunId>> {
+        notices::behind(self.reader.connection())
+    }
+
+    /// What the token with this digest is for.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn gate_token(&self, digest: &ContentHash) -> Result<Option<GateToken>> {
+        gate_tokens::find(self.reader.connection(), digest)
     }
 
     /// Changes whenever anything was stored; cheap enough to ask many times a second.

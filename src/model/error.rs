@@ -19,11 +19,11 @@ pub enum ErrorClass {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $wire:literal, $class:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $wire:literal, $class:ident;)*) => {
         /// Stable error codes; the wire name never changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {
-            $($(#[$doc])* #[serde(rename = $wire)] $variant,)*
+            $($(#[doc = $doc])* #[serde(rename = $wire)] $variant,)*
         }
 
         impl Code {
@@ -34,6 +34,12 @@ macro_rules! codes {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $wire),* }
+            }
+
+            /// When it is said, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),* }
             }
 
             /// What kind of help it needs.
@@ -118,6 +124,10 @@ codes! {
     ConfigInvalid = "config_invalid", HumanRequired;
     /// The command line or an input of it is wrong.
     UsageInvalid = "usage_invalid", HumanRequired;
+    /// Nobody takes notices at the webhook's address.
+    WebhookUnreachable = "webhook_unreachable", Recoverable;
+    /// A token that answers a gate is unknown or expired.
+    TokenRefused = "token_refused", HumanRequired;
     /// A path leaves the worktree.
     PathOutsideWorktree = "path_outside_worktree", Fatal;
     /// A persona's permissions refuse a tool.

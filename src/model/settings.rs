@@ -18,6 +18,10 @@ pub struct Settings {
     pub rehearsal: RehearsalSettings,
     /// The screen.
     pub console: ConsoleSettings,
+    /// Who is told when no console is open.
+    pub notify: NotifySettings,
+    /// Traces and metrics for an OpenTelemetry collector.
+    pub telemetry: TelemetrySettings,
     /// Prices that win over the shipped list, by model name.
     pub prices: BTreeMap<String, Price>,
 }
@@ -108,6 +112,51 @@ impl Default for RehearsalSettings {
     fn default() -> Self {
         Self { pace_ms: 30 }
     }
+}
+
+/// Traces and metrics for an OpenTelemetry collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// Where OTLP over HTTP is taken, such as http://localhost:4318. Empty: nothing is sent.
+    pub otlp_endpoint: String,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Who is told when no console is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifySettings {
+    /// A program and its arguments; it gets the notice as JSON on standard input. Empty: none.
+    pub command: Vec<String>,
+    /// Where the notice is posted as JSON. Empty: nowhere.
+    pub webhook: String,
+    /// The environment variable that holds the secret which signs what is posted. Empty: it is not signed.
+    pub webhook_secret_env: String,
+    /// Of what is told.
+    pub on: Vec<Notice>,
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        let on = vec![Notice::Gate, Notice::Failure, Notice::Budget, Notice::End];
+        Self { command: Vec::new(), webhook: String::new(), webhook_secret_env: String::new(), on }
+    }
+}
+
+/// What an operator can be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// A question waits.
+    Gate,
+    /// A run failed, or lost its agent.
+    Failure,
+    /// A budget is nearly or wholly used.
+    Budget,
+    /// A run is done or was aborted.
+    End,
 }
 
 /// The screen.

@@ -191,6 +191,8 @@ states! {
         Cli = "cli",
         /// A standing instruction given at the start (`--yes`, `--on-gate`).
         Policy = "policy",
+        /// A token that was told with the gate.
+        Token = "token",
         /// The engine itself.
         Engine = "engine",
     }

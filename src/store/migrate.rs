@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0004_search.sql"),
     include_str!("schema/0005_money.sql"),
     include_str!("schema/0006_sessions.sql"),
+    include_str!("schema/0007_notices.sql"),
 ];
 
 /// The schema of this program.

@@ -27,6 +27,14 @@ pub fn problems(loaded: &Loaded) -> Vec<Failure> {
     if !(url.starts_with("http://") || url.starts_with("https://")) {
         refuse("openai.base_url".to_owned(), "must begin with http:// or https://", "such as https://openrouter.ai/api/v1");
     }
+    let webhook = &settings.notify.webhook;
+    if !(webhook.is_empty() || webhook.starts_with("http://") || webhook.starts_with("https://")) {
+        refuse("notify.webhook".to_owned(), "must begin with http:// or https://", "such as https://example.org/hooks/phasedeck");
+    }
+    let collector = &settings.telemetry.otlp_endpoint;
+    if !(collector.is_empty() || collector.starts_with("http://") || collector.starts_with("https://")) {
+        refuse("telemetry.otlp_endpoint".to_owned(), "must begin with http:// or https://", "such as http://localhost:4318");
+    }
     for (model, price) in &settings.prices {
         let amounts = [("input", Some(&price.input)), ("output", Some(&price.output)), ("cached", price.cached.as_ref())];
         for (name, _) in amounts.into_iter().filter(|(_, text)| text.is_some_and(|text| NanoUsd::from_decimal(text).is_none())) {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::schema::check_schema;
+pub use self::shipped::files as shipped_files;
 pub use self::validate::validate_files;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;

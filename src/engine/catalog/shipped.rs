@@ -46,6 +46,12 @@ pub(super) const SCHEMAS: &[(&str, &str)] = shipped!("artifacts", ".json";
     "research/sources@1",
 );
 
+/// Every shipped file: its path beneath a config folder, and its text.
+pub fn files() -> impl Iterator<Item = (String, &'static str)> {
+    let tables = [("workflows", ".yaml", WORKFLOWS), ("personas", ".yaml", PERSONAS), ("artifacts", ".json", SCHEMAS)];
+    tables.into_iter().flat_map(|(folder, ending, table)| table.iter().map(move |(name, text)| (format!("{folder}/{name}{ending}"), *text)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

@@ -191,7 +191,7 @@ fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signa
 }
 
 /// Writes one thing beside a live host, which SQLite allows in turn.
-pub(super) fn write_beside(paths: &Paths, write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static) -> Result<()> {
+pub fn write_beside(paths: &Paths, write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static) -> Result<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
     let written = store.write_blocking(write);

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
+use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
@@ -30,8 +31,9 @@ use crate::store::{Reader, Store, consents, inbox};
 mod attach;
 mod lock;
 mod recovery;
+mod tellers;
 
-pub use attach::attach;
+pub use attach::{attach, write_beside};
 
 /// How often the host looks whether another process left a command.
 const INBOX_LOOK: Duration = Duration::from_millis(50);
@@ -44,6 +46,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    tellers: Tellers,
     lock: HostLock,
 }
 
@@ -71,9 +74,10 @@ impl Host {
         }
         runtime.spawn(Supervisor::new(Arc::clone(&context), serving, calls.clone()).run());
         runtime.spawn(recovery::write_reports(Arc::clone(&context), reports));
+        let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, lock })
+        Ok(Self { context, runtime, calls, port, tellers, lock })
     }
 
     /// The way to this host's engine.
@@ -109,6 +113,7 @@ impl Host {
             // The supervisor drops the sender only when it is gone itself; then nothing runs either.
             let _ = self.runtime.block_on(drained);
         }
+        self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         let closed = self.context.store.close_blocking();
         drop(self.lock);

@@ -6,6 +6,7 @@
 //! path on the run, is the caller.
 
 pub use self::file::write;
+pub use self::html::{Contents, render_html};
 pub use self::markdown::render_markdown;
 pub use self::shape::{
     AbortReport, ArtifactReport, CostReport, Costs, DecisionReport, ErrorReport, EventReport, PhaseReport, Report, RunReport, SeatReport,
@@ -17,6 +18,7 @@ use crate::model::safe_text::safe_json;
 mod build;
 mod costs;
 mod file;
+mod html;
 mod markdown;
 mod shape;
 #[cfg(test)]

@@ -371,3 +371,18 @@ fn every_payload_field_is_explained_in_the_row_of_its_event() {
         }
     }
 }
+
+#[test]
+fn the_page_holds_everything_and_lets_nothing_foreign_become_markup() {
+    let mut rows = rejected_run();
+    rows.run.requirements = "<script>alert(1)</script>\u{1b}[2J".to_owned();
+    let report = rows.report();
+    let contents = [("spec".to_owned(), 1, "{\"a\":\"<b>\"}".to_owned())];
+    let page = render_html(&report, &contents);
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;\u{241b}[2J"), "{page}");
+    assert!(page.contains("{&quot;a&quot;:&quot;&lt;b&gt;&quot;}"), "{page}");
+    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
+    for words in ["Specify", "approval_rejected", "Decisions", "Timeline", "By model"] {
+        assert!(page.contains(words), "{words}");
+    }
+}

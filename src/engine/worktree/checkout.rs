@@ -55,6 +55,19 @@ impl Worktree {
         Self::find_or_make(repo, branch, path).await
     }
 
+    /// The worktree of a run as it is; `None` where its folder or git's part of it is gone.
+    ///
+    /// # Errors
+    /// `io_failed`.
+    pub(super) fn find(repo: &Repo, run: RunId, path: &Path) -> Result<Option<Self>> {
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        let path = settled(path)?;
+        let found = find_git_dir(&repo.common_dir, &path);
+        Ok(found.map(|git_dir| Self { git: repo.git.at(&git_dir, &path), path, branch: branch_of(run), git_dir }))
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -28,16 +28,29 @@ impl Worktree {
         if !trailers.is_empty() && last_paragraph(&tip.message) == trailers {
             return Ok(tip.commit);
         }
-        let index = tempfile::Builder::new()
-            .prefix("phasedeck-index-")
-            .tempdir_in(&self.git_dir)
-            .map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))?;
+        let index = self.index_folder()?;
         let tree = self.write_tree(index.path(), &tip, forced).await?;
         let text = format!("{}\n\n{trailers}", subject_and_body(message));
         let commit = self.git.run_with(&["commit-tree", &tree, "-p", &tip.commit, "-F", "-"], text.trim_end().as_bytes()).await?;
         self.move_branch(&tip.commit, &commit).await?;
         self.replace_index(&index.path().join("index"));
         Ok(commit)
+    }
+
+    /// Whether the folder holds nothing but what the branch's last commit has, ignored files apart. A
+    /// folder that is not on its branch any more is not clean.
+    ///
+    /// # Errors
+    /// `git_failed`, `io_failed`.
+    pub(super) async fn is_clean(&self) -> Result<bool> {
+        let Ok(tip) = self.own_tip().await else { return Ok(false) };
+        let index = self.index_folder()?;
+        Ok(self.write_tree(index.path(), &tip, &[]).await? == tip.tree)
+    }
+
+    fn index_folder(&self) -> Result<tempfile::TempDir> {
+        let made = tempfile::Builder::new().prefix("phasedeck-index-").tempdir_in(&self.git_dir);
+        made.map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))
     }
 
     async fn write_tree(&self, dir: &Path, tip: &Tip, forced: &[&str]) -> Result<String> {

@@ -3,12 +3,13 @@
 //! [`Repo`] is the operator's repository, found once at the start; [`Worktree`] is a checkout of it on
 //! branch `phasedeck/<run>`, in which each phase becomes a commit. Git is run as a program, and as
 //! little of it as can be: `program` says what is switched off and why. What agents may touch in the
-//! folder is for their tools to hold, and removing worktrees is not done here.
+//! folder is for their tools to hold; `removal` takes away what ended runs leave.
 
 use std::path::{Path, PathBuf};
 
 pub use self::checkout::{Worktree, branch_of};
 pub use self::demo::make_demo_repo;
+pub use self::removal::Standing;
 pub use self::repo::{Base, Repo};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::Result;
@@ -19,6 +20,7 @@ mod checkout;
 mod commit;
 mod demo;
 mod program;
+mod removal;
 mod repo;
 
 /// Where a run works.

@@ -15,6 +15,7 @@ mod commits;
 mod contents;
 mod meddling;
 mod processes;
+mod removals;
 mod repositories;
 
 const TRAILERS: &[(&str, &str)] = &[("Phasedeck-Run", "1"), ("Phasedeck-Phase", "plan"), ("Phasedeck-Artifact", "sha256:aa")];

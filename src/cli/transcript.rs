@@ -1,0 +1,157 @@
+//! `phasedeck transcript`: what an agent said and did, turn by turn, from the stored turns.
+//!
+//! A backend stores an answer as it wants it back; what people read in it are its `text` and its
+//! `reasoning`. Tool results are cut for people and whole in JSON.
+
+use serde_json::{Value, json};
+
+use super::args;
+use super::event_line::counted;
+use super::exit::Exit;
+use super::out::Outcome;
+use super::setup::Setup;
+use super::style::{Style, Tone};
+use super::table::shortened;
+use crate::engine::api::Archive;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::id::RunId;
+use crate::model::nearest::did_you_mean;
+use crate::model::record::{PhaseRecord, ToolRecord, TurnRecord, TurnStatus};
+use crate::model::safe_text::{safe_block, safe_line};
+
+/// Lines of a tool's result that are shown to people.
+const RESULT_LINES: usize = 8;
+/// Characters of a tool's arguments that are shown to people.
+const ARGUMENTS: usize = 120;
+
+/// Prints the turns of a run, of a phase, or of one attempt.
+///
+/// # Errors
+/// `run_not_found`; `usage_invalid` for a phase that the run does not have.
+pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
+    let (archive, run) = setup.find(&args.run)?;
+    let phases = chosen(archive.phases(run)?, args.phase.as_deref(), run)?;
+    let mut told = 0;
+    for phase in &phases {
+        for attempt in attempts(phase, args.attempt) {
+            let turns = archive.turns(run, &phase.phase_key, attempt)?;
+            told += turns.len();
+            for turn in &turns {
+                if args.json {
+                    setup.out.object(&as_json(run, turn))?;
+                } else {
+                    setup.out.print(&as_words(turn, setup.out.style))?;
+                }
+            }
+        }
+    }
+    if told == 0 && !args.json {
+        setup.out.note(&nothing(&archive, run)?);
+    }
+    Ok(Exit::Done)
+}
+
+fn nothing(archive: &Archive, run: RunId) -> Result<String> {
+    let why = if archive.run(run)?.rehearsal { "it is a rehearsal, which asks no model" } else { "no agent has answered yet" };
+    Ok(format!("run {} has no turns: {why}", run.short()))
+}
+
+fn chosen(phases: Vec<PhaseRecord>, wanted: Option<&str>, run: RunId) -> Result<Vec<PhaseRecord>> {
+    let Some(wanted) = wanted else { return Ok(phases) };
+    let keys: Vec<String> = phases.iter().map(|phase| phase.phase_key.to_string()).collect();
+    let found: Vec<PhaseRecord> = phases.into_iter().filter(|phase| phase.phase_key.as_str() == wanted).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let hint = did_you_mean(wanted, keys.iter().map(String::as_str));
+    Err(Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(hint))
+}
+
+fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<u32> {
+    only.map_or(1..=phase.attempt, |attempt| attempt..=attempt)
+}
+
+fn as_json(run: RunId, turn: &TurnRecord) -> Value {
+    let answer: Value = turn.answer.as_deref().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+    json!({
+        "run_id": run, "phase_key": turn.phase_key, "attempt": turn.attempt, "turn": turn.number, "turn_id": turn.id,
+        "at": turn.at, "status": turn.status, "answer": answer, "tools": turn.tools,
+    })
+}
+
+fn as_words(turn: &TurnRecord, style: Style) -> String {
+    let title = format!("{} attempt {} turn {}", turn.phase_key, turn.attempt, turn.number);
+    let mut text = format!("{}{}\n", style.paint(Tone::Strong, &title), style.paint(Tone::Quiet, open_words(turn.status)));
+    let answer: Value = turn.answer.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    for (name, tone) in [("reasoning", Tone::Quiet), ("text", Tone::Plain)] {
+        if let Some(said) = answer[name].as_str().filter(|said| !said.trim().is_empty()) {
+            text.push_str(&indented(said.trim(), tone, style, usize::MAX));
+        }
+    }
+    text.extend(turn.tools.iter().map(|call| tool(call, style)));
+    text + "\n"
+}
+
+fn open_words(status: TurnStatus) -> &'static str {
+    match status {
+        TurnStatus::Reserved => "  (sent, not answered)",
+        TurnStatus::Answered => "  (answered; its tools may have run)",
+        TurnStatus::Settled | TurnStatus::Void => "",
+    }
+}
+
+fn tool(call: &ToolRecord, style: Style) -> String {
+    let ellipsis = if style.ascii { "..." } else { "…" };
+    let arguments = shortened(&safe_line(&call.arguments), ARGUMENTS, ellipsis);
+    let mut text = format!("  {} {arguments}\n", style.paint(Tone::Running, &safe_line(&call.tool)));
+    match &call.result {
+        Some(result) => text.push_str(&indented(result.trim_end(), Tone::Quiet, style, RESULT_LINES)),
+        None => text.push_str(&format!("  {}\n", style.paint(Tone::Gate, "nobody knows whether it ran"))),
+    }
+    text
+}
+
+fn indented(said: &str, tone: Tone, style: Style, most: usize) -> String {
+    let said = safe_block(said);
+    let lines: Vec<&str> = said.lines().collect();
+    let mut text: String = lines.iter().take(most).map(|line| format!("    {}\n", style.paint(tone, line))).collect();
+    if lines.len() > most {
+        text.push_str(&format!("    ({} more; --json shows all)\n", counted(lines.len() - most, "line")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::TurnId;
+    use crate::model::time::Timestamp;
+
+    fn turn(answer: Option<&str>, tools: Vec<ToolRecord>, status: TurnStatus) -> TurnRecord {
+        let answer = answer.map(str::to_owned);
+        TurnRecord { id: TurnId::new(), phase_key: "spec".into(), attempt: 1, number: 2, status, answer, tools, at: Timestamp(0) }
+    }
+
+    fn call(result: Option<&str>) -> ToolRecord {
+        let (call_id, tool) = ("c1".to_owned(), "read_file".to_owned());
+        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_turn_is_told_with_thoughts_words_and_tools() {
+        let said = turn(Some("{\"text\":\"I read.\\u001b[2J\",\"reasoning\":\"hm\"}"), vec![call(Some("one\ntwo"))], TurnStatus::Settled);
+        assert_eq!(
+            as_words(&said, Style::default()),
+            "spec attempt 1 turn 2\n    hm\n    I read.␛[2J\n  read_file {\"file_path\":\"a.txt\"}\n    one\n    two\n\n"
+        );
+    }
+
+    #[test]
+    fn long_results_are_cut_and_unknown_outcomes_named() {
+        let long = (0..20).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+        let text = as_words(&turn(None, vec![call(Some(&long)), call(None)], TurnStatus::Answered), Style::default());
+        assert!(text.starts_with("spec attempt 1 turn 2  (answered; its tools may have run)\n"), "{text}");
+        assert!(text.contains("    7\n    (12 lines more; --json shows all)\n") && !text.contains("    8\n"), "{text}");
+        assert!(text.ends_with("  nobody knows whether it ran\n\n"), "{text}");
+    }
+}

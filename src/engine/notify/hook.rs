@@ -1,0 +1,48 @@
+//! The operator's own command: it gets the notice as JSON on standard input, and the sentence in a
+//! variable.
+//!
+//! Not through a shell: the words of the setting are the program and its arguments. It may take half
+//! a minute; then it is ended.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::message::Message;
+use crate::model::error::{Code, Failure, Result};
+
+/// How long the command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the command with the notice.
+///
+/// # Errors
+/// `io_failed` when it cannot be started, ends with another code than 0, or takes too long.
+pub async fn tell(command: &[String], message: &Message) -> Result<()> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    let json = serde_json::to_vec(message).map_err(Failure::internal)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("PHASEDECK_NOTICE", &message.summary)
+        .env("PHASEDECK_NOTICE_RUN", message.run_id.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| Failure::io(format!("cannot start the notify command '{program}'"), &e))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that does not read is told by its variables.
+        let _ = stdin.write_all(&json).await;
+    }
+    let refused =
+        |what: String| Failure::new(Code::IoFailed, format!("the notify command '{program}' {what}")).hint("see 'notify.command'");
+    match tokio::time::timeout(PATIENCE, child.wait()).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(refused(format!("ended with {status}"))),
+        Ok(Err(e)) => Err(Failure::io(format!("cannot wait for the notify command '{program}'"), &e)),
+        Err(_) => Err(refused(format!("took longer than {} s", PATIENCE.as_secs()))),
+    }
+}

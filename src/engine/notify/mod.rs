@@ -1,0 +1,171 @@
+//! Tells an operator who has no console open: a command of theirs, or a webhook.
+//!
+//! A worker of the host looks at stored events, hands those that matter to each way that is set, and
+//! stores how far it got, so that a notice is told at least once also when the host dies in between.
+//! What happened before notices were first wanted is not told. It never delays a run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use self::message::{Message, matters};
+use super::api::{Archive, Signal};
+use super::context::{Context, blocking};
+use super::gate_token;
+use crate::model::error::{Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::id::RunId;
+use crate::model::state::ApprovalStatus;
+use crate::model::time::Timestamp;
+use crate::store::notices;
+
+mod hook;
+mod message;
+mod webhook;
+
+/// Events read at once.
+const PAGE: u32 = 256;
+/// Tries of one way for one notice.
+const TRIES: u32 = 5;
+/// Pause before the second try; doubled with each one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Tells notices until `closing`, and then what is left. Returns at once where no way is set.
+pub async fn run(context: Arc<Context>, closing: CancellationToken) {
+    let settings = &context.settings.notify;
+    if settings.command.is_empty() && settings.webhook.is_empty() {
+        return;
+    }
+    let webhook = match webhook::Webhook::new(settings) {
+        Ok(webhook) => webhook,
+        Err(failure) => return tracing::error!(%failure, "no webhook"),
+    };
+    let mut signals = context.signals.subscribe();
+    let teller = Teller { context: Arc::clone(&context), webhook };
+    if let Err(failure) = teller.catch_up().await {
+        tracing::warn!(%failure, "could not look for notices that were not told");
+    }
+    loop {
+        let signal = tokio::select! {
+            signal = signals.recv() => signal,
+            () = closing.cancelled() => Err(RecvError::Closed),
+        };
+        let told = match signal {
+            Ok(Signal::Event(event)) if matters(&event.fact, &context.settings.notify) => teller.run_moved(event.run_id).await,
+            Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => teller.catch_up().await,
+            Ok(_) => Ok(()),
+            Err(RecvError::Closed) => {
+                if let Err(failure) = teller.catch_up().await {
+                    tracing::warn!(%failure, "the next host tells what is left");
+                }
+                return;
+            }
+        };
+        if let Err(failure) = told {
+            tracing::warn!(%failure, "could not tell a notice");
+        }
+    }
+}
+
+struct Teller {
+    context: Arc<Context>,
+    webhook: Option<webhook::Webhook>,
+}
+
+impl Teller {
+    /// Tells what the last host could not. Runs that were never told of begin at their open question.
+    async fn catch_up(&self) -> Result<()> {
+        let paths = self.context.paths.clone();
+        let behind = blocking(move || {
+            let archive = Archive::open(&paths)?;
+            archive.untold()
+        })
+        .await?;
+        for run in behind {
+            self.run_moved(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells everything of a run that matters and was not told.
+    async fn run_moved(&self, run: RunId) -> Result<()> {
+        loop {
+            let paths = self.context.paths.clone();
+            let events = blocking(move || {
+                let archive = Archive::open(&paths)?;
+                archive.events(run, archive.told(run)? + 1, PAGE)
+            })
+            .await?;
+            let Some(last) = events.last().map(|event| event.seq) else { return Ok(()) };
+            for event in events.iter().filter(|event| matters(&event.fact, &self.context.settings.notify)) {
+                self.tell(event).await?;
+                self.told(run, event.seq).await?;
+            }
+            self.told(run, last).await?;
+        }
+    }
+
+    async fn told(&self, run: RunId, seq: u64) -> Result<()> {
+        self.context.store.write(move |tx| notices::advance(tx, run, seq)).await
+    }
+
+    async fn tell(&self, event: &Event) -> Result<()> {
+        let Some(message) = self.message(event).await? else { return Ok(()) };
+        let settings = &self.context.settings.notify;
+        if !settings.command.is_empty() {
+            retried("the notify command", || hook::tell(&settings.command, &message)).await;
+        }
+        if let Some(webhook) = &self.webhook {
+            retried("the webhook", || webhook.tell(&message)).await;
+        }
+        Ok(())
+    }
+
+    /// What to tell; nothing of a question that was answered meanwhile.
+    async fn message(&self, event: &Event) -> Result<Option<Message>> {
+        let (paths, id, asked) = (self.context.paths.clone(), event.run_id, asked(&event.fact));
+        let (run, question) = blocking(move || {
+            let archive = Archive::open(&paths)?;
+            let question = archive.approvals(id)?.into_iter().find(|question| Some(question.id) == asked);
+            Ok((archive.run(id)?, question))
+        })
+        .await?;
+        if asked.is_some() && question.as_ref().is_none_or(|question| question.state != ApprovalStatus::Pending) {
+            return Ok(None);
+        }
+        let token = match &question {
+            Some(question) => {
+                let (text, store) = gate_token::mint(question, Timestamp::now());
+                self.context.store.write(store).await?;
+                Some(text)
+            }
+            None => None,
+        };
+        Ok(Some(Message::new(event, &run, question.as_ref(), token)))
+    }
+}
+
+fn asked(fact: &Fact) -> Option<crate::model::id::RequestId> {
+    if let Fact::ApprovalRequested { request_id, .. } = fact { Some(*request_id) } else { None }
+}
+
+/// Tries again with growing pauses; a way that stays shut is logged, and the next notice tries it anew.
+async fn retried<T: Future<Output = Result<()>>>(way: &str, mut tell: impl FnMut() -> T) {
+    let mut pause = FIRST_PAUSE;
+    for number in 1..=TRIES {
+        let Err(failure) = tell().await else { return };
+        tracing::warn!(%failure, way, number, "a notice was not taken");
+        if number < TRIES && is_worth_another_try(&failure) {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        } else {
+            return;
+        }
+    }
+}
+
+fn is_worth_another_try(failure: &Failure) -> bool {
+    failure.class() == crate::model::error::ErrorClass::Recoverable
+}

@@ -1,0 +1,87 @@
+//! Counts what events tell: runs by end, calls, tokens, cost, and how long phases took and gates waited.
+//!
+//! Sums since the host began, as OTLP's cumulative temporality wants them.
+
+use std::collections::BTreeMap;
+
+use crate::model::event::{Event, Fact};
+use crate::model::id::RequestId;
+use crate::model::time::Timestamp;
+
+/// Upper bounds of the histograms, in seconds.
+pub const BOUNDS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0];
+
+/// What a series is told apart by.
+pub type Labels = Vec<(&'static str, String)>;
+
+/// Values that fell into each bound, and beyond the last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// One more than there are bounds.
+    pub counts: [u64; BOUNDS.len() + 1],
+    /// Of all values, in seconds.
+    pub sum: f64,
+}
+
+/// Everything counted since the host began.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    /// Since when.
+    pub since: Timestamp,
+    /// Sums by name and labels.
+    pub sums: BTreeMap<(&'static str, Labels), i64>,
+    /// Histograms by name and labels.
+    pub histograms: BTreeMap<(&'static str, Labels), Histogram>,
+    asked: BTreeMap<RequestId, Timestamp>,
+}
+
+impl Meters {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn since(since: Timestamp) -> Self {
+        Self { since, sums: BTreeMap::new(), histograms: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
+    /// Counts an event.
+    pub fn take(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::RunCompleted {} => self.add("phasedeck.runs", vec![("state", "completed".to_owned())], 1),
+            Fact::RunFailed { .. } => self.add("phasedeck.runs", vec![("state", "failed".to_owned())], 1),
+            Fact::RunAborted { .. } => self.add("phasedeck.runs", vec![("state", "aborted".to_owned())], 1),
+            Fact::PhaseCompleted { phase_key, duration_ms, .. } => {
+                self.record("phasedeck.phase.duration", vec![("phase", phase_key.to_string())], *duration_ms);
+            }
+            Fact::LlmCalled { model, tokens, cost, .. } => {
+                let of = |kind: &str| vec![("model", model.clone()), ("kind", kind.to_owned())];
+                self.add("phasedeck.calls", vec![("model", model.clone())], 1);
+                for (kind, count) in
+                    [("input", tokens.input), ("output", tokens.output), ("cached", tokens.cached), ("reasoning", tokens.reasoning)]
+                {
+                    self.add("phasedeck.tokens", of(kind), i64::try_from(count).unwrap_or(i64::MAX));
+                }
+                self.add("phasedeck.cost_nano_usd", vec![("model", model.clone())], cost.map_or(0, |cost| cost.0));
+            }
+            Fact::ApprovalRequested { request_id, .. } => drop(self.asked.insert(*request_id, event.at)),
+            Fact::ApprovalResolved { request_id, gate, .. } => {
+                if let Some(asked) = self.asked.remove(request_id) {
+                    self.record("phasedeck.gate.wait", vec![("gate", gate.to_string())], event.at.since_ms(asked));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, name: &'static str, labels: Labels, more: i64) {
+        let sum = self.sums.entry((name, labels)).or_default();
+        *sum = sum.saturating_add(more);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds in a chart")]
+    fn record(&mut self, name: &'static str, labels: Labels, ms: u64) {
+        let seconds = ms as f64 / 1000.0;
+        let histogram = self.histograms.entry((name, labels)).or_default();
+        let slot = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        histogram.counts[slot] += 1;
+        histogram.sum += seconds;
+    }
+}

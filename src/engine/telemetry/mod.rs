@@ -1,0 +1,134 @@
+//! Traces and metrics of runs for an OpenTelemetry collector; off unless an endpoint is set.
+//!
+//! Everything is read off the events that are stored anyway: [`spans`] folds them to spans, [`meters`]
+//! counts them, [`otlp`] sends both by OTLP over HTTP as JSON. A worker of the host does it; it never
+//! delays a run, and what a collector does not take after a few tries is dropped and logged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::meters::Meters;
+use self::otlp::Collector;
+use self::spans::{Span, Spans};
+use super::api::{Archive, Signal};
+use super::context::{Context, blocking};
+use crate::model::error::Result;
+use crate::model::event::Event;
+use crate::model::id::RunId;
+use crate::model::time::Timestamp;
+
+mod meters;
+mod otlp;
+mod spans;
+
+/// How long ended spans wait for company.
+const GATHER: Duration = Duration::from_secs(1);
+/// Spans sent at once.
+const BATCH: usize = 256;
+/// Events read at once.
+const PAGE: u32 = 512;
+
+/// Sends traces and metrics until `closing`, and then what is left. Returns at once where no endpoint is set.
+pub async fn run(context: Arc<Context>, closing: CancellationToken) {
+    let collector = match Collector::new(&context.settings.telemetry) {
+        Ok(Some(collector)) => collector,
+        Ok(None) => return,
+        Err(failure) => return tracing::error!(%failure, "no telemetry"),
+    };
+    let mut signals = context.signals.subscribe();
+    let mut watcher = Watcher { context, collector, runs: BTreeMap::new(), meters: Meters::since(Timestamp::now()), ended: Vec::new() };
+    let mut flush: Option<Instant> = None;
+    loop {
+        // Nothing waits to be sent: sleep until something happens.
+        let due = async {
+            match flush {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let signal = tokio::select! {
+            biased;
+            signal = signals.recv() => Some(signal),
+            () = closing.cancelled() => Some(Err(RecvError::Closed)),
+            () = due => None,
+        };
+        match signal {
+            Some(Ok(Signal::Event(event))) => {
+                if let Err(failure) = watcher.take(&event).await {
+                    tracing::warn!(%failure, "a run cannot be traced");
+                }
+                flush = flush.or(Some(Instant::now() + GATHER));
+            }
+            Some(Ok(_) | Err(RecvError::Lagged(_))) => {}
+            Some(Err(RecvError::Closed)) => return watcher.send().await,
+            None => {
+                watcher.send().await;
+                flush = None;
+            }
+        }
+    }
+}
+
+struct Watcher {
+    context: Arc<Context>,
+    collector: Collector,
+    runs: BTreeMap<RunId, Spans>,
+    meters: Meters,
+    ended: Vec<Span>,
+}
+
+impl Watcher {
+    /// Takes an event, and first what of its run was missed.
+    async fn take(&mut self, event: &Event) -> Result<()> {
+        let known = self.runs.get(&event.run_id).map(Spans::seq);
+        if known.is_none_or(|seq| seq + 1 < event.seq) {
+            self.catch_up(event.run_id, event.seq).await?;
+        }
+        let spans = self.runs.entry(event.run_id).or_insert_with(|| Spans::of(event.run_id));
+        if spans.seq() >= event.seq {
+            return Ok(());
+        }
+        self.ended.extend(spans.take(event));
+        self.meters.take(event);
+        if event.fact.key() == "run.ended" {
+            self.runs.remove(&event.run_id);
+        }
+        Ok(())
+    }
+
+    /// Reads what came before: spans that ended before this host began were the last one's to send.
+    async fn catch_up(&mut self, run: RunId, before: u64) -> Result<()> {
+        let is_new = !self.runs.contains_key(&run);
+        loop {
+            let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
+            let paths = self.context.paths.clone();
+            let events = blocking(move || Archive::open(&paths)?.events(run, from, PAGE)).await?;
+            let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));
+            let mut moved = false;
+            for event in events.iter().filter(|event| event.seq < before) {
+                let ended = spans.take(event);
+                if !is_new {
+                    self.ended.extend(ended);
+                    self.meters.take(event);
+                }
+                moved = true;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&mut self) {
+        for batch in self.ended.chunks(BATCH) {
+            self.collector.traces(batch).await;
+        }
+        self.ended.clear();
+        self.collector.metrics(&self.meters, Timestamp::now()).await;
+    }
+}

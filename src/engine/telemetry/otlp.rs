@@ -1,0 +1,135 @@
+//! OTLP over HTTP with JSON bodies, as the OpenTelemetry protocol specification defines them
+//! (version 1: ids in hex, 64-bit numbers as text).
+
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect};
+use serde_json::{Value as Json, json};
+
+use super::meters::{BOUNDS, Labels, Meters};
+use super::spans::{Span, Value};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::settings::TelemetrySettings;
+use crate::model::time::Timestamp;
+
+/// How long a delivery may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Tries of one delivery, and the pause before the second; doubled with each one.
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The way to one collector.
+pub struct Collector {
+    client: Client,
+    endpoint: Url,
+}
+
+impl Collector {
+    /// The collector of the settings; `None` where none is set.
+    ///
+    /// # Errors
+    /// `config_invalid` for an address or a header that cannot be used.
+    pub fn new(settings: &TelemetrySettings) -> Result<Option<Self>> {
+        if settings.otlp_endpoint.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |message: String| Failure::new(Code::ConfigInvalid, message).hint("see 'telemetry' in the settings");
+        let endpoint = Url::parse(&(settings.otlp_endpoint.trim_end_matches('/').to_owned() + "/"))
+            .map_err(|e| wrong(format!("'telemetry.otlp_endpoint' is no address: {e}")))?;
+        let mut headers = reqwest::header::HeaderMap::new();
+        for (name, value) in &settings.headers {
+            let name: reqwest::header::HeaderName =
+                name.parse().map_err(|_| wrong(format!("'telemetry.headers' has '{name}', which is no header name")))?;
+            let value = value.parse().map_err(|_| wrong(format!("the header '{name}' of 'telemetry.headers' has no valid value")))?;
+            headers.insert(name, value);
+        }
+        // Without a provider the TLS library panics; another one that is installed already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().default_headers(headers).redirect(redirect::Policy::none()).timeout(PATIENCE);
+        Ok(Some(Self { client: client.build().map_err(Failure::internal)?, endpoint }))
+    }
+
+    /// Sends spans; what is not taken is logged and dropped.
+    pub async fn traces(&self, spans: &[Span]) {
+        self.send("v1/traces", &traces(spans)).await;
+    }
+
+    /// Sends everything counted so far.
+    pub async fn metrics(&self, meters: &Meters, now: Timestamp) {
+        if !(meters.sums.is_empty() && meters.histograms.is_empty()) {
+            self.send("v1/metrics", &metrics(meters, now)).await;
+        }
+    }
+
+    async fn send(&self, path: &str, body: &Json) {
+        let Ok(url) = self.endpoint.join(path) else { return };
+        let mut pause = FIRST_PAUSE;
+        for number in 1..=TRIES {
+            match self.client.post(url.clone()).json(body).send().await {
+                Ok(reply) if reply.status().is_success() => return,
+                Ok(reply) if reply.status().is_client_error() && reply.status().as_u16() != 429 => {
+                    return tracing::warn!(status = %reply.status(), path, "the collector refused telemetry");
+                }
+                Ok(reply) => tracing::debug!(status = %reply.status(), path, number, "telemetry was not taken"),
+                Err(error) => tracing::debug!(error = %error.without_url(), path, number, "telemetry was not taken"),
+            }
+            if number < TRIES {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+        tracing::warn!(path, "telemetry was dropped: the collector does not take it");
+    }
+}
+
+fn traces(spans: &[Span]) -> Json {
+    let spans: Vec<Json> = spans.iter().map(span).collect();
+    json!({ "resourceSpans": [{ "resource": resource(), "scopeSpans": [{ "scope": { "name": "phasedeck" }, "spans": spans }] }] })
+}
+
+fn span(span: &Span) -> Json {
+    let attributes: Vec<Json> = span.attributes.iter().map(|(key, value)| json!({ "key": key, "value": any(value) })).collect();
+    let status = span.error.as_ref().map_or_else(|| json!({}), |error| json!({ "code": 2, "message": error }));
+    json!({
+        "traceId": span.trace, "spanId": span.id, "parentSpanId": span.parent, "name": span.name, "kind": 1,
+        "startTimeUnixNano": nanos(span.begun), "endTimeUnixNano": nanos(span.ended), "attributes": attributes, "status": status,
+    })
+}
+
+fn metrics(meters: &Meters, now: Timestamp) -> Json {
+    let (start, end) = (nanos(meters.since), nanos(now));
+    let sums = meters.sums.iter().map(|((name, labels), value)| {
+        let point = json!({ "attributes": labelled(labels), "startTimeUnixNano": start, "timeUnixNano": end, "asInt": value.to_string() });
+        json!({ "name": name, "sum": { "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point] } })
+    });
+    let histograms = meters.histograms.iter().map(|((name, labels), histogram)| {
+        let counts: Vec<String> = histogram.counts.iter().map(u64::to_string).collect();
+        let point = json!({
+            "attributes": labelled(labels), "startTimeUnixNano": start, "timeUnixNano": end, "sum": histogram.sum,
+            "count": histogram.counts.iter().sum::<u64>().to_string(), "bucketCounts": counts, "explicitBounds": BOUNDS,
+        });
+        json!({ "name": name, "unit": "s", "histogram": { "aggregationTemporality": 2, "dataPoints": [point] } })
+    });
+    let all: Vec<Json> = sums.chain(histograms).collect();
+    json!({ "resourceMetrics": [{ "resource": resource(), "scopeMetrics": [{ "scope": { "name": "phasedeck" }, "metrics": all }] }] })
+}
+
+fn resource() -> Json {
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    json!({ "attributes": [text("service.name", "phasedeck"), text("service.version", env!("CARGO_PKG_VERSION"))] })
+}
+
+fn labelled(labels: &Labels) -> Vec<Json> {
+    labels.iter().map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } })).collect()
+}
+
+fn any(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!({ "stringValue": text }),
+        Value::Whole(number) => json!({ "intValue": number.to_string() }),
+    }
+}
+
+fn nanos(at: Timestamp) -> String {
+    (i128::from(at.0) * 1_000_000).to_string()
+}
