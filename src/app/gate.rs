@@ -154,9 +154,9 @@ pub struct GateView {
 }
 
 impl GateView {
-    /// Puts the open question of a run on the screen.
+    /// Puts the open question of a run on the screen; `why` it is asked, where that is not an artifact.
     #[must_use]
-    pub fn new(known: &Known, open: &OpenApproval, size: (u16, u16)) -> Self {
+    pub fn new(known: &Known, open: &OpenApproval, why: Option<&str>, size: (u16, u16)) -> Self {
         let key = open.phase_key.as_ref();
         let versions = key.map(|key| known.versions(key)).unwrap_or_default();
         let current = open.artifact_sha256.as_ref().and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
@@ -185,7 +185,7 @@ impl GateView {
             failure: None,
         };
         if open.artifact_sha256.is_none() {
-            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(about_no_artifact(&open.gate)), size));
+            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(about_no_artifact(&open.gate, why)), size));
         }
         gate.sources = sources(&gate, known, current.map(|a| a.path.clone()).unwrap_or_default());
         gate
@@ -212,11 +212,10 @@ impl GateView {
     /// Takes in a text that one of its tabs is made of; whether one is.
     pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
         let Some(tab) = self.sources.iter().find(|(_, source)| *source == query).map(|(tab, _)| *tab) else { return false };
-        if !self.texts.contains_key(&tab) {
-            self.texts.insert(tab, Reading::new(doc.clone(), size));
-            if tab == Tab::Whole {
-                self.repaired = Some(Reading::new(doc.clone(), size));
-            }
+        // What was asked for twice stays where it was scrolled to.
+        self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        if tab == Tab::Whole {
+            self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
         }
         true
     }
@@ -261,6 +260,12 @@ impl GateView {
         }
     }
 
+    /// Whether an answer can be given to this question.
+    #[must_use]
+    pub fn takes(&self, action: Decision) -> bool {
+        action != Decision::RequestChanges || self.phase_key.is_some()
+    }
+
     /// Whose draft its words are.
     #[must_use]
     pub fn draft_key(&self) -> DraftKey {
@@ -286,10 +291,14 @@ fn remaining(since: Option<u64>, last_input: u64, ticks: u64, quiet_ms: u64) -> 
     quiet_ms.saturating_sub(ticks.saturating_sub(since.max(last_input)))
 }
 
-fn about_no_artifact(gate: &GateKey) -> Document {
+fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
     let mut doc = Document::default();
     if gate.as_str() == "session_recovery_required" {
         doc.push(Ink::Heading, "An agent's conversation could not be resumed.");
+        if let Some(why) = why {
+            doc.push(Ink::Plain, "");
+            doc.push_all(Ink::Error, why);
+        }
         doc.push(Ink::Plain, "");
         doc.push(Ink::Plain, "approve   a fresh conversation begins from the last stored turn");
         doc.push(Ink::Plain, "reject    the run fails");
@@ -303,7 +312,8 @@ fn about_no_artifact(gate: &GateKey) -> Document {
 /// Which question to the archive fills each tab; tabs that would be empty have none.
 fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query> {
     let mut found = BTreeMap::new();
-    let Some(key) = &gate.phase_key else { return found };
+    // A question about the run itself came up in the phase that was at work.
+    let Some(key) = gate.phase_key.as_ref().or(known.state.current().map(|phase| &phase.key)) else { return found };
     let run_id = gate.run_id;
     found.insert(Tab::Inputs, Query::Inputs(run_id, key.clone()));
     found.insert(Tab::Log, Query::PhaseLog(run_id, key.clone()));

@@ -191,6 +191,23 @@ pub fn forecast() -> Option<Forecast> {
     crate::model::forecast::of(&(1..=6).map(sample).collect::<Vec<_>>())
 }
 
+/// An agent that cannot work, and the question what to do about it.
+pub fn cannot_work() -> Vec<Fact> {
+    let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
+    let message = "the provider refused the key (set OPENROUTER_API_KEY, then approve)".to_owned();
+    vec![
+        Fact::SessionFailed { session_id, role: "analyst".into(), ordinal: 2, code: Code::LlmAuth, message },
+        Fact::RunPaused { ordinal: 1, reason: PauseReason::SessionRecovery, from_state: RunStatus::Executing },
+        Fact::ApprovalRequested {
+            request_id: request_id(1),
+            phase_key: None,
+            gate: "session_recovery_required".into(),
+            artifact_sha256: None,
+            artifact_version: None,
+        },
+    ]
+}
+
 /// The operator's own version in place of the first that was asked about.
 pub fn revised() -> Vec<Fact> {
     let found = Some(ContentHash::of(SPEC_V2.as_bytes()));
@@ -561,8 +578,10 @@ impl Bench {
             }
             Query::Comments(_, key, hash) => {
                 let details = details(&self.events);
-                let said =
-                    details.approvals.iter().filter(|a| a.phase_key.as_ref() == Some(key) && a.comment.as_deref().unwrap_or("") != "");
+                let said = details
+                    .approvals
+                    .iter()
+                    .filter(|a| a.phase_key.as_ref() == Some(key) && !a.comment.as_deref().unwrap_or("").is_empty());
                 let said: Vec<_> = said.map(|a| (a, a.artifact_sha256.as_ref().and_then(|h| text(h).ok()).map(<[u8]>::to_vec))).collect();
                 Loaded::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
             }

@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn each_language_is_told_by_its_own_signs() {
         use Tint::{Comment, Key, Mark, Text, Value};
-        let cases: [(Ink, &str, &[(&str, Tint)]); 8] = [
+        type Case<'a> = (Ink, &'a str, &'a [(&'a str, Tint)]);
+        let cases: [Case<'_>; 8] = [
             (Ink::Yaml, ":", &[(":", Mark)]),
             (Ink::Json, "  \"a\": 1,", &[("\"a\"", Key), (":", Mark), ("1", Value), (",", Mark)]),
             (Ink::Yaml, "  - key: true", &[("-", Mark), ("key", Key), (":", Mark), ("true", Value)]),

@@ -244,6 +244,19 @@ fn nothing_beneath_something_in_front_looks_like_an_answer() {
 }
 
 #[test]
+fn a_question_about_no_artifact_says_what_happened_and_what_each_answer_does() {
+    snapshot("gate_recovery", |size| {
+        let mut bench = on_run(size, Place::Executing);
+        sample::cannot_work().into_iter().for_each(|fact| bench.happens(fact));
+        settle(&mut bench);
+        bench.press("!");
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    });
+}
+
+#[test]
 fn a_version_of_the_operators_own_is_told_as_such() {
     snapshot("gate_edited", |size| {
         let mut bench = at_gate(size, Place::AwaitingFirst);

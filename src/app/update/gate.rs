@@ -5,6 +5,7 @@ use super::{gate_verdict, run};
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::run_view::RunView;
 use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
 use crate::app::telling::told;
@@ -62,7 +63,8 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         state.show(Screen::Gate);
         return Vec::new();
     }
-    let mut gate = GateView::new(known, &open, state.look.reading);
+    let why = state.run.as_ref().and_then(why_stopped);
+    let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
     let mut cmds: Vec<Cmd> = gate.sources.values().cloned().map(Cmd::Query).collect();
     if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
         cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
@@ -74,6 +76,15 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.gate = Some(gate);
     state.show(Screen::Gate);
     cmds
+}
+
+/// Why an agent could not go on, in the words of the last such event.
+fn why_stopped(run: &RunView) -> Option<String> {
+    let failed = |event: &std::sync::Arc<Event>| match &event.fact {
+        Fact::SessionFailed { message, .. } => Some(message.clone()),
+        _ => None,
+    };
+    run.tail.events().filter_map(failed).last()
 }
 
 /// An event as a line of the log.
