@@ -80,12 +80,14 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         parts.push(Part::of(rank, said(word)).or_of(said(short)));
     };
     answer(0, Action::Approve, "approve", "approve");
-    answer(
-        0,
-        Action::RequestChanges,
-        if words { "changes (draft kept)" } else { "request changes" },
-        if words { "draft" } else { "changes" },
-    );
+    if gate.takes(Decision::RequestChanges) {
+        answer(
+            0,
+            Action::RequestChanges,
+            if words { "changes (draft kept)" } else { "request changes" },
+            if words { "draft" } else { "changes" },
+        );
+    }
     answer(0, Action::Reject, "reject", "reject");
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");

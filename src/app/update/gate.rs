@@ -84,7 +84,7 @@ fn why_stopped(run: &RunView) -> Option<String> {
         Fact::SessionFailed { message, .. } => Some(message.clone()),
         _ => None,
     };
-    run.tail.events().filter_map(failed).last()
+    run.tail.events().rev().find_map(failed)
 }
 
 /// An event as a line of the log.
