@@ -115,10 +115,16 @@ actions! {
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
     NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
+    PrevSide "previous_side" Artifact ["Left", "h"] "what is shown of it: the tab before" "";
+    NextSide "next_side" Artifact ["Right", "l"] "what is shown of it: the tab after" "tabs";
+    ArtifactPager "artifact_pager" Artifact ["o"] "read it in the pager ($PAGER)" "pager";
+    ArtifactEdit "artifact_edit" Artifact ["e"] "edit it, where a gate asks about it" "";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
+    GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
+    GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";

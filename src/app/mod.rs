@@ -7,9 +7,13 @@
 
 pub mod document;
 pub mod gate;
+pub mod gate_texts;
+pub mod json_diff;
 pub mod json_text;
+pub mod json_tree;
 pub mod key;
 pub mod keymap;
+pub mod markdown;
 pub mod mouse;
 pub mod msg;
 pub mod pulse;
@@ -18,6 +22,8 @@ pub mod run_view;
 pub mod runs;
 pub mod shell;
 pub mod state;
+pub mod stored_transcript;
+pub mod syntax;
 pub mod tail;
 pub mod telling;
 pub mod text_input;

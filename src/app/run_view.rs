@@ -1,6 +1,6 @@
 //! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
 
-use super::msg::{Details, Opened};
+use super::msg::{Details, Opened, Query};
 use super::pulse::Pulse;
 use super::reading::Reading;
 use super::runs::Asking;
@@ -55,13 +55,31 @@ impl Pane {
     }
 }
 
+/// What the artifact pane shows of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The whole text, with what is wrong in place.
+    #[default]
+    Whole,
+    /// What changed since the version before.
+    Previous,
+    /// What changed since the commit that the run began from.
+    Base,
+    /// What is wrong, one thing after the other.
+    Errors,
+    /// What the agent of its attempt said and did.
+    Transcript,
+}
+
 /// The artifact pane: which phase, which version, and the text once it is there.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactPane {
     /// The chosen version; none: the newest.
     pub version: Option<u32>,
-    /// The content that is asked for or shown.
-    pub hash: Option<ContentHash>,
+    /// What is shown of it.
+    pub side: Side,
+    /// The question to the archive whose text is asked for or shown.
+    pub source: Option<Query>,
     /// The text, once it is there.
     pub reading: Option<Reading>,
 }
@@ -221,6 +239,24 @@ impl RunView {
         chosen.or_else(|| versions.last().copied())
     }
 
+    /// What can be shown of the version on the screen.
+    #[must_use]
+    pub fn sides(&self) -> Vec<Side> {
+        let Some(shown) = self.version() else { return vec![Side::Whole, Side::Transcript] };
+        let mut sides = vec![Side::Whole];
+        if shown.version > 1 {
+            sides.push(Side::Previous);
+        }
+        if self.opened.as_ref().is_some_and(|known| known.record.base_commit.is_some()) {
+            sides.push(Side::Base);
+        }
+        if !shown.errors.is_empty() {
+            sides.push(Side::Errors);
+        }
+        sides.push(Side::Transcript);
+        sides
+    }
+
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
@@ -259,12 +295,23 @@ impl Known {
         self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
     }
 
-    /// The version of this phase that the operator answered last, if it is not `current`.
+    /// What the operator said about this phase before, oldest first.
+    pub fn comments(&self, key: &PhaseKey) -> impl Iterator<Item = &ApprovalRecord> {
+        let said = |a: &&ApprovalRecord| a.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());
+        self.details.approvals.iter().filter(move |a| a.phase_key.as_ref() == Some(key)).filter(said)
+    }
+
+    /// The version of this phase that the operator answered last, if it is not `current`; for a version of
+    /// the operator's own, the one that it took the place of.
     #[must_use]
     pub fn reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
         let answered = |a: &&ApprovalRecord| {
             a.phase_key.as_ref() == Some(key) && !matches!(a.state, ApprovalStatus::Pending | ApprovalStatus::Superseded)
         };
+        if self.state.phase(key).is_some_and(|phase| phase.revised_by.is_some()) {
+            let before = |a: &&ArtifactRecord| a.valid && a.sha256 != *current;
+            return self.versions(key).into_iter().rfind(before);
+        }
         let last = self.details.approvals.iter().filter(answered).max_by_key(|a| a.resolved_at)?;
         let hash = last.artifact_sha256.as_ref().filter(|hash| *hash != current)?;
         self.versions(key).into_iter().rfind(|a| a.sha256 == *hash)

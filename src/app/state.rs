@@ -11,7 +11,7 @@ use super::msg::{Draft, DraftKey, Now, Ticket};
 use super::reading::Reading;
 use super::run_view::{Pane, RunView};
 use super::runs::{PickerState, RunsState};
-use crate::model::id::RunId;
+use crate::model::id::{RequestId, RunId};
 use crate::model::settings::ThemeName;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
@@ -32,6 +32,8 @@ pub struct Look {
     pub size: (u16, u16),
     /// Columns and rows of the last text that was drawn for reading.
     pub reading: (u16, u16),
+    /// Rows of a receipt's words that lie beneath its frame.
+    pub receipt_rows: usize,
     /// Whether the terminal has the focus, as far as it tells.
     pub focused: bool,
     /// For clock times.
@@ -155,6 +157,8 @@ pub struct AppState {
     pub drafts: BTreeMap<DraftKey, Draft>,
     /// Commands on their way.
     pub sent: BTreeMap<Ticket, Sent>,
+    /// A version of the operator's own on its way, and the question that it was written for.
+    pub revising: Option<(Ticket, RequestId)>,
     /// The last ticket given out.
     pub last_ticket: Ticket,
     /// A line about what just happened.
@@ -193,6 +197,7 @@ impl AppState {
             wants_gate: false,
             drafts: BTreeMap::new(),
             sent: BTreeMap::new(),
+            revising: None,
             last_ticket: Ticket::default(),
             notice: None,
             hosting,

@@ -76,6 +76,16 @@ pub enum Command {
         /// The content that was reviewed; when given, anything else is refused.
         artifact_sha256: Option<ContentHash>,
     },
+    /// Put content of the operator's own in place of what is asked about. It is checked like an
+    /// agent's; what fits becomes the next version, and a new question asks about it.
+    Revise {
+        /// Of which run.
+        run_id: RunId,
+        /// The question that it was written for.
+        request_id: RequestId,
+        /// The whole content.
+        content: String,
+    },
 }
 
 /// Everything that a run begins with.
@@ -134,7 +144,8 @@ impl Command {
             | Self::Abort { run_id, .. }
             | Self::RollBack { run_id, .. }
             | Self::Pick { run_id, .. }
-            | Self::Decide { run_id, .. } => Some(*run_id),
+            | Self::Decide { run_id, .. }
+            | Self::Revise { run_id, .. } => Some(*run_id),
             Self::Retry(retry) => Some(retry.run_id),
             Self::Fork(fork) => Some(fork.run_id),
         }

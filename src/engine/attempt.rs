@@ -135,6 +135,7 @@ impl Attempt {
             None => None,
         };
         let prompt = self.prompt(phase, progress, artifact.as_ref()).await?;
+        self.keep(&prompt).await?;
         let sent = Fact::PromptSent {
             phase_key: self.phase_key.clone(),
             attempt: progress.attempt,
@@ -158,6 +159,12 @@ impl Attempt {
             max_turns: self.context.settings.engine.max_turns,
         };
         Ok((job, desk, backend))
+    }
+
+    /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate.
+    async fn keep(&self, prompt: &str) -> Result<()> {
+        let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
+        blocking(move || contents.put(&bytes).map(drop)).await
     }
 
     async fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<String> {

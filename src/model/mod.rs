@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod event;
+pub mod forecast;
 pub mod hash;
 pub mod id;
 pub mod mark;

@@ -17,6 +17,7 @@ pub mod events;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
 pub mod inbox;

@@ -8,6 +8,7 @@
 pub mod arrange;
 pub mod confirm;
 pub mod events;
+pub mod fitting;
 pub mod gate;
 pub mod gate_answers;
 pub mod header;

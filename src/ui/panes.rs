@@ -4,13 +4,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::arrange::{self, Arrangement};
+use super::arrange::Arrangement;
+use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
 use super::{events, phases, reader};
 use crate::app::mouse::Spot;
-use crate::app::run_view::{Known, Pane, RunView};
+use crate::app::run_view::{Known, Pane, RunView, Side};
 use crate::engine::api::TextKind;
 use crate::model::event::Fact;
 use crate::model::money::{Cost, NanoUsd};
@@ -63,39 +64,46 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
 }
 
 fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    let Some(shown) = run.version() else { return no_artifact(pen, area, run) };
-    let errors = if shown.errors.is_empty() { 0 } else { u16::try_from(shown.errors.len() * 2 + 1).unwrap_or(u16::MAX) };
-    let [upper, lower] = arrange::bottom(area, errors.min(area.height / 2));
-    pen.drawn.reading = Some((upper.width, upper.height));
+    if run.version().is_none() && run.artifact.side != Side::Transcript {
+        return no_artifact(pen, area, run);
+    }
+    pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
-            reader::draw(pen, upper, reading);
+            reader::draw(pen, area, reading);
             reader::foot(pen, frame, reading);
         }
-        None => pen.text(upper, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
+        None => pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
     }
-    let versions = run.versions().len();
-    if versions > 1 && frame.width > 40 && errors == 0 {
-        let left = Rect { width: frame.width.min(26), ..frame };
-        pen.foot(left, &format!("v{} of {versions}", shown.version), pen.theme.dim());
-    }
-    errors_below(pen, lower, shown);
+    sides(pen, frame, run);
 }
 
-/// Why a version does not fit its schema, beneath it.
-fn errors_below(pen: &mut Pen<'_>, area: Rect, shown: &ArtifactRecord) {
-    if area.height == 0 {
+/// Which version of how many, and what can be shown of it, in the lower frame on the left.
+fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
+    if frame.height < 3 || frame.width < 24 {
         return;
     }
-    let rule = "─".repeat(usize::from(area.width));
-    let rule = pen.theme.own(&rule);
-    pen.text(area, 0, &rule, pen.theme.dim());
-    pen.line(area, 0, vec![ink(format!(" {} ", errors_told(shown)), pen.theme.bad())]);
-    for (index, error) in shown.errors.iter().enumerate() {
-        let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
-        pen.text(area, 1 + index * 2, &format!(" {place}"), pen.theme.bad());
-        pen.text(area, 2 + index * 2, &format!("   {}", error.message), pen.theme.plain());
+    let (theme, shown) = (pen.theme, run.version());
+    let versions = run.versions().len();
+    let mut parts = Vec::new();
+    if let Some(shown) = shown.filter(|_| versions > 1) {
+        parts.push(Part::new(1, theme.dim(), format!(" v{} of {versions} ", shown.version)));
     }
+    for side in run.sides() {
+        let style = if side == run.artifact.side { theme.selected() } else { theme.dim() };
+        let name = match side {
+            Side::Whole => "Whole".to_owned(),
+            Side::Previous => format!("Diff to v{}", shown.map_or(0, |shown| shown.version.saturating_sub(1))),
+            Side::Base => "Diff to base".to_owned(),
+            Side::Errors => "Errors".to_owned(),
+            Side::Transcript => "Transcript".to_owned(),
+        };
+        parts.push(Part::new(if side == run.artifact.side { 0 } else { 2 }, style, format!(" {name} ")));
+    }
+    let room = frame.width.saturating_sub(22);
+    let place = Rect { x: frame.x + 2, y: frame.y + frame.height - 1, width: room, height: 1 };
+    let spans = fitted(parts, usize::from(room));
+    pen.line(place, 0, spans);
 }
 
 fn errors_told(shown: &ArtifactRecord) -> String {
@@ -226,7 +234,8 @@ pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if shown.is_empty() {
         let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
         let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        return pen.text(area, 0, text, theme.dim());
+        pen.text(area, 0, text, theme.dim());
+        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
     }
     shown.truncate(rows);
     for (row, (text, style)) in shown.iter().rev().enumerate() {

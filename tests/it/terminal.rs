@@ -19,9 +19,14 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open(home: &Home, args: &[&str], columns: u16, rows: u16) -> Self {
+        Self::open_with(home, args, (columns, rows), &[])
+    }
+
+    /// With variables more.
+    pub fn open_with(home: &Home, args: &[&str], size: (u16, u16), variables: &[(&str, &str)]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phasedeck"));
         command.args(args);
-        Self::spawn(home, command, columns, rows)
+        Self::spawn(home, command, size, variables)
     }
 
     /// A shell with job control.
@@ -29,10 +34,10 @@ impl Terminal {
         let mut command = CommandBuilder::new("bash");
         command.args(["--norc", "--noprofile", "-i"]);
         command.env("PS1", "ready>");
-        Self::spawn(home, command, columns, rows)
+        Self::spawn(home, command, (columns, rows), &[])
     }
 
-    fn spawn(home: &Home, mut command: CommandBuilder, columns: u16, rows: u16) -> Self {
+    fn spawn(home: &Home, mut command: CommandBuilder, (columns, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         command.cwd(home.path());
@@ -44,6 +49,10 @@ impl Terminal {
         for (name, value) in [("TERM", "xterm-256color"), ("USER", "tester"), ("TZ", "UTC")] {
             command.env(name, value);
         }
+        for name in ["VISUAL", "EDITOR", "PAGER"] {
+            command.env_remove(name);
+        }
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         command.env("PHASEDECK_HOME", home.path());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -73,6 +82,11 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.screen().contents()
+    }
+
+    /// Whether a program has a screen of its own.
+    pub fn is_alternate(&self) -> bool {
+        self.screen.screen().alternate_screen()
     }
 
     /// Whether the program has left the terminal as it found it.

@@ -3,11 +3,12 @@
 //! The thread waits for bytes or a hang-up and does nothing else: it never waits on a terminal that is
 //! gone, whatever became of SIGHUP, and it has no part in changes of size, which come as a signal by
 //! [`super::wires`]; so no key is lost to one. What the terminal answers to a question comes the same way
-//! as keys, and never becomes one.
+//! as keys, and never becomes one. Who holds the [`Keyboard`] has the terminal's bytes to itself.
 
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use termina::escape::csi::{Csi, DecModeSetting, DecPrivateMode, DecPrivateModeCode, Mode};
 use termina::event::{KeyCode as RawCode, KeyEvent, KeyEventKind, Modifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -22,34 +23,39 @@ use crate::model::error::{Failure, Result};
 /// Bytes read at once; a paste of any size comes in pieces of this.
 const PIECE: usize = 65_536;
 
+/// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
+pub type Keyboard = Arc<Mutex<()>>;
+
+const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// Starts reading keys and watching the terminal.
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(events: &Sender<Event>) -> Result<()> {
+pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
+    let keyboard = Keyboard::default();
     let failed = |e: std::io::Error| Failure::io("cannot start the input thread", &e);
-    let events = events.clone();
-    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&events)).map_err(failed)?;
-    Ok(())
+    let (events, ours) = (events.clone(), Arc::clone(&keyboard));
+    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&events, &ours)).map_err(failed)?;
+    Ok(keyboard)
 }
 
-fn read_keys(events: &Sender<Event>) {
-    let stdin = std::io::stdin();
+/// Waits without the keyboard, and reads with it: what another program may read is not taken from it.
+fn read_keys(events: &Sender<Event>, keyboard: &Keyboard) {
     let (mut parser, mut bytes) = (Parser::default(), vec![0; PIECE]);
-    loop {
-        // A hang-up is told always; asking for input as well keeps this to one thread.
-        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Err(Errno::INTR) => continue,
-            Err(_) => break,
-            Ok(_) if !fds[0].revents().contains(PollFlags::IN) => break,
-            Ok(_) => {}
-        }
-        let read = match rustix::io::read(&stdin, &mut bytes) {
-            Err(Errno::INTR | Errno::AGAIN) => continue,
-            Ok(0) | Err(_) => break,
-            Ok(read) => read,
+    while waiting(None) != Waiting::Gone {
+        let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+        // Until the keyboard was ours, another program may have read what waited.
+        let read = match waiting(Some(&NOT_AT_ALL)) {
+            Waiting::Bytes => match rustix::io::read(std::io::stdin(), &mut bytes) {
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Ok(0) | Err(_) => break,
+                Ok(read) => read,
+            },
+            Waiting::Nothing => continue,
+            Waiting::Gone => break,
         };
+        drop(held);
         parser.parse(&bytes[..read], read == PIECE);
         while let Some(raw) = parser.pop() {
             if told(raw).is_some_and(|event| events.send(event).is_err()) {
@@ -58,6 +64,33 @@ fn read_keys(events: &Sender<Event>) {
         }
     }
     let _ = events.send(Event::TerminalGone);
+}
+
+/// What the terminal has for whoever reads it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    Bytes,
+    Gone,
+}
+
+/// A hang-up is told always; asking for input as well keeps this to one thread.
+fn waiting(patience: Option<&Timespec>) -> Waiting {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut fds, patience) {
+        Ok(0) | Err(Errno::INTR) => Waiting::Nothing,
+        Ok(_) if fds[0].revents().contains(PollFlags::IN) => Waiting::Bytes,
+        Ok(_) | Err(_) => Waiting::Gone,
+    }
+}
+
+/// Whether nobody is at the terminal any more: for who holds the keyboard, as nothing is read then.
+#[must_use]
+pub fn is_gone() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut fds, Some(&NOT_AT_ALL)).is_ok_and(|told| told > 0)
 }
 
 /// What an input means; releases and repeats of the terminal's own report mean nothing.

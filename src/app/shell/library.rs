@@ -1,13 +1,15 @@
-//! The reader: one thread with one archive, so that the screen never waits for the disk.
+//! The readers: threads with an archive each, so that the screen never waits for the disk.
 //!
-//! Questions go in, messages come out, in order. Contents are made readable and compared here,
-//! because both may take long. Drafts of comments are small private files of the console's own.
-//! It looks at nothing unasked: what is new comes as signals, from another process too.
+//! Questions go in, messages come out, in order. Contents are made readable and compared on a thread
+//! of their own, because both may take long and lists must not wait for them. Drafts of comments are
+//! small private files of the console's own. They look at nothing unasked: what is new comes as
+//! signals, from another process too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::texts;
 use crate::app::document::Document;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
 use crate::app::tail::CHUNK;
@@ -16,6 +18,7 @@ use crate::engine::api::{Archive, RunFilter};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
+use crate::model::forecast;
 use crate::model::id::RunId;
 
 /// Work for the reader.
@@ -32,10 +35,14 @@ pub enum Task {
 /// # Errors
 /// `io_failed` when no thread can be started.
 pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+    let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()))?;
+    spawn("console-reader", Reader { texts: Some(texts), ..Reader::new(paths, answers) })
+}
+
+fn spawn(name: &str, reader: Reader) -> Result<Sender<Task>> {
     let (tasks, inbox) = channel();
-    let reader = Reader { paths, archive: None, answers };
     std::thread::Builder::new()
-        .name("console-reader".to_owned())
+        .name(name.to_owned())
         .spawn(move || reader.work(&inbox))
         .map_err(|e| Failure::io("cannot start the reader thread", &e))?;
     Ok(tasks)
@@ -45,12 +52,21 @@ struct Reader {
     paths: Paths,
     archive: Option<Archive>,
     answers: Sender<super::pump::Event>,
+    /// Makes texts readable, which may take long, so that nothing else waits for them.
+    texts: Option<Sender<Task>>,
 }
 
 impl Reader {
+    fn new(paths: Paths, answers: Sender<super::pump::Event>) -> Self {
+        Self { paths, archive: None, answers, texts: None }
+    }
+
     fn work(mut self, inbox: &Receiver<Task>) {
         for task in inbox {
             let told = match task {
+                Task::Ask(query) if query.is_text() && self.texts.is_some() => {
+                    self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                }
                 Task::Ask(query) => {
                     let answer = self.answer(&query);
                     self.tell(Msg::Loaded(query, answer))
@@ -92,6 +108,14 @@ impl Reader {
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors))),
+            Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
+            Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
+            Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
+            Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
+            Query::PhaseLog(run, key) => Loaded::Events(texts::log(archive, *run, key)?),
+            Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
+            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
     }
 
@@ -166,7 +190,7 @@ mod tests {
     #[test]
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
-        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0 };
+        let reader = || Reader::new(Paths::beneath(home.path()), channel().0);
         let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
         assert_eq!(reader().draft(&key).unwrap(), None);
         let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };

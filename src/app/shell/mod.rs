@@ -2,13 +2,16 @@
 //!
 //! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back, [`escapes`] is
 //! what is said to it beside the picture; [`input`] reads keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
-//! which lives on a runtime in the background. The loop waits for none of them.
+//! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
+//! runs an editor or a pager, the loop waits for that and for a reason to end it.
 
 pub mod escapes;
 pub mod input;
 pub mod library;
+pub mod outside;
 pub mod pump;
 pub mod terminal;
+pub mod texts;
 pub mod wires;
 
 #[cfg(test)]
@@ -107,12 +110,14 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         between: escapes::Between::here(),
     };
     let (sender, events) = channel();
+    let paths = options.paths.clone();
     let library = library::start(options.paths, sender.clone())?;
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
-    input::start(&sender)?;
-    pump::Pump { state, terminal, wires, library, events, parting, opened: Instant::now(), news: 0 }.run(first)
+    let keyboard = input::start(&sender)?;
+    let opened = Instant::now();
+    pump::Pump { state, terminal, wires, library, events, parting, keyboard, paths, opened, news: 0 }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.
@@ -133,6 +138,7 @@ fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
         theme: options.settings.theme,
         size,
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
+        receipt_rows: 0,
         focused: true,
         zone: TimeZone::system(),
     }

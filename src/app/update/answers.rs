@@ -1,6 +1,6 @@
 //! What the engine answered to a command.
 
-use super::signals;
+use super::{outside, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
 use crate::app::state::AppState;
@@ -11,6 +11,13 @@ use crate::model::error::{Code, Failure};
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
+    if let (Some((ours, request_id)), Some(sent)) = (state.revising, &sent)
+        && ours == ticket
+    {
+        let mut cmds = outside::revised(state, sent.run_id, request_id, &result);
+        cmds.extend(signals::stale(state));
+        return cmds;
+    }
     let mut cmds = match answer && at_gate(state, ticket) {
         true => gate_answered(state, &result),
         false => {

@@ -34,6 +34,10 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
         changed |= run.tail.set_height(height);
     }
+    state.look.receipt_rows = drawn.receipt.unwrap_or(0);
+    if let (Some(size), Some(beside)) = (drawn.beside, state.gate.as_mut().and_then(|gate| gate.repaired.as_mut())) {
+        changed |= beside.lay_out(size);
+    }
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
         changed |= reading.lay_out(size);
     }

@@ -14,6 +14,7 @@ mod loaded;
 mod modal;
 mod mouse;
 mod notify;
+mod outside;
 pub mod palette;
 mod picker;
 mod run;
@@ -46,6 +47,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Stale => signals::stale(state),
         Msg::Loaded(query, result) => loaded::loaded(state, query, result),
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
+        Msg::Returned(returned) => outside::returned(state, returned),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
         Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),

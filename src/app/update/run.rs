@@ -92,7 +92,7 @@ fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     match run.focus {
         Pane::Events => events_pane::act(state, action),
-        Pane::Artifact => artifact_pane::act(run, action),
+        Pane::Artifact => artifact_pane::act(state, action),
         Pane::Transcript => {
             run.transcript.scroll(transcript_step(action, state.look.size.1));
             Vec::new()
