@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
+use bare::{bare_database, fill_log, insert_bare};
+use measure::{Goal, Outcome, figure, folder, median, middle};
 use model::Model;
 use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
@@ -19,6 +20,8 @@ use phasedeck::model::settings::Settings;
 use phasedeck::model::state::{RunStatus, Via};
 use resources::{commits_in_log, cpu_of_process, empty_log, forget_peak, peak_mib};
 
+#[path = "support/bare.rs"]
+mod bare;
 #[path = "support/measure.rs"]
 mod measure;
 #[path = "support/model.rs"]

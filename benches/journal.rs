@@ -1,18 +1,24 @@
-//! What the journal costs: an append at 10³ and at 10⁶ events, a window read at both, and the rate of
-//! 100 writers against SQLite alone at 100 rows a commit.
+//! What the journal costs: an append at 10³ and at 10⁶ events, what its link in the chain costs of that,
+//! a window read at both, and the rate of 1, 10 and 100 writers against SQLite alone at as many rows a
+//! commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use measure::{Goal, Outcome, bare_database, figure, fill_log, folder, insert_bare, median, middle};
+use bare::{bare_database, fill_log, insert_bare};
+use measure::{Goal, Outcome, figure, folder, median, middle};
 use phasedeck::model::event::{AttemptCause, Fact, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{RunId, ThreadId, TurnId};
 use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
+use phasedeck::store::blocks::BLOCK;
+use phasedeck::store::chain::{Link, Row};
 use phasedeck::store::runs::{self, NewRun, RunPlace};
 use phasedeck::store::{Reader, Store, events, journal};
 
+#[path = "support/bare.rs"]
+mod bare;
 #[path = "support/measure.rs"]
 mod measure;
 
@@ -22,16 +28,21 @@ const LARGE: u64 = 1_000_000;
 const FILL: u64 = 20_000;
 const APPENDS: usize = 400;
 const WINDOW: u32 = 100;
-const WRITERS: usize = 100;
+const WRITERS: [usize; 3] = [1, 10, 100];
+const MOST_WRITERS: usize = 100;
+/// Links that are computed to time one.
+const LINKS: u32 = 20_000;
 const WRITES_EACH: usize = 20;
 const ROUNDS: usize = 9;
 
 fn main() -> Outcome<()> {
+    blocks()?;
     let (small, large) = (Journal::filled(SMALL)?, Journal::filled(LARGE)?);
     append(&small, &large)?;
+    chained(&small)?;
     window(&small, &large)?;
     drop((small, large));
-    writers()
+    WRITERS.into_iter().try_for_each(writers)
 }
 
 /// A database with one run of some length.
@@ -123,6 +134,25 @@ fn tool_called() -> Fact {
     }
 }
 
+/// What a block of the journal costs beside the appends that fill it, one event each, in one transaction.
+fn blocks() -> Outcome<()> {
+    let journal = Journal::filled(SMALL)?;
+    let run = journal.run;
+    let times = journal.store.write_blocking(move |tx| {
+        let append = |_| {
+            let (fact, begun) = (tool_called(), Instant::now());
+            let stored = journal::append(tx, run, &[fact], Timestamp::now())?;
+            Ok((stored.first().is_some_and(|event| event.seq.is_multiple_of(BLOCK)), begun.elapsed()))
+        };
+        (0..10 * BLOCK).map(append).collect::<phasedeck::model::error::Result<Vec<_>>>()
+    })?;
+    let of = |blocks: bool| times.iter().filter(move |(block, _)| *block == blocks).map(|(_, time)| *time);
+    let (block, plain) = (median(of(true)), median(of(false)));
+    figure("an append that completes a block of 512 / any other", block / plain, Goal::None);
+    figure("  what that adds to every append on the way", (block - plain) / plain / BLOCK as f64, Goal::AtMost(0.10));
+    Ok(())
+}
+
 fn append(small: &Journal, large: &Journal) -> Outcome<()> {
     let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
     for _ in 0..APPENDS {
@@ -134,6 +164,34 @@ fn append(small: &Journal, large: &Journal) -> Outcome<()> {
     figure("append of an event, acknowledged: at 10^6 / at 10^3", acknowledged(&at_large) / acknowledged(&at_small), Goal::AtMost(1.1));
     figure("  the append within its transaction: at 10^6 / at 10^3", within(&at_large) / within(&at_small), Goal::None);
     figure("  the append within its transaction / acknowledged, at 10^3", within(&at_small) / acknowledged(&at_small), Goal::None);
+    Ok(())
+}
+
+/// What a link costs, of the append that it is part of.
+fn chained(small: &Journal) -> Outcome<()> {
+    let mut within = Vec::new();
+    for _ in 0..APPENDS {
+        within.push(small.append()?.1);
+    }
+    let (run, text) = (small.run.to_string(), serde_json::to_string(&tool_called())?);
+    let key = tool_called().key();
+    let (begun, mut link) = (Instant::now(), Link::default());
+    for seq in 0..LINKS {
+        let row = Row {
+            run_id: &run,
+            seq: seq.into(),
+            at_ms: 1_700_000_000_000,
+            kind: "tool.called",
+            phase_key: Some("first"),
+            key: &key,
+            payload: &text,
+        };
+        link = row.link(link);
+    }
+    let each = begun.elapsed().as_secs_f64() / f64::from(LINKS);
+    assert_ne!(link, Link::default());
+    let append = median(within);
+    figure("append within its transaction / the same without its link", append / (append - each).max(f64::EPSILON), Goal::AtMost(1.1));
     Ok(())
 }
 
@@ -157,10 +215,10 @@ fn window(small: &Journal, large: &Journal) -> Outcome<()> {
     Ok(())
 }
 
-fn writers() -> Outcome<()> {
+fn writers(count: usize) -> Outcome<()> {
     let dir = folder()?;
     let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
-    let runs = (0..WRITERS).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
+    let runs = (0..count).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
     let bare_dir = folder()?;
     let bare = bare_database(bare_dir.path())?;
     let alone_dir = folder()?;
@@ -171,11 +229,16 @@ fn writers() -> Outcome<()> {
     for _ in 0..ROUNDS {
         ours.push(runtime.block_on(write_at_once(&store, &runs))?);
         theirs.push(write_bare(&bare, &runs, &mut seq)?);
-        unthreaded.push(alone.write()?);
+        if count == MOST_WRITERS {
+            unthreaded.push(alone.write()?);
+        }
     }
     let (ours, theirs, unthreaded) = (middle(ours), middle(theirs), middle(unthreaded));
-    figure("100 writers, events a second / bare SQLite at 100 rows a commit", theirs / ours, Goal::AtLeast(0.7));
-    figure("  appends on one thread, 100 a commit / bare SQLite", theirs / unthreaded, Goal::None);
+    let goal = if count == MOST_WRITERS { Goal::AtLeast(0.7) } else { Goal::None };
+    figure(&format!("{count} writers, events a second / bare SQLite at {count} rows a commit"), theirs / ours, goal);
+    if count == MOST_WRITERS {
+        figure("  appends on one thread, 100 a commit / bare SQLite", theirs / unthreaded, Goal::None);
+    }
     Ok(())
 }
 
@@ -225,7 +288,7 @@ impl Alone {
     fn open(dir: &tempfile::TempDir) -> Outcome<Self> {
         let path = dir.path().join("phasedeck.db");
         let store = Store::open(&path)?;
-        let runs = (0..WRITERS).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
+        let runs = (0..MOST_WRITERS).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
         store.close_blocking()?;
         let conn = rusqlite::Connection::open(&path)?;
         conn.execute_batch(

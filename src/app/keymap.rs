@@ -26,13 +26,18 @@ pub enum Context {
     Artifact,
     /// A gate.
     Gate,
+    /// A screen that only shows something.
+    Look,
+    /// The form of a new run.
+    Form,
     /// A text being written.
     Text,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: &[Self] = &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Text];
+    pub const ALL: &[Self] =
+        &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Look, Self::Form, Self::Text];
 
     /// What the help calls it.
     #[must_use]
@@ -45,6 +50,8 @@ impl Context {
             Self::Log => "Events",
             Self::Artifact => "Artifact",
             Self::Gate => "Gate",
+            Self::Look => "Cost, doctor, settings",
+            Self::Form => "A new run",
             Self::Text => "Writing a text",
         }
     }
@@ -87,13 +94,24 @@ actions! {
     Palette "palette" Global [":", "Ctrl-P"] "find a command" "commands";
     Help "help" Global ["?", "F1"] "keys" "keys";
     Quit "quit" Global ["q"] "leave" "quit";
+    ShowRuns "runs_screen" Global ["F2"] "the list of runs" "";
+    ShowPicker "resume_screen" Global ["F3"] "what stopped before its end, to resume it" "";
+    ShowCost "cost_screen" Global ["F4", "$"] "what everything cost, over time" "";
+    ShowDoctor "doctor_screen" Global ["F5"] "doctor: terminal, data, keys, programs" "";
+    ShowSettings "settings_screen" Global ["F6"] "settings in force, and where each comes from" "";
 
+    NewRun "new_run" List ["n"] "start a new run" "new run";
+    Demo "demo" List ["D"] "start the demo: no key, no network, no cost" "";
+    Filter "filter" List ["/"] "find runs by anything about them" "find";
+    Unfold "unfold" List ["Right"] "open what is folded" "";
+    FoldUp "fold" List ["Left"] "fold it again" "";
     ListPause "pause_selected" List ["p"] "pause the selected run" "";
     ListResume "resume_selected" List ["r"] "go on with the selected run" "";
     ListAbort "abort_selected" List ["x"] "end the selected run (asks)" "";
 
     PickMark "mark" Picker ["Space"] "mark several" "mark";
-    PickLook "look" Picker ["v", "Tab"] "look inside, change nothing" "look";
+    PickPreview "preview" Picker ["Tab"] "show more of the selected one" "preview";
+    PickLook "look" Picker ["v"] "look inside, change nothing" "look";
     PickAbort "picker_abort" Picker ["x"] "end the run (asks)" "abort";
 
     NextPane "next_pane" Run ["Tab"] "next pane" "pane";
@@ -111,7 +129,18 @@ actions! {
     Resume "resume" Run ["r"] "go on with a paused run" "resume";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
 
+    StepBack "step_back" Run [","] "the past: one event back" "";
+    StepOn "step_on" Run ["."] "the past: one event on" "";
+    TurnBack "turn_back" Run ["<"] "the past: to the phase or question before" "";
+    TurnOn "turn_on" Run [">"] "the past: to the phase or question after" "";
+    Now "now" Run ["End"] "from the past to now; else to the end" "now";
+
     Follow "follow" Log ["f"] "follow the end" "follow";
+    FindEvent "find_event" Log ["/"] "find in the events" "find";
+    NextHit "next_hit" Log ["n"] "next hit" "";
+    PrevHit "previous_hit" Log ["N"] "hit before" "";
+    FilterEvents "filter_events" Log ["&"] "show only events with words, type:phase. or phase:plan" "filter";
+    WrapEvents "wrap_events" Log ["w"] "long events on several lines" "";
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
     NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
@@ -128,6 +157,14 @@ actions! {
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";
+
+    NextLook "next_look" Look ["]", "Tab"] "the next part" "next";
+    PrevLook "previous_look" Look ["[", "Shift-Tab"] "the part before" "";
+
+    FormNext "form_next" Form ["Tab"] "next field" "next field";
+    FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
+    FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
+    FormLeave "form_leave" Form ["Esc"] "back, what was written is kept" "back, text is kept";
 
     Submit "submit" Text ["Ctrl-S", "Alt-Enter"] "send it" "send";
     Leave "leave_text" Text ["Esc"] "back, the text is kept" "back, text is kept";
@@ -256,9 +293,9 @@ impl Keymap {
 /// The contexts that a key falls through to.
 fn outer(context: Context) -> &'static [Context] {
     match context {
-        Context::Text | Context::Global => &[],
+        Context::Text | Context::Form | Context::Global => &[],
         Context::Log | Context::Artifact => &[Context::Run, Context::Global],
-        Context::List | Context::Picker | Context::Run | Context::Gate => &[Context::Global],
+        Context::List | Context::Picker | Context::Run | Context::Gate | Context::Look => &[Context::Global],
     }
 }
 

@@ -6,6 +6,8 @@
 //! by [`crate::ui`].
 
 pub mod document;
+pub mod finding;
+pub mod fuzzy;
 pub mod gate;
 pub mod gate_texts;
 pub mod json_diff;
@@ -13,11 +15,17 @@ pub mod json_text;
 pub mod json_tree;
 pub mod key;
 pub mod keymap;
+pub mod looks;
 pub mod markdown;
 pub mod mouse;
 pub mod msg;
+pub mod new_run;
+pub mod pace;
+pub mod picker;
 pub mod pulse;
 pub mod reading;
+pub mod recorder;
+pub mod run_filter;
 pub mod run_view;
 pub mod runs;
 pub mod shell;

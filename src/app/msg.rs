@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::key::Chord;
+use super::looks::Costs;
 use super::mouse::{Mouse, Place};
-use crate::engine::api::{Answer, Command, TextChunk};
+use super::recorder::Moment;
+use super::tail::Need;
+use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
 use crate::model::forecast::Forecast;
@@ -15,6 +18,7 @@ use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::Workflow;
 
 /// The moment of a message: by the wall clock, and by one that never goes back.
@@ -55,6 +59,8 @@ pub enum Msg {
     Answered(Ticket, Result<Answer, Failure>),
     /// Another program gave the terminal back.
     Returned(Returned),
+    /// Slow work has ended.
+    Done(Done),
     /// Runs are being paused because this process ends; a second time: at once.
     Draining,
     /// Every run is paused and stored.
@@ -76,6 +82,8 @@ pub enum Cmd {
     Send(Ticket, Command),
     /// Ask the archive.
     Query(Query),
+    /// Do something slow beside the screen.
+    Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
     /// Hand the terminal to another program.
@@ -142,19 +150,55 @@ pub enum Returned {
     Failed(Failure),
 }
 
+/// Slow work that is no question to the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Examine everything phasedeck stands on.
+    Doctor,
+    /// Say what a start would be; the number comes back with the answer.
+    LookAhead(u64, Box<StartRun>),
+    /// Record the operator's consent to these personas.
+    Agree(Vec<(String, ContentHash)>),
+    /// Make the repository of the demo.
+    Demo,
+}
+
+/// What became of slow work.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// One subject was examined.
+    Checked(Subject, Vec<Check>),
+    /// What a start would be, with the start as the engine would take it.
+    Ahead(u64, Box<StartRun>, Box<Outlook>),
+    /// The consents are recorded.
+    Agreed(Result<(), Failure>),
+    /// The demo can be started.
+    Demo(Result<Box<StartRun>, Failure>),
+}
+
 /// Which question to the archive; its answer carries it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// All runs.
-    Runs,
+    /// A part of the list of runs.
+    Runs(PageAsk),
+    /// Runs that stopped before their end.
+    Paused,
+    /// What everything cost, in groups.
+    Costs,
+    /// A step of the search for words in artifacts, behind a place.
+    SearchArtifacts(String, Option<Searchable>),
     /// What each paused run was doing.
     Previews(Vec<RunId>),
     /// Everything about one run.
     Open(RunId),
-    /// Events before a place, newest of them last.
-    EventsBefore(RunId, u64),
-    /// Events from a place on.
-    EventsFrom(RunId, u64),
+    /// Wanted events about a place, for the window over the journal.
+    Events(RunId, Need, Wanted),
+    /// The next wanted event from a place on, or before it.
+    Find(RunId, Need, Wanted),
+    /// What a run was at one of its events.
+    Moment(RunId, Moment),
+    /// The facts that were stored since this event.
+    News(RunId, u64),
     /// Versions, questions and costs of one run.
     Details(RunId),
     /// A content, made readable; the path says what it is.
@@ -197,14 +241,26 @@ impl Query {
 /// What the archive said.
 #[derive(Clone, Debug)]
 pub enum Loaded {
-    /// All runs.
-    Runs(Vec<RunRecord>),
+    /// A part of the list of runs.
+    Runs(Box<RunPage>),
+    /// Runs that stopped before their end.
+    Paused(Vec<RunRecord>),
+    /// What everything cost.
+    Costs(Box<Costs>),
+    /// What a step of the search found.
+    Hits(ArtifactHits),
     /// What each paused run was doing.
     Previews(Vec<Preview>),
     /// Everything about one run.
     Open(Box<Opened>),
-    /// Some events, in order.
-    Events(Vec<Event>),
+    /// Wanted events in order, and which part of the journal was looked through.
+    Page(Page),
+    /// A folded journal up to some event.
+    Moment(Box<RunState>),
+    /// Facts in order.
+    News(Vec<Event>),
+    /// What a phase did, in order.
+    Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
     /// A text to read.
@@ -250,6 +306,8 @@ pub struct Preview {
     pub state: RunState,
     /// The last thing that happened to it before it came to rest.
     pub last: Option<Event>,
+    /// Why it cannot be resumed.
+    pub refusal: Option<String>,
 }
 
 /// Whose draft: a run and the phase (or gate) it is about.
@@ -277,6 +335,8 @@ pub struct Drawn {
     pub reading: Option<(u16, u16)>,
     /// Rows of the list of runs, or of the picker.
     pub list: Option<u16>,
+    /// Lines of the checks, wrapped.
+    pub lines: Option<usize>,
     /// Rows of the events.
     pub log: Option<u16>,
     /// The live text.

@@ -1,10 +1,12 @@
 //! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
 
+use super::finding::Finding;
 use super::msg::{Details, Opened, Query};
 use super::pulse::Pulse;
 use super::reading::Reading;
+use super::recorder::Recorder;
 use super::runs::Asking;
-use super::tail::Tail;
+use super::tail::{Need, Tail};
 use super::transcript::Transcript;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
@@ -13,6 +15,7 @@ use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, PhaseStatus};
+use crate::model::time::Timestamp;
 use crate::model::workflow::{Phase, Workflow};
 
 /// The panes of a run's screen; the number is the key that goes there.
@@ -89,12 +92,17 @@ pub struct ArtifactPane {
 pub struct RunView {
     /// Which run.
     pub run_id: RunId,
-    /// What is known of it; none until the archive answered.
+    /// What is shown of it, which is now unless the recorder stands elsewhere; none until the archive
+    /// answered.
     pub opened: Option<Known>,
     /// Why it cannot be shown.
     pub failure: Option<Failure>,
     /// Its events.
     pub tail: Tail,
+    /// What is looked for in them.
+    pub finding: Finding,
+    /// Its past, while that is shown.
+    pub recorder: Recorder,
     /// What its agents say.
     pub transcript: Transcript,
     /// The pane with the focus.
@@ -171,6 +179,8 @@ impl RunView {
             opened: None,
             failure: None,
             tail: Tail::default(),
+            finding: Finding::default(),
+            recorder: Recorder::default(),
             transcript: Transcript::default(),
             focus: Pane::Phases,
             main: None,
@@ -186,19 +196,54 @@ impl RunView {
         }
     }
 
-    /// Takes a snapshot in.
-    pub fn open(&mut self, opened: Opened) {
+    /// Takes a snapshot in; what its events need besides.
+    pub fn open(&mut self, opened: Opened) -> Option<Need> {
         self.newest = self.newest.max(opened.state.last_seq);
         self.pulse = Pulse::of(&opened.events);
-        self.tail.reset(opened.events);
+        let need = self.tail.reset(opened.events);
         self.failure = None;
-        self.opened = Some(Known {
+        let known = Known {
             record: opened.record,
             state: opened.state,
             workflow: opened.workflow,
             bindings: opened.bindings,
             details: opened.details,
-        });
+        };
+        match &mut self.recorder.live {
+            Some(live) => **live = known,
+            None => self.opened = Some(known),
+        }
+        need
+    }
+
+    /// What is true now, whatever is shown.
+    #[must_use]
+    pub fn now(&self) -> Option<&Known> {
+        self.recorder.live.as_deref().or(self.opened.as_ref())
+    }
+
+    /// See [`now`](Self::now).
+    pub fn now_mut(&mut self) -> Option<&mut Known> {
+        match &mut self.recorder.live {
+            Some(live) => Some(live),
+            None => self.opened.as_mut(),
+        }
+    }
+
+    /// The event that the panes stand at, when that is not the last one.
+    #[must_use]
+    pub fn moment(&self) -> Option<u64> {
+        self.recorder.live.as_ref()?;
+        self.state().map(|state| state.last_seq)
+    }
+
+    /// Up to when clocks run: to now, or to the moment that is shown.
+    #[must_use]
+    pub fn clock(&self, now: Timestamp) -> Timestamp {
+        match (self.moment(), self.state()) {
+            (Some(_), Some(state)) => state.last_at,
+            _ => now,
+        }
     }
 
     /// The folded journal, once it is there.

@@ -1,30 +1,74 @@
-//! The list of runs and the resume picker: order, selection, and who can go on.
-
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+//! The list of runs: its lines, the selection, the window over what is long, and the filter.
+//!
+//! The archive hands out what is in flight whole, completed runs of today as a number (and one by one
+//! when their fold is open), and a window over the rest. A line of the list is one of these; what the
+//! window does not hold yet is a line all the same, so that nothing jumps when it comes.
 
 use super::keymap::Action;
-use super::msg::Preview;
+use super::run_filter::RunFilter;
+use crate::engine::api::{PageAsk, RunCounts, RunPage};
 use crate::model::error::Failure;
+use crate::model::going_on;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
-use crate::model::state::{PauseReason, RunStatus};
+use crate::model::state::RunStatus;
+use crate::model::time::Timestamp;
+
+/// Runs of the rest that are read at a time.
+pub const WINDOW: u32 = 200;
+/// The window is moved when the screen comes so near to its end.
+const MARGIN: usize = 20;
+/// Questions that may follow each other at once, and how long another takes to be earned.
+const BURST: u64 = 4;
+const EARNED_MS: u64 = 150;
 
 /// Every run that is known.
 #[derive(Clone, Debug, Default)]
 pub struct RunsState {
-    /// Waiting for a person first (oldest question on top), then working, then the newest.
+    /// What was read: in flight (waiting for a person first, the oldest question on top), done today, the window.
     pub records: Vec<RunRecord>,
+    /// How many there are.
+    pub counts: RunCounts,
     /// Whether the archive has answered at least once.
     pub loaded: bool,
     /// Why the last answer was none; the records are the ones before it.
     pub failure: Option<Failure>,
     /// Which is selected.
     pub selected: Option<RunId>,
+    /// The line under the cursor.
+    pub cursor: usize,
+    /// The first line on the screen.
+    pub top: usize,
     /// Rows of the list on the screen.
     pub height: u16,
+    /// Whether the completed runs of today stand one by one.
+    pub unfolded: bool,
+    /// What is looked for.
+    pub filter: RunFilter,
     /// A question to the archive is on its way, and whether another is due after it.
     pub asking: Asking,
+    /// Since when the first answer is waited for, in ticks.
+    pub since: Option<u64>,
+    /// When a question that had to wait is due, in ticks.
+    pub due_at: Option<u64>,
+    /// When the questions of the last moments were asked, as one number that time catches up with.
+    spent_until: u64,
+    live: usize,
+    today: usize,
+    offset: usize,
+    /// In flight, and left out by the filter.
+    aside: Vec<RunRecord>,
+}
+
+/// A line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A run.
+    Run(&'a RunRecord),
+    /// The completed runs of today.
+    Fold,
+    /// A run that is not read yet.
+    Unread,
 }
 
 /// Whether a question to the archive is on its way. Keeps news from piling up as questions.
@@ -56,61 +100,203 @@ impl Asking {
 }
 
 impl RunsState {
-    /// Takes a whole list in and orders it; the selection stays on its run.
-    pub fn set(&mut self, mut records: Vec<RunRecord>) {
-        let position = self.position();
-        records.sort_by_key(order);
-        self.records = records;
-        (self.loaded, self.failure) = (true, None);
-        if self.selected.is_none_or(|id| !self.records.iter().any(|r| r.id == id)) {
-            let last = self.records.len().saturating_sub(1);
-            self.selected = self.records.get(position.unwrap_or(0).min(last)).map(|r| r.id);
+    /// Takes a part of the list in; the selection stays on its run and the run on its row.
+    pub fn set(&mut self, page: RunPage, offset: u32) {
+        let on_fold = self.line(self.cursor) == Some(Line::Fold);
+        let mut live = page.live;
+        live.sort_by_key(order);
+        (self.live, self.today, self.offset) = (live.len(), page.today.len(), usize::try_from(offset).unwrap_or(0));
+        self.aside = page.aside;
+        self.records = live.into_iter().chain(page.today).chain(page.rest).collect();
+        self.counts = page.counts;
+        (self.loaded, self.failure, self.since) = (true, None, None);
+        let found = self.selected.and_then(|id| self.line_of(id)).or(if on_fold { self.fold() } else { None });
+        if let Some(line) = found {
+            self.top = (self.top + line).saturating_sub(self.cursor);
+            self.cursor = line;
         }
+        self.put(self.cursor);
+    }
+
+    /// The part of the list that is on the screen, as a question.
+    #[must_use]
+    pub fn ask(&self, midnight: Timestamp) -> PageAsk {
+        PageAsk {
+            filter: self.filter.text.clone(),
+            also: self.filter.hits.clone(),
+            midnight,
+            today: self.unfolded,
+            offset: u32::try_from(self.wanted_offset()).unwrap_or(u32::MAX),
+            limit: WINDOW,
+        }
+    }
+
+    /// Whether a page answers what is asked now.
+    #[must_use]
+    pub fn is_about(&self, ask: &PageAsk) -> bool {
+        ask.filter == self.filter.text && ask.today == self.unfolded
+    }
+
+    /// Whether the archive may be asked now; when not, a later moment is noted.
+    pub fn may_ask(&mut self, ticks: u64) -> bool {
+        let until = self.spent_until.max(ticks) + EARNED_MS;
+        if until > ticks + BURST * EARNED_MS {
+            self.due_at.get_or_insert(until - BURST * EARNED_MS);
+            return false;
+        }
+        (self.spent_until, self.due_at) = (until, None);
+        true
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head() + usize::try_from(self.counts.rest).unwrap_or(0)
+    }
+
+    /// Whether nothing is listed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no run at all.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.loaded && self.counts.total == 0
+    }
+
+    /// What a line shows.
+    #[must_use]
+    pub fn line(&self, at: usize) -> Option<Line<'_>> {
+        let fold = usize::from(self.folds());
+        if at < self.live {
+            return self.records.get(at).map(Line::Run);
+        }
+        if self.folds() && at == self.live {
+            return Some(Line::Fold);
+        }
+        if at < self.head() {
+            return self.records.get(at - fold).map(Line::Run);
+        }
+        let place = at - self.head();
+        if place >= usize::try_from(self.counts.rest).unwrap_or(0) {
+            return None;
+        }
+        let read = place.checked_sub(self.offset).and_then(|place| self.records.get(self.live + self.today + place));
+        Some(read.map_or(Line::Unread, Line::Run))
+    }
+
+    /// Whether a line stands beneath the fold.
+    #[must_use]
+    pub fn is_within_fold(&self, at: usize) -> bool {
+        self.folds() && at > self.live && at < self.head()
     }
 
     /// The selected run.
     #[must_use]
     pub fn selected(&self) -> Option<&RunRecord> {
-        self.position().and_then(|at| self.records.get(at))
-    }
-
-    /// Where the selection is.
-    #[must_use]
-    pub fn position(&self) -> Option<usize> {
-        let selected = self.selected?;
-        self.records.iter().position(|r| r.id == selected)
+        self.selected.and_then(|id| self.get(id))
     }
 
     /// Moves the selection.
     pub fn go(&mut self, action: Action) {
-        let to = step(self.position().unwrap_or(0), self.records.len(), self.height, action);
-        self.selected = self.records.get(to).map(|r| r.id);
+        let to = step(self.cursor, self.len(), self.height, action);
+        self.put(to);
     }
 
-    /// Selects by the place in the list.
-    pub fn select(&mut self, row: usize) {
-        self.selected = self.records.get(row).map_or(self.selected, |record| Some(record.id));
+    /// Puts the cursor on a line, and the line on the screen.
+    pub fn put(&mut self, line: usize) {
+        self.cursor = line.min(self.len().saturating_sub(1));
+        self.selected = match self.line(self.cursor) {
+            Some(Line::Run(record)) => Some(record.id),
+            _ => None,
+        };
+        self.show_cursor();
     }
 
-    /// The run with this id.
+    /// Takes the height of the list on the screen in.
+    pub fn set_height(&mut self, height: u16) {
+        self.height = height;
+        self.show_cursor();
+    }
+
+    /// Whether the screen shows lines that are not read; then the window must move.
+    #[must_use]
+    pub fn wants_window(&self) -> bool {
+        self.loaded && self.wanted_offset() != self.offset
+    }
+
+    /// The run with this id, among those that were read.
     #[must_use]
     pub fn get(&self, id: RunId) -> Option<&RunRecord> {
-        self.records.iter().find(|r| r.id == id)
+        self.records.iter().chain(&self.aside).find(|r| r.id == id)
+    }
+
+    /// Everything that was read, and everything in flight.
+    #[must_use]
+    pub fn known(&self) -> Vec<RunRecord> {
+        self.records.iter().chain(&self.aside).cloned().collect()
+    }
+
+    /// Everything in flight, whatever the filter; in no order.
+    pub fn in_flight(&self) -> impl Iterator<Item = &RunRecord> {
+        self.records.iter().take(self.live).chain(&self.aside)
     }
 
     /// Runs that wait for the operator, the oldest question first.
     pub fn waiting(&self) -> impl Iterator<Item = &RunRecord> {
-        self.records.iter().filter(|r| waits(r))
+        let mut waiting: Vec<&RunRecord> = self.in_flight().filter(|r| waits(r)).collect();
+        waiting.sort_by_key(|r| order(r));
+        waiting.into_iter()
     }
 
     /// Runs that work.
     pub fn working(&self) -> impl Iterator<Item = &RunRecord> {
-        self.records.iter().filter(|r| r.state == RunStatus::Executing.as_str())
+        self.in_flight().filter(|r| r.state == RunStatus::Executing.as_str())
     }
 
-    /// Runs that stopped and may go on, the newest first.
-    pub fn paused(&self) -> impl Iterator<Item = &RunRecord> {
-        self.records.iter().filter(|r| r.state == RunStatus::Paused.as_str())
+    /// The line of the fold, if there is one.
+    #[must_use]
+    pub fn fold(&self) -> Option<usize> {
+        self.folds().then_some(self.live)
+    }
+
+    fn folds(&self) -> bool {
+        self.counts.today > 0
+    }
+
+    /// Lines before the rest.
+    fn head(&self) -> usize {
+        self.live + usize::from(self.folds()) + self.today
+    }
+
+    fn line_of(&self, id: RunId) -> Option<usize> {
+        let at = self.records.iter().position(|r| r.id == id)?;
+        Some(match at {
+            _ if at < self.live => at,
+            _ if at < self.live + self.today => at + 1,
+            _ => self.head() + self.offset + (at - self.live - self.today),
+        })
+    }
+
+    fn show_cursor(&mut self) {
+        let height = usize::from(self.height.max(1));
+        let last = self.len().saturating_sub(height);
+        self.top = self.top.clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(last);
+    }
+
+    /// Where the window should begin: where it does, while the screen lies well within it.
+    fn wanted_offset(&self) -> usize {
+        let (rest, window) = (usize::try_from(self.counts.rest).unwrap_or(0), usize::try_from(WINDOW).unwrap_or(0));
+        let first = self.top.saturating_sub(self.head());
+        let last = (self.top + usize::from(self.height)).saturating_sub(self.head()).min(rest);
+        let begins = self.offset == 0 || first >= self.offset + MARGIN.min(first);
+        let ends = self.offset + window >= rest || last + MARGIN <= self.offset + window;
+        if self.offset < rest.max(1) && begins && ends {
+            return self.offset;
+        }
+        ((first + last) / 2).saturating_sub(window / 2).min(rest.saturating_sub(window))
     }
 }
 
@@ -121,31 +307,27 @@ pub fn waits(record: &RunRecord) -> bool {
     record.pending_gate.is_some() && !over
 }
 
-/// Why a run cannot go on; `None` when it can. The picker greys by it and resuming asks it.
+/// Whether a run is in flight: it waits for the operator, or works.
+#[must_use]
+pub fn is_live(record: &RunRecord) -> bool {
+    let works = matches!(RunStatus::parse(&record.state), Some(RunStatus::Executing | RunStatus::Created | RunStatus::AwaitingApproval));
+    waits(record) || works
+}
+
+/// Why a run cannot go on, by what is listed; `None` when it can.
 #[must_use]
 pub fn refuses_to_resume(record: &RunRecord, all: &[RunRecord]) -> Option<String> {
-    match RunStatus::parse(&record.state) {
-        Some(RunStatus::Paused) => {}
-        Some(state) if state.is_terminal() => return Some(format!("it has ended ({state})")),
-        Some(state) => return Some(format!("it is not paused ({state})")),
-        None => return Some(format!("its state '{}' is not known to this version", record.state)),
-    }
-    if record.pause_reason.as_deref() == Some(PauseReason::SessionRecovery.as_str()) && record.pending_gate.is_some() {
-        return Some("its question must be answered first".to_owned());
-    }
     let holds =
         |r: &&RunRecord| r.id != record.id && r.thread == record.thread && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread);
-    all.iter().find(holds).map(|r| format!("run {} works on the same thread", r.id.short()))
+    let holder = all.iter().find(holds).map(|r| r.id);
+    going_on::refusal_of(&record.state, holder).map(|refusal| refusal.words())
 }
 
 fn order(record: &RunRecord) -> (u8, i64) {
     if waits(record) {
         return (0, record.pending_since.unwrap_or(record.updated_at).0);
     }
-    match RunStatus::parse(&record.state) {
-        Some(RunStatus::Executing | RunStatus::Created | RunStatus::AwaitingApproval) => (1, -record.created_at.0),
-        _ => (2, -record.created_at.0),
-    }
+    (1, -record.created_at.0)
 }
 
 /// Where a movement leads in a list of `len`.
@@ -164,54 +346,87 @@ pub fn step(at: usize, len: usize, height: u16, action: Action) -> usize {
     .min(len.saturating_sub(1))
 }
 
-/// The resume picker.
-#[derive(Clone, Debug, Default)]
-pub struct PickerState {
-    /// What is known of each, as it comes.
-    pub previews: BTreeMap<RunId, Preview>,
-    /// The marked ones.
-    pub marked: BTreeSet<RunId>,
-    /// Which is selected, by its place among the paused.
-    pub cursor: usize,
-    /// Whether it may still open by itself: at the start, before the first key.
-    pub may_open: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::app::sample;
 
+    fn listed(records: &[RunRecord], ask: &PageAsk) -> RunsState {
+        let mut runs = RunsState { unfolded: ask.today, height: 10, ..RunsState::default() };
+        runs.set(sample::page(records, ask), ask.offset);
+        runs
+    }
+
+    fn ask() -> PageAsk {
+        PageAsk { midnight: Timestamp(sample::NOW.0 - 8 * 3_600_000), limit: WINDOW, ..PageAsk::default() }
+    }
+
+    fn told(runs: &RunsState) -> Vec<String> {
+        (0..runs.len())
+            .map(|at| match runs.line(at) {
+                Some(Line::Run(record)) => record.state.clone(),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
     #[test]
-    fn who_waits_comes_first_then_who_works_then_the_newest() {
-        let mut runs = RunsState::default();
-        runs.set(sample::records());
-        let order: Vec<(&str, String)> = runs.records.iter().map(|r| (r.state.as_str(), r.id.short())).collect();
-        let states: Vec<&str> = order.iter().map(|(state, _)| *state).collect();
-        assert_eq!(states, ["awaiting_approval", "awaiting_approval", "executing", "paused", "completed", "failed", "aborted", "dreaming"]);
+    fn who_waits_comes_first_then_who_works_then_what_was_done_today_folded_then_the_newest() {
+        let runs = listed(&sample::records(), &ask());
+        let waiting = "awaiting_approval";
+        assert_eq!(told(&runs), [waiting, waiting, "executing", "Some(Fold)", "paused", "failed", "aborted", "dreaming"]);
         assert!(runs.records[0].pending_since < runs.records[1].pending_since);
+        let open = listed(&sample::records(), &PageAsk { today: true, ..ask() });
+        assert_eq!(told(&open), [waiting, waiting, "executing", "Some(Fold)", "completed", "paused", "failed", "aborted", "dreaming"]);
+        assert!(open.is_within_fold(4) && !open.is_within_fold(3) && !open.is_within_fold(5));
     }
 
     #[test]
     fn the_selection_stays_on_its_run_when_the_order_changes() {
-        let mut runs = RunsState::default();
-        runs.set(sample::records());
+        let mut runs = listed(&sample::records(), &ask());
         runs.go(Action::Bottom);
         let selected = runs.selected;
         let mut fewer = sample::records();
-        fewer.remove(0);
-        runs.set(fewer);
-        assert_eq!(runs.selected, selected);
+        fewer.retain(|r| r.state != "failed");
+        runs.set(sample::page(&fewer, &ask()), 0);
+        assert_eq!((runs.selected, runs.cursor), (selected, 6));
     }
 
     #[test]
-    fn only_a_paused_run_with_a_free_thread_can_go_on() {
+    fn ten_thousand_runs_are_a_window_and_every_line_can_be_reached() {
+        let many: Vec<RunRecord> = (0..10_000i64).map(|n| sample::many(n, RunStatus::Failed)).collect();
+        let mut runs = listed(&many, &ask());
+        assert_eq!((runs.len(), runs.records.len(), runs.wants_window()), (10_000, 200, false));
+        for action in [Action::Bottom, Action::PageUp, Action::Top] {
+            runs.go(action);
+            if runs.wants_window() {
+                assert!(action == Action::PageUp || runs.line(runs.cursor) == Some(Line::Unread));
+                let ask = runs.ask(ask().midnight);
+                runs.set(sample::page(&many, &ask), ask.offset);
+            }
+            assert!(!runs.wants_window(), "{action:?} asks without end");
+            assert_eq!(runs.selected, Some(many[runs.cursor].id), "{action:?}");
+        }
+        for _ in 0..2000 {
+            runs.go(Action::PageDown);
+            if runs.wants_window() {
+                let ask = runs.ask(ask().midnight);
+                runs.set(sample::page(&many, &ask), ask.offset);
+            }
+            for (row, expected) in many.iter().enumerate().skip(runs.top).take(10) {
+                assert!(matches!(runs.line(row), Some(Line::Run(record)) if record.id == expected.id), "{row}");
+            }
+        }
+        assert_eq!(runs.cursor, 9_999);
+    }
+
+    #[test]
+    fn the_rule_of_the_engine_says_who_can_go_on() {
         let all = sample::records();
         let why = |state: &str| all.iter().find(|r| r.state == state).and_then(|r| refuses_to_resume(r, &all));
         assert_eq!(why("paused"), None);
         assert_eq!(why("completed").as_deref(), Some("it has ended (completed)"));
-        assert_eq!(why("executing").as_deref(), Some("it is not paused (executing)"));
-        assert_eq!(why("dreaming").as_deref(), Some("its state 'dreaming' is not known to this version"));
+        assert_eq!(why("executing").as_deref(), Some("it is going on already (executing)"));
         let mut held = all.clone();
         let thread = held.iter().find(|r| r.state == "executing").map(|r| r.thread.clone()).unwrap();
         let paused = held.iter_mut().find(|r| r.state == "paused").unwrap();
@@ -229,5 +444,13 @@ mod tests {
         assert!(asking.answered());
         assert!(!asking.answered());
         assert!(asking.due());
+    }
+
+    #[test]
+    fn a_flood_of_news_is_a_few_questions_a_second() {
+        let mut runs = RunsState::default();
+        let asked = (0..3000).filter(|ms| runs.may_ask(10_000 + ms)).count();
+        assert_eq!(asked, 4 + 19);
+        assert!(runs.due_at.is_some());
     }
 }

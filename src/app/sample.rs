@@ -10,23 +10,31 @@ use super::document::Document;
 use super::gate_texts::{self, Inputs};
 use super::key::Chord;
 use super::keymap::Keymap;
-use super::msg::{Cmd, Details, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket};
+use super::looks::Costs;
+use super::msg::{Cmd, Details, Done, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket, Work};
+use super::recorder::{Moment, TURNS};
+use super::runs::is_live;
 use super::state::{AppState, Look};
 use super::stored_transcript;
+use super::tail::Need;
 use super::update::{start, update};
-use crate::engine::api::{Answer, Command};
+use crate::engine::api::{
+    Answer, ArtifactHits, Check, Command, ConsentAsk, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject,
+    Verdict, search_words,
+};
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
 use crate::model::forecast::{Forecast, Sample};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
-use crate::model::persona::{Binding, Params, Persona};
+use crate::model::persona::{Binding, Params, Permission, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::settings::ThemeName;
 use crate::model::state::{ApprovalStatus, Decision, PauseReason, Risk, RunStatus, Via};
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::{ExpectedArtifact, Phase, Role, Workflow};
 
 /// The moment all of this is looked at: 2025-11-21 04:40 UTC.
@@ -90,6 +98,138 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
         cost: Cost { known: NanoUsd(410_000_000 + i64::from(n) * 10_000_000), unknown_calls: 0 },
         tokens: Tokens::default(),
         calls: 3,
+    }
+}
+
+/// One of thousands of runs, the first the newest.
+pub fn many(n: i64, state: RunStatus) -> RunRecord {
+    let id = format!("01930000-0000-7000-8000-{n:012x}").parse().unwrap();
+    RunRecord { id, created_at: Timestamp(NOW.0 - n * 60_000), ..record(1, state, 5000) }
+}
+
+/// The part of a list that the archive would give.
+pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
+    let words = search_words(&ask.filter);
+    let fits = |r: &&RunRecord| {
+        let text = format!("{} {} {} {} {}", r.id, r.workflow, r.thread, r.state, r.requirements).to_lowercase();
+        words.iter().all(|word| text.contains(word)) || ask.also.contains(&r.id)
+    };
+    let done = |r: &&RunRecord| words.is_empty() && r.state == "completed" && r.ended_at >= Some(ask.midnight);
+    let mut all: Vec<RunRecord> = records.iter().filter(fits).cloned().collect();
+    all.sort_by_key(|r| std::cmp::Reverse(r.created_at));
+    let rest: Vec<RunRecord> = all.iter().filter(|r| !is_live(r) && !done(r)).cloned().collect();
+    let today: Vec<RunRecord> = all.iter().filter(|r| !is_live(r) && done(r)).cloned().collect();
+    let mut counts = RunCounts { total: records.len() as u32, rest: rest.len() as u32, today: today.len() as u32, ..RunCounts::default() };
+    counts.paused = records.iter().filter(|r| r.state == "paused").count() as u32;
+    today.iter().for_each(|r| counts.today_cost += r.cost);
+    records.iter().filter(|r| r.updated_at >= ask.midnight).for_each(|r| counts.spent += r.cost);
+    let window = rest.into_iter().skip(ask.offset as usize).take(ask.limit as usize).collect();
+    let live = all.iter().filter(|r| is_live(r)).cloned().collect();
+    let aside = records.iter().filter(|r| is_live(r) && !fits(r)).cloned().collect();
+    RunPage { live, aside, today: if ask.today { today } else { Vec::new() }, rest: window, counts }
+}
+
+/// What a month of work cost.
+pub fn costs() -> Costs {
+    let line = |label: String, nano: i64, unknown: u32| {
+        let tokens = Tokens { input: 120_000, output: 9_000, ..Tokens::default() };
+        CostLine { label, calls: 12 + unknown, tokens, cost: Cost { known: NanoUsd(nano), unknown_calls: unknown } }
+    };
+    let days = (1..=20i64).filter(|day| day % 6 != 0).map(|day| line(format!("2025-11-{day:02}"), (day * 37 % 11) * 130_000_000, 0));
+    let phases = [("spec", 2_100), ("plan", 3_400), ("implement", 4_570), ("verify", 0)];
+    let models = [("anthropic/claude-sonnet-4.5", 9_070, 0), ("openai/gpt-5-mini", 1_000, 0), ("local/unpriced", 0, 3)];
+    Costs {
+        days: days.collect(),
+        phases: phases.iter().map(|(label, milli)| line((*label).to_owned(), milli * 1_000_000, u32::from(*milli == 0) * 3)).collect(),
+        models: models.iter().map(|(label, milli, unknown)| line((*label).to_owned(), milli * 1_000_000, *unknown)).collect(),
+        runs: (1..=9u8).map(|n| line(run_id(n).to_string(), i64::from(n) * 210_000_000, 0)).collect(),
+    }
+}
+
+/// What the doctor found, for screens.
+pub fn checks() -> Vec<Check> {
+    let check = |subject, name: &str, verdict, found: &str, advice: &str| Check {
+        subject,
+        name: name.to_owned(),
+        verdict,
+        found: found.to_owned(),
+        advice: advice.to_owned(),
+    };
+    vec![
+        check(Subject::Terminal, "type", Verdict::Ok, "xterm-256color, in tmux", ""),
+        check(
+            Subject::Disk,
+            "data: room",
+            Verdict::Failure,
+            "12.0 MiB free in /home/op/.local/share/phasedeck",
+            "make room: runs wait when nothing can be stored",
+        ),
+        check(Subject::Database, "sound", Verdict::Ok, "every page reads", ""),
+        check(
+            Subject::Git,
+            "program",
+            Verdict::Warning,
+            "git version 2.39.5 (/usr/bin/git) ignores GIT_ATTR_SOURCE",
+            "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
+        ),
+        check(
+            Subject::Keys,
+            "openai",
+            Verdict::Warning,
+            "OPENROUTER_API_KEY is not set",
+            "set OPENROUTER_API_KEY to the provider's key, or openai.key_env to \"\"; a rehearsal needs none",
+        ),
+        check(Subject::Sandbox, "Landlock", Verdict::Ok, "on; ABI 6 or later (kernel 6.12.3)", ""),
+    ]
+}
+
+/// What the engine would say of a start.
+pub fn outlook(request: &StartRun) -> Outlook {
+    let seat = |role: &str, persona: &str, model: &str, price: Option<i64>, consent: bool| Seat {
+        role: role.into(),
+        persona: Some(request.personas.get(&role.into()).cloned().unwrap_or_else(|| persona.to_owned())),
+        backend: "openai".to_owned(),
+        model: Some(model.to_owned()),
+        price: price.map(|dollars| (NanoUsd(dollars * NanoUsd::PER_DOLLAR), NanoUsd(dollars * 5 * NanoUsd::PER_DOLLAR))),
+        why: "first of 3 with plan, write; on openai, which the role prefers".to_owned(),
+        consent: consent.then(|| ConsentAsk {
+            persona: persona.to_owned(),
+            hash: ContentHash::of(persona.as_bytes()),
+            runs_on: format!("openai, {model}"),
+            tools: vec![("read_file".to_owned(), Permission::Auto), ("execute".to_owned(), Permission::Ask)],
+        }),
+        choices: vec![persona.to_owned(), "other@2".to_owned()],
+    };
+    let mut problems = Vec::new();
+    if request.requirements.trim().is_empty() {
+        problems.push((Part::Requirements, Failure::new(Code::UsageInvalid, "say what you want made")));
+    }
+    if request.base.as_deref() == Some("nowhere") {
+        let failure = Failure::new(Code::UsageInvalid, "the repository has no branch or commit 'nowhere'").hint("its branches: main");
+        problems.push((Part::Base, failure));
+    }
+    Outlook {
+        workflows: [
+            ("bugfix@1", "Reproduce, diagnose, fix and verify one defect"),
+            ("development@1", "From a wish to reviewed, verified changes on a branch"),
+            ("research@1", "Answer a question from sources, with findings and a report"),
+        ]
+        .map(|(name, about)| (name.to_owned(), about.to_owned()))
+        .to_vec(),
+        seats: vec![
+            seat("analyst", "analyst@1", "anthropic/claude-sonnet-4.5", Some(3), true),
+            seat("architect", "architect@1", "anthropic/claude-opus-4", Some(15), false),
+            seat("developer", "developer@1", "local/unpriced", None, false),
+        ],
+        phases: 5,
+        place: request.repo.as_ref().map(|repo| crate::engine::api::Place {
+            repo: repo.clone(),
+            branch: Some("main".to_owned()),
+            commit: "3f9c12ab77".to_owned(),
+        }),
+        thread: request.repo.as_ref().map(|_| "shop-cart:main#a1b2".to_owned()),
+        estimate: Estimate::History { p50: NanoUsd(410_000_000), p90: NanoUsd(920_000_000), runs: 12 },
+        problems,
     }
 }
 
@@ -172,6 +312,7 @@ fn asked(n: u8, text: &str, version: u32) -> Fact {
         gate: "spec_approved".into(),
         artifact_sha256: Some(ContentHash::of(text.as_bytes())),
         artifact_version: Some(version),
+        question: None,
     }
 }
 
@@ -186,6 +327,8 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
         by: by.to_owned(),
         via: Via::Console,
         artifact_sha256: None,
+        scope: None,
+        raise: None,
     }
 }
 
@@ -208,6 +351,7 @@ pub fn cannot_work() -> Vec<Fact> {
             gate: "session_recovery_required".into(),
             artifact_sha256: None,
             artifact_version: None,
+            question: None,
         },
     ]
 }
@@ -398,7 +542,7 @@ fn details(events: &[Event]) -> Details {
                     at: event.at,
                 })
             }
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } => {
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, .. } => {
                 details.approvals.push(ApprovalRecord {
                     id: *request_id,
                     run_id: event.run_id,
@@ -412,6 +556,9 @@ fn details(events: &[Event]) -> Details {
                     comment: None,
                     resolved_by: None,
                     via: None,
+                    question: None,
+                    scope: None,
+                    raise: None,
                 })
             }
             Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {
@@ -458,6 +605,8 @@ pub struct Bench {
     pub sent: Vec<(Ticket, Command)>,
     /// Everything else that was to be done.
     pub done: Vec<Cmd>,
+    /// Slow work that waits to be done.
+    pub worked: VecDeque<Work>,
     queries: VecDeque<Query>,
 }
 
@@ -484,6 +633,7 @@ impl Bench {
             ticks: 10_000,
             sent: Vec::new(),
             done: Vec::new(),
+            worked: VecDeque::new(),
             queries: VecDeque::new(),
         }
     }
@@ -547,8 +697,29 @@ impl Bench {
         for cmd in cmds {
             match cmd {
                 Cmd::Query(query) => self.queries.push_back(query),
+                Cmd::Work(work) => self.worked.push_back(work),
                 Cmd::Send(ticket, command) => self.sent.push((ticket, command)),
                 other => self.done.push(other),
+            }
+        }
+    }
+
+    /// Does the slow work that waits.
+    pub fn work(&mut self) {
+        while let Some(work) = self.worked.pop_front() {
+            match work {
+                Work::Doctor => {
+                    for subject in Subject::ALL {
+                        let checks = checks().into_iter().filter(|check| check.subject == *subject).collect();
+                        self.feed(Msg::Done(Done::Checked(*subject, checks)));
+                    }
+                }
+                Work::LookAhead(revision, request) => {
+                    let ahead = outlook(&request);
+                    self.feed(Msg::Done(Done::Ahead(revision, request, Box::new(ahead))));
+                }
+                Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
+                Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
             }
         }
     }
@@ -571,14 +742,23 @@ impl Bench {
             found.ok_or_else(|| Failure::new(Code::IoFailed, format!("no content {hash}")))
         };
         Ok(match query {
-            Query::Runs => Loaded::Runs(self.records.clone()),
+            Query::Runs(ask) => Loaded::Runs(Box::new(page(&self.records, ask))),
+            Query::Paused => Loaded::Paused(self.records.iter().filter(|r| r.state == "paused").cloned().collect()),
+            Query::Costs => Loaded::Costs(Box::new(costs())),
+            Query::SearchArtifacts(text, _) => {
+                let runs = if text == "gizmo" { vec![run_id(6)] } else { Vec::new() };
+                Loaded::Hits(ArtifactHits { runs, looked_at: 40, total: 40, last: None })
+            }
             Query::Open(id) if *id == run_id(1) => Loaded::Open(Box::new(opened(&self.events, self.risk))),
             Query::Open(id) => return Err(Failure::new(Code::RunNotFound, format!("no run {id}")).hint("see `phasedeck runs`")),
             Query::Previews(runs) => Loaded::Previews(runs.iter().map(|id| self.preview(*id)).collect()),
             Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
-            Query::EventsBefore(..) | Query::EventsFrom(..) => Loaded::Events(Vec::new()),
+            Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
+            Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
+            Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
+            Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
             Query::Draft(_) => Loaded::Draft(None),
             Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors))),
             Query::BaseDiff(_, _, hash) => Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?))),
@@ -604,17 +784,47 @@ impl Bench {
                 Loaded::Text(Arc::new(gate_texts::inputs(&Inputs { persona, requirements, earlier: Vec::new(), prompt })))
             }
             Query::PhaseLog(_, key) => {
-                Loaded::Events(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
+                Loaded::Log(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
             }
             Query::Transcript(..) => Loaded::Text(Arc::new(stored_transcript::document(&[]))),
             Query::Forecast(..) => Loaded::Forecast(self.forecast),
         })
     }
 
+    fn page(&self, need: Need, wanted: &Wanted, limit: usize) -> Page {
+        let fits = |event: &&Event| wanted.fits(event);
+        let last = self.events.last().unwrap().seq;
+        match need {
+            Need::From(from) => {
+                let events: Vec<Event> = self.events.iter().filter(|event| event.seq >= from).filter(fits).take(limit).cloned().collect();
+                let to = if events.len() < limit { last.max(from - 1) } else { events.last().unwrap().seq };
+                Page { events, from, to }
+            }
+            Need::Before(before) => {
+                let back = self.events.iter().rev().filter(|event| event.seq < before).filter(fits);
+                let mut events: Vec<Event> = back.take(limit).cloned().collect();
+                events.reverse();
+                let from = if events.len() < limit { 1 } else { events[0].seq };
+                Page { events, from, to: (before - 1).min(last) }
+            }
+        }
+    }
+
+    fn state_at(&self, id: RunId, moment: Moment) -> RunState {
+        let turns = Wanted::parse(TURNS);
+        let mut turn = self.events.iter().filter(|event| turns.fits(event)).map(|event| event.seq);
+        let seq = match moment {
+            Moment::At(seq) => seq,
+            Moment::TurnBefore(before) => turn.filter(|seq| *seq < before).last().unwrap_or(1),
+            Moment::TurnAfter(after) => turn.find(|seq| *seq > after).unwrap_or(u64::MAX),
+        };
+        RunState::fold(id, self.events.iter().filter(|event| event.seq <= seq)).unwrap()
+    }
+
     fn preview(&self, id: RunId) -> Preview {
         let events = journal(Place::Executing);
         let mut state = RunState::fold(run_id(1), &events).unwrap();
         (state.run_id, state.last_seq) = (id, u64::MAX);
-        Preview { state, last: events.last().cloned() }
+        Preview { state, last: events.last().cloned(), refusal: None }
     }
 }

@@ -6,11 +6,14 @@ use jiff::tz::TimeZone;
 
 use super::gate::GateView;
 use super::keymap::{Action, Context, Keymap};
+use super::looks::{CostScreen, DoctorScreen, SettingsScreen};
 use super::mouse::Place;
 use super::msg::{Draft, DraftKey, Now, Ticket};
+use super::new_run::NewRun;
+use super::picker::PickerState;
 use super::reading::Reading;
 use super::run_view::{Pane, RunView};
-use super::runs::{PickerState, RunsState};
+use super::runs::RunsState;
 use crate::model::id::{RequestId, RunId};
 use crate::model::settings::ThemeName;
 use crate::model::state::RunStatus;
@@ -48,19 +51,36 @@ pub enum Screen {
     Picker,
     Run,
     Gate,
+    NewRun,
+    Cost,
+    Doctor,
+    Settings,
 }
 
 /// Something in front of the screen that takes every key.
 #[derive(Clone, Debug)]
 pub enum Modal {
     /// The keys.
-    Help(usize),
+    Help(HelpView),
     /// A whole event, or another text.
     Text(String, Box<Reading>),
     /// Finding a command.
     Palette(Palette),
     /// A question with a harmless first answer.
     Confirm(Confirm),
+}
+
+/// The keys, as they are read.
+#[derive(Clone, Debug)]
+pub struct HelpView {
+    /// The first line on the screen.
+    pub top: usize,
+    /// Only lines with this.
+    pub typed: String,
+    /// Whether that is being typed.
+    pub typing: bool,
+    /// Where the focus was when it opened; its keys come first.
+    pub context: Context,
 }
 
 /// Finding a command.
@@ -100,6 +120,8 @@ pub enum Choice {
     PauseAndQuit,
     /// Let what is at work go on without a screen, and quit.
     LeaveRunning,
+    /// Agrees to the personas of the form and starts its run.
+    AgreeAndStart,
 }
 
 /// A line about what just happened.
@@ -147,6 +169,22 @@ pub struct AppState {
     pub runs: RunsState,
     /// The resume picker.
     pub picker: PickerState,
+    /// The form of a new run, once it was opened.
+    pub new_run: Option<NewRun>,
+    /// What everything cost.
+    pub cost: CostScreen,
+    /// The checks.
+    pub doctor: DoctorScreen,
+    /// The settings in force.
+    pub settings: SettingsScreen,
+    /// The repository the operator stands in.
+    pub here: Option<String>,
+    /// The start that is on its way.
+    pub starting: Option<Ticket>,
+    /// Whether the demo's repository is being made.
+    pub preparing: bool,
+    /// How often each action was taken.
+    pub used: BTreeMap<Action, u32>,
     /// The run that is open.
     pub run: Option<RunView>,
     /// The question that is open.
@@ -163,6 +201,8 @@ pub struct AppState {
     pub last_ticket: Ticket,
     /// A line about what just happened.
     pub notice: Option<Notice>,
+    /// How often calls to models make the lists be read anew.
+    pub pace: super::pace::Pace,
     /// Whether the engine lives in this process.
     pub hosting: bool,
     /// Whether the engine lives nowhere: the process that had it is gone.
@@ -192,6 +232,14 @@ impl AppState {
             modal: None,
             runs: RunsState::default(),
             picker: PickerState { may_open: true, ..PickerState::default() },
+            new_run: None,
+            cost: CostScreen::default(),
+            doctor: DoctorScreen::default(),
+            settings: SettingsScreen::default(),
+            here: None,
+            starting: None,
+            preparing: false,
+            used: BTreeMap::new(),
             run: None,
             gate: None,
             wants_gate: false,
@@ -200,6 +248,7 @@ impl AppState {
             revising: None,
             last_ticket: Ticket::default(),
             notice: None,
+            pace: super::pace::Pace::default(),
             hosting,
             host_gone: false,
             places: Vec::new(),
@@ -224,6 +273,8 @@ impl AppState {
         match self.screen() {
             Screen::Runs => Context::List,
             Screen::Picker => Context::Picker,
+            Screen::NewRun => Context::Form,
+            Screen::Cost | Screen::Doctor | Screen::Settings => Context::Look,
             Screen::Gate if self.gate.as_ref().is_some_and(|g| matches!(g.stage, Stage::Writing { .. })) => Context::Text,
             Screen::Gate => Context::Gate,
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
@@ -268,7 +319,15 @@ impl AppState {
         let works = |r: &&crate::model::record::RunRecord| {
             RunStatus::parse(&r.state).is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
         };
-        if self.hosting { self.runs.records.iter().filter(works).count() } else { 0 }
+        if self.hosting { self.runs.in_flight().filter(works).count() } else { 0 }
+    }
+
+    /// When today began where the operator is.
+    #[must_use]
+    pub fn midnight(&self) -> Timestamp {
+        jiff::Timestamp::from_millisecond(self.now.wall.0)
+            .and_then(|now| now.to_zoned(self.look.zone.clone()).start_of_day())
+            .map_or(self.now.wall, |midnight| Timestamp(midnight.timestamp().as_millisecond()))
     }
 
     /// What stands between the parts of a line.

@@ -65,6 +65,7 @@ mod tests {
             tool: "read_file".to_owned(),
             arguments: "{\"path\":\"a\u{1b}\"}".to_owned(),
             result: result.map(str::to_owned),
+            redo: false,
         };
         let turn = TurnRecord {
             id: crate::model::id::TurnId(uuid::Uuid::from_u128(1)),
@@ -74,6 +75,8 @@ mod tests {
             status: TurnStatus::Settled,
             answer: Some(r#"{"text":"first\nlook","reasoning":"hm"}"#.to_owned()),
             tools: vec![tool(Some("it\nis")), tool(None)],
+            conversation: String::new(),
+            held_at: None,
             at: Timestamp(0),
         };
         let doc = document(&[turn]);

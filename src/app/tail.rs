@@ -1,13 +1,18 @@
 //! The events of a run as a window: its end while following, any stretch of it while reading.
 //!
-//! The window is contiguous and bounded, so a run of a million events costs the same as one of a
-//! hundred; what lies outside is asked for when the reader gets there.
+//! The window holds every wanted event of one stretch of the journal and is bounded, so a run of a
+//! million events costs the same as one of a hundred; what lies outside is asked for when the reader
+//! gets near. An answer says which stretch it looked through: where little is wanted, that may be
+//! much for few events, and how many were left out is known.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::keymap::Action;
+use crate::engine::api::Page;
 use crate::model::event::Event;
+use crate::model::wanted::Wanted;
 
 /// Events held at most.
 pub const WINDOW: usize = 2000;
@@ -18,6 +23,9 @@ pub const CHUNK: u32 = 400;
 #[derive(Clone, Debug)]
 pub struct Tail {
     events: VecDeque<Arc<Event>>,
+    /// The stretch of which every wanted event is in the window; none while nothing is known.
+    covered: Option<Range<u64>>,
+    wanted: Wanted,
     /// The last event that is known to exist.
     end: u64,
     follow: bool,
@@ -26,16 +34,26 @@ pub struct Tail {
     /// The first event on the screen.
     top: u64,
     height: u16,
-    asked: bool,
+    asked: Option<Need>,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { events: VecDeque::new(), end: 0, follow: true, cursor: 0, top: 0, height: 10, asked: false }
+        Self {
+            events: VecDeque::new(),
+            covered: None,
+            wanted: Wanted::default(),
+            end: 0,
+            follow: true,
+            cursor: 0,
+            top: 0,
+            height: 10,
+            asked: None,
+        }
     }
 }
 
-/// Which events a tail needs next.
+/// Which events are needed next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Those before this one.
@@ -45,17 +63,22 @@ pub enum Need {
 }
 
 impl Tail {
-    /// Starts anew with the last events of a run; reading on where the cursor was, if it is there.
-    pub fn reset(&mut self, events: Vec<Event>) {
-        self.events = events.into_iter().map(Arc::new).collect();
-        self.end = self.end.max(self.last());
-        self.asked = false;
+    /// Takes the last events of a run, all of them to its end. Who reads elsewhere is left there.
+    pub fn reset(&mut self, events: Vec<Event>) -> Option<Need> {
+        let stretch = events.first().map_or(1, |first| first.seq)..events.last().map_or(1, |last| last.seq + 1);
+        self.end = self.end.max(stretch.end - 1);
+        let elsewhere = !self.follow && self.covered.is_some();
+        let newer = self.covered.as_ref().is_some_and(|known| known.end >= stretch.end);
+        if !elsewhere && !newer {
+            self.events = events.into_iter().filter(|event| self.wanted.fits(event)).map(Arc::new).collect();
+            (self.covered, self.asked) = (Some(stretch), None);
+        }
         self.settle();
+        self.need()
     }
 
     /// Takes the next live event; whether it fits behind the known ones (or was known).
     pub fn push(&mut self, event: Arc<Event>) -> bool {
-        let at_end = self.last() == self.end;
         if event.seq <= self.end {
             return true;
         }
@@ -63,64 +86,111 @@ impl Tail {
             return false;
         }
         self.end = event.seq;
-        if at_end && (self.follow || self.events.len() < WINDOW) {
-            self.events.push_back(event);
-            self.trim_front();
+        let room = self.follow || self.events.len() < WINDOW;
+        if let Some(covered) = self.covered.as_mut().filter(|covered| room && covered.end == event.seq) {
+            covered.end += 1;
+            if self.wanted.fits(&event) {
+                self.events.push_back(event);
+                self.trim_front();
+            }
         }
         self.settle();
         true
     }
 
-    /// Takes events that were asked for; those that do not touch the window are dropped. What is
-    /// still missing where the end is followed.
-    pub fn extend(&mut self, events: Vec<Event>) -> Option<Need> {
-        self.asked = false;
-        let (first, last) = (events.first()?.seq, events.last()?.seq);
-        if self.events.is_empty() || first == self.last() + 1 {
-            self.events.extend(events.into_iter().map(Arc::new));
-            self.trim_front();
-        } else if last + 1 == self.first() {
-            events.into_iter().rev().for_each(|event| self.events.push_front(Arc::new(event)));
-            self.events.truncate(WINDOW);
+    /// Takes what was asked for; what is still missing. Answers to older questions are dropped.
+    pub fn extend(&mut self, need: Need, page: Page) -> Option<Need> {
+        if self.asked != Some(need) {
+            return None;
         }
-        self.end = self.end.max(self.last());
+        self.asked = None;
+        let stretch = page.from..page.to + 1;
+        let progress = !stretch.is_empty();
+        let found = page.events.into_iter().map(Arc::new);
+        match self.covered.clone() {
+            None => {
+                self.events = found.collect();
+                self.covered = Some(stretch.clone());
+            }
+            Some(known) if progress && stretch.start == known.end => {
+                self.events.extend(found);
+                self.covered = Some(known.start..stretch.end);
+                self.trim_front();
+            }
+            Some(known) if progress && stretch.end == known.start => {
+                found.rev().for_each(|event| self.events.push_front(event));
+                self.covered = Some(stretch.start..known.end);
+                self.trim_back();
+            }
+            Some(_) => {}
+        }
+        self.end = self.end.max(stretch.end.saturating_sub(1));
         self.settle();
-        // Facts that came while the end was being read.
-        let missing = self.follow && self.last() < self.end && self.last() >= last;
-        missing.then(|| Need::From(self.last() + 1))
+        if progress { self.need() } else { None }
+    }
+
+    /// What was asked for could not be read; it may be asked for again.
+    pub fn unanswered(&mut self) {
+        self.asked = None;
     }
 
     /// Moves the cursor; leaves the end when it goes up. What is needed to go on.
     pub fn go(&mut self, action: Action) -> Option<Need> {
-        if self.events.is_empty() {
-            return None;
-        }
-        let page = u64::from(self.height.saturating_sub(1).max(1));
-        let at = self.cursor();
+        let page = usize::from(self.height.saturating_sub(1).max(1));
+        let at = self.at();
         let to = match action {
             Action::Up => at.saturating_sub(1),
             Action::Down => at + 1,
             Action::PageUp => at.saturating_sub(page),
             Action::PageDown => at + page,
-            Action::Top => return self.go_top(),
+            Action::Top => return self.go_to(1),
             Action::Bottom => return self.follow(),
             _ => at,
         };
-        self.follow = self.follow && to >= self.end;
-        self.cursor = to.clamp(self.first(), self.last());
+        let last = self.events.len().checked_sub(1)?;
+        self.follow = self.follow && to >= last;
+        self.cursor = self.events.get(to.min(last)).map_or(self.cursor, |event| event.seq);
         self.settle();
-        self.need(to)
+        self.need()
+    }
+
+    /// Puts the cursor on an event, wherever it is.
+    pub fn go_to(&mut self, seq: u64) -> Option<Need> {
+        self.follow = false;
+        self.cursor = seq;
+        if !self.covered.as_ref().is_some_and(|covered| covered.contains(&seq)) {
+            return self.begin_anew();
+        }
+        let (at, top) = (self.at(), self.place(self.top));
+        if at < top || at >= top + usize::from(self.height.max(1)) {
+            self.top = self.screen_around(seq);
+        }
+        self.settle();
+        self.need()
     }
 
     /// Follows the end again.
     pub fn follow(&mut self) -> Option<Need> {
         self.follow = true;
-        let detached = self.last() < self.end;
+        let behind = self.covered.as_ref().map_or(u64::MAX, |covered| (self.end + 1).saturating_sub(covered.end));
+        if behind > u64::from(CHUNK) {
+            return self.begin_anew();
+        }
         self.settle();
-        detached.then(|| {
-            self.events.clear();
-            Need::Before(self.end + 1)
-        })
+        self.need()
+    }
+
+    /// Shows only what is wanted, near the cursor.
+    pub fn filter(&mut self, wanted: Wanted) -> Option<Need> {
+        self.cursor = self.cursor();
+        self.wanted = wanted;
+        self.begin_anew()
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Whether it follows the end.
@@ -129,41 +199,57 @@ impl Tail {
         self.follow
     }
 
-    /// Events beneath the cursor; new ones since it stopped following are among them.
+    /// Events beneath the cursor, as far as is known; new ones since it stopped following are among them.
     #[must_use]
     pub fn below(&self) -> u64 {
-        self.end.saturating_sub(self.cursor())
+        match self.wanted.is_all() {
+            true => self.end.saturating_sub(self.cursor()),
+            false => u64::try_from(self.events.len().saturating_sub(self.at() + 1)).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Events that are not wanted, and since which one they were counted.
+    #[must_use]
+    pub fn left_out(&self) -> (u64, u64) {
+        let Some(covered) = &self.covered else { return (0, 1) };
+        let shown = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
+        ((covered.end - covered.start).saturating_sub(shown), covered.start)
+    }
+
+    /// Whether something is on its way that belongs on the screen.
+    #[must_use]
+    pub fn loads(&self) -> bool {
+        self.asked.is_some() && self.events.len() < usize::from(self.height)
     }
 
     /// The event under the cursor.
     #[must_use]
     pub fn selected(&self) -> Option<&Arc<Event>> {
-        self.at(self.cursor())
+        self.events.get(self.at())
     }
 
     /// The sequence number under the cursor.
     #[must_use]
     pub fn cursor(&self) -> u64 {
-        match self.events.is_empty() {
-            true => self.cursor,
-            false if self.follow => self.last(),
-            false => self.cursor.clamp(self.first(), self.last()),
+        match self.selected() {
+            Some(event) => event.seq,
+            None if self.follow => self.end,
+            None => self.cursor,
         }
     }
 
     /// The events on a screen of `height` rows.
     #[must_use]
     pub fn visible(&self, height: u16) -> Vec<&Arc<Event>> {
-        let rows = u64::from(height);
-        let top = if self.follow { (self.last() + 1).saturating_sub(rows) } else { self.top };
-        let from = usize::try_from(top.saturating_sub(self.first())).unwrap_or(0);
-        self.events.iter().skip(from).take(usize::from(height)).collect()
+        let rows = usize::from(height);
+        let top = if self.follow { self.events.len().saturating_sub(rows) } else { self.place(self.top) };
+        self.events.iter().skip(top).take(rows).collect()
     }
 
-    /// The number of the first event above the screen that is in the window, and of the last known.
+    /// The number of the first event that is covered by the window, and of the last known.
     #[must_use]
     pub fn span(&self) -> (u64, u64) {
-        (self.first(), self.end)
+        (self.covered.as_ref().map_or(1, |covered| covered.start), self.end)
     }
 
     /// Every event of the window.
@@ -171,65 +257,79 @@ impl Tail {
         self.events.iter()
     }
 
-    /// Remembers the height of the screen; whether it is new.
-    pub fn set_height(&mut self, height: u16) -> bool {
+    /// Remembers the height of the screen; whether it is new, and what it needs.
+    pub fn set_height(&mut self, height: u16) -> (bool, Option<Need>) {
         let new = self.height != height;
         self.height = height;
         self.settle();
-        new
+        (new, if self.covered.is_some() { self.need() } else { None })
     }
 
-    fn at(&self, seq: u64) -> Option<&Arc<Event>> {
-        self.events.get(usize::try_from(seq.checked_sub(self.first())?).ok()?)
+    /// The place of the last event that is not behind `seq`.
+    fn place(&self, seq: u64) -> usize {
+        self.events.partition_point(|event| event.seq <= seq).saturating_sub(1)
     }
 
-    fn first(&self) -> u64 {
-        self.events.front().map_or(1, |event| event.seq)
+    fn at(&self) -> usize {
+        if self.follow { self.events.len().saturating_sub(1) } else { self.place(self.cursor) }
     }
 
-    fn last(&self) -> u64 {
-        self.events.back().map_or(0, |event| event.seq)
+    /// Where the screen begins so that what comes before an event is on it too.
+    fn screen_around(&self, seq: u64) -> u64 {
+        seq.saturating_sub(u64::from(self.height / 3)).max(1)
     }
 
-    fn go_top(&mut self) -> Option<Need> {
-        self.follow = false;
-        self.cursor = self.first();
-        self.settle();
-        if self.first() > 1 {
-            self.events.clear();
-            (self.cursor, self.top) = (1, 1);
-            return Some(Need::From(1));
-        }
-        None
+    /// Forgets the window and asks for another.
+    fn begin_anew(&mut self) -> Option<Need> {
+        self.events.clear();
+        (self.covered, self.asked, self.top) = (None, None, self.screen_around(self.cursor));
+        self.need()
     }
 
-    fn need(&mut self, wanted: u64) -> Option<Need> {
-        let margin = u64::from(self.height);
-        let need = if self.first() > 1 && wanted < self.first() + margin {
-            Need::Before(self.first())
-        } else if self.last() < self.end && wanted + margin > self.last() {
-            Need::From(self.last() + 1)
-        } else {
+    /// What is missing around the cursor, once.
+    fn need(&mut self) -> Option<Need> {
+        if self.asked.is_some() {
             return None;
+        }
+        let rows = usize::from(self.height.max(1));
+        let (above, below) = (self.at(), self.events.len().saturating_sub(self.at() + 1));
+        self.asked = match &self.covered {
+            None if self.follow => Some(Need::Before(self.end + 1)),
+            None => Some(Need::From(self.cursor.saturating_sub(2 * u64::from(self.height.max(1))).max(1))),
+            Some(covered) if covered.start > 1 && above < rows * 2 => Some(Need::Before(covered.start)),
+            Some(covered) if covered.end <= self.end && below < rows * 2 => Some(Need::From(covered.end)),
+            Some(_) => None,
         };
-        (!std::mem::replace(&mut self.asked, true)).then_some(need)
+        self.asked
     }
 
     fn trim_front(&mut self) {
-        while self.events.len() > WINDOW {
-            self.events.pop_front();
+        let over = self.events.len().saturating_sub(WINDOW);
+        drop(self.events.drain(..over));
+        if let (Some(covered), Some(first), true) = (&mut self.covered, self.events.front(), over > 0) {
+            covered.start = first.seq;
         }
     }
 
-    /// Keeps cursor and screen inside the window.
+    fn trim_back(&mut self) {
+        let cut = self.events.get(WINDOW).map(|event| event.seq);
+        self.events.truncate(WINDOW);
+        if let (Some(covered), Some(cut)) = (&mut self.covered, cut) {
+            covered.end = cut;
+        }
+    }
+
+    /// Keeps the screen around the cursor.
     fn settle(&mut self) {
         if self.events.is_empty() {
             return;
         }
-        let rows = u64::from(self.height.max(1));
-        self.cursor = self.cursor();
-        let lowest = (self.cursor + 1).saturating_sub(rows);
-        self.top = self.top.clamp(lowest, self.cursor).clamp(self.first(), self.last());
+        let at = self.at();
+        let lowest = (at + 1).saturating_sub(usize::from(self.height.max(1)));
+        // No rows stay empty below while there are events above.
+        let fullest = self.events.len().saturating_sub(usize::from(self.height.max(1)));
+        let top = self.place(self.top).min(fullest).clamp(lowest, at);
+        self.top = self.events.get(top).map_or(self.top, |event| event.seq);
     }
 }
 
@@ -242,15 +342,39 @@ mod tests {
     use crate::model::id::RunId;
     use crate::model::time::Timestamp;
 
+    /// Every tenth event is a failure, the others are calm.
     fn event(seq: u64) -> Event {
         let run_id: RunId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-        Event { run_id, seq, at: Timestamp(0), fact: Fact::RunCompleted {} }
+        let reason = if seq.is_multiple_of(10) { "loud" } else { "calm" };
+        let fact = Fact::RunAborted { by: "kim".to_owned(), via: crate::model::state::Via::Cli, reason: reason.to_owned() };
+        Event { run_id, seq, at: Timestamp(0), fact }
     }
 
     fn tail(range: std::ops::RangeInclusive<u64>) -> Tail {
-        let mut tail = Tail::default();
+        let mut tail = Tail { height: 3, ..Tail::default() };
         tail.reset(range.map(event).collect());
         tail
+    }
+
+    /// What the archive would answer from a journal that ends at `end`, looking at 300 events at most.
+    fn answer(need: Need, wanted: &Wanted, end: u64) -> Page {
+        let (from, to) = match need {
+            Need::Before(seq) => (seq.saturating_sub(300).max(1), (seq - 1).min(end)),
+            Need::From(seq) => (seq, (seq + 299).min(end)),
+        };
+        Page { events: (from..=to).map(event).filter(|event| wanted.fits(event)).collect(), from, to }
+    }
+
+    /// Answers until nothing is asked; how often.
+    fn serve(tail: &mut Tail, mut need: Option<Need>, end: u64) -> usize {
+        let mut asked = 0;
+        while let Some(open) = need {
+            asked += 1;
+            assert!(asked < 50, "it asks without end");
+            let page = answer(open, tail.wanted(), end);
+            need = tail.extend(open, page);
+        }
+        asked
     }
 
     fn shown(tail: &Tail, height: u16) -> Vec<u64> {
@@ -261,7 +385,6 @@ mod tests {
     fn it_follows_until_someone_goes_up_and_says_how_far_the_end_is() {
         let mut tail = tail(1..=20);
         assert_eq!(shown(&tail, 3), [18, 19, 20]);
-        tail.set_height(3);
         tail.go(Action::Up);
         assert!(!tail.follows());
         assert!(tail.push(Arc::new(event(21))));
@@ -280,25 +403,69 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_once_for_what_lies_before_and_takes_it_in() {
-        let mut tail = tail(100..=150);
-        tail.set_height(10);
-        assert_eq!(tail.go(Action::PageUp), None);
-        for _ in 0..3 {
-            tail.go(Action::PageUp);
-        }
-        assert_eq!(tail.go(Action::PageUp), Some(Need::Before(100)));
-        assert_eq!(tail.go(Action::Up), None, "asked already");
-        assert_eq!(tail.extend((50..=99).map(event).collect()), None);
-        assert_eq!((tail.span(), tail.cursor()), ((50, 150), 104));
-        assert_eq!(tail.go(Action::Top), Some(Need::From(1)));
-        tail.extend((1..=40).map(event).collect());
-        assert_eq!((tail.cursor(), tail.below()), (1, 149));
-        assert_eq!(tail.follow(), Some(Need::Before(151)));
-        tail.push(Arc::new(event(151)));
-        assert_eq!(tail.extend((110..=150).map(event).collect()), Some(Need::From(151)));
-        assert_eq!(tail.extend(vec![event(151)]), None);
-        assert_eq!(tail.cursor(), 151);
+    fn any_place_of_a_long_journal_is_one_question_away() {
+        let end = 1_000_000;
+        let mut tail = tail(end - 399..=end);
+        assert_eq!(tail.span(), (end - 399, end));
+        let need = tail.go(Action::Top);
+        assert_eq!(need, Some(Need::From(1)));
+        assert_eq!(tail.go(Action::Down), None, "asked already");
+        assert_eq!(serve(&mut tail, need, end), 1);
+        assert_eq!((tail.cursor(), shown(&tail, 3)), (1, vec![1, 2, 3]));
+        let need = tail.go_to(500_000);
+        assert_eq!(serve(&mut tail, need, end), 1);
+        tail.go(Action::Up);
+        assert_eq!(
+            (tail.cursor(), shown(&tail, 3)),
+            (499_999, vec![499_999, 500_000, 500_001]),
+            "what was before the hit is on the screen"
+        );
+        let need = tail.follow();
+        assert_eq!(need, Some(Need::Before(end + 1)));
+        tail.push(Arc::new(event(end + 1)));
+        assert_eq!(serve(&mut tail, need, end + 1), 2, "what came meanwhile is asked for too");
+        assert_eq!(tail.cursor(), end + 1);
+    }
+
+    #[test]
+    fn an_answer_to_an_older_question_is_dropped() {
+        let mut tail = tail(700..=999);
+        let old = tail.go_to(100).unwrap();
+        let new = tail.go_to(400).unwrap();
+        assert_eq!(tail.extend(old, answer(old, &Wanted::default(), 999)), None);
+        assert_eq!(tail.selected(), None);
+        serve(&mut tail, Some(new), 999);
+        assert_eq!(tail.cursor(), 400);
+    }
+
+    #[test]
+    fn a_filter_shows_what_is_wanted_says_what_is_left_out_and_keeps_the_place() {
+        let mut tail = tail(601..=1000);
+        let need = tail.filter(Wanted::parse("loud"));
+        serve(&mut tail, need, 1000);
+        assert_eq!(shown(&tail, 3), [980, 990, 1000]);
+        assert_eq!(tail.left_out(), (270, 701));
+        tail.push(Arc::new(event(1001)));
+        assert_eq!((shown(&tail, 3), tail.left_out()), (vec![980, 990, 1000], (271, 701)));
+        let need = tail.go(Action::Top);
+        serve(&mut tail, need, 1001);
+        assert_eq!((shown(&tail, 3), tail.cursor(), tail.below()), (vec![10, 20, 30], 10, 29));
+        tail.go(Action::Down);
+        let need = tail.filter(Wanted::default());
+        serve(&mut tail, need, 1001);
+        assert_eq!((tail.cursor(), tail.left_out()), (20, (0, 14)));
+        let need = tail.filter(Wanted::parse("nothing"));
+        assert_eq!(serve(&mut tail, need, 1001), 5, "everything is looked through");
+        assert_eq!((shown(&tail, 3).len(), tail.left_out(), tail.loads()), (0, (1001, 1), false));
+    }
+
+    #[test]
+    fn opening_again_leaves_the_reader_where_he_is() {
+        let mut tail = tail(601..=1000);
+        let need = tail.go_to(50);
+        serve(&mut tail, need, 1000);
+        tail.reset((701..=1100).map(event).collect());
+        assert_eq!((tail.cursor(), tail.below(), tail.follows()), (50, 1050, false));
     }
 
     #[test]
@@ -307,22 +474,36 @@ mod tests {
         for seq in 11..=(WINDOW as u64 * 2) {
             assert!(tail.push(Arc::new(event(seq))));
         }
-        assert_eq!(tail.events.len(), WINDOW);
-        assert_eq!(tail.span().1, WINDOW as u64 * 2);
+        assert_eq!((tail.events.len(), tail.span()), (WINDOW, (WINDOW as u64 + 1, WINDOW as u64 * 2)));
+        for _ in 0..3000 {
+            let need = tail.go(Action::PageUp);
+            serve(&mut tail, need, WINDOW as u64 * 2);
+        }
+        assert_eq!((tail.events.len(), tail.cursor()), (WINDOW, 1));
     }
 
     proptest! {
         #[test]
-        fn the_cursor_is_always_on_the_screen(moves in prop::collection::vec(0u8..8, 0..60), height in 1u16..30) {
-            let mut tail = tail(1..=50);
+        fn the_cursor_is_always_on_the_screen_and_the_window_has_no_holes(
+            moves in prop::collection::vec(0u8..11, 0..60), height in 1u16..30,
+        ) {
+            let mut tail = tail(2000..=2050);
             tail.set_height(height);
-            let mut next = 51;
+            let mut end = 2050;
             for m in moves {
                 use Action::{Bottom, Down, PageDown, PageUp, Top, Up};
-                match [Up, Down, PageUp, PageDown, Top, Bottom].get(usize::from(m)) {
-                    Some(action) => drop(tail.go(*action)),
-                    None => { tail.push(Arc::new(event(next))); next += 1; }
-                }
+                let need = match m {
+                    0..=5 => tail.go([Up, Down, PageUp, PageDown, Top, Bottom][usize::from(m)]),
+                    6 => tail.go_to(end / 3),
+                    7 => tail.filter(Wanted::parse("loud")),
+                    8 => tail.filter(Wanted::default()),
+                    _ => { end += 1; tail.push(Arc::new(event(end))); None }
+                };
+                serve(&mut tail, need, end);
+                let seqs: Vec<u64> = tail.events().map(|event| event.seq).collect();
+                let covered = tail.covered.clone().unwrap();
+                let want: Vec<u64> = covered.map(event).filter(|event| tail.wanted().fits(event)).map(|event| event.seq).collect();
+                prop_assert_eq!(seqs, want);
                 let cursor = tail.cursor();
                 prop_assert!(shown(&tail, height).contains(&cursor));
             }

@@ -14,7 +14,18 @@ const COUNTDOWN_MS: u64 = 100;
 /// Milliseconds until something on the screen changes by itself.
 #[must_use]
 pub fn wakes_in(state: &AppState) -> Option<u64> {
-    [countdown(state), notice(state), draft(state), ages(state), loading(state)].into_iter().flatten().min()
+    [
+        countdown(state),
+        notice(state),
+        draft(state),
+        ages(state),
+        loading(state),
+        state.pace.wakes_in(state.now.ticks),
+        state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
 fn countdown(state: &AppState) -> Option<u64> {
@@ -50,9 +61,19 @@ pub fn is_late(since: u64, ticks: u64) -> bool {
     ticks.saturating_sub(since) >= LOADING_MS
 }
 
+/// Whether what began at `since`, if anything did, takes long enough to be said.
+#[must_use]
+pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
+    since.is_some_and(|since| is_late(since, ticks))
+}
+
 fn loading(state: &AppState) -> Option<u64> {
-    let run = state.run.as_ref().filter(|run| state.screen() == Screen::Run && run.opened.is_none() && run.failure.is_none());
-    let since = run.map(|run| run.since).or((!state.runs.loaded).then_some(0))?;
+    let since = match state.screen() {
+        Screen::Runs => state.runs.since,
+        Screen::Cost => state.cost.since,
+        Screen::Run => state.run.as_ref().filter(|run| run.opened.is_none() && run.failure.is_none()).map(|run| run.since),
+        _ => None,
+    }?;
     (!is_late(since, state.now.ticks)).then(|| (since + LOADING_MS).saturating_sub(state.now.ticks))
 }
 
@@ -60,10 +81,19 @@ fn loading(state: &AppState) -> Option<u64> {
 fn ages(state: &AppState) -> Option<u64> {
     let age = |at: Timestamp| until_older(state.now.wall.since_ms(at));
     match state.screen() {
-        Screen::Runs | Screen::Picker => state.runs.records.iter().filter_map(shown_age).map(age).min(),
+        Screen::Runs => {
+            let shown =
+                (state.runs.top..state.runs.top + usize::from(state.runs.height.max(1))).filter_map(|at| match state.runs.line(at) {
+                    Some(super::runs::Line::Run(record)) => shown_age(record),
+                    _ => None,
+                });
+            shown.map(age).min()
+        }
+        Screen::Picker => state.picker.shown().iter().map(|record| age(state.picker.stopped_at(record))).min(),
+        Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
         Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
         Screen::Run => {
-            let run = state.run.as_ref()?.state()?;
+            let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
             match run.status {
                 // Clocks of work in progress tick; once their host is gone, nothing does.
                 RunStatus::Executing if !state.host_gone => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::model::id::{PhaseKey, RoleId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::Scenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
@@ -78,7 +80,7 @@ pub enum Verb {
     /// Ask for changes: the phase goes again, with your words.
     Changes(Answer),
     /// Say no: the phase and the run fail.
-    Reject(Answer),
+    Reject(Reject),
     /// List runs: what waits for you first, then what works, then the newest.
     Runs(Runs),
     /// Show one run on one screen.
@@ -88,8 +90,14 @@ pub enum Verb {
     Events(Events),
     /// Print the artifact of a phase, byte for byte.
     Artifact(Artifact),
+    /// What calls to models cost, of one run or of all.
+    #[command(after_help = "Examples:\n  phasedeck cost\n  phasedeck cost @last --by model\n  phasedeck cost --by run --json")]
+    Cost(Cost),
     /// Print the report of a run.
     Report(Report),
+    /// Check that what is stored is what was stored: chain, rows, totals, contents, commits, anchor.
+    #[command(after_help = "Ends with 1 when something is wrong.\n\nExamples:\n  phasedeck verify\n  phasedeck verify @last --json")]
+    Verify(Verify),
     /// Print what an agent said and did, turn by turn.
     #[command(after_help = "Examples:\n  phasedeck transcript @last\n  phasedeck transcript 7f3a plan --attempt 2 --json")]
     Transcript(Transcript),
@@ -103,6 +111,8 @@ pub enum Verb {
     Validate(Validate),
     /// Execute runs without a screen, until it is told to stop.
     Host(Host),
+    /// Look at everything phasedeck stands on, and say what to do.
+    Doctor(Doctor),
     /// Allow personas to be used, as they are now.
     #[command(after_help = "A persona that changes needs your consent again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
@@ -184,6 +194,9 @@ pub struct Run {
     /// The branch or commit to begin from; absent: the repository's current commit.
     #[arg(long, value_name = "BRANCH", conflicts_with = "no_git")]
     pub base: Option<String>,
+    /// What the run may cost, in dollars; it asks before it would cost more.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub budget: Option<NanoUsd>,
     /// What you want made.
     #[command(flatten)]
     pub wanted: Requirements,
@@ -230,6 +243,15 @@ pub struct Requirements {
 pub struct Resume {
     /// An id, any unique part of it, or @last.
     pub run: Option<String>,
+    /// After a crash: let an unsure tool call run again; CALL is a name that `show` gives, or all.
+    #[arg(long, value_name = "CALL")]
+    pub redo: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call was done.
+    #[arg(long, value_name = "CALL")]
+    pub done: Vec<String>,
+    /// After a crash: tell the agent that an unsure tool call is left out.
+    #[arg(long, value_name = "CALL")]
+    pub skip: Vec<String>,
     /// How it runs.
     #[command(flatten)]
     pub drive: Drive,
@@ -265,6 +287,16 @@ pub struct Fork {
     /// The same key starts the same fork, once.
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `phasedeck verify`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Verify {
+    /// An id, any unique part of it, or @last; absent: every run, and the database as a whole.
+    pub run: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -337,12 +369,54 @@ pub struct Approve {
     /// Insist on what you reviewed: the artifact's SHA-256, or its first 8 digits or more.
     #[arg(long, value_name = "HASH", value_parser = hash_prefix)]
     pub hash: Option<String>,
+    /// At `tool_permission`: for this call (once), or every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+    /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub raise: Option<NanoUsd>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// `phasedeck changes` and `phasedeck reject`.
+/// How far an answer about a tool reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reach {
+    /// This call alone.
+    Once,
+    /// Every call of the tool in this phase.
+    Phase,
+    /// Every call of the tool in this run.
+    Run,
+}
+
+impl From<Reach> for Scope {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::Once => Self::Once,
+            Reach::Phase => Self::Phase,
+            Reach::Run => Self::Run,
+        }
+    }
+}
+
+fn dollars(text: &str) -> Result<NanoUsd, String> {
+    NanoUsd::from_decimal(text.trim_start_matches('$')).filter(|amount| amount.0 > 0).ok_or_else(|| "write it like 2.50".to_owned())
+}
+
+/// `phasedeck reject`.
+#[derive(Clone, Debug, Args)]
+pub struct Reject {
+    /// What every answer needs.
+    #[command(flatten)]
+    pub answer: Answer,
+    /// At `tool_permission`: no to this call (once), or to every call of the tool in this phase or run.
+    #[arg(long, value_enum, value_name = "SCOPE")]
+    pub scope: Option<Reach>,
+}
+
+/// `phasedeck changes`, and what `phasedeck reject` shares with it.
 #[derive(Clone, Debug, Args)]
 pub struct Answer {
     /// An id, any unique part of it, or @last.
@@ -410,6 +484,43 @@ pub struct Artifact {
     pub diff: bool,
     /// Print JSON: the record, and the content as text.
     #[arg(long, conflicts_with = "diff")]
+    pub json: bool,
+}
+
+/// `phasedeck cost`.
+#[derive(Clone, Debug, Args)]
+pub struct Cost {
+    /// An id, any unique part of it, or @last; absent: all runs.
+    pub run: Option<String>,
+    /// What to group by.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = CostGroup::Phase)]
+    pub by: CostGroup,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What costs are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CostGroup {
+    /// By phase.
+    Phase,
+    /// By model.
+    Model,
+    /// By day, in UTC.
+    Day,
+    /// By run.
+    Run,
+}
+
+/// `phasedeck doctor`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Doctor {
+    /// Print each setting, its value and where it comes from, instead.
+    #[arg(long)]
+    pub config: bool,
+    /// Print JSON.
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -528,9 +639,9 @@ pub struct ManPages {
 pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run", "host"]),
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
-    ("Look", &["runs", "show", "events", "artifact", "report", "transcript"]),
+    ("Look", &["runs", "show", "events", "artifact", "cost", "report", "transcript", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
-    ("Set up", &["init", "clean", "completions", "man"]),
+    ("Set up", &["init", "doctor", "clean", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use super::doctor;
 use super::exit::Exit;
 use super::host;
 use super::out::Outcome;
@@ -43,7 +44,8 @@ pub fn home(setup: &Setup) -> Outcome {
 pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
     let options = ConsoleOptions {
         paths: setup.paths.clone(),
-        settings: setup.loaded.settings.console.clone(),
+        settings: setup.loaded.settings.clone(),
+        settings_told: doctor::settings_told(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
         hosting: session.hosts(),
         ascii: setup.loaded.settings.console.ascii,

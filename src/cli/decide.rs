@@ -15,6 +15,8 @@ use crate::engine::gate_token;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision, Via};
 use crate::model::time::Timestamp;
@@ -25,6 +27,8 @@ struct Verdict<'a> {
     action: Decision,
     words: &'a str,
     insist: Option<&'a str>,
+    scope: Option<Scope>,
+    raise: Option<NanoUsd>,
     json: bool,
 }
 
@@ -78,6 +82,8 @@ pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
             action,
             words: &args.text,
             insist: args.hash.as_deref(),
+            scope: args.scope.map(Scope::from),
+            raise: args.raise,
             json: args.json,
         },
     )
@@ -88,18 +94,18 @@ pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
 /// # Errors
 /// As [`approve`]; `usage_invalid` without words.
 pub fn changes(setup: &Setup, args: &args::Answer) -> Outcome {
-    with_words(setup, args, Decision::RequestChanges)
+    with_words(setup, args, Decision::RequestChanges, None)
 }
 
 /// `phasedeck reject`.
 ///
 /// # Errors
 /// As [`changes`].
-pub fn reject(setup: &Setup, args: &args::Answer) -> Outcome {
-    with_words(setup, args, Decision::Reject)
+pub fn reject(setup: &Setup, args: &args::Reject) -> Outcome {
+    with_words(setup, &args.answer, Decision::Reject, args.scope.map(Scope::from))
 }
 
-fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
+fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Option<Scope>) -> Outcome {
     if args.text.trim().is_empty() {
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
@@ -111,6 +117,8 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision) -> Outcome {
             action,
             words: &args.text,
             insist: args.hash.as_deref(),
+            scope,
+            raise: None,
             json: args.json,
         },
     )
@@ -142,6 +150,8 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             action: verdict.action,
             comment: verdict.words.to_owned(),
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
+            scope: verdict.scope,
+            raise_nano_usd: verdict.raise,
         };
         Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });
@@ -224,6 +234,9 @@ mod tests {
             comment: None,
             resolved_by: None,
             via: None,
+            question: None,
+            scope: None,
+            raise: None,
         }
     }
 

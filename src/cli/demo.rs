@@ -1,7 +1,4 @@
-//! `phasedeck demo`: a run to try everything on, without a key and without a server.
-//!
-//! The repository is made in a folder of its own in the data folder, not among temporary files: a
-//! demo whose process was killed is offered again, and goes on.
+//! `phasedeck demo`: starts the run to try everything on, in the console or without a screen.
 
 use super::args::Demo;
 use super::console;
@@ -9,17 +6,8 @@ use super::headless::drive;
 use super::out::Outcome;
 use super::run::{each_once, start};
 use super::setup::Setup;
-use crate::engine::api::StartRun;
-use crate::engine::paths::create_private_dir;
-use crate::engine::worktree::make_demo_repo;
+use crate::engine::api::{StartRun, prepare_demo};
 use crate::model::error::Result;
-use crate::model::id::{RunId, ThreadId};
-use crate::model::record::RunOptions;
-
-const WORKFLOW: &str = "development@1";
-
-const REQUIREMENTS: &str = "Add a shopping cart to the shop: articles can be put in and taken out, \
-the total is shown with tax, and an empty cart says so.";
 
 /// Makes the repository, starts the run, opens the console on it or drives it.
 ///
@@ -46,16 +34,7 @@ pub fn demo(setup: &Setup, args: &Demo) -> Outcome {
 
 async fn request(setup: &Setup, args: &Demo) -> Result<StartRun> {
     let scenarios = each_once("--scenario", &args.scenario)?;
-    let name = RunId::new().short();
-    let repo = setup.paths.data.join("demo").join(&name).join("shop");
-    create_private_dir(&repo)?;
-    make_demo_repo(&repo).await?;
-    Ok(StartRun {
-        workflow: WORKFLOW.to_owned(),
-        repo: Some(repo),
-        requirements: REQUIREMENTS.to_owned(),
-        thread: Some(ThreadId(format!("demo-{name}"))),
-        options: RunOptions { rehearse: true, scenarios, ..RunOptions::default() },
-        ..StartRun::default()
-    })
+    let mut request = prepare_demo(&setup.paths).await?;
+    request.options.scenarios = scenarios;
+    Ok(request)
 }

@@ -47,7 +47,7 @@ fn mark(fact: &Fact) -> Mark {
         | Fact::BudgetExceeded { .. } => Mark::Failed,
         Fact::RunAborted { .. } => Mark::Stopped,
         Fact::PhaseSkipped { .. } => Mark::Skipped,
-        Fact::ApprovalRequested { .. } | Fact::BudgetWarned { .. } => Mark::Gate,
+        Fact::ApprovalRequested { .. } | Fact::BudgetWarned { .. } | Fact::CommandsConfined { confined: false, .. } => Mark::Gate,
         Fact::ApprovalResolved { action, .. } => match action {
             Decision::Approve => Mark::Done,
             Decision::RequestChanges => Mark::Repair,
@@ -61,6 +61,7 @@ fn mark(fact: &Fact) -> Mark {
         Fact::ArtifactExpected { .. }
         | Fact::PromptSent { .. }
         | Fact::SessionStarted { .. }
+        | Fact::CommandsConfined { confined: true, .. }
         | Fact::ToolCalled { .. }
         | Fact::LlmCalled { .. } => Mark::Note,
     }
@@ -79,7 +80,11 @@ fn matters(fact: &Fact) -> Vec<String> {
         Fact::PhaseStarted { .. } | Fact::PhaseSkipped { .. } | Fact::PhaseCompleted { .. } | Fact::PhaseFailed { .. } => of_phase(fact),
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => of_approval(fact),
         Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => of_session(fact),
-        Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => of_work(fact),
+        Fact::CommandsConfined { .. }
+        | Fact::ToolCalled { .. }
+        | Fact::ToolDenied { .. }
+        | Fact::LlmCalled { .. }
+        | Fact::LlmRetried { .. } => of_work(fact),
         Fact::BudgetWarned { scope, limit, spent } | Fact::BudgetExceeded { scope, limit, spent } => {
             vec![scope.clone(), format!("{spent} of {limit}")]
         }
@@ -191,6 +196,7 @@ fn of_session(fact: &Fact) -> Vec<String> {
 
 fn of_work(fact: &Fact) -> Vec<String> {
     match fact {
+        Fact::CommandsConfined { phase_key, words, .. } => vec![phase_key.to_string(), words.clone()],
         Fact::ToolCalled { phase_key, tool, target, outcome, duration_ms, .. } => {
             let outcome = match outcome {
                 ToolOutcome::Ok => "",

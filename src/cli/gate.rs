@@ -3,9 +3,10 @@
 use super::style::{Mark, Style, Tone};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId};
+use crate::model::question::{Question as About, ToolQuestion};
 use crate::model::record::ApprovalRecord;
 use crate::model::run_state::{OpenApproval, RunState};
-use crate::model::safe_text::safe_line;
+use crate::model::safe_text::{safe_block, safe_line};
 
 /// A question that waits, as people are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Question {
     pub sha256: Option<ContentHash>,
     /// Its version.
     pub version: Option<u32>,
+    /// What it is about, where it is not about an artifact.
+    pub about: Option<Box<About>>,
 }
 
 impl Question {
@@ -33,6 +36,7 @@ impl Question {
             phase: open.phase_key.clone(),
             sha256: open.artifact_sha256.clone(),
             version: artifact.map(|artifact| artifact.version),
+            about: open.question.clone(),
         }
     }
 
@@ -45,6 +49,7 @@ impl Question {
             phase: record.phase_key.clone(),
             sha256: record.artifact_sha256.clone(),
             version: record.artifact_version,
+            about: record.question.clone(),
         }
     }
 
@@ -68,6 +73,25 @@ impl Question {
             style.paint(Tone::Gate, &format!("{} {} waits{about}", style.glyph(Mark::Gate), safe_line(self.gate.as_str())))
         );
         let mut add = |what: &str, line: String| text.push_str(&format!("  {:<10}{line}\n", what));
+        match self.about.as_deref() {
+            Some(About::Tool(tool)) => return text + &about_tool(tool, &run),
+            Some(About::Budget(budget)) => {
+                add(
+                    "spent",
+                    format!(
+                        "{} of {} ({}); the next call needs about {}",
+                        budget.spent,
+                        budget.limit,
+                        safe_line(&budget.scope),
+                        budget.needed
+                    ),
+                );
+                add("raise", format!("phasedeck approve {run} --raise 2.50"));
+                add("stop", format!("phasedeck reject {run} -m 'why'"));
+                return text;
+            }
+            None => {}
+        }
         if let Some(phase) = self.phase.as_ref().filter(|_| self.sha256.is_some()) {
             add("read", format!("phasedeck artifact {run} {phase}"));
         }
@@ -83,6 +107,21 @@ impl Question {
     }
 }
 
+/// A tool's call, whole, behind a margin of ours so that it cannot pass for our own words.
+fn about_tool(tool: &ToolQuestion, run: &str) -> String {
+    let mut text = format!("  {:<10}{} {}\n", "tool", safe_line(&tool.tool), safe_line(&tool.target));
+    for line in safe_block(&tool.detail).lines() {
+        text.push_str(&format!("    | {line}\n"));
+    }
+    let mut add = |what: &str, line: String| text.push_str(&format!("  {what:<10}{line}\n"));
+    add("once", format!("phasedeck approve {run}"));
+    add("phase", format!("phasedeck approve {run} --scope phase"));
+    add("run", format!("phasedeck approve {run} --scope run"));
+    add("never", format!("phasedeck reject {run} --scope run -m 'why'"));
+    add("no", format!("phasedeck reject {run} -m 'why'"));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +134,7 @@ mod tests {
             phase: Some("spec".into()),
             sha256: Some(ContentHash::of(b"x")),
             version: Some(2),
+            about: None,
         };
         insta::assert_snapshot!(question.how_to_answer(Style::default()), @"
         ▲ spec_approved waits: spec v2 (2d711642)
@@ -102,6 +142,30 @@ mod tests {
           approve   phasedeck approve deadbeef --hash 2d711642
           changes   phasedeck changes deadbeef -m 'what should be different'
           reject    phasedeck reject deadbeef -m 'why'
+        ");
+        let tool = ToolQuestion {
+            call: "t:1".to_owned(),
+            tool: "execute".to_owned(),
+            target: "make".to_owned(),
+            detail: "make\ncheck".to_owned(),
+        };
+        let asked = Question {
+            gate: "tool_permission".into(),
+            sha256: None,
+            version: None,
+            about: Some(Box::new(About::Tool(tool))),
+            ..question.clone()
+        };
+        insta::assert_snapshot!(asked.how_to_answer(Style::default()), @"
+        ▲ tool_permission waits: spec
+          tool      execute make
+            | make
+            | check
+          once      phasedeck approve deadbeef
+          phase     phasedeck approve deadbeef --scope phase
+          run       phasedeck approve deadbeef --scope run
+          never     phasedeck reject deadbeef --scope run -m 'why'
+          no        phasedeck reject deadbeef -m 'why'
         ");
         (question.phase, question.sha256, question.version) = (None, None, None);
         question.gate = "session_recovery_required".into();

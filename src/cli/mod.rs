@@ -13,6 +13,7 @@ use self::args::{Cli, Verb};
 use self::exit::Exit;
 use self::out::{Out, Outcome, Stop};
 use self::setup::Setup;
+use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure};
 
 pub mod args;
@@ -21,8 +22,10 @@ mod clean;
 mod completions;
 mod consent;
 mod console;
+mod cost;
 mod decide;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documented;
 pub mod event_line;
@@ -55,13 +58,18 @@ pub mod style;
 mod summary;
 pub mod table;
 mod transcript;
+mod verify;
 pub mod watch;
 
 /// Does what the arguments say and gives the exit code. Everything that went wrong has been told.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    own_log::tame_panics();
     let args: Vec<OsString> = args.into_iter().collect();
+    // Begun by ourselves, to hold a command that an agent wrote.
+    if let Some(code) = crate::engine::confine::serve(&args) {
+        return code;
+    }
+    own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };
@@ -101,7 +109,7 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         _ => {}
     }
     let setup = Setup::read(cli.look, json)?;
-    own_log::begin(&setup.paths)?;
+    own_log::begin(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
         Some(Verb::Completions(_) | Verb::Man(_)) => Ok(Exit::Done),
         None => console::home(&setup),
@@ -121,7 +129,10 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Show(args)) => show::show(&setup, &args),
         Some(Verb::Events(args)) => events::events(&setup, &args),
         Some(Verb::Artifact(args)) => artifact::artifact(&setup, &args),
+        Some(Verb::Cost(args)) => cost::cost(&setup, &args),
+        Some(Verb::Doctor(args)) => doctor::doctor(&setup, args),
         Some(Verb::Report(args)) => report::report(&setup, &args),
+        Some(Verb::Verify(args)) => verify::verify(&setup, &args),
         Some(Verb::Workflows(args)) => registry::workflows(&setup, args),
         Some(Verb::Personas(args)) => registry::personas(&setup, args),
         Some(Verb::Schemas(args)) => registry::schemas(&setup, args),

@@ -12,6 +12,11 @@ use super::style::{Style, Tone};
 use crate::model::error::{ErrorClass, Failure, Place};
 use crate::model::safe_text::{safe_json, safe_line};
 
+/// Tells the operator on stderr of something that did not stop the command.
+pub fn warn(words: &str) {
+    aside(&format!("warning: {}\n", safe_line(words)));
+}
+
 /// Why a command ends before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {

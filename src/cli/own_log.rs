@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::paths::{Paths, create_private_dir};
+use crate::engine::redact::Redactor;
 use crate::model::error::{Failure, Result};
 
 /// The size at which a log is put aside as `phasedeck.log.1`.
@@ -17,14 +18,32 @@ const FULL_BYTES: u64 = 8 * 1024 * 1024;
 ///
 /// # Errors
 /// `io_failed` naming the file.
-pub fn begin(paths: &Paths) -> Result<()> {
+pub fn begin(paths: &Paths, redactor: Redactor) -> Result<()> {
     create_private_dir(&paths.state)?;
     let file = open(&paths.log()).map_err(|e| Failure::io(format!("cannot open the log {}", paths.log().display()), &e))?;
     let filter = EnvFilter::new("warn,phasedeck=info");
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(file)).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(Hiding { file, redactor })).finish();
     // A second call within one process keeps the first log.
     drop(tracing::subscriber::set_global_default(subscriber));
     Ok(())
+}
+
+/// A log without secrets. What is traced comes line by line, so no secret is parted in two.
+struct Hiding {
+    file: File,
+    redactor: Redactor,
+}
+
+impl Write for Hiding {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.file.write_all(self.redactor.apply(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
@@ -61,6 +80,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn no_secret_reaches_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let redactor = Redactor::default().knowing(["canary-secret".to_owned()]);
+        Hiding { file: open(&path).unwrap(), redactor }.write_all(b"the key canary-secret was refused\n").unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "the key *** was refused\n");
+    }
 
     #[test]
     fn the_log_is_private_and_put_aside_when_it_is_full() {

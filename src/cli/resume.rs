@@ -4,8 +4,9 @@ use super::args::Resume;
 use super::console;
 use super::headless::drive;
 use super::out::Outcome;
+use super::session::Session;
 use super::setup::Setup;
-use crate::engine::api::{Command, RunFilter};
+use crate::engine::api::{Archive, Command, RunFilter, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::state::RunStatus;
@@ -26,6 +27,7 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
         // A run that the new host took up by itself, or that another host works on, needs no push.
         let state = RunStatus::parse(&archive.run(run)?.state);
         if !matches!(state, Some(RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval)) {
+            settle(&session, &archive, run, args)?;
             session.send(Command::Resume { run_id: run })?;
         }
         Ok((run, from))
@@ -37,6 +39,27 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
         }
         Ok((run, from)) if args.drive.headless => drive(setup, session, run, from, args.drive),
         Ok((run, _)) => console::open(setup, session, Some(run)),
+    }
+}
+
+/// Says what becomes of the tool calls that a crash left unsure, before the agent goes on.
+fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Result<()> {
+    let all: Vec<String> = archive.crash_card(run)?.into_iter().flat_map(|card| card.unsure).filter_map(call_of).collect();
+    for (calls, how) in [(&args.redo, Settle::Redo), (&args.done, Settle::Done), (&args.skip, Settle::Skip)] {
+        for call in calls {
+            let named: Vec<String> = if call == "all" { all.clone() } else { vec![call.clone()] };
+            for call_id in named {
+                session.send(Command::Settle { run_id: run, call_id, how })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn call_of(unsure: Unsure) -> Option<String> {
+    match unsure {
+        Unsure::Tool { call_id, .. } => Some(call_id),
+        Unsure::Bill { .. } => None,
     }
 }
 

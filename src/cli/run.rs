@@ -69,6 +69,7 @@ fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun,
             scenarios: each_once("--scenario", &args.scenario)?,
             strategy: args.strategy,
             on_disconnect: args.on_disconnect,
+            budget: args.budget,
         },
         idempotency_key: args.idempotency_key.clone(),
     })

@@ -67,7 +67,10 @@ impl Session {
     fn open_with(paths: &Paths, settings: &Settings, start: impl FnOnce(&Paths, &Settings) -> Result<Host>) -> Result<Self> {
         if live_host(paths)?.is_none() {
             match start(paths, settings) {
-                Ok(host) => return Self::of_host(host, settings),
+                Ok(host) => {
+                    host.notices().iter().for_each(|words| super::out::warn(words));
+                    return Self::of_host(host, settings);
+                }
                 Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
                 Err(failure) => return Err(failure),
             }

@@ -10,7 +10,7 @@ use super::setup::Setup;
 use super::style::{Mark, Style};
 use super::summary::{field, next, standing};
 use super::table::{Cell, Table, shortened};
-use crate::engine::api::Archive;
+use crate::engine::api::{Archive, CrashCard, Unsure};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, PhaseRecord, RunRecord};
@@ -28,6 +28,8 @@ struct Shown {
     phases: Vec<PhaseRecord>,
     approvals: Vec<ApprovalRecord>,
     artifacts: Vec<ArtifactRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash: Option<CrashCard>,
 }
 
 /// Shows one run.
@@ -51,6 +53,7 @@ fn read(archive: &Archive, run: RunId) -> Result<Shown> {
         phases: archive.phases(run)?,
         approvals: archive.approvals(run)?,
         artifacts: archive.artifacts(run)?,
+        crash: archive.crash_card(run)?,
     })
 }
 
@@ -61,6 +64,7 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
         let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
         Question::of_record(open).how_to_answer(style) + &since
     }));
+    parts.extend(shown.crash.as_ref().map(|card| crash(card, style)));
     parts.push(artifacts(&shown.artifacts, style));
     parts.push(decisions(&shown.approvals, style));
     parts.retain(|part| !part.is_empty());
@@ -91,6 +95,42 @@ fn wanted(run: &RunRecord, style: Style) -> String {
     }
     if lines.len() > WANTED_LINES {
         add("", &format!("({} lines more)", lines.len() - WANTED_LINES));
+    }
+    text
+}
+
+/// What a crash left: what is certain, what is unsure and how to answer, what was lost.
+fn crash(card: &CrashCard, style: Style) -> String {
+    let id = card.run_id.short();
+    let mut text = format!("{}\n", style.marked(Mark::Unsure, "after the crash"));
+    let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
+    let done: Vec<&str> = card.phases_done.iter().map(|key| key.as_str()).collect();
+    add("certain", &if done.is_empty() { "no phase is done yet".to_owned() } else { format!("done and kept: {}", done.join(", ")) });
+    if let Some((phase, attempt)) = &card.phase {
+        add("", &format!("{phase}, attempt {attempt}: {} turns stored, never asked or paid for again", card.turns_stored));
+    }
+    if let Some(gate) = &card.gate {
+        add("", &format!("{gate} still waits for you"));
+    }
+    add("", &format!("{} settled", card.spent));
+    for unsure in &card.unsure {
+        match unsure {
+            Unsure::Tool { call_id, tool, arguments, redo, .. } => {
+                let said = if *redo { "will run again" } else { "may have run" };
+                add("unsure", &format!("{call_id}: {tool} {} {said}", shortened(&safe_line(arguments), 60, "…")));
+            }
+            Unsure::Bill { model, charged, .. } => {
+                let charged = charged.map_or_else(|| "an unknown price".to_owned(), |cost| cost.to_string());
+                add("unsure", &format!("a call to {model} may have been billed; charged {charged}, will be made again"));
+            }
+        }
+    }
+    card.lost.iter().for_each(|lost| add("lost", lost));
+    if card.unsure.iter().any(|unsure| matches!(unsure, Unsure::Tool { .. })) {
+        add(
+            "answer",
+            &format!("phasedeck resume {id} --redo CALL, --done CALL or --skip CALL; unanswered, the agent is told 'may have run'"),
+        );
     }
     text
 }
@@ -184,6 +224,9 @@ mod tests {
             comment: Some("Smaller steps".to_owned()),
             resolved_by: Some("ann".to_owned()),
             via: Some(Via::Cli),
+            question: None,
+            scope: None,
+            raise: None,
         }
     }
 
@@ -222,6 +265,7 @@ mod tests {
                 errors: Vec::new(),
                 at: Timestamp(0),
             }],
+            crash: None,
         };
         let text = screen(&shown, Timestamp(120_000), Style::default());
         assert!(text.lines().count() < 40, "{text}");

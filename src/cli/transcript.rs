@@ -129,12 +129,23 @@ mod tests {
 
     fn turn(answer: Option<&str>, tools: Vec<ToolRecord>, status: TurnStatus) -> TurnRecord {
         let answer = answer.map(str::to_owned);
-        TurnRecord { id: TurnId::new(), phase_key: "spec".into(), attempt: 1, number: 2, status, answer, tools, at: Timestamp(0) }
+        TurnRecord {
+            id: TurnId::new(),
+            phase_key: "spec".into(),
+            attempt: 1,
+            number: 2,
+            status,
+            answer,
+            tools,
+            conversation: String::new(),
+            held_at: None,
+            at: Timestamp(0),
+        }
     }
 
     fn call(result: Option<&str>) -> ToolRecord {
         let (call_id, tool) = ("c1".to_owned(), "read_file".to_owned());
-        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned) }
+        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned), redo: false }
     }
 
     #[test]

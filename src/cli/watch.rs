@@ -99,6 +99,8 @@ impl Watch {
             action,
             comment: comment.to_owned(),
             artifact_sha256: hash,
+            scope: None,
+            raise_nano_usd: None,
         }
     }
 }
@@ -145,6 +147,7 @@ mod tests {
                 gate: "spec_approved".into(),
                 artifact_sha256: Some(hash),
                 artifact_version: Some(1),
+                question: None,
             });
             journal
         }
@@ -163,6 +166,7 @@ mod tests {
             gate: "session_recovery_required".into(),
             artifact_sha256: None,
             artifact_version: None,
+            question: None,
         }
     }
 
@@ -176,6 +180,8 @@ mod tests {
                 action,
                 comment: comment.to_owned(),
                 artifact_sha256: Some(ContentHash::of(b"spec")),
+                scope: None,
+                raise_nano_usd: None,
             };
             assert_eq!(watch.act(), Some(Act::Send(sent)));
             assert_eq!(watch.act(), None);

@@ -12,13 +12,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, Candidate, CostBy, EventFilter, RunFilter};
+pub use super::archive::{Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Searchable};
+pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Strategy, Via};
+
+pub use super::demo::prepare as prepare_demo;
+pub use super::doctor::{Check, Patient, Subject, Verdict};
+pub use super::host::give_consent;
+pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlook};
+pub use crate::store::run_page::words as search_words;
 
 /// What an operator can ask of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +72,15 @@ pub enum Command {
         /// The fork whose artifact is taken.
         fork: RunId,
     },
+    /// Say what became of a tool call that a crash left unsure.
+    Settle {
+        /// Of which run; it must be resting.
+        run_id: RunId,
+        /// The engine's id of the call, as the crash card gives it.
+        call_id: String,
+        /// What is to be done about it.
+        how: Settle,
+    },
     /// Answer the question that waits.
     Decide {
         /// Of which run.
@@ -75,6 +93,12 @@ pub enum Command {
         comment: String,
         /// The content that was reviewed; when given, anything else is refused.
         artifact_sha256: Option<ContentHash>,
+        /// How far an answer about a tool reaches; absent: this call alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// By how much a budget is raised for this run; needed to approve `budget_exceeded`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raise_nano_usd: Option<NanoUsd>,
     },
     /// Put content of the operator's own in place of what is asked about. It is checked like an
     /// agent's; what fits becomes the next version, and a new question asks about it.
@@ -144,6 +168,7 @@ impl Command {
             | Self::Abort { run_id, .. }
             | Self::RollBack { run_id, .. }
             | Self::Pick { run_id, .. }
+            | Self::Settle { run_id, .. }
             | Self::Decide { run_id, .. }
             | Self::Revise { run_id, .. } => Some(*run_id),
             Self::Retry(retry) => Some(retry.run_id),

@@ -5,13 +5,17 @@
 //! query; who must not wait (a screen) asks from a thread of its own, one archive a thread.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::PathBuf;
 
+use super::crash_card::{self, CrashCard};
 use super::paths::Paths;
+use super::run_files;
 use super::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::forecast::Sample;
+use crate::model::going_on;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::money::Cost;
@@ -19,11 +23,15 @@ use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord, TurnRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
+use crate::model::wanted::Wanted;
 use crate::model::workflow::Workflow;
 use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
+pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
+pub use crate::store::search::Page;
 use crate::store::{
-    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, notices, phases, run_list, runs, sessions, threads, turns,
+    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, search,
+    sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -67,6 +75,22 @@ pub struct Candidate {
     pub working_ms: u64,
 }
 
+/// So much of an artifact is searched.
+const SEARCHED_BYTES: u64 = 1024 * 1024;
+
+/// What one step of a search through artifacts found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArtifactHits {
+    /// Runs with such an artifact.
+    pub runs: Vec<RunId>,
+    /// Contents this step looked at; 0 when there are no more.
+    pub looked_at: u32,
+    /// Contents there are.
+    pub total: u32,
+    /// Where the next step goes on.
+    pub last: Option<Searchable>,
+}
+
 /// Reads what is on disk.
 #[derive(Debug)]
 pub struct Archive {
@@ -89,6 +113,65 @@ impl Archive {
     /// What the database says.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
         run_list::list(self.reader.connection(), &filter.states, filter.thread.as_deref(), filter.limit)
+    }
+
+    /// A part of the list of runs, and how many there are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn run_page(&self, ask: &PageAsk) -> Result<RunPage> {
+        run_page::page(self.reader.connection(), ask)
+    }
+
+    /// Runs that stopped before their end, the newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn paused(&self) -> Result<Vec<RunRecord>> {
+        run_page::paused(self.reader.connection())
+    }
+
+    /// Why a run cannot be resumed, in words; by the rule that resuming itself obeys.
+    ///
+    /// # Errors
+    /// `run_not_found`; what the database says.
+    pub fn refuses_to_resume(&self, run: RunId) -> Result<Option<String>> {
+        let record = runs::get(self.reader.connection(), run)?;
+        let holder = run_page::holder(self.reader.connection(), &record)?;
+        if let Some(refusal) = going_on::refusal_of(&record.state, holder) {
+            return Ok(Some(refusal.words()));
+        }
+        Ok(run_files::load_files(&self.reader, record).err().map(|failure| failure.message))
+    }
+
+    /// Searches the texts of stored artifacts for `words` (all of them, in small letters), the newest
+    /// runs first and at most `limit` contents behind `after`. Of each, the first mebibyte is looked at.
+    ///
+    /// # Errors
+    /// What the database says. A content that cannot be read holds nothing.
+    pub fn search_artifacts(&self, words: &[String], after: Option<&Searchable>, limit: u32) -> Result<ArtifactHits> {
+        let step = run_page::searchable(self.reader.connection(), after, limit)?;
+        let mut hits = ArtifactHits { looked_at: u32::try_from(step.len()).unwrap_or(limit), ..ArtifactHits::default() };
+        for one in &step {
+            if hits.runs.last() != Some(&one.run) && self.holds(&one.sha256, words) {
+                hits.runs.push(one.run);
+            }
+        }
+        hits.total = run_page::searchable_count(self.reader.connection())?;
+        hits.last = step.into_iter().next_back();
+        Ok(hits)
+    }
+
+    fn holds(&self, hash: &ContentHash, words: &[String]) -> bool {
+        let Ok(path) = self.content_path(hash) else { return false };
+        let Ok(file) = std::fs::File::open(path) else { return false };
+        let mut bytes = Vec::new();
+        if file.take(SEARCHED_BYTES).read_to_end(&mut bytes).is_err() {
+            return false;
+        }
+        bytes.make_ascii_lowercase();
+        let text = String::from_utf8_lossy(&bytes);
+        words.iter().all(|word| text.contains(word.as_str()))
     }
 
     /// One run.
@@ -139,12 +222,37 @@ impl Archive {
         events::last_seq(self.reader.connection(), run)
     }
 
-    /// What the run's journal folds to, read event by event.
+    /// At most `limit` wanted events from `from_seq` on, and how far was looked for them: a bounded
+    /// piece of work, so an answer may hold fewer and end before the journal does.
+    ///
+    /// # Errors
+    /// `run_not_found`; `db_corrupt` naming an event that cannot be read.
+    pub fn page_after(&self, run: RunId, wanted: &Wanted, from_seq: u64, limit: u32) -> Result<Page> {
+        search::after(self.reader.connection(), run, wanted, from_seq, usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// The last `limit` wanted events before `seq`; as [`page_after`](Self::page_after).
+    ///
+    /// # Errors
+    /// As [`page_after`](Self::page_after).
+    pub fn page_before(&self, run: RunId, wanted: &Wanted, seq: u64, limit: u32) -> Result<Page> {
+        search::before(self.reader.connection(), run, wanted, seq, usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// What the run's journal folds to. Costs the same at any length.
     ///
     /// # Errors
     /// As [`events`](Self::events); `illegal_transition` for a journal that no engine can have written.
     pub fn state(&self, run: RunId) -> Result<RunState> {
         events::state(self.reader.connection(), run)
+    }
+
+    /// What the run's journal folds to up to and with event `seq`.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn state_at(&self, run: RunId, seq: u64) -> Result<RunState> {
+        events::state_at(self.reader.connection(), run, seq)
     }
 
     /// The phases of a run, in order.
@@ -262,6 +370,14 @@ impl Archive {
         base_file::read(&repo, &commit, path)
     }
 
+    /// What the settled calls of each run cost, the newest run first; the label is the run's id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn costs_by_run(&self) -> Result<Vec<CostLine>> {
+        run_costs::by_run(self.reader.connection())
+    }
+
     /// The workflow that a run was begun with.
     ///
     /// # Errors
@@ -292,18 +408,30 @@ impl Archive {
     /// `usage_invalid` for what is no hash; `io_failed` when there is no such content; `db_corrupt`
     /// when it is not what was stored.
     pub fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
-        let name = hash.as_str();
-        // The name becomes a path: nothing but a hash may pass.
-        if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(Failure::new(Code::UsageInvalid, format!("'{name}' is not a SHA-256 in lower-case hex")));
-        }
-        let path = self.contents.join(&name[..2]).join(name);
+        let path = self.content_path(hash)?;
         let bytes = std::fs::read(&path).map_err(|e| Failure::io(format!("cannot read stored content {}", path.display()), &e))?;
         if ContentHash::of(&bytes) == *hash {
             return Ok(bytes);
         }
         Err(Failure::new(Code::DbCorrupt, format!("the stored content {} is not what was stored", path.display()))
             .hint("put the file back from a backup; nothing was changed"))
+    }
+
+    /// What a crash left of a run, where its last end was one.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub fn crash_card(&self, run: RunId) -> Result<Option<CrashCard>> {
+        crash_card::read(self.reader.connection(), run)
+    }
+
+    /// The name becomes a path: nothing but a hash may pass.
+    fn content_path(&self, hash: &ContentHash) -> Result<PathBuf> {
+        let name = hash.as_str();
+        if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Failure::new(Code::UsageInvalid, format!("'{name}' is not a SHA-256 in lower-case hex")));
+        }
+        Ok(self.contents.join(&name[..2]).join(name))
     }
 
     /// The personas that the operator has agreed to use, by hash.

@@ -15,19 +15,23 @@ use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
+use super::budget::Budget;
 use super::context::{Context, blocking};
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
+use super::redact::Redactor;
 use super::run_files::RunFiles;
 use super::worktree::{Repo, Workspace, Worktree};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
-use crate::model::record::{RunRecord, TurnRecord};
+use crate::model::question::ToolQuestion;
+use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
+use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{Reader, turns};
 
 /// Makes the attempt that `state` is in, and says how it ended. A `taken_up` attempt may have turns
@@ -46,6 +50,9 @@ pub async fn make(
         Err(failure) => Outcome::Failed(failure),
     }
 }
+
+/// How much of a worktree's `.env` is looked at, in bytes.
+const ENV_FILE_BYTES: u64 = 64 * 1024;
 
 struct Attempt {
     context: Arc<Context>,
@@ -72,8 +79,15 @@ impl Attempt {
         let ended = self.work(phase, &*backend, &job, &desk).await;
         match ended {
             Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
-            Worked::Ended(Err(failure)) => Ok(Outcome::Failed(failure)),
+            Worked::Ended(Err(failure)) => Ok(match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
+                Some(question) => Outcome::OverBudget(question),
+                None => Outcome::Failed(Failure { message: desk.hidden(&failure.message), ..failure }),
+            }),
             Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
+            Worked::Ended(Ok(Ended::Asks(question))) => {
+                let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
+                Ok(Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question })))
+            }
             Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
         }
     }
@@ -110,7 +124,11 @@ impl Attempt {
         let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
         let attempt = progress.attempt;
         let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
-        Ok(turns.into_iter().filter(|turn| turn.answer.is_some()).collect())
+        let mut turns: Vec<_> = turns.into_iter().filter(|turn| turn.answer.is_some()).collect();
+        if planted::is(Bug::LastTurnForgotten) && turns.last().is_some_and(|turn| turn.status == TurnStatus::Answered) {
+            turns.pop();
+        }
+        Ok(turns)
     }
 
     /// Moves a file out of the way that an earlier attempt or the base commit left where the artifact
@@ -135,7 +153,8 @@ impl Attempt {
             None => None,
         };
         let prompt = self.prompt(phase, progress, artifact.as_ref()).await?;
-        self.keep(&prompt).await?;
+        let redactor = self.redactor(workspace).await?;
+        self.keep(&prompt, &redactor).await?;
         let sent = Fact::PromptSent {
             phase_key: self.phase_key.clone(),
             attempt: progress.attempt,
@@ -144,7 +163,9 @@ impl Attempt {
         };
         let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
         let name = binding.persona.to_string();
-        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening);
+        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
+            .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
+            .hiding(redactor);
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
@@ -157,14 +178,29 @@ impl Attempt {
             history,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
             max_turns: self.context.settings.engine.max_turns,
+            permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
     }
 
-    /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate.
-    async fn keep(&self, prompt: &str) -> Result<()> {
+    /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate; not
+    /// where it holds a secret, for nothing that is shown does.
+    async fn keep(&self, prompt: &str, redactor: &Redactor) -> Result<()> {
+        if redactor.apply(prompt) != prompt {
+            return Ok(());
+        }
         let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
         blocking(move || contents.put(&bytes).map(drop)).await
+    }
+
+    /// Knows the values of the worktree's `.env` too; a file that is no plain one holds nothing for us.
+    async fn redactor(&self, workspace: &Workspace) -> Result<Arc<Redactor>> {
+        let (root, known) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor));
+        blocking(move || {
+            let content = file::read(&root, ".env", ENV_FILE_BYTES).ok().flatten();
+            Ok(content.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content))))
+        })
+        .await
     }
 
     async fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<String> {

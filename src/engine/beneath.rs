@@ -15,6 +15,7 @@ use cap_std::fs::{Dir, File, Metadata, OpenOptions};
 use rustix::io::Errno;
 
 use crate::model::error::{Code, Failure, Result as Failing};
+use crate::store::failpoint::Step;
 
 /// Why something beneath a folder cannot be had.
 #[derive(Debug)]
@@ -159,6 +160,7 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
 /// # Errors
 /// What the disk says; what was there is as it was then.
 pub(crate) fn replace(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode_of: Option<&Metadata>) -> std::io::Result<()> {
+    Step::FileWritten.before();
     match dir.remove_file(temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -178,7 +180,7 @@ fn write_and_rename(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode_o
         file.set_permissions(before.permissions())?;
     }
     file.sync_all()?;
-    dir.rename(temporary, dir, name)?;
+    Step::FileWritten.around(|| dir.rename(temporary, dir, name))?;
     sync_folder(dir)
 }
 
@@ -188,5 +190,7 @@ fn write_and_rename(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode_o
 /// What the disk says.
 pub(crate) fn sync_folder(dir: &Dir) -> std::io::Result<()> {
     // The handle itself may be one for walking alone; syncing needs one that was opened for reading.
-    dir.open(".")?.sync_all()
+    let synced = dir.open(".")?.sync_all();
+    Step::FileWritten.after();
+    synced
 }

@@ -7,19 +7,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use super::agent::Backend;
 use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
+use super::redact::Redactor;
 use super::slots::Slots;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::settings::Settings;
 use crate::model::time::Timestamp;
-use crate::store::{Store, journal};
+use crate::store::{Store, ballast, journal};
 
 /// How many signals a slow screen may be behind before it is told to read the archive.
 const SIGNALS_KEPT: usize = 4096;
@@ -39,8 +40,12 @@ pub struct Context {
     pub settings: Settings,
     /// By the name that personas give.
     pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    /// Takes secrets out of what is written down and shown.
+    pub redactor: Arc<Redactor>,
     /// News for screens.
     pub signals: broadcast::Sender<Signal>,
+    /// Told when something found no room on the disk.
+    pub full: Arc<Notify>,
     /// The places to work.
     pub slots: Slots,
 }
@@ -53,7 +58,9 @@ impl Context {
             store,
             contents: Contents::new(paths.contents()),
             backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
+            redactor: Arc::new(Redactor::of(&settings)),
             signals: news_channel(),
+            full: Arc::default(),
             slots: Slots::new(settings.engine.max_concurrent_runs),
             paths,
             settings,
@@ -83,6 +90,9 @@ impl Context {
     {
         loop {
             match self.store.write(job.clone()).await {
+                Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
+                    waits(&format!("cannot store: {} - everything rests until there is space", failure.message));
+                }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
                     tracing::warn!(%failure, "cannot store; trying again");
                     waits(&format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs()));
@@ -95,6 +105,12 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// Gives the ballast back and has everything rest; says whether that made room.
+    fn make_room(&self) -> bool {
+        self.full.notify_one();
+        ballast::release(self.store.path())
     }
 
     /// Tells stored events to whoever watches.

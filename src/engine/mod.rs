@@ -7,14 +7,20 @@
 //! recovery.
 
 pub mod agent;
+pub mod anchor;
 pub mod api;
 pub mod archive;
 pub mod artifact;
 pub mod attempt;
 mod beneath;
 pub mod bind;
+pub mod budget;
 pub mod catalog;
+pub mod confine;
 pub mod context;
+pub mod crash_card;
+pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod final_report;
 pub mod gate_token;
@@ -22,7 +28,9 @@ pub mod host;
 pub mod machine;
 mod notify;
 pub mod offspring;
+pub mod outlook;
 pub mod paths;
+pub mod redact;
 pub mod report;
 pub mod rollback;
 pub mod run_files;
@@ -31,4 +39,5 @@ pub mod start;
 mod strict_json;
 pub mod supervisor;
 mod telemetry;
+pub mod verify;
 pub mod worktree;

@@ -151,7 +151,7 @@ pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String> {
 }
 
 /// Repository and base branch; runs in plain folders never stand in each other's way.
-fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
+pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
     ThreadId(match base {
         Some((repo, base)) => {
             let name = repo.dir().file_name().map_or_else(|| "repo".to_owned(), |name| name.to_string_lossy().into_owned());

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender};
 use super::context::{Context, blocking};
+use super::crash_card::{self, Settle};
 use super::driver::{self, Answered, Driver, Order, Reply, Rest, Revision, Successor};
 use super::offspring;
 use super::run_files::{RunFiles, load_files};
@@ -20,14 +21,14 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
-use crate::model::state::{PauseReason, Strategy};
+use crate::model::state::{PauseReason, Strategy, Via};
 use crate::store::threads::{self, Waiter};
 use crate::store::{Reader, events, runs};
 
 /// How many answers are remembered for commands that are delivered twice.
 const ANSWERS_KEPT: usize = 1024;
 /// Orders that may wait for one run.
-const ORDERS_WAITING: usize = 64;
+const ORDERS_WAITING: usize = 1024;
 /// Runs whose rows are read at the same time; each holds a database connection meanwhile.
 const LOADING_AT_ONCE: usize = 16;
 /// How long work that was told to end may take to do so before a drain leaves it behind.
@@ -44,6 +45,10 @@ pub enum Call {
         /// Where the answer goes.
         done: oneshot::Sender<Vec<RunId>>,
     },
+    /// The disk is full: everything rests.
+    NoSpace,
+    /// There is space again: what rested for want of it goes on.
+    SpaceAgain,
     /// The drain that is under way, or the one that comes next, waits for no checkpoint.
     Hurry,
     /// The drain has waited long enough.
@@ -125,6 +130,8 @@ impl Supervisor {
             match call {
                 Call::Request(request) => self.request(request),
                 Call::Drain { grace, done } => self.begin_drain(grace, done),
+                Call::NoSpace => self.pause_all(PauseReason::DiskFull, Duration::ZERO),
+                Call::SpaceAgain => self.go_on_with_space(),
                 Call::Hurry => self.hurry(),
                 Call::LeaveBehind => self.leave_behind(),
                 Call::TakeUp(run_id) => self.take_up(run_id),
@@ -169,9 +176,10 @@ impl Supervisor {
             Command::RollBack { run_id, reason } => {
                 self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: true, reply }));
             }
-            Command::Decide { run_id, request_id, action, comment, artifact_sha256 } => {
+            Command::Settle { run_id, call_id, how } => self.settle(run_id, call_id, how, reply),
+            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise } => {
                 let Sender { by, via } = sender;
-                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256 };
+                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
             }
             Command::Revise { run_id, request_id, content } => {
@@ -193,6 +201,20 @@ impl Supervisor {
             // Taken up before the answer: who is told that it runs can order it about at once.
             let _ = own.send(Call::StartOver(new)).await;
             let _ = reply.send(started.map(|started| Answer::Started { run_id: started.run_id, existing: started.existing }));
+        });
+    }
+
+    /// What a crash left unsure is settled while nobody works on the run.
+    fn settle(&self, run_id: RunId, call_id: String, how: Settle, reply: Reply) {
+        if self.runs.contains_key(&run_id) {
+            let message = format!("run {} is being worked on", run_id.short());
+            let _ = reply.send(Err(Failure::new(Code::IllegalTransition, message).hint("pause it first")));
+            return;
+        }
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move {
+            let stored = context.store_patiently(move |tx| crash_card::settle(tx, run_id, &call_id, how), |_| {}).await;
+            let _ = reply.send(stored.map(|_| Answer::Accepted { run_id }));
         });
     }
 
@@ -332,14 +354,14 @@ impl Supervisor {
         let grace = if self.hurried { Duration::ZERO } else { grace };
         self.drain = Some(done);
         self.drained = self.runs.keys().copied().collect();
-        self.pause_all(grace);
+        self.pause_all(PauseReason::Shutdown, grace);
         self.leave_behind_after(grace);
     }
 
     fn hurry(&mut self) {
         self.hurried = true;
         if self.drain.is_some() {
-            self.pause_all(Duration::ZERO);
+            self.pause_all(PauseReason::Shutdown, Duration::ZERO);
             self.leave_behind_after(Duration::ZERO);
         }
     }
@@ -360,10 +382,23 @@ impl Supervisor {
         self.starting = 0;
     }
 
-    fn pause_all(&mut self, grace: Duration) {
+    fn pause_all(&mut self, reason: PauseReason, grace: Duration) {
         let live: Vec<RunId> = self.runs.keys().copied().collect();
         for run_id in live {
-            self.order(run_id, Some(Order::Pause { reason: PauseReason::Shutdown, grace, reply: None }));
+            self.order(run_id, Some(Order::Pause { reason, grace, reply: None }));
+        }
+    }
+
+    /// Goes on with the runs that rest for want of space.
+    fn go_on_with_space(&mut self) {
+        let waiting = Reader::open(&self.context.paths.database()).and_then(|reader| runs::non_terminal(reader.connection()));
+        let waiting = waiting.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "could not find the runs that rest for want of space");
+            Vec::new()
+        });
+        for run in waiting.into_iter().filter(|run| run.pause_reason.as_deref() == Some(PauseReason::DiskFull.as_str())) {
+            let (reply, _nobody) = oneshot::channel();
+            self.order(run.id, Some(Order::Resume { who: Sender::of_process(Via::Engine), reply }));
         }
     }
 }

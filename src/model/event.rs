@@ -11,6 +11,7 @@ use super::error::Code;
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId, VersionedName};
 use super::money::NanoUsd;
+use super::question::{Question, Scope};
 use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
 
@@ -156,6 +157,9 @@ pub enum Fact {
         gate: GateKey,
         artifact_sha256: Option<ContentHash>,
         artifact_version: Option<u32>,
+        /// What it is about, where it is not about an artifact.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<Box<Question>>,
     },
     #[serde(rename = "approval.resolved")]
     ApprovalResolved {
@@ -167,6 +171,12 @@ pub enum Fact {
         by: String,
         via: Via,
         artifact_sha256: Option<ContentHash>,
+        /// How far an answer about a tool reaches.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// By how much an answer about a budget raises it for this run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raise: Option<NanoUsd>,
     },
 
     #[serde(rename = "session.started")]
@@ -186,6 +196,9 @@ pub enum Fact {
         outcome: ToolOutcome,
         duration_ms: u64,
     },
+    /// What the kernel enforces on the commands of an attempt.
+    #[serde(rename = "commands.confined")]
+    CommandsConfined { phase_key: PhaseKey, attempt: u32, confined: bool, words: String },
     #[serde(rename = "tool.denied")]
     ToolDenied { phase_key: PhaseKey, turn_id: TurnId, call_id: String, tool: String, target: String, code: Code, message: String },
     #[serde(rename = "llm.called")]
@@ -272,6 +285,7 @@ impl Fact {
             Self::SessionStarted { .. } => "session.started",
             Self::SessionRecovered { .. } => "session.recovered",
             Self::SessionFailed { .. } => "session.failed",
+            Self::CommandsConfined { .. } => "commands.confined",
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolDenied { .. } => "tool.denied",
             Self::LlmCalled { .. } => "llm.called",
@@ -311,6 +325,7 @@ impl Fact {
             Self::SessionStarted { session_id, ordinal, .. }
             | Self::SessionRecovered { session_id, ordinal, .. }
             | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),
+            Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),
             Self::LlmCalled { turn_id, .. } => format!("{kind}:{turn_id}"),
             Self::LlmRetried { turn_id, r#try, .. } => format!("{kind}:{turn_id}:{}", r#try),
@@ -333,6 +348,7 @@ impl Fact {
             | Self::ArtifactInvalid { phase_key, .. }
             | Self::ArtifactValidated { phase_key, .. }
             | Self::ArtifactChanged { phase_key, .. }
+            | Self::CommandsConfined { phase_key, .. }
             | Self::ToolCalled { phase_key, .. }
             | Self::ToolDenied { phase_key, .. }
             | Self::LlmCalled { phase_key, .. }

@@ -148,6 +148,11 @@ impl PhaseState {
         self.decided = None;
     }
 
+    /// A question within the attempt was answered: the attempt goes on.
+    pub(super) fn works_on(&mut self, at: Timestamp) {
+        self.enter(PhaseStatus::Running, at);
+    }
+
     /// The operator answered; nothing follows from it yet.
     pub(super) fn answered(&mut self, action: Decision, comment: &str) {
         self.decided = Some(action);

@@ -7,6 +7,7 @@ use super::event::{ArtifactError, CallStatus, Tokens};
 use super::hash::ContentHash;
 use super::id::{ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId};
 use super::money::{Cost, NanoUsd};
+use super::question::{Question, Scope};
 use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via};
 use super::time::Timestamp;
 
@@ -137,6 +138,9 @@ pub struct RunOptions {
     /// What becomes of it when the terminal of its host is lost; absent: as the settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_disconnect: Option<OnDisconnect>,
+    /// What the run may cost, in place of the setting `budget.run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<NanoUsd>,
 }
 
 /// Which way a rehearsed phase goes.
@@ -243,6 +247,15 @@ pub struct ApprovalRecord {
     pub resolved_by: Option<String>,
     /// By which way.
     pub via: Option<Via>,
+    /// What it is about, where it is not about an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
+    /// How far an answer about a tool reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// By how much an answer about a budget raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise: Option<NanoUsd>,
 }
 
 /// How far a turn got.
@@ -276,6 +289,12 @@ pub struct TurnRecord {
     pub answer: Option<String>,
     /// The tools it called, in order.
     pub tools: Vec<ToolRecord>,
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub conversation: String,
+    /// The call before which it stopped to ask the operator; none from it on has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<String>,
     /// When it was reserved.
     pub at: Timestamp,
 }
@@ -291,6 +310,9 @@ pub struct ToolRecord {
     pub arguments: String,
     /// What it answered; absent while nobody knows whether it ran.
     pub result: Option<String>,
+    /// Whether the operator said after a crash that it is to run again.
+    #[serde(default)]
+    pub redo: bool,
 }
 
 /// One line of the ledger: a call to a model and what it cost.

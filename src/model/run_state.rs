@@ -13,12 +13,17 @@ use super::error::{Code, Failure};
 use super::event::{Event, Fact, Tokens};
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId};
-use super::money::Cost;
+use super::money::{Cost, NanoUsd};
 use super::phase_state::add;
+use super::question::{Permit, Question, Scope};
 use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
 use super::time::Timestamp;
 
 pub use super::phase_state::PhaseState;
+
+/// Which fold this is. Stored states of another one are folded anew, so it is raised with every
+/// change to what a journal folds to, or to how a state is written.
+pub const FOLD: u32 = 1;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,12 @@ pub struct RunState {
     pub approval: Option<OpenApproval>,
     /// How many questions were ever asked.
     pub approvals: u32,
+    /// The operator's answers about tools, in order.
+    #[serde(default)]
+    pub permits: Vec<Permit>,
+    /// By how much the operator raised each budget for this run, by its scope.
+    #[serde(default)]
+    pub raises: BTreeMap<String, NanoUsd>,
     /// The conversations, by role.
     pub sessions: BTreeMap<RoleId, SessionState>,
     /// How it ended, where it failed.
@@ -72,6 +83,9 @@ pub struct OpenApproval {
     pub artifact_sha256: Option<ContentHash>,
     /// Since when it waits.
     pub requested_at: Timestamp,
+    /// What it is about, where it is not about an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
 }
 
 /// A conversation within a run.
@@ -99,6 +113,8 @@ impl RunState {
             phases: Vec::new(),
             approval: None,
             approvals: 0,
+            permits: Vec::new(),
+            raises: BTreeMap::new(),
             sessions: BTreeMap::new(),
             error: None,
             cost: Cost::default(),
@@ -182,7 +198,7 @@ impl RunState {
                 self.end(RunStatus::Failed, event)?;
             }
             Fact::RunAborted { .. } => self.end(RunStatus::Aborted, event)?,
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, .. } => {
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, question, .. } => {
                 if let Some(key) = phase_key {
                     self.enter(RunStatus::AwaitingApproval, event)?;
                     self.phase_mut(key, event)?.asked(at);
@@ -194,9 +210,10 @@ impl RunState {
                     gate: gate.clone(),
                     artifact_sha256: artifact_sha256.clone(),
                     requested_at: at,
+                    question: question.clone(),
                 });
             }
-            Fact::ApprovalResolved { phase_key, action, comment, .. } => self.resolve(phase_key.as_ref(), *action, comment, event)?,
+            Fact::ApprovalResolved { .. } => self.resolve(event)?,
             Fact::LlmCalled { phase_key, tokens, cost, .. } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
@@ -209,6 +226,7 @@ impl RunState {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: true });
             }
             Fact::ToolCalled { .. }
+            | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
             | Fact::LlmRetried { .. }
             | Fact::BudgetWarned { .. }
@@ -241,23 +259,56 @@ impl RunState {
         Ok(())
     }
 
-    fn resolve(&mut self, phase_key: Option<&PhaseKey>, action: Decision, comment: &str, event: &Event) -> Result<(), Failure> {
-        self.approval = None;
+    fn resolve(&mut self, event: &Event) -> Result<(), Failure> {
+        let Fact::ApprovalResolved { phase_key, action, comment, .. } = &event.fact else { return Ok(()) };
+        let about = self.approval.take().and_then(|open| open.question);
         if self.paused_from == Some(RunStatus::AwaitingApproval) {
             self.paused_from = Some(RunStatus::Executing);
         }
         if self.status == RunStatus::AwaitingApproval {
             self.enter(RunStatus::Executing, event)?;
         }
+        // A question within the attempt: it goes on, whatever the answer was.
+        let asked_tool = matches!(about.as_deref(), Some(Question::Tool(_)));
+        self.keep_answer(about.as_deref(), &event.fact);
         let Some(key) = phase_key else { return Ok(()) };
         let paused = self.status == RunStatus::Paused;
         let phase = self.phase_mut(key, event)?;
-        phase.answered(action, comment);
+        if asked_tool && *action != Decision::Abort {
+            phase.works_on(event.at);
+            if paused {
+                phase.stop_clock(event.at);
+            }
+        } else {
+            phase.answered(*action, comment);
+        }
         // Waiting for a person ends with the answer, even where acting on it comes later.
         if !paused {
             phase.stop_waiting(event.at);
         }
         Ok(())
+    }
+
+    /// What an answer leaves standing.
+    fn keep_answer(&mut self, about: Option<&Question>, fact: &Fact) {
+        let Fact::ApprovalResolved { request_id, phase_key, action, comment, by, scope, raise, .. } = fact else { return };
+        match about {
+            Some(Question::Tool(tool)) if *action != Decision::Abort => self.permits.push(Permit {
+                request_id: *request_id,
+                tool: tool.tool.clone(),
+                phase_key: phase_key.clone(),
+                call: tool.call.clone(),
+                scope: scope.unwrap_or(Scope::Once),
+                allowed: *action == Decision::Approve,
+                comment: comment.clone(),
+                by: by.clone(),
+            }),
+            Some(Question::Budget(budget)) => {
+                let raised = self.raises.entry(budget.scope.clone()).or_default();
+                raised.0 = raised.0.saturating_add(raise.map_or(0, |raise| raise.0));
+            }
+            _ => {}
+        }
     }
 
     fn enter(&mut self, to: RunStatus, event: &Event) -> Result<(), Failure> {

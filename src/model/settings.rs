@@ -22,6 +22,8 @@ pub struct Settings {
     pub rehearsal: RehearsalSettings,
     /// The screen.
     pub console: ConsoleSettings,
+    /// What may be spent before the operator is asked.
+    pub budget: BudgetSettings,
     /// Who is told when no console is open.
     pub notify: NotifySettings,
     /// Traces and metrics for an OpenTelemetry collector.
@@ -72,6 +74,18 @@ impl Default for HostSettings {
     fn default() -> Self {
         Self { on_disconnect: OnDisconnect::Cancel, linger: false }
     }
+}
+
+/// What may be spent before the operator is asked, in dollars as decimal text; empty: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetSettings {
+    /// By one run.
+    pub run: String,
+    /// By all runs of one day, in UTC.
+    pub day: String,
+    /// By all runs of a workflow together, by its name.
+    pub workflows: BTreeMap<String, String>,
 }
 
 /// What happens at start to runs whose host died.

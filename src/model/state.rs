@@ -86,6 +86,8 @@ states! {
         Budget = "budget",
         /// An agent session could not go on.
         SessionRecovery = "session_recovery",
+        /// The disk was full; it goes on by itself when there is space.
+        DiskFull = "disk_full",
     }
 }
 

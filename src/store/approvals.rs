@@ -5,11 +5,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::row;
 use crate::model::error::Result;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Via};
 
 const COLUMNS: &str = "id, run_id, phase_key, gate, state, artifact_sha256, artifact_version, requested_at_ms, resolved_at_ms, comment, \
-     resolved_by, via";
+     resolved_by, via, question, scope, raise_nano";
 
 /// The questions of a run, in the order they were asked.
 ///
@@ -54,5 +56,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApprovalRecord> {
         comment: row.get("comment")?,
         resolved_by: row.get("resolved_by")?,
         via: row.get::<_, Option<String>>("via")?.and_then(|via| Via::parse(&via)),
+        question: row.get::<_, Option<String>>("question")?.and_then(|text| serde_json::from_str(&text).ok()),
+        scope: row.get::<_, Option<String>>("scope")?.and_then(|scope| Scope::parse(&scope)),
+        raise: row.get::<_, Option<i64>>("raise_nano")?.map(NanoUsd),
     })
 }

@@ -74,6 +74,7 @@ fn every_example_query_runs_and_finds_something() {
             run_id: run,
             phase_key: "spec".into(),
             attempt: 1,
+            conversation: String::new(),
             number: 1,
             persona: "ada@1".to_owned(),
             model: "m".to_owned(),

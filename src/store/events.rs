@@ -2,18 +2,22 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{error, row, runs};
+use super::{blocks, error, row, runs};
 use crate::model::error::{Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 
-pub(super) const FROM: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
-pub(super) const BEFORE: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
-pub(super) const FILTERED: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 AND seq >= ?2 \
+pub(super) const FROM: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+pub(super) const BEFORE: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+pub(super) const FILTERED: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 \
      AND (?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND (?5 IS NULL OR phase_key = ?5) ORDER BY seq LIMIT ?3";
-pub(super) const ALL: &str = "SELECT seq, at_ms, type, payload FROM events WHERE run_id = ?1 ORDER BY seq";
+pub(super) const RANGE: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
+pub(super) const ALL: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 ORDER BY seq";
 
 /// At most `limit` events from `from_seq` on, in order.
 ///
@@ -82,9 +86,26 @@ pub fn for_each(conn: &Connection, run: RunId, mut each: impl FnMut(Event) -> Re
 /// # Errors
 /// As [`from`]; `illegal_transition` for a journal that no engine can have written.
 pub fn state(conn: &Connection, run: RunId) -> Result<RunState> {
-    let mut state = RunState::new(run);
-    for_each(conn, run, |event| state.apply(&event))?;
+    state_at(conn, run, u64::MAX)
+}
+
+/// What the run's journal folds to up to and with event `seq`, from the last stored state before it.
+///
+/// # Errors
+/// As [`state`].
+pub fn state_at(conn: &Connection, run: RunId, seq: u64) -> Result<RunState> {
+    let mut state = blocks::state_before(conn, run, seq)?.unwrap_or_else(|| RunState::new(run));
+    for_range(conn, run, state.last_seq + 1, seq, |stored| state.apply(&stored.event(run)?))?;
     Ok(state)
+}
+
+/// Hands over what is stored of the events `from` to `to`, in order.
+pub(super) fn for_range(conn: &Connection, run: RunId, from: u64, to: u64, mut each: impl FnMut(Stored) -> Result<()>) -> Result<()> {
+    let mut query = conn.prepare_cached(RANGE)?;
+    for stored in query.query_map((run.to_string(), row::stored(from), row::stored(to)), Stored::read)? {
+        each(stored?)?;
+    }
+    Ok(())
 }
 
 /// The fact that was stored as this type and payload.
@@ -93,20 +114,28 @@ pub(super) fn fact(kind: &str, payload: &str) -> serde_json::Result<Fact> {
     serde_json::from_str(&format!("{{\"type\":{kind},\"payload\":{payload}}}"))
 }
 
-struct Stored {
-    seq: u64,
+/// A row of the journal, not read yet.
+pub(super) struct Stored {
+    pub(super) seq: u64,
     at: Timestamp,
-    kind: String,
-    payload: String,
+    pub(super) kind: String,
+    pub(super) phase: Option<String>,
+    pub(super) payload: String,
 }
 
 impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { seq: row::large(row, "seq")?, at: row::at(row, "at_ms")?, kind: row.get("type")?, payload: row.get("payload")? })
+        Ok(Self {
+            seq: row::large(row, "seq")?,
+            at: row::at(row, "at_ms")?,
+            kind: row.get("type")?,
+            phase: row.get("phase_key")?,
+            payload: row.get("payload")?,
+        })
     }
 
-    fn event(self, run_id: RunId) -> Result<Event> {
-        let Self { seq, at, kind, payload } = self;
+    pub(super) fn event(self, run_id: RunId) -> Result<Event> {
+        let Self { seq, at, kind, payload, .. } = self;
         let fact =
             fact(&kind, &payload).map_err(|e| error::corrupt(format!("event {seq} of run {run_id} ({kind}) cannot be read: {e}")))?;
         Ok(Event { run_id, seq, at, fact })

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::corrupt;
+use super::failpoint::Step;
 use crate::model::error::{Failure, Result};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -56,7 +57,8 @@ pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
 /// `io_failed`.
 pub fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
+    let synced = Step::DatabaseFolder.around(|| File::open(folder).and_then(|f| f.sync_all()));
+    synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
 
 /// The folder for backups made before a migration.
@@ -85,7 +87,7 @@ fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    private_file(path).map(drop)
+    Step::DatabaseMade.around(|| private_file(path)).map(drop)
 }
 
 /// The log and the shared memory that SQLite puts beside a database inherit its mode.
@@ -98,8 +100,10 @@ fn private_file(path: &Path) -> Result<File> {
 }
 
 fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
+    Step::DatabaseMarker.before();
     let mut file = private_file(marker)?;
     let written = writeln!(file, "{uuid}").and_then(|()| file.sync_all());
+    Step::DatabaseMarker.after();
     written.map_err(|e| Failure::io(format!("cannot write {}", marker.display()), &e))
 }
 

@@ -75,6 +75,7 @@ pub fn requested(id: RequestId, key: Option<&str>) -> Fact {
         gate: "spec_approved".into(),
         artifact_sha256: None,
         artifact_version: None,
+        question: None,
     }
 }
 
@@ -88,6 +89,8 @@ pub fn resolved(id: RequestId, key: Option<&str>, action: Decision, by: &str) ->
         by: by.to_owned(),
         via: Via::Console,
         artifact_sha256: None,
+        scope: None,
+        raise: None,
     }
 }
 

@@ -14,15 +14,17 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::chain::{Link, Row};
+use super::failpoint::planted::{self, Bug};
 use super::projection::{self, Head};
-use super::{events, row};
+use super::{blocks, events, failpoint, row};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
 
-pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (run_id, idempotency_key) DO NOTHING";
+pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload, chain) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (run_id, idempotency_key) DO NOTHING";
 
 pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id = ?1 AND idempotency_key = ?2";
 
@@ -38,6 +40,13 @@ pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id =
 /// same key.
 pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) -> Result<Vec<Event>> {
     let mut head = Head::load(tx, run_id)?;
+    let before = head.last_seq;
+    if planted::first(Bug::NumberSkipped) {
+        head.last_seq += 1;
+    }
+    if planted::first(Bug::ChainBeginsAgain) {
+        head.chain = None;
+    }
     let mut stored = Vec::with_capacity(facts.len());
     for fact in facts {
         // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
@@ -46,7 +55,7 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
             continue;
         }
         let event = Event { run_id, seq: head.last_seq + 1, at: now.max(head.updated_at), fact: fact.clone() };
-        if insert(tx, &event)? {
+        if insert(tx, &event, &mut head.chain)? {
             projection::apply(tx, &mut head, &event)?;
             stored.push(event);
         } else {
@@ -55,6 +64,7 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
     }
     if !stored.is_empty() {
         head.save(tx)?;
+        blocks::keep_up(tx, run_id, before, head.last_seq)?;
     }
     Ok(stored)
 }
@@ -65,19 +75,35 @@ struct Wire<'a> {
     payload: &'a RawValue,
 }
 
-/// `false` when the key is taken.
-fn insert(tx: &Connection, event: &Event) -> Result<bool> {
+/// Whether a run has a fact under this key.
+///
+/// # Errors
+/// What the database says.
+pub fn knows(tx: &Connection, run: RunId, key: &str) -> Result<bool> {
+    Ok(tx.prepare_cached(BY_KEY)?.exists((run.to_string(), key))?)
+}
+
+/// `false` when the key is taken; else the chain is one link longer.
+fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bool> {
     let text = serde_json::to_string(&event.fact).map_err(Failure::internal)?;
     let wire: Wire<'_> = serde_json::from_str(&text).map_err(Failure::internal)?;
-    let added = tx.prepare_cached(INSERT)?.execute((
-        event.run_id.to_string(),
-        row::stored(event.seq),
-        event.at.0,
-        event.fact.kind(),
-        event.fact.phase_key().map(|key| key.as_str()),
-        event.fact.key(),
-        wire.payload.get(),
-    ))?;
+    failpoint::fact(event.fact.kind());
+    let (run_id, key) = (event.run_id.to_string(), event.fact.key());
+    let row = Row {
+        run_id: &run_id,
+        seq: row::stored(event.seq),
+        at_ms: event.at.0,
+        kind: event.fact.kind(),
+        phase_key: event.fact.phase_key().map(|key| key.as_str()),
+        key: &key,
+        payload: wire.payload.get(),
+    };
+    let link = row.link(chain.unwrap_or_default());
+    let added =
+        tx.prepare_cached(INSERT)?.execute((row.run_id, row.seq, row.at_ms, row.kind, row.phase_key, row.key, row.payload, link.0))?;
+    if added == 1 {
+        *chain = Some(link);
+    }
     Ok(added == 1)
 }
 

@@ -10,6 +10,7 @@ use super::turns::{NewTurn, Settlement};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::CallStatus;
 use crate::model::id::{PhaseKey, RunId, TurnId};
+use crate::model::money::NanoUsd;
 use crate::model::record::{CostLine, LedgerRecord};
 use crate::model::time::Timestamp;
 
@@ -68,6 +69,42 @@ pub fn costs(conn: &Connection, run: Option<RunId>, by: CostBy) -> Result<Vec<Co
         Ok(CostLine { label: row.get("label")?, calls: row::count(row, "calls")?, tokens: row::tokens(row)?, cost: row::cost(row)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a run has spent and set aside. Its own sum is read, so that it costs the same at every call.
+///
+/// # Errors
+/// What the database says.
+pub fn spent_by_run(conn: &Connection, run: RunId) -> Result<NanoUsd> {
+    let mut query = conn.prepare_cached(
+        "SELECT cost_nano + coalesce((SELECT sum(reserved_nano) FROM ledger WHERE run_id = ?1 AND status = 'open'), 0) \
+         FROM runs WHERE id = ?1",
+    )?;
+    Ok(NanoUsd(query.query_row([run.to_string()], |row| row.get(0))?))
+}
+
+/// What all runs have spent and set aside since a moment.
+///
+/// # Errors
+/// What the database says.
+pub fn spent_since(conn: &Connection, since: Timestamp) -> Result<NanoUsd> {
+    let mut query = conn.prepare_cached(
+        "SELECT coalesce(sum(CASE status WHEN 'open' THEN reserved_nano ELSE cost_nano END), 0) FROM ledger WHERE at_ms >= ?1",
+    )?;
+    Ok(NanoUsd(query.query_row([since.0], |row| row.get(0))?))
+}
+
+/// What all runs of a workflow, of whatever version, have spent and set aside.
+///
+/// # Errors
+/// What the database says.
+pub fn spent_by_workflow(conn: &Connection, name: &str) -> Result<NanoUsd> {
+    let mut query = conn.prepare_cached(
+        "SELECT coalesce(sum(cost_nano + coalesce((SELECT sum(reserved_nano) FROM ledger \
+         WHERE ledger.run_id = runs.id AND status = 'open'), 0)), 0) FROM runs WHERE workflow >= ?1 AND workflow < ?2",
+    )?;
+    // Every version: what stands between `name@` and the character after `@`.
+    Ok(NanoUsd(query.query_row([format!("{name}@"), format!("{name}A")], |row| row.get(0))?))
 }
 
 /// The calls of a run that were never settled, oldest first.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::failpoint::{self, Step};
 use super::{file, open};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
@@ -76,18 +77,23 @@ fn apply(conn: &Connection, step: &str, to: i64) -> Result<()> {
         tx.pragma_update(None, "application_id", open::APPLICATION_ID)?;
     }
     tx.pragma_update(None, "user_version", to)?;
-    Ok(tx.commit()?)
+    Step::Commit.before();
+    tx.commit()?;
+    failpoint::committed();
+    Ok(())
 }
 
 fn back_up(conn: &Connection, path: &Path, found: i64) -> Result<()> {
     let folder = file::backups(path);
     file::private_folder(&folder)?;
     let copy = folder.join(format!("pre-v{}-{}.db", found + 1, Timestamp::now().0));
+    Step::DatabaseBackup.before();
     conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     #[cfg(unix)]
     std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .map_err(|e| Failure::io(format!("cannot make {} private", copy.display()), &e))?;
     std::fs::File::open(&copy).and_then(|f| f.sync_all()).map_err(|e| Failure::io(format!("cannot sync {}", copy.display()), &e))?;
+    Step::DatabaseBackup.after();
     file::sync_folder(&copy)
 }
 

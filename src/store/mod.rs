@@ -7,13 +7,18 @@
 
 pub mod approvals;
 pub mod artifacts;
+pub mod audit;
+pub mod ballast;
 pub mod bindings;
+pub mod blocks;
+pub mod chain;
 pub mod consents;
 pub mod definitions;
 #[cfg(test)]
 mod documented;
 pub mod error;
 pub mod events;
+pub mod failpoint;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -34,11 +39,15 @@ pub mod projection;
 mod reader;
 mod retry;
 mod row;
+pub mod run_costs;
 pub mod run_list;
+pub mod run_page;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod threads;
 pub mod turns;
 
+pub use open::identity;
 pub use owner::Store;
 pub use reader::Reader;

@@ -12,7 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{error, file, migrate};
+use super::failpoint::planted::{self, Bug};
+use super::{error, failpoint, file, migrate};
 use crate::model::error::{Code, Failure, Result};
 
 /// Marks the file as ours ("phdk"); tools such as `file` show it.
@@ -31,12 +32,22 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 pub(super) fn writer(path: &Path) -> Result<Connection> {
     check_library(rusqlite::version_number())?;
     let fresh = file::prepare(path)?;
-    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    failpoint::watch(&mut conn);
     check_identity(&conn, path)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     configure(&conn)?;
+    if planted::is(Bug::SynchronousNormal) {
+        conn.pragma_update(None, "synchronous", "normal")?;
+    }
+    if planted::is(Bug::MarkerFirst) && fresh {
+        file::check_marker(path, "soon")?;
+    }
     migrate::to_current(&conn, path)?;
     let uuid = identity(&conn)?;
+    if planted::is(Bug::MarkerFirst) && fresh {
+        std::fs::write(file::marker(path), &uuid).map_err(|e| Failure::io("planted", &e))?;
+    }
     file::check_marker(path, &uuid)?;
     if fresh {
         file::sync_folder(path)?;
@@ -106,7 +117,11 @@ fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<String> {
     })
 }
 
-fn identity(conn: &Connection) -> Result<String> {
+/// The identity that a database got when it was made.
+///
+/// # Errors
+/// `db_corrupt` when it has none.
+pub fn identity(conn: &Connection) -> Result<String> {
     let uuid = conn.query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |row| row.get(0)).optional()?;
     uuid.ok_or_else(|| error::corrupt("the database has lost its identity"))
 }

@@ -17,6 +17,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::blocks::Backlog;
+use super::failpoint::planted::{self, Bug};
+use super::failpoint::{self, Step};
 use super::reader::Reader;
 use super::{error, open, retry};
 use crate::model::error::{Failure, Result};
@@ -29,6 +32,9 @@ const GROUP: usize = 256;
 
 /// How long the others of the last group are waited for: less than the flush that this saves.
 const GATHER: Duration = Duration::from_micros(200);
+
+/// Blocks that are made in one transaction while nobody waits: a few milliseconds of work.
+const BACKLOG_STEPS: usize = 4;
 
 /// A job with its types taken off. Without a transaction it is not run, only answered.
 type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
@@ -206,10 +212,13 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
 }
 
 fn serve(conn: Connection, mut queue: mpsc::Receiver<Message>) {
-    let mut owner = Owner { conn, doubt: None };
+    let mut owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()) };
     let mut closing = Vec::new();
     let mut expected = 0;
-    while let Some(first) = queue.blocking_recv() {
+    loop {
+        // Nobody waits: there is time for what was left undone.
+        while queue.is_empty() && !queue.is_closed() && owner.catch_up() {}
+        let Some(first) = queue.blocking_recv() else { break };
         let begun = Instant::now();
         let mut group = Vec::new();
         let mut next = Some(first);
@@ -248,9 +257,31 @@ fn another(queue: &mut mpsc::Receiver<Message>, more_expected: bool, begun: Inst
 struct Owner {
     conn: Connection,
     doubt: Option<Failure>,
+    /// Blocks of the journal that are still to be made; none once all are.
+    backlog: Option<Backlog>,
 }
 
 impl Owner {
+    /// Makes a few blocks that are missing; whether more are. A failure puts the rest off to the next start.
+    fn catch_up(&mut self) -> bool {
+        let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else { return false };
+        let mut step = || -> Result<bool> {
+            let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+            let mut left = true;
+            for _ in 0..BACKLOG_STEPS {
+                left = left && backlog.step(&tx)?;
+            }
+            tx.commit()?;
+            Ok(left)
+        };
+        match step() {
+            Ok(true) => self.backlog = Some(backlog),
+            Ok(false) => {}
+            Err(failure) => tracing::warn!(%failure, "blocks of the journal were not made; searching it takes longer"),
+        }
+        self.backlog.is_some()
+    }
+
     fn commit_together(&mut self, group: Vec<Work>) {
         let mut waiting = group.into_iter().peekable();
         while waiting.peek().is_some() {
@@ -280,8 +311,15 @@ impl Owner {
                 return Err(failure.unwrap_or_else(|| Failure::internal("a job of the store ended the transaction of its group")));
             }
         }
+        if planted::is(Bug::AnswerBeforeCommit) {
+            done.drain(..).for_each(|job| (job.reply)(Ok(())));
+        }
+        Step::Commit.before();
         match retry::transient(|| tx.execute_batch("COMMIT")) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                failpoint::committed();
+                Ok(())
+            }
             Err(e) => {
                 let in_doubt = error::is_damage(&e);
                 let failure = Failure::from(e);
@@ -298,7 +336,7 @@ impl Owner {
             return Err(doubt);
         }
         // A reader may hold the log open for a moment; what is left in it is folded in at the next start.
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Step::Checkpoint.around(|| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))?;
         self.conn.close().map_err(|(_, e)| Failure::from(e))
     }
 }

@@ -3,7 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::row;
+use super::failpoint::planted::{self, Bug};
+use super::{projection, row};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId, ThreadId, VersionedName};
@@ -101,7 +102,7 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
         &run.place.worktree,
         run.rehearsal,
         options,
-        run.start.as_ref().map(|start| &start.key),
+        run.start.as_ref().filter(|_| !planted::is(Bug::StartKeyForgotten)).map(|start| &start.key),
         run.start.as_ref().map(|start| start.digest.as_str()),
         run.created_at.0,
         run.options.strategy.unwrap_or(Strategy::Reject).as_str(),
@@ -110,6 +111,43 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
         run.origin.forked_phase.as_ref().map(PhaseKey::as_str),
     ])?;
     Ok(())
+}
+
+/// Writes the row of a run anew that has vanished, from what its owner knows of it, and everything that
+/// follows from its journal with all counters. Only its start key is lost.
+///
+/// # Errors
+/// What the database says; `illegal_transition` and `db_corrupt` for a journal that cannot be read back.
+pub fn restore(tx: &Connection, known: &RunRecord) -> Result<()> {
+    let text = |text: &Option<String>| text.clone();
+    let place = RunPlace {
+        repo: text(&known.repo),
+        base_branch: text(&known.base_branch),
+        base_commit: text(&known.base_commit),
+        branch: text(&known.branch),
+        worktree: text(&known.worktree),
+    };
+    let workflow = known.workflow.parse().map_err(Failure::internal)?;
+    let new = NewRun {
+        id: known.id,
+        workflow,
+        workflow_hash: known.workflow_hash.clone(),
+        thread: known.thread.clone(),
+        requirements: known.requirements.clone(),
+        place,
+        rehearsal: known.rehearsal,
+        options: known.options.clone(),
+        start: None,
+        origin: known.origin.clone(),
+        created_at: known.created_at,
+    };
+    insert(tx, &new)?;
+    tx.execute(
+        "UPDATE runs SET chain = (SELECT chain FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1), \
+         chained_from = coalesce((SELECT min(seq) FROM events WHERE run_id = ?1 AND chain IS NOT NULL), 1) WHERE id = ?1",
+        [known.id.to_string()],
+    )?;
+    projection::rebuild(tx, known.id)
 }
 
 /// The run that was started under a key, and the digest of what was started.

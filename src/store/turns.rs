@@ -22,7 +22,9 @@ pub struct NewTurn {
     pub phase_key: PhaseKey,
     /// In which attempt.
     pub attempt: u32,
-    /// From 1 within the attempt.
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
+    /// From 1 within the conversation.
     pub number: u32,
     /// Who calls.
     pub persona: String,
@@ -83,9 +85,18 @@ pub struct ToolResult {
 /// `internal` when the number is taken by a turn that is not void; what the database says.
 pub fn reserve(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO turns (id, run_id, phase_key, attempt, number, status, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, 'reserved', ?6)",
+        "INSERT INTO turns (id, run_id, phase_key, attempt, conversation, number, status, at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'reserved', ?7)",
     )?
-    .execute((turn.id.to_string(), turn.run_id.to_string(), turn.phase_key.as_str(), turn.attempt, turn.number, now.0))?;
+    .execute((
+        turn.id.to_string(),
+        turn.run_id.to_string(),
+        turn.phase_key.as_str(),
+        turn.attempt,
+        &turn.conversation,
+        turn.number,
+        now.0,
+    ))?;
     ledger::open_row(tx, turn, now)
 }
 
@@ -135,6 +146,25 @@ pub fn failed(tx: &Connection, turn: TurnId, failure: &CallFailure, now: Timesta
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
 pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     step(tx, turn, TurnStatus::Answered, TurnStatus::Settled, None)?;
+    tx.prepare_cached("UPDATE turns SET held_at = NULL WHERE id = ?1 AND held_at IS NOT NULL")?.execute([turn.to_string()])?;
+    store_results(tx, turn, results)
+}
+
+/// Stores what some tools of a turn said, and that the turn stops before the call `at`: no call from
+/// it on has begun. Absent: it goes on, and from now on nobody knows of those calls but by their results.
+///
+/// # Errors
+/// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
+pub fn hold(tx: &Connection, turn: TurnId, results: &[ToolResult], at: Option<&str>) -> Result<()> {
+    let changed =
+        tx.prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?.execute((turn.to_string(), at))?;
+    if changed != 1 {
+        return Err(Failure::internal(format!("turn {turn} cannot be held: it is not answered")));
+    }
+    store_results(tx, turn, results)
+}
+
+fn store_results(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     let mut update =
         tx.prepare_cached("UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = ?5 WHERE turn_id = ?1 AND call_id = ?2")?;
     for done in results {
@@ -147,14 +177,33 @@ pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resu
     Ok(())
 }
 
-/// The turns of one attempt that are part of the conversation, in order.
+/// Stores what the operator says of a tool call that a crash left unsure: what the agent is told of it,
+/// or, without words, that it is to run again.
+///
+/// # Errors
+/// `illegal_transition` when the call is not unsure (any more); what the database says.
+pub fn settle_tool(tx: &Connection, turn: TurnId, call_id: &str, told: Option<&str>) -> Result<()> {
+    let outcome = if told.is_some() { outcome_name(ToolOutcome::Unknown) } else { "redo" };
+    let changed = tx
+        .prepare_cached(
+            "UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = 0 WHERE turn_id = ?1 AND call_id = ?2 AND result IS NULL \
+             AND EXISTS (SELECT 1 FROM turns WHERE id = ?1 AND status = 'answered')",
+        )?
+        .execute((turn.to_string(), call_id, told, outcome))?;
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(Failure::new(Code::IllegalTransition, format!("tool call '{call_id}' is not unsure")).hint("`phasedeck show` lists what is"))
+}
+
+/// The turns of one attempt that are part of its conversations, each in order, the agent's own first.
 ///
 /// # Errors
 /// What the database says.
 pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
     let mut query = conn.prepare_cached(
-        "SELECT id, phase_key, attempt, number, status, answer, at_ms FROM turns \
-         WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY number",
+        "SELECT id, phase_key, attempt, conversation, number, status, answer, held_at, at_ms FROM turns \
+         WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY conversation, number",
     )?;
     let rows = query.query_map((run.to_string(), phase.as_str(), attempt), |row| {
         Ok(TurnRecord {
@@ -165,6 +214,8 @@ pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32)
             status: row::named(row, "status", row::wire)?,
             answer: row.get("answer")?,
             tools: Vec::new(),
+            conversation: row.get("conversation")?,
+            held_at: row.get("held_at")?,
             at: row::at(row, "at_ms")?,
         })
     })?;
@@ -184,13 +235,14 @@ pub fn open(conn: &Connection, run: RunId) -> Result<Vec<crate::model::record::L
 }
 
 fn tools_of(conn: &Connection, turn: TurnId) -> Result<Vec<ToolRecord>> {
-    let mut query = conn.prepare_cached("SELECT call_id, tool, arguments, result FROM tool_calls WHERE turn_id = ?1 ORDER BY position")?;
+    let mut query = conn.prepare_cached("SELECT call_id, tool, arguments, result, coalesce(outcome, '') = 'redo' AS redo FROM tool_calls WHERE turn_id = ?1 ORDER BY position")?;
     let rows = query.query_map([turn.to_string()], |row| {
         Ok(ToolRecord {
             call_id: row.get("call_id")?,
             tool: row.get("tool")?,
             arguments: row.get("arguments")?,
             result: row.get("result")?,
+            redo: row.get("redo")?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -244,6 +296,7 @@ mod tests {
             run_id: run,
             phase_key: phase.into(),
             attempt: 1,
+            conversation: String::new(),
             number,
             persona: "ada@1".to_owned(),
             model: format!("model-{phase}"),
@@ -366,6 +419,8 @@ mod tests {
                 assert_eq!(lines.iter().map(|line| line.tokens.input).sum::<u64>(), record.tokens.input);
             }
         }
+        let by_run = super::super::run_costs::by_run(&conn).unwrap();
+        assert_eq!((by_run.len(), by_run[0].label.as_str(), by_run[0].cost), (1, run.to_string().as_str(), record.cost));
         let phases = ledger::costs(&conn, Some(run), CostBy::Phase).unwrap();
         let rows = super::super::phases::of_run(&conn, run).unwrap();
         for row in rows {

@@ -1,65 +1,196 @@
-//! The events pane: one line an event, following the end or standing still.
+//! The events pane: one line an event (or as many as it takes), following the end or standing still,
+//! with the line that is typed to find or filter at its foot.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
 
 use super::pen::Pen;
-use super::text::{cell, cell_right, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
+use super::{arrange, panes};
+use crate::app::finding::{Asked, Hit, Prompt};
 use crate::app::run_view::{Pane, RunView};
 use crate::app::telling::told;
 use crate::model::event::Event;
+use crate::model::money::grouped;
 
 /// Draws the framed pane.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let focused = run.focus == Pane::Events;
-    let title = super::panes::title(pen, run, Pane::Events);
+    let mut title = panes::title(pen, run, Pane::Events);
+    let room = usize::from(area.width / 2);
+    for (sign, typed) in [("&", &run.finding.filter), ("/", &run.finding.search)] {
+        if !typed.is_empty() {
+            title.push(ink(format!(" {} ", cut(&format!("{sign}{typed}"), room, pen.theme.more())), pen.theme.waiting()));
+        }
+    }
     let inner = pen.panel(area, title, focused);
     follow_mark(pen, area, run);
+    left_out(pen, area, run);
     body(pen, inner, run, focused);
 }
 
 /// Draws the lines alone.
 pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
-    pen.drawn.log = Some(area.height);
-    let cursor = run.tail.cursor();
-    for (row, event) in run.tail.visible(area.height).into_iter().enumerate() {
-        line(pen, area, row, event);
-        if focused && event.seq == cursor {
-            pen.mark_row(area, row, pen.theme.selected());
-        }
+    let asks = u16::from(run.finding.prompt.is_some()).min(area.height);
+    let [list, foot] = arrange::bottom(area, asks);
+    pen.drawn.log = Some(list.height);
+    if let Some(prompt) = &run.finding.prompt {
+        typed(pen, foot, run, prompt);
     }
-    if run.tail.events().next().is_none() && run.tail.span().1 > 0 {
-        pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim());
+    lines(pen, list, run, focused);
+    if run.tail.loads() {
+        pen.text(list, usize::from(list.height.saturating_sub(1)), &pen.theme.own(" loading …"), pen.theme.dim());
+    } else if run.tail.events().next().is_none() && !run.tail.wanted().is_all() {
+        pen.text(list, 0, " no event fits the filter: Esc shows all", pen.theme.dim());
     }
 }
 
 /// Whether it follows, in the lower frame.
 pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let below = run.tail.below();
     if run.tail.follows() {
         let style = pen.theme.dim();
         pen.foot(area, "FOLLOW", style);
     } else {
         let style = pen.theme.waiting();
-        pen.foot(area, &format!("PAUSED +{below}"), style);
+        pen.foot(area, &format!("PAUSED +{}", grouped(run.tail.below())), style);
     }
 }
 
-fn line(pen: &mut Pen<'_>, area: Rect, row: usize, event: &Event) {
-    let (theme, more) = (pen.theme, pen.theme.more());
-    let kind = event.fact.kind();
-    let wide = area.width >= 70;
-    let clock = pen.state.clock(event.at);
-    let mut spans = vec![ink(format!(" {clock}  "), theme.dim())];
-    let mut used = 11;
-    if wide {
-        spans.push(ink(format!("{}  ", cell_right(&event.seq.to_string(), 5, more)), theme.dim()));
-        used += 7;
+/// What the filter leaves out, in the lower frame on the left.
+fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let (count, since) = run.tail.left_out();
+    if count == 0 || area.width < 60 || area.height < 2 {
+        return;
     }
-    let mark = Mark::of_event(&event.fact);
-    spans.push(ink(format!("{} ", theme.glyph(mark)), theme.of_mark(mark)));
-    spans.push(ink(cell(kind, 19, more), if mark == Mark::InLine { theme.plain() } else { theme.of_mark(mark) }));
-    used += 21;
-    spans.push(ink(cut(&told(&event.fact, pen.state.dot()), usize::from(area.width).saturating_sub(used), more), theme.plain()));
-    pen.line(area, row, spans);
+    let since = if since > 1 { format!(" since #{}", grouped(since)) } else { String::new() };
+    let lines = if count == 1 { "line" } else { "lines" };
+    let place = Rect { x: area.x + 2, y: area.bottom() - 1, width: area.width - 24, height: 1 };
+    pen.text(place, 0, &format!(" {} {lines} not shown{since} ", grouped(count)), pen.theme.dim());
+}
+
+/// The line that is typed, and what it has found so far.
+fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
+    let (sign, aside) = match prompt.asked {
+        Asked::Search => ("/", hit(run)),
+        Asked::Filter => ("&", "words, type:phase. or phase:plan; empty shows all".to_owned()),
+    };
+    let width = usize::from(area.width);
+    let skip = prompt.text.chars().count().saturating_sub(width.saturating_sub(4));
+    let text: String = prompt.text.chars().skip(skip).collect();
+    let typed = format!(" {sign}{text}");
+    let taken = cells(&typed) + 3;
+    pen.line(area, 0, vec![ink(typed, pen.theme.title()), ink(" ", pen.theme.selected())]);
+    let style = if run.finding.hit == Hit::Nowhere { pen.theme.bad() } else { pen.theme.dim() };
+    let aside = pen.theme.own(&format!("{aside} "));
+    pen.right(area, 0, taken, vec![ink(aside, style)]);
+}
+
+fn hit(run: &RunView) -> String {
+    let end = grouped(run.tail.span().1);
+    match run.finding.hit {
+        Hit::None => "finds as you type".to_owned(),
+        Hit::Looking(at) => format!("looking … {} of {end}", grouped(at)),
+        Hit::At(seq) => format!("#{} of {end}", grouped(seq)),
+        Hit::Nowhere => "no event has it".to_owned(),
+        Hit::NoMore(true) => "none further down".to_owned(),
+        Hit::NoMore(false) => "none further up".to_owned(),
+    }
+}
+
+/// How events are drawn in this frame.
+struct Page<'a> {
+    run: &'a RunView,
+    needle: Vec<String>,
+    moment: Option<u64>,
+    width: usize,
+}
+
+fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
+    let needle = run.finding.needle().words().map(str::to_owned).collect();
+    let page = Page { run, needle, moment: run.moment(), width: usize::from(area.width) };
+    let cursor = run.tail.cursor();
+    let shown = run.tail.visible(area.height);
+    let drawn: Vec<(u64, Vec<Vec<Span<'static>>>)> = shown.iter().map(|event| (event.seq, page.lines(pen, event))).collect();
+    let mut row = 0;
+    for (seq, lines) in drawn.into_iter().skip(page.skipped(&shown, pen, area)) {
+        for line in lines {
+            pen.line(area, row, line);
+            if seq == cursor && (focused || page.moment.is_some()) {
+                pen.mark_row(area, row, pen.theme.selected());
+            }
+            row += 1;
+        }
+    }
+}
+
+impl Page<'_> {
+    /// Events at the top that give way, so that the one under the cursor is on the screen with all its lines.
+    fn skipped(&self, shown: &[&std::sync::Arc<Event>], pen: &Pen<'_>, area: Rect) -> usize {
+        if !self.run.finding.wrap {
+            return 0;
+        }
+        let cursor = self.run.tail.cursor();
+        let last = shown.iter().position(|event| event.seq == cursor).map_or(0, |at| at + 1);
+        let mut room = usize::from(area.height);
+        let mut first = last;
+        for (index, event) in shown.iter().enumerate().take(last).rev() {
+            let Some(left) = room.checked_sub(self.lines(pen, event).len()) else { break };
+            (room, first) = (left, index);
+        }
+        first.min(last.saturating_sub(1))
+    }
+
+    fn lines(&self, pen: &Pen<'_>, event: &Event) -> Vec<Vec<Span<'static>>> {
+        let (theme, more) = (pen.theme, pen.theme.more());
+        let later = self.moment.is_some_and(|moment| event.seq > moment);
+        let tinted = |style: Style| if later { theme.dim() } else { style };
+        let mut spans = vec![ink(format!(" {}  ", pen.state.clock(event.at)), theme.dim())];
+        let mut used = 11;
+        if self.width >= 70 {
+            let digits = self.run.tail.span().1.to_string().len().max(5);
+            spans.push(ink(format!("{}  ", cell_right(&event.seq.to_string(), digits, more)), theme.dim()));
+            used += digits + 2;
+        }
+        let mark = Mark::of_event(&event.fact);
+        let style = tinted(if mark == Mark::InLine { theme.plain() } else { theme.of_mark(mark) });
+        spans.push(ink(format!("{} ", theme.glyph(mark)), style));
+        spans.extend(self.found(pen, &cell(event.fact.kind(), 19, more), style));
+        used += 21;
+        let room = self.width.saturating_sub(used);
+        let text = told(&event.fact, pen.state.dot());
+        let plain = tinted(theme.plain());
+        if !self.run.finding.wrap || room < 10 {
+            spans.extend(self.found(pen, &cut(&text, room, more), plain));
+            return vec![spans];
+        }
+        let mut lines = Vec::new();
+        for piece in wrapped(&text, room) {
+            let mut line = std::mem::take(&mut spans);
+            if line.is_empty() {
+                line.push(ink(" ".repeat(used), plain));
+            }
+            line.extend(self.found(pen, &piece, plain));
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// A text with what is searched standing out.
+    fn found(&self, pen: &Pen<'_>, text: &str, style: Style) -> Vec<Span<'static>> {
+        let lower = text.to_lowercase();
+        let hit = pen.theme.found();
+        let (mut spans, mut at) = (Vec::new(), 0);
+        // Where lower case is of another length, places in one text are not those of the other.
+        while !self.needle.is_empty() && lower.len() == text.len() {
+            let next = self.needle.iter().filter_map(|word| Some((at + lower.get(at..)?.find(word)?, word.len()))).min();
+            let Some((begin, length)) = next else { break };
+            let (Some(before), Some(word)) = (text.get(at..begin), text.get(begin..begin + length)) else { break };
+            spans.extend([ink(before, style), ink(word, hit)]);
+            at = begin + length;
+        }
+        spans.push(ink(text.get(at..).unwrap_or_default(), style));
+        spans
+    }
 }

@@ -6,13 +6,19 @@ use super::pen::Pen;
 use super::text::{cells, ink};
 use super::theme::Mark;
 use crate::app::state::{AppState, Screen};
-use crate::model::money::Cost;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = match pen.state.screen() {
+        Screen::Runs if pen.state.runs.height > 0 && pen.state.runs.len() > usize::from(pen.state.runs.height) => {
+            format!(" phasedeck · {} of {}", pen.state.runs.cursor + 1, pen.state.runs.len())
+        }
         Screen::Runs => " phasedeck".to_owned(),
         Screen::Picker => " phasedeck · resume".to_owned(),
+        Screen::NewRun => " phasedeck · new run".to_owned(),
+        Screen::Cost => " phasedeck · cost".to_owned(),
+        Screen::Doctor => " phasedeck · doctor".to_owned(),
+        Screen::Settings => " phasedeck · settings".to_owned(),
         Screen::Run | Screen::Gate => run_title(pen.state),
     };
     let (title, more) = (pen.theme.own(&title), pen.theme.more());
@@ -37,12 +43,10 @@ fn run_title(state: &AppState) -> String {
     format!(" {workflow} #{}", run.run_id.short())
 }
 
-/// Of the run that is looked at, else of all that are listed.
-fn spent(state: &AppState) -> Cost {
+/// Of the run that is looked at, else of all that moved today.
+fn spent(state: &AppState) -> String {
     let run = state.run.as_ref().filter(|_| matches!(state.screen(), Screen::Run | Screen::Gate)).and_then(|run| run.state());
-    let mut all = Cost::default();
-    state.runs.records.iter().for_each(|r| all += r.cost);
-    run.map_or(all, |run| run.cost)
+    run.map_or_else(|| format!("{} today", state.runs.counts.spent), |run| run.cost.to_string())
 }
 
 fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {

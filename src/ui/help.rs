@@ -1,48 +1,81 @@
 //! The keys, from the live key map; and finding a command by typing.
 
 use ratatui::layout::Rect;
+use ratatui::text::Span;
 
 use super::arrange;
 use super::pen::Pen;
-use super::text::{cell, cell_right, ink};
+use super::text::{cell, cell_right, cells, cut, ink};
 use crate::app::keymap::Context;
-use crate::app::state::Palette;
+use crate::app::state::{HelpView, Palette};
 use crate::app::update::palette::found;
 
-/// Draws the keys.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, top: usize) {
+/// What Ctrl-C does, whatever the settings say.
+const LEAVES: &str = "pause what runs here and quit";
+
+/// Draws the keys: those of the place where help was asked for first, then everywhere, then the rest.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     pen.clear(area);
     let area = arrange::centred(area, 76, area.height);
     let inner = pen.panel(area, vec![ink(" Keys ", pen.theme.title())], true);
-    let mut lines: Vec<(String, &'static str, bool)> = Vec::new();
-    for context in Context::ALL {
-        if !lines.is_empty() {
-            lines.push((String::new(), "", false));
-        }
-        lines.push((context.title().to_owned(), "", true));
-        lines.extend(pen.state.keys.help(*context).map(|(chords, label)| (chords, label, false)));
+    let searching = help.typing || !help.typed.is_empty();
+    let body = if searching { search_line(pen, inner, help) } else { inner };
+    let lines = lines(pen, help);
+    let height = usize::from(body.height);
+    let top = help.top.min(lines.len().saturating_sub(height));
+    if lines.is_empty() {
+        pen.text(body, 0, " no key does that", pen.theme.dim());
     }
-    lines.push(("Ctrl-C Ctrl-C".to_owned(), "pause what runs here and quit", false));
-    let height = usize::from(inner.height);
-    let top = top.min(lines.len().saturating_sub(height));
     for (row, (chords, label, heading)) in lines.iter().skip(top).take(height).enumerate() {
         let spans = match heading {
             true => vec![ink(format!(" {chords}"), pen.theme.title())],
             false => vec![ink(format!("   {}", cell(chords, 22, "")), pen.theme.key()), ink(*label, pen.theme.plain())],
         };
-        pen.line(inner, row, spans);
+        pen.line(body, row, spans);
     }
     let below = lines.len().saturating_sub(top + height);
-    if below > 0 {
-        pen.foot(area, &format!("{below} more below"), pen.theme.dim());
+    let said = if below > 0 { format!("/ finds, {below} more below") } else { "/ finds".to_owned() };
+    pen.foot(area, &said, pen.theme.dim());
+}
+
+fn search_line(pen: &mut Pen<'_>, area: Rect, help: &HelpView) -> Rect {
+    let [line, rest] = arrange::top(area, 1);
+    let cursor = if help.typing { "_" } else { "" };
+    pen.line(line, 0, vec![ink(" / ", pen.theme.key()), ink(format!("{}{cursor}", help.typed), pen.theme.plain())]);
+    rest
+}
+
+/// Keys, what they do, and whether it is a heading.
+fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
+    let mut contexts = vec![help.context, Context::Global];
+    contexts.extend(Context::ALL.iter().copied().filter(|context| *context != help.context && *context != Context::Global));
+    contexts.dedup();
+    let wanted = help.typed.to_lowercase();
+    let fits = |chords: &str, label: &str| label.contains(&wanted) || chords.to_lowercase().contains(&wanted);
+    let mut lines: Vec<(String, &'static str, bool)> = Vec::new();
+    for context in contexts {
+        let whole = context.title().to_lowercase().contains(&wanted);
+        let mut keys: Vec<_> = pen.state.keys.help(context).filter(|(chords, label)| whole || fits(chords, label)).collect();
+        if context == Context::Global && fits("ctrl-c", LEAVES) {
+            keys.push(("Ctrl-C Ctrl-C".to_owned(), LEAVES));
+        }
+        if keys.is_empty() {
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push((String::new(), "", false));
+        }
+        lines.push((context.title().to_owned(), "", true));
+        lines.extend(keys.into_iter().map(|(chords, label)| (chords, label, false)));
     }
+    lines
 }
 
 /// Draws the palette.
 pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
     let found = found(pen.state, palette);
     let rows = u16::try_from(found.len()).unwrap_or(u16::MAX).saturating_add(3).clamp(4, area.height.max(4));
-    let area = Rect { y: area.y, ..arrange::centred(area, 60, rows) };
+    let area = Rect { y: area.y, ..arrange::centred(area, 70, rows) };
     pen.clear(area);
     let inner = pen.panel(area, vec![ink(" Commands ", pen.theme.title())], true);
     pen.line(inner, 0, vec![ink(" : ", pen.theme.key()), ink(format!("{}_", palette.typed), pen.theme.plain())]);
@@ -52,14 +85,42 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
     if found.is_empty() {
         pen.text(list, 0, " nothing fits", pen.theme.dim());
     }
-    for (row, (index, (_, label, chord))) in found.iter().enumerate().skip(top).take(height).enumerate() {
-        let spans = vec![
-            ink(format!(" {}", cell(label, width.saturating_sub(14), pen.theme.more())), pen.theme.plain()),
-            ink(cell_right(chord, 12, ""), pen.theme.key()),
-        ];
+    for (row, (index, one)) in found.iter().enumerate().skip(top).take(height).enumerate() {
+        let room = width.saturating_sub(14);
+        let mut spans = vec![ink(" ", pen.theme.plain())];
+        spans.extend(marked(pen, &one.text, &one.letters, room));
+        let taken = cells(&one.text).min(room);
+        spans.push(ink(" ".repeat(room - taken), pen.theme.plain()));
+        spans.push(ink(cell_right(&one.key, 12, ""), pen.theme.key()));
         pen.line(list, row, spans);
         if index == palette.cursor {
             pen.mark_row(list, row, pen.theme.selected());
         }
     }
+    let below = found.len().saturating_sub(top + height);
+    if below > 0 {
+        pen.foot(area, &format!("{below} more below"), pen.theme.dim());
+    }
+}
+
+/// A text with the letters that fit in bold, cut to `room` cells.
+pub fn marked(pen: &Pen<'_>, text: &str, letters: &[usize], room: usize) -> Vec<Span<'static>> {
+    let shown = cut(text, room, pen.theme.more());
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut piece = (String::new(), false);
+    for (at, c) in shown.chars().enumerate() {
+        let fits = letters.binary_search(&at).is_ok();
+        if fits != piece.1 && !piece.0.is_empty() {
+            spans.push(styled(pen, &piece));
+            piece.0.clear();
+        }
+        piece.1 = fits;
+        piece.0.push(c);
+    }
+    spans.push(styled(pen, &piece));
+    spans
+}
+
+fn styled(pen: &Pen<'_>, piece: &(String, bool)) -> Span<'static> {
+    ink(&piece.0, if piece.1 { pen.theme.key() } else { pen.theme.plain() })
 }

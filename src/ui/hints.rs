@@ -56,14 +56,21 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     if let Some(modal) = &state.modal {
         return match modal {
             Modal::Palette(_) | Modal::Confirm(_) => vec![Open, Back],
+            Modal::Help(help) if help.typing => vec![Open, Back],
             Modal::Help(_) | Modal::Text(..) => vec![Back],
         };
     }
     let gates = state.runs.waiting().next().is_some();
     let mut actions = match state.screen() {
-        Screen::Runs if state.runs.records.is_empty() => Vec::new(),
-        Screen::Runs => vec![Open],
-        Screen::Picker => vec![PickMark, PickLook, PickAbort, Back],
+        Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
+        Screen::Runs if state.runs.is_new() => vec![NewRun],
+        Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
+        Screen::Runs => vec![Open, Filter, NewRun],
+        Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
+        Screen::NewRun => return vec![FormStart, FormNext, FormLeave],
+        Screen::Cost => vec![NextLook, Back],
+        Screen::Doctor | Screen::Settings => vec![Back],
+        Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
@@ -78,13 +85,17 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
+    if run.moment().is_some() {
+        return vec![Now, NextPane, Back];
+    }
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact => vec![NextVersion, NextSide],
         Pane::Cost | Pane::Transcript => Vec::new(),
     };
-    if run.focus == Pane::Events && !run.tail.follows() {
-        actions.push(Follow);
+    if run.focus == Pane::Events {
+        actions.push(FindEvent);
+        actions.push(if run.tail.follows() { FilterEvents } else { Follow });
     }
     actions.push(NextPane);
     match run.state().map(|s| s.status) {

@@ -1,14 +1,17 @@
-//! The list of runs: who waits for me, who works, the rest; and the screen when there is none.
+//! The list of runs: who waits for me, who works, what is done today folded, the rest; and what is
+//! looked for among them.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
 use super::pen::Pen;
-use super::text::{cell, cell_right, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink};
 use super::theme::Mark;
-use crate::app::runs::waits;
-use crate::app::wake::{age_text, shown_age};
+use crate::app::mouse::Spot;
+use crate::app::run_filter::Search;
+use crate::app::runs::{Line, waits};
+use crate::app::wake::{age_text, shown_age, takes_long};
 use crate::model::record::RunRecord;
 
 /// Rows that say more about the selected run.
@@ -17,6 +20,7 @@ const DETAIL: u16 = 6;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
+    let area = if runs.filter.typing || runs.filter.is_on() { filter_line(pen, area) } else { area };
     if let Some(failure) = &runs.failure {
         let [top, rest] = arrange::top(area, 2);
         pen.text(top, 0, &format!(" the list could not be loaded: {failure}"), pen.theme.bad());
@@ -24,10 +28,19 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         return list(pen, rest);
     }
     if !runs.loaded {
-        return pen.text(area, 1, &pen.theme.own(" loading runs …"), pen.theme.dim());
+        if takes_long(runs.since, pen.state.now.ticks) {
+            pen.text(area, 1, &pen.theme.own(" loading runs …"), pen.theme.dim());
+        }
+        return;
     }
-    if runs.records.is_empty() {
-        return empty(pen, area);
+    if runs.is_new() {
+        return super::welcome::draw(pen, area);
+    }
+    if runs.is_empty() && runs.filter.is_on() {
+        let sure = runs.filter.search != Search::Going;
+        let said = if sure { " no run fits" } else { " no run fits so far" };
+        pen.text(area, 1, said, pen.theme.plain());
+        return pen.text(area, 2, " Esc shows all of them again", pen.theme.dim());
     }
     if area.height < 16 {
         return list(pen, area);
@@ -37,21 +50,74 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     detail(pen, lower);
 }
 
+/// What is looked for, in what, and how far that is; what is left of the area.
+fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
+    let filter = &pen.state.runs.filter;
+    let [line, rest] = arrange::top(area, 1);
+    let width = usize::from(line.width);
+    let room = (width / 2).max(12);
+    let shown: String = if cells(&filter.text) > room {
+        filter.text.chars().rev().take(room).collect::<Vec<_>>().into_iter().rev().collect()
+    } else {
+        filter.text.clone()
+    };
+    let cursor = if filter.typing { "_" } else { "" };
+    pen.line(line, 0, vec![ink(" / ", pen.theme.key()), ink(format!("{shown}{cursor}"), pen.theme.plain())]);
+    let dot = pen.state.dot();
+    let all = pen.state.runs.len();
+    let fit = if filter.is_on() { format!("{all} fit{dot}") } else { String::new() };
+    let artifacts = match filter.search {
+        Search::Not => "artifacts".to_owned(),
+        Search::Going => format!("artifacts {} of {}", filter.looked_at, filter.total),
+        Search::Done => format!("{} artifacts", filter.total),
+    };
+    for place in [format!("{fit}ids, workflows, threads, wishes, comments, {artifacts} "), format!("{fit}{artifacts} "), fit.clone()] {
+        let spans = vec![ink(&place, pen.theme.dim())];
+        if cells(&place) + cells(&shown) + 6 <= width {
+            pen.right(line, 0, cells(&shown) + 5, spans);
+            break;
+        }
+    }
+    rest
+}
+
 fn list(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 1);
     let widths = Widths::of(area.width);
     pen.line(head, 0, vec![ink(widths.heading(), pen.theme.dim())]);
     pen.drawn.list = Some(body.height);
     let runs = &pen.state.runs;
-    let (position, height) = (runs.position().unwrap_or(0), usize::from(body.height));
-    let top = (position + 1).saturating_sub(height);
-    for (row, record) in runs.records.iter().skip(top).take(height).enumerate() {
-        let spans = widths.spans(pen, record);
+    for row in 0..usize::from(body.height) {
+        let at = runs.top + row;
+        let line = Rect { y: body.y + u16::try_from(row).unwrap_or(u16::MAX), height: 1, ..body };
+        let spans = match runs.line(at) {
+            Some(Line::Run(record)) => widths.spans(pen, record, runs.is_within_fold(at)),
+            Some(Line::Fold) => fold(pen),
+            Some(Line::Unread) => vec![pen.aside(" …")],
+            None => break,
+        };
         pen.line(body, row, spans);
-        if top + row == position {
+        pen.place(line, Spot::Row(at));
+        if at == runs.cursor {
             pen.mark_row(body, row, pen.theme.selected());
         }
     }
+}
+
+/// The completed runs of today in one line.
+fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
+    let counts = pen.state.runs.counts;
+    let sign = match (pen.state.runs.unfolded, pen.state.look.ascii) {
+        (true, false) => "▾",
+        (true, true) => "v",
+        (false, false) => "▸",
+        (false, true) => ">",
+    };
+    vec![
+        ink(format!(" {sign} "), pen.theme.key()),
+        ink(format!("{} done today", counts.today), pen.theme.good()),
+        ink(format!("  {}", counts.today_cost), pen.theme.dim()),
+    ]
 }
 
 /// The columns, by the width of the screen; what matters least goes first.
@@ -90,7 +156,7 @@ impl Widths {
         )
     }
 
-    fn spans(&self, pen: &Pen<'_>, record: &RunRecord) -> Vec<Span<'static>> {
+    fn spans(&self, pen: &Pen<'_>, record: &RunRecord, within_fold: bool) -> Vec<Span<'static>> {
         let (theme, more) = (pen.theme, pen.theme.more());
         let mark = Mark::of_run(record);
         let word = match record.place_in_line() {
@@ -98,7 +164,8 @@ impl Widths {
             None if mark == Mark::Strange => record.state.clone(),
             None => mark.told().2.to_owned(),
         };
-        let state = format!("{} {word}", theme.glyph(mark));
+        let indent = if within_fold { "  " } else { "" };
+        let state = format!("{indent}{} {word}", theme.glyph(mark));
         let column = |text: &str, width: usize| if width == 0 { String::new() } else { cell(text, width - 1, more) + " " };
         let age = shown_age(record).map_or_else(String::new, |at| age_text(pen.state.now.wall.since_ms(at)));
         vec![
@@ -166,28 +233,4 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
     }
     ("since", pen.state.clock(record.updated_at), pen.theme.dim())
-}
-
-fn empty(pen: &mut Pen<'_>, area: Rect) {
-    let place = arrange::centred(area, 70, 16);
-    let lines: [(&str, bool); 13] = [
-        ("No runs yet.", true),
-        ("", false),
-        ("A run works through the phases of a workflow. In each, an agent", false),
-        ("writes an artifact into a git worktree of its own; it is checked", false),
-        ("against a schema, and you decide at the gate what goes on.", false),
-        ("", false),
-        ("Start one from a shell:", false),
-        ("", false),
-        ("  phasedeck demo", true),
-        ("      a whole run in a minute: no key, no network, no cost", false),
-        ("  phasedeck run development -m \"what you want\"", true),
-        ("      a real one, in the git repository you stand in", false),
-        ("", false),
-    ];
-    for (row, (text, strong)) in lines.iter().enumerate() {
-        let style = if *strong { pen.theme.title() } else { pen.theme.plain() };
-        pen.text(place, row, text, style);
-    }
-    pen.text(place, lines.len(), "phasedeck personas says who would work, and which need your consent.", pen.theme.dim());
 }

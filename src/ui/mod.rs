@@ -7,6 +7,8 @@
 
 pub mod arrange;
 pub mod confirm;
+pub mod cost;
+pub mod doctor;
 pub mod events;
 pub mod fitting;
 pub mod gate;
@@ -15,6 +17,7 @@ pub mod header;
 pub mod help;
 pub mod hints;
 pub mod home;
+pub mod new_run;
 pub mod panes;
 pub mod pen;
 pub mod phases;
@@ -22,9 +25,11 @@ pub mod picker;
 pub mod picture;
 pub mod reader;
 pub mod run;
+pub mod settings;
 pub mod text;
 pub mod theme;
 pub mod verdict;
+pub mod welcome;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +57,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
         Screen::Picker => picker::draw(&mut pen, body),
         Screen::Run => run::draw(&mut pen, body),
         Screen::Gate => gate::draw(&mut pen, body),
+        Screen::NewRun => new_run::draw(&mut pen, body),
+        Screen::Cost => cost::draw(&mut pen, body),
+        Screen::Doctor => doctor::draw(&mut pen, body),
+        Screen::Settings => settings::draw(&mut pen, body),
     }
     hints::draw(&mut pen, bottom);
     if let Some(modal) = &state.modal {
@@ -64,7 +73,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
 
 fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
     match modal {
-        Modal::Help(top) => help::draw(pen, area, *top),
+        Modal::Help(help) => help::draw(pen, area, help),
         Modal::Text(title, reading) => reader::draw_modal(pen, area, title, reading),
         Modal::Palette(palette) => help::draw_palette(pen, area, palette),
         Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),

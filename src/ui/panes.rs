@@ -14,7 +14,7 @@ use crate::app::mouse::Spot;
 use crate::app::run_view::{Known, Pane, RunView, Side};
 use crate::engine::api::TextKind;
 use crate::model::event::Fact;
-use crate::model::money::{Cost, NanoUsd};
+use crate::model::money::{Cost, NanoUsd, grouped};
 use crate::model::record::ArtifactRecord;
 use crate::model::state::RunStatus;
 
@@ -133,6 +133,10 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
     let mut row = spent(pen, area, run, known) + 1;
+    if run.moment().is_some() {
+        pen.text(area, row, " up to this event, by phase", pen.theme.dim());
+        row += 1;
+    }
     let most = known.state.cost.known.0.max(1);
     for (label, cost, tokens) in by_phase(known) {
         cost_line(pen, area, row, &label, cost, tokens, most, true);
@@ -198,24 +202,14 @@ fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
     block.repeat(usize::try_from(share).unwrap_or(0).min(room))
 }
 
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// What the agent says, newest at the bottom.
 pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     let theme = pen.theme;
     let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
     pen.drawn.transcript = Some((area.width, area.height));
+    if run.moment().is_some() {
+        return pen.text(area, 0, " what agents say live is not kept for the past; events and artifacts are", theme.dim());
+    }
     let mut shown: Vec<(String, Style)> = Vec::new();
     for said in run.transcript.lines().rev().skip(run.transcript.up()) {
         let (style, sign) = match said.kind {

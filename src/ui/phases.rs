@@ -17,7 +17,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let top = (selected + 1).saturating_sub(height.max(1));
     let shown = state.phases.iter().enumerate().skip(top).take(height);
     for (row, (index, phase)) in shown.enumerate() {
-        let spans = if run.arranged.bars { bars(pen, area, state, phase) } else { figures(pen, area, run, phase) };
+        let spans = if run.arranged.bars { bars(pen, area, run, phase) } else { figures(pen, area, run, phase) };
         pen.line(area, row, spans);
         if index == selected {
             // A bar that is reversed with its row would be a hole.
@@ -35,8 +35,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
     let Some(state) = run.state() else { return Mark::InLine };
     let mark = Mark::of_phase(phase, state.status);
-    let works = matches!(mark, Mark::Running | Mark::Repair);
-    let now = pen.state.now.wall;
+    // Signs of life are of now.
+    let works = matches!(mark, Mark::Running | Mark::Repair) && run.moment().is_none();
+    let now = run.clock(pen.state.now.wall);
     match () {
         () if works && run.pulse.retry(now).is_some() => Mark::Waits,
         () if works && run.pulse.quiet_ms(state, now).is_some() => Mark::Quiet,
@@ -45,7 +46,7 @@ fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
 }
 
 fn figures(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
-    let (theme, more, now, width) = (pen.theme, pen.theme.more(), pen.state.now.wall, usize::from(area.width));
+    let (theme, more, now, width) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall), usize::from(area.width));
     let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
     let (waits, words) = (width >= 44, width >= 60);
     let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
@@ -97,15 +98,17 @@ fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) ->
     Some(Stretch { before, working, waiting })
 }
 
-fn bars(pen: &Pen<'_>, area: Rect, state: &RunState, phase: &PhaseState) -> Vec<Span<'static>> {
+fn bars(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
+    let Some(state) = run.state() else { return Vec::new() };
+    let now = run.clock(pen.state.now.wall);
     let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
     let mark = Mark::of_phase(phase, state.status);
     let name = if width >= 60 { 16 } else { 10 };
     let room = width.saturating_sub(name + 12);
     let mut spans =
         vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), theme.plain())];
-    let Some(at) = stretch(state, phase, pen.state.now.wall, room) else { return spans };
-    let working = human_duration(phase.working_ms_at(pen.state.now.wall));
+    let Some(at) = stretch(state, phase, now, room) else { return spans };
+    let working = human_duration(phase.working_ms_at(now));
     spans.push(ink(" ".repeat(at.before), theme.plain()));
     spans.push(ink(theme.own("█").repeat(at.working), theme.focus()));
     spans.push(ink(theme.own("▒").repeat(at.waiting), theme.waiting()));

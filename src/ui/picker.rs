@@ -7,8 +7,8 @@ use super::pen::Pen;
 use super::text::{cell, cut, ink};
 use super::theme::Mark;
 use crate::app::keymap::Action;
+use crate::app::mouse::Spot;
 use crate::app::msg::Preview;
-use crate::app::runs::refuses_to_resume;
 use crate::app::telling::told;
 use crate::app::wake::age_text;
 use crate::model::record::RunRecord;
@@ -19,28 +19,74 @@ const ROWS: usize = 3;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
-    let paused: Vec<&RunRecord> = pen.state.runs.paused().collect();
     let [head, body] = arrange::top(area, 3);
-    let count = if paused.len() == 1 { "1 run".to_owned() } else { format!("{} runs", paused.len()) };
+    let count = pen.state.runs.counts.paused.max(u32::try_from(pen.state.picker.paused.len()).unwrap_or(u32::MAX));
+    let count = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
     pen.text(head, 1, &format!(" {count} stopped before the end. Nothing is lost."), pen.theme.title());
     let [body, foot] = arrange::bottom(body, 2);
+    let body = if pen.state.picker.preview { with_preview(pen, body) } else { body };
     let fit = (usize::from(body.height) / ROWS).max(1);
     pen.drawn.list = u16::try_from(fit).ok();
-    let cursor = pen.state.picker.cursor;
-    let top = (cursor + 1).saturating_sub(fit);
-    for (place, (index, record)) in paused.iter().enumerate().skip(top).take(fit).enumerate() {
-        entry(pen, body, place * ROWS, record, index == cursor);
+    let picker = &pen.state.picker;
+    for (place, record) in picker.paused.iter().skip(picker.top).take(fit).enumerate() {
+        entry(pen, body, place * ROWS, record, picker.top + place == picker.cursor);
+        pen.place(rows_of(body, place), Spot::Row(picker.top + place));
+    }
+    let below = picker.paused.len().saturating_sub(picker.top + fit);
+    if below > 0 {
+        pen.right(foot, 1, 0, vec![ink(format!("{below} more below "), pen.theme.dim())]);
     }
     answers(pen, foot);
 }
 
+/// Where an entry stands.
+fn rows_of(body: Rect, place: usize) -> Rect {
+    let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
+    Rect { y: body.y.saturating_add(rows(place)), height: rows(1), ..body }
+}
+
+/// More about the selected run: beside the list where there is room, else beneath it.
+fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
+    let (list, preview) = if area.width >= 120 {
+        let [list, preview] = arrange::halves(area);
+        (list, preview)
+    } else {
+        let rows = (area.height / 2).clamp(5, 12);
+        let [list, preview] = arrange::bottom(area, rows);
+        (list, preview)
+    };
+    let Some(record) = pen.state.picker.selected() else { return list };
+    let title = format!(" {} #{} ", record.workflow, record.id.short());
+    let inner = pen.panel(preview, vec![ink(title, pen.theme.title())], true);
+    let width = usize::from(inner.width).saturating_sub(9);
+    let branch = record.branch.as_deref().unwrap_or("no branch");
+    let place = format!("{}{}{branch}", record.repo.as_deref().unwrap_or("a folder of its own"), pen.state.dot());
+    let mut lines = vec![("wish", record.requirements.clone()), ("where", place), ("thread", record.thread.to_string())];
+    match pen.state.picker.previews.get(&record.id) {
+        None => lines.push(("phases", pen.theme.own("loading …"))),
+        Some(known) => {
+            for phase in &known.state.phases {
+                let tries = if phase.attempt > 0 { format!(", attempt {}", phase.attempt) } else { String::new() };
+                let label = if lines.iter().any(|(label, _)| *label == "phases") { "" } else { "phases" };
+                lines.push((label, format!("{} {}{tries}  {}", phase.key, phase.status.as_str(), phase.cost)));
+            }
+        }
+    }
+    for (row, (label, text)) in lines.iter().enumerate() {
+        let spans =
+            vec![ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()), ink(cut(text, width, pen.theme.more()), pen.theme.plain())];
+        pen.line(inner, row, spans);
+    }
+    list
+}
+
 fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected: bool) {
     let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
-    let refusal = refuses_to_resume(record, &pen.state.runs.records);
+    let refusal = pen.state.picker.refusal(record, &pen.state.runs.records);
     let marked = pen.state.picker.marked.contains(&record.id);
     let preview = pen.state.picker.previews.get(&record.id);
     let sign = if marked { "[x]" } else { "[ ]" };
-    let stopped = preview.and_then(|p| p.last.as_ref()).map_or(record.updated_at, |event| event.at);
+    let stopped = pen.state.picker.stopped_at(record);
     let age = age_text(pen.state.now.wall.since_ms(stopped));
     let place = record.repo.as_deref().unwrap_or("own folder");
     let name = if refusal.is_some() { theme.dim() } else { theme.title() };

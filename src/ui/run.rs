@@ -11,6 +11,7 @@ use crate::app::mouse::Spot;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::waits;
 use crate::app::wake::{age_text, is_late, shown_age};
+use crate::model::money::grouped;
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::human_duration;
@@ -51,6 +52,9 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 /// One line that matters more than any pane: a question, an error, a pause, an end.
 fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
+    if let (Some(seq), Some(known)) = (run.moment(), run.now()) {
+        return past_banner(pen, area, run, (seq, known.state.last_seq));
+    }
     let Some((mark, text, hint)) = banner_text(pen, run) else { return area };
     let rows = if hint.is_empty() || area.height < 12 { 1 } else { 2 };
     let [top, rest] = arrange::top(area, rows);
@@ -60,6 +64,27 @@ fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
     let more = pen.theme.more();
     pen.line(top, 0, vec![ink(" ", style), glyph, ink(format!(" {}", cut(&text, room, more)), style)]);
     pen.text(top, 1, &format!("   {hint}"), pen.theme.dim());
+    rest
+}
+
+/// Says that this is the past, where in it, and the way back; over the whole line, so that nobody takes it for now.
+fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, u64)) -> Rect {
+    use crate::app::keymap::Action::{Now, StepBack, StepOn, TurnBack, TurnOn};
+    let [top, rest] = arrange::top(area, 1);
+    let (state, keys) = (pen.state, &pen.state.keys);
+    let at = run.state().map(|state| state.last_at).unwrap_or_default();
+    let age = crate::app::wake::age_text(state.now.wall.since_ms(at));
+    let place = format!(" PAST  event {} of {}  {}, {age} ago", grouped(seq), grouped(last), state.clock(at));
+    let [back, on, turn_back, turn_on, now] = [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
+    let ways = [
+        format!("  {back} {on} event  {turn_back} {turn_on} phase or question  {now} now "),
+        format!("  {back} {on}  {turn_back} {turn_on}  {now} now "),
+        format!("  {now} now "),
+    ];
+    let width = usize::from(area.width);
+    let way = ways.iter().find(|way| cells(&place) + cells(way) <= width).cloned().unwrap_or_default();
+    let text = cell(&place, width.saturating_sub(cells(&way)), pen.theme.more());
+    pen.line(top, 0, vec![ink(text + &way, pen.theme.past())]);
     rest
 }
 

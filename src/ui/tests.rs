@@ -135,6 +135,68 @@ fn a_run_that_waits_says_so_and_how_to_answer() {
     snapshot("run_awaiting", |size| on_run(size, Place::Awaiting));
 }
 
+fn in_events(size: (u16, u16), place: Place) -> Bench {
+    let mut bench = on_run(size, place);
+    bench.press("4");
+    settle(&mut bench);
+    bench
+}
+
+#[test]
+fn a_search_shows_its_hit_while_it_is_typed() {
+    snapshot("events_search", |size| {
+        let mut bench = in_events(size, Place::Completed);
+        bench.press("/");
+        bench.type_text("sonnet plan", 50);
+        bench
+    });
+}
+
+#[test]
+fn a_filter_is_in_the_title_and_what_it_leaves_out_in_the_frame() {
+    snapshot("events_filter", |size| {
+        let mut bench = in_events(size, Place::Completed);
+        bench.press("&");
+        bench.type_text("type:phase.,artifact.", 50);
+        bench.press("Enter");
+        bench.press("k");
+        bench
+    });
+}
+
+#[test]
+fn long_events_wrap_when_asked() {
+    snapshot("events_wrapped", |size| {
+        let mut bench = in_events(size, Place::Failed);
+        bench.press("z");
+        bench.press("w");
+        bench.press("k");
+        bench
+    });
+}
+
+#[test]
+fn the_past_says_that_it_is_the_past_and_shows_what_was_then() {
+    snapshot("run_past", |size| {
+        let mut bench = on_run(size, Place::Completed);
+        for key in ["<", "<", "<", "<", "<", ","] {
+            bench.press(key);
+            bench.ticks += 2000;
+        }
+        bench
+    });
+}
+
+#[test]
+fn the_past_at_its_first_event_has_no_artifact_and_no_cost() {
+    snapshot("run_past_begin", |size| {
+        let mut bench = in_events(size, Place::Awaiting);
+        bench.press("g");
+        bench.press(",");
+        bench
+    });
+}
+
 #[test]
 fn a_completed_run_says_where_its_work_is() {
     snapshot("run_completed", |size| on_run(size, Place::Completed));
@@ -290,6 +352,192 @@ fn the_palette_finds_by_typing() {
     });
 }
 
+/// The form of a new run with its outlook, and a wish where one is given.
+fn on_form(size: (u16, u16), wish: &str) -> Bench {
+    let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
+    bench.state.here = Some("/home/op/shop-cart".to_owned());
+    let mut bench = bench.start(None);
+    bench.press("n");
+    bench.work();
+    for _ in 0..3 {
+        bench.press("Tab");
+    }
+    if wish.is_empty() {
+        bench.press("Shift-Tab");
+        bench.type_text("nowhere", 10);
+    } else {
+        bench.feed(Msg::Paste(wish.to_owned()));
+    }
+    bench.work();
+    bench
+}
+
+#[test]
+fn what_is_done_today_is_one_line_until_it_is_opened() {
+    let many = || {
+        let mut all = world(Place::Awaiting);
+        all.extend((20..32).map(|n| sample::record(n, RunStatus::Completed, i64::from(n))));
+        all
+    };
+    snapshot("home_fold", |size| at_home(size, many()));
+    snapshot("home_unfolded", |size| {
+        let mut bench = at_home(size, many());
+        settle(&mut bench);
+        for _ in 0..3 {
+            bench.press("j");
+        }
+        bench.press("Right");
+        bench
+    });
+}
+
+#[test]
+fn a_filter_says_what_it_looks_through_and_how_far_it_is() {
+    snapshot("home_filter", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.press("/");
+        bench.type_text("failed", 10);
+        bench
+    });
+    snapshot("home_filter_nothing", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.press("/");
+        bench.type_text("zeppelin", 10);
+        bench
+    });
+}
+
+#[test]
+fn an_empty_home_tells_what_doctor_warns_of() {
+    snapshot("home_empty_warned", |size| {
+        let mut bench = at_home(size, vec![]);
+        bench.work();
+        bench
+    });
+}
+
+#[test]
+fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() {
+    let look = |state: &AppState| text(&look(state).0);
+    let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
+    bench.state.now = bench.now();
+    bench.state.runs.since = Some(bench.ticks);
+    assert!(!look(&bench.state).contains("loading"));
+    assert_eq!(bench.state.wakes_in(), Some(150));
+    bench.ticks += 150;
+    bench.feed(Msg::Tick);
+    assert!(look(&bench.state).contains("loading runs"));
+    let failure = crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn").hint("restore a backup");
+    let ask = bench.state.runs.ask(bench.state.midnight());
+    bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), Err(failure)));
+    let shown = look(&bench.state);
+    assert!(shown.contains("a page is torn") && shown.contains("restore a backup") && !shown.contains("No runs"), "{shown}");
+}
+
+#[test]
+fn the_picker_shows_more_of_the_selected_one() {
+    snapshot("picker_preview", |size| {
+        let mut all = records();
+        all.push(sample::record(9, RunStatus::Paused, 3000));
+        let mut bench = at_home(size, all);
+        settle(&mut bench);
+        bench.press("Tab");
+        bench
+    });
+}
+
+#[test]
+fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
+    snapshot("picker_refused", |size| {
+        let mut all = records();
+        let thread = all.iter().find(|r| r.state == "executing").map(|r| r.thread.clone()).unwrap();
+        all.push(RunRecord { thread, ..sample::record(9, RunStatus::Paused, 3000) });
+        at_home(size, all)
+    });
+}
+
+#[test]
+fn the_form_of_a_new_run_shows_who_would_work_and_what_it_may_cost() {
+    snapshot("new_run", |size| on_form(size, "A cart that shows prices in cents.\nAnd never rounds them."));
+}
+
+#[test]
+fn the_form_says_what_is_wrong_beneath_the_field() {
+    snapshot("new_run_wrong", |size| on_form(size, ""));
+}
+
+#[test]
+fn the_form_finds_a_workflow_by_typing() {
+    snapshot("new_run_workflow", |size| {
+        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting).start(None);
+        bench.press("n");
+        bench.work();
+        bench.type_text("ques", 10);
+        bench.work();
+        bench
+    });
+}
+
+#[test]
+fn consent_is_asked_with_model_tools_and_permissions() {
+    snapshot("new_run_consent", |size| {
+        let mut bench = on_form(size, "A cart");
+        bench.press("Ctrl-S");
+        bench
+    });
+}
+
+#[test]
+fn costs_are_bars_and_an_unknown_price_is_a_question_mark() {
+    snapshot("cost", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.press("$");
+        bench.press("]");
+        bench.press("]");
+        bench
+    });
+}
+
+#[test]
+fn the_doctor_says_what_to_do() {
+    snapshot("doctor", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.press("F5");
+        bench.work();
+        bench
+    });
+}
+
+#[test]
+fn settings_say_where_they_come_from() {
+    use crate::app::looks::SettingLine;
+    let line =
+        |path: &str, value: &str, origin: &str| SettingLine { path: path.to_owned(), value: value.to_owned(), origin: origin.to_owned() };
+    snapshot("settings", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.state.settings.file = "/home/op/.config/phasedeck/config.toml".to_owned();
+        bench.state.settings.lines = vec![
+            line("console.ascii", "false", ""),
+            line("engine.on_crash", "\"resume\"", "/home/op/.config/phasedeck/config.toml:2"),
+            line("openai.headers.X-Token", "(set, not shown)", "/home/op/.config/phasedeck/config.toml:9"),
+            line("openai.model", "\"acme/large-and-long-name-of-a-model\"", "PHASEDECK_OPENAI_MODEL"),
+        ];
+        bench.press("F6");
+        bench
+    });
+}
+
+#[test]
+fn the_keys_can_be_looked_through() {
+    snapshot("help_filter", |size| {
+        let mut bench = at_home(size, world(Place::Awaiting));
+        bench.press("?");
+        bench.press("/");
+        bench.type_text("gate", 10);
+        bench
+    });
+}
+
 #[test]
 fn ending_a_run_asks_first() {
     snapshot("abort", |size| {
@@ -306,8 +554,18 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
     let (buf, _) = look(&bench.state);
     assert_eq!(text(&buf).chars().find(|c| !c.is_ascii()), None, "{}", text(&buf));
     assert!(buf.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
-    for bench in [at_home((80, 24), world(Place::Awaiting)), at_home((80, 24), records()), on_run((200, 60), Place::Executing)] {
+    let shows = [
+        at_home((80, 24), world(Place::Awaiting)),
+        at_home((80, 24), records()),
+        on_run((200, 60), Place::Executing),
+        on_form((120, 40), "A cart"),
+        pressed("$"),
+        pressed("F5"),
+        pressed("F6"),
+    ];
+    for bench in shows {
         let mut bench = bench;
+        bench.work();
         bench.state.look.ascii = true;
         let (buf, _) = look(&bench.state);
         assert_eq!(text(&buf).chars().find(|c| !c.is_ascii()), None, "{}", text(&buf));
@@ -343,6 +601,15 @@ fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
         Box::new(|| pressed("x")),
         Box::new(|| pressed("?")),
         Box::new(|| pressed(":")),
+        Box::new(|| on_form((80, 24), "A cart")),
+        Box::new(|| on_form((80, 24), "")),
+        Box::new(|| pressed("$")),
+        Box::new(|| {
+            let mut bench = pressed("F5");
+            bench.work();
+            bench
+        }),
+        Box::new(|| pressed("F6")),
     ];
     for make in makes {
         let mut bench = make();

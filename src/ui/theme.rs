@@ -130,6 +130,18 @@ impl Theme {
         Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
     }
 
+    /// What was searched, where it was found.
+    #[must_use]
+    pub fn found(self) -> Style {
+        self.style(Hue::Question, Modifier::UNDERLINED.union(Modifier::BOLD))
+    }
+
+    /// A screen that shows the past.
+    #[must_use]
+    pub fn past(self) -> Style {
+        self.style(Hue::Value, Modifier::REVERSED.union(Modifier::BOLD))
+    }
+
     /// The frame of the pane with the focus.
     #[must_use]
     pub fn focus(self) -> Style {

@@ -104,7 +104,7 @@ fn waits_for_the_test<'a>(agent: &'a Agent, job: &'a Job, _desk: &'a Desk, stop:
 fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a Stop) -> Work<'a> {
     Box::pin(async move {
         let first = agent.asked.load(Ordering::SeqCst) == 1;
-        let reserve = Reserve { number: 1, model: "m".to_owned(), reserved: Some(NanoUsd(50)) };
+        let reserve = Reserve { conversation: String::new(), number: 1, model: "m".to_owned(), reserved: Some(NanoUsd(50)) };
         let turn = desk.reserve(reserve).await?;
         assert!(!first, "a defect, made on purpose");
         let failed = phasedeck::engine::agent::CallFailed { status: CallStatus::Failed, code: Code::LlmUnreachable, latency_ms: 1 };
@@ -233,7 +233,15 @@ fn start() -> Command {
 }
 
 fn approve(run_id: RunId) -> Command {
-    Command::Decide { run_id, request_id: None, action: Decision::Approve, comment: String::new(), artifact_sha256: None }
+    Command::Decide {
+        run_id,
+        request_id: None,
+        action: Decision::Approve,
+        comment: String::new(),
+        artifact_sha256: None,
+        scope: None,
+        raise_nano_usd: None,
+    }
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn ask(host: &Host, port: &Port, by: &str, command: Command) -> Result<Answer, F
 }
 
 fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision) -> Command {
-    Command::Decide { run_id, request_id, action, comment: "because".to_owned(), artifact_sha256: None }
+    Command::Decide { run_id, request_id, action, comment: "because".to_owned(), artifact_sha256: None, scope: None, raise_nano_usd: None }
 }
 
 #[test]
@@ -222,6 +222,7 @@ fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
             run_id,
             phase_key: "first".into(),
             attempt: 1,
+            conversation: String::new(),
             number: 1,
             persona: "maker@1".to_owned(),
             model: "m".to_owned(),

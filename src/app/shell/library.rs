@@ -11,15 +11,22 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::texts;
 use crate::app::document::Document;
+use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
-use crate::app::tail::CHUNK;
-use crate::engine::api::CostBy;
-use crate::engine::api::{Archive, RunFilter};
+use crate::app::recorder::{Moment, TURNS};
+use crate::app::tail::{CHUNK, Need};
+use crate::app::update::MANY;
+use crate::engine::api::{Archive, CostBy, Page, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::forecast;
 use crate::model::id::RunId;
+use crate::model::run_state::RunState;
+use crate::model::wanted::Wanted;
+
+/// Artifacts searched before other questions get their turn.
+const SEARCHED_AT_ONCE: u32 = 128;
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -99,11 +106,18 @@ impl Reader {
         }
         let archive = self.archive()?;
         Ok(match query {
-            Query::Runs => Loaded::Runs(archive.runs(&RunFilter::default())?),
+            Query::Runs(ask) => Loaded::Runs(Box::new(archive.run_page(ask)?)),
+            Query::Costs => Loaded::Costs(Box::new(costs(archive)?)),
+            Query::Paused => Loaded::Paused(archive.paused()?),
+            Query::SearchArtifacts(text, after) => {
+                Loaded::Hits(archive.search_artifacts(&search_words(text), after.as_ref(), SEARCHED_AT_ONCE)?)
+            }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
-            Query::EventsBefore(run, seq) => Loaded::Events(archive.events_before(*run, *seq, CHUNK)?),
-            Query::EventsFrom(run, seq) => Loaded::Events(archive.events(*run, *seq, CHUNK)?),
+            Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
+            Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
+            Query::Moment(run, moment) => Loaded::Moment(Box::new(at(archive, *run, *moment)?)),
+            Query::News(run, since) => Loaded::News(archive.events(*run, since + 1, u32::try_from(MANY).unwrap_or(u32::MAX))?),
             Query::Details(run) => Loaded::Details(Box::new(details(archive, *run)?)),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
@@ -113,7 +127,7 @@ impl Reader {
             Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
             Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
             Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
-            Query::PhaseLog(run, key) => Loaded::Events(texts::log(archive, *run, key)?),
+            Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
             Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
             Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
@@ -156,6 +170,38 @@ impl Reader {
     }
 }
 
+fn page(archive: &Archive, run: RunId, need: Need, wanted: &Wanted, limit: u32) -> Result<Page> {
+    match need {
+        Need::From(seq) => archive.page_after(run, wanted, seq, limit),
+        Need::Before(seq) => archive.page_before(run, wanted, seq, limit),
+    }
+}
+
+/// The state at a moment; where there is no turn any more, at the first or the last event.
+fn at(archive: &Archive, run: RunId, moment: Moment) -> Result<RunState> {
+    let turns = Wanted::parse(TURNS);
+    let seq = match moment {
+        Moment::At(seq) => seq,
+        Moment::TurnBefore(mut before) => loop {
+            let page = archive.page_before(run, &turns, before, 1)?;
+            match page.events.first() {
+                Some(turn) => break turn.seq,
+                None if page.from <= 1 => break 1,
+                None => before = page.from,
+            }
+        },
+        Moment::TurnAfter(mut after) => loop {
+            let page = archive.page_after(run, &turns, after + 1, 1)?;
+            match page.events.first() {
+                Some(turn) => break turn.seq,
+                None if page.to < page.from => break u64::MAX,
+                None => after = page.to,
+            }
+        },
+    };
+    archive.state_at(run, seq)
+}
+
 fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
     let state = archive.state(run)?;
     Ok(Opened {
@@ -173,6 +219,15 @@ fn details(archive: &Archive, run: RunId) -> Result<Details> {
     Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
 }
 
+fn costs(archive: &Archive) -> Result<Costs> {
+    Ok(Costs {
+        days: archive.costs(None, CostBy::Day)?,
+        phases: archive.costs(None, CostBy::Phase)?,
+        models: archive.costs(None, CostBy::Model)?,
+        runs: archive.costs_by_run()?,
+    })
+}
+
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     let state = archive.state(run)?;
     let mut last = archive.events_before(run, state.last_seq + 1, 2)?;
@@ -180,7 +235,7 @@ fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     if last.len() == 2 && matches!(last.last().map(|event| &event.fact), Some(Fact::RunPaused { .. })) {
         last.pop();
     }
-    Ok(Preview { state, last: last.pop() })
+    Ok(Preview { refusal: archive.refuses_to_resume(run)?, state, last: last.pop() })
 }
 
 #[cfg(test)]
@@ -206,8 +261,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (answers, told) = channel();
         let tasks = start(Paths::beneath(home.path()), answers).unwrap();
-        tasks.send(Task::Ask(Query::Runs)).unwrap();
-        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Runs, Err(failure)))) = told.recv() else { panic!("no error") };
+        tasks.send(Task::Ask(Query::Paused)).unwrap();
+        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) = told.recv() else { panic!("no error") };
         assert!(!failure.message.is_empty());
     }
 
@@ -236,8 +291,8 @@ mod tests {
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
         assert_eq!((opened.state.last_seq, seqs, opened.record.id), (2, vec![1, 2], run));
         assert!(opened.workflow.is_err(), "a run without a stored workflow still opens");
-        tasks.send(Task::Ask(Query::EventsFrom(run, 2))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::Events(events))) = next() else { panic!("no events") };
+        tasks.send(Task::Ask(Query::News(run, 1))).unwrap();
+        let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else { panic!("no events") };
         assert_eq!(events.len(), 1);
     }
 }

@@ -13,6 +13,7 @@ pub mod pump;
 pub mod terminal;
 pub mod texts;
 pub mod wires;
+pub mod workshop;
 
 #[cfg(test)]
 mod tests;
@@ -26,13 +27,15 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::keymap::Keymap;
+use super::looks::SettingLine;
 use super::state::{AppState, Look};
 use super::update;
-use crate::engine::api::Port;
+use crate::engine::api::{Patient, Port};
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
-use crate::model::settings::ConsoleSettings;
+use crate::model::settings::{ConsoleSettings, Settings};
+use crate::model::time::Timestamp;
 
 /// What the console shows first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +51,10 @@ pub enum StartScreen {
 pub struct ConsoleOptions {
     /// Where the archive lies.
     pub paths: Paths,
-    /// Keys and glyphs.
-    pub settings: ConsoleSettings,
+    /// Every setting.
+    pub settings: Settings,
+    /// Every setting as it is shown, with where it comes from.
+    pub settings_told: Vec<SettingLine>,
     /// What is shown first.
     pub start: StartScreen,
     /// Whether the engine lives in this process.
@@ -97,7 +102,7 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         return Err(Failure::new(Code::NotATerminal, "the console needs a terminal for input and output")
             .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
     }
-    let keys = keymap(&options.settings)?;
+    let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size().map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
     let mut state = AppState::new(look(&options, size), keys, options.hosting);
     let wanted = match options.start {
@@ -105,19 +110,25 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         StartScreen::Run(run_id) => Some(run_id),
     };
     let manners = terminal::Manners {
-        mouse: options.settings.mouse,
-        notifications: options.settings.notifications,
+        mouse: options.settings.console.mouse,
+        notifications: options.settings.console.notifications,
         between: escapes::Between::here(),
     };
     let (sender, events) = channel();
     let paths = options.paths.clone();
+    state.settings.file = paths.config_file().display().to_string();
+    state.settings.lines = options.settings_told;
+    state.here = workshop::here();
+    let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
     let library = library::start(options.paths, sender.clone())?;
+    // What is asked first is asked about today.
+    state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
     let keyboard = input::start(&sender)?;
     let opened = Instant::now();
-    pump::Pump { state, terminal, wires, library, events, parting, keyboard, paths, opened, news: 0 }.run(first)
+    pump::Pump { state, terminal, wires, library, workshop, events, parting, keyboard, paths, opened, news: 0 }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.
@@ -133,9 +144,9 @@ pub fn keymap(settings: &ConsoleSettings) -> Result<Keymap> {
 
 fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
     Look {
-        ascii: options.ascii || options.settings.ascii,
+        ascii: options.ascii || options.settings.console.ascii,
         no_color: options.no_color,
-        theme: options.settings.theme,
+        theme: options.settings.console.theme,
         size,
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
         receipt_rows: 0,

@@ -1,6 +1,7 @@
 //! The loop: take what came, update, do what is to be done, draw when something changed.
 //!
-//! At most one frame in [`FRAME`]; a key is answered in the next. Between frames everything that
+//! At most one frame in [`FRAME`], and one more for a key, which is answered at once; half as many while
+//! news floods in. Between frames everything that
 //! came is taken at once. With nothing on its way and nothing that ages on the screen it sleeps.
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
 use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now, Outside, Returned};
+use crate::app::msg::{Cmd, Msg, Now, Outside, Returned, Work};
 use crate::app::state::{AppState, Leaving};
 use crate::app::update::update;
 use crate::engine::paths::Paths;
@@ -25,10 +26,10 @@ use crate::model::time::Timestamp;
 
 /// The least time between two frames, and between two under a flood of news.
 pub const FRAME: Duration = Duration::from_millis(16);
-/// See [`FRAME`].
-pub const FLOOD_FRAME: Duration = Duration::from_millis(33);
-/// So many pieces of news since the last frame are a flood.
-const FLOOD: usize = 50;
+/// The same while news floods in.
+const FLOOD_FRAME: Duration = Duration::from_millis(33);
+/// News since the last frame that make a flood: some 2,000 a second.
+const FLOOD: usize = 33;
 
 /// Breaks the loop, for the test of what happens then.
 #[cfg(test)]
@@ -63,6 +64,8 @@ pub struct Pump {
     pub wires: Wires,
     /// The archive.
     pub library: Sender<Task>,
+    /// Slow work beside the screen.
+    pub workshop: Sender<Work>,
     /// What comes in.
     pub events: Receiver<Event>,
     /// How to part with the host.
@@ -73,7 +76,7 @@ pub struct Pump {
     pub paths: Paths,
     /// When the console opened.
     pub opened: Instant,
-    /// News taken since the last frame.
+    /// News since the last frame.
     pub news: usize,
 }
 
@@ -85,6 +88,7 @@ impl Pump {
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let mut next_frame = Instant::now();
+        let mut next_after_key = next_frame;
         if let Some(exit) = self.carry_out(first, &mut waiting) {
             return Ok(exit);
         }
@@ -101,6 +105,11 @@ impl Pump {
                 Some(event) => Some(event),
                 None => self.wait(next_frame),
             };
+            if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
+                // A key is not kept waiting for what else goes on.
+                next_frame = next_frame.min(next_after_key);
+                next_after_key = Instant::now() + FRAME;
+            }
             if let Some(exit) = self.take(event, &mut waiting) {
                 return Ok(exit);
             }
@@ -178,6 +187,7 @@ impl Pump {
             match cmd {
                 Cmd::Send(ticket, command) => self.wires.send(ticket, command),
                 Cmd::Query(query) => drop(self.library.send(Task::Ask(query))),
+                Cmd::Work(work) => drop(self.workshop.send(work)),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 // A terminal that cannot ring is no reason to stop.
                 Cmd::Notify(words) => drop(self.terminal.notify(words)),

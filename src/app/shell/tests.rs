@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::{ConsoleOptions, Exit, Parting, StartScreen, run_console};
 use crate::engine::api::{Port, Request, Signal};
 use crate::engine::paths::Paths;
-use crate::model::settings::ConsoleSettings;
+use crate::model::settings::Settings;
 
 const HOME: &str = "PHASEDECK_TEST_CONSOLE_HOME";
 
@@ -31,7 +31,8 @@ fn child_of_the_pty_tests() {
     });
     let options = ConsoleOptions {
         paths: Paths::beneath(std::path::Path::new(&home)),
-        settings: ConsoleSettings::default(),
+        settings: Settings::default(),
+        settings_told: Vec::new(),
         start: StartScreen::Home,
         hosting: true,
         ascii: false,

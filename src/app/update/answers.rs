@@ -1,6 +1,6 @@
 //! What the engine answered to a command.
 
-use super::{outside, signals};
+use super::{new_run, outside, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
 use crate::app::state::AppState;
@@ -9,6 +9,9 @@ use crate::model::error::{Code, Failure};
 
 /// An answer came.
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
+    if state.starting == Some(ticket) {
+        return new_run::started(state, result);
+    }
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
     if let (Some((ours, request_id)), Some(sent)) = (state.revising, &sent)

@@ -44,9 +44,10 @@ fn shown(state: &AppState) -> Option<(String, &'static str)> {
     }
     match state.screen() {
         Screen::Runs => state.runs.selected().map(|run| (run.id.to_string(), "the run's id")),
-        Screen::Picker => state.runs.paused().nth(state.picker.cursor).map(|run| (run.id.to_string(), "the run's id")),
+        Screen::Picker => state.picker.selected().map(|run| (run.id.to_string(), "the run's id")),
         Screen::Run => in_pane(state, state.run.as_ref()?),
         Screen::Gate => state.gate.as_ref()?.reading().map(|reading| (text_of(reading), "the text")),
+        Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
 
+use super::{picker, runs};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn};
 use crate::app::state::{AppState, Modal, Screen};
@@ -22,17 +23,31 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 
 /// A frame was drawn.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
-    let mut changed = false;
+    let (mut changed, mut cmds) = (false, Vec::new());
     state.places.clone_from(&drawn.places);
     if let Some(height) = drawn.list {
-        state.runs.height = height;
+        match state.screen() {
+            Screen::Picker => {
+                changed |= state.picker.height != height;
+                state.picker.set_height(height);
+            }
+            Screen::Cost => state.cost.height = height,
+            Screen::Doctor => state.doctor.height = height,
+            Screen::Settings => state.settings.height = height,
+            _ => {
+                changed |= state.runs.height != height;
+                state.runs.set_height(height);
+            }
+        }
     }
     if let Some(size) = drawn.reading {
         state.look.reading = size;
         changed |= lay_out(state, size);
     }
     if let (Some(height), Some(run)) = (drawn.log, &mut state.run) {
-        changed |= run.tail.set_height(height);
+        let (new, need) = run.tail.set_height(height);
+        changed |= new;
+        cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
     }
     state.look.receipt_rows = drawn.receipt.unwrap_or(0);
     if let (Some(size), Some(beside)) = (drawn.beside, state.gate.as_mut().and_then(|gate| gate.repaired.as_mut())) {
@@ -43,7 +58,22 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     }
     changed |= arm(state, drawn);
     state.dirty |= changed;
-    Vec::new()
+    if let Some(lines) = drawn.lines {
+        state.doctor.lines = lines;
+    }
+    if drawn.list.is_some() {
+        cmds.extend(after_list(state));
+    }
+    cmds
+}
+
+/// A list of another height may show what was not read.
+fn after_list(state: &mut AppState) -> Vec<Cmd> {
+    match state.screen() {
+        Screen::Picker => picker::look(state),
+        Screen::Runs => runs::window(state),
+        _ => Vec::new(),
+    }
 }
 
 fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {

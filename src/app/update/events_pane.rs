@@ -1,19 +1,28 @@
-//! The events pane: following, going back, one event whole.
+//! The events pane: following, going back, finding, one event whole.
 
-use super::modal;
+use super::{finding, modal};
 use crate::app::document::{Document, Ink};
+use crate::app::finding::Asked;
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Query};
+use crate::app::run_view::RunView;
 use crate::app::state::AppState;
 use crate::app::tail::Need;
 use crate::model::event::Event;
-use crate::model::id::RunId;
 
 /// Does an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     let need = match action {
         Action::Follow => run.tail.follow(),
+        Action::FindEvent => return finding::open(run, Asked::Search),
+        Action::FilterEvents => return finding::open(run, Asked::Filter),
+        Action::NextHit => return finding::next(run, true),
+        Action::PrevHit => return finding::next(run, false),
+        Action::WrapEvents => {
+            run.finding.wrap = !run.finding.wrap;
+            None
+        }
         Action::Open => {
             if let Some(event) = run.tail.selected().cloned() {
                 modal::show_text(state, format!("event {}: {}", event.seq, event.fact.kind()), whole(&event));
@@ -23,15 +32,12 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         _ if is_movement(action) => run.tail.go(action),
         _ => None,
     };
-    need.map(|need| vec![ask(run.run_id, need)]).unwrap_or_default()
+    need.map(|need| ask(run, need)).into_iter().collect()
 }
 
-/// The question that brings what a tail needs.
-pub fn ask(run_id: RunId, need: Need) -> Cmd {
-    Cmd::Query(match need {
-        Need::Before(seq) => Query::EventsBefore(run_id, seq),
-        Need::From(seq) => Query::EventsFrom(run_id, seq),
-    })
+/// The question that brings what a run's tail needs.
+pub fn ask(run: &RunView, need: Need) -> Cmd {
+    Cmd::Query(Query::Events(run.run_id, need, run.tail.wanted().clone()))
 }
 
 /// One event with everything it says.

@@ -235,7 +235,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
 
 /// The stored answers of the run whose question is open: it may be answered already.
 pub fn on_approvals(state: &mut AppState) {
-    let (Some(gate), Some(known)) = (&mut state.gate, state.run.as_ref().and_then(|run| run.opened.as_ref())) else { return };
+    let (Some(gate), Some(known)) = (&mut state.gate, state.run.as_ref().and_then(|run| run.now())) else { return };
     if matches!(gate.stage, Stage::Receipt(_)) || known.state.run_id != gate.run_id {
         return;
     }

@@ -122,5 +122,13 @@ fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
 
 fn command(gate: &GateView, action: Decision) -> Command {
     let words = if action == Decision::Approve { String::new() } else { gate.input.text().trim().to_owned() };
-    Command::Decide { run_id: gate.run_id, request_id: Some(gate.request_id), action, comment: words, artifact_sha256: gate.sha256.clone() }
+    Command::Decide {
+        run_id: gate.run_id,
+        request_id: Some(gate.request_id),
+        action,
+        comment: words,
+        artifact_sha256: gate.sha256.clone(),
+        scope: None,
+        raise_nano_usd: None,
+    }
 }

@@ -1,8 +1,8 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{copy, gate, gate_verdict, leave, modal, palette, picker, run, run_actions, runs};
+use super::{copy, demo, finding, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs};
 use crate::app::key::Chord;
-use crate::app::keymap::{ALWAYS_LEAVES, Action, Context};
+use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Screen, run_action};
 
@@ -22,6 +22,14 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     if let Some(Modal::Palette(palette)) = &mut state.modal {
         palette.typed.extend(text.chars().filter(|c| !c.is_control()).take(64));
         palette.cursor = 0;
+    } else if runs::writes_filter(state) {
+        state.last_input = state.now.ticks;
+        return runs::paste_filter(state, text);
+    } else if finding::is_typed(state) {
+        return finding::paste(state, text);
+    } else if state.modal.is_none() && state.context() == Context::Form {
+        state.last_input = state.now.ticks;
+        return new_run::paste(state, text);
     } else if state.modal.is_none() && state.context() == Context::Text {
         gate_verdict::paste(state, text);
     }
@@ -35,7 +43,16 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         Some(_) => return modal::press(state, chord),
         None => {}
     }
+    if runs::writes_filter(state) {
+        return runs::write_filter(state, chord);
+    }
+    if finding::is_typed(state) {
+        return finding::press(state, chord);
+    }
     let context = state.context();
+    if context == Context::Form {
+        return new_run::press(state, chord);
+    }
     if context == Context::Text {
         return gate_verdict::write(state, chord);
     }
@@ -50,6 +67,12 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 
 /// Does an action where the focus is.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    if !is_movement(action) {
+        *state.used.entry(action).or_default() += 1;
+    }
+    if let Some(cmds) = recorder::refuses(state, action) {
+        return cmds;
+    }
     match action {
         Action::Quit => leave::ask(state),
         Action::Help => modal::help(state),
@@ -57,6 +80,13 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::NextGate => gate::next(state),
         Action::Copy => copy::copy(state),
         Action::Back => back(state),
+        Action::NewRun => new_run::open(state),
+        Action::Demo => demo::start(state),
+        Action::ShowRuns => home(state),
+        Action::ShowPicker => picker::open(state),
+        Action::ShowCost => looks::open_costs(state),
+        Action::ShowDoctor => looks::open_doctor(state),
+        Action::ShowSettings => looks::open_settings(state),
         other => match run_action(other) {
             Some(what) => run_actions::on_selected(state, what),
             None => on_screen(state, other),
@@ -70,12 +100,29 @@ fn on_screen(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Screen::Picker => picker::act(state, action),
         Screen::Run => run::act(state, action),
         Screen::Gate => gate::act(state, action),
+        Screen::NewRun => new_run::act(state, action),
+        Screen::Cost => looks::act_costs(state, action),
+        Screen::Doctor => looks::act_doctor(state, action),
+        Screen::Settings => looks::act_settings(state, action),
     }
+}
+
+/// Back to the list, whatever lies above it.
+fn home(state: &mut AppState) -> Vec<Cmd> {
+    if state.screen() == Screen::Gate {
+        let left = gate::leave(state);
+        state.screens.truncate(1);
+        return left;
+    }
+    state.screens.truncate(1);
+    Vec::new()
 }
 
 fn back(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
         Screen::Gate => gate::leave(state),
+        Screen::Runs if state.runs.filter.is_on() => runs::clear_filter(state),
+        Screen::Run if run::can_step_back(state) => run::step_back(state),
         Screen::Run if state.run.as_ref().is_some_and(|run| run.zoom) => {
             if let Some(run) = &mut state.run {
                 run.zoom = false;

@@ -2,30 +2,40 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, gate, notify, picker};
+use super::{artifact_pane, events_pane, finding, gate, looks, picker, recorder, runs, signals};
 use crate::app::document::Document;
 use crate::app::gate::{Foretold, log_of};
-use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Preview, Query};
+use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
 use crate::app::reading::Reading;
 use crate::app::state::AppState;
+use crate::app::tail::Need;
 use crate::app::text_input::TextInput;
 use crate::model::error::Failure;
 use crate::model::id::RunId;
-use crate::model::record::RunRecord;
+use crate::model::wanted::Wanted;
 
 /// An answer came. Whatever failed is shown as failed, never as empty.
 pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure>) -> Vec<Cmd> {
     match (query, result) {
-        (Query::Runs, Ok(Loaded::Runs(records))) => runs(state, Ok(records)),
-        (Query::Runs, Err(failure)) => runs(state, Err(failure)),
+        (Query::Runs(ask), result) => runs::loaded(state, &ask, result),
+        (Query::Costs, Ok(Loaded::Costs(costs))) => looks::costs_loaded(state, Ok(*costs)),
+        (Query::Costs, Err(failure)) => looks::costs_loaded(state, Err(failure)),
+        (Query::Paused, Ok(Loaded::Paused(found))) => picker::loaded(state, found),
+        (Query::Paused, Err(failure)) => picker::failed(state, &failure),
+        (Query::SearchArtifacts(text, _), Ok(Loaded::Hits(hits))) => runs::searched(state, &text, Ok(hits)),
+        (Query::SearchArtifacts(text, _), Err(failure)) => runs::searched(state, &text, Err(failure)),
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
-        (Query::Previews(_), Ok(Loaded::Previews(previews))) => keep_previews(state, previews),
-        (Query::EventsBefore(id, _) | Query::EventsFrom(id, _), Ok(Loaded::Events(events))) => {
-            let run = state.run.as_mut().filter(|run| run.run_id == id);
-            let need = run.and_then(|run| run.tail.extend(events));
-            need.map(|need| vec![events_pane::ask(id, need)]).unwrap_or_default()
-        }
+        (Query::Previews(_), Ok(Loaded::Previews(previews))) => picker::keep_previews(state, previews),
+        (Query::Events(id, need, wanted), result) => events(state, id, need, &wanted, result),
+        (Query::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
+        (Query::Moment(id, moment), result) => match result {
+            Ok(Loaded::Moment(past)) if past.run_id == id => recorder::told(state, moment, Ok(*past)),
+            Ok(_) => Vec::new(),
+            Err(failure) => recorder::told(state, moment, Err(failure)),
+        },
+        (Query::News(id, since), Ok(Loaded::News(events))) => signals::news(state, id, since, events),
+        (Query::News(id, _), Err(failure)) => open(state, id, Err(failure)),
         (Query::Details(id), Ok(Loaded::Details(found))) => details(state, id, Some(*found)),
         (Query::Details(id), Err(failure)) => {
             state.complain(&failure);
@@ -33,7 +43,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         }
         (query, Ok(Loaded::Text(doc))) => text(state, &query, &doc),
         (query, Err(failure)) if query.is_text() => text(state, &query, &Arc::new(Document::of_failure("this", &failure))),
-        (query @ Query::PhaseLog(..), Ok(Loaded::Events(events))) => {
+        (query @ Query::PhaseLog(..), Ok(Loaded::Log(events))) => {
             let lines: Vec<String> = events.iter().map(|event| gate::log_line(state, event)).collect();
             text(state, &query, &Arc::new(log_of(&lines)))
         }
@@ -52,24 +62,6 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
     }
 }
 
-fn runs(state: &mut AppState, result: Result<Vec<RunRecord>, Failure>) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.answered() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
-    match result {
-        Err(failure) => state.runs.failure = Some(failure),
-        Ok(records) => {
-            if state.runs.loaded && !state.look.focused {
-                cmds.extend(notify::news(&state.runs.records, &records).map(Cmd::Notify));
-            }
-            state.runs.set(records);
-            cmds.extend(picker::offer(state));
-        }
-    }
-    cmds
-}
-
 fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
     let again = run.asking.answered();
@@ -77,7 +69,9 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
     match result {
         Err(failure) => run.failure = Some(failure),
         Ok(opened) => {
-            run.open(opened);
+            let need = run.open(opened);
+            cmds.extend(need.map(|need| events_pane::ask(run, need)));
+            cmds.extend(recorder::refresh(run));
             cmds.extend(artifact_pane::want(run));
             gate::on_approvals(state);
             if state.wants_gate {
@@ -87,25 +81,51 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
     }
     // Facts that were stored while this was read are behind its end.
     let Some(run) = &mut state.run else { return cmds };
-    let behind = run.state().is_some_and(|s| s.last_seq < run.newest);
+    let behind = run.now().is_some_and(|known| known.state.last_seq < run.newest);
     if again || (behind && run.asking.due()) {
         cmds.push(Cmd::Query(Query::Open(id)));
     }
     cmds
 }
 
-fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
-    state.picker.previews.extend(previews.into_iter().map(|p| (p.state.run_id, p)));
-    Vec::new()
+/// Events for the window; those that were wanted before the filter changed are dropped.
+fn events(state: &mut AppState, id: RunId, need: Need, wanted: &Wanted, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+    let run = state.run.as_mut().filter(|run| run.run_id == id && run.tail.wanted() == wanted);
+    match (run, result) {
+        (Some(run), Ok(Loaded::Page(page))) => {
+            let need = run.tail.extend(need, page);
+            need.map(|need| events_pane::ask(run, need)).into_iter().collect()
+        }
+        (Some(run), Err(failure)) => {
+            run.tail.unanswered();
+            state.complain(&failure);
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn hit(state: &mut AppState, id: RunId, need: Need, wanted: &Wanted, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
+    match result {
+        Ok(Loaded::Page(page)) => finding::found(run, need, wanted, Some(&page)),
+        Ok(_) => Vec::new(),
+        Err(failure) => {
+            let cmds = finding::found(run, need, wanted, None);
+            state.complain(&failure);
+            cmds
+        }
+    }
 }
 
 fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> {
     let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
     let again = run.asking_details.answered();
     let mut cmds = Vec::new();
-    if let (Some(known), Some(found)) = (&mut run.opened, found) {
+    if let (Some(known), Some(found)) = (run.now_mut(), found) {
         known.details = found;
     }
+    cmds.extend(recorder::refresh(run));
     cmds.extend(artifact_pane::want(run));
     if again {
         cmds.push(Cmd::Query(Query::Details(id)));

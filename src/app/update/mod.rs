@@ -4,19 +4,24 @@
 mod answers;
 mod artifact_pane;
 mod copy;
+mod demo;
 mod drawn;
 mod events_pane;
+mod finding;
 mod gate;
 mod gate_verdict;
 mod keys;
 mod leave;
 mod loaded;
+mod looks;
 mod modal;
 mod mouse;
+mod new_run;
 mod notify;
 mod outside;
 pub mod palette;
 mod picker;
+mod recorder;
 mod run;
 mod run_actions;
 mod runs;
@@ -24,9 +29,12 @@ mod signals;
 mod tick;
 
 #[cfg(test)]
+mod past_tests;
+#[cfg(test)]
 mod tests;
 
-use super::msg::{Cmd, Msg, Now, Query};
+pub use self::signals::MANY;
+use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
 use crate::model::id::RunId;
 
@@ -48,6 +56,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Loaded(query, result) => loaded::loaded(state, query, result),
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
         Msg::Returned(returned) => outside::returned(state, returned),
+        Msg::Done(done) => new_run::done(state, done),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
         Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
@@ -59,6 +68,8 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
 fn shows(state: &AppState, msg: &Msg) -> bool {
     match msg {
         Msg::Drawn(_) => false,
+        // What other runs do shows once the list was read again.
+        Msg::Event(event) => state.run.as_ref().is_some_and(|run| run.run_id == event.run_id),
         Msg::Text(chunk) => state.run.as_ref().is_some_and(|run| run.run_id == chunk.run_id),
         _ => true,
     }
@@ -66,10 +77,7 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
 
 /// The first things to do: load the list, and the run that is wanted at once.
 pub fn start(state: &mut AppState, wanted: Option<RunId>) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
+    let mut cmds = runs::ask(state);
     if let Some(run_id) = wanted {
         state.picker.may_open = false;
         cmds.extend(run::open(state, run_id));

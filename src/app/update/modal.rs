@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::copy;
 use super::leave;
+use super::new_run;
 use super::run_actions;
 use crate::app::document::Document;
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::Cmd;
 use crate::app::reading::Reading;
-use crate::app::state::{AppState, Choice, Modal};
+use crate::app::state::{AppState, Choice, HelpView, Modal};
 
 /// Shows the keys.
 pub fn help(state: &mut AppState) -> Vec<Cmd> {
-    state.modal = Some(Modal::Help(0));
+    let context = state.context();
+    state.modal = Some(Modal::Help(HelpView { top: 0, typed: String::new(), typing: false, context }));
     Vec::new()
 }
 
@@ -29,6 +31,8 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Global, chord);
     match &mut state.modal {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
+        Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => write_help(help, chord),
+        Some(Modal::Help(help)) if !help.typed.is_empty() && action == Some(Action::Back) => help.typed.clear(),
         _ if action == Some(Action::Copy) => return copy::copy(state),
         _ if matches!(action, Some(Action::Back | Action::Open | Action::Help | Action::Quit)) => state.modal = None,
         Some(_) => return go(state, action.unwrap_or(Action::Open)),
@@ -40,11 +44,27 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 /// Moves what is in front.
 pub fn go(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match &mut state.modal {
-        Some(Modal::Help(top)) => *top = scrolled(*top, Some(action)),
+        Some(Modal::Help(help)) => help.top = scrolled(help.top, Some(action)),
         Some(Modal::Text(_, reading)) => drop(reading.go(action)),
         _ => {}
     }
     Vec::new()
+}
+
+/// What the keys are looked through for.
+fn write_help(help: &mut HelpView, chord: Chord) {
+    match chord.code {
+        _ if !help.typing => help.typing = true,
+        KeyCode::Esc => (help.typing, help.typed) = (false, String::new()),
+        KeyCode::Enter => help.typing = false,
+        KeyCode::Backspace => drop(help.typed.pop()),
+        KeyCode::Up => help.top = help.top.saturating_sub(1),
+        KeyCode::Down => help.top += 1,
+        _ => {
+            help.typed.extend(chord.typed());
+            help.top = 0;
+        }
+    }
 }
 
 fn scrolled(top: usize, action: Option<Action>) -> usize {
@@ -81,6 +101,7 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
     match choice {
         Choice::Stay => Vec::new(),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
+        Choice::AgreeAndStart => new_run::agree_and_start(state),
         Choice::PauseAndQuit => leave::pause_and_quit(state),
         Choice::LeaveRunning => leave::leave_running(state),
     }

@@ -53,8 +53,8 @@ fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
                 run::focus(open, pane);
             }
         }
-        (Some(Spot::Row(row)), Screen::Runs) => state.runs.select(row),
-        (Some(Spot::Row(row)), Screen::Picker) => state.picker.cursor = row.min(state.runs.paused().count().saturating_sub(1)),
+        (Some(Spot::Row(row)), Screen::Runs) => state.runs.put(row),
+        (Some(Spot::Row(row)), Screen::Picker) => state.picker.put(row),
         _ => {}
     }
     Vec::new()

@@ -1,10 +1,36 @@
-//! The command palette: every action of the place where it was opened, found by typing.
+//! The command palette: every action of the place where it was opened, every screen and every listed
+//! run, found by typing. What is used most stands first.
 
-use super::keys;
+use super::{keys, run};
+use crate::app::fuzzy::ranked;
 use crate::app::key::{Chord, KeyCode};
-use crate::app::keymap::{Action, is_movement};
+use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Palette};
+use crate::model::id::RunId;
+use crate::model::safe_text::safe_line;
+
+/// What Enter on a found thing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An action.
+    Action(Action),
+    /// Opens a run.
+    Run(RunId),
+}
+
+/// One thing that fits what was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it does.
+    pub text: String,
+    /// The letters that fit, counted in characters.
+    pub letters: Vec<usize>,
+    /// The key that does the same; empty where there is none.
+    pub key: String,
+    /// What it is.
+    pub target: Target,
+}
 
 /// Opens it.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
@@ -22,12 +48,18 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     match chord.code {
         KeyCode::Esc => state.modal = None,
         KeyCode::Enter => {
-            let action = found.get(palette.cursor).map(|(action, ..)| *action);
+            let target = found.get(palette.cursor).map(|found| found.target);
             state.modal = None;
-            return action.map(|action| keys::act(state, action)).unwrap_or_default();
+            return match target {
+                Some(Target::Action(action)) => keys::act(state, action),
+                Some(Target::Run(id)) => run::open(state, id),
+                None => Vec::new(),
+            };
         }
         KeyCode::Up => palette.cursor = palette.cursor.saturating_sub(1),
         KeyCode::Down => palette.cursor = (palette.cursor + 1).min(found.len().saturating_sub(1)),
+        KeyCode::PageUp => palette.cursor = palette.cursor.saturating_sub(10),
+        KeyCode::PageDown => palette.cursor = (palette.cursor + 10).min(found.len().saturating_sub(1)),
         KeyCode::Backspace => drop(palette.typed.pop()),
         _ => {
             palette.typed.extend(chord.typed());
@@ -37,25 +69,38 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// What fits what was typed: action, sentence, key. Answers at gates are not among them: they are
-/// given where the gate is read.
+/// What fits what was typed, the best first. Answers at gates are not among it: they are given where
+/// the gate is read.
 #[must_use]
-pub fn found(state: &AppState, palette: &Palette) -> Vec<(Action, &'static str, String)> {
-    let verdict = |action| matches!(action, Action::Approve | Action::RequestChanges | Action::Reject);
-    let typed = palette.typed.trim().to_lowercase();
-    let mut found: Vec<_> = state
-        .keys
-        .offers(palette.context)
-        .filter(|(action, label, _)| {
-            !is_movement(*action) && !verdict(*action) && *action != Action::Palette && fits(label, &palette.typed)
-        })
-        .collect();
-    found.sort_by_key(|(_, label, _)| !label.contains(&typed));
-    found
+pub fn found(state: &AppState, palette: &Palette) -> Vec<Found> {
+    let all = offered(state, palette.context);
+    let fits = ranked(&palette.typed, all.iter().map(|(text, ..)| text.as_str()));
+    let take = |(at, letters): (usize, Vec<usize>)| {
+        all.get(at).map(|(text, key, target)| Found { text: text.clone(), letters, key: key.clone(), target: *target })
+    };
+    fits.into_iter().filter_map(take).collect()
 }
 
-/// Whether the typed letters occur in this order.
-fn fits(label: &str, typed: &str) -> bool {
-    let mut letters = label.chars().flat_map(char::to_lowercase);
-    typed.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).all(|wanted| letters.any(|c| c == wanted))
+fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> {
+    let mut actions: Vec<(Action, &'static str, String)> =
+        state.keys.offers(context).filter(|(action, ..)| may_be_offered(*action)).collect();
+    // A run can be begun from anywhere.
+    let begin = |action: &Action| matches!(action, Action::NewRun | Action::Demo);
+    if context != Context::List {
+        actions.extend(state.keys.offers(Context::List).filter(|(action, ..)| begin(action)));
+    }
+    actions.sort_by_key(|(action, ..)| std::cmp::Reverse(state.used.get(action).copied().unwrap_or(0)));
+    let mut all: Vec<_> = actions.into_iter().map(|(action, label, key)| (label.to_owned(), key, Target::Action(action))).collect();
+    let wish = |text: &str| safe_line(text).chars().take(40).collect::<String>();
+    all.extend(state.runs.records.iter().map(|run| {
+        let text = format!("run {} {} {} {}", run.id.short(), safe_line(&run.workflow), run.state, wish(&run.requirements));
+        (text, String::new(), Target::Run(run.id))
+    }));
+    all
+}
+
+fn may_be_offered(action: Action) -> bool {
+    let verdict = matches!(action, Action::Approve | Action::RequestChanges | Action::Reject);
+    let itself = matches!(action, Action::Palette | Action::Open | Action::Back);
+    !is_movement(action) && !verdict && !itself
 }

@@ -1,47 +1,86 @@
-//! The resume picker: what stopped, what it was doing, and who goes on.
+//! The resume picker: opening by itself, moving, marking, and who goes on.
 
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};
-use crate::app::msg::{Cmd, Query};
-use crate::app::runs::step;
+use crate::app::msg::{Cmd, Preview, Query};
+use crate::app::runs::Asking;
 use crate::app::state::{AppState, Screen};
+use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 
-/// At most so many paused runs are looked into.
-const LOOKED_INTO: usize = 100;
-
-/// Opens by itself at the start, when there is something to resume and nothing was pressed.
+/// After the list came: asks for what stopped, where it is shown or may open by itself.
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
-    if state.picker.may_open && state.screen() == Screen::Runs && state.runs.paused().next().is_some() {
-        state.picker.may_open = false;
-        state.show(Screen::Picker);
+    let opens = state.picker.may_open && state.screen() == Screen::Runs && state.runs.counts.paused > 0;
+    if (opens || state.screen() == Screen::Picker) && state.picker.asking.due() {
+        return vec![Cmd::Query(Query::Paused)];
     }
-    if state.screen() != Screen::Picker {
+    Vec::new()
+}
+
+/// Opens it because the operator wants it.
+pub fn open(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.counts.paused == 0 {
+        state.say("nothing has stopped before its end");
         return Vec::new();
     }
-    let paused = state.runs.paused().count();
-    state.picker.cursor = state.picker.cursor.min(paused.saturating_sub(1));
-    if paused == 0 {
+    state.show(Screen::Picker);
+    offer(state)
+}
+
+/// What stopped is known; opens by itself at the start, when nothing was pressed.
+pub fn loaded(state: &mut AppState, paused: Vec<RunRecord>) -> Vec<Cmd> {
+    let again = state.picker.asking.answered();
+    state.picker.set(paused);
+    if state.picker.may_open && state.screen() == Screen::Runs && !state.picker.paused.is_empty() {
+        state.show(Screen::Picker);
+    }
+    state.picker.may_open = false;
+    if state.screen() == Screen::Picker && state.picker.paused.is_empty() {
         state.back();
     }
-    let unknown = |r: &RunRecord| state.picker.previews.get(&r.id).is_none_or(|p| p.state.last_seq < r.last_seq);
-    let wanted: Vec<RunId> = state.runs.paused().take(LOOKED_INTO).filter(|r| unknown(r)).map(|r| r.id).collect();
-    if wanted.is_empty() { Vec::new() } else { vec![Cmd::Query(Query::Previews(wanted))] }
+    let mut cmds = look(state);
+    if again {
+        cmds.push(Cmd::Query(Query::Paused));
+    }
+    cmds
+}
+
+/// What stopped could not be read; the next news asks again.
+pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
+    state.picker.asking = Asking::Idle;
+    state.complain(failure);
+    Vec::new()
+}
+
+/// Looks into those on the screen of which something is not known.
+pub fn look(state: &mut AppState) -> Vec<Cmd> {
+    let unknown = if state.screen() == Screen::Picker { state.picker.look_into() } else { Vec::new() };
+    if unknown.is_empty() { Vec::new() } else { vec![Cmd::Query(Query::Previews(unknown))] }
+}
+
+/// What each was doing is known.
+pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
+    state.picker.previews.extend(previews.into_iter().map(|p| (p.state.run_id, p)));
+    Vec::new()
 }
 
 /// Does an action on the picker.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let len = state.runs.paused().count();
-    let selected = state.runs.paused().nth(state.picker.cursor).map(|r| r.id);
+    let selected = state.picker.selected().map(|r| r.id);
     match action {
-        _ if is_movement(action) => state.picker.cursor = step(state.picker.cursor, len, state.runs.height, action),
+        _ if is_movement(action) => {
+            state.picker.go(action);
+            return look(state);
+        }
         Action::PickMark => {
             if let Some(id) = selected.filter(|id| !state.picker.marked.remove(id)) {
                 state.picker.marked.insert(id);
             }
-            state.picker.cursor = step(state.picker.cursor, len, 1, Action::Down);
+            state.picker.go(Action::Down);
+            return look(state);
         }
+        Action::PickPreview => state.picker.preview = !state.picker.preview,
         Action::PickLook => return selected.map(|id| run::open(state, id)).unwrap_or_default(),
         Action::Open => return resume_chosen(state, selected),
         _ => {}
@@ -49,22 +88,25 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// The marked ones go on, or the selected one where none is marked.
+/// The marked ones go on, or the selected one where none is marked. One that cannot is named.
 fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let marked = std::mem::take(&mut state.picker.marked);
-    let chosen: Vec<RunRecord> = match marked.is_empty() {
-        true => selected.and_then(|id| state.runs.get(id).cloned()).into_iter().collect(),
-        false => state.runs.paused().filter(|r| marked.contains(&r.id)).cloned().collect(),
-    };
-    let mut cmds = Vec::new();
+    let wanted = |r: &&RunRecord| if marked.is_empty() { Some(r.id) == selected } else { marked.contains(&r.id) };
+    let chosen: Vec<RunRecord> = state.picker.paused.iter().filter(wanted).cloned().collect();
+    let (mut cmds, mut refused) = (Vec::new(), 0);
     for record in &chosen {
-        cmds.extend(run_actions::resume(state, record));
+        let sent = run_actions::resume(state, record);
+        refused += usize::from(sent.is_empty());
+        cmds.extend(sent);
     }
-    if let [Cmd::Send(..)] = cmds.as_slice()
-        && let [one] = chosen.as_slice()
-    {
-        state.back();
-        cmds.extend(run::open(state, one.id));
+    match (chosen.as_slice(), cmds.len()) {
+        ([one], 1) => {
+            state.back();
+            cmds.extend(run::open(state, one.id));
+        }
+        (_, 0) | ([] | [_], _) => {}
+        (_, sent) if refused == 0 => state.say(format!("resuming {sent} runs: sending")),
+        (_, sent) => state.say(format!("resuming {sent} runs: sending; {refused} cannot go on and stay marked grey")),
     }
     cmds
 }

@@ -1,6 +1,6 @@
 //! A run's screen: panes, the phase under the cursor, going in.
 
-use super::{artifact_pane, events_pane, gate};
+use super::{artifact_pane, events_pane, finding, gate, recorder};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::{Pane, RunView};
@@ -45,6 +45,9 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
             run.arranged.bars = !run.arranged.bars;
             return Vec::new();
         }
+        Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => return recorder::step(run, action),
+        Action::Now if run.moment().is_some() => return recorder::leave(run),
+        Action::Now => return in_pane(state, Action::Bottom),
         Action::Open if run.focus == Pane::Phases => return go_in(state),
         other => return in_pane(state, other),
     };
@@ -77,15 +80,30 @@ pub fn scroll(state: &mut AppState, pane: Pane, movement: Action) -> Vec<Cmd> {
 /// Enter on a phase: its question when one is open, else its artifact.
 fn go_in(state: &mut AppState) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
-    let asks = run
-        .state()
-        .and_then(|s| s.approval.as_ref())
-        .is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
+    let asks = run.moment().is_none()
+        && run
+            .state()
+            .and_then(|s| s.approval.as_ref())
+            .is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
     if asks {
         return gate::open(state);
     }
     (run.focus, run.main) = (Pane::Artifact, Some(Pane::Artifact));
     Vec::new()
+}
+
+/// Whether Esc undoes something on this screen before it leaves it.
+pub fn can_step_back(state: &AppState) -> bool {
+    let Some(run) = &state.run else { return false };
+    let found = run.focus == Pane::Events && !(run.finding.search.is_empty() && run.finding.filter.is_empty());
+    found || run.moment().is_some()
+}
+
+/// One step back: out of a search, a filter, the past.
+pub fn step_back(state: &mut AppState) -> Vec<Cmd> {
+    let Some(run) = &mut state.run else { return Vec::new() };
+    let found = if run.focus == Pane::Events { finding::step_back(run) } else { None };
+    found.unwrap_or_else(|| recorder::leave(run))
 }
 
 fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {

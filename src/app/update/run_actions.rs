@@ -1,7 +1,6 @@
 //! Pausing, resuming and ending a run, from wherever one is selected.
 
 use crate::app::msg::{Cmd, Ticket};
-use crate::app::runs::refuses_to_resume;
 use crate::app::state::{AppState, Choice, Confirm, Modal, RunAction, Screen, Sent};
 use crate::engine::api::Command;
 use crate::model::id::RunId;
@@ -22,7 +21,8 @@ pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
 fn selected(state: &AppState) -> Option<RunRecord> {
     match state.screen() {
         Screen::Runs => state.runs.selected().cloned(),
-        Screen::Picker => state.runs.paused().nth(state.picker.cursor).cloned(),
+        Screen::Picker => state.picker.selected().cloned(),
+        Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
         Screen::Run | Screen::Gate => {
             let run = state.run.as_ref()?;
             // The list's row is newer than the one from opening; the journal is newer than both.
@@ -46,7 +46,7 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 
 /// Goes on with a run, if it can.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
-    match refuses_to_resume(record, &state.runs.records) {
+    match state.picker.refusal(record, &state.runs.records) {
         None => send(state, record.id, "resuming", Command::Resume { run_id: record.id }),
         Some(why) => refuse(state, &format!("run {} cannot go on: {why}", record.id.short())),
     }

@@ -1,18 +1,179 @@
-//! The list of runs.
+//! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
 
-use super::run;
-use crate::app::keymap::{Action, is_movement};
-use crate::app::msg::Cmd;
-use crate::app::state::AppState;
+use super::{demo, keys, notify, picker, run};
+use crate::app::key::{Chord, KeyCode};
+use crate::app::keymap::{Action, Context, is_movement};
+use crate::app::msg::{Cmd, Loaded, Query};
+use crate::app::run_filter::Search;
+use crate::app::runs::Line;
+use crate::app::state::{AppState, Screen};
+use crate::engine::api::{ArtifactHits, PageAsk};
+use crate::model::error::Failure;
+
+/// What was typed into the filter at most, in characters.
+const FILTER_CHARS: usize = 200;
 
 /// Does an action on the list.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    if is_movement(action) {
-        state.runs.go(action);
-    } else if action == Action::Open
-        && let Some(id) = state.runs.selected
-    {
-        return run::open(state, id);
+    match action {
+        _ if is_movement(action) => {
+            state.runs.go(action);
+            window(state)
+        }
+        Action::Open => open(state),
+        Action::Unfold => fold(state, true),
+        Action::FoldUp => fold(state, false),
+        Action::Filter => {
+            state.runs.filter.typing = true;
+            Vec::new()
+        }
+        _ => Vec::new(),
     }
-    Vec::new()
+}
+
+fn open(state: &mut AppState) -> Vec<Cmd> {
+    match state.runs.line(state.runs.cursor) {
+        Some(Line::Fold) => fold(state, !state.runs.unfolded),
+        Some(Line::Run(record)) => {
+            let id = record.id;
+            run::open(state, id)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Opens or closes the fold; closing from within it goes back to its line.
+fn fold(state: &mut AppState, open: bool) -> Vec<Cmd> {
+    let runs = &mut state.runs;
+    let Some(line) = runs.fold() else { return Vec::new() };
+    if open == runs.unfolded || !(runs.cursor == line || runs.is_within_fold(runs.cursor)) {
+        return Vec::new();
+    }
+    runs.unfolded = open;
+    runs.put(line);
+    refresh(state)
+}
+
+/// Whether keys are letters of the filter.
+#[must_use]
+pub fn writes_filter(state: &AppState) -> bool {
+    state.screen() == Screen::Runs && state.modal.is_none() && state.runs.filter.typing
+}
+
+/// A key while the filter is written. Moving moves in the list; everything else is text.
+pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
+    let mut text = state.runs.filter.text.clone();
+    match chord.code {
+        KeyCode::Esc => return clear_filter(state),
+        KeyCode::Enter => {
+            state.runs.filter.typing = false;
+            return Vec::new();
+        }
+        KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown => {
+            return state.keys.action(Context::Global, chord).map(|action| act(state, action)).unwrap_or_default();
+        }
+        KeyCode::Backspace => drop(text.pop()),
+        _ => match chord.typed() {
+            Some(typed) => text.push(typed),
+            // Keys that write nothing do what they do everywhere.
+            None => return state.keys.action(Context::Global, chord).map(|action| keys::act(state, action)).unwrap_or_default(),
+        },
+    }
+    change_filter(state, text)
+}
+
+/// Text for the filter that was pasted.
+pub fn paste_filter(state: &mut AppState, pasted: &str) -> Vec<Cmd> {
+    let line: String = pasted.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control()).collect();
+    let text = state.runs.filter.text.clone() + &line;
+    change_filter(state, text)
+}
+
+/// Ends the filter; whether there was one.
+pub fn clear_filter(state: &mut AppState) -> Vec<Cmd> {
+    state.runs.filter.typing = false;
+    change_filter(state, String::new())
+}
+
+fn change_filter(state: &mut AppState, text: String) -> Vec<Cmd> {
+    let text: String = text.chars().take(FILTER_CHARS).collect();
+    if text == state.runs.filter.text {
+        return Vec::new();
+    }
+    state.runs.filter.change(text);
+    (state.runs.cursor, state.runs.top) = (0, 0);
+    state.runs.selected = None;
+    refresh(state)
+}
+
+/// Asks for what the screen shows, if the screen has left what was read.
+pub fn window(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.wants_window() { refresh(state) } else { Vec::new() }
+}
+
+/// Asks at once: the operator waits for it.
+pub fn refresh(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.asking.due() { vec![question(state)] } else { Vec::new() }
+}
+
+/// Asks because of news; not more often than somebody could read.
+pub fn ask(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.may_ask(state.now.ticks) { refresh(state) } else { Vec::new() }
+}
+
+/// Asks what had to wait.
+pub fn tick(state: &mut AppState) -> Vec<Cmd> {
+    if state.runs.due_at.is_some_and(|at| at <= state.now.ticks) { ask(state) } else { Vec::new() }
+}
+
+fn question(state: &mut AppState) -> Cmd {
+    if !state.runs.loaded {
+        state.runs.since.get_or_insert(state.now.ticks);
+    }
+    Cmd::Query(Query::Runs(state.runs.ask(state.midnight())))
+}
+
+/// The archive answered.
+pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failure>) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
+    if state.runs.asking.answered() {
+        cmds.push(question(state));
+    }
+    match result {
+        Err(failure) => (state.runs.failure, state.runs.since) = (Some(failure), None),
+        Ok(Loaded::Runs(page)) if state.runs.is_about(ask) => {
+            let (first, before) = (!state.runs.loaded, state.runs.known());
+            state.runs.set(*page, ask.offset);
+            if !first && !state.look.focused {
+                cmds.extend(notify::news(&before, &state.runs.known()).map(Cmd::Notify));
+            }
+            if state.runs.filter.begins() {
+                cmds.push(Cmd::Query(Query::SearchArtifacts(state.runs.filter.text.clone(), None)));
+            }
+            cmds.extend(picker::offer(state));
+            cmds.extend(demo::look_at_empty(state, first));
+            cmds.extend(window(state));
+        }
+        Ok(_) => {}
+    }
+    cmds
+}
+
+/// A step of the search through artifacts has ended.
+pub fn searched(state: &mut AppState, text: &str, result: Result<ArtifactHits, Failure>) -> Vec<Cmd> {
+    if state.runs.filter.text != text {
+        return Vec::new();
+    }
+    let hits = match result {
+        Ok(hits) => hits,
+        Err(failure) => {
+            state.runs.filter.search = Search::Done;
+            state.complain(&failure);
+            return Vec::new();
+        }
+    };
+    let (found, next) = state.runs.filter.take(hits);
+    let mut cmds = if found { refresh(state) } else { Vec::new() };
+    cmds.extend(next.map(|next| Cmd::Query(Query::SearchArtifacts(text.to_owned(), Some(next)))));
+    cmds
 }

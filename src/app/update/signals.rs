@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
-use super::gate;
+use super::{gate, looks, runs};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::{AppState, Notice};
 use crate::engine::api::TextChunk;
 use crate::model::event::Event;
+use crate::model::id::RunId;
+
+/// News of one answer at most; more is read anew from its end.
+pub const MANY: usize = 1000;
 
 /// A fact was stored.
 pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     let mut cmds = Vec::new();
     let kind = event.fact.kind();
-    let in_list = ["run.", "phase.", "approval.", "llm.called"].iter().any(|start| kind.starts_with(start));
-    if in_list && state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
+    if kind == "llm.called" && state.pace.lets(state.now.ticks) {
+        cmds.extend(after_calls(state));
+    }
+    let in_list = ["run.", "phase.", "approval."].iter().any(|start| kind.starts_with(start));
+    if in_list {
+        cmds.extend(runs::ask(state));
+        cmds.extend(looks::ask_costs(state));
     }
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == event.run_id) {
         cmds.extend(fold(run, event));
@@ -27,9 +35,9 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
 fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
     run.pulse.event(event);
-    let Some(known) = &mut run.opened else { return Vec::new() };
+    let fits = run.opened.is_some() && run.tail.push(event.clone());
+    let Some(known) = run.now_mut() else { return Vec::new() };
     let follows = event.seq <= known.state.last_seq + 1;
-    let fits = run.tail.push(event.clone());
     if follows && fits {
         if let Err(failure) = known.state.apply(event) {
             run.failure = Some(failure);
@@ -38,8 +46,19 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
         return vec![Cmd::Query(Query::Open(run.run_id))];
     }
     let kind = event.fact.kind();
-    let in_details = kind.starts_with("artifact.") || kind.starts_with("approval.") || kind == "llm.called";
+    let in_details = kind.starts_with("artifact.") || kind.starts_with("approval.");
     if in_details && run.asking_details.due() { vec![Cmd::Query(Query::Details(run.run_id))] } else { Vec::new() }
+}
+
+/// What calls to models change: costs in the list, and those of the open run by model.
+pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
+    let mut cmds: Vec<Cmd> = runs::ask(state).into_iter().chain(looks::ask_costs(state)).collect();
+    if let Some(run) = state.run.as_mut().filter(|run| run.opened.is_some())
+        && run.asking_details.due()
+    {
+        cmds.push(Cmd::Query(Query::Details(run.run_id)));
+    }
+    cmds
 }
 
 /// An agent said something.
@@ -53,14 +72,30 @@ pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
 
 /// What is shown may be old: ask anew.
 pub fn stale(state: &mut AppState) -> Vec<Cmd> {
-    let mut cmds = Vec::new();
-    if state.runs.asking.due() {
-        cmds.push(Cmd::Query(Query::Runs));
-    }
+    let mut cmds = runs::ask(state);
+    cmds.extend(looks::ask_costs(state));
     if let Some(run) = &mut state.run
         && run.asking.due()
     {
-        cmds.push(Cmd::Query(Query::Open(run.run_id)));
+        // What is known is gone on from; only a run that is not open yet is read whole.
+        let since = run.now().map(|known| known.state.last_seq);
+        cmds.push(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| Query::News(run.run_id, since))));
+    }
+    cmds
+}
+
+/// Facts that were stored since one that is known.
+pub fn news(state: &mut AppState, id: RunId, since: u64, events: Vec<Event>) -> Vec<Cmd> {
+    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
+    let (again, many) = (run.asking.answered(), events.len() >= MANY);
+    if many {
+        // So much is read faster from its end.
+        return if again || run.asking.due() { vec![Cmd::Query(Query::Open(id))] } else { Vec::new() };
+    }
+    let last = events.last().map_or(since, |event| event.seq);
+    let mut cmds: Vec<Cmd> = events.into_iter().flat_map(|news| event(state, &Arc::new(news))).collect();
+    if again {
+        cmds.push(Cmd::Query(Query::News(id, last)));
     }
     cmds
 }

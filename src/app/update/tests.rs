@@ -4,13 +4,14 @@ use proptest::prelude::*;
 
 use crate::app::gate::Stage;
 use crate::app::key::{Chord, KeyCode};
-use crate::app::msg::{Cmd, Msg, Outside, Returned};
+use crate::app::msg::{Cmd, Drawn, Msg, Outside, Returned};
 use crate::app::sample::{self, Bench, Place, record, records, request_id, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command};
 use crate::model::error::{Code, Failure};
 use crate::model::event::Fact;
 use crate::model::hash::ContentHash;
+use crate::model::record::RunRecord;
 use crate::model::state::{Decision, Risk, RunStatus};
 
 /// A bench at the gate of run 1, drawn and quiet.
@@ -55,6 +56,8 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
             action: Decision::Approve,
             comment: String::new(),
             artifact_sha256: Some(ContentHash::of(sample::SPEC_V2.as_bytes())),
+            scope: None,
+            raise_nano_usd: None,
         }
     );
     assert!(matches!(stage(&bench), Stage::Sending { .. }));
@@ -488,4 +491,186 @@ fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
     assert_eq!(asked_outside(&bench), None, "only what is asked about can be edited");
     bench.press("o");
     assert!(matches!(asked_outside(&bench), Some(Outside::Page { .. })));
+}
+
+#[test]
+fn a_filter_looks_through_rows_first_and_then_through_artifacts_and_esc_ends_it() {
+    let mut bench = Bench::new((80, 24), records(), Place::Executing);
+    bench.records.retain(|r| r.state != "paused");
+    let mut bench = bench.start(None);
+    bench.press("/");
+    bench.type_text("q", 10);
+    assert!(bench.done.is_empty(), "a letter of the filter is no key");
+    bench.press("Backspace");
+    bench.type_text("gizmo", 10);
+    let listed: Vec<_> = bench.state.runs.records.iter().map(|r| r.id).collect();
+    assert_eq!(listed, [run_id(6)], "found by its artifact alone");
+    assert_eq!((bench.state.runs.filter.looked_at, bench.state.runs.len()), (40, 1));
+    bench.press("Enter");
+    bench.press("Enter");
+    assert_eq!(bench.state.screen(), Screen::Run);
+    bench.press("Esc");
+    bench.press("Esc");
+    assert!(!bench.state.runs.filter.is_on() && bench.state.runs.len() > 1);
+}
+
+#[test]
+fn the_fold_opens_and_closes_and_leads_into_its_runs() {
+    let mut all = vec![waiting_record()];
+    all.extend((20..32).map(|n| record(n, RunStatus::Completed, i64::from(n))));
+    let mut bench = Bench::new((80, 24), all, Place::Awaiting).start(None);
+    assert_eq!(bench.state.runs.len(), 2);
+    bench.press("j");
+    bench.press("Enter");
+    assert_eq!(bench.state.runs.len(), 14);
+    bench.press("j");
+    assert_eq!(bench.state.runs.selected, Some(run_id(20)));
+    bench.press("Left");
+    assert_eq!((bench.state.runs.len(), bench.state.runs.cursor), (2, 1));
+}
+
+#[test]
+fn with_a_thousand_stopped_runs_only_those_on_the_screen_are_looked_into() {
+    let many = (0..1000).map(|n| sample::many(n, RunStatus::Paused)).collect();
+    let mut bench = Bench::new((80, 24), many, Place::Executing).start(None);
+    assert_eq!(bench.state.screen(), Screen::Picker);
+    bench.feed(Msg::Drawn(Drawn { list: Some(6), drained: true, ..Drawn::default() }));
+    assert_eq!(bench.state.picker.previews.len(), 6);
+    bench.press("G");
+    assert_eq!(bench.state.picker.previews.len(), 12);
+}
+
+#[test]
+fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
+    let paused = |n| record(n, RunStatus::Paused, 90);
+    let held = RunRecord { thread: record(4, RunStatus::Executing, 1).thread, ..paused(3) };
+    let all = vec![paused(1), paused(2), held, record(4, RunStatus::Executing, 1)];
+    let mut bench = Bench::new((80, 24), all, Place::Executing).start(None);
+    for _ in 0..3 {
+        bench.press("Space");
+    }
+    bench.press("Enter");
+    let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+    assert_eq!(resumed, [&Command::Resume { run_id: run_id(1) }, &Command::Resume { run_id: run_id(2) }]);
+    assert!(bench.state.notice.as_ref().unwrap().text.contains("1 cannot go on"), "{:?}", bench.state.notice);
+}
+
+/// The form with a wish, and everything known about it.
+fn form() -> Bench {
+    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting);
+    bench.state.here = Some("/shop".to_owned());
+    let mut bench = bench.start(None);
+    bench.press("n");
+    bench.work();
+    for _ in 0..3 {
+        bench.press("Tab");
+    }
+    bench.type_text("a cart", 10);
+    bench.work();
+    bench
+}
+
+#[test]
+fn what_was_written_in_the_form_survives_leaving_it() {
+    let mut bench = form();
+    bench.press("Esc");
+    assert_eq!(bench.state.screen(), Screen::Runs);
+    bench.press("n");
+    bench.work();
+    assert_eq!(bench.state.new_run.as_ref().unwrap().wish.text(), "a cart");
+}
+
+#[test]
+fn a_start_waits_for_what_is_wrong_and_for_consent() {
+    let mut bench = form();
+    for _ in 0.."a cart".len() {
+        bench.press("Backspace");
+    }
+    bench.press("Ctrl-S");
+    assert!(bench.sent.is_empty(), "what is shown is about other words");
+    bench.work();
+    bench.press("Ctrl-S");
+    assert!(bench.sent.is_empty() && bench.state.modal.is_none());
+    assert!(bench.state.notice.as_ref().unwrap().text.contains("say what you want made"));
+    bench.type_text("flags", 10);
+    bench.work();
+    bench.press("Ctrl-S");
+    assert!(matches!(bench.state.modal, Some(Modal::Confirm(_))));
+    bench.press("Right");
+    bench.press("Enter");
+    assert!(bench.worked.is_empty(), "the question was not drawn yet");
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Enter");
+    assert_eq!(bench.worked.len(), 1, "consent first");
+    bench.work();
+    let Some((_, Command::Start(request))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
+    assert_eq!((request.requirements.as_str(), request.workflow.as_str()), ("flags", "development"));
+    bench.press("Ctrl-S");
+    assert_eq!(bench.sent.len(), 1, "once");
+    bench.answer(Ok(crate::engine::api::Answer::Started { run_id: run_id(1), existing: false }));
+    assert_eq!((bench.state.screen(), bench.state.new_run.is_none()), (Screen::Run, true));
+}
+
+#[test]
+fn a_start_that_is_refused_keeps_the_form() {
+    let mut bench = form();
+    bench.state.new_run.as_mut().unwrap().outlook.as_mut().unwrap().2.seats.clear();
+    bench.press("Ctrl-S");
+    bench.answer(Err(Failure::new(Code::ThreadBusy, "the thread is taken")));
+    let form = bench.state.new_run.as_ref().unwrap();
+    assert_eq!((form.failure.as_ref().unwrap().code, form.starting, form.wish.text().as_str()), (Code::ThreadBusy, false, "a cart"));
+}
+
+#[test]
+fn a_seat_is_given_to_another_and_back_to_the_binder() {
+    let mut bench = form();
+    bench.press("Tab");
+    let named = |bench: &mut Bench| {
+        bench.work();
+        let form = bench.state.new_run.as_ref().unwrap();
+        (form.personas.values().cloned().collect::<Vec<_>>(), form.seats()[0].persona.clone().unwrap())
+    };
+    bench.press("Left");
+    assert_eq!(named(&mut bench), (vec!["other@2".to_owned()], "other@2".to_owned()));
+    bench.press("Right");
+    assert_eq!(named(&mut bench), (vec![], "analyst@1".to_owned()));
+}
+
+#[test]
+fn of_many_changes_only_the_last_is_looked_at() {
+    let mut bench = form();
+    bench.type_text(" with cents", 10);
+    assert_eq!(bench.worked.len(), 1);
+    bench.work();
+    assert!(bench.state.new_run.as_ref().unwrap().is_current());
+}
+
+#[test]
+fn the_demo_starts_from_an_empty_list_and_from_the_palette() {
+    for keys in [&["D"][..], &[":", "d", "e", "m", "o", "Enter"]] {
+        let mut bench = Bench::new((80, 24), vec![], Place::Executing).start(None);
+        bench.worked.clear();
+        keys.iter().for_each(|key| bench.press(key));
+        assert_eq!(bench.worked.pop_front(), Some(crate::app::msg::Work::Demo), "{keys:?}");
+        bench.feed(Msg::Done(crate::app::msg::Done::Demo(Ok(Box::default()))));
+        assert!(matches!(bench.sent.last(), Some((_, Command::Start(_)))));
+    }
+}
+
+#[test]
+fn the_palette_leads_to_screens_and_runs_and_what_is_used_most_stands_first() {
+    let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
+    let open = |bench: &mut Bench, typed: &str| {
+        bench.press(":");
+        bench.type_text(typed, 10);
+        bench.press("Enter");
+    };
+    open(&mut bench, "everything cost");
+    assert_eq!(bench.state.screen(), Screen::Cost);
+    open(&mut bench, &run_id(6).short());
+    assert_eq!((bench.state.screen(), bench.state.run.as_ref().unwrap().run_id), (Screen::Run, run_id(6)));
+    bench.press(":");
+    let Some(Modal::Palette(palette)) = &bench.state.modal else { panic!() };
+    let found = crate::app::update::palette::found(&bench.state, palette);
+    assert_eq!(found[0].text, "what everything cost, over time");
 }

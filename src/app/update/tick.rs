@@ -1,5 +1,6 @@
 //! Time passing: notices end, drafts are kept.
 
+use super::runs;
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, NOTICE_MS};
 use crate::app::wake::DRAFT_MS;
@@ -10,11 +11,16 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
         state.notice = None;
     }
+    let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
-    match &state.gate {
-        Some(gate) if gate.input.unsaved.is_some_and(due) => keep_draft(state),
-        _ => Vec::new(),
+    if state.pace.due(ticks) {
+        return super::signals::after_calls(state);
     }
+    match &state.gate {
+        Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
+        _ => {}
+    }
+    cmds
 }
 
 /// Keeps the words of the open gate, if they are not kept yet.

@@ -103,6 +103,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             gate: gate.clone(),
             artifact_sha256: Some(hash()),
             artifact_version: Some(2),
+            question: None,
         },
         Fact::ArtifactChanged { phase_key: "spec".into(), request_id, expected: hash(), found: None, restored: true, by: None },
         Fact::ApprovalResolved {
@@ -114,6 +115,8 @@ fn artifacts_and_gates_name_what_they_are_about() {
             by: "ann".to_owned(),
             via: Via::Policy,
             artifact_sha256: None,
+            scope: None,
+            raise: None,
         },
     ];
     insta::assert_snapshot!(lines(facts, Style::default()), @r"

@@ -41,6 +41,14 @@ pub fn problems(loaded: &Loaded) -> Vec<Failure> {
             refuse(joined(&joined("prices", model), name), "must be a decimal number of dollars", "such as \"0.25\", per million tokens");
         }
     }
+    let budget = &settings.budget;
+    let limits = [("budget.run".to_owned(), &budget.run), ("budget.day".to_owned(), &budget.day)];
+    let by_workflow = budget.workflows.iter().map(|(name, limit)| (joined("budget.workflows", name), limit));
+    for (path, text) in limits.into_iter().chain(by_workflow) {
+        if !text.is_empty() && NanoUsd::from_decimal(text).is_none_or(|limit| limit.0 <= 0) {
+            refuse(path, "must be a decimal number of dollars above 0, or empty", "such as \"5.00\"");
+        }
+    }
     problems
 }
 

@@ -117,11 +117,14 @@ mod tests {
         let shape = Shape::of_settings();
         let leaves: Vec<_> = shape.leaves().into_iter().map(|(path, shape)| format!("{path}: {}", shape.words())).collect();
         for one_of_each in [
+            "budget.day: text",
+            "budget.workflows: a table",
             "console.ascii: true or false",
             "console.keys: a table",
             "engine.max_artifact_bytes: a whole number from 0 on",
             "engine.max_turns: a whole number from 0 to 4294967295",
             "engine.on_crash: one of ask, resume, fail",
+            "host.on_disconnect: one of continue, cancel",
             "notify.command: a list, each item text",
             "openai.base_url: text",
             "prices: a table",

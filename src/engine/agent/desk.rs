@@ -9,19 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::engine::api::TextKind;
+use crate::engine::budget::{self, Budget, Verdict};
 use crate::engine::context::{Context, blocking};
 use crate::engine::paths::create_private_dir;
+use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
+use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserve {
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
     /// Counts the turns of the attempt, from 1.
     pub number: u32,
     /// Which model is asked.
@@ -88,6 +95,10 @@ pub struct Desk {
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
+    budget: Budget,
+    redactor: Arc<Redactor>,
+    /// The limit that refused a call.
+    refused: Arc<Mutex<Option<BudgetQuestion>>>,
 }
 
 /// What is known of a call between its reserve and its settlement.
@@ -100,12 +111,72 @@ impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
     pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
-        Self { context, run_id, phase_key, attempt, persona, opening: Mutex::new(opening) }
+        let redactor = Arc::clone(&context.redactor);
+        Self {
+            context,
+            run_id,
+            phase_key,
+            attempt,
+            persona,
+            opening: Mutex::new(opening),
+            budget: Budget::default(),
+            redactor,
+            refused: Arc::default(),
+        }
+    }
+
+    /// Sets what may be spent; without limits unless set.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Takes these secrets out of what is written down and shown, too.
+    #[must_use]
+    pub fn hiding(mut self, redactor: Arc<Redactor>) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// The limit that refused a call, where one did: the work ended with `budget_exceeded` then.
+    #[must_use]
+    pub fn over_budget(&self) -> Option<BudgetQuestion> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
+    fn grant(&self) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>> + Clone + Send + use<> {
+        let (budget, refused, run_id) = (self.budget.clone(), Arc::clone(&self.refused), self.run_id);
+        move |tx, turn, now| {
+            let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
+                Verdict::Granted(facts) => {
+                    turns::reserve(tx, turn, now)?;
+                    (facts, None)
+                }
+                Verdict::Refused(question) => (budget::exceeded(tx, run_id, &question)?.into_iter().collect(), Some(question)),
+            };
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+            journal::append(tx, run_id, &facts, now)
+        }
+    }
+
+    fn still_granted(&self) -> Result<()> {
+        let Some(question) = self.over_budget() else { return Ok(()) };
+        let BudgetQuestion { scope, limit, spent, needed } = question;
+        let words = format!("the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent");
+        Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
+    }
+
+    /// Words without secrets.
+    #[must_use]
+    pub fn hidden(&self, words: &str) -> String {
+        self.redactor.apply(words).into_owned()
     }
 
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
     pub fn text(&self, kind: TextKind, text: &str) {
-        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, text);
+        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, &self.redactor.apply(text));
     }
 
     /// Stores the opening facts now, for a backend that makes no calls.
@@ -120,17 +191,19 @@ impl Desk {
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
     ///
     /// # Errors
-    /// What the store says; nothing may be sent then.
+    /// `budget_exceeded`; what the store says; nothing may be sent then.
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
+        let grant = self.grant();
         self.store(move |tx| {
             let now = Timestamp::now();
-            let events = journal::append(tx, run_id, &opening, now)?;
-            turns::reserve(tx, &turn, now)?;
+            let mut events = journal::append(tx, run_id, &opening, now)?;
+            events.extend(grant(tx, &turn, now)?);
             Ok(events)
         })
         .await?;
+        self.still_granted()?;
         Ok(id)
     }
 
@@ -164,6 +237,9 @@ impl Desk {
                 latency_ms: answered.latency_ms,
                 status: CallStatus::Ok,
             };
+            if planted::is(Bug::SettleApart) {
+                tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
+            }
             journal::append(tx, run_id, &[fact], now)
         })
         .await
@@ -196,7 +272,7 @@ impl Desk {
     /// next call in the same transaction where there is one.
     ///
     /// # Errors
-    /// What the store says.
+    /// `budget_exceeded` when only the next call was refused; what the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
         if !done.is_empty() {
             self.audit(turn, &done).await?;
@@ -204,6 +280,7 @@ impl Desk {
         let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
         let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
         let next_id = next.as_ref().map(|turn| turn.id);
+        let grant = self.grant();
         self.store(move |tx| {
             let now = Timestamp::now();
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
@@ -211,14 +288,34 @@ impl Desk {
             if !results.is_empty() {
                 turns::tools_done(tx, turn, &results)?;
             }
-            let events = journal::append(tx, run_id, &facts, now)?;
+            let mut events = journal::append(tx, run_id, &facts, now)?;
             if let Some(next) = &next {
-                turns::reserve(tx, next, now)?;
+                events.extend(grant(tx, next, now)?);
             }
             Ok(events)
         })
         .await?;
+        self.still_granted()?;
         Ok(next_id)
+    }
+
+    /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has
+    /// not begun; or, without one, that it goes on.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let run_id = self.run_id;
+        self.store(move |tx| {
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            turns::hold(tx, turn, &results, at.as_deref())?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        })
+        .await
     }
 
     /// What an agent was paid for is not given up because the disk is full for a while.
@@ -235,6 +332,7 @@ impl Desk {
             run_id: self.run_id,
             phase_key: self.phase_key.clone(),
             attempt: self.attempt,
+            conversation: reserve.conversation,
             number: reserve.number,
             persona: self.persona.clone(),
             model: reserve.model,
@@ -243,11 +341,19 @@ impl Desk {
     }
 
     fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
-        let (phase_key, call_id, tool, target) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone(), done.target.clone());
+        let (phase_key, call_id, tool) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone());
+        let hidden = |words: &str| self.redactor.apply(words).into_owned();
+        let target = hidden(&done.target);
         match &done.denied {
-            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: why.message.clone() },
+            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: hidden(&why.message) },
             None => Fact::ToolCalled { phase_key, turn_id, call_id, tool, target, outcome: done.outcome, duration_ms: done.duration_ms },
         }
+    }
+
+    /// Adds a fact to what is stored with the first call.
+    pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
+        let fact = fact(&self.phase_key, self.attempt);
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
     }
 
     fn take_opening(&self) -> Vec<Fact> {
@@ -264,7 +370,7 @@ impl Desk {
                 turn,
                 phase: self.phase_key.as_str(),
                 tool: &tool.tool,
-                target: &tool.target,
+                target: &self.redactor.apply(&tool.target),
                 outcome: if tool.denied.is_some() { "denied" } else { outcome_word(tool.outcome) },
                 result_sha256: ContentHash::of(tool.result.as_bytes()),
                 result_bytes: tool.result.len(),
@@ -311,7 +417,7 @@ fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let path = dir.join(file);
-    let written = options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes()));
+    let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
     written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
 }
 
@@ -347,7 +453,7 @@ fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> R
     let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
     let (status, latency_ms) = (failed.status, failed.latency_ms);
     let estimated = status == CallStatus::Unknown;
-    let charge = if estimated { row.reserved } else { Some(NanoUsd(0)) };
+    let charge = if estimated && !planted::is(Bug::LostCallFree) { row.reserved } else { Some(NanoUsd(0)) };
     let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
     turns::failed(tx, turn, &failure, Timestamp::now())?;
     Ok(vec![Fact::LlmCalled {

@@ -15,6 +15,7 @@ pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
 use crate::model::error::Failure;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::Persona;
+use crate::model::question::{Permit, ToolQuestion};
 use crate::model::record::{Scenario, TurnRecord};
 
 pub mod desk;
@@ -47,6 +48,8 @@ pub struct Job {
     pub scenario: Scenario,
     /// Turns this attempt may take.
     pub max_turns: u32,
+    /// What the operator has answered about tools in this run, in order.
+    pub permits: Vec<Permit>,
 }
 
 /// The file a phase must produce, with its schema at hand.
@@ -71,12 +74,15 @@ pub struct Stop {
 }
 
 /// How a backend's work ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The agent says it is done. Whether the artifact is there and valid is not its word to give.
     Done,
     /// It was asked to stop, and can go on from the last stored turn.
     Stopped,
+    /// The operator must allow a tool first. Everything before it is stored; the work is begun again,
+    /// with the answer among [`Job::permits`], when there is one. Meanwhile it holds no place.
+    Asks(Box<ToolQuestion>),
 }
 
 /// What [`Backend::work`] returns.

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 
 /// Contents in files named by their hash.
 #[derive(Clone, Debug)]
@@ -35,11 +37,25 @@ impl Contents {
         let path = self.path(&hash)?;
         let folder = path.parent().unwrap_or(&self.dir);
         create_private_dir(folder)?;
-        if !has_length(&path, bytes.len()) {
+        if planted::is(Bug::ContentAfterEvent) {
+            let (path, bytes) = (path, bytes.to_vec());
+            std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::fs::write(path, bytes)
+            });
+            return Ok(hash);
+        }
+        if planted::is(Bug::ContentInPlace) && !path.exists() {
+            for part in bytes.chunks(bytes.len().div_ceil(2).max(1)) {
+                let mut file = File::options().create(true).append(true).open(&path).map_err(|e| Failure::io("planted", &e))?;
+                Step::ContentWritten.around(|| file.write_all(part)).map_err(|e| Failure::io("planted", &e))?;
+            }
+        }
+        if !planted::is(Bug::ContentInPlace) && !has_length(&path, bytes.len()) {
             write_new(folder, &path, bytes).map_err(|e| Failure::io(format!("cannot keep the artifact in {}", path.display()), &e))?;
         }
         // Also when the file was there: whoever wrote it may have died before its name was durable.
-        for dir in [folder, &self.dir] {
+        for dir in [folder, &self.dir, self.dir.parent().unwrap_or(&self.dir)] {
             sync_dir(dir).map_err(|e| Failure::io(format!("cannot make {} durable", dir.display()), &e))?;
         }
         Ok(hash)
@@ -82,14 +98,14 @@ fn has_length(path: &Path, length: usize) -> bool {
 fn write_new(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new().prefix("new-").tempfile_in(folder)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    Step::ContentWritten.around(|| file.as_file().sync_all())?;
+    Step::ContentRenamed.around(|| file.persist(path))?;
     Ok(())
 }
 
 // Makes the names in a folder durable.
 fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
+    Step::ContentFolder.around(|| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]

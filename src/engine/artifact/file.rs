@@ -14,6 +14,7 @@ use crate::engine::beneath::{self, Obstacle};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::worktree_path;
+use crate::store::failpoint::Step;
 
 /// The whole content of a file beneath `worktree`; `None` when there is no file.
 ///
@@ -157,7 +158,7 @@ fn carry_over(folder: &Dir, name: &str, path: &str, aside: &Dir, new_name: &str)
     } else {
         return Err(not_plain(path, "is neither a file nor a link, and cannot be moved to another file system"));
     }
-    folder.remove_file(name).map_err(fail)
+    Step::FileAside.around(|| folder.remove_file(name)).map_err(fail)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
+use crate::model::money::NanoUsd;
+use crate::model::question::Scope;
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::store::{Reader, approvals};
@@ -32,6 +34,10 @@ pub struct Answered {
     pub via: Via,
     /// What was reviewed, where the answer insists on it.
     pub reviewed: Option<ContentHash>,
+    /// How far an answer about a tool reaches.
+    pub scope: Option<Scope>,
+    /// By how much a budget is raised.
+    pub raise: Option<NanoUsd>,
 }
 
 impl Driver {
@@ -45,6 +51,8 @@ impl Driver {
             by: decision.by,
             via: decision.via,
             reviewed: decision.reviewed,
+            scope: decision.scope,
+            raise: decision.raise,
         };
         // Whether it can be given at all comes first: a late answer must not touch the file.
         if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {

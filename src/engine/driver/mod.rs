@@ -37,7 +37,7 @@ use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, events};
+use crate::store::{Reader, events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -322,7 +322,10 @@ impl Driver {
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
         let facts = self.facts(input)?;
-        let events = self.context.append_patiently(self.run_id(), facts, |words| self.note(words)).await?;
+        let events = match self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await {
+            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(facts).await?,
+            appended => appended?,
+        };
         self.take_in(&events).await
     }
 
@@ -333,6 +336,17 @@ impl Driver {
             final_report::write_and_note(&self.context, self.run_id()).await;
         }
         Ok(())
+    }
+
+    /// The run's row has vanished: it is written anew from memory, with everything the journal knows.
+    async fn append_to_restored(&self, facts: Vec<Fact>) -> Result<Vec<Event>> {
+        tracing::error!(run = %self.run_id(), "the row of the run has vanished; it is written anew from its journal");
+        let record = self.files.record.clone();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            runs::restore(tx, &record)?;
+            journal::append(tx, record.id, &facts, Timestamp::now())
+        };
+        self.context.store_patiently(job, |words| self.note(words)).await
     }
 
     /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain

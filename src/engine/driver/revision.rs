@@ -56,15 +56,18 @@ impl Driver {
     fn revisable(&self, request_id: RequestId) -> Result<(ExpectedArtifact, ArtifactRef)> {
         let asks = Input::Decide {
             request_id: Some(request_id),
-            action: Decision::Approve,
+            action: Decision::Abort,
             comment: String::new(),
             by: String::new(),
             via: Via::Engine,
             reviewed: None,
+            scope: None,
+            raise: None,
         };
         // A question that takes no answer takes no content either.
         decide(self.plan(), &self.state, asks, Timestamp::now())?;
-        let key = self.state.approval.as_ref().and_then(|open| open.phase_key.clone());
+        let open = self.state.approval.as_ref().filter(|open| open.artifact_sha256.is_some());
+        let key = open.and_then(|open| open.phase_key.clone());
         let expected = key.as_ref().and_then(|key| self.plan().phase(key)).and_then(|phase| phase.expected_artifact.clone());
         let current = key.as_ref().and_then(|key| self.state.phase(key)).and_then(|phase| phase.artifact.clone());
         expected.zip(current).ok_or_else(|| {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
+use crate::store::failpoint::Step;
 
 /// Somebody who only looks holds the lock for microseconds, and so does a child between fork and exec;
 /// neither is a host.
@@ -56,7 +57,9 @@ impl HostLock {
             Err(TryLockError::Error(error)) => return Err(Failure::io(format!("cannot lock {}", path.display()), &error)),
         }
         let info = HostInfo { pid: std::process::id(), since: Timestamp::now() };
-        write(&mut file, &info).map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))?;
+        Step::HostLock
+            .around(|| write(&mut file, &info))
+            .map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))?;
         Ok(Self { file })
     }
 }

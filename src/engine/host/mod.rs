@@ -19,6 +19,7 @@ use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::openai::{OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
+use super::anchor;
 use super::api::{Port, Request};
 use super::context::{Context, blocking};
 use super::paths::Paths;
@@ -35,6 +36,7 @@ mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
+mod space;
 mod tellers;
 
 pub use attach::{attach, write_beside};
@@ -49,6 +51,7 @@ pub struct Host {
     runtime: Runtime,
     calls: mpsc::Sender<Call>,
     port: Port,
+    notices: Vec<String>,
     tellers: Tellers,
     lock: HostLock,
 }
@@ -81,6 +84,8 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
+        let notices = anchor::check(paths, &context.store.reader()?)?;
+        notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
         for run_id in going_on {
@@ -99,13 +104,21 @@ impl Host {
         let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
-        Ok(Self { context, runtime, calls, port, tellers, lock })
+        runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
+        runtime.spawn(anchor::Keeper::new(paths)?.run());
+        Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
 
     /// The way to this host's engine.
     #[must_use]
     pub fn port(&self) -> Port {
         self.port.clone()
+    }
+
+    /// What the operator should know of how the data was found; empty where all is as it was left.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// The runtime the engine works on.
@@ -147,13 +160,20 @@ impl Host {
         let handed = handover::leave_word(&self.context, paused, over)
             .inspect_err(|failure| tracing::error!(%failure, "could not hand over; the runs are paused"))
             .unwrap_or_default();
+        if let Err(failure) = anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep()) {
+            tracing::warn!(%failure, "the anchor is behind the database");
+        }
         let closed = self.context.store.close_blocking();
         drop(self.lock);
         closed.map(|()| handed)
     }
 }
 
-fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
+/// Every way to have work done, as these settings say.
+///
+/// # Errors
+/// `config_invalid` for settings that a backend cannot work with.
+pub(crate) fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
     let prices = Prices::new(&settings.prices)?;
     Ok(vec![Arc::new(OpenAi::new(&settings.openai, prices)?), Arc::new(Rehearsal::new(settings.rehearsal.pace_ms))])
 }

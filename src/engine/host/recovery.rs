@@ -23,6 +23,8 @@ use crate::model::run_state::RunState;
 use crate::model::settings::OnCrash;
 use crate::model::state::{PauseReason, RunStatus, Via};
 use crate::model::time::Timestamp;
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{Reader, events, journal, runs, threads, turns};
 
 /// Reports that are written before anything else; the rest does not keep the operator waiting.
@@ -56,8 +58,12 @@ struct Found {
 /// # Errors
 /// What the store says. A run that cannot be recovered is logged and left as it is; the others go on.
 pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
+    Step::Recovery.before();
     let reader = Reader::open(&context.paths.database())?;
     let mut reports = runs::terminal_without_report(reader.connection())?;
+    if planted::is(Bug::ReportForgotten) {
+        reports.clear();
+    }
     let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
     runtime.block_on(write_reports(Arc::clone(context), reports));
     context.store.write_blocking(|tx| threads::clear_lines(tx))?;
@@ -81,6 +87,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
         }
     }
     recovered.to_roll_back = threads::to_roll_back(reader.connection())?;
+    Step::Recovery.after();
     Ok(recovered)
 }
 

@@ -116,7 +116,14 @@ impl Scratch<'_> {
         let artifact = self.state.phase(phase_key).and_then(|phase| phase.artifact.clone());
         let request_id = self.next_request();
         let (artifact_sha256, artifact_version) = artifact.map(|a| (a.sha256, a.version)).unzip();
-        self.push(Fact::ApprovalRequested { request_id, phase_key: Some(phase_key.clone()), gate, artifact_sha256, artifact_version })
+        self.push(Fact::ApprovalRequested {
+            request_id,
+            phase_key: Some(phase_key.clone()),
+            gate,
+            artifact_sha256,
+            artifact_version,
+            question: None,
+        })
     }
 
     pub(super) fn reject(&mut self, phase_key: PhaseKey, by: &str, comment: &str) -> Result<()> {

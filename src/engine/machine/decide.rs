@@ -10,8 +10,11 @@ use super::plan::Plan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, Fact, SkipReason};
+use crate::model::going_on::{Refusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId};
+use crate::model::money::NanoUsd;
+use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
 use crate::model::run_state::{OpenApproval, RunState};
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
@@ -55,6 +58,10 @@ pub enum Input {
         via: Via,
         /// What was reviewed, where the answer insists on it.
         reviewed: Option<ContentHash>,
+        /// How far an answer about a tool reaches.
+        scope: Option<Scope>,
+        /// By how much a budget is raised.
+        raise: Option<NanoUsd>,
     },
     /// The file is not what was validated and shown.
     ContentChanged {
@@ -125,6 +132,10 @@ pub enum Outcome {
         /// The commit, where it was made.
         commit: Option<String>,
     },
+    /// The agent wants to use a tool that the operator must allow; the attempt goes on with the answer.
+    Asks(Box<ToolQuestion>),
+    /// The next call would cross a budget; everything before it is stored.
+    OverBudget(BudgetQuestion),
     /// It was asked to stop, and did.
     Stopped,
     /// The agent could not work.
@@ -148,13 +159,13 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
         Input::Continue => {}
         Input::Pause(reason) => scratch.pause(reason)?,
         Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
-        Input::Decide { request_id, action, comment, by, via, reviewed } => {
-            let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref())?;
-            scratch.resolve(&open, action, &comment, &by, via)?;
+        Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise } => {
+            let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref(), raise)?;
+            scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise })?;
         }
         Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None)?,
         Input::Revised { request_id, artifact, by } => {
-            scratch.answerable(Some(request_id), Decision::Approve, "", None)?;
+            scratch.answerable(Some(request_id), Decision::Abort, "", None, None)?;
             scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by))?;
         }
         Input::AttemptEnded { phase_key, attempt, outcome } => {
@@ -191,17 +202,17 @@ impl Scratch<'_> {
     }
 
     fn resume(&mut self, by: &str, via: Via) -> Result<()> {
-        match self.state.status {
-            RunStatus::Executing | RunStatus::AwaitingApproval => return Ok(()),
+        match refusal(self.state.status, None) {
+            Some(Refusal::AtWork(_)) => return Ok(()),
+            Some(_) => return Err(self.not_now("resumed")),
+            None if self.state.status == RunStatus::Created => return self.start(),
             // Paused while it waited for its thread: it has yet to begin.
-            RunStatus::Paused if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
-            RunStatus::Paused => {}
-            RunStatus::Created => return self.start(),
-            _ => return Err(self.not_now("resumed")),
+            None if self.state.paused_from == Some(RunStatus::Created) => return self.begin_run(),
+            None => {}
         }
         // Going on is the answer to the question whether to go on.
         if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
-            self.push(resolved(&open, Decision::Approve, "resumed", by, via))?;
+            self.push(resolved(&open, &Said::plain(Decision::Approve, "resumed", by, via)))?;
         }
         self.go_on()
     }
@@ -235,13 +246,20 @@ impl Scratch<'_> {
             return Err(self.not_now("aborted"));
         }
         if let Some(open) = self.state.approval.clone() {
-            self.push(resolved(&open, Decision::Abort, reason, by, via))?;
+            self.push(resolved(&open, &Said::plain(Decision::Abort, reason, by, via)))?;
         }
         self.push(Fact::RunAborted { by: by.to_owned(), via, reason: reason.to_owned() })
     }
 
     /// The question that an answer is about, if it can be given.
-    fn answerable(&self, id: Option<RequestId>, action: Decision, comment: &str, reviewed: Option<&ContentHash>) -> Result<OpenApproval> {
+    fn answerable(
+        &self,
+        id: Option<RequestId>,
+        action: Decision,
+        comment: &str,
+        reviewed: Option<&ContentHash>,
+        raise: Option<NanoUsd>,
+    ) -> Result<OpenApproval> {
         if self.state.status.is_terminal() {
             return Err(self.not_now("decided"));
         }
@@ -262,9 +280,14 @@ impl Scratch<'_> {
             return Err(Failure::new(Code::UsageInvalid, format!("{action} needs words: what should be different?"))
                 .hint("say it with -m TEXT, or in the console's text area"));
         }
-        if open.phase_key.is_none() && action == Decision::RequestChanges {
+        if (open.phase_key.is_none() || open.question.is_some()) && action == Decision::RequestChanges {
             return Err(Failure::new(Code::UsageInvalid, format!("gate {} takes approve, reject or abort", open.gate))
-                .hint("approve begins a fresh session from the last stored turn"));
+                .hint("approve goes on from the last stored turn"));
+        }
+        let about_budget = matches!(open.question.as_deref(), Some(Question::Budget(_)));
+        if about_budget && action == Decision::Approve && raise.is_none_or(|raise| raise.0 <= 0) {
+            return Err(Failure::new(Code::UsageInvalid, format!("gate {} needs an amount: by how much is the budget raised?", open.gate))
+                .hint(format!("`phasedeck approve {run} --raise 2.50` raises it by 2.50 dollars for this run; reject stops here")));
         }
         if let (Some(reviewed), Some(asked)) = (reviewed, &open.artifact_sha256)
             && !asked.as_str().starts_with(reviewed.as_str())
@@ -278,9 +301,14 @@ impl Scratch<'_> {
         Ok(open.clone())
     }
 
-    fn resolve(&mut self, open: &OpenApproval, action: Decision, comment: &str, by: &str, via: Via) -> Result<()> {
-        self.push(resolved(open, action, comment, by, via))?;
+    fn resolve(&mut self, open: &OpenApproval, said: Said<'_>) -> Result<()> {
+        self.push(resolved(open, &said))?;
         let phase_key = open.phase_key.clone();
+        let Said { action, comment, by, via, .. } = said;
+        if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort {
+            // No to a tool is no to the phase: the agent is told, and goes on without it.
+            return Ok(());
+        }
         match (action, phase_key) {
             (Decision::Abort, _) => self.push(Fact::RunAborted { by: by.to_owned(), via, reason: comment.to_owned() }),
             (Decision::Approve, None) => self.go_on(),
@@ -332,6 +360,11 @@ impl Scratch<'_> {
                 Some(gate) => self.ask(&phase_key, gate),
                 None => self.complete(phase_key, commit),
             },
+            Outcome::Asks(question) => self.ask_about(Some(phase_key), TOOL_PERMISSION_GATE, Question::Tool(*question)),
+            Outcome::OverBudget(question) => {
+                self.pause(PauseReason::Budget)?;
+                self.ask_about(None, BUDGET_GATE, Question::Budget(question))
+            }
             Outcome::Stopped => Ok(()),
             Outcome::Failed(failure) if failure.class() == ErrorClass::Fatal => {
                 self.push(Fact::PhaseFailed { phase_key, reason: failure.code, message: failure.message.clone() })?;
@@ -350,7 +383,21 @@ impl Scratch<'_> {
         self.pause(PauseReason::SessionRecovery)?;
         let request_id = self.next_request();
         let gate = GateKey::from(SESSION_RECOVERY_GATE);
-        self.push(Fact::ApprovalRequested { request_id, phase_key: None, gate, artifact_sha256: None, artifact_version: None })
+        self.push(Fact::ApprovalRequested {
+            request_id,
+            phase_key: None,
+            gate,
+            artifact_sha256: None,
+            artifact_version: None,
+            question: None,
+        })
+    }
+
+    /// Asks the operator about something that is no artifact.
+    fn ask_about(&mut self, phase_key: Option<PhaseKey>, gate: &str, question: Question) -> Result<()> {
+        let (request_id, question) = (self.next_request(), Some(Box::new(question)));
+        let gate = GateKey::from(gate);
+        self.push(Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256: None, artifact_version: None, question })
     }
 
     fn complete(&mut self, phase_key: PhaseKey, commit: Option<String>) -> Result<()> {
@@ -377,15 +424,34 @@ pub fn ended(state: &RunState) -> Failure {
         .hint("an ended run stays as it is; start a new one")
 }
 
-fn resolved(open: &OpenApproval, action: Decision, comment: &str, by: &str, via: Via) -> Fact {
+/// An answer, as it was given.
+struct Said<'a> {
+    action: Decision,
+    comment: &'a str,
+    by: &'a str,
+    via: Via,
+    scope: Option<Scope>,
+    raise: Option<NanoUsd>,
+}
+
+impl<'a> Said<'a> {
+    fn plain(action: Decision, comment: &'a str, by: &'a str, via: Via) -> Self {
+        Self { action, comment, by, via, scope: None, raise: None }
+    }
+}
+
+fn resolved(open: &OpenApproval, said: &Said<'_>) -> Fact {
+    let about = open.question.as_deref();
     Fact::ApprovalResolved {
         request_id: open.request_id,
         phase_key: open.phase_key.clone(),
         gate: open.gate.clone(),
-        action,
-        comment: comment.to_owned(),
-        by: by.to_owned(),
-        via,
+        action: said.action,
+        comment: said.comment.to_owned(),
+        by: said.by.to_owned(),
+        via: said.via,
         artifact_sha256: open.artifact_sha256.clone(),
+        scope: about.and_then(Question::tool).map(|_| said.scope.unwrap_or_default()),
+        raise: about.and_then(Question::budget).and(said.raise),
     }
 }

@@ -7,7 +7,9 @@ use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
+use crate::model::money::NanoUsd;
 use crate::model::persona::Binding;
+use crate::model::question::{BudgetQuestion, Scope, ToolQuestion};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
 use crate::model::time::Timestamp;
@@ -127,7 +129,16 @@ fn invalid(content: &str) -> Outcome {
 }
 
 fn answer(action: Decision) -> Input {
-    Input::Decide { request_id: None, action, comment: "because".to_owned(), by: "me".to_owned(), via: Via::Cli, reviewed: None }
+    Input::Decide {
+        request_id: None,
+        action,
+        comment: "because".to_owned(),
+        by: "me".to_owned(),
+        via: Via::Cli,
+        reviewed: None,
+        scope: None,
+        raise: None,
+    }
 }
 
 #[test]
@@ -333,6 +344,8 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         by: "me".to_owned(),
         via: Via::Cli,
         reviewed: None,
+        scope: None,
+        raise: None,
     };
     assert_eq!(story.tell(wordless).unwrap_err().code, Code::UsageInvalid);
     let other = Input::Decide {
@@ -342,6 +355,8 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         by: "me".to_owned(),
         via: Via::Cli,
         reviewed: Some(ContentHash::of(b"something else")),
+        scope: None,
+        raise: None,
     };
     assert_eq!(story.tell(other).unwrap_err().code, Code::ArtifactChanged);
     let stale = Input::Decide {
@@ -351,6 +366,8 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         by: "me".to_owned(),
         via: Via::Cli,
         reviewed: None,
+        scope: None,
+        raise: None,
     };
     assert_eq!(story.tell(stale).unwrap_err().code, Code::ApprovalAlreadyResolved);
     assert_eq!(story.state, before);
@@ -525,4 +542,67 @@ proptest! {
             prop_assert_eq!(completed, 3);
         }
     }
+}
+
+fn tool_question(call: &str) -> Outcome {
+    let (tool, target, detail) = ("execute".to_owned(), "make".to_owned(), "make".to_owned());
+    Outcome::Asks(Box::new(ToolQuestion { call: call.to_owned(), tool, target, detail }))
+}
+
+fn scoped(action: Decision, scope: Option<Scope>, raise: Option<NanoUsd>) -> Input {
+    let (comment, by) = ("because".to_owned(), "me".to_owned());
+    Input::Decide { request_id: None, action, comment, by, via: Via::Cli, reviewed: None, scope, raise }
+}
+
+#[test]
+fn an_attempt_that_asks_about_a_tool_waits_and_goes_on_with_the_answer() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    let attempt = story.wants();
+    for (action, scope, allowed) in [(Decision::Approve, None, true), (Decision::Reject, Some(Scope::Phase), false)] {
+        assert_eq!(story.ended(tool_question("t:1")), ["approval.requested"]);
+        assert_eq!((story.state.status, story.wants()), (RunStatus::AwaitingApproval, None));
+        assert_eq!(story.answer(Decision::RequestChanges).unwrap_err().code, Code::UsageInvalid);
+        assert_eq!(story.tell(scoped(action, scope, None)).unwrap(), ["approval.resolved"]);
+        assert_eq!((story.state.status, story.wants()), (RunStatus::Executing, attempt.clone()), "the same attempt goes on");
+        let permit = story.state.permits.last().unwrap();
+        assert_eq!((permit.allowed, permit.scope, permit.tool.as_str()), (allowed, scope.unwrap_or_default(), "execute"));
+    }
+    assert_eq!(story.state.current().unwrap().gates_passed, 0, "no gate of the phase was passed by it");
+    story.ended(valid("a"));
+    assert_eq!(story.state.approval.as_ref().unwrap().gate.as_str(), "spec_approved");
+}
+
+#[test]
+fn an_answer_about_a_tool_while_paused_counts_when_the_run_goes_on() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    let attempt = story.wants();
+    story.ended(tool_question("t:1"));
+    story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
+    story.tell(scoped(Decision::Approve, Some(Scope::Run), None)).unwrap();
+    assert_eq!((story.state.status, story.wants()), (RunStatus::Paused, None));
+    story.tell(Input::Resume { by: "kim".to_owned(), via: Via::Cli }).unwrap();
+    assert_eq!((story.state.status, story.wants()), (RunStatus::Executing, attempt));
+}
+
+#[test]
+fn a_budget_pauses_the_run_until_it_is_raised() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    let attempt = story.wants();
+    let over = || {
+        let scope = "run".to_owned();
+        Outcome::OverBudget(BudgetQuestion { scope, limit: NanoUsd(100), spent: NanoUsd(90), needed: NanoUsd(20) })
+    };
+    assert_eq!(story.ended(over()), ["run.paused", "approval.requested"]);
+    assert_eq!(story.state.pause_reason, Some(PauseReason::Budget));
+    assert_eq!(story.answer(Decision::Approve).unwrap_err().code, Code::UsageInvalid, "it must say by how much");
+    assert_eq!(story.tell(scoped(Decision::Approve, None, Some(NanoUsd(50)))).unwrap(), ["approval.resolved", "run.resumed"]);
+    assert_eq!((story.wants(), story.state.raises.get("run")), (attempt, Some(&NanoUsd(50))));
+    story.ended(over());
+    story.tell(scoped(Decision::Approve, None, Some(NanoUsd(7)))).unwrap();
+    assert_eq!(story.state.raises.get("run"), Some(&NanoUsd(57)));
+    story.ended(over());
+    assert_eq!(story.answer(Decision::Reject).unwrap(), ["approval.resolved", "run.failed"]);
 }

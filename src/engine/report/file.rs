@@ -9,6 +9,7 @@ use super::{Report, SCHEMA, render_markdown, to_json};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
+use crate::store::failpoint::Step;
 
 /// Writes `<run>.report.json` and `<run>.report.md` into `dir`, each whole or not at all, readable by
 /// their owner alone. Returns the path without extension: `dir/<run>.report`. Writing the same report
@@ -40,7 +41,7 @@ fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {
     // A temporary file is made for its owner alone, and stays so when it is renamed.
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| io(&e))?;
     file.write_all(text.as_bytes()).map_err(|e| io(&e))?;
-    file.as_file().sync_all().map_err(|e| io(&e))?;
-    file.persist(&path).map_err(|e| io(&e.error))?;
-    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| io(&e))
+    Step::ReportWritten.around(|| file.as_file().sync_all()).map_err(|e| io(&e))?;
+    Step::ReportRenamed.around(|| file.persist(&path)).map_err(|e| io(&e.error))?;
+    Step::ReportFolder.around(|| std::fs::File::open(dir).and_then(|dir| dir.sync_all())).map_err(|e| io(&e))
 }

@@ -13,6 +13,7 @@ use super::repo::Repo;
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
+use crate::store::failpoint::Step;
 
 // Where we left the run's branch; a ref of the worktree alone, so that it goes with it.
 pub(super) const LAST_COMMIT: &str = "refs/worktree/phasedeck/last";
@@ -131,7 +132,9 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
     let head = format!("refs/heads/{branch}");
     repo.git.at(&git_dir, path).run(&["update-ref", LAST_COMMIT, &head]).await?;
     let lock = git_dir.join("locked");
-    std::fs::remove_file(&lock).map_err(|e| Failure::io(format!("cannot remove {}", lock.display()), &e))?;
+    Step::WorktreeUnlock
+        .around(|| std::fs::remove_file(&lock))
+        .map_err(|e| Failure::io(format!("cannot remove {}", lock.display()), &e))?;
     Ok(git_dir)
 }
 
@@ -139,10 +142,11 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
 // empty they would be committed.
 pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
     let sync = move || -> std::io::Result<()> {
+        Step::WorktreeSync.before();
         let dir = std::fs::File::open(&path)?;
         #[cfg(target_os = "linux")]
         rustix::fs::syncfs(&dir)?;
-        dir.sync_all()
+        Step::WorktreeSync.around(|| dir.sync_all())
     };
     tokio::task::spawn_blocking(sync).await.map_err(Failure::internal)?.map_err(|e| Failure::io("cannot make the worktree durable", &e))
 }
@@ -152,7 +156,9 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!("{name}.aside-{}", uuid::Uuid::now_v7().simple()));
-        std::fs::rename(path, &aside).map_err(|e| Failure::io(format!("cannot move {} aside", path.display()), &e))?;
+        Step::WorktreeAside
+            .around(|| std::fs::rename(path, &aside))
+            .map_err(|e| Failure::io(format!("cannot move {} aside", path.display()), &e))?;
         tracing::warn!(from = %path.display(), to = %aside.display(), "a worktree that cannot be used was moved aside");
     }
     if is_known {

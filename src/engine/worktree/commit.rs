@@ -10,6 +10,8 @@ use std::path::Path;
 use super::changes::{Nested, changed_paths};
 use super::checkout::{LAST_COMMIT, Worktree};
 use crate::model::error::{Code, Failure, Result};
+use crate::store::failpoint::Step;
+use crate::store::failpoint::planted::{self, Bug};
 
 // The star is for the branch that HEAD is on. NUL is in none of the fields.
 const TIP_FORMAT: &str = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(tree)%00%(contents)%00";
@@ -25,7 +27,7 @@ impl Worktree {
     pub async fn commit(&self, message: &str, trailers: &[(&str, &str)], forced: &[&str]) -> Result<String> {
         let tip = self.own_tip().await?;
         let trailers = trailer_block(trailers);
-        if !trailers.is_empty() && last_paragraph(&tip.message) == trailers {
+        if !trailers.is_empty() && last_paragraph(&tip.message) == trailers && !planted::is(Bug::CommitTwice) {
             return Ok(tip.commit);
         }
         let index = self.index_folder()?;
@@ -74,7 +76,7 @@ impl Worktree {
 
     // So that `git status` in the worktree shows what is true. Only a convenience: the next commit does not read it.
     pub(super) fn replace_index(&self, index_file: &Path) {
-        if let Err(error) = std::fs::rename(index_file, self.git_dir.join("index")) {
+        if let Err(error) = Step::WorktreeIndex.around(|| std::fs::rename(index_file, self.git_dir.join("index"))) {
             tracing::warn!(%error, "the worktree's index is out of date");
         }
     }

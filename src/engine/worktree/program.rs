@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::model::error::{Code, Failure, Result};
+use crate::store::failpoint::Family;
 
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 const TOLD_LINES: usize = 4;
@@ -144,6 +145,8 @@ impl Git {
     /// # Errors
     /// `git_failed` when git cannot be run, or takes too long.
     pub async fn attempt<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Output> {
+        let verb = args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
+        Family::Git.before(&verb);
         let child = self.command(args, !input.is_empty()).spawn().map_err(|e| cannot_run(&e))?;
         let group = child.id();
         let Ok(done) = tokio::time::timeout(TIME_LIMIT, talk(child, input)).await else {
@@ -152,6 +155,7 @@ impl Git {
             return Err(Failure::new(Code::GitFailed, message).hint("check the disk and the repository, then resume the run"));
         };
         let done = done.map_err(|e| cannot_run(&e))?;
+        Family::Git.after(&verb);
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
         Ok(Output { code: done.status.code().unwrap_or(-1), bytes: done.stdout, told })
     }

@@ -11,6 +11,7 @@ use super::checkout::{LAST_COMMIT, Worktree};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
+use crate::store::failpoint::Step;
 
 /// Content that lies ready to take the place of a run's folder.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl Replacement {
         let back = || if was_there { std::fs::rename(&aside, &root) } else { Ok(()) };
         // Kept from here on: its place is the run's.
         let fresh = fresh.keep();
-        if let Err(error) = std::fs::rename(&fresh, &root) {
+        if let Err(error) = Step::WorktreeReplaced.around(|| std::fs::rename(&fresh, &root)) {
             back().map_err(|e| failed("bring back", e))?;
             return Err(failed("replace", error));
         }

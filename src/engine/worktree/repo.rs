@@ -66,6 +66,15 @@ impl Repo {
         Ok(Some(Self { git: git(&common_dir), own: git(&own), common_dir, dir: dir.to_path_buf() }))
     }
 
+    /// The bytes of a file as a commit has it; `None` when it has no such file, or there is no such commit.
+    ///
+    /// # Errors
+    /// `git_failed` when git cannot be run.
+    pub async fn committed(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let shown = self.git.attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"").await?;
+        Ok((shown.code == 0).then_some(shown.bytes))
+    }
+
     /// What tells repositories apart: where refs and objects lie, whichever folder was named.
     #[must_use]
     pub fn identity(&self) -> &Path {

@@ -6,18 +6,20 @@ use super::Head;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RequestId, RunId};
+use crate::model::question::Scope;
 use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
 
 /// Stores a new question; one that still waited gives way to it.
 pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version } = &event.fact else {
+    let Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, question } = &event.fact else {
         return Ok(());
     };
     close_pending(tx, head, ApprovalStatus::Superseded)?;
+    let question = question.as_ref().map(serde_json::to_string).transpose().map_err(Failure::internal)?;
     tx.prepare_cached(
-        "INSERT INTO approval_requests (id, run_id, phase_key, gate, artifact_sha256, artifact_version, requested_at_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO approval_requests (id, run_id, phase_key, gate, artifact_sha256, artifact_version, requested_at_ms, \
+         question) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute((
         request_id.to_string(),
@@ -27,6 +29,7 @@ pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Resu
         artifact_sha256.as_ref().map(|hash| hash.as_str()),
         artifact_version,
         event.at.0,
+        question,
     ))?;
     head.pending = Some((gate.clone(), event.at));
     Ok(())
@@ -37,14 +40,25 @@ pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Resu
 /// # Errors
 /// `approval_already_resolved` saying who was first; `no_pending_approval` for a question never asked.
 pub(super) fn resolved(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalResolved { request_id, action, comment, by, via, .. } = &event.fact else { return Ok(()) };
+    let Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } = &event.fact else { return Ok(()) };
     let comment = Some(comment.as_str()).filter(|words| !words.is_empty());
     let changed = tx
         .prepare_cached(
-            "UPDATE approval_requests SET state = ?3, resolved_at_ms = ?4, comment = ?5, resolved_by = ?6, via = ?7 \
+            "UPDATE approval_requests SET state = ?3, resolved_at_ms = ?4, comment = ?5, resolved_by = ?6, via = ?7, \
+             scope = ?8, raise_nano = ?9 \
              WHERE id = ?1 AND run_id = ?2 AND state = 'pending'",
         )?
-        .execute((request_id.to_string(), head.run_id.to_string(), action.resolves_to().as_str(), event.at.0, comment, by, via.as_str()))?;
+        .execute((
+            request_id.to_string(),
+            head.run_id.to_string(),
+            action.resolves_to().as_str(),
+            event.at.0,
+            comment,
+            by,
+            via.as_str(),
+            scope.map(Scope::as_str),
+            raise.map(|raise| raise.0),
+        ))?;
     if changed != 1 {
         return Err(too_late(tx, head.run_id, *request_id)?);
     }

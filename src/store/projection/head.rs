@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 
+use super::super::chain::{self, Link};
 use super::super::{error, row, runs};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Tokens};
@@ -12,12 +13,12 @@ use crate::model::time::Timestamp;
 
 pub(in crate::store) const LOAD: &str = "SELECT state, paused_from_state, pause_reason, current_phase, phases_total, phases_done, \
      pending_gate, pending_since_ms, error_code, error_message, error_hint, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
-     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms FROM runs WHERE id = ?1";
+     tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, chain FROM runs WHERE id = ?1";
 
 pub(in crate::store) const SAVE: &str = "UPDATE runs SET state = ?2, paused_from_state = ?3, pause_reason = ?4, current_phase = ?5, \
      phases_total = ?6, phases_done = ?7, pending_gate = ?8, pending_since_ms = ?9, error_code = ?10, error_message = ?11, \
      error_hint = ?12, last_seq = ?13, cost_nano = ?14, unknown_calls = ?15, calls = ?16, tokens_input = ?17, tokens_output = ?18, \
-     tokens_cached = ?19, tokens_reasoning = ?20, created_at_ms = ?21, started_at_ms = ?22, ended_at_ms = ?23, updated_at_ms = ?24 \
+     tokens_cached = ?19, tokens_reasoning = ?20, created_at_ms = ?21, started_at_ms = ?22, ended_at_ms = ?23, updated_at_ms = ?24, chain = ?25 \
      WHERE id = ?1";
 
 pub(in crate::store) const PROGRESS: &str = "SELECT count(*) FILTER (WHERE state IN ('completed', 'skipped')) AS done, \
@@ -31,6 +32,7 @@ pub(in crate::store) struct Head {
     pub(in crate::store) status: RunStatus,
     pub(in crate::store) last_seq: u64,
     pub(in crate::store) updated_at: Timestamp,
+    pub(in crate::store) chain: Option<Link>,
     pub(super) error: Option<(String, String, String)>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) pending: Option<(GateKey, Timestamp)>,
@@ -70,6 +72,7 @@ impl Head {
             status: row::named(row, "state", RunStatus::parse)?,
             last_seq: row::large(row, "last_seq")?,
             updated_at: row::at(row, "updated_at_ms")?,
+            chain: chain::link(row)?,
             error: error.map(|((code, message), hint)| (code, message, hint)),
             started_at: row::at_option(row, "started_at_ms")?,
             pending: text("pending_gate")?.map(GateKey).zip(row::at_option(row, "pending_since_ms")?),
@@ -154,6 +157,7 @@ impl Head {
             self.started_at.map(|at| at.0),
             self.ended_at.map(|at| at.0),
             self.updated_at.0,
+            self.chain.map(|link| link.0),
         ])
     }
 

@@ -20,7 +20,7 @@ use super::events;
 use crate::model::error::{Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
-use crate::model::state::{ApprovalStatus, PhaseStatus, RunStatus};
+use crate::model::state::{ApprovalStatus, Decision, PhaseStatus, RunStatus};
 
 /// Takes one new event into the rows.
 pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
@@ -69,10 +69,13 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
             }
             approval::requested(tx, head, event)?;
         }
-        Fact::ApprovalResolved { phase_key, .. } => {
+        Fact::ApprovalResolved { phase_key, action, scope, .. } => {
             approval::resolved(tx, head, event)?;
             head.question_answered(event)?;
-            if let Some(key) = phase_key {
+            if let (Some(key), true) = (phase_key, scope.is_some() && *action != Decision::Abort) {
+                // A question within an attempt was answered: the attempt goes on.
+                phase::enter(tx, head, key, PhaseStatus::Running, event)?;
+            } else if let Some(key) = phase_key {
                 phase::must_exist(tx, head, key, event)?;
             }
         }
@@ -85,6 +88,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         Fact::PhaseSkipped { phase_key, .. } => phase::skipped(tx, head, phase_key, event)?,
         Fact::PromptSent { .. }
         | Fact::PromptRepaired { .. }
+        | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
         | Fact::LlmRetried { .. }
@@ -108,11 +112,16 @@ pub(super) fn answered_already(tx: &Connection, run: RunId, fact: &Fact) -> Resu
 /// # Errors
 /// As [`append`](super::journal::append).
 pub fn rebuild(tx: &Connection, run: RunId) -> Result<()> {
-    let mut head = Head::load(tx, run)?.blank();
     for table in ["sessions", "approval_requests", "artifacts", "run_phases"] {
         tx.execute(&format!("DELETE FROM {table} WHERE run_id = ?1"), [run.to_string()])?;
     }
-    events::for_each(tx, run, |event| apply(tx, &mut head, &event))?;
+    rebuild_from(tx, tx, run)
+}
+
+/// Makes the rows of a run in `tx`, where it has none but its own, from the journal in `journal`.
+pub(super) fn rebuild_from(journal: &Connection, tx: &Connection, run: RunId) -> Result<()> {
+    let mut head = Head::load(tx, run)?.blank();
+    events::for_each(journal, run, |event| apply(tx, &mut head, &event))?;
     head.save(tx)
 }
 

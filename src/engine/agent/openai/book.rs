@@ -16,6 +16,7 @@ pub(super) trait Book: Sync {
     fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send;
     fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send;
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
+    fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send;
 }
 
 impl Book for Desk {
@@ -41,5 +42,9 @@ impl Book for Desk {
 
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send {
         Desk::tools_done(self, turn, done, next)
+    }
+
+    fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send {
+        Desk::hold(self, turn, done, at)
     }
 }

@@ -11,6 +11,11 @@ use super::circles::{Step, circle};
 use crate::engine::agent::Job;
 use crate::model::error::{Code, Failure};
 
+/// The result of a tool that may have run when a crash came.
+pub(super) const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
+/// The result of a tool that a stop came before.
+pub(super) const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
+
 /// Said when the model stops and its file is not there.
 const NUDGE: &str = "You stopped, but the expected file does not exist yet. Write it now with the write_file tool, at exactly this path: ";
 /// Said when an answer was cut off by its length.
@@ -92,7 +97,9 @@ fn nudge_follows(answer: &Answer) -> bool {
 
 fn steps(turns: &[Said]) -> Vec<Step> {
     let calls = turns.iter().flat_map(|said| said.answer.calls.iter().zip(&said.results));
-    calls.map(|(call, result)| Step::new(&call.name, &call.arguments, result)).collect()
+    // What a crash or a stop kept from running says nothing of the agent.
+    let ran = calls.filter(|(_, result)| *result != INTERRUPTED && *result != NOT_BEGUN);
+    ran.map(|(call, result)| Step::new(&call.name, &call.arguments, result)).collect()
 }
 
 fn system(job: &Job) -> String {
@@ -212,6 +219,7 @@ mod tests {
             ("it stopped with its file", vec![stop("done")], true, Next::Done),
             ("it stopped without its file", vec![stop("done")], false, Next::Ask),
             ("it stopped without its file after a nudge", vec![stop("done"), calls.clone(), stop("done")], false, Next::Done),
+            ("crashes kept its tool from running", vec![said("", &[("edit_file", "{}", INTERRUPTED)], Finish::Stop); 5], false, Next::Ask),
             ("it was cut off", vec![long.clone()], true, Next::Ask),
             ("it was cut off, went on, was cut off", vec![long.clone(), calls.clone(), long.clone()], true, Next::Ask),
         ] {

@@ -6,7 +6,8 @@
 //!   │  ── prices (reserve, cost)                                 pure
 //!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
-//!   ├── tools (the file tools, confined to the worktree)
+//!   ├── delegate (questions of tools; sub-agents: the same loop, with a context of its own)
+//!   ├── tools (files and commands, confined to the worktree)
 //!   └── book (the desk: what must be stored before it is acted on)
 //! ```
 //!
@@ -17,12 +18,15 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
 use self::work::{Pace, Worker};
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
+use crate::engine::confine::{Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::OpenAiSettings;
 
@@ -34,6 +38,7 @@ mod calls;
 mod chat;
 mod circles;
 mod conversation;
+mod delegate;
 mod fault;
 mod prices;
 mod sse;
@@ -54,6 +59,8 @@ pub struct OpenAi {
     model: String,
     key_env: String,
     has_key: bool,
+    launcher: Launcher,
+    protection: OnceCell<Protection>,
 }
 
 impl OpenAi {
@@ -73,6 +80,8 @@ impl OpenAi {
             model: settings.model.clone(),
             key_env: settings.key_env.clone(),
             has_key,
+            launcher: Launcher::own(),
+            protection: OnceCell::new(),
         })
     }
 
@@ -80,6 +89,13 @@ impl OpenAi {
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
         self.pace.base = pause;
+        self
+    }
+
+    /// Begins commands by another copy of this program, for processes that are not it.
+    #[must_use]
+    pub fn with_launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = launcher;
         self
     }
 
@@ -108,9 +124,16 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let tools = Toolbox::new(&job.worktree, &job.persona)?;
-            let model = self.model_of(&job.persona);
-            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools }.run().await
+            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?;
+            if tools.has("execute") && job.history.is_empty() {
+                let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
+                let (confined, words) = (protection.confined(), protection.words());
+                desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+            }
+            let (model, conversation) = (self.model_of(&job.persona), String::new());
+            Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation }
+                .run()
+                .await
         })
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         history: Vec::new(),
         scenario: Scenario::Ok,
         max_turns: 20,
+        permits: Vec::new(),
     }
 }
 
@@ -118,9 +119,20 @@ impl Notebook {
 impl Pages {
     fn open(&mut self, reserve: &Reserve) -> TurnId {
         let id = TurnId::new();
-        let (phase_key, at) = ("spec".into(), Timestamp(0));
+        let (phase_key, at, conversation) = ("spec".into(), Timestamp(0), reserve.conversation.clone());
         let (number, status) = (reserve.number, TurnStatus::Reserved);
-        self.turns.push(TurnRecord { id, phase_key, attempt: 1, number, status, answer: None, tools: Vec::new(), at });
+        self.turns.push(TurnRecord {
+            id,
+            phase_key,
+            attempt: 1,
+            number,
+            status,
+            answer: None,
+            tools: Vec::new(),
+            conversation,
+            held_at: None,
+            at,
+        });
         id
     }
 
@@ -146,7 +158,7 @@ impl Book for Notebook {
             assert_eq!(turn.status, TurnStatus::Reserved);
             turn.status = TurnStatus::Answered;
             turn.answer = Some(answered.answer);
-            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None };
+            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None, redo: false };
             turn.tools = answered.tools.into_iter().map(record).collect();
         })
     }
@@ -161,6 +173,18 @@ impl Book for Notebook {
     async fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, _wait_ms: u64) -> Result<()> {
         let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         self.write(format!("retried {tries} {status} {code}"), |pages| assert_eq!(pages.turn(turn).status, TurnStatus::Void))
+    }
+
+    async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+        self.write(format!("hold {} {}", done.len(), at.as_deref().unwrap_or("no more")), |pages| {
+            let stored = pages.turn(turn);
+            assert_eq!(stored.status, TurnStatus::Answered);
+            stored.held_at = at;
+            for done in &done {
+                stored.tools.iter_mut().find(|tool| tool.call_id == done.call_id).unwrap().result = Some(done.result.clone());
+            }
+            pages.tools.extend(done);
+        })
     }
 
     async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {

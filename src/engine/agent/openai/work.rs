@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
-use super::conversation::{Next, Said, counts, messages, next};
+use super::conversation::{INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
+use super::delegate::{Delegated, Word};
 use super::fault::{Fault, pause};
 use super::prices::Prices;
 use super::wire::Wire;
@@ -27,9 +28,8 @@ use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
 use crate::model::record::{TurnRecord, TurnStatus};
 use crate::model::time::human_duration;
-
-const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
-const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
+use crate::store::failpoint::planted::{self, Bug};
+use crate::store::failpoint::{Family, Step};
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +50,14 @@ pub(super) struct Worker<'a, B> {
     pub book: &'a B,
     pub stop: &'a Stop,
     pub tools: Toolbox,
+    /// Whose turns these are: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
 }
 
 /// Where the conversation stands.
 #[derive(Default)]
-struct Talk {
-    turns: Vec<Said>,
+pub(super) struct Talk {
+    pub(super) turns: Vec<Said>,
     /// The number of the last stored turn.
     asked: u32,
 }
@@ -79,8 +81,12 @@ impl<B: Book> Worker<'_, B> {
     /// # Errors
     /// Faults of the wire after their last try, limits, circles, and what the book says.
     pub(super) async fn run(self) -> Result<Ended> {
-        let mut talk = Talk::default();
-        let mut then = self.resume(&mut talk).await?;
+        self.talk(&mut Talk::default()).await
+    }
+
+    /// As [`run`](Self::run), leaving what was said in `talk`.
+    pub(super) async fn talk(&self, talk: &mut Talk) -> Result<Ended> {
+        let mut then = self.resume(talk).await?;
         loop {
             let open = match then {
                 Then::End(ended) => return Ok(ended),
@@ -89,7 +95,7 @@ impl<B: Book> Worker<'_, B> {
             let number = open.reserve.number;
             let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
             talk.asked = number;
-            then = self.close(&mut talk, turn, number, answer, None).await?;
+            then = self.close(talk, turn, number, answer, None).await?;
         }
     }
 
@@ -97,6 +103,7 @@ impl<B: Book> Worker<'_, B> {
     async fn resume(&self, talk: &mut Talk) -> Result<Then> {
         let mut stored: Vec<&TurnRecord> =
             self.job.history.iter().filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled)).collect();
+        stored.retain(|turn| turn.conversation == self.conversation);
         stored.sort_by_key(|turn| turn.number);
         let last = stored.pop();
         for turn in stored {
@@ -137,14 +144,42 @@ impl<B: Book> Worker<'_, B> {
             return Err(held_back());
         }
         let (mut done, mut results) = (Vec::new(), Vec::new());
+        let mut held = stored.is_some_and(|turn| turn.held_at.is_some());
+        let unsure = stored.is_some() && !held;
         for call in answer.runnable() {
             if let Some(result) = stored.and_then(|turn| result_of(turn, call)) {
                 results.push(result.to_owned());
                 continue;
             }
-            let tool_done = self.run_tool(call, stored.is_some()).await;
-            results.push(tool_done.result.clone());
-            done.push(tool_done);
+            let unsure = unsure && !stored.is_some_and(|turn| to_redo(turn, call));
+            let one = if unsure && !self.can_be_taken_up(call) {
+                self.unrun(call, ToolOutcome::Unknown, INTERRUPTED)
+            } else {
+                match self.may_run(turn, call) {
+                    Word::Missing(question) => {
+                        self.book.hold(turn, done, Some(call.id.clone())).await?;
+                        return Ok(Then::End(Ended::Asks(question)));
+                    }
+                    Word::No(permit) => self.denied(call, &permit),
+                    Word::Yes(allowed) if call.name == "task" && self.tools.has(&call.name) => {
+                        // What ran before it is stored, so that a crash in the middle of it costs nothing else.
+                        self.book.hold(turn, std::mem::take(&mut done), Some(call.id.clone())).await?;
+                        held = true;
+                        match self.delegate(call, allowed).await? {
+                            Delegated::Done(one) => *one,
+                            Delegated::Ended(ended) => return Ok(Then::End(ended)),
+                        }
+                    }
+                    Word::Yes(allowed) => {
+                        if std::mem::take(&mut held) {
+                            self.book.hold(turn, Vec::new(), None).await?;
+                        }
+                        self.run_tool(call, allowed).await
+                    }
+                }
+            };
+            results.push(one.result.clone());
+            done.push(one);
         }
         talk.turns.push(Said { number, answer, results });
         self.checkpoint(talk, turn, done).await
@@ -169,8 +204,9 @@ impl<B: Book> Worker<'_, B> {
         Ok(Then::Ask(Box::new(Open { turn, reserve, body })))
     }
 
-    async fn run_tool(&self, call: &Call, interrupted: bool) -> ToolDone {
-        let unrun = |outcome, result: &str| ToolDone {
+    /// What is told of a call that was not run, or of which nobody knows.
+    pub(super) fn unrun(&self, call: &Call, outcome: ToolOutcome, result: &str) -> ToolDone {
+        ToolDone {
             call_id: call.id.clone(),
             tool: call.name.clone(),
             target: self.tools.target(&call.name, &call.arguments),
@@ -178,14 +214,21 @@ impl<B: Book> Worker<'_, B> {
             denied: None,
             result: result.to_owned(),
             duration_ms: 0,
-        };
-        if interrupted && !self.tools.is_read_only(&call.name) {
-            return unrun(ToolOutcome::Unknown, INTERRUPTED);
         }
+    }
+
+    /// Whether a call that may have begun can be run again: it changes nothing, or goes on by itself.
+    fn can_be_taken_up(&self, call: &Call) -> bool {
+        call.name == "task" || self.tools.is_read_only(&call.name) || planted::is(Bug::ToolRunsAgain)
+    }
+
+    async fn run_tool(&self, call: &Call, allowed: bool) -> ToolDone {
         if self.stop.now.is_cancelled() {
-            return unrun(ToolOutcome::Error, NOT_BEGUN);
+            return self.unrun(call, ToolOutcome::Error, NOT_BEGUN);
         }
-        let reply = self.tools.call(&call.name, &call.arguments).await;
+        Family::Tool.before(&call.name);
+        let reply = self.tools.call(&call.name, &call.arguments, allowed, &self.stop.now).await;
+        Family::Tool.after(&call.name);
         self.show_tool(call, &reply.target, reply.outcome, reply.denied.is_some());
         if call.name == "write_todos" && reply.outcome == ToolOutcome::Ok {
             self.book.text(TextKind::Note, &reply.result.replace('\n', " | "));
@@ -211,11 +254,13 @@ impl<B: Book> Worker<'_, B> {
                 return Ok(None);
             }
             let show = |kind, text: &str| self.book.text(kind, text);
+            Step::CallSent.before();
             let asked = tokio::select! {
                 biased;
                 () = self.stop.now.cancelled() => None,
                 asked = self.wire.ask(open.reserve.number, &open.body, &show) => Some(asked),
             };
+            Step::CallSent.after();
             match asked {
                 None => {
                     self.give_up(open.turn, CallStatus::Unknown, begun).await?;
@@ -277,7 +322,7 @@ impl<B: Book> Worker<'_, B> {
         let params = &self.job.persona.params;
         let body = chat::request(&self.model, messages(self.job, &talk.turns), self.tools.definitions(), params);
         let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, body.to_string().len(), params.max_tokens);
-        (Reserve { number: talk.asked + 1, model: self.model.clone(), reserved }, body)
+        (Reserve { conversation: self.conversation.clone(), number: talk.asked + 1, model: self.model.clone(), reserved }, body)
     }
 
     fn artifact_there(&self) -> bool {
@@ -320,6 +365,10 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
 
 fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
     turn.tools.iter().find(|tool| tool.call_id == call.id)?.result.as_deref()
+}
+
+fn to_redo(turn: &TurnRecord, call: &Call) -> bool {
+    turn.tools.iter().any(|tool| tool.call_id == call.id && tool.redo)
 }
 
 fn answer_of(turn: &TurnRecord) -> Result<Answer> {

@@ -5,17 +5,20 @@
 //! costs no attempt. Names and arguments are those that deep agents know. Each tool is a file of its
 //! own with one [`Tool`]; all of them reach files only through the [`workspace`].
 //!
-//! Not here: deciding what to do about a refusal, storing anything, running programs.
+//! Not here: deciding what to do about a refusal, storing anything, asking the operator, running a
+//! sub-agent (`task` is only declared here; the loop of the conversation does it).
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use self::arguments::Arguments;
 use self::workspace::Workspace;
 use self::write_todos::Todo;
+use crate::engine::confine::Launcher;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::persona::{Permission, Persona};
@@ -23,16 +26,29 @@ use crate::model::persona::{Permission, Persona};
 mod arguments;
 mod cut;
 mod edit_file;
+mod execute;
 mod glob;
 mod grep;
 mod ls;
 mod path;
+mod question;
 mod read_file;
+mod task;
 mod workspace;
 mod write_file;
 mod write_todos;
 
-const TOOLS: [&Tool; 7] = [&ls::TOOL, &read_file::TOOL, &write_file::TOOL, &edit_file::TOOL, &glob::TOOL, &grep::TOOL, &write_todos::TOOL];
+const TOOLS: [&Tool; 9] = [
+    &ls::TOOL,
+    &read_file::TOOL,
+    &write_file::TOOL,
+    &edit_file::TOOL,
+    &glob::TOOL,
+    &grep::TOOL,
+    &write_todos::TOOL,
+    &execute::TOOL,
+    &task::TOOL,
+];
 
 /// What a tool call came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +70,7 @@ pub struct Toolbox {
     bench: Arc<Bench>,
     offered: Vec<(&'static Tool, Permission)>,
     persona: String,
+    launcher: Launcher,
 }
 
 /// One tool: what the model is told of it, and what it does.
@@ -73,6 +90,8 @@ struct Tool {
 struct Bench {
     workspace: Workspace,
     todos: Mutex<Vec<Todo>>,
+    /// Made with the first command, private, gone with the toolbox.
+    temp: OnceLock<tempfile::TempDir>,
 }
 
 /// Why a tool did not do what was asked.
@@ -96,11 +115,19 @@ impl Toolbox {
     ///
     /// # Errors
     /// `worktree_missing` when the folder is not there, `io_failed` when it cannot be opened.
-    pub fn new(worktree: &Path, persona: &Persona) -> Result<Self> {
-        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default() });
+    pub fn new(worktree: &Path, persona: &Persona, launcher: Launcher) -> Result<Self> {
+        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default(), temp: OnceLock::new() });
         let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
         let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
-        Ok(Self { bench, offered, persona: persona.name.clone() })
+        Ok(Self { bench, offered, persona: persona.name.clone(), launcher })
+    }
+
+    /// The same tools but those that `keep` refuses: what a sub-agent is given.
+    #[must_use]
+    pub fn limited(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let offered = self.offered.iter().filter(|(tool, _)| keep(tool.name)).copied().collect();
+        let bench = Arc::new(Bench { workspace: self.bench.workspace.again(), todos: Mutex::default(), temp: OnceLock::new() });
+        Self { bench, offered, persona: self.persona.clone(), launcher: self.launcher.clone() }
     }
 
     /// The names of all tools there are.
@@ -119,7 +146,27 @@ impl Toolbox {
     /// Whether running `tool` again after a crash changes nothing.
     #[must_use]
     pub fn is_read_only(&self, tool: &str) -> bool {
-        TOOLS.iter().any(|known| known.name == tool && known.read_only)
+        only_reads(tool)
+    }
+
+    /// Whether a tool is on offer.
+    #[must_use]
+    pub fn has(&self, tool: &str) -> bool {
+        self.offered.iter().any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
+    }
+
+    /// Whether the operator's word is needed for a tool.
+    #[must_use]
+    pub fn asks(&self, tool: &str) -> bool {
+        self.offered.iter().any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
+    }
+
+    /// What a sub-agent is to do, and whether it only reads.
+    ///
+    /// # Errors
+    /// Words for the model.
+    pub fn task(arguments: &str) -> std::result::Result<(String, bool), String> {
+        task::read(arguments)
     }
 
     /// Whether a regular file lies at `path` in the worktree.
@@ -136,11 +183,12 @@ impl Toolbox {
         arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
     }
 
-    /// Runs one call to its end; whatever goes wrong is said to the model in the reply. Dropping the
-    /// future does not stop a tool that has begun.
-    pub async fn call(&self, tool: &str, arguments: &str) -> ToolReply {
+    /// Runs one call to its end; whatever goes wrong is said to the model in the reply. `allowed` is the
+    /// operator's word for tools that need it. `stop` ends a command; any other tool that has begun goes on.
+    pub async fn call(&self, tool: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> ToolReply {
         let begun = Instant::now();
-        let (target, outcome) = match self.permitted(tool) {
+        let (target, outcome) = match self.permitted(tool, allowed) {
+            Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
             Err(trouble) => (tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
         };
@@ -153,7 +201,7 @@ impl Toolbox {
         ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }
     }
 
-    fn permitted(&self, name: &str) -> Result<&'static Tool, Trouble> {
+    fn permitted(&self, name: &str, allowed: bool) -> Result<&'static Tool, Trouble> {
         let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name) else {
             let names: Vec<_> = self.offered.iter().map(|(tool, _)| tool.name).collect();
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -163,10 +211,8 @@ impl Toolbox {
         match permission {
             Permission::Auto => Ok(tool),
             Permission::Deny => no(format!("persona '{}' may not use '{name}'", self.persona), "work without this tool".to_owned()),
-            Permission::Ask => no(
-                format!("'{name}' needs the operator's word, and asking is not available in this version"),
-                format!("work without this tool; the operator can set 'permissions.{name}: auto' in persona '{}'", self.persona),
-            ),
+            Permission::Ask if allowed => Ok(tool),
+            Permission::Ask => no(format!("'{name}' needs the operator's word"), "work without this tool".to_owned()),
         }
     }
 
@@ -195,6 +241,12 @@ fn target_of(tool: &Tool, arguments: &Arguments) -> String {
 
 fn refusal(failure: &Failure) -> String {
     format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+}
+
+/// Whether running `tool` again changes nothing.
+#[must_use]
+pub fn only_reads(tool: &str) -> bool {
+    TOOLS.iter().any(|known| known.name == tool && known.read_only)
 }
 
 #[cfg(test)]

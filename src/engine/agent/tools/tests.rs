@@ -33,7 +33,7 @@ fn tree() -> tempfile::TempDir {
 #[tokio::test]
 async fn each_tool_answers_as_its_description_says() {
     let tree = tree();
-    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[])).unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
     let absolute = serde_json::to_string(tree.path().join("notes.txt").to_str().unwrap()).unwrap();
     let absolute = format!(r#"{{"file_path":{absolute}}}"#);
     for (tool, arguments, target, result) in [
@@ -59,7 +59,7 @@ async fn each_tool_answers_as_its_description_says() {
         ),
         ("write_todos", r#"{"todos":[{"content":"a","status":"completed"},{"content":"b","status":"in_progress"}]}"#, "", "[x] a\n[>] b"),
     ] {
-        let reply = tools.call(tool, arguments).await;
+        let reply = tools.call(tool, arguments, false, &CancellationToken::new()).await;
         assert_eq!((reply.outcome, reply.result.as_str()), (ToolOutcome::Ok, result), "{tool} {arguments}");
         assert_eq!(reply.target, target, "{tool} {arguments}");
         assert_eq!(reply.denied, None);
@@ -70,7 +70,7 @@ async fn each_tool_answers_as_its_description_says() {
 #[tokio::test]
 async fn bad_arguments_are_answered_with_what_is_wrong() {
     let tree = tree();
-    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[])).unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
     for (tool, arguments, part) in [
         ("read_file", "{}", "'file_path' is missing"),
         ("read_file", r#"{"file_path":"notes.txt","limit":0}"#, "'limit' must be at least 1"),
@@ -91,9 +91,11 @@ async fn bad_arguments_are_answered_with_what_is_wrong() {
         ("write_todos", r#"{"todos":[{"content":"a","status":"later"}]}"#, "'todos[0].status' must be one of"),
         ("ls", r#"{"path":"gone"}"#, "'gone' does not exist"),
         ("ls", r#"{"path":"."#, "not usable JSON"),
-        ("execute", "{}", "there is no tool 'execute'; the tools are: ls, read_file"),
+        ("execute", "{}", "'command' is missing"),
+        ("task", r#"{"description":"x","subagent":"x"}"#, "there are no sub-agents here"),
+        ("delete_file", "{}", "there is no tool 'delete_file'; the tools are: ls, read_file"),
     ] {
-        let reply = tools.call(tool, arguments).await;
+        let reply = tools.call(tool, arguments, false, &CancellationToken::new()).await;
         assert!(reply.result.starts_with("error: ") && reply.result.contains(part), "{tool} {arguments}: {}", reply.result);
         assert_eq!((reply.outcome, reply.denied), (ToolOutcome::Error, None));
     }
@@ -104,7 +106,7 @@ async fn paths_that_lead_out_are_denied_by_every_tool() {
     let tree = tree();
     std::fs::create_dir(tree.path().join(".git")).unwrap();
     std::fs::write(tree.path().join(".git/config"), "x").unwrap();
-    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[])).unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
     for path in ["../x", "/etc/passwd", ".git/config", ".GIT/hooks/post-checkout"] {
         for (tool, arguments) in [
             ("ls", json!({"path": path})),
@@ -114,7 +116,7 @@ async fn paths_that_lead_out_are_denied_by_every_tool() {
             ("glob", json!({"pattern": "*", "path": path})),
             ("grep", json!({"pattern": "x", "path": path})),
         ] {
-            let reply = tools.call(tool, &arguments.to_string()).await;
+            let reply = tools.call(tool, &arguments.to_string(), false, &CancellationToken::new()).await;
             assert_eq!(reply.denied.map(|failure| failure.code), Some(Code::PathOutsideWorktree), "{tool} {path}");
             assert!(reply.result.starts_with("refused: "), "{}", reply.result);
         }
@@ -126,18 +128,26 @@ async fn paths_that_lead_out_are_denied_by_every_tool() {
 async fn the_persona_decides_what_is_offered_and_used() {
     let tree = tree();
     let permissions = [("write_file", Permission::Ask), ("grep", Permission::Deny)];
-    let tools = Toolbox::new(tree.path(), &persona(&["ls", "write_file", "grep", "execute"], &permissions)).unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&["ls", "write_file", "grep", "execute"], &permissions), Launcher::own()).unwrap();
     let definitions = tools.definitions();
     let offered: Vec<_> = definitions.iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect();
-    assert_eq!(offered, ["ls", "write_file"]);
+    assert_eq!(offered, ["ls", "write_file", "execute"]);
 
-    let reply = tools.call("write_file", r#"{"file_path":"x","content":""}"#).await;
+    let reply = tools.call("write_file", r#"{"file_path":"x","content":""}"#, false, &CancellationToken::new()).await;
     assert_eq!(reply.denied.unwrap().code, Code::ToolNotPermitted);
-    assert!(reply.result.contains("asking is not available") && reply.result.contains("'permissions.write_file: auto' in persona 'dev'"));
+    assert!(reply.result.contains("'write_file' needs the operator's word"));
     assert!(!tree.path().join("x").exists());
-    assert_eq!(tools.call("grep", r#"{"pattern":"x"}"#).await.denied.unwrap().code, Code::ToolNotPermitted);
-    let reply = tools.call("read_file", "{}").await;
-    assert_eq!((reply.denied, reply.result.as_str()), (None, "error: there is no tool 'read_file'; the tools are: ls, write_file, grep"));
+    let allowed = tools.call("write_file", r#"{"file_path":"y","content":""}"#, true, &CancellationToken::new()).await;
+    assert_eq!((allowed.outcome, tree.path().join("y").exists()), (ToolOutcome::Ok, true));
+    assert_eq!(
+        tools.call("grep", r#"{"pattern":"x"}"#, false, &CancellationToken::new()).await.denied.unwrap().code,
+        Code::ToolNotPermitted
+    );
+    let reply = tools.call("read_file", "{}", false, &CancellationToken::new()).await;
+    assert_eq!(
+        (reply.denied, reply.result.as_str()),
+        (None, "error: there is no tool 'read_file'; the tools are: ls, write_file, grep, execute")
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! only make the call fail.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::fs::{Dir, Metadata};
 
@@ -26,7 +27,7 @@ const MAX_DEPTH: usize = 64;
 
 /// One open worktree.
 pub(super) struct Workspace {
-    root: Dir,
+    root: Arc<Dir>,
     names: Vec<PathBuf>,
 }
 
@@ -58,7 +59,17 @@ impl Workspace {
         let root = beneath::open_worktree(worktree)?;
         let mut names = vec![worktree.to_path_buf()];
         names.extend(worktree.canonicalize().ok().filter(|real| real != worktree));
-        Ok(Self { root, names })
+        Ok(Self { root: Arc::new(root), names })
+    }
+
+    /// The same worktree for other hands.
+    pub(super) fn again(&self) -> Self {
+        Self { root: Arc::clone(&self.root), names: self.names.clone() }
+    }
+
+    /// The worktree's folder, absolute.
+    pub(super) fn folder(&self) -> &Path {
+        &self.names[0]
     }
 
     /// Reads a path as an agent wrote it.

@@ -9,6 +9,7 @@ use super::super::model_server::{ModelServer, Reply};
 use super::super::scene::{self, Notebook};
 use super::super::wire::Limits;
 use super::*;
+use crate::engine::confine::Launcher;
 use crate::model::settings::{OpenAiSettings, Price};
 
 struct Scene {
@@ -38,10 +39,10 @@ impl Scene {
             OpenAiSettings { base_url: self.server.base_url(), idle_timeout_seconds: self.idle_seconds, ..OpenAiSettings::default() };
         let wire = Wire::new(&settings, None, Limits::of(&settings)).unwrap();
         let pace = Pace { max_tries: 5, base: Duration::from_millis(1) };
-        let tools = Toolbox::new(self.tree.path(), &self.job.persona).unwrap();
+        let tools = Toolbox::new(self.tree.path(), &self.job.persona, Launcher::own()).unwrap();
         let model = "test/model".to_owned();
         let (prices, job, book, stop) = (&self.prices, &self.job, &self.book, &self.stop);
-        Worker { wire: &wire, prices, pace, model, job, book, stop, tools }.run().await
+        Worker { wire: &wire, prices, pace, model, job, book, stop, tools, conversation: String::new() }.run().await
     }
 
     fn roles(&self, request: usize) -> Vec<String> {
@@ -293,3 +294,6 @@ async fn a_stop_during_a_pause_ends_it_at_once() {
     assert_eq!(scene.run().await, Ok(Ended::Stopped));
     assert_eq!(scene.book.lines().last().unwrap(), "retried 1 429 llm_rate_limited");
 }
+
+#[path = "asking.rs"]
+mod asking;

@@ -1,0 +1,171 @@
+//! What a frame of the run screen costs: with 10⁶ events behind it and with 100, while 5,000 events a
+//! second arrive, and while nothing happens. And what an operator waits for in a journal of 10⁶ events.
+
+use std::time::{Duration, Instant};
+
+use console::Console;
+use long_run::{RARE, run_of};
+use measure::{Goal, Outcome, figure, folder, median};
+use phasedeck::engine::paths::Paths;
+use phasedeck::model::id::RunId;
+use phasedeck::store::Store;
+use ratatui::layout::Position;
+
+#[path = "support/console.rs"]
+mod console;
+#[path = "support/long_run.rs"]
+mod long_run;
+#[path = "support/measure.rs"]
+mod measure;
+
+const SMALL: u64 = 100;
+const LARGE: u64 = 1_000_000;
+const SIZE: (u16, u16) = (200, 60);
+const FRAMES: usize = 300;
+const STEPS: usize = 100;
+/// Events between two of 30 frames a second, when 5,000 a second arrive.
+const FLOOD: u64 = 5_000 / 30;
+/// A third of a frame at 60 Hz.
+const THIRD: f64 = 1.0 / 180.0;
+/// What finding a rare word may take, key to screen.
+const FIND: f64 = 0.020;
+
+fn main() -> Outcome<()> {
+    let home = folder()?;
+    let paths = Paths::beneath(home.path());
+    let store = Store::open(&paths.database())?;
+    let (small, large) = (run_of(&store, "small", SMALL)?, run_of(&store, "large", LARGE)?);
+    let mut few = Console::open(home.path(), small, SIZE)?;
+    let mut many = Console::open(home.path(), large, SIZE)?;
+    for console in [&mut few, &mut many] {
+        console.press("4")?;
+        console.settle()?;
+    }
+    frames(&mut few, &mut many)?;
+    idle(&mut many)?;
+    open(home.path(), small, large)?;
+    find(&mut many)?;
+    steps(&mut many)?;
+    flood(&mut many, large)
+}
+
+fn timed<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed())
+}
+
+fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
+    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    for _ in 0..FRAMES {
+        at_small.push(timed(|| few.frame())?);
+        at_large.push(timed(|| many.frame())?);
+    }
+    let (small, large) = (median(at_small), median(at_large));
+    figure("a frame of the run screen at 200x60: 10^6 events / 100 events", large / small, Goal::AtMost(1.2));
+    figure("  that frame / a third of a frame at 60 Hz", large / THIRD, Goal::AtMost(1.0));
+    Ok(())
+}
+
+fn idle(console: &mut Console) -> Outcome<()> {
+    let (one, two) = (console.frame()?, console.frame()?);
+    let changed = one.diff(&two).len();
+    figure("idle: cells that a second frame would write", changed as f64, Goal::AtMost(0.0));
+    figure("idle: frames that are asked for", f64::from(u8::from(console.state.dirty)), Goal::AtMost(0.0));
+    Ok(())
+}
+
+fn open(home: &std::path::Path, small: RunId, large: RunId) -> Outcome<()> {
+    let (mut at_small, mut at_large) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        at_small.push(timed(|| Console::open(home, small, SIZE))?);
+        at_large.push(timed(|| Console::open(home, large, SIZE))?);
+    }
+    figure("opening a run, to its first whole frame: 10^6 / 100 events", median(at_large) / median(at_small), Goal::None);
+    Ok(())
+}
+
+/// Key to screen: the last letter of a rare word, seen as its hit.
+fn find(console: &mut Console) -> Outcome<()> {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        console.press("/")?;
+        for letter in "xylophon".chars() {
+            console.press(&letter.to_string())?;
+            console.settle()?;
+        }
+        times.push(timed(|| {
+            console.press("e")?;
+            console.settle()
+        })?);
+        assert_eq!(console.state.run.as_ref().map(|run| run.tail.cursor()), Some(RARE));
+        console.press("Esc")?;
+        console.settle()?;
+    }
+    figure("a rare word in 10^6 events, key to screen / 20 ms", median(times) / FIND, Goal::AtMost(1.0));
+    let first = timed(|| {
+        console.press("/")?;
+        "xyl".chars().try_for_each(|letter| console.press(&letter.to_string()))?;
+        console.settle()
+    })?;
+    console.press("Esc")?;
+    console.settle()?;
+    figure("  its first three letters typed at once / 20 ms", first.as_secs_f64() / FIND, Goal::None);
+    let filter = timed(|| {
+        console.press("&")?;
+        "type:phase.,run.".chars().try_for_each(|letter| console.press(&letter.to_string()))?;
+        console.press("Enter")?;
+        console.settle()
+    })?;
+    figure("  a filter that leaves 3 of 10^6 events, whole journal / 20 ms", filter.as_secs_f64() / FIND, Goal::None);
+    console.press("Esc")?;
+    console.settle()
+}
+
+/// One step into the past and back, at the end of the journal and at its beginning.
+fn steps(console: &mut Console) -> Outcome<()> {
+    let at = |console: &mut Console, seq: u64| -> Outcome<f64> {
+        if let Some(run) = &mut console.state.run {
+            run.recorder.aim = Some(phasedeck::app::recorder::Moment::At(seq));
+        }
+        let mut times = Vec::new();
+        for _ in 0..STEPS {
+            times.push(timed(|| {
+                console.press(",")?;
+                console.settle()
+            })?);
+        }
+        Ok(median(times))
+    };
+    console.press("1")?;
+    let late = at(console, 900_000)?;
+    let early = at(console, 400)?;
+    console.press("End")?;
+    console.settle()?;
+    figure("a step into the past, key to screen: at event 900,000 / at 400", late / early, Goal::AtMost(2.0));
+    figure("  that step / a frame at 60 Hz", late * 60.0, Goal::AtMost(1.0));
+    Ok(())
+}
+
+/// Frames of 30 a second, each with the events that came since the one before.
+fn flood(console: &mut Console, run: RunId) -> Outcome<()> {
+    let (mut times, mut seq) = (Vec::new(), LARGE);
+    let mut before = console.frame()?;
+    for _ in 0..FRAMES {
+        let begun = Instant::now();
+        for _ in 0..FLOOD {
+            seq += 1;
+            console.happens(run, seq)?;
+        }
+        console.look_for_answers()?;
+        let next = console.frame()?;
+        let changes = before.diff(&next);
+        assert!(changes.iter().any(|(x, y, _)| next.cell(Position::new(*x, *y)).is_some()), "something was drawn");
+        times.push(begun.elapsed());
+        before = next;
+    }
+    let within = times.iter().filter(|time| time.as_secs_f64() <= THIRD).count();
+    figure("  share of those frames within a third of a frame", within as f64 / FRAMES as f64, Goal::AtLeast(0.95));
+    figure("a frame in a flood of 5,000 events/s / a third of a frame at 60 Hz", median(times) / THIRD, Goal::AtMost(1.0));
+    Ok(())
+}

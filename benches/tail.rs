@@ -1,0 +1,173 @@
+//! Following 5,000 events a second: the console on a pseudo-terminal, its run written and told of by
+//! another thread of its process. How late the newest event is on the screen, how many frames are
+//! written, and what the console costs of a core.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use long_run::{fact, run_of};
+use measure::{Goal, Outcome, figure, folder, median};
+use phasedeck::app::shell::{ConsoleOptions, Parting, StartScreen, run_console};
+use phasedeck::engine::api::{Port, Signal};
+use phasedeck::engine::paths::Paths;
+use phasedeck::model::event::Fact;
+use phasedeck::model::id::RunId;
+use phasedeck::model::settings::Settings;
+use phasedeck::model::time::Timestamp;
+use phasedeck::store::{Store, journal};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use tokio::sync::{broadcast, mpsc};
+
+#[path = "support/long_run.rs"]
+mod long_run;
+#[path = "support/measure.rs"]
+mod measure;
+
+const HOME: &str = "PHASEDECK_BENCH_TAIL_HOME";
+const BEFORE: u64 = 20_000;
+/// Events of one commit, and commits a second.
+const BATCH: u64 = 50;
+const BATCHES: u64 = 100;
+const SECONDS: u64 = 6;
+/// What the first second costs is opening, not following.
+const WARM: u64 = 1;
+const SIZE: PtySize = PtySize { rows: 60, cols: 200, pixel_width: 0, pixel_height: 0 };
+
+fn main() -> Outcome<()> {
+    match std::env::var_os(HOME) {
+        Some(home) => follow(&PathBuf::from(home)),
+        None => watch(),
+    }
+}
+
+/// The child: the console, and beside it a thread that stores events and tells of them.
+fn follow(home: &Path) -> Outcome<()> {
+    let paths = Paths::beneath(home);
+    let store = Store::open(&paths.database())?;
+    let run = run_of(&store, "lane", BEFORE)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let (requests, _served) = mpsc::channel(8);
+    let signals = broadcast::Sender::new(16_384);
+    let (teller, told) = (signals.clone(), home.join("told"));
+    let parting = Parting::default();
+    let ending = parting.clone();
+    let costs = home.join("costs");
+    std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let outcome = write(&store, run, &teller, &told, &costs);
+        if let Err(error) = outcome {
+            eprintln!("the writer ended: {error}");
+        }
+        ending.drained.cancel();
+    })?;
+    let options = ConsoleOptions {
+        paths,
+        settings: Settings::default(),
+        settings_told: Vec::new(),
+        start: StartScreen::Run(run),
+        hosting: true,
+        ascii: true,
+        no_color: false,
+    };
+    run_console(options, Port::new(requests, signals), runtime.handle().clone(), parting)?;
+    Ok(())
+}
+
+/// Stores and tells; notes when each batch was told, and what the console's threads have used.
+fn write(store: &Store, run: RunId, signals: &broadcast::Sender<Signal>, told: &Path, costs: &Path) -> Outcome<()> {
+    let mut log = std::io::BufWriter::new(std::fs::File::create(told)?);
+    std::thread::sleep(Duration::from_secs(2));
+    let (begun, mut seq, mut used) = (Instant::now(), BEFORE, Duration::ZERO);
+    for batch in 0..BATCHES * SECONDS {
+        if batch == BATCHES * WARM {
+            used = cpu_of_console()?;
+        }
+        let due = Duration::from_secs(batch) / u32::try_from(BATCHES)?;
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        let facts: Vec<Fact> = (seq + 1..=seq + BATCH).map(fact).collect();
+        let events = store.write_blocking(move |tx| journal::append(tx, run, &facts, Timestamp::now()))?;
+        seq += BATCH;
+        writeln!(log, "{seq} {}", Timestamp::now().0)?;
+        for event in events {
+            let _nobody = signals.send(Signal::Event(event.into()));
+        }
+    }
+    let share = (cpu_of_console()? - used).as_secs_f64() / (SECONDS - WARM) as f64;
+    std::fs::write(costs, share.to_string())?;
+    log.flush()?;
+    // The last frame is still to be drawn.
+    std::thread::sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+/// CPU time of every thread but the journal's two.
+fn cpu_of_console() -> Outcome<Duration> {
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        let name = std::fs::read_to_string(task.join("comm"))?;
+        if !matches!(name.trim(), "store" | "writer") {
+            let stat = std::fs::read_to_string(task.join("schedstat"))?;
+            sum += stat.split_whitespace().next().unwrap_or("0").parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_nanos(sum))
+}
+
+/// The parent: reads the screen as a terminal does, and notes the newest event that is on it.
+fn watch() -> Outcome<()> {
+    let home = folder()?;
+    let pty = native_pty_system().openpty(SIZE)?;
+    let mut command = CommandBuilder::new(std::env::current_exe()?);
+    command.env(HOME, home.path());
+    command.env("TERM", "xterm-256color");
+    let mut child = pty.slave.spawn_command(command)?;
+    drop(pty.slave);
+    let mut reader = pty.master.try_clone_reader()?;
+    let mut screen = vt100::Parser::new(nonzero(SIZE.rows)?, nonzero(SIZE.cols)?, 0);
+    let (mut seen, mut chunk) = (Vec::new(), vec![0; 1 << 16]);
+    while let Ok(read @ 1..) = reader.read(&mut chunk) {
+        let at = Timestamp::now();
+        screen.process(&chunk[..read]);
+        if let Some(newest) = newest(&screen.screen().contents()) {
+            seen.push((newest, at));
+        }
+    }
+    child.wait()?;
+    report(home.path(), &seen)
+}
+
+fn nonzero(count: u16) -> Outcome<std::num::NonZero<u16>> {
+    std::num::NonZero::new(count).ok_or_else(|| "no size".into())
+}
+
+/// The highest number in the column of numbers.
+fn newest(screen: &str) -> Option<u64> {
+    let numbers = screen.lines().flat_map(str::split_whitespace).filter_map(|word| word.parse::<u64>().ok());
+    numbers.filter(|number| *number > BEFORE && *number <= BEFORE + BATCH * BATCHES * SECONDS).max()
+}
+
+fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
+    let told = std::fs::read_to_string(home.join("told"))?;
+    let mut lags = Vec::new();
+    for line in told.lines().skip(usize::try_from(BATCHES * WARM)?) {
+        let (seq, at) = line.split_once(' ').ok_or("a line without a time")?;
+        let (seq, at): (u64, i64) = (seq.parse()?, at.parse()?);
+        let shown = seen.iter().find(|(newest, _)| *newest >= seq).ok_or("an event never came to the screen")?;
+        lags.push(Duration::from_millis(shown.1.since_ms(Timestamp(at))));
+    }
+    lags.sort_unstable();
+    let p95 = lags.get(lags.len() * 95 / 100).map_or(f64::INFINITY, Duration::as_secs_f64);
+    let (first, last) = (seen.first().ok_or("nothing was seen")?.1, seen.last().ok_or("nothing was seen")?.1);
+    let slot = |(_, at): &(u64, Timestamp)| at.since_ms(first) / 100;
+    let mut slots: Vec<u64> = seen.iter().map(slot).collect();
+    slots.dedup();
+    let slots_all = (last.since_ms(first) / 100 + 1) as f64;
+    let share: f64 = std::fs::read_to_string(home.join("costs"))?.parse()?;
+    figure("newest of 5,000 events/s on the screen, p95 / 50 ms", p95 / 0.050, Goal::AtMost(1.0));
+    figure("  the same, median", median(lags) / 0.050, Goal::None);
+    figure("  slots of 100 ms with a newer event", slots.len() as f64 / slots_all, Goal::AtLeast(1.0));
+    figure("  writes to the terminal a second / 60", seen.len() as f64 / (slots_all / 10.0) / 60.0, Goal::AtMost(1.0));
+    figure("  the console's share of a core / 6 %", share / 0.06, Goal::AtMost(1.0));
+    Ok(())
+}

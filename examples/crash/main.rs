@@ -1,0 +1,226 @@
+//! Kills phasedeck again and again, at every durable step, and holds what is left against its promises.
+//!
+//! `crash --kills N --seed S` plays rounds of the stories in turn until N kills were made; `--story NAME`
+//! plays one story only; `--bugs` plants bugs one after the other and wants each to be found;
+//! `--power --images N` takes the power away instead. It ends
+//! with 1 at the first violation, keeps the home, and prints the line that plays the same round again.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use phasedeck::store::failpoint::Step;
+use phasedeck::store::failpoint::planted::Bug;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::invariants::{Broken, Memory};
+use crate::model::Model;
+use crate::story::{Home, Story};
+
+mod invariants;
+mod model;
+mod power;
+mod story;
+
+/// What can go wrong with the harness itself ends it.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Kills after which a round that does not end has no end.
+const MOST_KILLS: u64 = 600;
+/// Kills after which a planted bug counts as not found.
+const KILLS_FOR_A_BUG: u64 = 2_000;
+
+fn main() -> Outcome<std::process::ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, home, story] = &args[..]
+        && first == "--child"
+    {
+        let story = Story::named(story).ok_or("no such story")?;
+        story::live(std::path::Path::new(home), story)?;
+        return Ok(std::process::ExitCode::SUCCESS);
+    }
+    let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
+    let number = |name: &str, otherwise: u64| value(name).map_or(Ok(otherwise), |text| text.parse());
+    let (kills, seed) = (number("--kills", 2_000)?, number("--seed", 1)?);
+    let story = value("--story").map(|name| Story::named(name).ok_or("no such story")).transpose()?;
+    if args.iter().any(|arg| arg == "--power") {
+        return Ok(if power_loss(usize::try_from(number("--images", 500)?)?, seed)? {
+            std::process::ExitCode::SUCCESS
+        } else {
+            std::process::ExitCode::FAILURE
+        });
+    }
+    let sound = if args.iter().any(|arg| arg == "--bugs") { bugs(seed)? } else { play(kills, seed, story, None, true)?.is_none() };
+    Ok(if sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+}
+
+/// How often each point was passed, and how often it was the end.
+#[derive(Default)]
+struct Counts {
+    passed: BTreeMap<String, u64>,
+    killed: BTreeMap<String, u64>,
+    kills: u64,
+    in_recovery: u64,
+    from_outside: u64,
+    rounds: u64,
+}
+
+/// Plays rounds until enough kills were made; says after how many something was broken, if it was.
+fn play(kills: u64, seed: u64, only: Option<Story>, bug: Option<Bug>, tells: bool) -> Outcome<Option<u64>> {
+    let model = Model::start()?;
+    let (begun, mut counts, mut said) = (Instant::now(), Counts::default(), Instant::now());
+    let mut round = seed;
+    while counts.kills < kills {
+        let stories = Story::ALL.len() as u64;
+        let story = only.unwrap_or(Story::ALL[usize::try_from(round % stories)?]);
+        let home = Home::new(story, &model.base_url())?;
+        model.forget();
+        let broken = one_round(&home, &model, round, bug, &mut counts)?;
+        if !broken.is_empty() {
+            if tells {
+                let kept = home.dir.keep();
+                println!("\nVIOLATION after {} kills, kept in {}", counts.kills, kept.display());
+                broken.iter().for_each(|words| println!("  {words}"));
+                println!("again: crash --kills 1 --seed {round} --story {}", story.name());
+            }
+            return Ok(Some(counts.kills));
+        }
+        round += 1;
+        counts.rounds += 1;
+        if tells && said.elapsed() > Duration::from_secs(10) {
+            said = Instant::now();
+            println!("{:>7} kills, {:>5} rounds, {:.1} kills a second, 0 violations", counts.kills, counts.rounds, rate(&counts, begun));
+        }
+    }
+    if tells {
+        summary(&counts, begun);
+    }
+    Ok(None)
+}
+
+fn rate(counts: &Counts, begun: Instant) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let kills = counts.kills as f64;
+    kills / begun.elapsed().as_secs_f64()
+}
+
+/// Kills one home until its runs have ended all the same. The first run of all is not killed: it tells
+/// how many points there are on the way.
+fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &mut Counts) -> Outcome<Broken> {
+    let (mut dice, mut memory, mut kills) = (StdRng::seed_from_u64(round), Memory::default(), 0);
+    loop {
+        let mut command = home.child()?;
+        command.envs(bug.map(|bug| ("PHASEDECK_PLANTED_BUG", bug.as_str())));
+        // Longer and longer, so that the round gets on however long its recovery is.
+        let reach = 30 + kills * 4;
+        let outside = dice.random_range(0..10) < 2;
+        if !outside {
+            command.env("PHASEDECK_FAILPOINT", format!("{} any", dice.random_range(1..=reach)));
+        }
+        let before = lines(home);
+        let mut child = command.spawn()?;
+        let status =
+            if outside { wait_and_kill(&mut child, Duration::from_millis(dice.random_range(1..=20 + reach)))? } else { child.wait()? };
+        let passed = lines(home).split_off(before.len());
+        for point in &passed {
+            *counts.passed.entry(point.clone()).or_default() += 1;
+        }
+        let killed = status.signal().is_some();
+        if killed {
+            kills += 1;
+            counts.kills += 1;
+            let last = passed.last().cloned().unwrap_or_default();
+            let recovering = |side: &str| passed.iter().rposition(|point| point == &format!("{}:{side}", Step::Recovery.as_str()));
+            counts.in_recovery += u64::from(recovering("before") > recovering("after"));
+            counts.from_outside += u64::from(outside);
+            *counts.killed.entry(if outside { "(outside)".to_owned() } else { last }).or_default() += 1;
+        } else if !status.success() {
+            let words = std::fs::read_to_string(home.dir.path().join("stderr")).unwrap_or_default();
+            return Ok(vec![format!("the child could not go on after {kills} kills: {}", words.trim())]);
+        }
+        let mut broken = invariants::after_kill(home, model, &mut memory)?;
+        if !killed {
+            broken.extend(invariants::at_end(home, model)?);
+            return Ok(broken);
+        }
+        if !broken.is_empty() {
+            return Ok(broken);
+        }
+        if kills > MOST_KILLS {
+            return Ok(vec![format!("no end in sight after {kills} kills")]);
+        }
+    }
+}
+
+fn lines(home: &Home) -> Vec<String> {
+    std::fs::read_to_string(home.points()).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn wait_and_kill(child: &mut std::process::Child, after: Duration) -> Outcome<std::process::ExitStatus> {
+    let deadline = Instant::now() + after;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            return Ok(child.wait()?);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn summary(counts: &Counts, begun: Instant) {
+    println!("\n{:<44} {:>9} {:>7}", "point", "passed", "killed");
+    let mut names: Vec<String> = counts.passed.keys().cloned().collect();
+    names.extend(Step::ALL.iter().flat_map(|step| ["before", "after"].map(|side| format!("{}:{side}", step.as_str()))));
+    names.sort();
+    names.dedup();
+    for name in &names {
+        let count = |of: &BTreeMap<String, u64>| of.get(name).copied().unwrap_or(0);
+        println!("{name:<44} {:>9} {:>7}", count(&counts.passed), count(&counts.killed));
+    }
+    let never = names.iter().filter(|name| !counts.passed.contains_key(*name)).count();
+    println!("\n{} points, {never} never passed in these stories", names.len());
+    println!(
+        "{} kills in {} rounds ({} inside recovery, {} from outside), {:.1} kills a second: 0 violations",
+        counts.kills,
+        counts.rounds,
+        counts.in_recovery,
+        counts.from_outside,
+        rate(counts, begun)
+    );
+}
+
+/// Wants nothing lost with the settings that are shipped, and something lost without them: a replay that
+/// finds nothing either way would prove nothing.
+fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
+    let Some(lost) = power::play(images, seed, None)? else { return Ok(true) };
+    println!("synchronous=FULL: {} of {} disks lost something that was promised", lost.len(), images * 2);
+    lost.iter().take(5).for_each(|words| println!("  {words}"));
+    if !cfg!(feature = "planted-bugs") {
+        return Ok(lost.is_empty());
+    }
+    let control = power::play(images, seed, Some(Bug::SynchronousNormal))?.unwrap_or_default();
+    println!("synchronous=NORMAL: {} of {} disks lost something that was promised", control.len(), images * 2);
+    control.iter().take(2).for_each(|words| println!("  {words}"));
+    Ok(lost.is_empty() && !control.is_empty())
+}
+
+/// Plants each bug and wants it found. One needs the loss of power to be seen.
+fn bugs(seed: u64) -> Outcome<bool> {
+    if !cfg!(feature = "planted-bugs") {
+        return Err("built without the feature planted-bugs".into());
+    }
+    let mut all = true;
+    for bug in Bug::ALL.iter().filter(|bug| **bug != Bug::SynchronousNormal) {
+        let found = play(KILLS_FOR_A_BUG, seed, None, Some(*bug), false)?;
+        match found {
+            Some(kills) => println!("{:<24} found after {kills} kills", bug.as_str()),
+            None => println!("{:<24} NOT FOUND in {KILLS_FOR_A_BUG} kills", bug.as_str()),
+        }
+        all &= found.is_some();
+    }
+    Ok(all)
+}

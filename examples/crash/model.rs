@@ -1,0 +1,154 @@
+//! A model on the loopback interface that plays a sensible agent and keeps account of what it was asked.
+//!
+//! What it answers follows from the conversation alone, so a killed and resumed run meets the same agent
+//! again: it looks around, writes the artifact, writes it again where it is told that a write may not
+//! have happened, and then says that it is done. It refuses conversations that no provider would take.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+
+/// Run, phase, attempt, turn.
+pub type Turn = (String, String, u32, u32);
+
+/// A running model; it ends with the program.
+pub struct Model {
+    address: std::net::SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    asked: BTreeMap<Turn, usize>,
+    malformed: Vec<String>,
+}
+
+impl Model {
+    pub fn start() -> Outcome<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (address, seen) = (listener.local_addr()?, Arc::new(Mutex::new(Seen::default())));
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let seen = Arc::clone(&shared);
+                // A client that was killed ends its connection, and that is all.
+                std::thread::spawn(move || serve(socket, &seen));
+            }
+        });
+        Ok(Self { address, seen })
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// How often each turn was asked for since the last [`forget`](Self::forget).
+    pub fn asked(&self) -> BTreeMap<Turn, usize> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
+    }
+
+    /// Requests that a provider would have refused.
+    pub fn malformed(&self) -> Vec<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).malformed.clone()
+    }
+
+    pub fn forget(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
+    }
+}
+
+fn serve(socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut reader = BufReader::new(socket);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            length = line.strip_prefix("content-length:").and_then(|value| value.trim().parse().ok()).unwrap_or(length);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let answer = answer(&body, seen);
+        reader.get_mut().write_all(&answer)?;
+    }
+}
+
+fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
+    let messages = body["messages"].as_array().cloned().unwrap_or_default();
+    let text = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
+    let role = |message: &Value, role: &str| message["role"] == role;
+    let envelope = messages.iter().find(|message| role(message, "user")).map(text).unwrap_or_default();
+    let line = |name: &str| envelope.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let turn = u32::try_from(messages.iter().filter(|message| role(message, "assistant")).count()).unwrap_or(0) + 1;
+    let (run, phase) = (line("Run id:"), line("Phase key:"));
+    {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen.asked.entry((run.clone(), phase.clone(), line("Attempt:").parse().unwrap_or(0), turn)).or_default() += 1;
+        seen.malformed.extend(malformed(&messages));
+    }
+    let results: Vec<String> = messages.iter().filter(|message| role(message, "tool")).map(text).collect();
+    let looked = !results.is_empty();
+    let written = messages.iter().zip(messages.iter().skip(1)).any(|(call, result)| {
+        let writes = call["tool_calls"][0]["function"]["name"] == "write_file";
+        writes && role(result, "tool") && !text(result).starts_with("interrupted") && !text(result).starts_with("not run")
+    });
+    if !looked {
+        return calls("ls", &json!({ "path": "." }));
+    }
+    if !written {
+        let note = json!({ "runId": run, "phaseKey": phase, "note": "made while processes were dying" });
+        return calls("write_file", &json!({ "file_path": line("Expected artifact path:"), "content": format!("{note:#}\n") }));
+    }
+    reply(&[json!({ "content": "It is written." })], "stop")
+}
+
+/// Every call of a tool has exactly one result, right after it.
+fn malformed(messages: &[Value]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    for message in messages {
+        if message["role"] == "tool" {
+            let id = message["tool_call_id"].as_str().unwrap_or_default();
+            match open.iter().position(|known| known == id) {
+                Some(at) => drop(open.remove(at)),
+                None => wrong.push(format!("a result for '{id}', which nobody called")),
+            }
+        } else {
+            wrong.extend(open.drain(..).map(|id| format!("call '{id}' has no result")));
+            let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
+            open.extend(calls.iter().filter_map(|call| call["id"].as_str().map(str::to_owned)));
+        }
+    }
+    wrong
+}
+
+fn calls(tool: &str, arguments: &Value) -> Vec<u8> {
+    let call = json!({ "index": 0, "id": "tool_0", "type": "function", "function": { "name": tool, "arguments": arguments.to_string() } });
+    reply(&[json!({ "tool_calls": [call] })], "tool_calls")
+}
+
+fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
+    let mut stream = String::new();
+    let mut event = |data: &Value| stream.push_str(&format!("data: {data}\n\n"));
+    for delta in deltas {
+        event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }));
+    }
+    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] }));
+    event(&json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }));
+    stream.push_str("data: [DONE]\n\n");
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+    format!("{head}content-length: {}\r\n\r\n{stream}", stream.len()).into_bytes()
+}

@@ -1,0 +1,372 @@
+//! The loss of power: the system calls of a whole story are recorded, and disks are made from them that
+//! have what was forced to disk and a random part of the rest.
+//!
+//! Written bytes count from the next `fsync` of their file on, names (a new file, a rename, a removed
+//! one, a new folder) from the next `fsync` of their folder on; of what is not forced yet any part may
+//! be there, down to the sector. What the child had promised by then must be found on each disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use phasedeck::engine::paths::Paths;
+use phasedeck::store::failpoint::planted::Bug;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::Outcome;
+use crate::invariants;
+use crate::model::Model;
+use crate::story::{Home, Story};
+
+const SECTOR: usize = 512;
+const CALLS: &str = "openat,write,writev,pwrite64,lseek,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,\
+                     mkdir,mkdirat,fsync,fdatasync,syncfs,close";
+
+/// Makes `images` disks of each story; says how many of them had lost something, in words for the first few.
+pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<String>>> {
+    if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
+        println!("skipped: the loss of power needs strace to record system calls, and it is not installed");
+        return Ok(None);
+    }
+    let mut lost = Vec::new();
+    for story in [Story::Http, Story::Two] {
+        let model = Model::start()?;
+        let home = Home::new(story, &model.base_url())?;
+        let trace = record(&home, bug)?;
+        let calls = parse(&trace, home.dir.path());
+        let mut dice = StdRng::seed_from_u64(seed);
+        let mut moments: Vec<usize> = (0..images).map(|_| dice.random_range(1..=calls.len())).collect();
+        moments.sort_unstable();
+        let (mut disk, mut done) = (Disk::default(), 0);
+        for moment in moments {
+            calls[done..moment].iter().for_each(|call| disk.take(call));
+            done = moment;
+            let image = disk.image(&home, &mut dice)?;
+            let broken = invariants::after_power_loss(&image)?;
+            lost.extend(broken.into_iter().take(1).map(|words| format!("{}, call {moment} of {}: {words}", story.name(), calls.len())));
+        }
+    }
+    Ok(Some(lost))
+}
+
+fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
+    let file = home.dir.path().with_extension("strace");
+    let child = home.child()?;
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-xx", "-s", "100000000", "-e"]).arg(format!("trace={CALLS}")).arg("-o").arg(&file);
+    strace.arg(child.get_program()).args(child.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    strace.envs(bug.map(|bug| ("PHASEDECK_PLANTED_BUG", bug.as_str())));
+    let status = strace.status()?;
+    let text = String::from_utf8_lossy(&std::fs::read(&file)?).into_owned();
+    std::fs::remove_file(&file)?;
+    if !status.success() {
+        return Err(format!("the recorded story did not end well: {status}").into());
+    }
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// What a system call does to the disk.
+#[derive(Debug)]
+enum Call {
+    Made(PathBuf),
+    MadeFolder(PathBuf),
+    Written { path: PathBuf, at: Option<usize>, bytes: Vec<u8> },
+    Cut(PathBuf, usize),
+    Renamed(PathBuf, PathBuf),
+    Removed(PathBuf),
+    Synced(PathBuf),
+    AllSynced,
+}
+
+/// The calls beneath `home`, with calls of threads that were interrupted put together again.
+fn parse(lines: &[String], home: &Path) -> Vec<Call> {
+    let (mut begun, mut reader) = (HashMap::new(), Reading { home: home.to_path_buf(), at: HashMap::new() });
+    let mut calls = Vec::new();
+    for line in lines {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if let Some(first) = rest.strip_suffix("<unfinished ...>") {
+            begun.insert(pid.to_owned(), first.trim_end().to_owned());
+            continue;
+        }
+        let whole = match rest.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>")) {
+            Some((_, last)) => begun.remove(pid).unwrap_or_default() + last,
+            None => rest.to_owned(),
+        };
+        reader.call(&whole, &mut calls);
+    }
+    calls
+}
+
+struct Reading {
+    home: PathBuf,
+    /// Where each open file is written next; absent for those that append.
+    at: HashMap<String, usize>,
+}
+
+impl Reading {
+    fn call(&mut self, text: &str, calls: &mut Vec<Call>) -> Option<()> {
+        let (name, rest) = text.split_once('(')?;
+        let (args, result) = rest.rsplit_once(" = ")?;
+        let args = args.trim_end();
+        let count: i64 = result.split([' ', '<']).next()?.parse().ok()?;
+        if count < 0 {
+            return None;
+        }
+        let (texts, file) = (texts(args), described(args));
+        let fd = args.split('<').next().unwrap_or_default().to_owned();
+        match name {
+            "openat" => self.opened(args, result, calls)?,
+            "write" | "writev" | "pwrite64" => {
+                let mut bytes: Vec<u8> = texts.concat();
+                bytes.truncate(usize::try_from(count).ok()?);
+                let at = match name {
+                    "pwrite64" => Some(args.trim_end_matches(')').rsplit(", ").next()?.parse().ok()?),
+                    _ => self.at.get(&fd).copied(),
+                };
+                if name != "pwrite64" {
+                    self.at.entry(fd).and_modify(|at| *at += bytes.len());
+                }
+                calls.push(Call::Written { path: self.mine(file?)?, at, bytes });
+            }
+            "lseek" => drop(self.at.insert(fd, usize::try_from(count).ok()?)),
+            "ftruncate" => calls.push(Call::Cut(self.mine(file?)?, args.trim_end_matches(')').rsplit(", ").next()?.parse().ok()?)),
+            "rename" => calls.push(Call::Renamed(self.mine(path(&texts[0]))?, self.mine(path(texts.get(1)?))?)),
+            "renameat" | "renameat2" => {
+                let (from, to) = args.split_once("\", ")?;
+                calls.push(Call::Renamed(self.mine(beneath(&format!("{from}\""))?)?, self.mine(beneath(to)?)?));
+            }
+            "unlink" => calls.push(Call::Removed(self.mine(path(texts.first()?))?)),
+            "unlinkat" => calls.push(Call::Removed(self.mine(beneath(args)?)?)),
+            "mkdir" => calls.push(Call::MadeFolder(self.mine(path(texts.first()?))?)),
+            "mkdirat" => calls.push(Call::MadeFolder(self.mine(beneath(args)?)?)),
+            "fsync" | "fdatasync" => calls.push(Call::Synced(self.mine(file?)?)),
+            "syncfs" => calls.push(Call::AllSynced),
+            "close" => drop(self.at.remove(fd.trim_end_matches(')'))),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn opened(&mut self, args: &str, result: &str, calls: &mut Vec<Call>) -> Option<()> {
+        let file = self.mine(described(result)?)?;
+        let fd = result.split('<').next()?.to_owned();
+        if args.contains("O_APPEND") {
+            self.at.remove(&fd);
+        } else {
+            self.at.insert(fd, 0);
+        }
+        if args.contains("O_CREAT") {
+            calls.push(Call::Made(file.clone()));
+        }
+        if args.contains("O_TRUNC") {
+            calls.push(Call::Cut(file, 0));
+        }
+        Some(())
+    }
+
+    fn mine(&self, path: PathBuf) -> Option<PathBuf> {
+        path.strip_prefix(&self.home).ok().map(Path::to_path_buf)
+    }
+}
+
+/// Every quoted text, its bytes.
+fn texts(args: &str) -> Vec<Vec<u8>> {
+    args.split('"').skip(1).step_by(2).map(bytes).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.split("\\x").skip(1).filter_map(|pair| u8::from_str_radix(pair.get(..2)?, 16).ok()).collect()
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The path that an open file is described with.
+fn described(text: &str) -> Option<PathBuf> {
+    let (inner, _) = text.split_once('<')?.1.split_once('>')?;
+    Some(path(&bytes(inner)))
+}
+
+/// A name beneath an open folder.
+fn beneath(args: &str) -> Option<PathBuf> {
+    Some(described(args)?.join(path(texts(args).first()?)))
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Cut(usize),
+}
+
+#[derive(Clone, Debug)]
+enum Name {
+    Made(PathBuf, usize),
+    Folder(PathBuf),
+    Renamed(PathBuf, PathBuf),
+    Removed(PathBuf),
+}
+
+#[derive(Default)]
+struct File {
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+    length: usize,
+}
+
+/// A disk as the calls so far have left it: what is forced, and what is only asked for.
+#[derive(Default)]
+struct Disk {
+    files: Vec<File>,
+    live: BTreeMap<PathBuf, usize>,
+    durable: Names,
+    pending: Vec<Name>,
+}
+
+#[derive(Clone, Default)]
+struct Names {
+    files: BTreeMap<PathBuf, usize>,
+    folders: Vec<PathBuf>,
+}
+
+impl Names {
+    fn take(&mut self, name: &Name) {
+        match name {
+            Name::Made(path, file) => drop(self.files.insert(path.clone(), *file)),
+            Name::Folder(path) => self.folders.push(path.clone()),
+            Name::Renamed(from, to) => {
+                let moved = self.files.remove(from).map(|file| (to.clone(), file));
+                self.files.extend(moved);
+            }
+            Name::Removed(path) => drop(self.files.remove(path)),
+        }
+    }
+}
+
+impl Disk {
+    fn take(&mut self, call: &Call) {
+        match call {
+            Call::Made(path) if self.live.contains_key(path) => {}
+            Call::Made(path) => {
+                self.files.push(File::default());
+                self.live.insert(path.clone(), self.files.len() - 1);
+                self.pending.push(Name::Made(path.clone(), self.files.len() - 1));
+            }
+            Call::MadeFolder(path) => self.pending.push(Name::Folder(path.clone())),
+            Call::Written { path, at, bytes } => {
+                let Some(file) = self.file(path) else { return };
+                let at = at.unwrap_or(file.length);
+                file.length = file.length.max(at + bytes.len());
+                file.pending.push(Change::Write(at, bytes.clone()));
+            }
+            Call::Cut(path, length) => {
+                let Some(file) = self.file(path) else { return };
+                file.length = *length;
+                file.pending.push(Change::Cut(*length));
+            }
+            Call::Renamed(from, to) => {
+                let moved = self.live.remove(from).map(|file| (to.clone(), file));
+                self.live.extend(moved);
+                self.pending.push(Name::Renamed(from.clone(), to.clone()));
+            }
+            Call::Removed(path) => {
+                self.live.remove(path);
+                self.pending.push(Name::Removed(path.clone()));
+            }
+            Call::Synced(path) => self.sync(path),
+            Call::AllSynced => {
+                self.files.iter_mut().for_each(File::sync);
+                self.pending.drain(..).for_each(|name| self.durable.take(&name));
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> Option<&mut File> {
+        self.live.get(path).map(|file| &mut self.files[*file])
+    }
+
+    fn sync(&mut self, path: &Path) {
+        if let Some(file) = self.file(path) {
+            return file.sync();
+        }
+        let within = |name: &Name| match name {
+            Name::Made(known, _) | Name::Folder(known) | Name::Removed(known) => known.parent() == Some(path),
+            Name::Renamed(from, to) => from.parent() == Some(path) || to.parent() == Some(path),
+        };
+        let (durable, pending) = std::mem::take(&mut self.pending).into_iter().partition(within);
+        self.pending = pending;
+        durable.iter().for_each(|name| self.durable.take(name));
+    }
+
+    /// One of the disks that there may be after the power went.
+    fn image(&self, home: &Home, dice: &mut StdRng) -> Outcome<Home> {
+        let image = Home { dir: tempfile::Builder::new().prefix("power-").tempdir()?, story: home.story };
+        let mut names = self.durable.clone();
+        let kept = dice.random_range(0..=self.pending.len());
+        self.pending[..kept].iter().for_each(|name| names.take(name));
+        let root = image.dir.path();
+        let paths = Paths::beneath(root);
+        paths.create()?;
+        // Folders of the operator's were there before; ours count when their own names are forced.
+        let ours = |path: &Path| {
+            path.ancestors()
+                .skip(1)
+                .filter(|folder| folder.components().count() > 1)
+                .all(|folder| names.folders.iter().any(|known| known == folder))
+        };
+        for (path, file) in &names.files {
+            if !path.starts_with("data") && !path.starts_with("state") || !ours(path) {
+                continue;
+            }
+            let to = root.join(path);
+            to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(to, self.files[*file].after_loss(dice))?;
+        }
+        // What was told was told, whatever became of the note.
+        if let Some(acks) = self.live.get(Path::new("acks")) {
+            std::fs::write(image.acks(), self.files[*acks].whole())?;
+        }
+        Ok(image)
+    }
+}
+
+impl File {
+    fn sync(&mut self) {
+        self.durable = self.whole();
+        self.pending.clear();
+    }
+
+    fn whole(&self) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        self.pending.iter().for_each(|change| apply(&mut bytes, change));
+        bytes
+    }
+
+    fn after_loss(&self, dice: &mut StdRng) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        for change in &self.pending {
+            match (change, [0, 1, 2].choose(dice)) {
+                (_, Some(0)) => {}
+                (Change::Write(at, written), Some(1)) if written.len() > SECTOR => {
+                    let kept = dice.random_range(0..written.len() / SECTOR) * SECTOR;
+                    apply(&mut bytes, &Change::Write(*at, written[..kept].to_vec()));
+                }
+                (change, _) => apply(&mut bytes, change),
+            }
+        }
+        bytes
+    }
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Cut(length) => bytes.resize(*length, 0),
+        Change::Write(at, written) => {
+            bytes.resize(bytes.len().max(at + written.len()), 0);
+            bytes[*at..at + written.len()].copy_from_slice(written);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What happens in a round: the home it happens in, and the child that is killed in it.
+//!
+//! The child is this program again. It becomes the host, starts what is to be started under a key that
+//! stays the same, answers every question by a rule that follows from the journal, and notes each
+//! answer that it got in a file, so that its parent knows what was promised when it died.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
+use phasedeck::engine::catalog::{Catalog, CatalogDirs};
+use phasedeck::engine::host::{Host, give_consent};
+use phasedeck::engine::paths::Paths;
+use phasedeck::model::event::Fact;
+use phasedeck::model::id::{ClientToken, RunId};
+use phasedeck::model::record::{RunOptions, Scenario};
+use phasedeck::model::run_state::RunState;
+use phasedeck::model::settings::{OnCrash, Settings};
+use phasedeck::model::state::{Decision, RunStatus, Via};
+
+use crate::Outcome;
+
+/// What a round is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// One run over HTTP, with tools and money, in a plain folder.
+    Http,
+    /// The same in a git repository.
+    HttpGit,
+    /// Two rehearsed runs at once; one is repaired, one is sent back once.
+    Two,
+    /// A run that is rejected and a run that is aborted.
+    Ends,
+}
+
+impl Story {
+    pub const ALL: [Self; 4] = [Self::Http, Self::HttpGit, Self::Two, Self::Ends];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::HttpGit => "http-git",
+            Self::Two => "two",
+            Self::Ends => "ends",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|story| story.name() == name)
+    }
+
+    /// How its runs end.
+    pub fn ends(self) -> &'static [RunStatus] {
+        match self {
+            Self::Http | Self::HttpGit => &[RunStatus::Completed],
+            Self::Two => &[RunStatus::Completed, RunStatus::Completed],
+            Self::Ends => &[RunStatus::Failed, RunStatus::Aborted],
+        }
+    }
+
+    pub fn over_http(self) -> bool {
+        matches!(self, Self::Http | Self::HttpGit)
+    }
+}
+
+const WORKFLOW: &str = "\
+name: pair
+version: 1
+description: Two phases
+roles:
+  - id: maker
+    required_capabilities: [make]
+phases:
+  - key: first
+    role: maker
+    instructions: Say what it is.
+    timeout_seconds: 60
+    expected_artifact: { path: out/first.json, schema: test/note@1 }
+    gates: [first_approved]
+  - key: second
+    role: maker
+    instructions: Say it again, better.
+    timeout_seconds: 60
+    expected_artifact: { path: out/second.json, schema: test/note@1 }
+    gates: []
+";
+
+const PERSONA: &str = "\
+name: maker
+version: 1
+description: Makes notes
+backend: openai
+model: test/model
+capabilities: [make]
+system_prompt: You make notes.
+tools: [ls, read_file, write_file]
+";
+
+const SCHEMA: &str = include_str!("../../tests/support/note.schema.json");
+
+/// An installation of its own, gone with the value unless it is kept.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    pub story: Story,
+}
+
+impl Home {
+    pub fn new(story: Story, base_url: &str) -> Outcome<Self> {
+        let dir = tempfile::Builder::new().prefix("crash-").tempdir()?;
+        let config = Paths::beneath(dir.path()).config;
+        for (file, text) in [("workflows/pair.yaml", WORKFLOW), ("personas/maker.yaml", PERSONA), ("artifacts/test/note@1.json", SCHEMA)] {
+            let path = config.join(file);
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(path, text)?;
+        }
+        std::fs::write(dir.path().join("base_url"), base_url)?;
+        if story == Story::HttpGit {
+            let repo = dir.path().join("project");
+            std::fs::create_dir_all(&repo)?;
+            std::fs::write(repo.join("README.md"), "# a project\n")?;
+            for args in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "First"]] {
+                git(&repo, args)?;
+            }
+        }
+        Ok(Self { dir, story })
+    }
+
+    pub fn paths(&self) -> Paths {
+        Paths::beneath(self.dir.path())
+    }
+
+    pub fn acks(&self) -> PathBuf {
+        self.dir.path().join("acks")
+    }
+
+    pub fn points(&self) -> PathBuf {
+        self.dir.path().join("points")
+    }
+
+    /// This program as the child of this home.
+    pub fn child(&self) -> Outcome<std::process::Command> {
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        command.arg("--child").arg(self.dir.path()).arg(self.story.name());
+        command.env_remove("PHASEDECK_FAILPOINT").env("PHASEDECK_FAILPOINT_LOG", self.points()).env("RUST_BACKTRACE", "0");
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(File::create(self.dir.path().join("stderr"))?);
+        Ok(command)
+    }
+}
+
+pub fn git(dir: &Path, args: &[&str]) -> Outcome<String> {
+    let settings = ["-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "commit.gpgsign=false"];
+    let output = std::process::Command::new("git").args(settings).args(args).current_dir(dir).output()?;
+    if !output.status.success() {
+        return Err(format!("git {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What was promised to somebody, a line each, in one write.
+#[derive(Clone)]
+struct Acks(Arc<Mutex<File>>);
+
+impl Acks {
+    fn note(&self, line: &str) {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What cannot be noted is not checked, and that is all.
+        let _ = file.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// The child's life.
+pub fn live(home: &Path, story: Story) -> Outcome<()> {
+    let paths = Paths::beneath(home);
+    let settings = settings(home)?;
+    let acks = Acks(Arc::new(Mutex::new(File::options().create(true).append(true).open(home.join("acks"))?)));
+    if story.over_http() {
+        let persona = Catalog::load(&CatalogDirs::beneath(&paths.config)).persona("maker")?;
+        let given = paths.database().exists()
+            && Archive::open(&paths).and_then(|archive| archive.consents()).is_ok_and(|all| all.contains(&persona.hash));
+        if !given {
+            give_consent(&paths, "maker@1", &persona.hash, "tester")?;
+        }
+    }
+    let host = Host::start(&paths, &settings)?;
+    listen(&host, &acks);
+    let mut runs = Vec::new();
+    for key in 0..story.ends().len() {
+        match send(&host, Command::Start(Box::new(start(home, story, key))))? {
+            Answer::Started { run_id, .. } => {
+                acks.note(&format!("started {key} {run_id}"));
+                runs.push(run_id);
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    let archive = Archive::open(&paths)?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut over = 0;
+        for (at, run) in runs.iter().enumerate() {
+            over += usize::from(push_on(&host, &archive, &acks, story, at, *run)?);
+        }
+        if over == runs.len() {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err("no end in sight within a minute".into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    host.shutdown(Duration::ZERO)?;
+    Ok(())
+}
+
+fn settings(home: &Path) -> Outcome<Settings> {
+    let mut settings = Settings::default();
+    settings.engine.on_crash = OnCrash::Resume;
+    settings.rehearsal.pace_ms = 0;
+    settings.openai.base_url = std::fs::read_to_string(home.join("base_url"))?;
+    settings.openai.key_env = String::new();
+    Ok(settings)
+}
+
+fn start(home: &Path, story: Story, key: usize) -> StartRun {
+    let mut options = RunOptions { rehearse: !story.over_http(), ..RunOptions::default() };
+    if story == Story::Two && key == 0 {
+        options.scenarios.insert("second".into(), Scenario::InvalidThenOk);
+    }
+    StartRun {
+        workflow: "pair".to_owned(),
+        repo: (story == Story::HttpGit).then(|| home.join("project")),
+        requirements: "A note that survives a crash".to_owned(),
+        thread: Some(format!("lane-{key}").as_str().into()),
+        options,
+        idempotency_key: Some(format!("key-{key}")),
+        ..StartRun::default()
+    }
+}
+
+/// Notes every event that somebody could have seen.
+fn listen(host: &Host, acks: &Acks) {
+    let (mut signals, acks) = (host.port().signals(), acks.clone());
+    host.handle().spawn(async move {
+        while let Ok(signal) = signals.recv().await {
+            if let Signal::Event(event) = signal {
+                acks.note(&format!("event {} {} {}", event.run_id, event.seq, event.fact.kind()));
+            }
+        }
+    });
+}
+
+fn send(host: &Host, command: Command) -> phasedeck::model::error::Result<Answer> {
+    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
+    host.handle().block_on(host.port().send(command, sender, ClientToken::new()))
+}
+
+/// Answers what a run asks; true when it is over and its report lies there.
+fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize, run: RunId) -> Outcome<bool> {
+    let state = archive.state(run)?;
+    if state.status.is_terminal() {
+        return Ok(archive.run(run)?.report_path.is_some());
+    }
+    let Some(open) = state.approval.clone() else { return Ok(false) };
+    // These questions come of failures alone; a few may follow from kills, many are a circle.
+    if state.approvals > 12 {
+        return Err(format!("asked {} questions, the last about {}", state.approvals, open.gate).into());
+    }
+    let again = sent_back(archive, &state)?;
+    let action = match story {
+        Story::Two if at == 1 && !again => Decision::RequestChanges,
+        Story::Ends if at == 0 => Decision::Reject,
+        Story::Ends => Decision::Abort,
+        _ => Decision::Approve,
+    };
+    let command = match action {
+        Decision::Abort => Command::Abort { run_id: run, reason: "enough".to_owned() },
+        action => {
+            let (request_id, comment) = (Some(open.request_id), "because".to_owned());
+            Command::Decide { run_id: run, request_id, action, comment, artifact_sha256: open.artifact_sha256 }
+        }
+    };
+    match send(host, command) {
+        Ok(Answer::Decided { request_id, action, .. }) => acks.note(&format!("decided {run} {request_id} {action}")),
+        Ok(Answer::Accepted { .. }) => acks.note(&format!("aborted {run}")),
+        Ok(other) => return Err(format!("{other:?}").into()),
+        // The run moved between the look and the answer.
+        Err(failure) => acks.note(&format!("refused {}", failure.code)),
+    }
+    Ok(false)
+}
+
+fn sent_back(archive: &Archive, state: &RunState) -> Outcome<bool> {
+    let events = archive.events(state.run_id, 1, 10_000)?;
+    Ok(events.iter().any(|event| matches!(&event.fact, Fact::ApprovalResolved { action: Decision::RequestChanges, .. })))
+}

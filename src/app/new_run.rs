@@ -1,0 +1,171 @@
+//! The form of a new run: its fields, the one with the focus, and what the engine says it would be.
+//!
+//! Every change asks the engine for an outlook; the answer carries the number of the change it is
+//! about, so that the form knows whether what it shows is about what stands there. The text stays
+//! when the form is left.
+
+use std::collections::BTreeMap;
+
+use super::fuzzy;
+use super::text_input::TextInput;
+use crate::engine::api::{Outlook, Part, Seat, StartRun};
+use crate::model::error::Failure;
+use crate::model::id::RoleId;
+use crate::model::record::RunOptions;
+
+/// What can have the focus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Field {
+    /// The workflow, found by typing.
+    #[default]
+    Workflow,
+    /// The repository's folder; empty: a plain folder.
+    Repo,
+    /// The branch or commit to begin from; empty: the current one.
+    Base,
+    /// What is wanted.
+    Wish,
+    /// Who sits in the seat with this number.
+    Seat(usize),
+    /// The lane; empty: repository and base.
+    Thread,
+    /// Whether no model is asked.
+    Rehearse,
+    /// The button.
+    Start,
+}
+
+/// The form.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    /// What has the focus.
+    pub focus: Field,
+    /// What was typed to find the workflow; empty: the chosen one stands there.
+    pub typed: String,
+    /// The place among the found ones.
+    pub found: usize,
+    /// The chosen workflow, `name@version`.
+    pub workflow: String,
+    /// The repository.
+    pub repo: TextInput,
+    /// The base.
+    pub base: TextInput,
+    /// The wish.
+    pub wish: TextInput,
+    /// The lane.
+    pub thread: TextInput,
+    /// Personas named outright.
+    pub personas: BTreeMap<RoleId, String>,
+    /// Whether no model is asked.
+    pub rehearse: bool,
+    /// Counts the changes.
+    pub revision: u64,
+    /// The change that an outlook is being made for.
+    pub asked: Option<u64>,
+    /// What the run would be, and the change that this is about.
+    pub outlook: Option<(u64, Box<StartRun>, Box<Outlook>)>,
+    /// Why the last start did not begin.
+    pub failure: Option<Failure>,
+    /// Whether it is being started.
+    pub starting: bool,
+}
+
+impl NewRun {
+    /// A form about the repository the operator stands in, if any.
+    #[must_use]
+    pub fn new(here: Option<&str>) -> Self {
+        Self { workflow: "development".to_owned(), repo: TextInput::of(here.unwrap_or_default()), ..Self::default() }
+    }
+
+    /// The fields in order.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        let seats = self.seats().len();
+        let mut fields = vec![Field::Workflow, Field::Repo, Field::Base, Field::Wish];
+        fields.extend((0..seats).map(Field::Seat));
+        fields.extend([Field::Thread, Field::Rehearse, Field::Start]);
+        fields
+    }
+
+    /// Moves the focus by so many fields, round the ends.
+    pub fn turn(&mut self, by: usize) {
+        let fields = self.fields();
+        let at = fields.iter().position(|field| *field == self.focus).unwrap_or(0);
+        self.focus = fields[(at + by) % fields.len()];
+    }
+
+    /// The text that is being written, where the field is one.
+    pub fn text_mut(&mut self) -> Option<&mut TextInput> {
+        match self.focus {
+            Field::Repo => Some(&mut self.repo),
+            Field::Base => Some(&mut self.base),
+            Field::Wish => Some(&mut self.wish),
+            Field::Thread => Some(&mut self.thread),
+            _ => None,
+        }
+    }
+
+    /// What would be asked of the engine; the repository as it was written.
+    #[must_use]
+    pub fn request(&self) -> StartRun {
+        let said = |input: &TextInput| Some(input.text().trim().to_owned()).filter(|text| !text.is_empty());
+        StartRun {
+            workflow: self.workflow.clone(),
+            repo: said(&self.repo).map(Into::into),
+            base: said(&self.base),
+            requirements: self.wish.text(),
+            personas: self.personas.clone(),
+            thread: said(&self.thread).map(|thread| thread.as_str().into()),
+            options: RunOptions { rehearse: self.rehearse, ..RunOptions::default() },
+            idempotency_key: None,
+        }
+    }
+
+    /// What is known, about whichever change.
+    #[must_use]
+    pub fn ahead(&self) -> Option<&Outlook> {
+        self.outlook.as_ref().map(|(_, _, ahead)| &**ahead)
+    }
+
+    /// Whether what is known is about what stands there.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.outlook.as_ref().is_some_and(|(revision, ..)| *revision == self.revision)
+    }
+
+    /// The seats of the workflow.
+    #[must_use]
+    pub fn seats(&self) -> &[Seat] {
+        self.ahead().map_or(&[], |ahead| &ahead.seats)
+    }
+
+    /// The workflows that fit what was typed, best first; letters that fit are marked.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<(usize, Vec<usize>)> {
+        let names = self.ahead().map_or(&[][..], |ahead| &ahead.workflows);
+        fuzzy::ranked(&self.typed, names.iter().map(|(name, about)| format!("{name} {about}")))
+    }
+
+    /// The problem of a part, if it has one.
+    #[must_use]
+    pub fn problem(&self, part: &Part) -> Option<&Failure> {
+        self.ahead()?.problems.iter().find(|(about, _)| about == part).map(|(_, failure)| failure)
+    }
+
+    /// Names the next or the one before of those who could sit there; behind the last stands the binder's own choice.
+    pub fn turn_persona(&mut self, seat: usize, forward: bool) {
+        let Some(seat) = self.seats().get(seat) else { return };
+        let (role, choices) = (seat.role.clone(), seat.choices.clone());
+        let at = self.personas.get(&role).and_then(|name| choices.iter().position(|choice| choice == name));
+        let next = match (at, forward) {
+            (None, true) => Some(0),
+            (None, false) => choices.len().checked_sub(1),
+            (Some(at), true) => Some(at + 1),
+            (Some(at), false) => at.checked_sub(1),
+        };
+        match next.and_then(|next| choices.get(next)) {
+            Some(name) => drop(self.personas.insert(role, name.clone())),
+            None => drop(self.personas.remove(&role)),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Slow work beside the screen: the doctor's checks, looking ahead, consent, the demo's repository.
+//!
+//! One thread serves in order, so that consent is stored before the start that needs it is looked at
+//! again. Checks run on threads of their own and come as they end; of several outlooks that wait only
+//! the last is made, the others would be about what is no longer on the screen.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::pump::Event;
+use crate::app::msg::{Done, Msg, Work};
+use crate::engine::api::{Patient, Sender as From, StartRun, Subject, give_consent, outlook, prepare_demo};
+use crate::model::error::{Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::state::Via;
+
+/// Starts the workshop. It ends when the sender of its work is gone.
+///
+/// # Errors
+/// `io_failed` when no thread or runtime can be started.
+pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
+    let (work, inbox) = channel();
+    let failed = |e: std::io::Error| Failure::io("cannot start the workshop thread", &e);
+    // Git is called here, not on the runtime of engine or screen: neither may wait for it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let workshop = Workshop { patient, answers, runtime };
+    std::thread::Builder::new().name("console-workshop".to_owned()).spawn(move || workshop.serve(&inbox)).map_err(failed)?;
+    Ok(work)
+}
+
+struct Workshop {
+    patient: Patient,
+    answers: Sender<Event>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Workshop {
+    fn serve(&self, inbox: &Receiver<Work>) {
+        while let Ok(work) = inbox.recv() {
+            let told = match work {
+                Work::Doctor => self.examine(),
+                Work::LookAhead(revision, request) => self.look_ahead(revision, *request),
+                Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
+                Work::Demo => {
+                    let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));
+                    self.tell(Done::Demo(prepared.map(Box::new)))
+                }
+            };
+            if !told {
+                return;
+            }
+        }
+    }
+
+    fn tell(&self, done: Done) -> bool {
+        self.answers.send(Event::Msg(Msg::Done(done))).is_ok()
+    }
+
+    fn examine(&self) -> bool {
+        for subject in Subject::ALL {
+            let (patient, answers) = (self.patient.clone(), self.answers.clone());
+            let check = move || drop(answers.send(Event::Msg(Msg::Done(Done::Checked(*subject, subject.examine(&patient))))));
+            if std::thread::Builder::new().name("console-doctor".to_owned()).spawn(check).is_err()
+                && !self.tell(Done::Checked(*subject, Vec::new()))
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn look_ahead(&self, revision: u64, mut request: StartRun) -> bool {
+        request.repo = request.repo.map(|dir| resolved(&dir));
+        let ahead = self.runtime.block_on(outlook(&self.patient.paths, &self.patient.settings, &request));
+        self.tell(Done::Ahead(revision, Box::new(request), Box::new(ahead)))
+    }
+
+    fn agree(&self, personas: &[(String, ContentHash)]) -> Result<()> {
+        let by = From::of_process(Via::Console).by;
+        personas.iter().try_for_each(|(name, hash)| give_consent(&self.patient.paths, name, hash, &by))
+    }
+}
+
+/// A folder as it is written: beneath the operator's home where it begins with `~`, else from here.
+fn resolved(dir: &Path) -> PathBuf {
+    let from_home = dir.strip_prefix("~").ok().and_then(|rest| std::env::var_os("HOME").map(|home| Path::new(&home).join(rest)));
+    let dir = from_home.unwrap_or_else(|| dir.to_path_buf());
+    std::path::absolute(&dir).map_or(dir, |dir| dir.canonicalize().unwrap_or(dir))
+}
+
+/// The top of the git repository that this process stands in.
+#[must_use]
+pub fn here() -> Option<String> {
+    let dir = std::env::current_dir().ok()?;
+    let top = dir.ancestors().find(|folder| folder.join(".git").exists())?;
+    top.to_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::paths::Paths;
+    use crate::model::settings::Settings;
+
+    fn next(told: &Receiver<Event>) -> Done {
+        match told.recv_timeout(std::time::Duration::from_secs(60)).unwrap() {
+            Event::Msg(Msg::Done(done)) => done,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_subject_is_examined_and_a_demo_is_ready_to_start() {
+        let home = tempfile::tempdir().unwrap();
+        let patient = Patient { paths: Paths::beneath(home.path()), settings: Settings::default() };
+        let (answers, told) = channel();
+        let work = start(patient, answers).unwrap();
+        work.send(Work::Doctor).unwrap();
+        let mut seen: Vec<Subject> = Vec::new();
+        while seen.len() < Subject::ALL.len() {
+            let Done::Checked(subject, checks) = next(&told) else { panic!("no check") };
+            assert!(!checks.is_empty());
+            seen.push(subject);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, Subject::ALL);
+        work.send(Work::Demo).unwrap();
+        let Done::Demo(Ok(request)) = next(&told) else { panic!("no demo") };
+        work.send(Work::LookAhead(7, request)).unwrap();
+        let Done::Ahead(7, request, ahead) = next(&told) else { panic!("no outlook") };
+        assert_eq!(ahead.problems, []);
+        assert_eq!(ahead.place.unwrap().repo, request.repo.unwrap());
+    }
+}

@@ -1,0 +1,21 @@
+//! The demo, and what an empty list looks for.
+
+use super::looks;
+use crate::app::msg::{Cmd, Work};
+use crate::app::state::AppState;
+
+/// Makes the demo's repository; the run starts when it is there.
+pub fn start(state: &mut AppState) -> Vec<Cmd> {
+    if state.starting.is_some() || state.preparing {
+        state.say("a run is being started already");
+        return Vec::new();
+    }
+    state.preparing = true;
+    state.say("making the repository of the demo");
+    vec![Cmd::Work(Work::Demo)]
+}
+
+/// Who has no run yet is told what would stand in the way of the first.
+pub fn look_at_empty(state: &mut AppState, first: bool) -> Vec<Cmd> {
+    if first && state.runs.is_new() { looks::examine(state) } else { Vec::new() }
+}

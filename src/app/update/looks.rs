@@ -1,0 +1,91 @@
+//! Opening and scrolling the screens that only show something.
+
+use crate::app::keymap::{Action, is_movement};
+use crate::app::looks::{Costs, scrolled};
+use crate::app::msg::{Cmd, Query, Work};
+use crate::app::state::{AppState, Screen};
+use crate::model::error::Failure;
+
+/// Shows what everything cost.
+pub fn open_costs(state: &mut AppState) -> Vec<Cmd> {
+    state.show(Screen::Cost);
+    ask_costs(state)
+}
+
+/// Asks anew, where it is shown.
+pub fn ask_costs(state: &mut AppState) -> Vec<Cmd> {
+    if state.screen() != Screen::Cost || !state.cost.asking.due() {
+        return Vec::new();
+    }
+    if state.cost.costs.is_none() {
+        state.cost.since = Some(state.now.ticks);
+    }
+    vec![Cmd::Query(Query::Costs)]
+}
+
+/// The archive answered.
+pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec<Cmd> {
+    let again = state.cost.asking.answered();
+    state.cost.since = None;
+    match result {
+        Ok(costs) => (state.cost.costs, state.cost.failure) = (Some(costs), None),
+        Err(failure) => state.cost.failure = Some(failure),
+    }
+    if again { vec![Cmd::Query(Query::Costs)] } else { Vec::new() }
+}
+
+/// Does an action on the costs.
+pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let cost = &mut state.cost;
+    let turned = match action {
+        Action::NextLook => cost.by.turned(1),
+        Action::PrevLook => cost.by.turned(3),
+        _ => {
+            let lines = cost.costs.as_ref().map_or(0, |costs| costs.lines(cost.by).len());
+            cost.top = scrolled(cost.top, lines, cost.height, action);
+            return Vec::new();
+        }
+    };
+    (cost.by, cost.top) = (turned, 0);
+    Vec::new()
+}
+
+/// Shows the checks; they begin anew.
+pub fn open_doctor(state: &mut AppState) -> Vec<Cmd> {
+    state.show(Screen::Doctor);
+    state.doctor.top = 0;
+    examine(state)
+}
+
+/// Begins the checks, unless they are under way.
+pub fn examine(state: &mut AppState) -> Vec<Cmd> {
+    if state.doctor.running {
+        return Vec::new();
+    }
+    state.doctor.begin();
+    vec![Cmd::Work(Work::Doctor)]
+}
+
+/// Does an action on the checks.
+pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    if action == Action::Open {
+        return examine(state);
+    }
+    if is_movement(action) {
+        state.doctor.top = scrolled(state.doctor.top, state.doctor.lines, state.doctor.height, action);
+    }
+    Vec::new()
+}
+
+/// Shows the settings in force.
+pub fn open_settings(state: &mut AppState) -> Vec<Cmd> {
+    state.show(Screen::Settings);
+    Vec::new()
+}
+
+/// Does an action on the settings.
+pub fn act_settings(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let settings = &mut state.settings;
+    settings.top = scrolled(settings.top, settings.lines.len(), settings.height, action);
+    Vec::new()
+}

@@ -1,0 +1,112 @@
+//! What may be spent: per run, per day, per workflow.
+//!
+//! Looked at in the transaction that sets money aside for a call, where everything that is spent or
+//! set aside is known, so that many runs at once cannot cross a limit together by more than one
+//! reserve each has been granted. Nothing is kept here: the sums are the ledger's and the runs' own,
+//! and what the operator added is a fact of the run. A call without a known price cannot be counted
+//! beforehand; it is let through as long as the limit is not reached.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::model::error::Result;
+use crate::model::event::Fact;
+use crate::model::id::RunId;
+use crate::model::money::NanoUsd;
+use crate::model::question::BudgetQuestion;
+use crate::model::record::RunRecord;
+use crate::model::settings::BudgetSettings;
+use crate::model::time::Timestamp;
+use crate::store::{journal, ledger};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The limits of one run, with what the operator added to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    run: Option<NanoUsd>,
+    day: Option<NanoUsd>,
+    workflow: Option<(String, NanoUsd)>,
+    raises: BTreeMap<String, NanoUsd>,
+}
+
+/// What a limit says to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be made; with facts to store where a limit comes near.
+    Granted(Vec<Fact>),
+    /// It would cross a limit.
+    Refused(BudgetQuestion),
+}
+
+/// One limit and what counts against it.
+struct Reading {
+    scope: String,
+    limit: NanoUsd,
+    spent: NanoUsd,
+}
+
+impl Budget {
+    /// The limits that hold for a run: its own option before the setting.
+    #[must_use]
+    pub fn of(settings: &BudgetSettings, record: &RunRecord, raises: &BTreeMap<String, NanoUsd>) -> Self {
+        let amount = |text: &str| NanoUsd::from_decimal(text).filter(|amount| amount.0 > 0);
+        let name = record.workflow.split('@').next().unwrap_or_default();
+        Self {
+            run: record.options.budget.or_else(|| amount(&settings.run)),
+            day: amount(&settings.day),
+            workflow: settings.workflows.get(name).and_then(|text| amount(text)).map(|limit| (name.to_owned(), limit)),
+            raises: raises.clone(),
+        }
+    }
+
+    /// Whether a call may be made that is set aside `needed` for; absent: its price is unknown.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn judge(&self, tx: &Connection, run: RunId, needed: Option<NanoUsd>, now: Timestamp) -> Result<Verdict> {
+        let mut near = Vec::new();
+        for Reading { scope, limit, spent } in self.readings(tx, run, now)? {
+            let needed = needed.unwrap_or_default();
+            let crosses = spent.0.saturating_add(needed.0) > limit.0 || spent.0 >= limit.0;
+            if crosses {
+                return Ok(Verdict::Refused(BudgetQuestion { scope, limit, spent, needed }));
+            }
+            let warned = Fact::BudgetWarned { scope, limit, spent };
+            if spent.0 >= limit.0 / 5 * 4 && !journal::knows(tx, run, &warned.key())? {
+                near.push(warned);
+            }
+        }
+        Ok(Verdict::Granted(near))
+    }
+
+    fn readings(&self, tx: &Connection, run: RunId, now: Timestamp) -> Result<Vec<Reading>> {
+        let mut readings = Vec::new();
+        let mut add = |scope: String, limit: NanoUsd, spent: NanoUsd| {
+            let raise = self.raises.get(&scope).copied().unwrap_or_default();
+            readings.push(Reading { scope, limit: NanoUsd(limit.0.saturating_add(raise.0)), spent });
+        };
+        if let Some(limit) = self.run {
+            add("run".to_owned(), limit, ledger::spent_by_run(tx, run)?);
+        }
+        if let Some(limit) = self.day {
+            let midnight = Timestamp(now.0.div_euclid(DAY_MS) * DAY_MS);
+            let day: String = midnight.to_string().chars().take(10).collect();
+            add(format!("day:{day}"), limit, ledger::spent_since(tx, midnight)?);
+        }
+        if let Some((name, limit)) = &self.workflow {
+            add(format!("workflow:{name}"), *limit, ledger::spent_by_workflow(tx, name)?);
+        }
+        Ok(readings)
+    }
+}
+
+/// The fact that a limit refused a call, where it is news.
+///
+/// # Errors
+/// What the database says.
+pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Result<Option<Fact>> {
+    let fact = Fact::BudgetExceeded { scope: question.scope.clone(), limit: question.limit, spent: question.spent };
+    Ok(if journal::knows(tx, run, &fact.key())? { None } else { Some(fact) })
+}

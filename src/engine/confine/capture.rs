@@ -1,0 +1,74 @@
+//! What a command printed, within bounds: the head, the tail, and how much lay between.
+
+use std::collections::VecDeque;
+
+const HEAD_BYTES: usize = 20 * 1024;
+const TAIL_BYTES: usize = 8 * 1024;
+
+/// Printed bytes as they come.
+#[derive(Default)]
+pub(super) struct Capture {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    total: u64,
+}
+
+impl Capture {
+    /// Takes bytes; keeps at most 28 KiB.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let (first, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
+        self.head.extend_from_slice(first);
+        let rest = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+        let over = (self.tail.len() + rest.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..over);
+        self.tail.extend(rest);
+    }
+
+    /// How much came in all.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The text; what is no UTF-8 is replaced.
+    pub(super) fn into_text(self) -> String {
+        let kept = (self.head.len() + self.tail.len()) as u64;
+        let tail: Vec<u8> = self.tail.into();
+        let cut = self.total - kept;
+        if cut == 0 {
+            return String::from_utf8_lossy(&[self.head, tail].concat()).into_owned();
+        }
+        let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
+        format!("{head}\n[... {cut} bytes cut here ...]\n{tail}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_flood_is_counted_and_not_kept() {
+        for piece in [1, 1000, 50_000] {
+            let whole: Vec<u8> = (0..100_000_u32).map(|n| b'a' + u8::try_from(n % 26).unwrap()).collect();
+            let mut capture = Capture::default();
+            whole.chunks(piece).for_each(|bytes| capture.push(bytes));
+            assert_eq!(capture.total(), 100_000);
+            let expected = format!(
+                "{}\n[... {} bytes cut here ...]\n{}",
+                std::str::from_utf8(&whole[..HEAD_BYTES]).unwrap(),
+                100_000 - HEAD_BYTES - TAIL_BYTES,
+                std::str::from_utf8(&whole[100_000 - TAIL_BYTES..]).unwrap()
+            );
+            assert_eq!(capture.into_text(), expected, "{piece}");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        let whole = "ä".repeat((HEAD_BYTES + TAIL_BYTES) / 2);
+        let mut capture = Capture::default();
+        whole.as_bytes().chunks(7).for_each(|bytes| capture.push(bytes));
+        assert_eq!(capture.into_text(), whole);
+    }
+}

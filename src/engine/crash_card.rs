@@ -1,0 +1,309 @@
+//! What a crash left of a run: what is certain, what is unsure, what was lost; and what the operator says
+//! of the unsure.
+//!
+//! The card follows from the run's state, the turns of its current attempt and its ledger alone, so it
+//! is the same on every screen and after every further crash. A tool call is unsure when its turn was
+//! stored and its result was not: it may have run. Left unanswered, the agent is told just that. An
+//! answer becomes the call's result before the run goes on, with its event, in one transaction. A tool
+//! that only reads is never unsure: it simply runs again.
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::agent::tools::only_reads;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{CallStatus, Event, Fact, ToolOutcome};
+use crate::model::id::{GateKey, PhaseKey, RunId, TurnId};
+use crate::model::money::{Cost, NanoUsd};
+use crate::model::record::{LedgerRecord, TurnRecord, TurnStatus};
+use crate::model::run_state::RunState;
+use crate::model::state::{PauseReason, PhaseStatus, RunStatus};
+use crate::model::time::Timestamp;
+use crate::store::{events, journal, ledger, turns};
+
+/// What a crash left of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CrashCard {
+    /// Which run.
+    pub run_id: RunId,
+    /// When the crash was found.
+    pub at: Timestamp,
+    /// Phases that are done and committed.
+    pub phases_done: Vec<PhaseKey>,
+    /// The phase and attempt it was in.
+    pub phase: Option<(PhaseKey, u32)>,
+    /// Turns of that attempt that are stored: they are never asked or paid for again.
+    pub turns_stored: u32,
+    /// The question that waits, unharmed.
+    pub gate: Option<GateKey>,
+    /// What is settled.
+    pub spent: Cost,
+    /// What nobody can know from here.
+    pub unsure: Vec<Unsure>,
+    /// What is gone, in words.
+    pub lost: Vec<String>,
+}
+
+/// Something that may have happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Unsure {
+    /// A tool that was begun, or about to be, and whose result was not stored.
+    Tool {
+        /// The turn it belongs to.
+        turn_id: TurnId,
+        /// The engine's id of the call; what an answer names.
+        call_id: String,
+        /// Which tool.
+        tool: String,
+        /// Its arguments as the model wrote them; foreign text.
+        arguments: String,
+        /// Whether the operator said already that it is to run again.
+        redo: bool,
+    },
+    /// A call to a model that may have been answered and billed; it is made again.
+    Bill {
+        /// Which call.
+        turn_id: TurnId,
+        /// Of which phase.
+        phase_key: PhaseKey,
+        /// Which model.
+        model: String,
+        /// What was charged for it: its reserve.
+        charged: Option<NanoUsd>,
+    },
+}
+
+/// What the operator says of a tool call that is unsure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settle {
+    /// It runs again, as it was called.
+    Redo,
+    /// It was done: the agent is told so.
+    Done,
+    /// It is left out: the agent is told so.
+    Skip,
+}
+
+impl Settle {
+    /// What the agent reads as the call's result; nothing where it runs again.
+    #[must_use]
+    pub fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Redo => None,
+            Self::Done => Some("done: the work was interrupted, and the operator has seen that this call took effect; its output is lost"),
+            Self::Skip => Some("skipped: the work was interrupted, and the operator decided that this call is left out; do not repeat it"),
+        }
+    }
+}
+
+/// The card of a run, where its last end was a crash.
+///
+/// # Errors
+/// What the database says.
+pub fn read(conn: &Connection, run: RunId) -> Result<Option<CrashCard>> {
+    let state = events::state(conn, run)?;
+    if !crashed(&state) {
+        return Ok(None);
+    }
+    let turns = match state.current() {
+        Some(phase) => turns::of_attempt(conn, run, &phase.key, phase.attempt)?,
+        None => Vec::new(),
+    };
+    Ok(Some(card(&state, &turns, &ledger::of_run(conn, run)?)))
+}
+
+fn crashed(state: &RunState) -> bool {
+    state.status == RunStatus::Paused && matches!(state.pause_reason, Some(PauseReason::Crashed | PauseReason::SessionRecovery))
+}
+
+/// The card that follows from a state, the turns of its current attempt, and the ledger.
+#[must_use]
+pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> CrashCard {
+    let phase = state.current().filter(|phase| phase.attempt > 0);
+    let lost_call = |row: &&LedgerRecord| {
+        row.status == Some(CallStatus::Unknown) && phase.is_some_and(|phase| row.phase_key == phase.key && row.attempt == phase.attempt)
+    };
+    let bills: Vec<Unsure> = ledger
+        .iter()
+        .filter(lost_call)
+        .map(|row| Unsure::Bill { turn_id: row.turn_id, phase_key: row.phase_key.clone(), model: row.model.clone(), charged: row.cost })
+        .collect();
+    let working = phase.is_some_and(|phase| phase.status == PhaseStatus::Running);
+    let mut lost = Vec::new();
+    if !bills.is_empty() {
+        lost.push("what the model was answering: an answer counts only when it is whole and stored".to_owned());
+    } else if working && turns.is_empty() {
+        lost.push("what the agent was doing: this attempt has no stored turn yet and begins from its prompt".to_owned());
+    }
+    CrashCard {
+        run_id: state.run_id,
+        at: state.last_at,
+        phases_done: state.phases.iter().filter(|phase| phase.status == PhaseStatus::Completed).map(|phase| phase.key.clone()).collect(),
+        phase: phase.map(|phase| (phase.key.clone(), phase.attempt)),
+        turns_stored: u32::try_from(turns.iter().filter(|turn| turn.answer.is_some()).count()).unwrap_or(u32::MAX),
+        gate: state.approval.as_ref().map(|open| open.gate.clone()),
+        spent: state.cost,
+        unsure: unsure_tools(turns).chain(bills).collect(),
+        lost,
+    }
+}
+
+fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
+    let open = turns.iter().filter(|turn| turn.status == TurnStatus::Answered);
+    open.flat_map(|turn| {
+        let unknown = turn.tools.iter().filter(|tool| tool.result.is_none() && !only_reads(&tool.tool));
+        unknown.map(|tool| Unsure::Tool {
+            turn_id: turn.id,
+            call_id: tool.call_id.clone(),
+            tool: tool.tool.clone(),
+            arguments: tool.arguments.clone(),
+            redo: tool.redo,
+        })
+    })
+}
+
+/// Stores what the operator says of an unsure tool call. Saying it again is harmless; another answer
+/// than the first is refused once the first has become the call's result.
+///
+/// # Errors
+/// `illegal_transition` when the run did not crash, or has no such unsure call; what the database says.
+pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result<Vec<Event>> {
+    let refuse = |message: String| Failure::new(Code::IllegalTransition, message).hint("`phasedeck show` lists what a crash left unsure");
+    let Some(card) = read(tx, run)? else { return Err(refuse(format!("run {} is not resting after a crash", run.short()))) };
+    let found = card.unsure.into_iter().find_map(|unsure| match unsure {
+        Unsure::Tool { turn_id, call_id: known, tool, .. } if known == call_id => Some((turn_id, tool)),
+        _ => None,
+    });
+    let (turn, tool) = found.ok_or_else(|| refuse(format!("run {} has no unsure tool call '{call_id}'", run.short())))?;
+    turns::settle_tool(tx, turn, call_id, how.told())?;
+    let (Some(told), Some((phase_key, _))) = (how.told(), card.phase) else { return Ok(Vec::new()) };
+    let fact = Fact::ToolCalled {
+        phase_key,
+        turn_id: turn,
+        call_id: call_id.to_owned(),
+        tool,
+        target: told.split(':').next().unwrap_or_default().to_owned(),
+        outcome: ToolOutcome::Unknown,
+        duration_ms: 0,
+    };
+    journal::append(tx, run, &[fact], Timestamp::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::VersionedName;
+    use crate::model::record::ToolRecord;
+    use crate::store::fixture::{self, BEGIN};
+    use crate::store::turns::{NewTurn, Settlement};
+
+    /// A run that died while the tools of its only turn were running.
+    fn crashed_run(conn: &Connection) -> (RunId, TurnId) {
+        let run = fixture::insert_run(conn, "lane");
+        let started = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+        journal::append(conn, run, &started, BEGIN).unwrap();
+        let persona: VersionedName = fixture::named("ada@1");
+        let turn = |number| NewTurn {
+            id: TurnId::new(),
+            run_id: run,
+            phase_key: "spec".into(),
+            attempt: 1,
+            number,
+            conversation: String::new(),
+            persona: persona.to_string(),
+            model: "m".to_owned(),
+            reserved: Some(NanoUsd(50)),
+        };
+        let settlement = Settlement {
+            status: CallStatus::Ok,
+            tokens: crate::model::event::Tokens::default(),
+            cost: Some(NanoUsd(7)),
+            estimated: false,
+            latency_ms: 1,
+            provider_request_id: None,
+        };
+        let answered = turn(1);
+        turns::reserve(conn, &answered, BEGIN).unwrap();
+        let tools = [("c1", "write_file"), ("c2", "ls"), ("c3", "edit_file")];
+        let tools: Vec<_> = tools.iter().map(|(id, tool)| ((*id).to_owned(), (*tool).to_owned(), "{}".to_owned())).collect();
+        turns::answered(conn, answered.id, "{}", &tools, &settlement, BEGIN).unwrap();
+        journal::append(conn, run, &[fixture::called(answered.id, "spec", settlement.tokens, settlement.cost)], BEGIN).unwrap();
+        let pause = Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state: RunStatus::Executing };
+        journal::append(conn, run, &[pause], BEGIN).unwrap();
+        (run, answered.id)
+    }
+
+    fn tools(conn: &Connection, run: RunId) -> Vec<ToolRecord> {
+        turns::of_attempt(conn, run, &"spec".into(), 1).unwrap().remove(0).tools
+    }
+
+    fn unsure_calls(conn: &Connection, run: RunId) -> Vec<(String, bool)> {
+        let unsure = read(conn, run).unwrap().unwrap().unsure;
+        unsure
+            .into_iter()
+            .filter_map(|unsure| if let Unsure::Tool { call_id, redo, .. } = unsure { Some((call_id, redo)) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn tools_without_a_result_are_unsure_unless_they_only_read() {
+        let conn = fixture::memory();
+        let (run, _) = crashed_run(&conn);
+        let card = read(&conn, run).unwrap().unwrap();
+        assert_eq!((card.phase, card.turns_stored), (Some(("spec".into(), 1)), 1));
+        assert_eq!(card.spent.known, NanoUsd(7));
+        assert_eq!(unsure_calls(&conn, run), [("c1".to_owned(), false), ("c3".to_owned(), false)]);
+    }
+
+    #[test]
+    fn an_answer_becomes_what_the_agent_is_told_and_has_its_event() {
+        let conn = fixture::memory();
+        let (run, turn) = crashed_run(&conn);
+        let events = settle(&conn, run, "c1", Settle::Done).unwrap();
+        assert!(matches!(&events[0].fact, Fact::ToolCalled { call_id, outcome: ToolOutcome::Unknown, .. } if call_id == "c1"));
+        assert!(settle(&conn, run, "c3", Settle::Redo).unwrap().is_empty());
+        let tools = tools(&conn, run);
+        assert!(tools[0].result.as_deref().unwrap().starts_with("done:"), "{tools:?}");
+        assert_eq!((tools[2].result.as_deref(), tools[2].redo), (None, true));
+        assert_eq!(unsure_calls(&conn, run), [("c3".to_owned(), true)]);
+        settle(&conn, run, "c3", Settle::Skip).unwrap();
+        assert_eq!(unsure_calls(&conn, run), []);
+        let refused = settle(&conn, run, "c1", Settle::Skip).unwrap_err();
+        assert_eq!(refused.code, Code::IllegalTransition);
+        let done = tools[1].call_id.clone();
+        let result = crate::store::turns::ToolResult { call_id: done, result: "a".to_owned(), outcome: ToolOutcome::Ok, duration_ms: 1 };
+        turns::tools_done(&conn, turn, &[result]).unwrap();
+    }
+
+    #[test]
+    fn a_call_that_was_lost_is_an_unsure_bill_charged_at_its_reserve() {
+        let state = RunState::fold(
+            RunId::new(),
+            &[fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)]
+                .into_iter()
+                .zip(1..)
+                .map(|(fact, seq)| Event { run_id: RunId::new(), seq, at: BEGIN, fact })
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+        let conn = fixture::memory();
+        let (run, _) = crashed_run(&conn);
+        let mut rows = ledger::of_run(&conn, run).unwrap();
+        (rows[0].status, rows[0].cost) = (Some(CallStatus::Unknown), Some(NanoUsd(50)));
+        let card = card(&state, &[], &rows);
+        assert!(matches!(&card.unsure[..], [Unsure::Bill { charged: Some(NanoUsd(50)), .. }]), "{card:?}");
+        assert_eq!(card.lost.len(), 1);
+    }
+
+    #[test]
+    fn a_run_that_was_paused_in_good_order_has_no_card() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        let pause = Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::Executing };
+        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), pause], BEGIN).unwrap();
+        assert_eq!(read(&conn, run).unwrap(), None);
+        assert_eq!(settle(&conn, run, "c1", Settle::Done).unwrap_err().code, Code::IllegalTransition);
+    }
+}

@@ -1,0 +1,35 @@
+//! A run to try everything on, without a key and without a server.
+//!
+//! The repository is made in a folder of its own in the data folder, not among temporary files: a
+//! demo whose process was killed is offered again, and goes on.
+
+use super::api::StartRun;
+use super::paths::{Paths, create_private_dir};
+use super::worktree::make_demo_repo;
+use crate::model::error::Result;
+use crate::model::id::{RunId, ThreadId};
+use crate::model::record::RunOptions;
+
+const WORKFLOW: &str = "development@1";
+
+const REQUIREMENTS: &str = "Add a shopping cart to the shop: articles can be put in and taken out, \
+the total is shown with tax, and an empty cart says so.";
+
+/// Makes the repository, and says what is to be started in it.
+///
+/// # Errors
+/// `git_failed`, `io_failed`.
+pub async fn prepare(paths: &Paths) -> Result<StartRun> {
+    let name = RunId::new().short();
+    let repo = paths.data.join("demo").join(&name).join("shop");
+    create_private_dir(&repo)?;
+    make_demo_repo(&repo).await?;
+    Ok(StartRun {
+        workflow: WORKFLOW.to_owned(),
+        repo: Some(repo),
+        requirements: REQUIREMENTS.to_owned(),
+        thread: Some(ThreadId(format!("demo-{name}"))),
+        options: RunOptions { rehearse: true, ..RunOptions::default() },
+        ..StartRun::default()
+    })
+}

@@ -1,0 +1,203 @@
+//! Looks at everything phasedeck stands on: each check says what was found and what to do about it.
+//!
+//! A subject is checked by itself, needs no other, changes nothing and sends nothing over a network;
+//! so a screen can show each as it ends. The command line and the console ask the same checks.
+
+use serde::Serialize;
+
+use super::paths::Paths;
+use crate::model::settings::Settings;
+
+mod agents;
+mod data;
+mod git;
+mod machine;
+mod models;
+
+/// Everything the checks may look at.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The settings in force.
+    pub settings: Settings,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Works, with something missing or at risk.
+    Warning,
+    /// Does not work.
+    Failure,
+}
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub subject: Subject,
+    /// Which thing of it, such as `free space`.
+    pub name: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was found; may hold text that is not ours.
+    pub found: String,
+    /// What to do; empty when nothing is to be done.
+    pub advice: String,
+}
+
+macro_rules! subjects {
+    ($($variant:ident $name:literal $check:path;)*) => {
+        /// What can be looked at, in the order it is shown.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        #[expect(missing_docs, reason = "each has its name beside it")]
+        pub enum Subject { $($variant,)* }
+
+        impl Subject {
+            /// Every subject.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// What people read.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Looks at it; at least one check each.
+            #[must_use]
+            pub fn examine(self, patient: &Patient) -> Vec<Check> {
+                let mut found = Findings { subject: self, checks: Vec::new() };
+                match self { $(Self::$variant => $check(patient, &mut found),)* }
+                found.checks
+            }
+        }
+    };
+}
+
+subjects! {
+    Terminal "terminal" machine::terminal;
+    Disk "disk" machine::disk;
+    Database "database" data::database;
+    Host "host" data::host;
+    Registry "registry" data::registry;
+    Git "git" git::program;
+    Keys "keys" models::keys;
+    Backends "backends" models::backends;
+    Programs "agent programs" agents::programs;
+    Sandbox "sandbox" machine::sandbox;
+}
+
+/// Every check of every subject, in order.
+#[must_use]
+pub fn examine(patient: &Patient) -> Vec<Check> {
+    Subject::ALL.iter().flat_map(|subject| subject.examine(patient)).collect()
+}
+
+/// Takes down what is found.
+struct Findings {
+    subject: Subject,
+    checks: Vec<Check>,
+}
+
+impl Findings {
+    fn ok(&mut self, name: &str, found: impl Into<String>) {
+        self.note(name, Verdict::Ok, found, "");
+    }
+
+    fn warn(&mut self, name: &str, found: impl Into<String>, advice: impl Into<String>) {
+        self.note(name, Verdict::Warning, found, advice);
+    }
+
+    fn fail(&mut self, name: &str, found: impl Into<String>, advice: impl Into<String>) {
+        self.note(name, Verdict::Failure, found, advice);
+    }
+
+    fn failure(&mut self, name: &str, failure: &crate::model::error::Failure) {
+        self.fail(name, failure.message.clone(), failure.hint.clone());
+    }
+
+    fn note(&mut self, name: &str, verdict: Verdict, found: impl Into<String>, advice: impl Into<String>) {
+        self.checks.push(Check { subject: self.subject, name: name.to_owned(), verdict, found: found.into(), advice: advice.into() });
+    }
+}
+
+/// Where a program lies on PATH.
+fn on_path(program: &str) -> Option<std::path::PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let folders = std::env::var_os("PATH")?;
+    let runs = |path: &std::path::PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(runs)
+}
+
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1024, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patient(home: &std::path::Path) -> Patient {
+        Patient { paths: Paths::beneath(home), settings: Settings::default() }
+    }
+
+    #[test]
+    fn every_subject_says_something_and_what_is_not_well_says_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        for subject in Subject::ALL {
+            let checks = subject.examine(&patient(home.path()));
+            assert!(!checks.is_empty(), "{subject:?}");
+            for check in checks {
+                assert_eq!(check.subject, *subject);
+                assert!(!check.found.is_empty() && !check.name.is_empty(), "{check:?}");
+                assert!(check.verdict == Verdict::Ok || !check.advice.is_empty(), "{check:?}");
+            }
+        }
+        assert!(!Paths::beneath(home.path()).data.exists(), "looking makes nothing");
+    }
+
+    #[test]
+    fn a_database_that_is_none_fails_and_a_sound_one_does_not() {
+        let home = tempfile::tempdir().unwrap();
+        let patient = patient(home.path());
+        patient.paths.create().unwrap();
+        let verdict = || Subject::Database.examine(&patient).into_iter().map(|check| check.verdict).max();
+        drop(crate::store::Store::open(&patient.paths.database()).unwrap());
+        assert_eq!(verdict(), Some(Verdict::Ok));
+        std::fs::write(patient.paths.database(), "no database at all, but long enough to be taken for one").unwrap();
+        assert_eq!(verdict(), Some(Verdict::Failure));
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_named_and_a_key_is_never_shown() {
+        let home = tempfile::tempdir().unwrap();
+        let mut patient = patient(home.path());
+        patient.settings.openai.key_env = "PHASEDECK_TEST_NO_SUCH_KEY".to_owned();
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!(checks[0].verdict, Verdict::Warning);
+        assert!(checks[0].found.contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"), "{checks:?}");
+        // PATH is surely set, and surely not to be printed.
+        patient.settings.openai.key_env = "PATH".to_owned();
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!(checks[0].verdict, Verdict::Ok);
+        assert!(!checks[0].found.contains('/'), "{checks:?}");
+    }
+
+    #[test]
+    fn sizes_read_like_sizes() {
+        let told: Vec<String> = [512, 1024, 1_572_864, 5 << 30, 3 << 40].map(size).to_vec();
+        assert_eq!(told, ["0.5 KiB", "1.0 KiB", "1.5 MiB", "5.0 GiB", "3.0 TiB"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Keys and backends, by the same questions that binding asks them. Nothing is sent.
+
+use super::{Findings, Patient};
+use crate::engine::catalog::{Catalog, CatalogDirs};
+use crate::engine::host::backends as of_host;
+
+pub(super) fn keys(patient: &Patient, found: &mut Findings) {
+    let variable = &patient.settings.openai.key_env;
+    if variable.is_empty() {
+        return found.ok("openai", "no key is sent (openai.key_env is empty)");
+    }
+    match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        Some(_) => found.ok("openai", format!("{variable} is set")),
+        None => found.warn(
+            "openai",
+            format!("{variable} is not set"),
+            format!("set {variable} to the provider's key, or openai.key_env to \"\"; a rehearsal needs none"),
+        ),
+    }
+}
+
+pub(super) fn backends(patient: &Patient, found: &mut Findings) {
+    let backends = match of_host(&patient.settings) {
+        Ok(backends) => backends,
+        Err(failure) => return found.failure("settings", &failure),
+    };
+    let catalog = Catalog::load(&CatalogDirs::beneath(&patient.paths.config));
+    for backend in backends {
+        let mut ready = 0;
+        let mut refusal = None;
+        let personas: Vec<_> = catalog.personas.iter().filter(|entry| entry.item.backend == backend.name()).collect();
+        for entry in &personas {
+            match backend.available(&entry.item) {
+                Ok(()) => ready += 1,
+                Err(failure) => refusal = Some(failure),
+            }
+        }
+        match refusal {
+            None if personas.is_empty() => found.ok(backend.name(), "ready; no persona names it"),
+            None => found.ok(backend.name(), format!("ready for {ready} personas")),
+            Some(why) if ready > 0 => {
+                found.warn(backend.name(), format!("{ready} of {} personas: {}", personas.len(), why.message), why.hint)
+            }
+            Some(why) => found.warn(backend.name(), why.message, why.hint),
+        }
+    }
+    found.ok("endpoint", format!("{} (nothing was sent)", patient.settings.openai.base_url));
+}

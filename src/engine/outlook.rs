@@ -1,0 +1,407 @@
+//! What a start would be, before it is one: who would sit where and why, from which commit, at what
+//! price, and everything that stands in its way.
+//!
+//! Asks the binder, the repository, the ledger and the price list as a start does, stores nothing, and
+//! gives every problem at once, each with the part of the form that it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::agent::Backend;
+use super::agent::openai::Prices;
+use super::api::StartRun;
+use super::bind::{BindRequest, Candidate, bind};
+use super::catalog::{Catalog, CatalogDirs};
+use super::host::backends;
+use super::paths::Paths;
+use super::start::default_thread;
+use super::worktree::{Base, Repo};
+use crate::model::error::{Code, Failure};
+use crate::model::event::Tokens;
+use crate::model::hash::ContentHash;
+use crate::model::id::{RoleId, RunId};
+use crate::model::money::NanoUsd;
+use crate::model::persona::{Permission, Persona};
+use crate::model::settings::Settings;
+use crate::model::workflow::{Role, Workflow};
+use crate::store::{Reader, consents, run_costs};
+
+/// Fewer earlier runs than this tell nothing.
+const ENOUGH_RUNS: usize = 5;
+/// What one turn is assumed to send where nothing is known, in tokens.
+const ASSUMED_INPUT: u64 = 8_000;
+/// What an answer is assumed to need when the persona sets no limit, in tokens.
+const ASSUMED_OUTPUT: u64 = 4_096;
+
+/// A part of what a start asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The workflow.
+    Workflow,
+    /// The repository.
+    Repo,
+    /// The base.
+    Base,
+    /// The wish.
+    Requirements,
+    /// Who sits in a seat.
+    Seat(RoleId),
+    /// None of them alone.
+    Whole,
+}
+
+/// What a start would be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    /// Every workflow there is: `name@version` and what it is for.
+    pub workflows: Vec<(String, String)>,
+    /// The seats of the chosen workflow, in the order of its file.
+    pub seats: Vec<Seat>,
+    /// How many phases it has.
+    pub phases: usize,
+    /// Where it begins; absent for a plain folder, or when that cannot be told.
+    pub place: Option<Place>,
+    /// The lane it would be in; absent where none can be told yet.
+    pub thread: Option<String>,
+    /// What it may cost.
+    pub estimate: Estimate,
+    /// Everything that stands in the way.
+    pub problems: Vec<(Part, Failure)>,
+}
+
+/// Where a run would begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The repository.
+    pub repo: PathBuf,
+    /// The branch, where the base is one.
+    pub branch: Option<String>,
+    /// The commit.
+    pub commit: String,
+}
+
+/// A seat, and who would take it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seat {
+    /// Which.
+    pub role: RoleId,
+    /// Who; absent when nobody can.
+    pub persona: Option<String>,
+    /// The backend that would run it.
+    pub backend: String,
+    /// The model it would talk to.
+    pub model: Option<String>,
+    /// What a million tokens cost, sent and received; absent when unknown.
+    pub price: Option<(NanoUsd, NanoUsd)>,
+    /// Why this one.
+    pub why: String,
+    /// What the operator has not agreed to yet.
+    pub consent: Option<ConsentAsk>,
+    /// Who could be named instead, `name@version`.
+    pub choices: Vec<String>,
+}
+
+/// What the operator is asked to agree to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentAsk {
+    /// `name@version`.
+    pub persona: String,
+    /// Its identity.
+    pub hash: ContentHash,
+    /// Its backend and model.
+    pub runs_on: String,
+    /// Its tools, and what each may do.
+    pub tools: Vec<(String, Permission)>,
+}
+
+/// What a run may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimate {
+    /// Nobody can tell.
+    #[default]
+    Unknown,
+    /// Nothing: it is rehearsed.
+    Free,
+    /// Half of the earlier runs cost at most `p50`, nine of ten at most `p90`.
+    History {
+        /// See above.
+        p50: NanoUsd,
+        /// See above.
+        p90: NanoUsd,
+        /// How many earlier runs say so.
+        runs: u32,
+    },
+    /// No more than this, by prices and limits.
+    AtMost(NanoUsd),
+}
+
+/// Looks ahead. Blocks for the length of a few reads and calls of git.
+pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
+    let catalog = Catalog::load(&CatalogDirs::beneath(&paths.config));
+    let mut ahead = Outlook {
+        workflows: catalog
+            .workflows
+            .iter()
+            .map(|entry| (entry.item.versioned_name().to_string(), entry.item.description.clone()))
+            .collect(),
+        ..Outlook::default()
+    };
+    if request.requirements.trim().is_empty() {
+        ahead.problem(Part::Requirements, Failure::new(Code::UsageInvalid, "say what you want made"));
+    }
+    look_at_place(&mut ahead, request).await;
+    match catalog.workflow(&request.workflow) {
+        Ok(found) => look_at_seats(&mut ahead, paths, settings, &catalog, &found.item, request),
+        Err(failure) => ahead.problem(Part::Workflow, failure),
+    }
+    ahead
+}
+
+impl Outlook {
+    fn problem(&mut self, part: Part, failure: Failure) {
+        self.problems.push((part, failure));
+    }
+}
+
+async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
+    let Some(dir) = &request.repo else {
+        if request.base.is_some() {
+            ahead.problem(Part::Base, Failure::new(Code::UsageInvalid, "a base needs a repository"));
+        }
+        return;
+    };
+    let repo = match Repo::discover(dir).await {
+        Ok(Some(repo)) => repo,
+        Ok(None) => {
+            let failure = Failure::new(Code::GitFailed, format!("{} is not in a git repository", dir.display()));
+            return ahead.problem(Part::Repo, failure.hint("run `git init` there, or leave it empty for a plain folder"));
+        }
+        Err(failure) => return ahead.problem(Part::Repo, failure),
+    };
+    match repo.resolve(request.base.as_deref()).await {
+        Ok(base) => place(ahead, repo, base),
+        Err(failure) => ahead.problem(Part::Base, failure),
+    }
+}
+
+fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
+    let found = (repo, base);
+    // The id matters only where there is no repository.
+    ahead.thread = Some(default_thread(RunId::new(), Some(&found)).to_string());
+    let (repo, base) = found;
+    ahead.place = Some(Place { repo: repo.dir().to_path_buf(), branch: base.branch, commit: base.commit });
+}
+
+/// Everything that is asked about seats.
+struct Seating<'a> {
+    catalog: &'a Catalog,
+    workflow: &'a Workflow,
+    request: &'a StartRun,
+    backends: Vec<Arc<dyn Backend>>,
+    consents: BTreeSet<ContentHash>,
+    prices: Prices,
+}
+
+fn look_at_seats(ahead: &mut Outlook, paths: &Paths, settings: &Settings, catalog: &Catalog, workflow: &Workflow, request: &StartRun) {
+    let (backends, prices) = match (backends(settings), Prices::new(&settings.prices)) {
+        (Ok(backends), Ok(prices)) => (backends, prices),
+        (Err(failure), _) | (_, Err(failure)) => return ahead.problem(Part::Whole, failure),
+    };
+    let reader = Reader::open(&paths.database()).ok();
+    let consents = reader.as_ref().and_then(|reader| consents::all(reader.connection()).ok()).unwrap_or_default();
+    let seating = Seating { catalog, workflow, request, backends, consents, prices };
+    ahead.phases = workflow.phases.len();
+    for role in &workflow.roles {
+        let (seat, problems) = seating.seat(role);
+        ahead.seats.push(seat);
+        problems.into_iter().for_each(|failure| ahead.problem(Part::Seat(role.id.clone()), failure));
+    }
+    let earlier = reader.and_then(|reader| run_costs::of_workflow(reader.connection(), &workflow.versioned_name().to_string()).ok());
+    ahead.estimate = estimate(&seating, &ahead.seats, settings.engine.max_turns, &earlier.unwrap_or_default());
+}
+
+impl Seating<'_> {
+    fn availability(&self, persona: &Persona) -> Result<(), Failure> {
+        self.backend(&persona.backend)?.available(persona)
+    }
+
+    fn backend(&self, name: &str) -> Result<&Arc<dyn Backend>, Failure> {
+        let missing = || Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"));
+        self.backends.iter().find(|backend| backend.name() == name).ok_or_else(missing)
+    }
+
+    /// The binder's own answer for one role. Consent is asked apart, because it can be given here.
+    fn seat(&self, role: &Role) -> (Seat, Vec<Failure>) {
+        let personas: Vec<_> = self.catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
+        let everybody = personas.iter().map(|candidate| candidate.hash.clone()).collect();
+        let alone = Workflow { roles: vec![role.clone()], ..self.workflow.clone() };
+        let overrides: BTreeMap<RoleId, String> =
+            self.request.personas.get_key_value(&role.id).map(|(role, name)| (role.clone(), name.clone())).into_iter().collect();
+        let availability = |persona: &Persona| self.availability(persona);
+        let asked = BindRequest {
+            workflow: &alone,
+            personas: &personas,
+            availability: &availability,
+            consents: &everybody,
+            overrides: &overrides,
+            rehearse: self.request.options.rehearse,
+        };
+        let choices: Vec<String> =
+            personas.iter().filter(|c| able(role, c.persona)).map(|c| c.persona.versioned_name().to_string()).collect();
+        let empty = Seat {
+            role: role.id.clone(),
+            persona: None,
+            backend: String::new(),
+            model: None,
+            price: None,
+            why: String::new(),
+            consent: None,
+            choices,
+        };
+        let binding = match bind(&asked).map(|mut bound| bound.pop()) {
+            Ok(Some(binding)) => binding,
+            Ok(None) => return (empty, Vec::new()),
+            Err(failures) => return (empty, failures),
+        };
+        let Ok(entry) = self.catalog.persona(&binding.persona.to_string()) else { return (empty, Vec::new()) };
+        let rehearse = self.request.options.rehearse;
+        let model = if rehearse { None } else { self.backend(&binding.backend).ok().and_then(|backend| backend.model(&entry.item)) };
+        let consent = (!rehearse && !self.consents.contains(&entry.hash)).then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
+        let seat = Seat {
+            persona: Some(binding.persona.to_string()),
+            price: model.as_deref().and_then(|model| self.price(model)),
+            why: why(role, &entry.item, overrides.is_empty(), rehearse, empty.choices.len()),
+            backend: binding.backend,
+            model,
+            consent,
+            ..empty
+        };
+        (seat, Vec::new())
+    }
+
+    fn price(&self, model: &str) -> Option<(NanoUsd, NanoUsd)> {
+        let million = |input, output| self.prices.cost(model, Tokens { input, output, ..Tokens::default() });
+        Some((million(1_000_000, 0)?, million(0, 1_000_000)?))
+    }
+}
+
+fn able(role: &Role, persona: &Persona) -> bool {
+    role.required_capabilities.iter().all(|wanted| persona.capabilities.contains(wanted))
+}
+
+fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usize) -> String {
+    if !by_rule {
+        return "you named it".to_owned();
+    }
+    let of = if able == 1 { "the only one".to_owned() } else { format!("first of {able}") };
+    let can = match role.required_capabilities.as_slice() {
+        [] => format!("{of} by name"),
+        wanted => format!("{of} with {}", wanted.join(", ")),
+    };
+    match role.preferred_backends.iter().position(|backend| *backend == persona.backend) {
+        Some(_) if !rehearse => format!("{can}; on {}, which the role prefers", persona.backend),
+        _ => can,
+    }
+}
+
+fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
+    ConsentAsk {
+        persona: persona.versioned_name().to_string(),
+        hash: hash.clone(),
+        runs_on: format!("{}, {}", persona.backend, model.unwrap_or("its default model")),
+        tools: persona.tools.iter().map(|tool| (tool.clone(), persona.permission(tool))).collect(),
+    }
+}
+
+/// What earlier runs cost, where there are enough; else what limits and prices allow.
+fn estimate(seating: &Seating<'_>, seats: &[Seat], max_turns: u32, earlier: &[NanoUsd]) -> Estimate {
+    if seating.request.options.rehearse {
+        return Estimate::Free;
+    }
+    if earlier.len() >= ENOUGH_RUNS {
+        let mut sorted = earlier.to_vec();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
+        return Estimate::History { p50: at(50), p90: at(90), runs: u32::try_from(sorted.len()).unwrap_or(u32::MAX) };
+    }
+    let mut most = NanoUsd(0);
+    for phase in &seating.workflow.phases {
+        let Some(seat) = seats.iter().find(|seat| seat.role == phase.role) else { return Estimate::Unknown };
+        let Some((input, output)) = seat.price else { return Estimate::Unknown };
+        let answer =
+            seat.persona.as_deref().and_then(|name| seating.catalog.persona(name).ok()).and_then(|entry| entry.item.params.max_tokens);
+        let turn = per_million(input, ASSUMED_INPUT) + per_million(output, answer.map_or(ASSUMED_OUTPUT, u64::from));
+        let turns = i64::from(max_turns).saturating_mul(i64::from(phase.max_repairs) + 1);
+        most += NanoUsd(turn.0.saturating_mul(turns));
+    }
+    Estimate::AtMost(most)
+}
+
+fn per_million(price: NanoUsd, tokens: u64) -> NanoUsd {
+    let nano = i128::from(price.0) * i128::from(tokens) / 1_000_000;
+    NanoUsd(i64::try_from(nano).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::record::RunOptions;
+
+    fn request(wish: &str, rehearse: bool) -> StartRun {
+        StartRun {
+            workflow: "development".to_owned(),
+            requirements: wish.to_owned(),
+            options: RunOptions { rehearse, ..RunOptions::default() },
+            ..StartRun::default()
+        }
+    }
+
+    fn settings() -> Settings {
+        let mut settings = Settings::default();
+        settings.openai.key_env = String::new();
+        settings
+    }
+
+    fn ahead(request: &StartRun) -> Outlook {
+        let home = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(outlook(&Paths::beneath(home.path()), &settings(), request))
+    }
+
+    #[test]
+    fn every_seat_has_somebody_and_says_why_what_it_costs_and_what_is_to_be_agreed_to() {
+        let ahead = ahead(&request("a cart", false));
+        assert_eq!(ahead.problems, []);
+        assert!(ahead.workflows.len() >= 3 && !ahead.seats.is_empty() && ahead.phases >= 4);
+        for seat in &ahead.seats {
+            let name = seat.persona.clone().unwrap();
+            assert!(seat.choices.contains(&name), "{seat:?}");
+            assert!(!seat.why.is_empty() && seat.model.is_some(), "{seat:?}");
+            let consent = seat.consent.as_ref().unwrap();
+            assert!(consent.persona == name && !consent.tools.is_empty());
+        }
+        assert!(matches!(ahead.estimate, Estimate::AtMost(NanoUsd(1..)) | Estimate::Unknown), "{:?}", ahead.estimate);
+    }
+
+    #[test]
+    fn a_rehearsal_is_free_and_needs_no_consent() {
+        let ahead = ahead(&request("a cart", true));
+        assert_eq!((ahead.estimate, ahead.problems.len()), (Estimate::Free, 0));
+        assert!(ahead.seats.iter().all(|seat| seat.consent.is_none() && seat.backend == "rehearsal"));
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_beside_its_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wrong = request("  ", false);
+        (wrong.repo, wrong.workflow) = (Some(folder.path().to_path_buf()), "developmnt".to_owned());
+        let parts: Vec<Part> = ahead(&wrong).problems.into_iter().map(|(part, _)| part).collect();
+        assert_eq!(parts, [Part::Requirements, Part::Repo, Part::Workflow]);
+        let mut wrong = request("a cart", false);
+        let seat = ahead(&wrong).seats[0].role.clone();
+        wrong.personas.insert(seat.clone(), "nobody".to_owned());
+        let problems = ahead(&wrong).problems;
+        assert_eq!((problems.len(), &problems[0].0, problems[0].1.code), (1, &Part::Seat(seat), Code::PersonaNotFound));
+    }
+}

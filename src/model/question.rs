@@ -1,0 +1,186 @@
+//! What the operator is asked beside an artifact: whether a tool may be used, whether more money may
+//! be spent; and what their answers leave standing.
+//!
+//! A standing answer is nothing but a fact of the journal, folded: it is of one run, it is listed by
+//! [`RunState::permits`](super::run_state::RunState), and it ends with the run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::id::{PhaseKey, RequestId};
+use super::money::NanoUsd;
+
+/// The gate that asks whether a tool may be used.
+pub const TOOL_PERMISSION_GATE: &str = "tool_permission";
+/// The gate that asks whether more may be spent.
+pub const BUDGET_GATE: &str = "budget_exceeded";
+
+/// How far an answer about a tool reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This call alone.
+    #[default]
+    Once,
+    /// Every call of the tool in this phase.
+    Phase,
+    /// Every call of the tool in this run.
+    Run,
+}
+
+impl Scope {
+    /// The wire name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Phase => "phase",
+            Self::Run => "run",
+        }
+    }
+
+    /// The scope with this wire name.
+    #[must_use]
+    pub fn parse(wire: &str) -> Option<Self> {
+        [Self::Once, Self::Phase, Self::Run].into_iter().find(|scope| scope.as_str() == wire)
+    }
+}
+
+/// What a question is about, where it is not about an artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Question {
+    /// Whether a tool may be used.
+    Tool(ToolQuestion),
+    /// Whether more may be spent.
+    Budget(BudgetQuestion),
+}
+
+impl Question {
+    /// The tool that is asked about.
+    #[must_use]
+    pub fn tool(&self) -> Option<&ToolQuestion> {
+        if let Self::Tool(tool) = self { Some(tool) } else { None }
+    }
+
+    /// The budget that is asked about.
+    #[must_use]
+    pub fn budget(&self) -> Option<&BudgetQuestion> {
+        if let Self::Budget(budget) = self { Some(budget) } else { None }
+    }
+}
+
+/// Whether one call of a tool may be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolQuestion {
+    /// Names the call within its run, the same before and after a crash: an answer for once is for it alone.
+    pub call: String,
+    /// Which tool.
+    pub tool: String,
+    /// The path or command it is about, in a line.
+    pub target: String,
+    /// Exactly what would be done: the whole command, or a write as a diff. Foreign text.
+    pub detail: String,
+}
+
+/// Whether more may be spent than a limit allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetQuestion {
+    /// Which budget: `run`, `day:2026-01-31`, `workflow:NAME`.
+    pub scope: String,
+    /// What it allows.
+    pub limit: NanoUsd,
+    /// What was spent and is set aside.
+    pub spent: NanoUsd,
+    /// What the next call is set aside.
+    pub needed: NanoUsd,
+}
+
+/// An answer about a tool that stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permit {
+    /// The question that was answered.
+    pub request_id: RequestId,
+    /// Which tool.
+    pub tool: String,
+    /// In which phase it was asked.
+    pub phase_key: Option<PhaseKey>,
+    /// The call that was asked about.
+    pub call: String,
+    /// How far the answer reaches.
+    pub scope: Scope,
+    /// Whether the tool may be used.
+    pub allowed: bool,
+    /// The operator's words.
+    pub comment: String,
+    /// Who answered.
+    pub by: String,
+}
+
+impl Permit {
+    /// Whether it answers for this call.
+    #[must_use]
+    pub fn covers(&self, phase_key: &PhaseKey, tool: &str, call: &str) -> bool {
+        match self.scope {
+            Scope::Once => self.call == call,
+            Scope::Phase => self.tool == tool && self.phase_key.as_ref() == Some(phase_key),
+            Scope::Run => self.tool == tool,
+        }
+    }
+}
+
+/// The answer that counts for a call: the latest that covers it.
+#[must_use]
+pub fn answer_for<'a>(permits: &'a [Permit], phase_key: &PhaseKey, tool: &str, call: &str) -> Option<&'a Permit> {
+    permits.iter().rev().find(|permit| permit.covers(phase_key, tool, call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permit(scope: Scope, allowed: bool) -> Permit {
+        Permit {
+            request_id: RequestId(uuid::Uuid::from_u128(1)),
+            tool: "execute".to_owned(),
+            phase_key: Some("plan".into()),
+            call: "t1:call_1_1".to_owned(),
+            scope,
+            allowed,
+            comment: String::new(),
+            by: "me".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_answer_reaches_as_far_as_its_scope() {
+        for (scope, phase, tool, call, covered) in [
+            (Scope::Once, "plan", "execute", "t1:call_1_1", true),
+            (Scope::Once, "plan", "execute", "t2:call_2_1", false),
+            (Scope::Phase, "plan", "execute", "t2:call_2_1", true),
+            (Scope::Phase, "build", "execute", "t2:call_2_1", false),
+            (Scope::Phase, "plan", "write_file", "t2:call_2_1", false),
+            (Scope::Run, "build", "execute", "t2:call_2_1", true),
+            (Scope::Run, "build", "write_file", "t2:call_2_1", false),
+        ] {
+            assert_eq!(permit(scope, true).covers(&phase.into(), tool, call), covered, "{scope:?} {phase} {tool} {call}");
+        }
+    }
+
+    #[test]
+    fn the_latest_answer_counts() {
+        let permits = [permit(Scope::Run, true), permit(Scope::Phase, false)];
+        assert!(!answer_for(&permits, &"plan".into(), "execute", "x").unwrap().allowed);
+        assert!(answer_for(&permits, &"build".into(), "execute", "x").unwrap().allowed);
+        assert_eq!(answer_for(&permits, &"build".into(), "task", "x"), None);
+    }
+
+    #[test]
+    fn scopes_have_their_wire_names() {
+        for scope in [Scope::Once, Scope::Phase, Scope::Run] {
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
+            assert_eq!(Scope::parse(scope.as_str()), Some(scope));
+        }
+        assert_eq!(Scope::parse("ever"), None);
+    }
+}

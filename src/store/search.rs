@@ -1,0 +1,197 @@
+//! Finds events in a journal of any length, forward and backward, a bounded piece of work at a time.
+//!
+//! The index of words names the blocks in which all wanted letters occur; only those are read, and
+//! each event in them is held against what is wanted. What lies behind the last block, and a search
+//! by words of less than three letters, is read block by block. An answer says which part of the
+//! journal it has looked through, so that whoever asks can go on where it ends.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::blocks::{self, BLOCK};
+use super::events::{self, Stored};
+use super::row;
+use crate::model::error::Result;
+use crate::model::event::Event;
+use crate::model::id::RunId;
+use crate::model::wanted::{Condition, Wanted, words};
+
+/// Blocks that are read for one answer at most.
+const BLOCKS: usize = 24;
+/// Conditions on the index for one word at most; more letters narrow it no further.
+const LETTERS: usize = 12;
+
+const HOLDS: &str = "SELECT id FROM journal_blocks WHERE run_id = ?1 AND last_seq >= ?2 ORDER BY last_seq LIMIT 1";
+const AFTER: &str = "SELECT b.first_seq, b.last_seq FROM journal_words CROSS JOIN journal_blocks b ON b.id = journal_words.rowid \
+     WHERE journal_words MATCH ?1 AND journal_words.rowid >= ?2 AND b.run_id = ?3 ORDER BY journal_words.rowid LIMIT ?4";
+const BEFORE: &str = "SELECT b.first_seq, b.last_seq FROM journal_words CROSS JOIN journal_blocks b ON b.id = journal_words.rowid \
+     WHERE journal_words MATCH ?1 AND journal_words.rowid <= ?2 AND b.run_id = ?3 ORDER BY journal_words.rowid DESC LIMIT ?4";
+
+/// A stretch of a journal that was looked through, and what was wanted of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What was wanted, in order.
+    pub events: Vec<Event>,
+    /// The first event that was looked at.
+    pub from: u64,
+    /// The last event that was looked at; less than `from` when there was none.
+    pub to: u64,
+}
+
+/// At most `limit` wanted events from `from` on.
+///
+/// # Errors
+/// `run_not_found`; `db_corrupt` naming an event that cannot be read; what the database says.
+pub fn after(conn: &Connection, run: RunId, wanted: &Wanted, from: u64, limit: usize) -> Result<Page> {
+    let from = from.max(1);
+    let end = events::last_seq(conn, run)?;
+    let mut pieces = Pieces::new(conn, run, wanted, limit)?;
+    let (mut found, mut at) = (Vec::new(), from);
+    for _ in 0..BLOCKS {
+        if at > end || found.len() >= limit {
+            break;
+        }
+        let (first, last) = pieces.after(at, end)?;
+        at = last + 1;
+        for stored in pieces.read(first, last)? {
+            if found.len() >= limit {
+                at = stored.seq;
+                break;
+            }
+            if pieces.fits(&stored) {
+                at = stored.seq + 1;
+                found.push(stored.event(run)?);
+            }
+        }
+        if found.len() < limit {
+            at = at.max(last + 1);
+        }
+    }
+    Ok(Page { events: found, from, to: at - 1 })
+}
+
+/// At most `limit` wanted events before `before`, the last ones.
+///
+/// # Errors
+/// As [`after`].
+pub fn before(conn: &Connection, run: RunId, wanted: &Wanted, before: u64, limit: usize) -> Result<Page> {
+    let to = before.saturating_sub(1).min(events::last_seq(conn, run)?);
+    let mut pieces = Pieces::new(conn, run, wanted, limit)?;
+    let (mut found, mut at) = (Vec::new(), to);
+    for _ in 0..BLOCKS {
+        if at == 0 || found.len() >= limit {
+            break;
+        }
+        let (first, last) = pieces.before(at)?;
+        at = first.saturating_sub(1);
+        for stored in pieces.read(first, last)?.into_iter().rev() {
+            if found.len() >= limit {
+                at = stored.seq;
+                break;
+            }
+            if pieces.fits(&stored) {
+                found.push(stored.event(run)?);
+            }
+        }
+    }
+    found.reverse();
+    Ok(Page { events: found, from: at + 1, to })
+}
+
+/// Stretches of a journal that may hold what is wanted.
+struct Pieces<'a> {
+    conn: &'a Connection,
+    run: RunId,
+    wanted: &'a Wanted,
+    /// The question to the index; none where it cannot help.
+    letters: Option<String>,
+    /// The last event that lies in a block.
+    through: u64,
+    /// Events that are read at once where the index does not help.
+    stretch: u64,
+    /// Blocks that the index has named, the next one last.
+    named: Vec<(u64, u64)>,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(conn: &'a Connection, run: RunId, wanted: &'a Wanted, limit: usize) -> Result<Self> {
+        let through = blocks::through(conn, run)?;
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let stretch = if wanted.is_all() { limit } else { BLOCK };
+        Ok(Self { conn, run, wanted, letters: question(wanted), through, stretch, named: Vec::new() })
+    }
+
+    /// The next stretch that begins at `at` or later; what lies between holds nothing.
+    fn after(&mut self, at: u64, end: u64) -> Result<(u64, u64)> {
+        let Some(letters) = self.letters.clone().filter(|_| at <= self.through) else {
+            return Ok((at, end.min(at.saturating_add(self.stretch - 1))));
+        };
+        if self.named.is_empty() {
+            self.named = self.ask(AFTER, &letters, at)?;
+        }
+        let rest = (self.through + 1, end.min(self.through + self.stretch));
+        Ok(self.named.pop().map_or(rest, |(first, last)| (first.max(at), last)))
+    }
+
+    /// The next stretch that ends at `at` or earlier.
+    fn before(&mut self, at: u64) -> Result<(u64, u64)> {
+        let Some(letters) = self.letters.clone() else {
+            return Ok(((at + 1).saturating_sub(self.stretch).max(1), at));
+        };
+        if at > self.through {
+            return Ok(((at + 1).saturating_sub(self.stretch).max(self.through + 1), at));
+        }
+        if self.named.is_empty() {
+            self.named = self.ask(BEFORE, &letters, at)?;
+        }
+        Ok(self.named.pop().map_or((1, 0), |(first, last)| (first, last.min(at))))
+    }
+
+    /// The next blocks in which all wanted letters occur.
+    fn ask(&self, sql: &str, letters: &str, at: u64) -> Result<Vec<(u64, u64)>> {
+        let run = self.run.to_string();
+        let id: Option<i64> = self.conn.prepare_cached(HOLDS)?.query_row((&run, row::stored(at)), |row| row.get(0)).optional()?;
+        let mut query = self.conn.prepare_cached(sql)?;
+        let limit = i64::try_from(BLOCKS).unwrap_or(i64::MAX);
+        let rows = query.query_map((letters, id, run, limit), |row| Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?)))?;
+        let mut named = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        named.reverse();
+        Ok(named)
+    }
+
+    fn read(&self, first: u64, last: u64) -> Result<Vec<Stored>> {
+        let mut read = Vec::new();
+        events::for_range(self.conn, self.run, first, last, |stored| {
+            read.push(stored);
+            Ok(())
+        })?;
+        Ok(read)
+    }
+
+    fn fits(&self, stored: &Stored) -> bool {
+        if self.wanted.is_all() {
+            return true;
+        }
+        let words = if self.wanted.words().next().is_some() { words(&stored.kind, &stored.payload) } else { String::new() };
+        self.wanted.fits_words(&stored.kind, stored.phase.as_deref(), &words)
+    }
+}
+
+/// What the index is asked; none when no condition has three letters.
+fn question(wanted: &Wanted) -> Option<String> {
+    let all = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join(" AND "));
+    let of = |condition: &Condition| match condition {
+        Condition::Word(text) | Condition::Phase(text) => all(letters(text)),
+        Condition::Kinds(starts) => {
+            let each: Option<Vec<String>> = starts.iter().map(|start| all(letters(start)).map(|part| format!("({part})"))).collect();
+            each.map(|each| format!("({})", each.join(" OR ")))
+        }
+    };
+    all(wanted.conditions().iter().filter_map(of).collect())
+}
+
+/// The letters of a word, three at a time, as the index has them.
+fn letters(word: &str) -> Vec<String> {
+    let chars: Vec<char> = word.chars().collect();
+    let threes = chars.windows(3).filter(|three| !three.contains(&'\0')).take(LETTERS);
+    threes.map(|three| format!("\"{}\"", three.iter().collect::<String>().replace('"', "\"\""))).collect()
+}

@@ -1,0 +1,62 @@
+//! The list of runs when there is none: what this is, how to start, and what would stand in the way.
+
+use ratatui::layout::Rect;
+
+use super::arrange;
+use super::pen::Pen;
+use super::text::{cell, ink};
+use crate::app::keymap::Action;
+use crate::engine::api::Verdict;
+
+/// Warnings that are shown at most.
+const WARNINGS: usize = 3;
+
+/// Draws it.
+pub fn draw(pen: &mut Pen<'_>, area: Rect) {
+    let all = arrange::centred(area, 72, 17);
+    let tight = area.height < 16;
+    let mut row = 0;
+    let mut say = |pen: &mut Pen<'_>, text: &str, strong: bool| {
+        pen.text(all, row, text, if strong { pen.theme.title() } else { pen.theme.plain() });
+        row += 1;
+    };
+    say(pen, "No runs yet.", true);
+    if !tight {
+        say(pen, "", false);
+        say(pen, "A run works through the phases of a workflow. In each, an agent", false);
+        say(pen, "writes an artifact into a git worktree of its own; it is checked", false);
+        say(pen, "against a schema, and you decide at the gate what goes on.", false);
+    }
+    say(pen, "", false);
+    let keys = pen.state.keys.clone();
+    let ways = [
+        (keys.shown(Action::Demo), "the demo: a whole run in a minute, no key, no network, no cost"),
+        (keys.shown(Action::NewRun), "a new run: choose workflow, repository, and say what you want"),
+        ("shell".to_owned(), "phasedeck run development -m \"what you want\""),
+    ];
+    for (key, about) in ways {
+        pen.line(all, row, vec![ink(cell(&format!("  {key}"), 9, ""), pen.theme.key()), ink(about, pen.theme.plain())]);
+        row += 1;
+    }
+    warnings(pen, all, row + 1);
+}
+
+fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
+    let doctor = &pen.state.doctor;
+    let key = pen.state.keys.shown(Action::ShowDoctor);
+    let wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
+    if wrong.is_empty() {
+        let said = if doctor.running { "looking at terminal, data, keys and programs" } else { "doctor has nothing to warn of" };
+        return pen.text(area, row, &format!("{said} ({key})"), pen.theme.dim());
+    }
+    pen.text(area, row, &format!("doctor ({key}) warns of:"), pen.theme.waiting());
+    row += 1;
+    for check in wrong.iter().take(WARNINGS) {
+        let style = if check.verdict == Verdict::Failure { pen.theme.bad() } else { pen.theme.plain() };
+        pen.text(area, row, &format!("  {}: {}", check.subject.name(), check.found), style);
+        row += 1;
+    }
+    if wrong.len() > WARNINGS {
+        pen.text(area, row, &format!("  and {} more", wrong.len() - WARNINGS), pen.theme.dim());
+    }
+}
