@@ -35,9 +35,18 @@ pub struct Console {
 impl Console {
     /// Opens it on a run, and waits until that is shown.
     pub fn open(home: &Path, run: RunId, size: (u16, u16)) -> Outcome<Self> {
-        let look = Look { ascii: false, no_color: false, size, reading: size, focused: true, zone: jiff::tz::TimeZone::UTC };
+        let look = Look {
+            ascii: false,
+            no_color: false,
+            size,
+            reading: size,
+            focused: true,
+            zone: jiff::tz::TimeZone::UTC,
+            receipt_rows: 0,
+            theme: Default::default(),
+        };
         let (answer, answers) = channel();
-        let tasks = library::start(Paths::beneath(home), false, answer)?;
+        let tasks = library::start(Paths::beneath(home), answer)?;
         let state = AppState::new(look, Keymap::default(), true);
         let mut console = Self { state, tasks, answers, open: 0, begun: Instant::now() };
         let first = start(&mut console.state, Some(run));

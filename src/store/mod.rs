@@ -22,6 +22,7 @@ pub mod failpoint;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
 pub mod inbox;
