@@ -14,8 +14,12 @@ fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
     terminal.press_until("A", "the question to be sure", |screen| screen.contains(&format!("Approve {phase} v1")));
     if terminal.text().contains(&format!("type '{phase}'")) {
         terminal.press(phase);
+        terminal.wait_until("the typed name", |screen| screen.contains(&format!("Enter: {phase}_")));
     }
-    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("keeps reading") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
     terminal.press("\x1b");
     terminal.wait_until("the way back", |screen| !screen.contains("In effect"));
 }
@@ -135,7 +139,10 @@ fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() 
     assert_eq!((state.phases[0].versions, state.phases[0].revised_by.as_deref()), (2, Some("tester")));
     wait_for_the_open_gate(&mut terminal);
     terminal.press_until("A", "the question to be sure", |screen| screen.contains("Approve spec v2"));
-    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
 }
 
 #[test]
