@@ -54,7 +54,7 @@ impl Mirror {
 /// Rows that a rebuild leans on: of the run itself what no event tells, and who sits in its seats.
 fn copy_rows(from: &Connection, to: &Connection, table: &str, column: &str, id: &str) -> Result<()> {
     let mut query = from.prepare_cached(&format!("SELECT * FROM {table} WHERE {column} = ?1"))?;
-    let names: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
     let mut insert = to.prepare_cached(&format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", ")))?;
     let mut rows = query.query([id])?;

@@ -47,7 +47,7 @@ const ONLY_THERE: &[&str] =
 pub fn rows(conn: &Connection, run: RunId, mut take: impl FnMut(&'static str, Row) -> Result<()>) -> Result<()> {
     for (table, which) in TABLES {
         let mut query = conn.prepare(&format!("SELECT * FROM {table} WHERE {which}"))?;
-        let names: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = query.column_names().map(str::to_owned).collect();
         let mut found = query.query([run.to_string()])?;
         while let Some(row) = found.next()? {
             let values = names.iter().enumerate().map(|(at, name)| Ok((name.clone(), plain(row.get_ref(at)?))));
