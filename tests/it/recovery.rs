@@ -344,6 +344,19 @@ fn a_run_that_takes_its_host_with_it_each_time_is_left_to_a_person() {
 }
 
 #[test]
+fn a_run_that_waits_for_a_person_waits_on_however_often_its_host_dies() {
+    let mut place = Place::new();
+    let run_id = place.at_gate();
+    for _ in 0..5 {
+        place.crash();
+        place.begin(OnCrash::Resume);
+        place.wait(run_id, "its gate again", |state| state.status == RunStatus::AwaitingApproval);
+    }
+    place.send(decide(run_id, None, Decision::Approve)).unwrap();
+    assert_eq!(place.wait(run_id, "the end", |state| state.status.is_terminal()).status, RunStatus::Completed);
+}
+
+#[test]
 fn a_row_that_cannot_be_read_hides_no_other() {
     let mut place = Place::new();
     let work = place.at_work();
