@@ -134,6 +134,7 @@ mod tests {
             phase_key: "spec".into(),
             attempt: 1,
             number: 2,
+            stretch: 0,
             status,
             answer,
             tools,

@@ -283,6 +283,9 @@ pub struct TurnRecord {
     pub attempt: u32,
     /// From 1 within the attempt; a retried turn has several rows of one number, at most one not void.
     pub number: u32,
+    /// How often the operator's word had set the agent going again when it was reserved.
+    #[serde(default)]
+    pub stretch: u32,
     /// How far it got.
     pub status: TurnStatus,
     /// The model's answer as the backend stored it; a JSON document.

@@ -47,6 +47,8 @@ pub struct Job {
     pub worktree: PathBuf,
     /// The turns of this attempt that are stored already; empty when it begins.
     pub history: Vec<TurnRecord>,
+    /// How often the operator's word had set the agent going again: limits count from there.
+    pub stretch: u32,
     /// Which way a rehearsal goes.
     pub scenario: Scenario,
     /// Turns this attempt may take.

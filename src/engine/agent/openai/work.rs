@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
-use super::conversation::{INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
+use super::conversation::{Asked, INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
 use super::delegate::{Delegated, Word};
 use super::fault::{Fault, pause};
 use super::prices::Prices;
@@ -58,8 +58,7 @@ pub(super) struct Worker<'a, B> {
 #[derive(Default)]
 pub(super) struct Talk {
     pub(super) turns: Vec<Said>,
-    /// The number of the last stored turn.
-    asked: u32,
+    asked: Asked,
 }
 
 /// A request that is reserved, and may be sent.
@@ -94,8 +93,8 @@ impl<B: Book> Worker<'_, B> {
             };
             let number = open.reserve.number;
             let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
-            talk.asked = number;
-            then = self.close(talk, turn, number, answer, None).await?;
+            talk.asked.last = number;
+            then = self.close(talk, turn, (number, self.job.stretch), answer, None).await?;
         }
     }
 
@@ -105,14 +104,15 @@ impl<B: Book> Worker<'_, B> {
             self.job.history.iter().filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled)).collect();
         stored.retain(|turn| turn.conversation == self.conversation);
         stored.sort_by_key(|turn| turn.number);
+        talk.asked.before = stored.iter().filter(|turn| turn.stretch != self.job.stretch).map(|turn| turn.number).max().unwrap_or(0);
         let last = stored.pop();
         for turn in stored {
             take_up(talk, turn)?;
         }
         match last {
             Some(turn) if turn.status == TurnStatus::Answered => {
-                talk.asked = turn.number;
-                self.close(talk, turn.id, turn.number, answer_of(turn)?, Some(turn)).await
+                talk.asked.last = turn.number;
+                self.close(talk, turn.id, (turn.number, turn.stretch), answer_of(turn)?, Some(turn)).await
             }
             Some(turn) => {
                 take_up(talk, turn)?;
@@ -138,7 +138,14 @@ impl<B: Book> Worker<'_, B> {
 
     /// Runs the tools of a stored answer and stores what they said, with the next reserve. Of a turn
     /// that a crash left open, `stored` tells what is known of its tools already.
-    async fn close(&self, talk: &mut Talk, turn: TurnId, number: u32, answer: Answer, stored: Option<&TurnRecord>) -> Result<Then> {
+    async fn close(
+        &self,
+        talk: &mut Talk,
+        turn: TurnId,
+        (number, stretch): (u32, u32),
+        answer: Answer,
+        stored: Option<&TurnRecord>,
+    ) -> Result<Then> {
         if !counts(&answer) {
             self.book.tools_done(turn, Vec::new(), None).await?;
             return Err(held_back());
@@ -181,7 +188,7 @@ impl<B: Book> Worker<'_, B> {
             results.push(one.result.clone());
             done.push(one);
         }
-        talk.turns.push(Said { number, answer, results });
+        talk.turns.push(Said { number, stretch, answer, results });
         self.checkpoint(talk, turn, done).await
     }
 
@@ -322,7 +329,7 @@ impl<B: Book> Worker<'_, B> {
         let params = &self.job.persona.params;
         let body = chat::request(&self.model, messages(self.job, &talk.turns), self.tools.definitions(), params);
         let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, body.to_string().len(), params.max_tokens);
-        (Reserve { conversation: self.conversation.clone(), number: talk.asked + 1, model: self.model.clone(), reserved }, body)
+        (Reserve { conversation: self.conversation.clone(), number: talk.asked.last + 1, model: self.model.clone(), reserved }, body)
     }
 
     fn artifact_there(&self) -> bool {
@@ -355,10 +362,10 @@ impl<B: Book> Worker<'_, B> {
 
 fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
     let answer = answer_of(turn)?;
-    talk.asked = turn.number;
+    talk.asked.last = turn.number;
     if counts(&answer) {
         let results = answer.runnable().iter().map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned()).collect();
-        talk.turns.push(Said { number: turn.number, answer, results });
+        talk.turns.push(Said { number: turn.number, stretch: turn.stretch, answer, results });
     }
     Ok(())
 }

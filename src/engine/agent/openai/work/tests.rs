@@ -225,6 +225,32 @@ async fn limits_end_the_work_with_their_code() {
 }
 
 #[tokio::test]
+async fn going_on_after_a_circle_or_a_limit_helps() {
+    for (max_turns, told) in [(20, "repeated the same calls"), (3, "used all of your turns")] {
+        let script = |request: &super::super::model_server::RecordedRequest| {
+            let said = request.messages().iter().filter_map(|message| message["content"].as_str());
+            let looked = said.filter(|text| text.contains("The operator has looked at it")).count();
+            match (looked, request.messages().last().unwrap()["role"].as_str()) {
+                (0, _) => Reply::calls("ls", &json!({})),
+                (_, Some("user")) => write_artifact(),
+                _ => Reply::answer("done"),
+            }
+        };
+        let mut scene = Scene::with(ModelServer::script(script).await);
+        scene.job.max_turns = max_turns;
+        assert!(scene.run().await.is_err());
+        let sent = scene.server.requests().len();
+        scene.job.history = scene.book.turns();
+        scene.job.stretch = 3;
+        scene.book = Notebook::going_on(&scene.book, 3);
+        assert_eq!(scene.run().await, Ok(Ended::Done));
+        let requests = scene.server.requests();
+        assert_eq!(requests.len(), sent + 2);
+        assert!(requests[sent].messages().last().unwrap()["content"].as_str().unwrap().contains(told));
+    }
+}
+
+#[tokio::test]
 async fn it_is_reminded_once_and_then_the_engine_judges() {
     let scene = Scene::new([Reply::answer("done"), Reply::answer("really done")]).await;
     assert_eq!(scene.run().await, Ok(Ended::Done));
