@@ -122,6 +122,10 @@ pub struct OpenAiSettings {
     pub idle_timeout_seconds: u64,
     /// Tries per turn, the first included.
     pub max_tries: u32,
+    /// Whether the provider's list of models (prices, windows) is asked for in the background, once a day.
+    pub model_list: bool,
+    /// The model's window in tokens; 0: as the provider's list says, else 128000.
+    pub context_window: u64,
 }
 
 impl Default for OpenAiSettings {
@@ -134,6 +138,8 @@ impl Default for OpenAiSettings {
             connect_timeout_seconds: 10,
             idle_timeout_seconds: 60,
             max_tries: 5,
+            model_list: true,
+            context_window: 0,
         }
     }
 }

@@ -392,6 +392,13 @@ impl Desk {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
     }
 
+    /// Tells that the work goes on in another way than it was begun; stored with the next reserve.
+    pub fn adapted(&self, words: &str) {
+        self.text(TextKind::Note, words);
+        let words = self.hidden(words);
+        self.also(|phase_key, attempt| Fact::AgentAdapted { phase_key: phase_key.clone(), attempt, words });
+    }
+
     fn take_opening(&self) -> Vec<Fact> {
         std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -107,6 +107,11 @@ pub trait Backend: Send + Sync {
     /// The model that a persona of this backend talks to; absent where there is none.
     fn model(&self, persona: &Persona) -> Option<String>;
 
+    /// What a backend does beside all work, while a host lives; dropped with it. Nobody waits for it.
+    fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+
     /// Works until the agent is done or `stop` says so.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub(super) fn keys(patient: &Patient, found: &mut Findings) {
 }
 
 pub(super) fn backends(patient: &Patient, found: &mut Findings) {
-    let backends = match of_host(&patient.settings) {
+    let backends = match of_host(&patient.settings, &patient.paths) {
         Ok(backends) => backends,
         Err(failure) => return found.failure("settings", &failure),
     };

@@ -157,6 +157,10 @@ impl Book for Notebook {
         self.pages.lock().unwrap().shown.push((kind, text.to_owned()));
     }
 
+    fn adapted(&self, words: &str) {
+        self.text(TextKind::Note, words);
+    }
+
     async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         self.write(format!("reserve {}", reserve.number), |pages| pages.open(&reserve))
     }
