@@ -112,6 +112,8 @@ pub struct OpenAiSettings {
     pub base_url: String,
     /// The environment variable that holds the key. Empty: no key is sent.
     pub key_env: String,
+    /// A file that holds the key where the variable is not set; only its owner may read it.
+    pub key_file: String,
     /// The model of personas that name none.
     pub model: String,
     /// Sent with every request.
@@ -133,6 +135,7 @@ impl Default for OpenAiSettings {
         Self {
             base_url: "https://openrouter.ai/api/v1".to_owned(),
             key_env: "OPENROUTER_API_KEY".to_owned(),
+            key_file: String::new(),
             model: "anthropic/claude-sonnet-4.5".to_owned(),
             headers: BTreeMap::new(),
             connect_timeout_seconds: 10,

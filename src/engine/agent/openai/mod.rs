@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
@@ -31,7 +30,7 @@ use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
 use crate::engine::confine::{Launcher, Protection};
-use crate::model::error::{Code, Failure, Result};
+use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::{McpSettings, OpenAiSettings};
@@ -48,6 +47,7 @@ mod circles;
 mod conversation;
 mod delegate;
 mod fault;
+pub mod key;
 mod model_list;
 mod prices;
 mod sse;
@@ -73,8 +73,8 @@ pub struct OpenAi {
     prices: Prices,
     pace: Pace,
     model: String,
-    key_env: String,
-    has_key: bool,
+    /// Why there is no key, where there should be one.
+    keyless: Option<Failure>,
     model_list: bool,
     context_window: u64,
     launcher: Launcher,
@@ -83,22 +83,22 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
-    /// Makes the HTTP client and reads the key from its variable; nothing is sent. A key that is not
+    /// Makes the HTTP client and reads the key; nothing is sent. A key that is not
     /// there is no error yet: [`available`](Backend::available) says so.
     ///
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub fn new(settings: &OpenAiSettings, prices: Prices) -> Result<Self> {
-        let key = std::env::var(&settings.key_env).ok().filter(|_| !settings.key_env.is_empty());
-        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
-        let has_key = key.is_some();
+        let (key, keyless) = match key::key(settings) {
+            Ok(key) => (key, None),
+            Err(failure) => (None, Some(failure)),
+        };
         Ok(Self {
             wire: Wire::new(settings, key, Limits::of(settings))?,
             prices,
             pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1) },
             model: settings.model.clone(),
-            key_env: settings.key_env.clone(),
-            has_key,
+            keyless,
             model_list: settings.model_list,
             context_window: settings.context_window,
             launcher: Launcher::own(),
@@ -132,7 +132,7 @@ impl OpenAi {
     /// nothing is sent.
     async fn refresh(&self) {
         let (models, now) = (self.prices.models(), Timestamp::now());
-        if !self.model_list || !(self.has_key || self.key_env.is_empty()) || !models.is_old(now) {
+        if !self.model_list || self.keyless.is_some() || !models.is_old(now) {
             return;
         }
         let told = self.wire.models().await.map_err(|fault| fault.into_failure(1));
@@ -160,12 +160,7 @@ impl Backend for OpenAi {
 
     fn available(&self, persona: &Persona) -> Result<()> {
         Shelf::available(&self.servers, persona)?;
-        if self.has_key || self.key_env.is_empty() {
-            return Ok(());
-        }
-        let variable = &self.key_env;
-        Err(Failure::new(Code::BackendUnavailable, format!("the backend 'openai' has no key: {variable} is not set"))
-            .hint(format!("set {variable} to the provider's key, or 'openai.key_env' to \"\" for a server that needs none")))
+        self.keyless.clone().map_or(Ok(()), Err)
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {
@@ -206,6 +201,7 @@ impl Backend for OpenAi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::error::Code;
 
     fn backend(settings: &OpenAiSettings) -> Result<OpenAi> {
         OpenAi::new(settings, Prices::new(&BTreeMap::new()).unwrap())
