@@ -14,6 +14,7 @@ use phasedeck::app::update::{start, update};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::event::Event;
 use phasedeck::model::id::RunId;
+use phasedeck::model::settings::ThemeName;
 use phasedeck::model::time::Timestamp;
 use phasedeck::ui;
 use ratatui::buffer::Buffer;
@@ -35,9 +36,18 @@ pub struct Console {
 impl Console {
     /// Opens it on a run, and waits until that is shown.
     pub fn open(home: &Path, run: RunId, size: (u16, u16)) -> Outcome<Self> {
-        let look = Look { ascii: false, no_color: false, size, reading: size, focused: true, zone: jiff::tz::TimeZone::UTC };
+        let look = Look {
+            ascii: false,
+            no_color: false,
+            theme: ThemeName::Dark,
+            size,
+            reading: size,
+            receipt_rows: 0,
+            focused: true,
+            zone: jiff::tz::TimeZone::UTC,
+        };
         let (answer, answers) = channel();
-        let tasks = library::start(Paths::beneath(home), false, answer)?;
+        let tasks = library::start(Paths::beneath(home), answer)?;
         let state = AppState::new(look, Keymap::default(), true);
         let mut console = Self { state, tasks, answers, open: 0, begun: Instant::now() };
         let first = start(&mut console.state, Some(run));

@@ -280,7 +280,15 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         Decision::Abort => Command::Abort { run_id: run, reason: "enough".to_owned() },
         action => {
             let (request_id, comment) = (Some(open.request_id), "because".to_owned());
-            Command::Decide { run_id: run, request_id, action, comment, artifact_sha256: open.artifact_sha256 }
+            Command::Decide {
+                run_id: run,
+                request_id,
+                action,
+                comment,
+                artifact_sha256: open.artifact_sha256,
+                scope: None,
+                raise_nano_usd: None,
+            }
         }
     };
     match send(host, command) {

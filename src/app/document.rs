@@ -1,11 +1,18 @@
 //! Texts for reading: artifact contents, differences, lists of errors, as safe lines with a meaning.
 //!
 //! A document is made once, off the screen's thread, from bytes that others wrote; every line has
-//! passed the filter for foreign text when it gets here. Wrapping to a width is [`super::reading`]'s.
+//! passed the filter for foreign text when it gets here. Wrapping to a width is [`super::reading`]'s,
+//! and most colours are found per line when it is drawn ([`super::syntax`]).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::json_text;
+use super::json_diff::{self, Change};
+use super::syntax::{self, Tint};
+use super::{json_text, json_tree, markdown};
 use crate::model::error::Failure;
 use crate::model::event::ArtifactError;
 use crate::model::safe_text::safe_line;
@@ -14,6 +21,8 @@ use crate::model::safe_text::safe_line;
 const LINE_CHARS: usize = 1000;
 /// Unchanged lines around a change.
 const AROUND: usize = 3;
+/// How long two texts are compared; after that the rest counts as exchanged.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a line is, for its style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +31,12 @@ pub enum Ink {
     Plain,
     /// JSON, to be coloured.
     Json,
+    /// YAML, to be coloured.
+    Yaml,
+    /// A programming language with `//` remarks, to be coloured.
+    Code,
+    /// A language with `#` remarks, to be coloured.
+    Script,
     /// A heading of ours or of the text.
     Heading,
     /// A remark of ours.
@@ -41,6 +56,8 @@ pub struct DocLine {
     pub ink: Ink,
     /// What it says; safe to show.
     pub text: String,
+    /// Colours that do not follow from the line alone.
+    pub tints: Vec<(Range<usize>, Tint)>,
 }
 
 /// A text for reading.
@@ -52,17 +69,27 @@ pub struct Document {
 
 impl Document {
     /// The whole content of a file: JSON laid out (in the file's own order), markdown with its
-    /// headings, anything else as it is.
+    /// structure in colour, anything else as it is.
     #[must_use]
     pub fn of_content(path: &str, bytes: &[u8]) -> Self {
+        Self::of_checked(path, bytes, &[])
+    }
+
+    /// The whole content of a file, with what is wrong with it beneath each place that is wrong.
+    #[must_use]
+    pub fn of_checked(path: &str, bytes: &[u8], errors: &[ArtifactError]) -> Self {
         let mut doc = Self::default();
         let text = String::from_utf8_lossy(bytes);
         if matches!(text, std::borrow::Cow::Owned(_)) {
             doc.push(Ink::Error, "not UTF-8: the bytes that are no text are shown as \u{fffd}");
         }
         match json_text::laid_out(&text) {
-            Some(json) => doc.push_all(Ink::Json, &json),
-            None => text.lines().for_each(|line| doc.push(ink_of(path, line), line)),
+            Some(json) => doc.push_json(&json, errors),
+            None => {
+                // Without a structure there is no place for an error but the top.
+                doc.push_errors(errors);
+                doc.push_text(path, &text);
+            }
         }
         if doc.lines.is_empty() {
             doc.push(Ink::Note, "the file is empty");
@@ -70,11 +97,124 @@ impl Document {
         doc
     }
 
-    /// What changed between two contents, line by line, with a little of what did not.
+    /// Laid-out JSON; an error stands beneath the line where its value begins, or on top where there
+    /// is no such place.
+    fn push_json(&mut self, json: &str, errors: &[ArtifactError]) {
+        let lines = if errors.is_empty() { BTreeMap::new() } else { json_tree::lines_of(json, errors.iter().map(|e| e.pointer.as_str())) };
+        let mut beneath: BTreeMap<usize, Vec<&ArtifactError>> = BTreeMap::new();
+        for error in errors {
+            match lines.get(error.pointer.as_str()) {
+                Some(line) if !error.pointer.is_empty() => beneath.entry(*line).or_default().push(error),
+                _ => self.push_errors(std::slice::from_ref(error)),
+            }
+        }
+        for (number, line) in json.lines().enumerate() {
+            self.push(Ink::Json, line);
+            for error in beneath.get(&number).into_iter().flatten() {
+                let indent = line.len() - line.trim_start().len();
+                self.push(Ink::Error, &format!("{:indent$}^ {}", "", error.message));
+            }
+        }
+    }
+
+    fn push_text(&mut self, path: &str, text: &str) {
+        if path.ends_with(".md") || path.ends_with(".markdown") {
+            return self.push_tinted(text, &markdown::tints(text));
+        }
+        let patch = path.ends_with(".diff") || path.ends_with(".patch");
+        let ink = syntax::ink_of(path);
+        text.lines().for_each(|line| self.push(if patch { ink_in_patch(line) } else { ink }, line));
+    }
+
+    /// Lines with colours that run over the whole text.
+    fn push_tinted(&mut self, text: &str, tints: &[(Range<usize>, Tint)]) {
+        let (mut at, mut next) = (0, 0);
+        for line in text.split_inclusive('\n') {
+            let shown = line.trim_end_matches(['\n', '\r']);
+            while tints.get(next).is_some_and(|(range, _)| range.end <= at) {
+                next += 1;
+            }
+            let of_line = tints[next..].iter().take_while(|(range, _)| range.start < at + shown.len());
+            let within = of_line.filter_map(|(range, tint)| {
+                let (start, end) = (range.start.max(at) - at, range.end.min(at + shown.len()).checked_sub(at)?);
+                (start < end).then_some((start..end, *tint))
+            });
+            self.push_pieces(shown, &within.collect::<Vec<_>>());
+            at += line.len();
+        }
+    }
+
+    /// One line whose colours are known; the filter for foreign text may change its length.
+    fn push_pieces(&mut self, line: &str, tints: &[(Range<usize>, Tint)]) {
+        if tints.is_empty() || line.chars().nth(LINE_CHARS).is_some() {
+            return self.push(Ink::Plain, line);
+        }
+        let (mut text, mut safe, mut at) = (String::new(), Vec::new(), 0);
+        for (range, tint) in tints {
+            text.push_str(&safe_line(&line[at..range.start]));
+            let start = text.len();
+            text.push_str(&safe_line(&line[range.clone()]));
+            safe.push((start..text.len(), *tint));
+            at = range.end;
+        }
+        text.push_str(&safe_line(&line[at..]));
+        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe });
+    }
+
+    /// What changed between two contents: by JSON Pointer where both are JSON, else line by line.
     #[must_use]
     pub fn of_diff(old: &[u8], new: &[u8]) -> Self {
+        if let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new))
+            && let Some(changes) = json_diff::changes(old, new)
+        {
+            return Self::of_changes(&changes);
+        }
+        Self::of_line_diff(old, new)
+    }
+
+    /// Changes by JSON Pointer.
+    #[must_use]
+    pub fn of_changes(changes: &[Change]) -> Self {
+        let mut doc = Self::default();
+        if changes.is_empty() {
+            doc.push(Ink::Note, "nothing changed: both versions say the same");
+            return doc;
+        }
+        doc.push(Ink::Note, &counted(changes));
+        for change in changes {
+            doc.push(Ink::Plain, "");
+            doc.push_change(change);
+        }
+        doc
+    }
+
+    fn push_change(&mut self, change: &Change) {
+        let place = |at: &str| if at.is_empty() { "(whole document)".to_owned() } else { at.to_owned() };
+        if let Change::Moved { from, to } = change {
+            return self.push(Ink::Heading, &format!("{to}  moved from {from}"));
+        }
+        self.push(Ink::Heading, &format!("{}  {}", place(change.at()), change.word()));
+        match change {
+            Change::Added { value, .. } => self.push_value(Ink::Added, '+', value),
+            Change::Removed { value, .. } => self.push_value(Ink::Removed, '-', value),
+            Change::Changed { old, new, .. } => {
+                self.push_value(Ink::Removed, '-', old);
+                self.push_value(Ink::Added, '+', new);
+            }
+            Change::Moved { .. } => {}
+        }
+    }
+
+    fn push_value(&mut self, ink: Ink, sign: char, value: &str) {
+        let laid_out = json_text::laid_out(value);
+        laid_out.as_deref().unwrap_or(value).lines().for_each(|line| self.push(ink, &format!("{sign} {line}")));
+    }
+
+    /// What changed between two contents, line by line, with a little of what did not.
+    #[must_use]
+    pub fn of_line_diff(old: &[u8], new: &[u8]) -> Self {
         let (old, new) = (comparable(old), comparable(new));
-        let diff = TextDiff::from_lines(&old, &new);
+        let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&old, &new);
         let mut doc = Self::default();
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
             let skipped = group.first().map_or(0, |op| op.new_range().start);
@@ -117,12 +257,16 @@ impl Document {
 
     /// Adds a line, made safe; a very long one in pieces.
     pub fn push(&mut self, ink: Ink, text: &str) {
+        // Most lines of most files: nothing to filter, nothing to break.
+        if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new() });
+        }
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(LINE_CHARS) {
-            self.lines.push(DocLine { ink, text: safe_line(&rest[..at]) });
+            self.lines.push(DocLine { ink, text: safe_line(&rest[..at]), tints: Vec::new() });
             rest = &rest[at..];
         }
-        self.lines.push(DocLine { ink, text: safe_line(rest) });
+        self.lines.push(DocLine { ink, text: safe_line(rest), tints: Vec::new() });
     }
 
     /// Adds every line of a text.
@@ -131,9 +275,21 @@ impl Document {
     }
 }
 
-fn ink_of(path: &str, line: &str) -> Ink {
-    let markdown = path.ends_with(".md") || path.ends_with(".markdown");
-    if markdown && line.starts_with('#') { Ink::Heading } else { Ink::Plain }
+fn ink_in_patch(line: &str) -> Ink {
+    let head = ["+++", "---", "@@", "diff ", "index "].iter().any(|start| line.starts_with(start));
+    match line.as_bytes().first() {
+        _ if head => Ink::Note,
+        Some(b'+') => Ink::Added,
+        Some(b'-') => Ink::Removed,
+        _ => Ink::Plain,
+    }
+}
+
+/// How many changes of each kind, in words.
+fn counted(changes: &[Change]) -> String {
+    let count = |word: &str| changes.iter().filter(|change| change.word() == word).count();
+    let told = ["changed", "added", "removed", "moved"].map(|word| (count(word), word));
+    told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 /// JSON is compared as laid out, so that spacing alone is no change of lines.
@@ -158,11 +314,77 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_shows_changed_lines_with_a_little_around_them() {
-        let doc = Document::of_diff(br#"{"a":1,"b":2}"#, br#"{"a":1,"b":3}"#);
-        assert_eq!(texts(&doc), ["  {", "    \"a\": 1,", "-   \"b\": 2", "+   \"b\": 3", "  }"]);
+    fn a_difference_of_json_is_told_by_pointers_and_of_text_by_lines() {
+        let doc =
+            Document::of_diff(br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#, br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#);
+        assert_eq!(
+            texts(&doc),
+            [
+                "1 changed, 2 added, 1 moved",
+                "",
+                "/b/c/1  added",
+                "+ 2",
+                "",
+                "/a  changed",
+                "- 1",
+                "+ 3",
+                "",
+                "/l/0  moved from /l/2",
+                "",
+                "/n  added",
+                "+ {",
+                "+   \"k\": []",
+                "+ }"
+            ]
+        );
         let same = Document::of_diff(br#"{"a":1}"#, br#"{ "a": 1 }"#);
         assert_eq!(texts(&same), ["nothing changed: both versions say the same"]);
+        let lines = Document::of_diff(b"one\ntwo\n", b"one\nthree\n");
+        assert_eq!(texts(&lines), ["  one", "- two", "+ three"]);
+        let doubles = Document::of_diff(br#"{"a":1,"a":2}"#, br#"{"a":1}"#);
+        assert_eq!(texts(&doubles), ["  {", "-   \"a\": 1,", "-   \"a\": 2", "+   \"a\": 1", "  }"]);
+    }
+
+    #[test]
+    fn an_error_stands_beneath_the_value_that_is_wrong() {
+        let error = |pointer: &str, message: &str| ArtifactError { pointer: pointer.to_owned(), message: message.to_owned() };
+        let errors = [error("/b/0", "must be a string"), error("", "needs a title"), error("/gone", "is missing")];
+        let doc = Document::of_checked("spec.json", br#"{"a":1,"b":[2]}"#, &errors);
+        assert_eq!(
+            texts(&doc),
+            [
+                "(whole document)",
+                "  needs a title",
+                "/gone",
+                "  is missing",
+                "{",
+                "  \"a\": 1,",
+                "  \"b\": [",
+                "    2",
+                "    ^ must be a string",
+                "  ]",
+                "}"
+            ]
+        );
+    }
+
+    #[test]
+    fn markdown_keeps_its_source_and_its_colours_follow_what_the_filter_changed() {
+        let doc = Document::of_content("plan.md", "# A\u{202e}b\n\nsay **x\ny** <!-- z -->\n".as_bytes());
+        let told: Vec<(&str, Vec<(&str, Tint)>)> = doc
+            .lines
+            .iter()
+            .map(|line| (line.text.as_str(), line.tints.iter().map(|(range, tint)| (&line.text[range.clone()], *tint)).collect()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("# A<RLO>b", vec![("# A<RLO>b", Tint::Heading)]),
+                ("", vec![]),
+                ("say **x", vec![("**x", Tint::Strong)]),
+                ("y** <!-- z -->", vec![("y**", Tint::Strong), ("<!-- z -->", Tint::Comment)]),
+            ]
+        );
     }
 
     #[test]

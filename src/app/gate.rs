@@ -4,14 +4,16 @@
 //! after that frame, and nothing was pressed or pasted for [`QUIET_MS`]; so neither typing ahead nor
 //! a held key decides. Approving takes a second key on a drawn question. Pastes never decide.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{Document, Ink};
-use super::msg::{Draft, DraftKey, Ticket};
+use super::msg::{Draft, DraftKey, Query, Ticket};
 use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
 use crate::model::error::Failure;
+use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
 use crate::model::run_state::OpenApproval;
@@ -25,11 +27,18 @@ pub const CONFIRM_QUIET_MS: u64 = 300;
 
 /// What can be read at a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the titles")]
 pub enum Tab {
+    /// What changed since the version that was reviewed last.
     Diff,
+    /// The whole text, or what is asked.
     Whole,
+    /// Earlier versions that did not fit, with what was wrong in place.
     Errors,
+    /// What the operator said before, and what changed since.
+    Comments,
+    /// What the agent was told.
+    Inputs,
+    /// The phase's events.
     Log,
 }
 
@@ -64,8 +73,22 @@ pub enum Stage {
         /// The answer.
         action: Decision,
     },
+    /// A version of the operator's own was sent; a new question will ask about it.
+    Revising {
+        /// Its command.
+        ticket: Ticket,
+    },
     /// Over: who said what, when.
     Receipt(Receipt),
+}
+
+/// What is known about the cost of the next phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foretold {
+    /// Too few earlier runs.
+    NoHistory,
+    /// From earlier runs.
+    Known(Forecast),
 }
 
 /// How a question was answered.
@@ -81,6 +104,8 @@ pub struct Receipt {
     pub comment: String,
     /// Whether this console gave the answer.
     pub ours: bool,
+    /// First row of the words that is on the screen.
+    pub top: usize,
 }
 
 /// A question on the screen.
@@ -108,14 +133,14 @@ pub struct GateView {
     pub tab: Tab,
     /// Whether the operator chose the tab.
     pub tab_chosen: bool,
-    /// The texts, once they are there.
-    pub whole: Option<Reading>,
-    /// See `whole`.
-    pub diff: Option<Reading>,
-    /// Errors of earlier attempts.
-    pub errors: Reading,
-    /// Events of the phase.
-    pub log: Reading,
+    /// What each tab shows comes from this question to the archive.
+    pub sources: BTreeMap<Tab, Query>,
+    /// The texts that are there.
+    pub texts: BTreeMap<Tab, Reading>,
+    /// The current text once more, beside the errors of the versions before it.
+    pub repaired: Option<Reading>,
+    /// What the next phase cost and took before; none while it is looked up.
+    pub forecast: Option<Foretold>,
     /// Since when the gate is on the screen with no input waiting, in ticks.
     pub drawn: Option<u64>,
     /// How far the answer is.
@@ -129,16 +154,15 @@ pub struct GateView {
 }
 
 impl GateView {
-    /// Puts the open question of a run on the screen.
+    /// Puts the open question of a run on the screen; `why` it is asked, where that is not an artifact.
     #[must_use]
-    pub fn new(known: &Known, open: &OpenApproval, log: &[String], size: (u16, u16)) -> Self {
+    pub fn new(known: &Known, open: &OpenApproval, why: Option<&str>, size: (u16, u16)) -> Self {
         let key = open.phase_key.as_ref();
         let versions = key.map(|key| known.versions(key)).unwrap_or_default();
         let current = open.artifact_sha256.as_ref().and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
         let reviewed = key.zip(open.artifact_sha256.as_ref()).and_then(|(key, hash)| known.reviewed(key, hash));
         let reviewed = reviewed.map(|a| (a.version, a.sha256.clone()));
-        let read = |doc: Document| Reading::new(Arc::new(doc), size);
-        Self {
+        let mut gate = Self {
             run_id: known.state.run_id,
             request_id: open.request_id,
             phase_key: open.phase_key.clone(),
@@ -149,54 +173,60 @@ impl GateView {
             risk: key.and_then(|key| known.phase(key)).map_or(Risk::Medium, |phase| phase.risk),
             tab: if reviewed.is_some() { Tab::Diff } else { Tab::Whole },
             tab_chosen: false,
-            whole: open.artifact_sha256.is_none().then(|| read(about_no_artifact(&open.gate))),
-            diff: None,
-            errors: read(errors_of(&versions)),
-            log: read(log_of(log)),
+            sources: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            repaired: None,
+            forecast: None,
             reviewed,
             drawn: None,
             stage: Stage::Reading,
             input: TextInput::default(),
             notice: None,
             failure: None,
+        };
+        if open.artifact_sha256.is_none() {
+            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(about_no_artifact(&open.gate, why)), size));
         }
+        gate.sources = sources(&gate, known, current.map(|a| a.path.clone()).unwrap_or_default());
+        gate
     }
 
     /// The tabs that this question has.
     #[must_use]
     pub fn tabs(&self) -> Vec<Tab> {
-        let all = [Tab::Diff, Tab::Whole, Tab::Errors, Tab::Log];
-        all.into_iter().filter(|tab| *tab != Tab::Diff || self.reviewed.is_some()).collect()
+        let all = [Tab::Diff, Tab::Whole, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
+        all.into_iter().filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab)).collect()
     }
 
     /// The text on the screen; none while it loads.
     #[must_use]
     pub fn reading(&self) -> Option<&Reading> {
-        match self.tab {
-            Tab::Diff => self.diff.as_ref(),
-            Tab::Whole => self.whole.as_ref(),
-            Tab::Errors => Some(&self.errors),
-            Tab::Log => Some(&self.log),
-        }
+        self.texts.get(&self.tab)
     }
 
     /// The text on the screen, to scroll it.
     pub fn reading_mut(&mut self) -> Option<&mut Reading> {
-        match self.tab {
-            Tab::Diff => self.diff.as_mut(),
-            Tab::Whole => self.whole.as_mut(),
-            Tab::Errors => Some(&mut self.errors),
-            Tab::Log => Some(&mut self.log),
+        self.texts.get_mut(&self.tab)
+    }
+
+    /// Takes in a text that one of its tabs is made of; whether one is.
+    pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
+        let Some(tab) = self.sources.iter().find(|(_, source)| *source == query).map(|(tab, _)| *tab) else { return false };
+        // What was asked for twice stays where it was scrolled to.
+        self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        if tab == Tab::Whole {
+            self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
         }
+        true
     }
 
     /// The text by which "seen" is measured: the whole, or the difference where that is read.
     #[must_use]
     pub fn measured(&self) -> Option<&Reading> {
-        match (&self.diff, &self.whole) {
+        match (self.texts.get(&Tab::Diff), self.texts.get(&Tab::Whole)) {
             (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
             (Some(diff), None) => Some(diff),
-            (_, whole) => whole.as_ref(),
+            (_, whole) => whole,
         }
     }
 
@@ -230,6 +260,12 @@ impl GateView {
         }
     }
 
+    /// Whether an answer can be given to this question.
+    #[must_use]
+    pub fn takes(&self, action: Decision) -> bool {
+        action != Decision::RequestChanges || self.phase_key.is_some()
+    }
+
     /// Whose draft its words are.
     #[must_use]
     pub fn draft_key(&self) -> DraftKey {
@@ -246,7 +282,7 @@ impl GateView {
     /// Whether the question can still be answered here.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !matches!(self.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Receipt(_))
+        !matches!(self.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } | Stage::Receipt(_))
     }
 }
 
@@ -255,10 +291,14 @@ fn remaining(since: Option<u64>, last_input: u64, ticks: u64, quiet_ms: u64) -> 
     quiet_ms.saturating_sub(ticks.saturating_sub(since.max(last_input)))
 }
 
-fn about_no_artifact(gate: &GateKey) -> Document {
+fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
     let mut doc = Document::default();
     if gate.as_str() == "session_recovery_required" {
         doc.push(Ink::Heading, "An agent's conversation could not be resumed.");
+        if let Some(why) = why {
+            doc.push(Ink::Plain, "");
+            doc.push_all(Ink::Error, why);
+        }
         doc.push(Ink::Plain, "");
         doc.push(Ink::Plain, "approve   a fresh conversation begins from the last stored turn");
         doc.push(Ink::Plain, "reject    the run fails");
@@ -269,23 +309,35 @@ fn about_no_artifact(gate: &GateKey) -> Document {
     doc
 }
 
-fn errors_of(versions: &[&crate::model::record::ArtifactRecord]) -> Document {
-    let mut doc = Document::default();
-    for artifact in versions.iter().filter(|a| !a.valid) {
-        doc.push(Ink::Heading, &format!("v{}, attempt {}, {}", artifact.version, artifact.attempt, artifact.schema));
-        doc.push_errors(&artifact.errors);
+/// Which question to the archive fills each tab; tabs that would be empty have none.
+fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query> {
+    let mut found = BTreeMap::new();
+    // A question about the run itself came up in the phase that was at work.
+    let Some(key) = gate.phase_key.as_ref().or(known.state.current().map(|phase| &phase.key)) else { return found };
+    let run_id = gate.run_id;
+    found.insert(Tab::Inputs, Query::Inputs(run_id, key.clone()));
+    found.insert(Tab::Log, Query::PhaseLog(run_id, key.clone()));
+    let Some(hash) = &gate.sha256 else { return found };
+    found.insert(Tab::Whole, Query::Content(hash.clone(), path));
+    if let Some((_, old)) = &gate.reviewed {
+        found.insert(Tab::Diff, Query::Diff(old.clone(), hash.clone()));
     }
-    if doc.lines.is_empty() {
-        doc.push(Ink::Note, "no attempt of this phase was invalid");
+    if known.versions(key).iter().any(|version| !version.valid) {
+        found.insert(Tab::Errors, Query::Errors(run_id, key.clone()));
     }
-    doc
+    if known.comments(key).next().is_some() {
+        found.insert(Tab::Comments, Query::Comments(run_id, key.clone(), hash.clone()));
+    }
+    found
 }
 
-fn log_of(lines: &[String]) -> Document {
+/// Lines of a log, or why there are none.
+#[must_use]
+pub fn log_of(lines: &[String]) -> Document {
     let mut doc = Document::default();
     lines.iter().for_each(|line| doc.push(Ink::Plain, line));
     if doc.lines.is_empty() {
-        doc.push(Ink::Note, "no events of this phase are loaded; the Events pane has all of them");
+        doc.push(Ink::Note, "nothing happened in this phase yet");
     }
     doc
 }

@@ -26,7 +26,7 @@ pub enum Token {
 #[must_use]
 pub fn laid_out(text: &str) -> Option<String> {
     let text = text.trim();
-    if !text.starts_with(['{', '[']) || serde_json::from_str::<IgnoredAny>(text).is_err() {
+    if !is_json(text) {
         return None;
     }
     let (mut out, mut depth) = (String::with_capacity(text.len() * 2), 0usize);
@@ -60,6 +60,12 @@ pub fn laid_out(text: &str) -> Option<String> {
     Some(out)
 }
 
+/// Whether a text is a JSON object or array, not nested beyond what readers take.
+#[must_use]
+pub fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("  ", depth));
@@ -88,14 +94,15 @@ fn run_len(text: &str, fits: impl Fn(char) -> bool) -> usize {
 }
 
 fn string_len(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'"' | b'\\'))) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
         }
+        // Whatever is escaped is a character of its own, which may have several bytes.
+        at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8);
     }
     text.len()
 }

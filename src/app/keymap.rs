@@ -90,6 +90,7 @@ actions! {
     Open "open" Global ["Enter"] "open, go in" "open";
     Back "back" Global ["Esc"] "one step back" "back";
     NextGate "next_gate" Global ["!"] "to the next question, of any run" "next gate";
+    Copy "copy" Global ["y"] "copy what is shown" "";
     Palette "palette" Global [":", "Ctrl-P"] "find a command" "commands";
     Help "help" Global ["?", "F1"] "keys" "keys";
     Quit "quit" Global ["q"] "leave" "quit";
@@ -121,6 +122,9 @@ actions! {
     Pane4 "pane_4" Run ["4"] "events" "";
     Pane5 "pane_5" Run ["5"] "transcript" "";
     Zoom "zoom" Run ["z"] "one pane on the whole screen" "";
+    Grow "grow" Run ["+", "="] "make the pane larger" "";
+    Shrink "shrink" Run ["-"] "make the pane smaller" "";
+    Bars "bars" Run ["t"] "phases as bars over time, or as figures" "";
     Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
     Resume "resume" Run ["r"] "go on with a paused run" "resume";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
@@ -140,10 +144,16 @@ actions! {
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
     NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
+    PrevSide "previous_side" Artifact ["Left", "h"] "what is shown of it: the tab before" "";
+    NextSide "next_side" Artifact ["Right", "l"] "what is shown of it: the tab after" "tabs";
+    ArtifactPager "artifact_pager" Artifact ["o"] "read it in the pager ($PAGER)" "pager";
+    ArtifactEdit "artifact_edit" Artifact ["e"] "edit it, where a gate asks about it" "";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
+    GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
+    GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";
@@ -256,7 +266,27 @@ impl Keymap {
                 }
             }
         }
+        found.extend(TABLE.iter().flat_map(|entry| self.hidden_by(entry)));
         found
+    }
+
+    /// Actions of the outer contexts that cannot be reached any more where `inner` is, because keys that
+    /// the operator chose took all of theirs.
+    fn hidden_by<'a>(&'a self, inner: &'a Entry) -> impl Iterator<Item = Failure> + 'a {
+        let taken =
+            move |chord: &Chord| TABLE.iter().any(|other| other.context == inner.context && self.chords_of(other.action).contains(chord));
+        let beyond = move |entry: &&Entry| outer(inner.context).contains(&entry.context);
+        TABLE.iter().filter(beyond).filter_map(move |entry| {
+            let chords = self.chords_of(entry.action);
+            let stolen = *chords.iter().find(|chord| self.chords_of(inner.action).contains(chord))?;
+            let chosen = self.is_remapped(entry) || self.is_remapped(inner);
+            (chosen && chords.iter().all(taken)).then(|| hidden(stolen, inner, entry))
+        })
+    }
+
+    fn is_remapped(&self, entry: &Entry) -> bool {
+        let built_in: Vec<Chord> = entry.chords.iter().filter_map(|chord| chord.parse().ok()).collect();
+        self.chords_of(entry.action) != built_in
     }
 }
 
@@ -298,6 +328,12 @@ fn conflict(chord: Chord, one: &str, other: &str) -> Failure {
     problem(format!("keys: {chord} would mean both '{one}' and '{other}'")).hint(format!("give '{one}' or '{other}' another key"))
 }
 
+fn hidden(chord: Chord, inner: &Entry, lost: &Entry) -> Failure {
+    let (one, other, place) = (inner.name, lost.name, inner.context.title());
+    problem(format!("keys: {chord} for '{one}' leaves no key for '{other}' in '{place}'"))
+        .hint(format!("give '{one}' or '{other}' another key"))
+}
+
 /// Whether a key may move something and can never do harm.
 #[must_use]
 pub fn is_movement(action: Action) -> bool {
@@ -323,6 +359,18 @@ mod tests {
         for entry in TABLE {
             assert_eq!(map.chords_of(entry.action).len(), entry.chords.len(), "{}", entry.name);
         }
+    }
+
+    #[test]
+    fn a_chosen_key_that_leaves_another_action_without_one_is_reported() {
+        let said = |pairs: &[(&str, &[&str])]| {
+            Keymap::remapped(&keys(pairs)).err().unwrap_or_default().into_iter().map(|p| p.message).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&[("pause", &["q"])]), ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]);
+        assert_eq!(said(&[("pause", &["q"]), ("quit", &["q", "F10"])]), Vec::<String>::new(), "there is another one");
+        assert_eq!(said(&[("pause", &["k"])]), Vec::<String>::new(), "the arrow is left");
+        assert_eq!(said(&[("next_gate", &["f"])]), ["keys: f for 'follow' leaves no key for 'next_gate' in 'Events'"]);
+        assert_eq!(said(&[("submit", &["q"])]), Vec::<String>::new(), "a text knows no other keys");
     }
 
     #[test]

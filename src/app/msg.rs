@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::document::Document;
 use super::key::Chord;
 use super::looks::Costs;
+use super::mouse::{Mouse, Place};
 use super::recorder::Moment;
 use super::tail::Need;
 use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
 use crate::model::error::Failure;
-use crate::model::event::Event;
+use crate::model::event::{ArtifactError, Event};
+use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
-use crate::model::id::{RequestId, RunId};
+use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::persona::{Binding, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
 use crate::model::run_state::RunState;
@@ -35,6 +37,8 @@ pub enum Msg {
     Key(Chord),
     /// A text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has a new size: columns, rows.
     Resize(u16, u16),
     /// The terminal got or lost the focus.
@@ -53,12 +57,18 @@ pub enum Msg {
     Loaded(Query, Result<Loaded, Failure>),
     /// The engine answered.
     Answered(Ticket, Result<Answer, Failure>),
+    /// Another program gave the terminal back.
+    Returned(Returned),
     /// Slow work has ended.
     Done(Done),
     /// Runs are being paused because this process ends; a second time: at once.
     Draining,
     /// Every run is paused and stored.
     Drained,
+    /// A text was copied: what, its bytes, and which way it went; or why it was not.
+    Copied(&'static str, usize, Result<&'static str, Failure>),
+    /// Whether the process that hosts the runs, another than this, is there.
+    Host(bool),
 }
 
 /// Tells the answers of commands apart.
@@ -76,14 +86,68 @@ pub enum Cmd {
     Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
-    /// Ring, and tell the terminal that a question waits.
-    Notify,
+    /// Hand the terminal to another program.
+    Outside(Outside),
+    /// Remove the copy that was edited for a question: what it said is stored.
+    DropEdit(RequestId),
+    /// Ring, and tell the terminal why, in words of ours.
+    Notify(&'static str),
+    /// Put a text into the clipboard; what it is, in words of ours.
+    Copy(String, &'static str),
     /// Pause every run of this process, then leave.
     Drain,
     /// Have a host without a screen go on with what is drained.
     HandOver,
     /// Leave now.
     Quit,
+}
+
+/// A program that gets the terminal for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// The operator's editor, on a copy of a content.
+    Edit {
+        /// The question that the copy is made for.
+        request_id: RequestId,
+        /// The content.
+        sha256: ContentHash,
+        /// The artifact's path, for the name of the copy.
+        path: String,
+    },
+    /// The operator's pager.
+    Page {
+        /// The name of what is read.
+        name: String,
+        /// What to read.
+        text: PageText,
+    },
+}
+
+/// What a pager shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageText {
+    /// A stored content, as it is.
+    Content(ContentHash),
+    /// A text that is on the screen; safe to show.
+    Text(Arc<Document>),
+}
+
+/// What another program left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// The copy says something else now.
+    Edited {
+        /// The question that it was made for.
+        request_id: RequestId,
+        /// What it says.
+        content: String,
+    },
+    /// The copy says what it said.
+    Unchanged,
+    /// The pager ended.
+    Read,
+    /// It could not be run, or ended badly.
+    Failed(Failure),
 }
 
 /// Slow work that is no question to the archive.
@@ -139,10 +203,39 @@ pub enum Query {
     Details(RunId),
     /// A content, made readable; the path says what it is.
     Content(ContentHash, String),
+    /// A content with what is wrong with it in place.
+    Checked(ContentHash, String, Vec<ArtifactError>),
     /// What changed from one content to another.
     Diff(ContentHash, ContentHash),
+    /// What changed in a file (by its path) since the commit that a run began from.
+    BaseDiff(RunId, String, ContentHash),
+    /// The versions of a phase's artifact that did not fit, with what was wrong in place.
+    Errors(RunId, PhaseKey),
+    /// What the operator said about a phase, and what changed since up to this content.
+    Comments(RunId, PhaseKey, ContentHash),
+    /// What the agent of a phase was told.
+    Inputs(RunId, PhaseKey),
+    /// The events of a phase.
+    PhaseLog(RunId, PhaseKey),
+    /// What the agent of an attempt said and did, as it was stored.
+    Transcript(RunId, PhaseKey, u32),
+    /// What a phase of a workflow cost and took in earlier runs, rehearsals or real ones.
+    Forecast(String, bool, PhaseKey),
     /// The draft of a comment.
     Draft(DraftKey),
+}
+
+impl Query {
+    /// Whether it is a text that takes the place of another: made readable apart from everything else,
+    /// and where it fails, the failure shows in its place.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        use Query::{BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript};
+        matches!(
+            self,
+            Content(..) | Checked(..) | Diff(..) | BaseDiff(..) | Errors(..) | Comments(..) | Inputs(..) | PhaseLog(..) | Transcript(..)
+        )
+    }
 }
 
 /// What the archive said.
@@ -166,12 +259,16 @@ pub enum Loaded {
     Moment(Box<RunState>),
     /// Facts in order.
     News(Vec<Event>),
+    /// What a phase did, in order.
+    Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
     /// A text to read.
     Text(Arc<Document>),
     /// A kept draft, where there is one.
     Draft(Option<Draft>),
+    /// What a phase will cost and take; none without enough earlier runs.
+    Forecast(Option<Forecast>),
 }
 
 /// Everything about one run.
@@ -244,12 +341,18 @@ pub struct Drawn {
     pub log: Option<u16>,
     /// The live text.
     pub transcript: Option<(u16, u16)>,
+    /// How far the words of a receipt can be scrolled, in rows.
+    pub receipt: Option<usize>,
+    /// Half a screen, beside the text for reading.
+    pub beside: Option<(u16, u16)>,
     /// Help or a whole event.
     pub modal: Option<(u16, u16)>,
     /// The question whose text and answers are on the screen.
     pub gate: Option<RequestId>,
     /// Whether its "Approve?" is on the screen.
     pub confirm: bool,
+    /// What lies where, for the mouse.
+    pub places: Vec<Place>,
     /// Whether no input was waiting when the frame was done.
     pub drained: bool,
 }

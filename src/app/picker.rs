@@ -89,7 +89,8 @@ impl PickerState {
         refuses_to_resume(record, listed).or_else(|| self.previews.get(&record.id).and_then(|preview| preview.refusal.clone()))
     }
 
-    fn put(&mut self, cursor: usize) {
+    /// Puts the cursor on a run, and the run on the screen.
+    pub fn put(&mut self, cursor: usize) {
         let height = usize::from(self.height.max(1));
         self.cursor = cursor.min(self.paused.len().saturating_sub(1));
         let last = self.paused.len().saturating_sub(height);

@@ -1,7 +1,9 @@
 //! A document on a screen: wrapped to a width, scrolled, and which of its lines were shown.
 //!
-//! The width and height are those of the last frame; whoever draws tells them after each frame, so
-//! the first frame of a new size may be wrapped to the old one.
+//! Only the rows on the screen are ever wrapped, so a text of any length opens, scrolls and fits
+//! itself to a new width at the price of one screen. The width and height are those of the last
+//! frame; whoever draws tells them after each frame, so the first frame of a new size may be wrapped
+//! to the old one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,24 +23,26 @@ pub struct Row {
     pub bytes: Range<usize>,
 }
 
+/// A row by its line and its place among the rows of that line.
+type Place = (usize, usize);
+
 /// A document being read.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     doc: Arc<Document>,
-    rows: Vec<Row>,
-    top: usize,
+    top: Place,
     width: u16,
     height: u16,
     seen: Vec<bool>,
+    unseen: usize,
 }
 
 impl Reading {
     /// Opens a document at its beginning, for a screen of `size` (columns, rows).
     #[must_use]
     pub fn new(doc: Arc<Document>, size: (u16, u16)) -> Self {
-        let mut reading = Self { seen: vec![false; doc.lines.len()], doc, ..Self::default() };
-        reading.lay_out(size);
-        reading
+        let lines = doc.lines.len();
+        Self { seen: vec![false; lines], unseen: lines, doc, width: size.0, height: size.1, ..Self::default() }
     }
 
     /// The document.
@@ -47,15 +51,19 @@ impl Reading {
         &self.doc
     }
 
+    /// The document, to be kept elsewhere too.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Document> {
+        Arc::clone(&self.doc)
+    }
+
     /// Fits the rows to a size; stays at the line that was on top. Whether anything changed.
     pub fn lay_out(&mut self, (width, height): (u16, u16)) -> bool {
         if (width, height) == (self.width, self.height) {
             return false;
         }
         if width != self.width {
-            let line = self.rows.get(self.top).map_or(0, |row| row.line);
-            self.rows = self.doc.lines.iter().enumerate().flat_map(|(i, line)| wrap(i, &line.text, usize::from(width))).collect();
-            self.top = self.rows.iter().position(|row| row.line >= line).unwrap_or(0);
+            self.top.1 = 0;
         }
         (self.width, self.height) = (width, height);
         self.top = self.top.min(self.last_top());
@@ -64,43 +72,42 @@ impl Reading {
 
     /// The rows on the screen, `height` at most.
     #[must_use]
-    pub fn visible(&self, height: u16) -> &[Row] {
-        let start = self.top.min(self.rows.len());
-        let end = (start + usize::from(height)).min(self.rows.len());
-        &self.rows[start..end]
+    pub fn visible(&self, height: u16) -> Vec<Row> {
+        let (first, skip) = self.top;
+        (first..self.doc.lines.len()).flat_map(|line| self.rows_of(line)).skip(skip).take(usize::from(height)).collect()
     }
 
     /// Remembers the lines whose end is on the screen as seen. Whether one was new.
     pub fn mark_seen(&mut self) -> bool {
-        let end = (self.top + usize::from(self.height)).min(self.rows.len());
-        let mut new = false;
-        for index in self.top..end {
-            let line = self.rows[index].line;
-            let last = self.rows.get(index + 1).is_none_or(|next| next.line != line);
-            if last && !self.seen[line] {
-                (self.seen[line], new) = (true, true);
+        let before = self.unseen;
+        for row in self.visible(self.height) {
+            if row.bytes.end == self.doc.lines[row.line].text.len() && !self.seen[row.line] {
+                self.seen[row.line] = true;
+                self.unseen -= 1;
             }
         }
-        new
+        self.unseen != before
     }
 
     /// Lines that were never on the screen.
     #[must_use]
     pub fn unseen(&self) -> usize {
-        self.seen.iter().filter(|seen| !**seen).count()
+        self.unseen
     }
 
     /// How much was on the screen, in percent; 100 only when all was.
     #[must_use]
     pub fn seen_percent(&self) -> usize {
         let all = self.seen.len();
-        ((all - self.unseen()) * 100).checked_div(all).unwrap_or(100)
+        ((all - self.unseen) * 100).checked_div(all).unwrap_or(100)
     }
 
-    /// Lines beneath the screen.
+    /// Lines whose end is beneath the screen.
     #[must_use]
-    pub fn rows_below(&self) -> usize {
-        self.rows.len().saturating_sub(self.top + usize::from(self.height))
+    pub fn lines_below(&self) -> usize {
+        let ended = |row: &Row| row.line + usize::from(row.bytes.end == self.doc.lines[row.line].text.len());
+        let shown = self.visible(self.height).last().map_or(self.top.0, ended);
+        self.doc.lines.len().saturating_sub(shown)
     }
 
     /// Moves by a movement action; whether it moved.
@@ -108,20 +115,59 @@ impl Reading {
         let page = usize::from(self.height.saturating_sub(1).max(1));
         let before = self.top;
         self.top = match action {
-            Action::Up => self.top.saturating_sub(1),
-            Action::Down => self.top.saturating_add(1),
-            Action::PageUp => self.top.saturating_sub(page),
-            Action::PageDown => self.top.saturating_add(page),
-            Action::Top => 0,
-            Action::Bottom => usize::MAX,
+            Action::Up => self.above(self.top, 1),
+            Action::Down => self.below(self.top, 1),
+            Action::PageUp => self.above(self.top, page),
+            Action::PageDown => self.below(self.top, page),
+            Action::Top => (0, 0),
+            Action::Bottom => (usize::MAX, 0),
             _ => self.top,
         }
         .min(self.last_top());
         self.top != before
     }
 
-    fn last_top(&self) -> usize {
-        self.rows.len().saturating_sub(usize::from(self.height.max(1)))
+    /// Puts a line on top, or as near to it as the end of the text allows.
+    pub fn go_to(&mut self, line: usize) {
+        self.top = (line, 0).min(self.last_top());
+    }
+
+    /// The row from which exactly the end of the text fills the screen.
+    fn last_top(&self) -> Place {
+        let end = self.doc.lines.len();
+        let last = end.checked_sub(1).map_or((0, 0), |line| (line, self.rows_of(line).len() - 1));
+        self.above(last, usize::from(self.height.max(1)) - 1)
+    }
+
+    fn above(&self, (mut line, row): Place, rows: usize) -> Place {
+        let mut up = rows;
+        let mut at = row;
+        while up > at {
+            if line == 0 {
+                return (0, 0);
+            }
+            up -= at + 1;
+            line -= 1;
+            at = self.rows_of(line).len() - 1;
+        }
+        (line, at - up)
+    }
+
+    fn below(&self, (mut line, row): Place, rows: usize) -> Place {
+        let mut at = row + rows;
+        while line < self.doc.lines.len() {
+            let count = self.rows_of(line).len();
+            if at < count {
+                return (line, at);
+            }
+            at -= count;
+            line += 1;
+        }
+        (line, 0)
+    }
+
+    fn rows_of(&self, line: usize) -> Vec<Row> {
+        self.doc.lines.get(line).map(|text| wrap(line, &text.text, usize::from(self.width))).unwrap_or_default()
     }
 }
 
@@ -204,6 +250,46 @@ mod tests {
         assert_eq!(reading.visible(1)[0].line, 1);
         reading.lay_out((20, 2));
         assert_eq!(reading.visible(1)[0].line, 1);
+    }
+
+    #[test]
+    fn every_way_through_a_text_meets_the_same_rows() {
+        let mut reading = Reading::new(doc(&["aaaa bbbb cccc", "d", "", "eeee ffff"]), (5, 2));
+        let mut down = vec![reading.visible(1)[0].clone()];
+        while reading.go(Action::Down) {
+            down.push(reading.visible(1)[0].clone());
+        }
+        let mut up = vec![reading.visible(1)[0].clone()];
+        while reading.go(Action::Up) {
+            up.push(reading.visible(1)[0].clone());
+        }
+        up.reverse();
+        assert_eq!(down, up);
+        assert_eq!(down.iter().map(|row| row.line).collect::<Vec<_>>(), [0, 0, 0, 1, 2, 3], "two rows of the end fill the screen");
+        reading.go(Action::PageDown);
+        reading.go(Action::PageDown);
+        assert_eq!(reading.visible(1)[0], down[2]);
+        assert_eq!(reading.lines_below(), 2);
+    }
+
+    #[test]
+    fn a_text_of_a_million_lines_costs_a_screen() {
+        let mut reading = Reading::new(doc(&vec!["0123456789 0123456789"; 1_000_000]), (10, 40));
+        for action in [Action::Bottom, Action::PageUp, Action::Up, Action::Top, Action::PageDown] {
+            reading.go(action);
+            assert!(reading.visible(40).len() == 40 && reading.lay_out((11, 40)) | reading.lay_out((10, 40)));
+        }
+        reading.go(Action::Bottom);
+        assert_eq!(reading.lines_below(), 0);
+        reading.mark_seen();
+        assert_eq!(reading.unseen(), 1_000_000 - 14);
+    }
+
+    #[test]
+    fn an_empty_text_can_be_scrolled() {
+        let mut reading = Reading::new(doc(&[]), (5, 2));
+        assert!(!reading.go(Action::Down) && !reading.go(Action::Bottom) && !reading.mark_seen());
+        assert_eq!((reading.seen_percent(), reading.lines_below(), reading.visible(2).len()), (100, 0, 0));
     }
 
     proptest! {

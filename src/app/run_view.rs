@@ -1,7 +1,8 @@
 //! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
 
 use super::finding::Finding;
-use super::msg::{Details, Opened};
+use super::msg::{Details, Opened, Query};
+use super::pulse::Pulse;
 use super::reading::Reading;
 use super::recorder::Recorder;
 use super::runs::Asking;
@@ -57,13 +58,31 @@ impl Pane {
     }
 }
 
+/// What the artifact pane shows of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The whole text, with what is wrong in place.
+    #[default]
+    Whole,
+    /// What changed since the version before.
+    Previous,
+    /// What changed since the commit that the run began from.
+    Base,
+    /// What is wrong, one thing after the other.
+    Errors,
+    /// What the agent of its attempt said and did.
+    Transcript,
+}
+
 /// The artifact pane: which phase, which version, and the text once it is there.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactPane {
     /// The chosen version; none: the newest.
     pub version: Option<u32>,
-    /// The content that is asked for or shown.
-    pub hash: Option<ContentHash>,
+    /// What is shown of it.
+    pub side: Side,
+    /// The question to the archive whose text is asked for or shown.
+    pub source: Option<Query>,
     /// The text, once it is there.
     pub reading: Option<Reading>,
 }
@@ -102,6 +121,38 @@ pub struct RunView {
     pub asking_details: Asking,
     /// The newest event that a signal told of.
     pub newest: u64,
+    /// Signs of life.
+    pub pulse: Pulse,
+    /// How the operator arranged the panes.
+    pub arranged: Arranged,
+    /// When it was asked for, in ticks.
+    pub since: u64,
+}
+
+/// How the operator arranged the panes, beside the usual way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arranged {
+    /// Columns that the left rail is wider.
+    pub rail: i16,
+    /// Rows that the upper main pane is higher.
+    pub upper: i16,
+    /// Rows that the bottom is higher.
+    pub bottom: i16,
+    /// Whether phases are bars over time.
+    pub bars: bool,
+}
+
+impl Arranged {
+    /// Makes a pane larger, or smaller, by a step. What cannot grow further stays.
+    pub fn grow(&mut self, pane: Pane, larger: bool) {
+        let (edge, step) = match pane {
+            Pane::Phases => (&mut self.rail, 2),
+            Pane::Cost => (&mut self.bottom, 1),
+            Pane::Artifact | Pane::Transcript => (&mut self.upper, 1),
+            Pane::Events => (&mut self.upper, -1),
+        };
+        *edge = (*edge + if larger { step } else { -step }).clamp(-80, 80);
+    }
 }
 
 /// What is known of a run.
@@ -139,12 +190,16 @@ impl RunView {
             asking: Asking::Asked,
             asking_details: Asking::Idle,
             newest: 0,
+            pulse: Pulse::default(),
+            arranged: Arranged::default(),
+            since: 0,
         }
     }
 
     /// Takes a snapshot in; what its events need besides.
     pub fn open(&mut self, opened: Opened) -> Option<Need> {
         self.newest = self.newest.max(opened.state.last_seq);
+        self.pulse = Pulse::of(&opened.events);
         let need = self.tail.reset(opened.events);
         self.failure = None;
         let known = Known {
@@ -229,6 +284,24 @@ impl RunView {
         chosen.or_else(|| versions.last().copied())
     }
 
+    /// What can be shown of the version on the screen.
+    #[must_use]
+    pub fn sides(&self) -> Vec<Side> {
+        let Some(shown) = self.version() else { return vec![Side::Whole, Side::Transcript] };
+        let mut sides = vec![Side::Whole];
+        if shown.version > 1 {
+            sides.push(Side::Previous);
+        }
+        if self.opened.as_ref().is_some_and(|known| known.record.base_commit.is_some()) {
+            sides.push(Side::Base);
+        }
+        if !shown.errors.is_empty() {
+            sides.push(Side::Errors);
+        }
+        sides.push(Side::Transcript);
+        sides
+    }
+
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
@@ -267,12 +340,23 @@ impl Known {
         self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
     }
 
-    /// The version of this phase that the operator answered last, if it is not `current`.
+    /// What the operator said about this phase before, oldest first.
+    pub fn comments(&self, key: &PhaseKey) -> impl Iterator<Item = &ApprovalRecord> {
+        let said = |a: &&ApprovalRecord| a.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());
+        self.details.approvals.iter().filter(move |a| a.phase_key.as_ref() == Some(key)).filter(said)
+    }
+
+    /// The version of this phase that the operator answered last, if it is not `current`; for a version of
+    /// the operator's own, the one that it took the place of.
     #[must_use]
     pub fn reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
         let answered = |a: &&ApprovalRecord| {
             a.phase_key.as_ref() == Some(key) && !matches!(a.state, ApprovalStatus::Pending | ApprovalStatus::Superseded)
         };
+        if self.state.phase(key).is_some_and(|phase| phase.revised_by.is_some()) {
+            let before = |a: &&ArtifactRecord| a.valid && a.sha256 != *current;
+            return self.versions(key).into_iter().rfind(before);
+        }
         let last = self.details.approvals.iter().filter(answered).max_by_key(|a| a.resolved_at)?;
         let hash = last.artifact_sha256.as_ref().filter(|hash| *hash != current)?;
         self.versions(key).into_iter().rfind(|a| a.sha256 == *hash)

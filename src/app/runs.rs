@@ -233,6 +233,12 @@ impl RunsState {
         self.records.iter().chain(&self.aside).find(|r| r.id == id)
     }
 
+    /// Everything that was read, and everything in flight.
+    #[must_use]
+    pub fn known(&self) -> Vec<RunRecord> {
+        self.records.iter().chain(&self.aside).cloned().collect()
+    }
+
     /// Everything in flight, whatever the filter; in no order.
     pub fn in_flight(&self) -> impl Iterator<Item = &RunRecord> {
         self.records.iter().take(self.live).chain(&self.aside)

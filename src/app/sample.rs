@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::document::Document;
+use super::gate_texts::{self, Inputs};
 use super::key::Chord;
 use super::keymap::Keymap;
 use super::looks::Costs;
@@ -14,6 +15,7 @@ use super::msg::{Cmd, Details, Done, Drawn, Loaded, Msg, Now, Opened, Preview, Q
 use super::recorder::{Moment, TURNS};
 use super::runs::is_live;
 use super::state::{AppState, Look};
+use super::stored_transcript;
 use super::tail::Need;
 use super::update::{start, update};
 use crate::engine::api::{
@@ -22,12 +24,14 @@ use crate::engine::api::{
 };
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
+use crate::model::forecast::{Forecast, Sample};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
 use crate::model::persona::{Binding, Params, Permission, Persona};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
 use crate::model::run_state::RunState;
+use crate::model::settings::ThemeName;
 use crate::model::state::{ApprovalStatus, Decision, PauseReason, Risk, RunStatus, Via};
 use crate::model::time::Timestamp;
 use crate::model::wanted::Wanted;
@@ -328,6 +332,42 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
     }
 }
 
+/// What five earlier runs foretell.
+pub fn forecast() -> Option<Forecast> {
+    let sample = |n: i64| Sample { cost: Cost { known: NanoUsd(n * 40_000_000), unknown_calls: 0 }, working_ms: n.unsigned_abs() * 31_000 };
+    crate::model::forecast::of(&(1..=6).map(sample).collect::<Vec<_>>())
+}
+
+/// An agent that cannot work, and the question what to do about it.
+pub fn cannot_work() -> Vec<Fact> {
+    let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
+    let message = "the provider refused the key (set OPENROUTER_API_KEY, then approve)".to_owned();
+    vec![
+        Fact::SessionFailed { session_id, role: "analyst".into(), ordinal: 2, code: Code::LlmAuth, message },
+        Fact::RunPaused { ordinal: 1, reason: PauseReason::SessionRecovery, from_state: RunStatus::Executing },
+        Fact::ApprovalRequested {
+            request_id: request_id(1),
+            phase_key: None,
+            gate: "session_recovery_required".into(),
+            artifact_sha256: None,
+            artifact_version: None,
+            question: None,
+        },
+    ]
+}
+
+/// The operator's own version in place of the first that was asked about.
+pub fn revised() -> Vec<Fact> {
+    let found = Some(ContentHash::of(SPEC_V2.as_bytes()));
+    let expected = ContentHash::of(SPEC_V1.as_bytes());
+    let by = Some("kim".to_owned());
+    vec![
+        Fact::ArtifactChanged { phase_key: "spec".into(), request_id: request_id(1), expected, found, restored: false, by: by.clone() },
+        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact: artifact(SPEC_V2, 3), by },
+        asked(2, SPEC_V2, 3),
+    ]
+}
+
 fn errors() -> Vec<ArtifactError> {
     vec![ArtifactError { pointer: "/acceptance_criteria".to_owned(), message: "needs at least 1 item".to_owned() }]
 }
@@ -378,7 +418,7 @@ pub fn facts(place: Place) -> Vec<Fact> {
     facts.push(started("spec", "analyst", 2, AttemptCause::Repair));
     facts.push(Fact::PromptRepaired { phase_key: spec.clone(), attempt: 2, errors: errors() });
     facts.push(called("spec", 2, 2));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2) });
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2), by: None });
     facts.push(asked(1, SPEC_V1, 2));
     if place == Place::AwaitingFirst {
         return facts;
@@ -386,7 +426,7 @@ pub fn facts(place: Place) -> Vec<Fact> {
     facts.push(resolved(1, Decision::RequestChanges, "mo"));
     facts.push(started("spec", "analyst", 3, AttemptCause::ChangesRequested));
     facts.push(called("spec", 3, 3));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3) });
+    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3), by: None });
     facts.push(asked(2, SPEC_V2, 3));
     if place == Place::Awaiting {
         return facts;
@@ -477,7 +517,7 @@ fn details(events: &[Event]) -> Details {
     let mut details = Details::default();
     for event in events {
         match &event.fact {
-            Fact::ArtifactValidated { phase_key, attempt, artifact } => details.artifacts.push(ArtifactRecord {
+            Fact::ArtifactValidated { phase_key, attempt, artifact, .. } => details.artifacts.push(ArtifactRecord {
                 phase_key: phase_key.clone(),
                 version: artifact.version,
                 attempt: *attempt,
@@ -558,6 +598,8 @@ pub struct Bench {
     pub events: Vec<Event>,
     /// The risk of its first phase.
     pub risk: Risk,
+    /// What is known of the next phase's cost.
+    pub forecast: Option<Forecast>,
     /// Milliseconds since it was opened.
     pub ticks: u64,
     /// What was sent to the engine.
@@ -572,13 +614,23 @@ pub struct Bench {
 impl Bench {
     /// A console of a size over a world.
     pub fn new(size: (u16, u16), records: Vec<RunRecord>, place: Place) -> Self {
-        let look = Look { ascii: false, no_color: false, size, reading: (size.0, size.1), focused: true, zone: TimeZone::UTC };
+        let look = Look {
+            ascii: false,
+            no_color: false,
+            theme: ThemeName::Dark,
+            size,
+            reading: (size.0, size.1),
+            receipt_rows: 0,
+            focused: true,
+            zone: TimeZone::UTC,
+        };
         let state = AppState::new(look, Keymap::default(), true);
         Self {
             state,
             records,
             events: journal(place),
             risk: Risk::Medium,
+            forecast: None,
             ticks: 10_000,
             sent: Vec::new(),
             done: Vec::new(),
@@ -709,6 +761,34 @@ impl Bench {
             Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
             Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors))),
+            Query::BaseDiff(_, _, hash) => Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?))),
+            Query::Errors(_, key) => {
+                let details = details(&self.events);
+                let invalid = details.artifacts.iter().filter(|a| a.phase_key == *key && !a.valid);
+                let read: Vec<_> = invalid.filter_map(|a| Some((a, text(&a.sha256).ok()?.to_vec()))).collect();
+                Loaded::Text(Arc::new(gate_texts::errors(&read)))
+            }
+            Query::Comments(_, key, hash) => {
+                let details = details(&self.events);
+                let said = details
+                    .approvals
+                    .iter()
+                    .filter(|a| a.phase_key.as_ref() == Some(key) && !a.comment.as_deref().unwrap_or("").is_empty());
+                let said: Vec<_> = said.map(|a| (a, a.artifact_sha256.as_ref().and_then(|h| text(h).ok()).map(<[u8]>::to_vec))).collect();
+                Loaded::Text(Arc::new(gate_texts::comments(&said, text(hash)?)))
+            }
+            Query::Inputs(..) => {
+                let requirements = self.records.first().map(|r| r.requirements.clone()).unwrap_or_default();
+                let prompt = Some("[PHASE spec]\nWrite spec.json.".to_owned());
+                let persona = bindings().into_iter().next().map(|(binding, persona)| (persona, binding.model));
+                Loaded::Text(Arc::new(gate_texts::inputs(&Inputs { persona, requirements, earlier: Vec::new(), prompt })))
+            }
+            Query::PhaseLog(_, key) => {
+                Loaded::Log(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
+            }
+            Query::Transcript(..) => Loaded::Text(Arc::new(stored_transcript::document(&[]))),
+            Query::Forecast(..) => Loaded::Forecast(self.forecast),
         })
     }
 

@@ -7,13 +7,15 @@ use jiff::tz::TimeZone;
 use super::gate::GateView;
 use super::keymap::{Action, Context, Keymap};
 use super::looks::{CostScreen, DoctorScreen, SettingsScreen};
+use super::mouse::Place;
 use super::msg::{Draft, DraftKey, Now, Ticket};
 use super::new_run::NewRun;
 use super::picker::PickerState;
 use super::reading::Reading;
 use super::run_view::{Pane, RunView};
 use super::runs::RunsState;
-use crate::model::id::RunId;
+use crate::model::id::{RequestId, RunId};
+use crate::model::settings::ThemeName;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
 
@@ -27,10 +29,14 @@ pub struct Look {
     pub ascii: bool,
     /// No colours.
     pub no_color: bool,
+    /// The colours, where there are any.
+    pub theme: ThemeName,
     /// Columns and rows.
     pub size: (u16, u16),
     /// Columns and rows of the last text that was drawn for reading.
     pub reading: (u16, u16),
+    /// Rows of a receipt's words that lie beneath its frame.
+    pub receipt_rows: usize,
     /// Whether the terminal has the focus, as far as it tells.
     pub focused: bool,
     /// For clock times.
@@ -189,6 +195,8 @@ pub struct AppState {
     pub drafts: BTreeMap<DraftKey, Draft>,
     /// Commands on their way.
     pub sent: BTreeMap<Ticket, Sent>,
+    /// A version of the operator's own on its way, and the question that it was written for.
+    pub revising: Option<(Ticket, RequestId)>,
     /// The last ticket given out.
     pub last_ticket: Ticket,
     /// A line about what just happened.
@@ -197,6 +205,10 @@ pub struct AppState {
     pub pace: super::pace::Pace,
     /// Whether the engine lives in this process.
     pub hosting: bool,
+    /// Whether the engine lives nowhere: the process that had it is gone.
+    pub host_gone: bool,
+    /// What lies where on the screen, for the mouse.
+    pub places: Vec<Place>,
     /// How far leaving is.
     pub leaving: Leaving,
     /// When the last key or paste came, in ticks.
@@ -233,10 +245,13 @@ impl AppState {
             wants_gate: false,
             drafts: BTreeMap::new(),
             sent: BTreeMap::new(),
+            revising: None,
             last_ticket: Ticket::default(),
             notice: None,
             pace: super::pace::Pace::default(),
             hosting,
+            host_gone: false,
+            places: Vec::new(),
             leaving: Leaving::No,
             last_input: 0,
             ctrl_c: None,

@@ -42,25 +42,6 @@ fn countdown(state: &AppState) -> Option<u64> {
     (left > 0).then(|| left.min(COUNTDOWN_MS))
 }
 
-/// How long something may take before the screen says that it is loading.
-pub const LOADING_MS: u64 = 150;
-
-/// Whether what began at `since` takes long enough to be said.
-#[must_use]
-pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
-    since.is_some_and(|since| ticks.saturating_sub(since) >= LOADING_MS)
-}
-
-fn loading(state: &AppState) -> Option<u64> {
-    let since = match state.screen() {
-        Screen::Runs => state.runs.since,
-        Screen::Cost => state.cost.since,
-        _ => None,
-    }?;
-    let waited = state.now.ticks.saturating_sub(since);
-    (waited < LOADING_MS).then(|| LOADING_MS - waited)
-}
-
 fn notice(state: &AppState) -> Option<u64> {
     let notice = state.notice.as_ref().filter(|notice| !notice.bad)?;
     Some((notice.at + NOTICE_MS).saturating_sub(state.now.ticks).max(1))
@@ -69,6 +50,31 @@ fn notice(state: &AppState) -> Option<u64> {
 fn draft(state: &AppState) -> Option<u64> {
     let since = state.gate.as_ref()?.input.unsaved?;
     Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
+}
+
+/// What is not there after this long says that it is on its way; sooner it would only flicker.
+pub const LOADING_MS: u64 = 150;
+
+/// Whether something that was asked for at `since` is late.
+#[must_use]
+pub fn is_late(since: u64, ticks: u64) -> bool {
+    ticks.saturating_sub(since) >= LOADING_MS
+}
+
+/// Whether what began at `since`, if anything did, takes long enough to be said.
+#[must_use]
+pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
+    since.is_some_and(|since| is_late(since, ticks))
+}
+
+fn loading(state: &AppState) -> Option<u64> {
+    let since = match state.screen() {
+        Screen::Runs => state.runs.since,
+        Screen::Cost => state.cost.since,
+        Screen::Run => state.run.as_ref().filter(|run| run.opened.is_none() && run.failure.is_none()).map(|run| run.since),
+        _ => None,
+    }?;
+    (!is_late(since, state.now.ticks)).then(|| (since + LOADING_MS).saturating_sub(state.now.ticks))
 }
 
 /// Only ages that are on the screen, and only when their text changes.
@@ -89,7 +95,8 @@ fn ages(state: &AppState) -> Option<u64> {
         Screen::Run => {
             let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
             match run.status {
-                RunStatus::Executing => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
+                // Clocks of work in progress tick; once their host is gone, nothing does.
+                RunStatus::Executing if !state.host_gone => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
                 RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),
                 _ => None,
             }
@@ -103,12 +110,13 @@ pub fn shown_age(record: &RunRecord) -> Option<Timestamp> {
     Some(record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at)))
 }
 
-/// An age as lists show it, coarse on purpose: `31s`, `12m`, `3h`, `2d`.
+/// An age as lists show it, coarse on purpose, so that a screen at rest stays at rest: `<1m`, `12m`,
+/// `3h`, `2d`.
 #[must_use]
 pub fn age_text(ms: u64) -> String {
     let s = ms / 1000;
     match s {
-        0..60 => format!("{s}s"),
+        0..60 => "<1m".to_owned(),
         60..3600 => format!("{}m", s / 60),
         3600..86_400 => format!("{}h", s / 3600),
         _ => format!("{}d", s / 86_400),
@@ -118,8 +126,7 @@ pub fn age_text(ms: u64) -> String {
 /// Milliseconds until [`age_text`] says something else.
 fn until_older(ms: u64) -> u64 {
     let step = match ms / 1000 {
-        0..60 => 1000,
-        60..3600 => 60_000,
+        0..3600 => 60_000,
         3600..86_400 => 3_600_000,
         _ => 86_400_000,
     };
@@ -132,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_age_is_drawn_again_exactly_when_its_text_changes() {
-        for ms in [0, 999, 31_000, 59_999, 60_000, 3_599_000, 3_600_000, 90_000_000] {
+        for ms in [0, 999, 31_000, 59_999, 61_000, 60_000, 3_599_000, 3_600_000, 90_000_000] {
             let wait = until_older(ms);
             assert_eq!(age_text(ms + wait - 1), age_text(ms), "{ms}");
             assert_ne!(age_text(ms + wait), age_text(ms), "{ms}");

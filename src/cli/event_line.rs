@@ -163,10 +163,11 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
             let what = format!("{} v{} {}", artifact.path, artifact.version, artifact.sha256.short());
             vec![phase_key.to_string(), what, artifact.schema.to_string(), format!("{} bytes", artifact.bytes)]
         }
-        Fact::ArtifactChanged { phase_key, expected, found, restored, .. } => {
+        Fact::ArtifactChanged { phase_key, expected, found, restored, by, .. } => {
             let found = found.as_ref().map_or("gone", ContentHash::short);
-            let restored = if *restored { "put back" } else { "" };
-            vec![phase_key.to_string(), format!("expected {} found {found}", expected.short()), restored.to_owned()]
+            let told =
+                by.as_ref().map_or_else(|| if *restored { "put back".to_owned() } else { String::new() }, |by| format!("edited by {by}"));
+            vec![phase_key.to_string(), format!("expected {} found {found}", expected.short()), told]
         }
         _ => Vec::new(),
     }

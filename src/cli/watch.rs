@@ -140,7 +140,7 @@ mod tests {
             let cause = AttemptCause::First;
             journal.add(Fact::PhaseStarted { phase_key: "spec".into(), attempt: 1, role: "r".into(), persona: workflow, cause });
             let artifact = ArtifactRef { path: "s.json".to_owned(), schema: "a/b@1".into(), sha256: hash.clone(), bytes: 4, version: 1 };
-            journal.add(Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 1, artifact });
+            journal.add(Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 1, artifact, by: None });
             journal.add(Fact::ApprovalRequested {
                 request_id: RequestId(uuid::Uuid::from_u128(request)),
                 phase_key: Some("spec".into()),

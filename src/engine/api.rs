@@ -100,6 +100,16 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raise_nano_usd: Option<NanoUsd>,
     },
+    /// Put content of the operator's own in place of what is asked about. It is checked like an
+    /// agent's; what fits becomes the next version, and a new question asks about it.
+    Revise {
+        /// Of which run.
+        run_id: RunId,
+        /// The question that it was written for.
+        request_id: RequestId,
+        /// The whole content.
+        content: String,
+    },
 }
 
 /// Everything that a run begins with.
@@ -159,7 +169,8 @@ impl Command {
             | Self::RollBack { run_id, .. }
             | Self::Pick { run_id, .. }
             | Self::Settle { run_id, .. }
-            | Self::Decide { run_id, .. } => Some(*run_id),
+            | Self::Decide { run_id, .. }
+            | Self::Revise { run_id, .. } => Some(*run_id),
             Self::Retry(retry) => Some(retry.run_id),
             Self::Fork(fork) => Some(fork.run_id),
         }
@@ -231,6 +242,8 @@ pub enum Signal {
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
+    /// Whether the host, another process than this, is there; told when that changes.
+    Host(bool),
 }
 
 /// A piece of what an agent says while it works.

@@ -11,8 +11,10 @@ use std::path::PathBuf;
 use super::crash_card::{self, CrashCard};
 use super::paths::Paths;
 use super::run_files;
+use super::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
+use crate::model::forecast::Sample;
 use crate::model::going_on;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
@@ -28,8 +30,8 @@ pub use crate::store::ledger::CostBy;
 pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
 pub use crate::store::search::Page;
 use crate::store::{
-    Reader, approvals, artifacts, consents, events, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, search, sessions,
-    threads, turns,
+    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, search,
+    sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -348,6 +350,24 @@ impl Archive {
     /// What the database says.
     pub fn costs(&self, run: Option<RunId>, by: CostBy) -> Result<Vec<CostLine>> {
         ledger::costs(self.reader.connection(), run, by)
+    }
+
+    /// What a phase of a workflow (by `name@version`) cost and took before, in rehearsals or in real runs.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn phase_samples(&self, workflow: &str, rehearsal: bool, phase: &PhaseKey) -> Result<Vec<Sample>> {
+        forecast::samples(self.reader.connection(), workflow, rehearsal, phase)
+    }
+
+    /// A file as it was in the commit that a run began from; `None` when there was none, or no commit.
+    ///
+    /// # Errors
+    /// `run_not_found`; `worktree_missing` when the repository is gone; `git_failed`.
+    pub fn base_content(&self, run: RunId, path: &str) -> Result<Option<Vec<u8>>> {
+        let record = self.run(run)?;
+        let (Some(repo), Some(commit)) = (record.repo, record.base_commit) else { return Ok(None) };
+        base_file::read(&repo, &commit, path)
     }
 
     /// What the settled calls of each run cost, the newest run first; the label is the run's id.

@@ -153,6 +153,8 @@ impl Attempt {
             None => None,
         };
         let prompt = self.prompt(phase, progress, artifact.as_ref()).await?;
+        let redactor = self.redactor(workspace).await?;
+        self.keep(&prompt, &redactor).await?;
         let sent = Fact::PromptSent {
             phase_key: self.phase_key.clone(),
             attempt: progress.attempt,
@@ -165,7 +167,7 @@ impl Attempt {
         let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
             .in_stretch(stretch)
             .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
-            .hiding(self.redactor(workspace).await?);
+            .hiding(redactor);
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
@@ -182,6 +184,16 @@ impl Attempt {
             permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
+    }
+
+    /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate; not
+    /// where it holds a secret, for nothing that is shown does.
+    async fn keep(&self, prompt: &str, redactor: &Redactor) -> Result<()> {
+        if redactor.apply(prompt) != prompt {
+            return Ok(());
+        }
+        let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
+        blocking(move || contents.put(&bytes).map(drop)).await
     }
 
     /// Knows the values of the worktree's `.env` too; a file that is no plain one holds nothing for us.

@@ -185,7 +185,7 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
     for phase in kept {
         if let Some(artifact) = phase.artifact.clone() {
             let artifact = ArtifactRef { version: 1, ..artifact };
-            carried.push(Fact::ArtifactValidated { phase_key: phase.key.clone(), attempt: 0, artifact });
+            carried.push(Fact::ArtifactValidated { phase_key: phase.key.clone(), attempt: 0, artifact, by: phase.revised_by.clone() });
         }
         carried.push(Fact::PhaseSkipped { phase_key: phase.key.clone(), ordinal: 0, reason: SkipReason::AlreadyCompleted });
     }

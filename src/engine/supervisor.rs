@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::api::{Answer, Command, Request, Sender};
 use super::context::{Context, blocking};
 use super::crash_card::{self, Settle};
-use super::driver::{self, Answered, Driver, Order, Reply, Rest, Successor};
+use super::driver::{self, Answered, Driver, Order, Reply, Rest, Revision, Successor};
 use super::offspring;
 use super::run_files::{RunFiles, load_files};
 use super::start::{self, Started};
@@ -181,6 +181,10 @@ impl Supervisor {
                 let Sender { by, via } = sender;
                 let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
+            }
+            Command::Revise { run_id, request_id, content } => {
+                let revision = Revision { request_id, content, by: sender.by };
+                self.order(run_id, Some(Order::Revise { revision, reply }));
             }
         }
     }

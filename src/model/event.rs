@@ -133,11 +133,22 @@ pub enum Fact {
         attempt: u32,
         #[serde(flatten)]
         artifact: ArtifactRef,
+        /// The person who wrote this version; absent: the agent of the attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// `found` is absent when the file was gone. `restored` says that the new content was not valid
-    /// and what had been validated was put back.
+    /// and what had been validated was put back. `by` names the person who changed it at the gate.
     #[serde(rename = "artifact.changed")]
-    ArtifactChanged { phase_key: PhaseKey, request_id: RequestId, expected: ContentHash, found: Option<ContentHash>, restored: bool },
+    ArtifactChanged {
+        phase_key: PhaseKey,
+        request_id: RequestId,
+        expected: ContentHash,
+        found: Option<ContentHash>,
+        restored: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
 
     #[serde(rename = "approval.requested")]
     ApprovalRequested {
@@ -306,7 +317,7 @@ impl Fact {
             | Self::ArtifactTimeout { phase_key, attempt, .. }
             | Self::ArtifactInvalid { phase_key, attempt, .. } => format!("{kind}:{phase_key}:{attempt}"),
             // The version tells apart the same bytes shown twice, with others between them.
-            Self::ArtifactValidated { phase_key, attempt, artifact } => {
+            Self::ArtifactValidated { phase_key, attempt, artifact, .. } => {
                 format!("{kind}:{phase_key}:{attempt}:{}:{}", artifact.version, artifact.sha256)
             }
             Self::ArtifactChanged { phase_key, request_id, found, .. } => {

@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod event;
+pub mod forecast;
 pub mod going_on;
 pub mod hash;
 pub mod id;

@@ -29,6 +29,9 @@ pub struct PhaseState {
     pub persona: Option<VersionedName>,
     /// The valid artifact of the current attempt.
     pub artifact: Option<ArtifactRef>,
+    /// The person who wrote the valid artifact, where no agent did.
+    #[serde(default)]
+    pub revised_by: Option<String>,
     /// Stored versions so far, valid or not.
     pub versions: u32,
     /// The envelope of the current attempt, once it was sent.
@@ -73,6 +76,7 @@ impl PhaseState {
             repairs: 0,
             persona: None,
             artifact: None,
+            revised_by: None,
             versions: 0,
             prompt: None,
             previous: None,
@@ -175,7 +179,8 @@ impl PhaseState {
                 self.started_at.get_or_insert(at);
                 self.enter(PhaseStatus::Running, at);
             }
-            Fact::ArtifactValidated { artifact, .. } => {
+            Fact::ArtifactValidated { artifact, by, .. } => {
+                self.revised_by.clone_from(by);
                 self.versions = artifact.version;
                 self.previous = Some(artifact.sha256.clone());
                 self.artifact = Some(artifact.clone());

@@ -263,13 +263,51 @@ pub enum Notice {
 }
 
 /// The screen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleSettings {
     /// Only ASCII glyphs.
     pub ascii: bool,
     /// Keys by action, such as `quit = ["q"]`; they replace the built-in ones.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Whether the console takes mouse clicks and the wheel; with Shift they stay the terminal's.
+    pub mouse: bool,
+    /// How the terminal is told, while it is not looked at, that a run needs somebody.
+    pub notifications: Notifications,
+    /// The colours, by what lies behind them.
+    pub theme: ThemeName,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self { ascii: false, keys: BTreeMap::new(), mouse: true, notifications: Notifications::Desktop, theme: ThemeName::Dark }
+    }
+}
+
+/// How the terminal is told that a run needs somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Notifications {
+    /// Not at all.
+    Off,
+    /// By the bell alone.
+    Bell,
+    /// By the bell and a desktop notification (OSC 9).
+    #[default]
+    Desktop,
+}
+
+/// Colours, by what lies behind them; always the terminal's own 16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThemeName {
+    /// For light text on dark.
+    #[default]
+    Dark,
+    /// For dark text on light.
+    Light,
+    /// Without colours or faint text: weight, underline and reversed alone.
+    Contrast,
 }
 
 /// What a model costs, in dollars per million tokens, as decimal text so that nothing is rounded.

@@ -22,6 +22,7 @@ pub mod failpoint;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
 pub mod inbox;
@@ -45,6 +46,7 @@ pub mod runs;
 pub mod search;
 pub mod sessions;
 pub mod threads;
+pub mod transfer;
 pub mod turns;
 
 pub use open::identity;

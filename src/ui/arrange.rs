@@ -55,12 +55,6 @@ pub fn left(area: Rect, width: u16) -> [Rect; 2] {
     Layout::horizontal([Constraint::Length(width), Constraint::Min(0)]).areas(area)
 }
 
-/// Two parts, one above the other, the upper one `percent` high.
-#[must_use]
-pub fn stacked(area: Rect, percent: u16) -> [Rect; 2] {
-    Layout::vertical([Constraint::Percentage(percent), Constraint::Min(0)]).areas(area)
-}
-
 /// Two columns of the same width.
 #[must_use]
 pub fn halves(area: Rect) -> [Rect; 2] {

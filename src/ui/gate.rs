@@ -7,16 +7,17 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange::{self, Arrangement};
+use super::fitting::{Part, fitted};
 use super::gate_answers;
 use super::pen::Pen;
-use super::text::ink;
+use super::text::{cells, ink};
 use super::theme::Mark;
 use super::{reader, run};
-use crate::app::gate::{GateView, Stage, Tab};
+use crate::app::gate::{Foretold, GateView, Stage, Tab};
 use crate::app::run_view::Known;
 use crate::app::wake::age_text;
-use crate::model::persona::Permission;
-use crate::model::workflow::Phase;
+use crate::model::persona::{Permission, Persona};
+use crate::model::time::human_duration;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
@@ -32,13 +33,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         _ => area,
     };
     let [facts, rest] = arrange::top(area, 3);
-    let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height));
-    let first = first_line(pen, gate, known, facts.width);
-    let second = second_line(pen, gate, known);
-    pen.line(facts, 0, first);
-    pen.line(facts, 1, second);
-    let unlocks = unlocks(gate, known, pen.state.dot());
-    pen.text(facts, 2, &unlocks, pen.theme.plain());
+    let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
+    let width = usize::from(facts.width);
+    let lines = [first_line(pen, gate, known), second_line(pen, gate, known), third_line(pen, gate, known)];
+    for (row, parts) in lines.into_iter().enumerate() {
+        let spans = fitted(parts, width);
+        pen.line(facts, row, spans);
+    }
     body(pen, text, gate);
     gate_answers::draw(pen, answers, gate);
     if text.height >= 4 && answers.height >= 1 {
@@ -47,31 +48,30 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// Gate, which of how many, phase → next, artifact, version, hash, waiting time.
-fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known, width: u16) -> Vec<Span<'static>> {
+fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
     // Once it is answered, what waits is another question.
     let answered = matches!(gate.stage, Stage::Receipt(_));
-    let at = waiting.iter().position(|id| *id == gate.run_id);
-    let which = at.filter(|_| width >= 76 && !answered).map(|at| format!("{} of {}  ", at + 1, waiting.len())).unwrap_or_default();
-    let phase = gate.phase_key.as_ref().map(ToString::to_string).unwrap_or_default();
-    let next = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)).map_or("end".to_owned(), |p| p.key.to_string());
+    let (glyph, style) = if answered { (theme.glyph(Mark::Done), theme.dim()) } else { (theme.glyph(Mark::Gate), theme.waiting()) };
     let age = age_text(pen.state.now.wall.since_ms(gate.requested_at));
-    let what = match (&gate.sha256, path(gate, known)) {
-        (Some(hash), Some(path)) => format!("{path} {}{} ", version(gate), hash.short()),
-        _ => String::new(),
-    };
-    let (glyph, style, age) = match answered {
-        true => (theme.glyph(Mark::Done), theme.dim(), "answered  ".to_owned()),
-        false => (theme.glyph(Mark::Gate), theme.waiting(), format!("waits {age}  ")),
-    };
-    vec![
-        ink(format!(" {glyph} {} ", gate.gate), style),
-        ink(format!(" {which}"), theme.dim()),
-        ink(format!("{phase} {} {next}  ", theme.own("→")), theme.title()),
-        ink(age, theme.dim()),
-        ink(what, theme.plain()),
-    ]
+    let age = if answered { "answered".to_owned() } else { format!("waits {age}") };
+    let mut parts = vec![Part::new(0, style, format!(" {glyph} {}  ", gate.gate))];
+    if let Some(at) = waiting.iter().position(|id| *id == gate.run_id).filter(|_| !answered) {
+        parts.push(Part::new(5, theme.dim(), format!("{} of {}  ", at + 1, waiting.len())));
+    }
+    if let Some(key) = &gate.phase_key {
+        let next = known.phase_after(key).map_or("end".to_owned(), |p| p.key.to_string());
+        parts.push(Part::new(3, theme.title(), format!("{key} {} {next}  ", theme.own("→"))).or(format!("{key}  ")));
+    }
+    if let Some(path) = path(gate, known) {
+        parts.push(Part::new(6, theme.plain(), format!("{path} ")));
+    }
+    if let Some(hash) = &gate.sha256 {
+        parts.push(Part::new(0, theme.plain(), format!("{}{}  ", version(gate), hash.short())));
+    }
+    parts.push(Part::new(4, theme.dim(), age));
+    parts
 }
 
 fn path<'a>(gate: &GateView, known: &'a Known) -> Option<&'a str> {
@@ -82,49 +82,91 @@ fn version(gate: &GateView) -> String {
     gate.version.map(|v| format!("v{v} ")).unwrap_or_default()
 }
 
-/// Persona and model, verdict, spent.
-fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Span<'static>> {
+/// Persona and model (or who wrote it instead), verdict, spent, what the next phase will cost.
+fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
     let phase = gate.phase_key.as_ref().and_then(|key| known.state.phase(key));
     let model = gate.phase_key.as_ref().and_then(|key| known.phase(key)).and_then(|p| known.binding(p));
     let model = model.map(|(b, _)| b.model.clone().unwrap_or_else(|| b.backend.clone())).unwrap_or_default();
     let persona = phase.and_then(|p| p.persona.as_ref()).map(ToString::to_string).unwrap_or_default();
-    let mut spans = vec![ink(format!(" {persona} ({model})  "), theme.plain())];
+    let mut parts = vec![Part::new(0, theme.plain(), " ")];
+    if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
+        parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
+    } else if !persona.is_empty() {
+        parts.push(Part::new(2, theme.plain(), format!("{persona} ")));
+        parts.push(Part::new(4, theme.plain(), format!("({model}) ")));
+        parts.push(Part::new(2, theme.plain(), " "));
+    }
     if gate.sha256.is_some() {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
-        spans.push(ink(format!("{} valid{after}  ", theme.glyph(Mark::Done)), theme.good()));
+        parts.push(Part::new(0, theme.good(), format!("{} valid{after}  ", theme.glyph(Mark::Done))));
     }
-    let spent = phase.map(|p| p.cost.to_string()).unwrap_or_default();
-    spans.push(ink(format!("phase {spent}, run {}  ", known.state.cost), theme.plain()));
-    spans
+    let run = known.state.cost;
+    match phase.map(|p| p.cost) {
+        Some(cost) => parts.push(Part::new(3, theme.plain(), format!("phase {cost}, run {run}  ")).or(format!("run {run}  "))),
+        None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
+    }
+    parts.extend(forecast(pen, gate));
+    parts
+}
+
+/// Half of the earlier runs stayed below the first value, nine of ten below the second.
+fn forecast(pen: &Pen<'_>, gate: &GateView) -> Vec<Part> {
+    let dim = pen.theme.dim();
+    let told = match gate.forecast {
+        None => return Vec::new(),
+        Some(Foretold::NoHistory) => return vec![Part::new(1, dim, "next phase: no history").or("no history")],
+        Some(Foretold::Known(forecast)) => forecast,
+    };
+    let time = format!("{} to {}", human_duration(told.working_ms.p50), human_duration(told.working_ms.p90));
+    let cost = told.cost.map_or_else(|| "?".to_owned(), |cost| format!("{} to {}", cost.p50, cost.p90));
+    vec![
+        Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())),
+        Part::new(5, dim, format!(" (p50 to p90 of {} runs)", told.runs)),
+    ]
 }
 
 /// What approving begins, with which permissions, where it writes, and how it is undone.
-fn unlocks(gate: &GateView, known: &Known, dot: &str) -> String {
-    let Some(key) = &gate.phase_key else { return " approving goes on with a fresh conversation".to_owned() };
+fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
+    let (plain, dot) = (pen.theme.plain(), pen.state.dot());
+    let Some(key) = &gate.phase_key else {
+        return vec![Part::new(0, plain, " approving goes on with a fresh conversation")];
+    };
     let more_gates = known.phase(key).map_or(0, |phase| known.workflow.as_ref().map_or(0, |w| w.gates(phase).len()));
     let passed = known.state.phase(key).map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
     if passed + 1 < more_gates {
-        return format!(" approving asks the next question of this phase ({} of {more_gates})", passed + 2);
+        return vec![Part::new(0, plain, format!(" approving asks the next question of this phase ({} of {more_gates})", passed + 2))];
     }
-    match known.phase_after(key) {
-        Some(next) => format!(" unlocks {}: {}{dot}undo: abort", next.key, powers(next, known, dot)),
-        None => " unlocks nothing further: this is the last phase, and the run completes".to_owned(),
+    let Some(next) = known.phase_after(key) else {
+        let long = " unlocks nothing further: this is the last phase, and the run completes";
+        return vec![Part::new(0, plain, long).or(" the last phase: the run completes")];
+    };
+    let mut parts = vec![Part::new(0, plain, format!(" unlocks {}", next.key))];
+    if let Some((binding, persona)) = known.binding(next) {
+        let (all, short) = tools(persona);
+        parts.push(Part::new(4, plain, format!(": {}", binding.persona)));
+        parts.push(Part::new(3, plain, format!("{dot}{all}")).or(format!("{dot}{short}")));
     }
+    if let Some(expected) = &next.expected_artifact {
+        parts.push(Part::new(1, plain, format!("{dot}writes {}", expected.path)));
+    }
+    parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
+    parts.push(Part::new(6, pen.theme.dim(), ", which keeps every commit so far"));
+    parts
 }
 
-fn powers(next: &Phase, known: &Known, dot: &str) -> String {
-    let Some((binding, persona)) = known.binding(next) else { return next.label().to_owned() };
-    let allowed: Vec<String> = persona
-        .tools
-        .iter()
-        .filter(|tool| persona.permission(tool) != Permission::Deny)
-        .map(|tool| if persona.permission(tool) == Permission::Ask { format!("{tool} (asks)") } else { tool.clone() })
-        .collect();
-    let tools = if allowed.is_empty() { "no tools".to_owned() } else { allowed.join(", ") };
-    let writes = next.expected_artifact.as_ref().map(|e| format!("{dot}writes {}", e.path)).unwrap_or_default();
-    format!("{}{dot}{tools}{writes}", binding.persona)
+/// The tools a persona may use: by name, and how many.
+fn tools(persona: &Persona) -> (String, String) {
+    let allowed = persona.tools.iter().filter(|tool| persona.permission(tool) != Permission::Deny);
+    let asks = |tool: &String| persona.permission(tool) == Permission::Ask;
+    let named: Vec<String> = allowed.clone().map(|tool| if asks(tool) { format!("{tool} (asks)") } else { tool.clone() }).collect();
+    let (count, asking) = (named.len(), allowed.filter(|tool| asks(tool)).count());
+    if count == 0 {
+        return ("no tools".to_owned(), "no tools".to_owned());
+    }
+    let short = if asking > 0 { format!("{count} tools, {asking} ask") } else { format!("{count} tools") };
+    (named.join(", "), short)
 }
 
 /// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
@@ -142,13 +184,10 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 }
 
 fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let mut title = vec![ink(" ", pen.theme.plain())];
-    for tab in gate.tabs() {
-        let style = if tab == gate.tab { pen.theme.selected() } else { pen.theme.dim() };
-        title.push(ink(format!(" {} ", tab_title(gate, tab)), style));
-    }
+    let title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2));
     let focused = matches!(gate.stage, Stage::Reading);
     let inner = pen.panel(area, title, focused);
+    let inner = beside(pen, inner, gate);
     pen.drawn.reading = Some((inner.width, inner.height));
     match gate.reading() {
         Some(reading) => {
@@ -160,12 +199,50 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     }
 }
 
+/// The tabs; where they do not fit, the one on the screen and how many there are.
+fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
+    let tabs = gate.tabs();
+    let mut title = vec![ink(" ", pen.theme.plain())];
+    for tab in &tabs {
+        let style = if *tab == gate.tab { pen.theme.selected() } else { pen.theme.dim() };
+        title.push(ink(format!(" {} ", tab_title(gate, *tab)), style));
+    }
+    if title.iter().map(|span| cells(&span.content)).sum::<usize>() <= width {
+        return title;
+    }
+    let at = tabs.iter().position(|tab| *tab == gate.tab).map_or(1, |at| at + 1);
+    vec![
+        ink(" ", pen.theme.plain()),
+        ink(format!(" {} ", tab_title(gate, gate.tab)), pen.theme.selected()),
+        ink(format!(" {at} of {} tabs ", tabs.len()), pen.theme.dim()),
+    ]
+}
+
+/// The repaired text on the right of the versions that did not fit, where there is room for both.
+fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
+    let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else { return area };
+    let [left, right] = arrange::halves(area);
+    let [head, text] = arrange::top(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, 1);
+    let told = format!("{}: valid", gate.version.map_or_else(|| "now".to_owned(), |v| format!("v{v}")));
+    pen.text(head, 0, &told, pen.theme.title());
+    pen.drawn.beside = Some((text.width, text.height));
+    reader::draw(pen, text, repaired);
+    let rule = pen.theme.own("│");
+    for row in 0..usize::from(right.height) {
+        pen.text(Rect { width: 1, ..right }, row, &rule, pen.theme.dim());
+    }
+    Rect { width: left.width.saturating_sub(1), ..left }
+}
+
 fn tab_title(gate: &GateView, tab: Tab) -> String {
     match (tab, &gate.reviewed) {
         (Tab::Diff, Some((version, _))) => format!("Diff to v{version}"),
         (Tab::Diff, None) => "Diff".to_owned(),
+        (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
         (Tab::Whole, _) => "Whole".to_owned(),
         (Tab::Errors, _) => "Errors before".to_owned(),
+        (Tab::Comments, _) => "Comments".to_owned(),
+        (Tab::Inputs, _) => "Inputs".to_owned(),
         (Tab::Log, _) => "Log".to_owned(),
     }
 }

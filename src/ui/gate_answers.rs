@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::arrange;
+use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cells, cut, ink, wrapped};
 use super::theme::Mark;
@@ -14,13 +15,16 @@ use crate::model::state::Decision;
 
 /// Rows it needs, of `room` in all.
 #[must_use]
-pub fn height(gate: &GateView, room: u16) -> u16 {
+pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
     match &gate.stage {
-        Stage::Reading | Stage::Sending { .. } | Stage::Recorded { .. } => 1 + failed,
+        Stage::Reading | Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } => 1 + failed,
         Stage::Confirm { .. } => 4,
         Stage::Writing { .. } => (room / 2).clamp(5, 12),
-        Stage::Receipt(_) => 4,
+        Stage::Receipt(receipt) => {
+            let words = words_of(receipt, width).len();
+            u16::try_from(words).unwrap_or(u16::MAX).saturating_add(4).min((room / 2).max(4))
+        }
     }
 }
 
@@ -32,6 +36,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Writing { action, on_button } => writing(pen, area, gate, *action, *on_button),
         Stage::Sending { action, .. } => progress(pen, area, *action, "sending …", "recorded", "in effect"),
         Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
+        Stage::Revising { .. } => {
+            let line = vec![
+                ink(pen.theme.own(" your version: sending …"), pen.theme.waiting()),
+                ink(", then a new question asks about it", pen.theme.dim()),
+            ];
+            pen.line(area, 0, line);
+        }
         Stage::Receipt(receipt) => receipt_of(pen, area, receipt),
     }
 }
@@ -42,24 +53,48 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         pen.text(said, 0, &format!(" {failure}"), pen.theme.bad());
         pen.text(said, 1, &format!(" {}", failure.hint), pen.theme.plain());
     }
-    let keys = &pen.state.keys;
-    let draft = if gate.input.is_blank() { "" } else { " (draft kept)" };
-    let answer =
-        |action, word: &str| [ink(format!(" {} ", keys.shown(action)), pen.theme.key()), ink(format!("{word} "), pen.theme.plain())];
-    let mut spans: Vec<Span<'static>> = Vec::new();
-    spans.extend(answer(Action::Approve, "approve"));
-    spans.extend(answer(Action::RequestChanges, &format!("request changes{draft}")));
-    spans.extend(answer(Action::Reject, "reject"));
-    spans.extend(answer(Action::GateAbort, "abort"));
-    spans.extend(answer(Action::Back, "leave open"));
-    let taken: usize = spans.iter().map(|span| cells(&span.content)).sum();
-    pen.line(answers, 0, spans);
-    let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
-    if ignored > 0 {
-        let said = format!(" keys ignored {} s ", tenths(ignored));
-        let taken = taken.min(usize::from(answers.width).saturating_sub(cells(&said)));
-        pen.right(answers, 0, taken, vec![ink(said, pen.theme.dim())]);
+    // Nothing behind something in front can be answered, so nothing says it could.
+    if pen.state.modal.is_some() {
+        return;
     }
+    let spans = offers(pen, gate, usize::from(answers.width));
+    pen.line(answers, 0, spans);
+}
+
+/// The answers with their keys. What Enter does stands first: reading on, or the words that were
+/// begun; it never decides.
+fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
+    let (theme, keys) = (pen.theme, &pen.state.keys);
+    let words = !gate.input.is_blank();
+    let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
+    // One place for what Enter does and for how long keys do nothing, so that nothing moves.
+    let first = match (ignored, words) {
+        (0, true) => Part::new(4, theme.selected(), " Request changes   "),
+        (0, false) => Part::new(4, theme.selected(), " Keep reading      "),
+        _ => Part::new(0, theme.dim(), format!(" keys ignored {} s", tenths(ignored))),
+    };
+    let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
+    let mut answer = |rank, action, word: &str, short: &str| {
+        let key = || ink(format!(" {} ", keys.shown(action)), theme.key());
+        let said = |word: &str| vec![key(), ink(format!("{word} "), theme.plain())];
+        parts.push(Part::of(rank, said(word)).or_of(said(short)));
+    };
+    answer(0, Action::Approve, "approve", "approve");
+    if gate.takes(Decision::RequestChanges) {
+        answer(
+            0,
+            Action::RequestChanges,
+            if words { "changes (draft kept)" } else { "request changes" },
+            if words { "draft" } else { "changes" },
+        );
+    }
+    answer(0, Action::Reject, "reject", "reject");
+    if gate.sha256.is_some() {
+        answer(2, Action::GateEdit, "edit", "edit");
+    }
+    answer(3, Action::GateAbort, "abort", "abort");
+    answer(5, Action::Back, "leave open", "leave");
+    fitted(parts, width)
 }
 
 /// Milliseconds as seconds, rounded up: while keys are ignored it never says 0.0.
@@ -152,10 +187,27 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let glyph = pen.glyph(mark);
     let line = format!(" {} by {} at {}", receipt.action, receipt.by, pen.state.clock(receipt.at));
     pen.line(inner, 0, vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())]);
-    let width = usize::from(inner.width).saturating_sub(3);
-    let second = match wrapped(&receipt.comment, width).into_iter().next().filter(|line| !line.is_empty()) {
-        Some(words) => format!("   {words}"),
-        None => "   Enter or Esc goes back, ! to the next question".to_owned(),
-    };
-    pen.text(inner, 1, &second, theme.dim());
+    let words = words_of(receipt, area.width);
+    let room = usize::from(inner.height).saturating_sub(2);
+    let below = words.len().saturating_sub(room);
+    let top = receipt.top.min(below);
+    for (row, line) in words.iter().skip(top).take(room).enumerate() {
+        pen.text(inner, row + 1, &format!("   {line}"), theme.plain());
+    }
+    pen.drawn.receipt = Some(below);
+    if below > top {
+        pen.foot(area, &format!("{} more below", below - top), theme.dim());
+    }
+    if inner.height > 1 {
+        let row = usize::from(inner.height) - 1;
+        pen.text(inner, row, "   Enter or Esc goes back, ! to the next question", theme.dim());
+    }
+}
+
+/// The words of an answer, fitted into its frame.
+fn words_of(receipt: &Receipt, width: u16) -> Vec<String> {
+    if receipt.comment.trim().is_empty() {
+        return Vec::new();
+    }
+    wrapped(receipt.comment.trim_end(), usize::from(width).saturating_sub(6))
 }

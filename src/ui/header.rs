@@ -65,8 +65,12 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
         spans.push(ink(format!("{cost} "), theme.plain()));
     }
     if detail >= 3 {
-        let role = if state.hosting { " host " } else { " attached " };
-        spans.push(ink(role, theme.dim()));
+        let (role, style) = match (state.hosting, state.host_gone) {
+            (true, _) => (" host ", theme.dim()),
+            (false, false) => (" attached ", theme.dim()),
+            (false, true) => (" no host ", theme.bad()),
+        };
+        spans.push(ink(role, style));
     }
     spans
 }

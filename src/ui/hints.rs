@@ -90,7 +90,7 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     }
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
-        Pane::Artifact => vec![NextVersion],
+        Pane::Artifact => vec![NextVersion, NextSide],
         Pane::Cost | Pane::Transcript => Vec::new(),
     };
     if run.focus == Pane::Events {

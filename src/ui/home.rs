@@ -8,6 +8,7 @@ use super::arrange;
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, cut, ink};
 use super::theme::Mark;
+use crate::app::mouse::Spot;
 use crate::app::run_filter::Search;
 use crate::app::runs::{Line, waits};
 use crate::app::wake::{age_text, shown_age, takes_long};
@@ -88,6 +89,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
     for row in 0..usize::from(body.height) {
         let at = runs.top + row;
+        let line = Rect { y: body.y + u16::try_from(row).unwrap_or(u16::MAX), height: 1, ..body };
         let spans = match runs.line(at) {
             Some(Line::Run(record)) => widths.spans(pen, record, runs.is_within_fold(at)),
             Some(Line::Fold) => fold(pen),
@@ -95,6 +97,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
             None => break,
         };
         pen.line(body, row, spans);
+        pen.place(line, Spot::Row(at));
         if at == runs.cursor {
             pen.mark_row(body, row, pen.theme.selected());
         }

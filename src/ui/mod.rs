@@ -10,6 +10,7 @@ pub mod confirm;
 pub mod cost;
 pub mod doctor;
 pub mod events;
+pub mod fitting;
 pub mod gate;
 pub mod gate_answers;
 pub mod header;
@@ -19,12 +20,15 @@ pub mod home;
 pub mod new_run;
 pub mod panes;
 pub mod pen;
+pub mod phases;
 pub mod picker;
+pub mod picture;
 pub mod reader;
 pub mod run;
 pub mod settings;
 pub mod text;
 pub mod theme;
+pub mod verdict;
 pub mod welcome;
 
 #[cfg(test)]

@@ -4,27 +4,30 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::arrange;
+use super::arrange::Arrangement;
+use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{events, reader};
-use crate::app::run_view::{Known, Pane, RunView};
+use super::{events, phases, reader};
+use crate::app::mouse::Spot;
+use crate::app::run_view::{Known, Pane, RunView, Side};
 use crate::engine::api::TextKind;
+use crate::model::event::Fact;
 use crate::model::money::{Cost, NanoUsd, grouped};
 use crate::model::record::ArtifactRecord;
 use crate::model::state::RunStatus;
-use crate::model::time::human_duration;
 
 /// Draws a pane with its frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
+    pen.place(area, Spot::Pane(pane));
     if pane == Pane::Events {
         return events::draw(pen, area, run);
     }
     let title = title(pen, run, pane);
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
-        Pane::Phases => phases(pen, inner, run),
+        Pane::Phases => phases::draw(pen, inner, run),
         Pane::Artifact => artifact(pen, area, inner, run),
         Pane::Cost => cost(pen, inner, run),
         Pane::Events => {}
@@ -60,77 +63,47 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
     ]
 }
 
-/// Attempts, working and waiting apart, cost.
-pub fn phases(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let Some(state) = run.state() else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
-    let (theme, more, now) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall));
-    let width = usize::from(area.width);
-    let (selected, height) = (run.phase_at(), usize::from(area.height));
-    let top = (selected + 1).saturating_sub(height.max(1));
-    for (row, (index, phase)) in state.phases.iter().enumerate().skip(top).take(height).enumerate() {
-        let mark = Mark::of_phase(phase, state.status);
-        let (working, waiting) = (phase.working_ms_at(now), phase.waiting_ms_at(now));
-        let begun = phase.started_at.is_some();
-        let time = if begun { human_duration(working) } else { String::new() };
-        let waited = if waiting > 0 && width >= 44 { format!("waited {}", human_duration(waiting)) } else { String::new() };
-        let word = if width >= 60 { mark.told().2 } else { "" };
-        let cost = if begun { phase.cost.to_string() } else { String::new() };
-        let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
-        let fixed = 3 + 3 + 7 + 9 + if width >= 44 { 15 } else { 0 } + if width >= 60 { 10 } else { 0 };
-        let name = width.saturating_sub(fixed).max(6);
-        let style = if begun { theme.plain() } else { theme.dim() };
-        let mut spans =
-            vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), style)];
-        if width >= 60 {
-            spans.push(ink(cell(word, 10, more), theme.of_mark(mark)));
-        }
-        spans.push(ink(cell_right(&attempt, 3, more), theme.of_mark(Mark::Repair)));
-        spans.push(ink(cell_right(&time, 7, more), theme.plain()));
-        if width >= 44 {
-            spans.push(ink(cell_right(&waited, 15, more), theme.dim()));
-        }
-        spans.push(ink(cell_right(&cost, 9, more), theme.plain()));
-        pen.line(area, row, spans);
-        if index == selected {
-            pen.mark_row(area, row, if run.focus == Pane::Phases { theme.selected() } else { theme.title() });
-        }
-    }
-}
-
 fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    let Some(shown) = run.version() else { return no_artifact(pen, area, run) };
-    let errors = if shown.errors.is_empty() { 0 } else { u16::try_from(shown.errors.len() * 2 + 1).unwrap_or(u16::MAX) };
-    let [upper, lower] = arrange::bottom(area, errors.min(area.height / 2));
-    pen.drawn.reading = Some((upper.width, upper.height));
+    if run.version().is_none() && run.artifact.side != Side::Transcript {
+        return no_artifact(pen, area, run);
+    }
+    pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
-            reader::draw(pen, upper, reading);
+            reader::draw(pen, area, reading);
             reader::foot(pen, frame, reading);
         }
-        None => pen.text(upper, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
+        None => pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()),
     }
-    let versions = run.versions().len();
-    if versions > 1 && frame.width > 40 && errors == 0 {
-        let left = Rect { width: frame.width.min(26), ..frame };
-        pen.foot(left, &format!("v{} of {versions}", shown.version), pen.theme.dim());
-    }
-    errors_below(pen, lower, shown);
+    sides(pen, frame, run);
 }
 
-/// Why a version does not fit its schema, beneath it.
-fn errors_below(pen: &mut Pen<'_>, area: Rect, shown: &ArtifactRecord) {
-    if area.height == 0 {
+/// Which version of how many, and what can be shown of it, in the lower frame on the left.
+fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
+    if frame.height < 3 || frame.width < 24 {
         return;
     }
-    let rule = "─".repeat(usize::from(area.width));
-    let rule = pen.theme.own(&rule);
-    pen.text(area, 0, &rule, pen.theme.dim());
-    pen.line(area, 0, vec![ink(format!(" {} ", errors_told(shown)), pen.theme.bad())]);
-    for (index, error) in shown.errors.iter().enumerate() {
-        let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
-        pen.text(area, 1 + index * 2, &format!(" {place}"), pen.theme.bad());
-        pen.text(area, 2 + index * 2, &format!("   {}", error.message), pen.theme.plain());
+    let (theme, shown) = (pen.theme, run.version());
+    let versions = run.versions().len();
+    let mut parts = Vec::new();
+    if let Some(shown) = shown.filter(|_| versions > 1) {
+        parts.push(Part::new(1, theme.dim(), format!(" v{} of {versions} ", shown.version)));
     }
+    for side in run.sides() {
+        let style = if side == run.artifact.side { theme.selected() } else { theme.dim() };
+        let name = match side {
+            Side::Whole => "Whole".to_owned(),
+            Side::Previous => format!("Diff to v{}", shown.map_or(0, |shown| shown.version.saturating_sub(1))),
+            Side::Base => "Diff to base".to_owned(),
+            Side::Errors => "Errors".to_owned(),
+            Side::Transcript => "Transcript".to_owned(),
+        };
+        parts.push(Part::new(if side == run.artifact.side { 0 } else { 2 }, style, format!(" {name} ")));
+    }
+    let room = frame.width.saturating_sub(22);
+    let place = Rect { x: frame.x + 2, y: frame.y + frame.height - 1, width: room, height: 1 };
+    let spans = fitted(parts, usize::from(room));
+    pen.line(place, 0, spans);
 }
 
 fn errors_told(shown: &ArtifactRecord) -> String {
@@ -156,46 +129,72 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-/// Spent, tokens, per phase and per model.
+/// Spent of the budget, tokens, per phase and per model.
 pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
-    let state = &known.state;
-    let tokens = format!("{} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
-    pen.line(area, 0, vec![ink(format!(" {}", state.cost), theme.title()), ink(format!("  {tokens}"), theme.dim())]);
-    let mut row = 1;
-    if state.cost.unknown_calls > 0 {
-        pen.text(area, row, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
-        row += 1;
-    }
-    row += 1;
+    let mut row = spent(pen, area, run, known) + 1;
     if run.moment().is_some() {
-        pen.text(area, row, " up to this event, by phase", theme.dim());
+        pen.text(area, row, " up to this event, by phase", pen.theme.dim());
         row += 1;
     }
-    let lines = by_phase(known).chain(by_model(known));
-    let most = state.cost.known.0.max(1);
-    for (label, cost, of_phase) in lines {
-        let bar_room = if width < 48 { 0 } else { (width - 30).min(24) };
-        let bar = bar(theme.own("█"), cost.known, most, bar_room);
-        let label = format!(" {label}");
-        let name = width.saturating_sub(bar_room + 12).max(8);
-        let spans = vec![
-            ink(cell(&label, name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
-            ink(cell(&bar, bar_room, ""), theme.focus()),
-            ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
-        ];
-        pen.line(area, row, spans);
+    let most = known.state.cost.known.0.max(1);
+    for (label, cost, tokens) in by_phase(known) {
+        cost_line(pen, area, row, &label, cost, tokens, most, true);
+        row += 1;
+    }
+    for (label, cost, tokens) in by_model(known) {
+        cost_line(pen, area, row, &label, cost, tokens, most, false);
         row += 1;
     }
 }
 
-fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
-    known.state.phases.iter().filter(|p| p.started_at.is_some()).map(|p| (p.key.to_string(), p.cost, true))
+/// What the run has cost, and of how much; the rows that took.
+fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
+    let (theme, state) = (pen.theme, &known.state);
+    let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
+    let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
+    let limit = run.tail.events().rev().find_map(|event| limit_of(&event.fact));
+    spans.extend(limit.map(|limit| ink(format!(" of {limit}"), theme.plain())));
+    spans.push(ink(tokens, theme.dim()));
+    pen.line(area, 0, spans);
+    if state.cost.unknown_calls == 0 {
+        return 1;
+    }
+    pen.text(area, 1, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
+    2
 }
 
-fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, bool)> + '_ {
-    known.details.models.iter().map(|line| (line.label.clone(), line.cost, false))
+fn limit_of(fact: &Fact) -> Option<NanoUsd> {
+    match fact {
+        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. } if scope == "run" => Some(*limit),
+        _ => None,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one line of a table, with all of its columns")]
+fn cost_line(pen: &mut Pen<'_>, area: Rect, row: usize, label: &str, cost: Cost, tokens: u64, most: i64, of_phase: bool) {
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
+    let bar_room = if width < 48 { 0 } else { (width - 42).min(24) };
+    let tokens_room = if width < 60 { 0 } else { 14 };
+    let bar = bar(theme.own("█"), cost.known, most, bar_room);
+    let name = width.saturating_sub(bar_room + tokens_room + 12).max(8);
+    let tokens = if tokens_room > 0 { format!("{} tok", grouped(tokens)) } else { String::new() };
+    let spans = vec![
+        ink(cell(&format!(" {label}"), name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
+        ink(cell(&bar, bar_room, ""), theme.focus()),
+        ink(cell_right(&tokens, tokens_room, more), theme.dim()),
+        ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
+    ];
+    pen.line(area, row, spans);
+}
+
+fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
+    let begun = known.state.phases.iter().filter(|p| p.started_at.is_some());
+    begun.map(|p| (p.key.to_string(), p.cost, p.tokens.input.saturating_add(p.tokens.output)))
+}
+
+fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
+    known.details.models.iter().map(|line| (line.label.clone(), line.cost, line.tokens.input.saturating_add(line.tokens.output)))
 }
 
 fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
@@ -229,7 +228,8 @@ pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if shown.is_empty() {
         let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
         let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        return pen.text(area, 0, text, theme.dim());
+        pen.text(area, 0, text, theme.dim());
+        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
     }
     shown.truncate(rows);
     for (row, (text, style)) in shown.iter().rev().enumerate() {
@@ -253,7 +253,9 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         spans.push(ink(format!("{} {}", theme.glyph(mark), phase.key), theme.of_mark(mark)));
     }
     let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
-    if width <= usize::from(area.width) {
+    let (columns, rows) = pen.state.look.size;
+    let short = Arrangement::of(Rect::new(0, 0, columns, rows)) == Arrangement::OnePane;
+    if width <= usize::from(area.width) && !short {
         return pen.line(area, 0, spans);
     }
     let at = run.phase_at();

@@ -10,6 +10,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::text::{cells, cut, ink};
 use super::theme::{Mark, Theme};
+use crate::app::mouse::{Place, Spot};
 use crate::app::msg::Drawn;
 use crate::app::state::AppState;
 
@@ -85,6 +86,11 @@ impl<'a> Pen<'a> {
         let row = usize::from(area.height - 1);
         let place = Rect { x: area.x + 2, width: area.width - 4, ..area };
         self.right(place, row, 0, vec![ink(format!(" {text} "), style)]);
+    }
+
+    /// Tells what lies in an area, for the mouse.
+    pub fn place(&mut self, area: Rect, spot: Spot) {
+        self.drawn.places.push(Place { x: area.x, y: area.y, width: area.width, height: area.height, spot });
     }
 
     /// Empties an area for something in front.

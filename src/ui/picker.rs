@@ -7,6 +7,7 @@ use super::pen::Pen;
 use super::text::{cell, cut, ink};
 use super::theme::Mark;
 use crate::app::keymap::Action;
+use crate::app::mouse::Spot;
 use crate::app::msg::Preview;
 use crate::app::telling::told;
 use crate::app::wake::age_text;
@@ -29,12 +30,19 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let picker = &pen.state.picker;
     for (place, record) in picker.paused.iter().skip(picker.top).take(fit).enumerate() {
         entry(pen, body, place * ROWS, record, picker.top + place == picker.cursor);
+        pen.place(rows_of(body, place), Spot::Row(picker.top + place));
     }
     let below = picker.paused.len().saturating_sub(picker.top + fit);
     if below > 0 {
         pen.right(foot, 1, 0, vec![ink(format!("{below} more below "), pen.theme.dim())]);
     }
     answers(pen, foot);
+}
+
+/// Where an entry stands.
+fn rows_of(body: Rect, place: usize) -> Rect {
+    let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
+    Rect { y: body.y.saturating_add(rows(place)), height: rows(1), ..body }
 }
 
 /// More about the selected run: beside the list where there is room, else beneath it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::arrange;
@@ -11,8 +11,8 @@ use super::pen::Pen;
 use super::text::ink;
 use super::theme::Theme;
 use crate::app::document::{DocLine, Ink};
-use crate::app::json_text::{Token, tokens};
 use crate::app::reading::Reading;
+use crate::app::syntax::{self, Tint};
 
 /// Draws the rows of a document that are on the screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
@@ -35,47 +35,52 @@ pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, reading: &Reading)
 
 /// How much lies below, in the frame.
 pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
-    let below = reading.rows_below();
+    let below = reading.lines_below();
     if below > 0 {
         let style = pen.theme.dim();
         pen.foot(area, &format!("{below} more below"), style);
     }
 }
 
+/// The stretches of the whole line, each cut to the row, so that a wrapped string keeps its colour.
 fn spans(theme: Theme, line: &DocLine, bytes: &Range<usize>) -> Vec<Span<'static>> {
-    let piece = |range: Range<usize>, style: Style| line.text.get(range).map(|text| ink(text, style));
-    let style = match line.ink {
-        Ink::Json => return json(theme, &line.text, bytes),
-        Ink::Plain => theme.plain(),
+    let plain = style_of(theme, line.ink);
+    let own = syntax::tints(line.ink, &line.text);
+    let tints = if line.tints.is_empty() { &own } else { &line.tints };
+    let (mut spans, mut at) = (Vec::new(), bytes.start);
+    let mut piece = |from: usize, to: usize, style: Style| {
+        if let Some(text) = line.text.get(from..to).filter(|text| !text.is_empty()) {
+            spans.push(ink(text, style));
+        }
+    };
+    for (range, tint) in tints.iter().filter(|(range, _)| range.end > bytes.start && range.start < bytes.end) {
+        let (start, end) = (range.start.max(bytes.start), range.end.min(bytes.end));
+        piece(at, start, plain);
+        piece(start, end, tinted(theme, *tint));
+        at = end;
+    }
+    piece(at, bytes.end, plain);
+    spans
+}
+
+fn style_of(theme: Theme, ink: Ink) -> Style {
+    match ink {
+        Ink::Plain | Ink::Json | Ink::Yaml | Ink::Code | Ink::Script => theme.plain(),
         Ink::Heading => theme.title(),
         Ink::Note => theme.dim(),
         Ink::Error | Ink::Removed => theme.bad(),
         Ink::Added => theme.good(),
-    };
-    piece(bytes.clone(), style).into_iter().collect()
-}
-
-/// The tokens of the whole line, each cut to the row, so that a wrapped string keeps its colour.
-fn json(theme: Theme, text: &str, bytes: &Range<usize>) -> Vec<Span<'static>> {
-    let (mut spans, mut at) = (Vec::new(), 0);
-    for (token, piece) in tokens(text) {
-        let (start, end) = (at.max(bytes.start), (at + piece.len()).min(bytes.end));
-        at += piece.len();
-        if start < end
-            && let Some(shown) = text.get(start..end)
-        {
-            spans.push(ink(shown, token_style(theme, token)));
-        }
     }
-    spans
 }
 
-fn token_style(theme: Theme, token: Token) -> Style {
-    match token {
-        Token::Key => theme.data_key(),
-        Token::Text => theme.good(),
-        Token::Number | Token::Word => theme.data_value(),
-        Token::Mark => theme.dim(),
-        Token::Other => theme.plain(),
+fn tinted(theme: Theme, tint: Tint) -> Style {
+    match tint {
+        Tint::Key => theme.data_key(),
+        Tint::Text | Tint::Code => theme.good(),
+        Tint::Value => theme.data_value(),
+        Tint::Mark | Tint::Comment => theme.dim(),
+        Tint::Heading | Tint::Strong => theme.title(),
+        Tint::Emphasis => theme.plain().add_modifier(Modifier::ITALIC),
+        Tint::Link => theme.data_key().add_modifier(Modifier::UNDERLINED),
     }
 }

@@ -3,14 +3,18 @@
 use ratatui::layout::Rect;
 
 use super::arrange::{self, Arrangement};
-use super::panes;
 use super::pen::Pen;
-use super::text::{cell, cells, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink};
 use super::theme::Mark;
+use super::{panes, verdict};
+use crate::app::mouse::Spot;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::waits;
+use crate::app::wake::{age_text, is_late, shown_age};
 use crate::model::money::grouped;
+use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, RunStatus};
+use crate::model::time::human_duration;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
@@ -36,6 +40,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 
 fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     match &run.failure {
+        // Said only once it takes long enough to be read.
+        None if !is_late(run.since, pen.state.now.ticks) => {}
         None => pen.text(area, 1, &pen.theme.own(" loading the run …"), pen.theme.dim()),
         Some(failure) => {
             pen.text(area, 1, &format!(" the run could not be loaded: {failure}"), pen.theme.bad());
@@ -90,12 +96,12 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         return Some((Mark::Failed, failure.to_string(), failure.hint.clone()));
     }
     if let Some(open) = state.approval.as_ref().filter(|_| !state.status.is_terminal()) {
-        let age = crate::app::wake::age_text(pen.state.now.wall.since_ms(open.requested_at));
+        let age = age_text(pen.state.now.wall.since_ms(open.requested_at));
         let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
-            format!("paused, {gate} waits since {age}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
+            format!("paused, {gate} has waited {age}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
         } else {
-            format!("{gate} waits for you since {age}: {opens} opens the question")
+            format!("{gate} waits for you ({age}): {opens} opens the question")
         };
         return Some((Mark::Gate, text, String::new()));
     }
@@ -115,8 +121,24 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             let branch = record.branch.as_deref().map(|b| format!(" on branch {b}")).unwrap_or_default();
             Some((Mark::Done, format!("done{branch}: {} for {}", phases(state.phases.len()), state.cost), String::new()))
         }
-        RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval => None,
+        RunStatus::Executing => at_work(pen, run, state),
+        RunStatus::Created | RunStatus::AwaitingApproval => None,
     }
+}
+
+/// Of a phase at work only what one would wonder about: a wait that ends by itself, and silence.
+fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, String, String)> {
+    use crate::app::keymap::Action;
+    let now = pen.state.now.wall;
+    let phase = run.phase_key()?;
+    if let Some(retry) = run.pulse.retry(now) {
+        let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
+        let text = format!("{phase}: try {} failed [{}], the next begins in {left}", retry.failed, retry.code);
+        return Some((Mark::Waits, text, String::new()));
+    }
+    let silent = age_text(run.pulse.quiet_ms(state, now)?);
+    let text = format!("{phase} has said nothing for {silent}: {} pauses it", pen.state.keys.shown(Action::Pause));
+    Some((Mark::Quiet, text, String::new()))
 }
 
 fn phases(count: usize) -> String {
@@ -127,14 +149,18 @@ fn phases(count: usize) -> String {
 fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let [tabs, body] = arrange::top(area, 1);
     let mut spans = vec![ink(" ", pen.theme.plain())];
+    let mut column = tabs.x + 1;
     for pane in Pane::ALL {
         let style = if *pane == run.focus { pen.theme.selected() } else { pen.theme.dim() };
-        spans.push(ink(format!(" {} {} ", pane.number(), pane.title()), style));
+        let tab = format!(" {} {} ", pane.number(), pane.title());
+        let width = u16::try_from(tab.len()).unwrap_or(0);
+        pen.place(Rect { x: column, width, ..tabs }, Spot::Tab(*pane));
+        column = column.saturating_add(width);
+        spans.push(ink(tab, style));
     }
     pen.line(tabs, 0, spans);
     if run.focus == Pane::Phases && body.height >= 14 {
-        let rows = u16::try_from(run.state().map_or(0, |s| s.phases.len())).unwrap_or(u16::MAX).clamp(1, body.height / 2) + 2;
-        let [upper, lower] = arrange::top(body, rows);
+        let [upper, lower] = arrange::top(body, phase_rows(run, body.height / 2));
         panes::draw(pen, upper, run, Pane::Phases);
         return panes::draw(pen, lower, run, below_phases(run));
     }
@@ -149,34 +175,52 @@ fn below_phases(run: &RunView) -> Pane {
     }
 }
 
+/// Rows of a framed pane that shows every phase, and the legend of its bars.
+fn phase_rows(run: &RunView, most: u16) -> u16 {
+    let phases = run.state().map_or(0, |s| s.phases.len()) + usize::from(run.arranged.bars);
+    u16::try_from(phases).unwrap_or(u16::MAX).clamp(1, most.max(1)) + 2
+}
+
+/// A length that the operator changed, within what leaves room for its neighbour.
+fn changed(usual: u16, by: i16, whole: u16) -> u16 {
+    let least = 6.min(whole);
+    usual.saturating_add_signed(by).clamp(least, whole.saturating_sub(6).max(least))
+}
+
 fn rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let [left, right] = arrange::left(area, 36);
+    let [left, right] = arrange::left(area, changed(36, run.arranged.rail, area.width));
     left_rail(pen, left, run);
-    let [upper, lower] = arrange::stacked(right, 60);
+    let [upper, lower] = arrange::top(right, changed(share(right.height, 60), run.arranged.upper, right.height));
     panes::draw(pen, upper, run, run.main_pane());
     panes::draw(pen, lower, run, Pane::Events);
 }
 
 /// Phases over cost.
 pub fn left_rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let rows = u16::try_from(run.state().map_or(0, |s| s.phases.len())).unwrap_or(u16::MAX).clamp(1, area.height / 2) + 2;
-    let [upper, lower] = arrange::top(area, rows);
-    panes::draw(pen, upper, run, Pane::Phases);
-    panes::draw(pen, lower, run, Pane::Cost);
+    let [phases, cost] = arrange::top(area, phase_rows(run, area.height / 2));
+    panes::draw(pen, phases, run, Pane::Phases);
+    panes::draw(pen, cost, run, Pane::Cost);
+}
+
+fn share(whole: u16, percent: u32) -> u16 {
+    u16::try_from(u32::from(whole) * percent / 100).unwrap_or(whole)
 }
 
 fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let [upper, lower] = arrange::bottom(area, 12);
-    let [left, rest] = arrange::left(upper, 40);
-    let rows = u16::try_from(run.state().map_or(0, |s| s.phases.len())).unwrap_or(u16::MAX).clamp(1, left.height / 2) + 2;
-    let [runs, phases] = arrange::bottom(left, rows);
+    let [upper, lower] = arrange::bottom(area, changed(12, run.arranged.bottom, area.height));
+    let [left, rest] = arrange::left(upper, changed(44, run.arranged.rail, upper.width));
+    let [runs, phases] = arrange::bottom(left, phase_rows(run, left.height / 2));
     run_list(pen, runs, run);
     panes::draw(pen, phases, run, Pane::Phases);
     let [centre, right] = arrange::halves(rest);
-    let [events, said] = arrange::stacked(centre, 50);
+    let [events, said] = arrange::top(centre, changed(centre.height / 2, -run.arranged.upper, centre.height));
     panes::draw(pen, events, run, Pane::Events);
     panes::draw(pen, said, run, Pane::Transcript);
-    panes::draw(pen, right, run, Pane::Artifact);
+    let errors = run.versions().iter().map(|version| 1 + version.errors.len()).sum::<usize>().max(1);
+    let verdict = u16::try_from(errors).unwrap_or(u16::MAX).min(right.height / 3) + 2;
+    let [artifact, schema] = arrange::bottom(right, verdict);
+    panes::draw(pen, artifact, run, Pane::Artifact);
+    verdict::draw(pen, schema, run);
     let [cost, decisions] = arrange::halves(lower);
     panes::draw(pen, cost, run, Pane::Cost);
     last_decisions(pen, decisions, run);
@@ -184,13 +228,24 @@ fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let inner = pen.panel(area, vec![ink(" Runs ", pen.theme.title())], false);
-    let width = usize::from(inner.width);
+    let (width, now) = (usize::from(inner.width), pen.state.now.wall);
     for (row, record) in pen.state.runs.records.iter().take(usize::from(inner.height)).enumerate() {
         let mark = Mark::of_run(record);
         let style = if waits(record) { pen.theme.waiting() } else { pen.theme.plain() };
         let glyph = pen.glyph(mark);
-        let name = cell(&record.workflow, width.saturating_sub(13), pen.theme.more());
-        pen.line(inner, row, vec![ink(" ", style), glyph, ink(format!(" {name} "), style), ink(record.id.short(), pen.theme.dim())]);
+        let (more, dim) = (pen.theme.more(), pen.theme.dim());
+        let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
+        let taken = 19 + phase.as_deref().map_or(0, cells);
+        let age = shown_age(record).map_or_else(String::new, |at| age_text(now.since_ms(at)));
+        let spans = vec![
+            ink(" ", style),
+            glyph,
+            ink(format!(" {}", cell(&record.workflow, width.saturating_sub(taken), more)), style),
+            ink(phase.unwrap_or_default(), dim),
+            ink(cell_right(&age, 5, more), dim),
+            ink(format!("  {} ", record.id.short()), dim),
+        ];
+        pen.line(inner, row, spans);
         if record.id == run.run_id {
             pen.mark_row(inner, row, pen.theme.title());
         }

@@ -1,7 +1,8 @@
 //! Styles by meaning; also the colour of each state, whose glyph and word are in [`Mark`].
 //!
 //! Only the terminal's own 16 colours, and never a colour alone: `NO_COLOR` takes colours away and
-//! leaves glyph, word and weight.
+//! leaves glyph, word and weight. Of the 16, each theme uses those that stand out from its background
+//! by at least 4.5 : 1 where they are drawn as a terminal draws them by default.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
@@ -9,6 +10,7 @@ use ratatui::symbols::border;
 use crate::app::state::Look;
 use crate::model::event::Fact;
 pub use crate::model::mark::Mark;
+use crate::model::settings::ThemeName;
 use crate::model::state::Decision;
 
 impl Mark {
@@ -41,10 +43,42 @@ impl Mark {
     }
 }
 
+/// A colour by what it is for; which of the 16 that is depends on what lies behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hue {
+    Accent,
+    Question,
+    Bad,
+    Good,
+    Value,
+    Rest,
+}
+
+impl Hue {
+    fn on(self, theme: ThemeName) -> Color {
+        match (self, theme) {
+            (Self::Accent, ThemeName::Light) => Color::Blue,
+            (Self::Accent, _) => Color::Cyan,
+            (Self::Question, ThemeName::Light) => Color::Magenta,
+            (Self::Question, _) => Color::Yellow,
+            (Self::Bad, ThemeName::Light) => Color::Red,
+            (Self::Bad, _) => Color::LightRed,
+            // The light greens of terminals are too faint on white for words.
+            (Self::Good, ThemeName::Light) => Color::Black,
+            (Self::Good, _) => Color::Green,
+            (Self::Value, ThemeName::Light) => Color::Magenta,
+            (Self::Value, _) => Color::LightMagenta,
+            (Self::Rest, ThemeName::Light) => Color::Blue,
+            (Self::Rest, _) => Color::LightBlue,
+        }
+    }
+}
+
 /// How things look here.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     color: bool,
+    name: ThemeName,
     ascii: bool,
 }
 
@@ -52,12 +86,17 @@ impl Theme {
     /// By what the operator and the terminal ask for.
     #[must_use]
     pub fn of(look: &Look) -> Self {
-        Self { color: !look.no_color, ascii: look.ascii }
+        Self { color: !look.no_color && look.theme != ThemeName::Contrast, name: look.theme, ascii: look.ascii }
     }
 
-    fn style(self, color: Color, modifier: Modifier) -> Style {
+    fn style(self, hue: Hue, modifier: Modifier) -> Style {
         let style = Style::new().add_modifier(modifier);
-        if self.color { style.fg(color) } else { style }
+        if self.color { style.fg(hue.on(self.name)) } else { style }
+    }
+
+    /// What is faint elsewhere is plain where everything must stand out.
+    fn faint(self) -> Modifier {
+        if self.name == ThemeName::Contrast { Modifier::empty() } else { Modifier::DIM }
     }
 
     /// Ordinary text.
@@ -69,7 +108,7 @@ impl Theme {
     /// What matters less.
     #[must_use]
     pub fn dim(self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
+        Style::new().add_modifier(self.faint())
     }
 
     /// What names the screen or the thing.
@@ -81,61 +120,62 @@ impl Theme {
     /// A key that can be pressed.
     #[must_use]
     pub fn key(self) -> Style {
-        self.style(Color::Cyan, Modifier::BOLD)
+        self.style(Hue::Accent, Modifier::BOLD)
     }
 
     /// The row or tab under the cursor.
     #[must_use]
     pub fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // One colour for all of it: reversed, each part would stand on a ground of its own.
+        Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
     }
 
     /// What was searched, where it was found.
     #[must_use]
     pub fn found(self) -> Style {
-        self.style(Color::Yellow, Modifier::UNDERLINED.union(Modifier::BOLD))
+        self.style(Hue::Question, Modifier::UNDERLINED.union(Modifier::BOLD))
     }
 
     /// A screen that shows the past.
     #[must_use]
     pub fn past(self) -> Style {
-        self.style(Color::Magenta, Modifier::REVERSED.union(Modifier::BOLD))
+        self.style(Hue::Value, Modifier::REVERSED.union(Modifier::BOLD))
     }
 
     /// The frame of the pane with the focus.
     #[must_use]
     pub fn focus(self) -> Style {
-        self.style(Color::Cyan, Modifier::empty())
+        self.style(Hue::Accent, Modifier::empty())
     }
 
     /// Something that waits for the operator.
     #[must_use]
     pub fn waiting(self) -> Style {
-        self.style(Color::Yellow, Modifier::BOLD)
+        self.style(Hue::Question, Modifier::BOLD)
     }
 
     /// Something wrong.
     #[must_use]
     pub fn bad(self) -> Style {
-        self.style(Color::Red, Modifier::empty())
+        self.style(Hue::Bad, if self.name == ThemeName::Contrast { Modifier::BOLD } else { Modifier::empty() })
     }
 
     /// Something well.
     #[must_use]
     pub fn good(self) -> Style {
-        self.style(Color::Green, Modifier::empty())
+        self.style(Hue::Good, Modifier::empty())
     }
 
     /// Names in data.
     #[must_use]
     pub fn data_key(self) -> Style {
-        self.style(Color::Cyan, Modifier::empty())
+        self.style(Hue::Accent, Modifier::empty())
     }
 
     /// Numbers and words in data.
     #[must_use]
     pub fn data_value(self) -> Style {
-        self.style(Color::Magenta, Modifier::empty())
+        self.style(Hue::Value, Modifier::empty())
     }
 
     /// A state.
@@ -143,12 +183,12 @@ impl Theme {
     pub fn of_mark(self, mark: Mark) -> Style {
         match mark {
             Mark::Gate => self.waiting(),
-            Mark::Running => self.style(Color::Cyan, Modifier::empty()),
-            Mark::Repair => self.style(Color::Magenta, Modifier::empty()),
-            Mark::Paused | Mark::Waits => self.style(Color::Blue, Modifier::empty()),
+            Mark::Running => self.style(Hue::Accent, Modifier::empty()),
+            Mark::Repair => self.style(Hue::Value, Modifier::empty()),
+            Mark::Paused | Mark::Waits => self.style(Hue::Rest, Modifier::empty()),
             Mark::Done => self.good(),
             Mark::Failed => self.bad(),
-            Mark::Unsure | Mark::Strange => self.style(Color::Yellow, Modifier::empty()),
+            Mark::Unsure | Mark::Strange => self.style(Hue::Question, Modifier::empty()),
             Mark::Stopped => self.plain(),
             Mark::InLine | Mark::Quiet | Mark::Skipped | Mark::Note => self.dim(),
         }
@@ -176,6 +216,9 @@ impl Theme {
             '▲' => '!',
             '●' => '*',
             '▸' => '>',
+            '░' | '▒' => ':',
+            '╱' => '/',
+            '◷' => 'w',
             '▁'..='█' => '#',
             other => other,
         };
@@ -202,5 +245,38 @@ impl Theme {
             horizontal_bottom: "-",
         };
         if self.ascii { ASCII } else { border::ROUNDED }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::picture::Palette;
+
+    const HUES: [Hue; 6] = [Hue::Accent, Hue::Question, Hue::Bad, Hue::Good, Hue::Value, Hue::Rest];
+
+    /// Relative luminance, as accessibility guidelines define it.
+    fn luminance(rgb: [u8; 3]) -> f64 {
+        let linear = |part: u8| {
+            let c = f64::from(part) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2])
+    }
+
+    fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn every_colour_stands_out_from_its_background() {
+        for name in [ThemeName::Dark, ThemeName::Light] {
+            let palette = Palette::of(name);
+            for hue in HUES {
+                let ratio = contrast(palette.rgb(hue.on(name)), palette.background);
+                assert!(ratio >= 4.5, "{hue:?} on {name:?}: {ratio:.1}");
+            }
+        }
     }
 }

@@ -14,8 +14,12 @@ fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
     terminal.press_until("A", "the question to be sure", |screen| screen.contains(&format!("Approve {phase} v1")));
     if terminal.text().contains(&format!("type '{phase}'")) {
         terminal.press(phase);
+        terminal.wait_until("the typed name", |screen| screen.contains(&format!("Enter: {phase}_")));
     }
-    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("keeps reading") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
     terminal.press("\x1b");
     terminal.wait_until("the way back", |screen| !screen.contains("In effect"));
 }
@@ -97,4 +101,116 @@ fn every_size_is_survived_while_a_run_goes_on() {
     terminal.wait_for_end();
     assert!(terminal.is_clean(), "the terminal is as it was");
     assert_eq!(home.newest().pause_reason.as_deref(), Some("shutdown"), "a waiting run rests when its host leaves");
+}
+
+/// A program in the home that plays the operator's editor.
+fn editor(home: &Home, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = home.path().join("editor.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn wait_for_the_open_gate(terminal: &mut Terminal) {
+    terminal.wait_until("the gate to take keys", |screen| screen.contains("A approve") && !screen.contains("keys ignored"));
+}
+
+#[test]
+fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() {
+    let home = Home::new();
+    let script =
+        r#"sed -i 's/Nothing that worked/Not a thing that worked/' "$1"; printf 'EDITING'; read -r line; echo "$line" > "$0.typed""#;
+    let program = editor(&home, script);
+    let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("EDITOR", &program)]);
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("e");
+    terminal.wait_until("the editor", |screen| screen.contains("EDITING"));
+    assert!(!terminal.is_alternate(), "the editor got the terminal as the console found it");
+    terminal.press("A x q ! \r");
+    terminal.wait_until("the new question", |screen| screen.contains("edited by tester") && screen.contains("Diff to v1"));
+    assert!(terminal.is_alternate());
+    assert_eq!(std::fs::read_to_string(format!("{program}.typed")).unwrap().trim_end(), "A x q !", "every key was the editor's");
+    let run = home.newest();
+    let state = home.archive().state(run.id).unwrap();
+    assert_eq!(state.status.as_str(), "awaiting_approval", "editing decides nothing");
+    assert_eq!((state.phases[0].versions, state.phases[0].revised_by.as_deref()), (2, Some("tester")));
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press_until("A", "the question to be sure", |screen| screen.contains("Approve spec v2"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
+}
+
+#[test]
+fn an_editor_that_is_killed_leaves_the_console_whole_and_the_terminal_clean() {
+    let home = Home::new();
+    let program = editor(&home, r"stty raw -echo; printf '\033[?1000h\033[2;5rLOST'; kill -9 $$");
+    let mut terminal = Terminal::open_with(&home, &["demo"], (100, 30), &[("VISUAL", &program)]);
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("e");
+    terminal.wait_until("what became of it", |screen| screen.contains("ended badly") && screen.contains("nothing was sent"));
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("\x1b");
+    terminal.wait_until("the way back", |screen| !screen.contains("A approve"));
+    terminal.press("\x03");
+    terminal.press("\x03");
+    terminal.wait_for_end();
+    assert!(terminal.is_clean());
+}
+
+#[test]
+fn words_that_were_begun_survive_a_killed_console() {
+    let home = Home::new();
+    let mut terminal = Terminal::open(&home, &["demo"], 100, 30);
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("c");
+    terminal.wait_until("the text area", |screen| screen.contains("What should change?"));
+    terminal.press("smaller steps");
+    let drafts = home.paths().state.join("drafts");
+    wait_for("the draft on disk", || {
+        let files = std::fs::read_dir(&drafts).ok()?.flatten();
+        files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).find(|text| text.contains("smaller steps"))
+    });
+    terminal.child.kill().unwrap();
+    terminal.child.wait().unwrap();
+    let mut terminal = Terminal::open(&home, &[], 100, 30);
+    terminal.press_until("\r", "the run", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    terminal.wait_until("the draft", |screen| screen.contains("draft kept"));
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("c");
+    terminal.wait_until("the words", |screen| screen.contains("smaller steps"));
+}
+
+#[test]
+fn ctrl_z_in_an_editor_stops_the_console_with_it_and_fg_brings_the_editor_back() {
+    let home = Home::new();
+    let program = editor(&home, r"printf 'EDITING'; read -r line; printf 'READ'; sleep 0.2");
+    let mut terminal = Terminal::open_in_shell(&home, 100, 30);
+    terminal.wait_until("the shell", |screen| screen.contains("ready>"));
+    terminal.press(&format!("EDITOR={program} {} demo\r", env!("CARGO_BIN_EXE_phasedeck")));
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("e");
+    terminal.wait_until("the editor", |screen| screen.contains("EDITING"));
+    terminal.press("\x1a");
+    terminal.wait_until("the shell again", |screen| screen.contains("Stopped"));
+    terminal.press("fg\r");
+    // What is typed before the shell has handed the terminal over ends no line for the editor.
+    terminal.press_until("\r", "the editor to read", |screen| screen.contains("A approve"));
+    terminal.wait_until("the console again", |screen| screen.contains("A approve"));
+    assert!(terminal.is_alternate());
+    terminal.press("\x03");
+    terminal.press("\x03");
+    terminal.wait_until("the end", |screen| screen.matches("ready>").count() >= 2);
+    assert!(terminal.is_left());
 }

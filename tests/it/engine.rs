@@ -215,6 +215,39 @@ fn changed_content_is_never_approved_unseen() {
 }
 
 #[test]
+fn what_the_operator_wrote_at_a_gate_is_the_next_version_and_is_asked_about_anew() {
+    let stage = Stage::new();
+    let run_id = stage.start(rehearse());
+    let shown = stage.wait_for_gate(run_id);
+    let request_id = shown.approval.as_ref().unwrap().request_id;
+    let file = stage.home.paths().worktree(run_id).join("out/first.json");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let revise = |content: &str| stage.send(Command::Revise { run_id, request_id, content: content.to_owned() });
+
+    let refused = revise("{}").unwrap_err();
+    assert_eq!(refused.code, Code::UsageInvalid);
+    assert!(refused.message.contains("does not fit") && refused.message.contains("'note'"), "{refused}");
+    assert_eq!(revise(&before).unwrap_err().message, "out/first.json is what it was");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "what is refused changes nothing");
+
+    let edited = before.replace("Rehearsal", "Edited");
+    revise(&edited).unwrap();
+    let asked = stage.wait_for_gate(run_id);
+    let open = asked.approval.clone().unwrap();
+    assert_eq!(open.artifact_sha256, Some(ContentHash::of(edited.as_bytes())));
+    assert_ne!(open.request_id, request_id);
+    assert_eq!((asked.phases[0].versions, asked.phases[0].attempt), (2, 1));
+    assert_eq!(asked.phases[0].revised_by.as_deref(), Some("tester"));
+    revise(&edited).unwrap();
+    assert_eq!(stage.home.archive().artifacts(run_id).unwrap().len(), 2, "a second delivery is no second version");
+    assert_eq!(revise(&before).unwrap_err().code, Code::ApprovalAlreadyResolved, "an older question takes nothing");
+
+    stage.decide(run_id, Decision::Approve, "").unwrap();
+    assert_eq!(stage.wait_for_end(run_id).status, RunStatus::Completed);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), edited);
+}
+
+#[test]
 fn rehearsed_scenarios_end_as_they_say() {
     let stage = Stage::new();
     for (way, attempts, code) in

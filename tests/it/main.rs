@@ -7,6 +7,7 @@ mod model_server;
 
 mod acp;
 mod acp_agent;
+mod attached;
 mod cli;
 mod console;
 mod crash;
@@ -20,6 +21,7 @@ mod housekeeping;
 mod http_run;
 mod layers;
 mod live;
+mod manners;
 mod mcp;
 mod model_script;
 mod notices;

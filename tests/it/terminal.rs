@@ -19,17 +19,40 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open(home: &Home, args: &[&str], columns: u16, rows: u16) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
+        Self::open_with(home, args, (columns, rows), &[])
+    }
+
+    /// With variables more.
+    pub fn open_with(home: &Home, args: &[&str], size: (u16, u16), variables: &[(&str, &str)]) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phasedeck"));
         command.args(args);
+        Self::spawn(home, command, size, variables)
+    }
+
+    /// A shell with job control.
+    pub fn open_in_shell(home: &Home, columns: u16, rows: u16) -> Self {
+        let mut command = CommandBuilder::new("bash");
+        command.args(["--norc", "--noprofile", "-i"]);
+        command.env("PS1", "ready>");
+        Self::spawn(home, command, (columns, rows), &[])
+    }
+
+    fn spawn(home: &Home, mut command: CommandBuilder, (columns, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
         command.cwd(home.path());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PHASEDECK_") || name == "NO_COLOR" || name == "TMUX") {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("PHASEDECK_") || name == "NO_COLOR" || name == "TMUX" || name == "STY")
+        {
             command.env_remove(name);
         }
         for (name, value) in [("TERM", "xterm-256color"), ("USER", "tester"), ("TZ", "UTC")] {
             command.env(name, value);
         }
+        for name in ["VISUAL", "EDITOR", "PAGER"] {
+            command.env_remove(name);
+        }
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         command.env("PHASEDECK_HOME", home.path());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -61,6 +84,11 @@ impl Terminal {
         self.screen.screen().contents()
     }
 
+    /// Whether a program has a screen of its own.
+    pub fn is_alternate(&self) -> bool {
+        self.screen.screen().alternate_screen()
+    }
+
     /// Whether the program has left the terminal as it found it.
     pub fn is_clean(&self) -> bool {
         let screen = self.screen.screen();
@@ -68,6 +96,12 @@ impl Terminal {
             && !screen.hide_cursor()
             && !screen.bracketed_paste()
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    }
+
+    /// Whether the program's own screen is gone; a shell has manners of its own.
+    pub fn is_left(&self) -> bool {
+        let screen = self.screen.screen();
+        !screen.alternate_screen() && !screen.hide_cursor() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
     }
 
     /// Reads until the screen shows what is waited for.
@@ -81,6 +115,21 @@ impl Terminal {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended while waiting for {what}; the screen:\n{}", self.text()),
             }
         }
+    }
+
+    /// Reads whatever comes for so long; how many bytes that were.
+    pub fn stays(&mut self, time: Duration) -> usize {
+        let (until, mut count) = (Instant::now() + time, 0);
+        while let Ok(bytes) = self.bytes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            count += bytes.len();
+            self.feed(&bytes);
+        }
+        count
+    }
+
+    /// Reads until nothing comes for a moment.
+    pub fn rest(&mut self) {
+        while self.stays(Duration::from_millis(1500)) > 0 {}
     }
 
     /// Presses a key again and again, each time with a moment to act on it, until the screen shows what

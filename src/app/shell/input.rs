@@ -1,59 +1,129 @@
-//! Keys from the terminal, on a thread of their own, and the watch over a terminal that dies.
+//! Keys from the terminal, on a thread of their own that also sees the terminal die.
 //!
-//! The input library never returns when its terminal is gone and SIGHUP is ignored, so a second
-//! thread waits for nothing but the hang-up, and the way out of the console leads over that one.
-//! The first thread may spin until the process ends; nothing waits for it.
+//! The thread waits for bytes or a hang-up and does nothing else: it never waits on a terminal that is
+//! gone, whatever became of SIGHUP, and it has no part in changes of size, which come as a signal by
+//! [`super::wires`]; so no key is lost to one. What the terminal answers to a question comes the same way
+//! as keys, and never becomes one. Who holds the [`Keyboard`] has the terminal's bytes to itself.
 
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crossterm::event::{Event as Raw, KeyCode as RawCode, KeyEvent, KeyEventKind, KeyModifiers};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use termina::escape::csi::{Csi, DecModeSetting, DecPrivateMode, DecPrivateModeCode, Mode};
+use termina::event::{KeyCode as RawCode, KeyEvent, KeyEventKind, Modifiers, MouseButton, MouseEvent, MouseEventKind};
+use termina::{Event as Raw, Parser};
 
 use super::pump::Event;
 use crate::app::key::{Chord, KeyCode};
+use crate::app::mouse::Mouse;
 use crate::app::msg::Msg;
 use crate::model::error::{Failure, Result};
+
+/// Bytes read at once; a paste of any size comes in pieces of this.
+const PIECE: usize = 65_536;
+
+/// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
+pub type Keyboard = Arc<Mutex<()>>;
+
+const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Starts reading keys and watching the terminal.
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(events: &Sender<Event>) -> Result<()> {
+pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
+    let keyboard = Keyboard::default();
     let failed = |e: std::io::Error| Failure::io("cannot start the input thread", &e);
-    let (keys, watch) = (events.clone(), events.clone());
-    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&keys)).map_err(failed)?;
-    std::thread::Builder::new().name("console-watch".to_owned()).spawn(move || watch_terminal(&watch)).map_err(failed)?;
-    Ok(())
+    let (events, ours) = (events.clone(), Arc::clone(&keyboard));
+    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&events, &ours)).map_err(failed)?;
+    Ok(keyboard)
 }
 
-fn watch_terminal(events: &Sender<Event>) {
-    let stdin = std::io::stdin();
-    // No flags are asked for: a hang-up is told always.
-    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
-    while matches!(poll(&mut fds, None), Ok(0) | Err(rustix::io::Errno::INTR)) {}
+/// Waits without the keyboard, and reads with it: what another program may read is not taken from it.
+fn read_keys(events: &Sender<Event>, keyboard: &Keyboard) {
+    let (mut parser, mut bytes) = (Parser::default(), vec![0; PIECE]);
+    while waiting(None) != Waiting::Gone {
+        let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+        // Until the keyboard was ours, another program may have read what waited.
+        let read = match waiting(Some(&NOT_AT_ALL)) {
+            Waiting::Bytes => match rustix::io::read(std::io::stdin(), &mut bytes) {
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Ok(0) | Err(_) => break,
+                Ok(read) => read,
+            },
+            Waiting::Nothing => continue,
+            Waiting::Gone => break,
+        };
+        drop(held);
+        parser.parse(&bytes[..read], read == PIECE);
+        while let Some(raw) = parser.pop() {
+            if told(raw).is_some_and(|event| events.send(event).is_err()) {
+                return;
+            }
+        }
+    }
     let _ = events.send(Event::TerminalGone);
 }
 
-fn read_keys(events: &Sender<Event>) {
-    while let Ok(raw) = crossterm::event::read() {
-        if let Some(msg) = msg_of(raw)
-            && events.send(Event::Msg(msg)).is_err()
-        {
-            return;
-        }
+/// What the terminal has for whoever reads it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    Bytes,
+    Gone,
+}
+
+/// A hang-up is told always; asking for input as well keeps this to one thread.
+fn waiting(patience: Option<&Timespec>) -> Waiting {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut fds, patience) {
+        Ok(0) | Err(Errno::INTR) => Waiting::Nothing,
+        Ok(_) if fds[0].revents().contains(PollFlags::IN) => Waiting::Bytes,
+        Ok(_) | Err(_) => Waiting::Gone,
     }
+}
+
+/// Whether nobody is at the terminal any more: for who holds the keyboard, as nothing is read then.
+#[must_use]
+pub fn is_gone() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut fds, Some(&NOT_AT_ALL)).is_ok_and(|told| told > 0)
 }
 
 /// What an input means; releases and repeats of the terminal's own report mean nothing.
 #[must_use]
-pub fn msg_of(raw: Raw) -> Option<Msg> {
-    match raw {
-        Raw::Key(key) if key.kind == KeyEventKind::Press => chord(key).map(Msg::Key),
-        Raw::Paste(text) => Some(Msg::Paste(text)),
-        Raw::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
-        Raw::FocusGained => Some(Msg::Focus(true)),
-        Raw::FocusLost => Some(Msg::Focus(false)),
-        Raw::Key(_) | Raw::Mouse(_) => None,
+pub fn told(raw: Raw) -> Option<Event> {
+    let msg = match raw {
+        Raw::Key(key) if key.kind == KeyEventKind::Press => Msg::Key(chord(key)?),
+        Raw::Paste(text) => Msg::Paste(text),
+        Raw::FocusIn => Msg::Focus(true),
+        Raw::FocusOut => Msg::Focus(false),
+        Raw::Mouse(mouse) => Msg::Mouse(pointed(mouse)?),
+        Raw::Csi(Csi::Mode(Mode::ReportDecPrivateMode { mode, setting })) => return answered(mode, setting),
+        _ => return None,
+    };
+    Some(Event::Msg(msg))
+}
+
+/// Whether the terminal can hold a frame back until it is whole.
+fn answered(mode: DecPrivateMode, setting: DecModeSetting) -> Option<Event> {
+    let asked = mode == DecPrivateMode::Code(DecPrivateModeCode::SynchronizedOutput);
+    let has = matches!(setting, DecModeSetting::Set | DecModeSetting::Reset);
+    (asked && has).then_some(Event::Synchronizes)
+}
+
+fn pointed(mouse: MouseEvent) -> Option<Mouse> {
+    let at = (mouse.column, mouse.row);
+    match mouse.kind {
+        // What is held down with Shift is the terminal's own, also where it tells of it.
+        _ if mouse.modifiers.contains(Modifiers::SHIFT) => None,
+        MouseEventKind::ScrollUp => Some(Mouse::WheelUp(at)),
+        MouseEventKind::ScrollDown => Some(Mouse::WheelDown(at)),
+        MouseEventKind::Down(MouseButton::Left) => Some(Mouse::Click(at)),
+        _ => None,
     }
 }
 
@@ -61,7 +131,7 @@ fn chord(key: KeyEvent) -> Option<Chord> {
     let code = match key.code {
         RawCode::Char(c) => KeyCode::Char(c),
         RawCode::Enter => KeyCode::Enter,
-        RawCode::Esc => KeyCode::Esc,
+        RawCode::Escape => KeyCode::Esc,
         RawCode::Tab => KeyCode::Tab,
         RawCode::BackTab => KeyCode::BackTab,
         RawCode::Backspace => KeyCode::Backspace,
@@ -74,26 +144,66 @@ fn chord(key: KeyEvent) -> Option<Chord> {
         RawCode::End => KeyCode::End,
         RawCode::PageUp => KeyCode::PageUp,
         RawCode::PageDown => KeyCode::PageDown,
-        RawCode::F(n) => KeyCode::F(n),
+        RawCode::Function(n) => KeyCode::F(n),
         _ => return None,
     };
-    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    let ctrl = key.modifiers.contains(Modifiers::CONTROL);
     let code = match code {
         KeyCode::Char(c) if ctrl => KeyCode::Char(c.to_ascii_lowercase()),
         other => other,
     };
-    Some(Chord { code, ctrl, alt: key.modifiers.contains(KeyModifiers::ALT) })
+    Some(Chord { code, ctrl, alt: key.modifiers.contains(Modifiers::ALT) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(bytes: &[u8]) -> Vec<Event> {
+        let mut parser = Parser::default();
+        parser.parse(bytes, false);
+        std::iter::from_fn(|| parser.pop()).filter_map(told).collect()
+    }
+
+    fn chords(bytes: &[u8]) -> Vec<String> {
+        let chord = |event: &Event| match event {
+            Event::Msg(Msg::Key(chord)) => chord.to_string(),
+            other => format!("{other:?}"),
+        };
+        read(bytes).iter().map(chord).collect()
+    }
+
     #[test]
     fn only_presses_count() {
-        let key = |kind| Raw::Key(KeyEvent::new_with_kind(RawCode::Char('A'), KeyModifiers::SHIFT, kind));
-        assert!(matches!(msg_of(key(KeyEventKind::Press)), Some(Msg::Key(chord)) if chord == Chord::char('A')));
-        assert!(msg_of(key(KeyEventKind::Repeat)).is_none());
-        assert!(msg_of(key(KeyEventKind::Release)).is_none());
+        let key = |kind| Raw::Key(KeyEvent { kind, ..KeyEvent::from(RawCode::Char('A')) });
+        assert!(matches!(told(key(KeyEventKind::Press)), Some(Event::Msg(Msg::Key(chord))) if chord == Chord::char('A')));
+        assert!(told(key(KeyEventKind::Repeat)).is_none());
+        assert!(told(key(KeyEventKind::Release)).is_none());
+    }
+
+    #[test]
+    fn the_bytes_of_keys_are_read_as_they_are_named() {
+        assert_eq!(
+            chords(b"aG\x04\x1b[A\x1b[6~\x1bOP\x1b[Z\r\t\x7f "),
+            ["a", "G", "Ctrl-D", "Up", "PgDn", "F1", "Shift-Tab", "Enter", "Tab", "Backspace", "Space"]
+        );
+        assert_eq!(chords(b"\x1b"), ["Esc"]);
+        assert_eq!(chords(b"\x1b\r\x10\x13\x03"), ["Alt-Enter", "Ctrl-P", "Ctrl-S", "Ctrl-C"]);
+        assert_eq!(chords("日é".as_bytes()), ["日", "é"]);
+    }
+
+    #[test]
+    fn a_paste_is_one_text_and_an_answer_of_the_terminal_is_no_key() {
+        assert!(matches!(&read(b"\x1b[200~A\rq\x1b[201~")[..], [Event::Msg(Msg::Paste(text))] if text == "A\rq"));
+        assert!(matches!(read(b"\x1b[?2026;2$y")[..], [Event::Synchronizes]));
+        assert!(read(b"\x1b[?2026;0$y").is_empty());
+        assert!(read(b"\x1b[?62;22c\x1b[12;40R").is_empty());
+    }
+
+    #[test]
+    fn wheel_and_click_are_taken_and_with_shift_they_are_the_terminals() {
+        assert!(matches!(read(b"\x1b[<64;5;7M")[..], [Event::Msg(Msg::Mouse(Mouse::WheelUp((4, 6))))]));
+        assert!(matches!(read(b"\x1b[<0;1;1M")[..], [Event::Msg(Msg::Mouse(Mouse::Click((0, 0))))]));
+        assert!(read(b"\x1b[<0;1;1m\x1b[<4;1;1M\x1b[<2;1;1M").is_empty());
     }
 }

@@ -1,14 +1,15 @@
-//! The reader: one thread with one archive, so that the screen never waits for the disk.
+//! The readers: threads with an archive each, so that the screen never waits for the disk.
 //!
-//! Questions go in, messages come out, in order. Contents are made readable and compared here,
-//! because both may take long. Drafts of comments are small private files of the console's own.
-//! Where no signals come (another process is the host), it looks for new commits by itself.
+//! Questions go in, messages come out, in order. Contents are made readable and compared on a thread
+//! of their own, because both may take long and lists must not wait for them. Drafts of comments are
+//! small private files of the console's own. They look at nothing unasked: what is new comes as
+//! signals, from another process too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::texts;
 use crate::app::document::Document;
 use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
@@ -19,12 +20,10 @@ use crate::engine::api::{Archive, CostBy, Page, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
+use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::RunState;
 use crate::model::wanted::Wanted;
-
-/// How often an attached console looks for new commits.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Artifacts searched before other questions get their turn.
 const SEARCHED_AT_ONCE: u32 = 128;
@@ -42,12 +41,16 @@ pub enum Task {
 ///
 /// # Errors
 /// `io_failed` when no thread can be started.
-pub fn start(paths: Paths, watch: bool, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
+    let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()))?;
+    spawn("console-reader", Reader { texts: Some(texts), ..Reader::new(paths, answers) })
+}
+
+fn spawn(name: &str, reader: Reader) -> Result<Sender<Task>> {
     let (tasks, inbox) = channel();
-    let reader = Reader { paths, archive: None, answers, version: None };
     std::thread::Builder::new()
-        .name("console-reader".to_owned())
-        .spawn(move || reader.work(&inbox, watch))
+        .name(name.to_owned())
+        .spawn(move || reader.work(&inbox))
         .map_err(|e| Failure::io("cannot start the reader thread", &e))?;
     Ok(tasks)
 }
@@ -56,24 +59,29 @@ struct Reader {
     paths: Paths,
     archive: Option<Archive>,
     answers: Sender<super::pump::Event>,
-    version: Option<i64>,
+    /// Makes texts readable, which may take long, so that nothing else waits for them.
+    texts: Option<Sender<Task>>,
 }
 
 impl Reader {
-    fn work(mut self, inbox: &Receiver<Task>, watch: bool) {
-        loop {
-            let task = if watch { inbox.recv_timeout(LOOK_EVERY) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+    fn new(paths: Paths, answers: Sender<super::pump::Event>) -> Self {
+        Self { paths, archive: None, answers, texts: None }
+    }
+
+    fn work(mut self, inbox: &Receiver<Task>) {
+        for task in inbox {
             let told = match task {
-                Ok(Task::Ask(query)) => {
+                Task::Ask(query) if query.is_text() && self.texts.is_some() => {
+                    self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                }
+                Task::Ask(query) => {
                     let answer = self.answer(&query);
                     self.tell(Msg::Loaded(query, answer))
                 }
-                Ok(Task::Keep(key, draft)) => match self.keep(&key, &draft) {
+                Task::Keep(key, draft) => match self.keep(&key, &draft) {
                     Ok(()) => true,
                     Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
                 },
-                Err(RecvTimeoutError::Timeout) => !self.changed() || self.tell(Msg::Stale),
-                Err(RecvTimeoutError::Disconnected) => return,
             };
             if !told {
                 return;
@@ -83,12 +91,6 @@ impl Reader {
 
     fn tell(&self, msg: Msg) -> bool {
         self.answers.send(super::pump::Event::Msg(msg)).is_ok()
-    }
-
-    /// Whether another process committed since the last look.
-    fn changed(&mut self) -> bool {
-        let Ok(version) = self.archive().and_then(Archive::data_version) else { return false };
-        self.version.replace(version).is_some_and(|before| before != version)
     }
 
     fn archive(&mut self) -> Result<&Archive> {
@@ -120,6 +122,14 @@ impl Reader {
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors))),
+            Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
+            Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
+            Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
+            Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
+            Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
+            Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
+            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
     }
 
@@ -235,7 +245,7 @@ mod tests {
     #[test]
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
-        let reader = || Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
+        let reader = || Reader::new(Paths::beneath(home.path()), channel().0);
         let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
         assert_eq!(reader().draft(&key).unwrap(), None);
         let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };
@@ -250,14 +260,14 @@ mod tests {
     fn without_a_database_every_question_is_answered_by_an_error() {
         let home = tempfile::tempdir().unwrap();
         let (answers, told) = channel();
-        let tasks = start(Paths::beneath(home.path()), false, answers).unwrap();
+        let tasks = start(Paths::beneath(home.path()), answers).unwrap();
         tasks.send(Task::Ask(Query::Paused)).unwrap();
         let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) = told.recv() else { panic!("no error") };
         assert!(!failure.message.is_empty());
     }
 
     #[test]
-    fn a_run_opens_from_disk_and_a_commit_of_another_process_is_news() {
+    fn a_run_opens_from_disk() {
         use crate::store::{Store, fixture, journal};
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::beneath(home.path());
@@ -271,11 +281,11 @@ mod tests {
             })
             .unwrap();
         let (answers, told) = channel();
-        let next = || match told.recv_timeout(Duration::from_secs(10)).unwrap() {
+        let next = || match told.recv_timeout(std::time::Duration::from_secs(10)).unwrap() {
             super::super::pump::Event::Msg(msg) => msg,
             other => panic!("{other:?}"),
         };
-        let tasks = start(paths, true, answers).unwrap();
+        let tasks = start(paths, answers).unwrap();
         tasks.send(Task::Ask(Query::Open(run))).unwrap();
         let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else { panic!("not opened") };
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
@@ -284,11 +294,5 @@ mod tests {
         tasks.send(Task::Ask(Query::News(run, 1))).unwrap();
         let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else { panic!("no events") };
         assert_eq!(events.len(), 1);
-
-        let mut reader = Reader { paths: Paths::beneath(home.path()), archive: None, answers: channel().0, version: None };
-        assert!(!reader.changed(), "the first look only remembers");
-        store.write_blocking(move |tx| journal::append(tx, run, &[fixture::phase_started("spec", 1)], at)).unwrap();
-        assert!(reader.changed());
-        assert!(!reader.changed());
     }
 }

@@ -1,13 +1,17 @@
 //! The one loop of the console: terminal and `AppState` on one thread, everything slow elsewhere.
 //!
-//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back; [`input`] reads
-//! keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
-//! which lives on a runtime in the background. The loop waits for none of them.
+//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back, [`escapes`] is
+//! what is said to it beside the picture; [`input`] reads keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
+//! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
+//! runs an editor or a pager, the loop waits for that and for a reason to end it.
 
+pub mod escapes;
 pub mod input;
 pub mod library;
+pub mod outside;
 pub mod pump;
 pub mod terminal;
+pub mod texts;
 pub mod wires;
 pub mod workshop;
 
@@ -105,19 +109,26 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
         StartScreen::Home => None,
         StartScreen::Run(run_id) => Some(run_id),
     };
+    let manners = terminal::Manners {
+        mouse: options.settings.console.mouse,
+        notifications: options.settings.console.notifications,
+        between: escapes::Between::here(),
+    };
     let (sender, events) = channel();
-    state.settings.file = options.paths.config_file().display().to_string();
+    let paths = options.paths.clone();
+    state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
     state.here = workshop::here();
-    let workshop = workshop::start(Patient { paths: options.paths.clone(), settings: options.settings }, sender.clone())?;
-    let library = library::start(options.paths, !options.hosting, sender.clone())?;
+    let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
+    let library = library::start(options.paths, sender.clone())?;
     // What is asked first is asked about today.
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
-    let terminal = terminal::Terminal::take(size)?;
+    let terminal = terminal::Terminal::take(size, manners)?;
     let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
-    input::start(&sender)?;
-    pump::Pump { state, terminal, wires, library, workshop, events, parting, opened: Instant::now(), news: 0 }.run(first)
+    let keyboard = input::start(&sender)?;
+    let opened = Instant::now();
+    pump::Pump { state, terminal, wires, library, workshop, events, parting, keyboard, paths, opened, news: 0 }.run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.
@@ -135,8 +146,10 @@ fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
     Look {
         ascii: options.ascii || options.settings.console.ascii,
         no_color: options.no_color,
+        theme: options.settings.console.theme,
         size,
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
+        receipt_rows: 0,
         focused: true,
         zone: TimeZone::system(),
     }

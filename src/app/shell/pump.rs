@@ -5,26 +5,35 @@
 //! came is taken at once. With nothing on its way and nothing that ages on the screen it sleeps.
 
 use std::collections::VecDeque;
+use std::process::{Child, ExitStatus};
+use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::input::{self, Keyboard};
 use super::library::Task;
+use super::outside::{self, Errand, Settings};
 use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
 use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now, Work};
+use crate::app::msg::{Cmd, Msg, Now, Outside, Returned, Work};
 use crate::app::state::{AppState, Leaving};
 use crate::app::update::update;
+use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::time::Timestamp;
 
-/// The least time between two frames.
+/// The least time between two frames, and between two under a flood of news.
 pub const FRAME: Duration = Duration::from_millis(16);
 /// The same while news floods in.
 const FLOOD_FRAME: Duration = Duration::from_millis(33);
 /// News since the last frame that make a flood: some 2,000 a second.
 const FLOOD: usize = 33;
+
+/// Breaks the loop, for the test of what happens then.
+#[cfg(test)]
+const DEFECT: Chord = Chord { code: crate::app::key::KeyCode::F(12), ctrl: false, alt: true };
 
 /// Something for the loop.
 #[derive(Debug)]
@@ -35,6 +44,14 @@ pub enum Event {
     News(Msg),
     /// The terminal is gone.
     TerminalGone,
+    /// The terminal can hold a frame back until it is whole.
+    Synchronizes,
+    /// The terminal has another size.
+    Resized,
+    /// The process is to stop, and to come back when it is told to go on.
+    Suspend,
+    /// The process goes on after it was stopped.
+    Continued,
 }
 
 /// The loop and all that it owns.
@@ -53,6 +70,10 @@ pub struct Pump {
     pub events: Receiver<Event>,
     /// How to part with the host.
     pub parting: Parting,
+    /// Held while another program has the terminal.
+    pub keyboard: Keyboard,
+    /// Where copies for other programs lie.
+    pub paths: Paths,
     /// When the console opened.
     pub opened: Instant,
     /// News since the last frame.
@@ -68,7 +89,7 @@ impl Pump {
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let mut next_frame = Instant::now();
         let mut next_after_key = next_frame;
-        if let Some(exit) = self.carry_out(first) {
+        if let Some(exit) = self.carry_out(first, &mut waiting) {
             return Ok(exit);
         }
         loop {
@@ -89,7 +110,7 @@ impl Pump {
                 next_frame = next_frame.min(next_after_key);
                 next_after_key = Instant::now() + FRAME;
             }
-            if let Some(exit) = self.take(event) {
+            if let Some(exit) = self.take(event, &mut waiting) {
                 return Ok(exit);
             }
         }
@@ -111,19 +132,24 @@ impl Pump {
         }
     }
 
-    fn take(&mut self, event: Option<Event>) -> Option<Exit> {
+    fn take(&mut self, event: Option<Event>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         let msg = match event {
             // Woken for a frame that is due; time itself is only told when nothing else is to do.
             None if self.state.dirty => return None,
             None => Msg::Tick,
-            Some(Event::TerminalGone) => {
-                self.parting.hung_up.cancel();
-                self.parting.drain.cancel();
-                return Some(Exit::TerminalGone);
-            }
-            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => {
-                self.suspend();
+            Some(Event::TerminalGone) => return Some(self.gone()),
+            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => return self.suspend(waiting),
+            #[cfg(test)]
+            Some(Event::Msg(Msg::Key(chord))) if chord == DEFECT => std::panic::panic_any("a defect, made on purpose"),
+            Some(Event::Suspend) => return self.suspend(waiting),
+            Some(Event::Continued) => return self.come_back(waiting),
+            Some(Event::Synchronizes) => {
+                self.terminal.synchronizes();
                 return None;
+            }
+            Some(Event::Resized) => {
+                let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
+                Msg::Resize(columns, rows)
             }
             Some(Event::Msg(msg)) => msg,
             Some(Event::News(msg)) => {
@@ -132,13 +158,13 @@ impl Pump {
                 msg
             }
         };
-        self.feed(msg)
+        self.feed(msg, waiting)
     }
 
-    fn feed(&mut self, msg: Msg) -> Option<Exit> {
+    fn feed(&mut self, msg: Msg, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         let now = self.now();
         let cmds = update(&mut self.state, msg, now);
-        self.carry_out(cmds)
+        self.carry_out(cmds, waiting)
     }
 
     fn now(&self) -> Now {
@@ -151,12 +177,12 @@ impl Pump {
         self.state.now = self.now();
         let mut drawn = self.terminal.draw(&self.state).map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
         waiting.extend(self.events.try_iter());
-        let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_)));
+        let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)));
         drawn.drained = !waiting.iter().any(input);
-        Ok(self.feed(Msg::Drawn(drawn)))
+        Ok(self.feed(Msg::Drawn(drawn), waiting))
     }
 
-    fn carry_out(&mut self, cmds: Vec<Cmd>) -> Option<Exit> {
+    fn carry_out(&mut self, cmds: Vec<Cmd>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         for cmd in cmds {
             match cmd {
                 Cmd::Send(ticket, command) => self.wires.send(ticket, command),
@@ -164,7 +190,18 @@ impl Pump {
                 Cmd::Work(work) => drop(self.workshop.send(work)),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
                 // A terminal that cannot ring is no reason to stop.
-                Cmd::Notify => drop(self.terminal.notify()),
+                Cmd::Notify(words) => drop(self.terminal.notify(words)),
+                Cmd::Copy(text, what) => {
+                    if let Some(exit) = self.copy(&text, what, waiting) {
+                        return Some(exit);
+                    }
+                }
+                Cmd::Outside(outside) => {
+                    if let Some(exit) = self.lend(&outside, waiting) {
+                        return Some(exit);
+                    }
+                }
+                Cmd::DropEdit(request_id) => outside::drop_edit(&self.paths, request_id),
                 Cmd::Drain => self.parting.drain.cancel(),
                 Cmd::HandOver => self.parting.hand_over.cancel(),
                 Cmd::Quit => return Some(self.exit()),
@@ -173,20 +210,107 @@ impl Pump {
         None
     }
 
+    /// Lets another program have the terminal until it ends. What happens meanwhile waits; a signal to
+    /// stop or a terminal that is gone ends the program.
+    fn lend(&mut self, outside: &Outside, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+        let mut errand = match Errand::prepare(&self.paths, outside) {
+            Ok(errand) => errand,
+            Err(failure) => return self.feed(Msg::Returned(Returned::Failed(failure)), waiting),
+        };
+        let keyboard = self.keyboard.clone();
+        let held = keyboard.lock().unwrap_or_else(PoisonError::into_inner);
+        self.terminal.leave();
+        let settings = Settings::remember();
+        self.wires.outside(true);
+        let returned = match errand.start() {
+            Ok(mut child) => {
+                let status = self.wait_for(&mut child, waiting);
+                errand.ended(status)
+            }
+            Err(failure) => Returned::Failed(failure),
+        };
+        self.wires.outside(false);
+        settings.put_back();
+        drop(held);
+        waiting.push_front(Event::Msg(Msg::Returned(returned)));
+        self.come_back(waiting)
+    }
+
+    fn wait_for(&self, child: &mut Child, waiting: &mut VecDeque<Event>) -> std::io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            let event = match self.events.recv_timeout(outside::LOOK_EVERY) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) if input::is_gone() => Event::TerminalGone,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return child.wait(),
+            };
+            match event {
+                // The program was stopped with us; the terminal is not ours to give back or to take.
+                Event::Suspend if !orphaned() => stop(),
+                Event::Suspend | Event::Continued | Event::Resized => {}
+                Event::TerminalGone | Event::Msg(Msg::Draining) => {
+                    waiting.push_back(event);
+                    child.kill()?;
+                    return child.wait();
+                }
+                other => waiting.push_back(other),
+            }
+        }
+    }
+
+    fn gone(&self) -> Exit {
+        self.parting.hung_up.cancel();
+        self.parting.drain.cancel();
+        Exit::TerminalGone
+    }
+
     fn exit(&self) -> Exit {
         let cut_short = self.state.leaving == Leaving::Draining && !self.parting.drained.is_cancelled();
         if cut_short { Exit::Forced } else { Exit::Quit }
     }
 
-    /// Stops the process as a shell expects it, and comes back with a whole frame.
-    fn suspend(&mut self) {
-        self.terminal.leave();
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-        if self.terminal.enter().is_ok() {
-            if let Ok((columns, rows)) = crossterm::terminal::size() {
-                self.state.look.size = (columns, rows);
-            }
-            self.state.dirty = true;
-        }
+    fn copy(&mut self, text: &str, what: &'static str, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+        let way = self.terminal.copy(text).map_err(|error| Failure::io("the terminal takes no text", &error));
+        self.feed(Msg::Copied(what, text.len(), way), waiting)
     }
+
+    /// Stops the process and its group, as a shell expects it, where there is one to come back from.
+    fn suspend(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+        if orphaned() {
+            self.state.say("there is no shell to go back to: Ctrl-Z does nothing here");
+            self.state.dirty = true;
+            return None;
+        }
+        self.terminal.leave();
+        stop();
+        self.come_back(waiting)
+    }
+
+    /// The terminal was somebody else's for a while: takes it over again, with a whole frame.
+    fn come_back(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+        if self.terminal.enter().is_err() {
+            return Some(self.gone());
+        }
+        let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
+        self.feed(Msg::Resize(columns, rows), waiting)
+    }
+}
+
+/// Stops this process and its group.
+fn stop() {
+    // Not the softer signal: it is ours to catch, and is dropped where the system thinks nobody could undo it.
+    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+}
+
+/// Whether nobody could let this process go on again: no job control above it in its session.
+fn orphaned() -> bool {
+    use rustix::process::{getpgid, getpgrp, getppid, getsid};
+    let session = |pid| getsid(pid).ok();
+    let Some(parent) = getppid() else { return true };
+    let stranger = session(Some(parent)) != session(None);
+    let leader_of_ours = getpgid(Some(parent)).ok() == Some(getpgrp()) && session(None) == Some(parent);
+    stranger || leader_of_ours
 }

@@ -17,14 +17,25 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::escapes::{self, Between};
 use crate::app::msg::Drawn;
 use crate::app::state::AppState;
+use crate::app::title::title;
 use crate::model::error::{Failure, Result};
+use crate::model::settings::Notifications;
 use crate::ui;
 
 /// Keeps and brings back the title that the terminal had.
 const PUSH_TITLE: &[u8] = b"\x1b[22;0t";
 const POP_TITLE: &[u8] = b"\x1b[23;0t";
+
+/// Clicks and the wheel, and nothing of mere movement.
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+/// Asks whether the terminal can hold a frame back until it is whole; the answer comes among the keys.
+const ASK_SYNCHRONIZES: &[u8] = b"\x1b[?2026$p";
+const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
+const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
 
 type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
@@ -34,6 +45,19 @@ pub struct Terminal {
     hook: Option<Hook>,
     shown: Buffer,
     title: String,
+    manners: Manners,
+    synchronizes: bool,
+}
+
+/// How the terminal is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// Whether clicks and the wheel are asked for.
+    pub mouse: bool,
+    /// How it is told that a run needs somebody.
+    pub notifications: Notifications,
+    /// What lies between.
+    pub between: Between,
 }
 
 impl Terminal {
@@ -41,10 +65,12 @@ impl Terminal {
     ///
     /// # Errors
     /// `io_failed` when it refuses; it is as it was then.
-    pub fn take(size: (u16, u16)) -> Result<Self> {
-        let taken = Arc::new(AtomicBool::new(false));
-        let mut terminal = Self { taken, hook: None, shown: Buffer::empty(Rect::new(0, 0, size.0, size.1)), title: String::new() };
+    pub fn take(size: (u16, u16), manners: Manners) -> Result<Self> {
+        let (taken, shown) = (Arc::new(AtomicBool::new(false)), Buffer::empty(Rect::new(0, 0, size.0, size.1)));
+        let mut terminal = Self { taken, hook: None, shown, title: String::new(), manners, synchronizes: false };
         terminal.enter()?;
+        // Asked once; nothing waits for the answer.
+        write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("the terminal refuses", &error))?;
         terminal.hook = Some(guard_panics(terminal.taken.clone()));
         Ok(terminal)
     }
@@ -55,10 +81,17 @@ impl Terminal {
     /// `io_failed` when it refuses.
     pub fn enter(&mut self) -> Result<()> {
         let refused = |error: std::io::Error| Failure::io("the terminal refuses", &error);
-        self.taken.store(true, Ordering::SeqCst);
+        let fresh = !self.taken.swap(true, Ordering::SeqCst);
+        if !fresh {
+            // A shell may have set the terminal up for itself in between: not what is to be given back.
+            disable_raw_mode().map_err(refused)?;
+        }
         enable_raw_mode().map_err(refused)?;
-        let mut bytes = PUSH_TITLE.to_vec();
+        let mut bytes = if fresh { PUSH_TITLE.to_vec() } else { Vec::new() };
         queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide, Clear(ClearType::All)).map_err(refused)?;
+        if self.manners.mouse {
+            bytes.extend(MOUSE_ON);
+        }
         write(&bytes).map_err(refused)?;
         self.repaint((self.shown.area.width, self.shown.area.height));
         self.title.clear();
@@ -96,32 +129,39 @@ impl Terminal {
         self.shown = next;
         self.set_title(state, &mut bytes);
         if !bytes.is_empty() {
-            write(&bytes)?;
+            write(&self.whole(bytes))?;
         }
         Ok(drawn)
     }
 
-    /// Rings, and tells that a question waits; through tmux too.
+    /// The terminal said that it can hold a frame back until it is whole.
+    pub fn synchronizes(&mut self) {
+        self.synchronizes = true;
+    }
+
+    fn whole(&self, bytes: Vec<u8>) -> Vec<u8> {
+        if self.synchronizes { [FRAME_BEGINS, bytes.as_slice(), FRAME_ENDS].concat() } else { bytes }
+    }
+
+    /// Puts a text into the clipboard, as far as the terminal lets it; by which way.
     ///
     /// # Errors
     /// What the terminal says.
-    pub fn notify(&self) -> std::io::Result<()> {
-        let told = "\x1b]9;phasedeck: a run waits for you\x07";
-        let through = if std::env::var_os("TMUX").is_some() {
-            format!("\x07\x1bPtmux;{}\x1b\\", told.replace('\x1b', "\x1b\x1b"))
-        } else {
-            format!("\x07{told}")
-        };
-        write(through.as_bytes())
+    pub fn copy(&self, text: &str) -> std::io::Result<&'static str> {
+        write(escapes::copied(self.manners.between, text).as_bytes())?;
+        Ok(self.manners.between.told())
     }
 
-    /// Constant words and a count: nothing foreign reaches a title.
+    /// Rings, and says why, as far as that is wanted.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn notify(&self, words: &str) -> std::io::Result<()> {
+        write(escapes::notification(self.manners.between, self.manners.notifications, words).as_bytes())
+    }
+
     fn set_title(&mut self, state: &AppState, bytes: &mut Vec<u8>) {
-        let glyph = if state.look.ascii { "!" } else { "▲" };
-        let title = match state.runs.waiting().count() {
-            0 => "phasedeck".to_owned(),
-            count => format!("{glyph}{count} phasedeck"),
-        };
+        let title = title(state);
         if title != self.title {
             bytes.extend(format!("\x1b]2;{title}\x07").into_bytes());
             self.title = title;
@@ -150,7 +190,7 @@ fn give_back(taken: &AtomicBool) {
     if !taken.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut bytes = Vec::new();
+    let mut bytes = MOUSE_OFF.to_vec();
     // A terminal that is gone cannot be given back; there is nobody to tell.
     let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, Show);
     bytes.extend(POP_TITLE);

@@ -56,6 +56,7 @@ struct Seen {
     bytes: Receiver<Vec<u8>>,
     screen: vt100::Parser,
     raw: Vec<u8>,
+    before: String,
     _home: tempfile::TempDir,
 }
 
@@ -63,10 +64,14 @@ impl Seen {
     fn open() -> Self {
         let home = tempfile::tempdir().unwrap();
         let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let before = modes(&pty);
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["--exact", "app::shell::tests::child_of_the_pty_tests", "--nocapture", "--quiet"]);
         command.env(HOME, home.path());
         command.env("TERM", "xterm-256color");
+        for multiplexer in ["TMUX", "STY"] {
+            command.env_remove(multiplexer);
+        }
         let child = pty.slave.spawn_command(command).unwrap();
         let (sender, bytes) = channel();
         let mut reader = pty.master.try_clone_reader().unwrap();
@@ -79,7 +84,16 @@ impl Seen {
             }
         });
         let keys = Some(pty.master.take_writer().unwrap());
-        Self { pty: Some(pty), child, keys, bytes, screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new(), _home: home }
+        Self {
+            pty: Some(pty),
+            child,
+            keys,
+            bytes,
+            screen: vt100::Parser::new(cells(24), cells(80), 0),
+            raw: Vec::new(),
+            before,
+            _home: home,
+        }
     }
 
     fn wait_until(&mut self, what: &str, is: impl Fn(&vt100::Screen) -> bool) {
@@ -110,11 +124,35 @@ impl Seen {
     /// The terminal is as it was found, and the program ended by itself.
     fn gave_back(&mut self) {
         self.wait_for("left well");
-        let screen = self.screen.screen();
-        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
-        assert!(self.raw.windows(8).any(|bytes| bytes == b"\x1b[?1004l"), "focus reports are off");
+        self.is_as_it_was();
         assert!(self.child.wait().unwrap().success());
     }
+
+    fn is_as_it_was(&self) {
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert!(self.wrote(b"\x1b[?1004h") && self.wrote(b"\x1b[?1004l"), "focus reports are off");
+        assert!(self.wrote(b"\x1b[?1000h") && self.wrote(b"\x1b[?1000l"), "mouse reports are off");
+        assert_eq!((self.times(b"\x1b[22;0t"), self.times(b"\x1b[23;0t")), (1, 1), "the title is put back");
+        assert_eq!(self.modes(), self.before, "the line settings are as they were");
+    }
+
+    fn wrote(&self, bytes: &[u8]) -> bool {
+        self.times(bytes) > 0
+    }
+
+    fn times(&self, bytes: &[u8]) -> usize {
+        self.raw.windows(bytes.len()).filter(|window| *window == bytes).count()
+    }
+
+    fn modes(&self) -> String {
+        modes(self.pty.as_ref().unwrap())
+    }
+}
+
+fn modes(pty: &PtyPair) -> String {
+    format!("{:?}", pty.master.get_termios().unwrap())
 }
 
 impl Drop for Seen {
@@ -187,4 +225,62 @@ fn a_terminal_that_dies_ends_the_console() {
         assert!(Instant::now() < deadline, "it goes on without a terminal");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_defect_gives_the_terminal_back_before_it_is_told() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    seen.press("\x1b[24;3~");
+    seen.wait_for("a defect, made on purpose");
+    seen.is_as_it_was();
+    assert!(!seen.child.wait().unwrap().success());
+}
+
+#[test]
+fn frames_are_held_together_where_the_terminal_says_that_it_can() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    assert!(seen.wrote(b"\x1b[?2026$p") && !seen.wrote(b"\x1b[?2026h"), "asked, and not taken for granted");
+    seen.press("\x1b[?2026;2$y");
+    seen.press("?");
+    seen.wait_for("Everywhere");
+    assert!(seen.wrote(b"\x1b[?2026h") && seen.times(b"\x1b[?2026h") == seen.times(b"\x1b[?2026l"));
+    seen.press("q");
+    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere"));
+    seen.press("q");
+    seen.gave_back();
+}
+
+#[test]
+fn a_storm_of_sizes_loses_no_key_and_ends_in_a_whole_screen() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    for round in 0..60u16 {
+        let (rows, cols) = (1 + round * 7 % 50, 1 + round * 31 % 200);
+        seen.pty.as_ref().unwrap().master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        seen.press("?\x1b[B\x1b[A?");
+    }
+    seen.pty.as_ref().unwrap().master.resize(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+    seen.press("?");
+    seen.wait_for("Everywhere");
+    seen.press("q");
+    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere") && screen.contents().contains("commands"));
+    seen.press("q");
+    seen.gave_back();
+}
+
+#[test]
+fn the_mouse_moves_what_lies_under_it_and_leaves_nothing() {
+    let mut seen = Seen::open();
+    seen.wait_for("commands");
+    seen.press("?");
+    seen.wait_for("Everywhere");
+    let before = seen.screen.screen().contents();
+    seen.press("\x1b[<65;10;10M\x1b[<65;10;10M\x1b[<65;10;10M");
+    seen.wait_until("the help to scroll", |screen| screen.contents() != before);
+    seen.press("\x1b[<0;1;1M\x1b[<0;1;1mq");
+    seen.wait_until("help is gone", |screen| screen.contents().contains("commands"));
+    seen.press("q");
+    seen.gave_back();
 }

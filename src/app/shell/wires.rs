@@ -4,9 +4,10 @@
 //! "stale", and the screen asks the archive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
+use rustix::process::Signal as Kind;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
@@ -28,6 +29,7 @@ pub struct Wires {
     port: Port,
     events: Sender<Event>,
     waiting: Arc<AtomicUsize>,
+    outside: Arc<AtomicBool>,
 }
 
 impl Wires {
@@ -37,7 +39,7 @@ impl Wires {
     /// `io_failed` when signals cannot be caught.
     pub fn tie(runtime: Handle, port: Port, parting: &Parting, events: Sender<Event>) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
-        let wires = Self { runtime, port, events, waiting };
+        let wires = Self { runtime, port, events, waiting, outside: Arc::default() };
         wires.forward_news();
         wires.forward_signals(parting)?;
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
@@ -62,6 +64,11 @@ impl Wires {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Another program has the terminal, or gave it back: keys that interrupt are meant for it.
+    pub fn outside(&self, there: bool) {
+        self.outside.store(there, Ordering::SeqCst);
+    }
+
     fn forward_news(&self) {
         let mut news = self.port.signals();
         let (events, waiting) = (self.events.clone(), self.waiting.clone());
@@ -71,6 +78,7 @@ impl Wires {
                 let msg = match news.recv().await {
                     Ok(Signal::Event(event)) => Msg::Event(event),
                     Ok(Signal::Text(chunk)) => Msg::Text(chunk),
+                    Ok(Signal::Host(there)) => Msg::Host(there),
                     Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
                     Err(RecvError::Closed) => return,
                 };
@@ -93,16 +101,30 @@ impl Wires {
         for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
             let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
             let events = self.events.clone();
+            let outside = (kind == SignalKind::interrupt()).then(|| self.outside.clone());
             let hung_up = (kind == SignalKind::hangup()).then(|| parting.hung_up.clone());
             self.runtime.spawn(async move {
                 while caught.recv().await.is_some() {
                     hung_up.iter().for_each(tokio_util::sync::CancellationToken::cancel);
-                    if events.send(Event::Msg(Msg::Draining)).is_err() {
+                    let of_other = outside.as_ref().is_some_and(|outside| outside.load(Ordering::SeqCst));
+                    if !of_other && events.send(Event::Msg(Msg::Draining)).is_err() {
                         return;
                     }
                 }
             });
         }
+        // The console itself never gets this key; a program that has the terminal may, and we with it.
+        let mut quit = signal(SignalKind::quit()).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        self.runtime.spawn(async move { while quit.recv().await.is_some() {} });
+        self.forward(SignalKind::window_change(), || Event::Resized)?;
+        self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || Event::Suspend)?;
+        self.forward(SignalKind::from_raw(Kind::CONT.as_raw()), || Event::Continued)
+    }
+
+    fn forward(&self, kind: SignalKind, told: fn() -> Event) -> Result<()> {
+        let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        let events = self.events.clone();
+        self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(told()).is_ok() {} });
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine answered to a command.
 
-use super::{new_run, signals};
+use super::{new_run, outside, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
 use crate::app::state::AppState;
@@ -14,6 +14,13 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
     }
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");
+    if let (Some((ours, request_id)), Some(sent)) = (state.revising, &sent)
+        && ours == ticket
+    {
+        let mut cmds = outside::revised(state, sent.run_id, request_id, &result);
+        cmds.extend(signals::stale(state));
+        return cmds;
+    }
     let mut cmds = match answer && at_gate(state, ticket) {
         true => gate_answered(state, &result),
         false => {

@@ -1,14 +1,25 @@
-//! The artifact pane: which version, and asking for its text.
+//! The artifact pane: which version, what is shown of it, and asking for its text.
 
+use std::sync::Arc;
+
+use super::gate;
+use crate::app::document::Document;
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Query};
-use crate::app::run_view::RunView;
+use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::reading::Reading;
+use crate::app::run_view::{RunView, Side};
+use crate::app::state::AppState;
 
 /// Does an action on the pane.
-pub fn act(run: &mut RunView, action: Action) -> Vec<Cmd> {
+pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    let Some(run) = &mut state.run else { return Vec::new() };
     match action {
         Action::PrevVersion => turn(run, false),
         Action::NextVersion => turn(run, true),
+        Action::PrevSide => turn_side(run, false),
+        Action::NextSide => turn_side(run, true),
+        Action::ArtifactPager => page(run).into_iter().collect(),
+        Action::ArtifactEdit => edit(state),
         other => {
             if let Some(reading) = &mut run.artifact.reading {
                 reading.go(other);
@@ -27,13 +38,77 @@ fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
     want(run)
 }
 
-/// Asks for the text of the version that is shown, unless it is there or asked for.
-pub fn want(run: &mut RunView) -> Vec<Cmd> {
-    let shown = run.version().map(|a| (a.sha256.clone(), a.path.clone()));
-    let hash = shown.as_ref().map(|(hash, _)| hash.clone());
-    if run.artifact.hash == hash {
+fn turn_side(run: &mut RunView, forward: bool) -> Vec<Cmd> {
+    let sides = run.sides();
+    let at = sides.iter().position(|side| *side == run.artifact.side).unwrap_or(0);
+    let to = if forward { at + 1 } else { at + sides.len() - 1 };
+    run.artifact.side = sides[to % sides.len()];
+    want(run)
+}
+
+/// The whole text in the operator's pager: what is stored where the whole is shown, else what is shown.
+fn page(run: &RunView) -> Option<Cmd> {
+    let text = match (&run.artifact.source, &run.artifact.reading) {
+        (Some(Query::Content(hash, _)), _) => PageText::Content(hash.clone()),
+        (_, Some(reading)) => PageText::Text(reading.shared()),
+        (_, None) => return None,
+    };
+    let name = run.version().map_or_else(|| "transcript".to_owned(), |shown| format!("{} v{}", shown.path, shown.version));
+    Some(Cmd::Outside(Outside::Page { name, text }))
+}
+
+/// Editing is an answer to a question: anything else that is stored never changes.
+fn edit(state: &mut AppState) -> Vec<Cmd> {
+    let shown = state.run.as_ref().and_then(RunView::version).map(|shown| shown.sha256.clone());
+    let asked =
+        state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).and_then(|open| open.artifact_sha256.clone());
+    if asked.is_none() || asked != shown {
+        state.say("only what a gate asks about can be edited; o reads this version in a pager");
         return Vec::new();
     }
-    (run.artifact.hash, run.artifact.reading) = (hash, None);
-    shown.map(|(hash, path)| vec![Cmd::Query(Query::Content(hash, path))]).unwrap_or_default()
+    let mut cmds = gate::open(state);
+    cmds.extend(gate::edit(state));
+    cmds
+}
+
+/// Asks for the text that is shown, unless it is there or asked for.
+pub fn want(run: &mut RunView) -> Vec<Cmd> {
+    if !run.sides().contains(&run.artifact.side) {
+        run.artifact.side = Side::Whole;
+    }
+    let source = source(run);
+    if run.artifact.source == source && run.artifact.side != Side::Errors {
+        return Vec::new();
+    }
+    let errors = errors_shown(run).map(|doc| Reading::new(Arc::new(doc), (80, 24)));
+    (run.artifact.source, run.artifact.reading) = (source.clone(), errors);
+    source.map(Cmd::Query).into_iter().collect()
+}
+
+fn source(run: &RunView) -> Option<Query> {
+    let key = run.phase_key()?.clone();
+    let Some(shown) = run.version() else {
+        let attempt = run.state()?.phases.get(run.phase_at())?.attempt;
+        return (run.artifact.side == Side::Transcript && attempt > 0).then_some(Query::Transcript(run.run_id, key, attempt));
+    };
+    let (hash, path) = (shown.sha256.clone(), shown.path.clone());
+    Some(match run.artifact.side {
+        Side::Whole if shown.errors.is_empty() => Query::Content(hash, path),
+        Side::Whole => Query::Checked(hash, path, shown.errors.clone()),
+        Side::Previous => {
+            let before = run.versions().into_iter().rfind(|other| other.version < shown.version)?;
+            Query::Diff(before.sha256.clone(), hash)
+        }
+        Side::Base => Query::BaseDiff(run.run_id, path, hash),
+        Side::Errors => return None,
+        Side::Transcript => Query::Transcript(run.run_id, key, shown.attempt),
+    })
+}
+
+/// What is wrong with the version on the screen, one thing after the other.
+fn errors_shown(run: &RunView) -> Option<Document> {
+    let shown = run.version().filter(|_| run.artifact.side == Side::Errors)?;
+    let mut doc = Document::default();
+    doc.push_errors(&shown.errors);
+    Some(doc)
 }

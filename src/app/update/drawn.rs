@@ -24,6 +24,7 @@ pub fn focus(state: &mut AppState, focused: bool) -> Vec<Cmd> {
 /// A frame was drawn.
 pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     let (mut changed, mut cmds) = (false, Vec::new());
+    state.places.clone_from(&drawn.places);
     if let Some(height) = drawn.list {
         match state.screen() {
             Screen::Picker => {
@@ -47,6 +48,10 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
         let (new, need) = run.tail.set_height(height);
         changed |= new;
         cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
+    }
+    state.look.receipt_rows = drawn.receipt.unwrap_or(0);
+    if let (Some(size), Some(beside)) = (drawn.beside, state.gate.as_mut().and_then(|gate| gate.repaired.as_mut())) {
+        changed |= beside.lay_out(size);
     }
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
         changed |= reading.lay_out(size);

@@ -2,9 +2,11 @@
 
 use super::tick::keep_draft;
 use super::{gate_verdict, run};
-use crate::app::gate::{GateView, Receipt, Stage};
+use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Query};
+use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::run_view::RunView;
+use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
 use crate::app::telling::told;
 use crate::app::text_input::TextInput;
@@ -61,16 +63,11 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         state.show(Screen::Gate);
         return Vec::new();
     }
-    let log = log_lines(state);
-    let Some(known) = state.run.as_ref().and_then(|run| run.opened.as_ref()) else { return Vec::new() };
-    let mut gate = GateView::new(known, &open, &log, state.look.reading);
-    let path = known.details.artifacts.iter().find(|a| Some(&a.sha256) == gate.sha256.as_ref()).map(|a| a.path.clone());
-    let mut cmds = Vec::new();
-    if let Some(hash) = &gate.sha256 {
-        cmds.push(Cmd::Query(Query::Content(hash.clone(), path.unwrap_or_default())));
-        if let Some((_, old)) = &gate.reviewed {
-            cmds.push(Cmd::Query(Query::Diff(old.clone(), hash.clone())));
-        }
+    let why = state.run.as_ref().and_then(why_stopped);
+    let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
+    let mut cmds: Vec<Cmd> = gate.sources.values().cloned().map(Cmd::Query).collect();
+    if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
+        cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
     }
     match state.drafts.get(&gate.draft_key()) {
         Some(draft) => gate.input = TextInput::of_draft(draft),
@@ -81,15 +78,47 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// The loaded events of the phase in question, as sentences.
-fn log_lines(state: &AppState) -> Vec<String> {
-    let Some(run) = &state.run else { return Vec::new() };
-    let key = run.state().and_then(|s| s.approval.as_ref()).and_then(|open| open.phase_key.as_ref());
-    let ours = |event: &&std::sync::Arc<Event>| key.is_none() || event.fact.phase_key() == key;
-    let line = |event: &std::sync::Arc<Event>| {
-        format!("{}  {:>4}  {:<20} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact, state.dot()))
+/// Why an agent could not go on, in the words of the last such event.
+fn why_stopped(run: &RunView) -> Option<String> {
+    let failed = |event: &std::sync::Arc<Event>| match &event.fact {
+        Fact::SessionFailed { message, .. } => Some(message.clone()),
+        _ => None,
     };
-    run.tail.events().filter(ours).map(line).collect()
+    run.tail.events().rev().find_map(failed)
+}
+
+/// An event as a line of the log.
+pub fn log_line(state: &AppState, event: &Event) -> String {
+    format!("{}  {:>4}  {:<20} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact, state.dot()))
+}
+
+/// Hands what is asked about to the operator's editor; nothing is decided by it.
+pub fn edit(state: &mut AppState) -> Vec<Cmd> {
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else { return Vec::new() };
+    let (Some(sha256), Some(Query::Content(_, path))) = (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned()) else {
+        state.say("this question is about no artifact, so there is nothing to edit");
+        return Vec::new();
+    };
+    let request_id = gate.request_id;
+    vec![Cmd::Outside(Outside::Edit { request_id, sha256, path })]
+}
+
+/// Hands the text on the screen to the operator's pager: the stored content where the whole is shown.
+fn page(state: &AppState) -> Vec<Cmd> {
+    let Some(gate) = &state.gate else { return Vec::new() };
+    let text = match (gate.tab, gate.sources.get(&Tab::Whole)) {
+        (Tab::Whole, Some(Query::Content(hash, _))) => Some(PageText::Content(hash.clone())),
+        _ => gate.reading().map(|reading| PageText::Text(reading.shared())),
+    };
+    let name = gate.phase_key.as_ref().map_or_else(|| gate.gate.to_string(), ToString::to_string);
+    text.map(|text| Cmd::Outside(Outside::Page { name, text })).into_iter().collect()
+}
+
+/// Goes on to the question about the operator's own version as soon as it is there.
+pub fn follow(state: &mut AppState) -> Vec<Cmd> {
+    let asks = state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).map(|open| open.request_id);
+    let other = state.gate.as_ref().is_some_and(|gate| asks.is_some_and(|asks| asks != gate.request_id));
+    if state.wants_gate && other && state.screen() == Screen::Gate { open(state) } else { Vec::new() }
 }
 
 /// Does an action at the gate.
@@ -98,13 +127,44 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Approve | Action::RequestChanges | Action::Reject => gate_verdict::begin(state, action),
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
-        Action::Open if state.gate.as_ref().is_some_and(|gate| !gate.is_open()) => leave(state),
+        Action::GateEdit => edit(state),
+        Action::GatePager => page(state),
+        Action::Open => enter(state),
         other => {
-            if let Some(reading) = state.gate.as_mut().and_then(GateView::reading_mut) {
-                reading.go(other);
-            }
+            scroll(state, other);
             Vec::new()
         }
+    }
+}
+
+/// Enter does what has the focus: reading on, or the words that were begun. It never decides.
+fn enter(state: &mut AppState) -> Vec<Cmd> {
+    match &state.gate {
+        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => leave(state),
+        Some(gate) if gate.is_open() && !gate.input.is_blank() => gate_verdict::begin(state, Action::RequestChanges),
+        _ => {
+            scroll(state, Action::PageDown);
+            Vec::new()
+        }
+    }
+}
+
+fn scroll(state: &mut AppState, action: Action) {
+    let rows = state.look.receipt_rows;
+    let Some(gate) = &mut state.gate else { return };
+    if let Stage::Receipt(receipt) = &mut gate.stage
+        && rows > 0
+    {
+        receipt.top = step(receipt.top, rows + 1, 5, action);
+        return;
+    }
+    if gate.tab == Tab::Errors
+        && let Some(beside) = &mut gate.repaired
+    {
+        beside.go(action);
+    }
+    if let Some(reading) = gate.reading_mut() {
+        reading.go(action);
     }
 }
 
@@ -143,16 +203,21 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 at: event.at,
                 comment: comment.clone(),
                 ours,
+                top: 0,
             });
         }
-        Fact::ArtifactChanged { request_id, .. } if *request_id == gate.request_id => {
+        Fact::ArtifactChanged { request_id, by, .. } if *request_id == gate.request_id => {
+            let ours = matches!(gate.stage, Stage::Revising { .. });
+            let told = by.as_ref().map(|by| format!("{by}, who wrote another version: the next question asks about it"));
             gate.stage = Stage::Receipt(Receipt {
                 action: "superseded".to_owned(),
-                by: "the file was changed after it was checked".to_owned(),
+                by: told.unwrap_or_else(|| "the file was changed after it was checked".to_owned()),
                 at: event.at,
                 comment: String::new(),
-                ours: false,
+                ours,
+                top: 0,
             });
+            state.wants_gate |= ours;
         }
         Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. } if gate.is_open() => {
             gate.stage = Stage::Receipt(Receipt {
@@ -161,6 +226,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 at: event.at,
                 comment: String::new(),
                 ours: false,
+                top: 0,
             });
         }
         _ => {}
@@ -175,7 +241,7 @@ pub fn on_approvals(state: &mut AppState) {
     }
     let found = known.details.approvals.iter().find(|a| a.id == gate.request_id && a.state != ApprovalStatus::Pending);
     if let Some(record) = found {
-        let ours = matches!(gate.stage, Stage::Sending { .. } | Stage::Recorded { .. });
+        let ours = matches!(gate.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. });
         gate.stage = Stage::Receipt(receipt_of(record, ours));
     }
 }
@@ -189,5 +255,6 @@ fn receipt_of(record: &ApprovalRecord, ours: bool) -> Receipt {
         at: record.resolved_at.unwrap_or(record.requested_at),
         comment: record.comment.clone().unwrap_or_default(),
         ours,
+        top: 0,
     }
 }

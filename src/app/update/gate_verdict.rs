@@ -17,6 +17,10 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
+    if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
+        state.say("this question takes approve, reject or abort");
+        return Vec::new();
+    }
     (gate.notice, gate.failure) = (None, None);
     gate.stage = match action {
         Action::Approve => Stage::Confirm { typed: String::new(), since: None },

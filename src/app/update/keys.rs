@@ -1,6 +1,6 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{demo, finding, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs};
+use super::{copy, demo, finding, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs};
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
 use crate::app::msg::Cmd;
@@ -78,6 +78,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Help => modal::help(state),
         Action::Palette => palette::open(state),
         Action::NextGate => gate::next(state),
+        Action::Copy => copy::copy(state),
         Action::Back => back(state),
         Action::NewRun => new_run::open(state),
         Action::Demo => demo::start(state),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{artifact_pane, events_pane, finding, gate, looks, picker, recorder, runs, signals};
 use crate::app::document::Document;
+use crate::app::gate::{Foretold, log_of};
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
 use crate::app::reading::Reading;
 use crate::app::state::AppState;
 use crate::app::tail::Need;
 use crate::app::text_input::TextInput;
 use crate::model::error::Failure;
-use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::wanted::Wanted;
 
@@ -41,10 +41,18 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
             state.complain(&failure);
             details(state, id, None)
         }
-        (Query::Content(hash, _), Ok(Loaded::Text(doc))) => content(state, &hash, &doc),
-        (Query::Content(hash, path), Err(failure)) => content(state, &hash, &Arc::new(Document::of_failure(&path, &failure))),
-        (Query::Diff(_, hash), Ok(Loaded::Text(doc))) => difference(state, &hash, doc),
-        (Query::Diff(_, hash), Err(failure)) => difference(state, &hash, Arc::new(Document::of_failure("the difference", &failure))),
+        (query, Ok(Loaded::Text(doc))) => text(state, &query, &doc),
+        (query, Err(failure)) if query.is_text() => text(state, &query, &Arc::new(Document::of_failure("this", &failure))),
+        (query @ Query::PhaseLog(..), Ok(Loaded::Log(events))) => {
+            let lines: Vec<String> = events.iter().map(|event| gate::log_line(state, event)).collect();
+            text(state, &query, &Arc::new(log_of(&lines)))
+        }
+        (Query::Forecast(..), Ok(Loaded::Forecast(forecast))) => {
+            if let Some(gate) = &mut state.gate {
+                gate.forecast = Some(forecast.map_or(Foretold::NoHistory, Foretold::Known));
+            }
+            Vec::new()
+        }
         (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
             state.complain(&failure);
@@ -123,24 +131,18 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
         cmds.push(Cmd::Query(Query::Details(id)));
     }
     gate::on_approvals(state);
+    cmds.extend(gate::follow(state));
     cmds
 }
 
-fn content(state: &mut AppState, hash: &ContentHash, doc: &Arc<Document>) -> Vec<Cmd> {
-    let reading = || Some(Reading::new(doc.clone(), state.look.reading));
-    if let Some(run) = state.run.as_mut().filter(|run| run.artifact.hash.as_ref() == Some(hash)) {
-        run.artifact.reading = reading();
-    }
-    if let Some(gate) = state.gate.as_mut().filter(|gate| gate.sha256.as_ref() == Some(hash) && gate.whole.is_none()) {
-        gate.whole = reading();
-    }
-    Vec::new()
-}
-
-fn difference(state: &mut AppState, hash: &ContentHash, doc: Arc<Document>) -> Vec<Cmd> {
+/// A text goes wherever it was asked for.
+fn text(state: &mut AppState, query: &Query, doc: &Arc<Document>) -> Vec<Cmd> {
     let size = state.look.reading;
-    if let Some(gate) = state.gate.as_mut().filter(|gate| gate.sha256.as_ref() == Some(hash) && gate.diff.is_none()) {
-        gate.diff = Some(Reading::new(doc, size));
+    if let Some(run) = state.run.as_mut().filter(|run| run.artifact.source.as_ref() == Some(query)) {
+        run.artifact.reading = Some(Reading::new(doc.clone(), size));
+    }
+    if let Some(gate) = &mut state.gate {
+        gate.take(query, doc, size);
     }
     Vec::new()
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod artifact_pane;
+mod copy;
 mod demo;
 mod drawn;
 mod events_pane;
@@ -14,7 +15,10 @@ mod leave;
 mod loaded;
 mod looks;
 mod modal;
+mod mouse;
 mod new_run;
+mod notify;
+mod outside;
 pub mod palette;
 mod picker;
 mod recorder;
@@ -41,6 +45,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
     match msg {
         Msg::Key(chord) => keys::press(state, chord),
         Msg::Paste(text) => keys::paste(state, &text),
+        Msg::Mouse(mouse) => mouse::mouse(state, mouse),
         Msg::Resize(columns, rows) => drawn::resize(state, columns, rows),
         Msg::Focus(focused) => drawn::focus(state, focused),
         Msg::Tick => tick::tick(state),
@@ -50,9 +55,12 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Stale => signals::stale(state),
         Msg::Loaded(query, result) => loaded::loaded(state, query, result),
         Msg::Answered(ticket, result) => answers::answered(state, ticket, result),
+        Msg::Returned(returned) => outside::returned(state, returned),
         Msg::Done(done) => new_run::done(state, done),
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
+        Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
+        Msg::Host(there) => signals::host(state, there),
     }
 }
 

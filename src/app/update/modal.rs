@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::copy;
 use super::leave;
 use super::new_run;
 use super::run_actions;
@@ -32,12 +33,20 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
         Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => write_help(help, chord),
         Some(Modal::Help(help)) if !help.typed.is_empty() && action == Some(Action::Back) => help.typed.clear(),
+        _ if action == Some(Action::Copy) => return copy::copy(state),
         _ if matches!(action, Some(Action::Back | Action::Open | Action::Help | Action::Quit)) => state.modal = None,
-        Some(Modal::Help(help)) => help.top = scrolled(help.top, action),
-        Some(Modal::Text(_, reading)) => {
-            reading.go(action.unwrap_or(Action::Open));
-        }
-        Some(Modal::Palette(_)) | None => {}
+        Some(_) => return go(state, action.unwrap_or(Action::Open)),
+        None => {}
+    }
+    Vec::new()
+}
+
+/// Moves what is in front.
+pub fn go(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    match &mut state.modal {
+        Some(Modal::Help(help)) => help.top = scrolled(help.top, Some(action)),
+        Some(Modal::Text(_, reading)) => drop(reading.go(action)),
+        _ => {}
     }
     Vec::new()
 }

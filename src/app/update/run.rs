@@ -15,7 +15,7 @@ pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == run_id) {
         return if run.asking.due() { vec![Cmd::Query(Query::Open(run_id))] } else { Vec::new() };
     }
-    state.run = Some(RunView::new(run_id));
+    state.run = Some(RunView { since: state.now.ticks, ..RunView::new(run_id) });
     vec![Cmd::Query(Query::Open(run_id))]
 }
 
@@ -34,17 +34,47 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
             run.zoom = !run.zoom;
             return Vec::new();
         }
+        Action::Grow | Action::Shrink => {
+            run.arranged.grow(run.focus, action == Action::Grow);
+            if state.look.size.0 < 120 || run_is_zoomed(state) {
+                state.say("here one pane has all the room; side by side they can be resized, from 120 columns on");
+            }
+            return Vec::new();
+        }
+        Action::Bars => {
+            run.arranged.bars = !run.arranged.bars;
+            return Vec::new();
+        }
         Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => return recorder::step(run, action),
         Action::Now if run.moment().is_some() => return recorder::leave(run),
         Action::Now => return in_pane(state, Action::Bottom),
         Action::Open if run.focus == Pane::Phases => return go_in(state),
         other => return in_pane(state, other),
     };
+    focus(run, pane);
+    Vec::new()
+}
+
+fn run_is_zoomed(state: &AppState) -> bool {
+    state.run.as_ref().is_some_and(|run| run.zoom)
+}
+
+/// Gives a pane the focus.
+pub fn focus(run: &mut RunView, pane: Pane) {
     run.focus = pane;
     if matches!(pane, Pane::Artifact | Pane::Transcript) {
         run.main = Some(pane);
     }
-    Vec::new()
+}
+
+/// Moves what a pane shows, whether it has the focus or not.
+pub fn scroll(state: &mut AppState, pane: Pane, movement: Action) -> Vec<Cmd> {
+    let Some(focused) = state.run.as_mut().map(|run| std::mem::replace(&mut run.focus, pane)) else { return Vec::new() };
+    let cmds = in_pane(state, movement);
+    if let Some(run) = &mut state.run {
+        run.focus = focused;
+    }
+    cmds
 }
 
 /// Enter on a phase: its question when one is open, else its artifact.
@@ -80,7 +110,7 @@ fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     match run.focus {
         Pane::Events => events_pane::act(state, action),
-        Pane::Artifact => artifact_pane::act(run, action),
+        Pane::Artifact => artifact_pane::act(state, action),
         Pane::Transcript => {
             run.transcript.scroll(transcript_step(action, state.look.size.1));
             Vec::new()

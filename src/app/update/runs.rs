@@ -1,6 +1,6 @@
 //! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
 
-use super::{demo, keys, picker, run};
+use super::{demo, keys, notify, picker, run};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::{Cmd, Loaded, Query};
@@ -142,11 +142,10 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
     match result {
         Err(failure) => (state.runs.failure, state.runs.since) = (Some(failure), None),
         Ok(Loaded::Runs(page)) if state.runs.is_about(ask) => {
-            let (first, waited) = (!state.runs.loaded, state.runs.waiting().count());
+            let (first, before) = (!state.runs.loaded, state.runs.known());
             state.runs.set(*page, ask.offset);
-            let more = !state.runs.filter.is_on() && state.runs.waiting().count() > waited;
-            if more && !first && !state.look.focused {
-                cmds.push(Cmd::Notify);
+            if !first && !state.look.focused {
+                cmds.extend(notify::news(&before, &state.runs.known()).map(Cmd::Notify));
             }
             if state.runs.filter.begins() {
                 cmds.push(Cmd::Query(Query::SearchArtifacts(state.runs.filter.text.clone(), None)));

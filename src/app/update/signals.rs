@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{gate, looks, runs};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
-use crate::app::state::AppState;
+use crate::app::state::{AppState, Notice};
 use crate::engine::api::TextChunk;
 use crate::model::event::Event;
 use crate::model::id::RunId;
@@ -34,6 +34,7 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
 
 fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
+    run.pulse.event(event);
     let fits = run.opened.is_some() && run.tail.push(event.clone());
     let Some(known) = run.now_mut() else { return Vec::new() };
     let follows = event.seq <= known.state.last_seq + 1;
@@ -64,6 +65,7 @@ pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
         run.transcript.push(chunk);
+        run.pulse.text(state.now.wall);
     }
     Vec::new()
 }
@@ -96,4 +98,16 @@ pub fn news(state: &mut AppState, id: RunId, since: u64, events: Vec<Event>) -> 
         cmds.push(Cmd::Query(Query::News(id, last)));
     }
     cmds
+}
+
+/// The process that hosts the runs, another than this, came or went.
+pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
+    state.host_gone = !there;
+    if there {
+        state.say("a host is back: what you do here is served again");
+        return stale(state);
+    }
+    let text = "the host has ended, its runs rest: leave and start `phasedeck` again to take them up".to_owned();
+    state.notice = Some(Notice { text, bad: true, at: state.now.ticks });
+    stale(state)
 }

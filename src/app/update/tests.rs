@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::app::gate::Stage;
 use crate::app::key::{Chord, KeyCode};
-use crate::app::msg::{Cmd, Drawn, Msg};
+use crate::app::msg::{Cmd, Drawn, Msg, Outside, Returned};
 use crate::app::sample::{self, Bench, Place, record, records, request_id, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command};
@@ -255,7 +255,7 @@ fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
     bench.feed(Msg::Focus(false));
     bench.records.push(waiting_record());
     bench.feed(Msg::Stale);
-    assert_eq!((bench.state.screen(), bench.done.clone()), (screen, vec![Cmd::Notify]));
+    assert_eq!((bench.state.screen(), bench.done.clone()), (screen, vec![Cmd::Notify("phasedeck: a run waits for you")]));
     bench.feed(Msg::Stale);
     assert_eq!(bench.done.len(), 1, "only on the transition");
 }
@@ -395,6 +395,102 @@ fn what_another_run_says_draws_nothing_and_hides_nothing() {
     bench.feed(Msg::Text(chunk(1)));
     bench.feed(Msg::Text(chunk(3)));
     assert!(bench.state.dirty);
+}
+
+fn asked_outside(bench: &Bench) -> Option<&Outside> {
+    bench.done.iter().rev().find_map(|cmd| if let Cmd::Outside(outside) = cmd { Some(outside) } else { None })
+}
+
+#[test]
+fn what_was_edited_is_sent_for_this_question_and_the_next_one_opens_by_itself() {
+    let mut bench = at_gate(Place::AwaitingFirst);
+    bench.press("e");
+    let sha256 = ContentHash::of(sample::SPEC_V1.as_bytes());
+    let edit = Outside::Edit { request_id: request_id(1), sha256, path: "spec.json".to_owned() };
+    assert_eq!(asked_outside(&bench), Some(&edit));
+    let content = sample::SPEC_V2.to_owned();
+    bench.feed(Msg::Returned(Returned::Edited { request_id: request_id(1), content: content.clone() }));
+    let revise = Command::Revise { run_id: run_id(1), request_id: request_id(1), content };
+    assert_eq!(bench.sent.last().map(|(_, command)| command), Some(&revise));
+    assert!(matches!(stage(&bench), Stage::Revising { .. }));
+    // The facts are faster than the answer.
+    sample::revised().into_iter().for_each(|fact| bench.happens(fact));
+    assert_eq!(bench.state.gate.as_ref().unwrap().request_id, request_id(2), "the question about the new version");
+    assert!(matches!(stage(&bench), Stage::Reading));
+    bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+    assert!(bench.done.contains(&Cmd::DropEdit(request_id(1))));
+    assert_eq!(decided(&bench), None, "editing decides nothing");
+    bench.press("A");
+    assert!(matches!(stage(&bench), Stage::Reading), "the new question was not drawn yet");
+}
+
+#[test]
+fn a_version_that_does_not_fit_is_told_whole_and_the_gate_stays_open() {
+    let mut bench = at_gate(Place::AwaitingFirst);
+    bench.press("e");
+    bench.feed(Msg::Returned(Returned::Edited { request_id: request_id(1), content: "{}".to_owned() }));
+    bench.answer(Err(Failure::new(Code::UsageInvalid, "spec.json does not fit dev/spec@1:\n/title: is missing\n/a: is no text")));
+    let Some(Modal::Text(_, reading)) = &bench.state.modal else { panic!("told") };
+    let lines: Vec<&str> = reading.doc().lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines[..3], ["spec.json does not fit dev/spec@1:", "/title: is missing", "/a: is no text"]);
+    assert!(matches!(stage(&bench), Stage::Reading));
+    assert!(!bench.done.contains(&Cmd::DropEdit(request_id(1))), "the text is kept");
+}
+
+#[test]
+fn a_program_that_ended_badly_or_changed_nothing_sends_nothing() {
+    for returned in [
+        Returned::Unchanged,
+        Returned::Failed(Failure::new(Code::IoFailed, "vi ended badly")),
+        Returned::Edited { request_id: request_id(9), content: "for another question".to_owned() },
+    ] {
+        let mut bench = at_gate(Place::Awaiting);
+        bench.feed(Msg::Returned(returned));
+        assert!(bench.sent.is_empty());
+        bench.press("A");
+        assert!(matches!(stage(&bench), Stage::Reading), "keys of the other program decide nothing");
+    }
+}
+
+#[test]
+fn enter_at_a_gate_reads_on_or_takes_up_the_words_and_never_decides() {
+    let mut bench = at_gate(Place::Awaiting);
+    bench.press("Enter");
+    assert!(matches!(stage(&bench), Stage::Reading));
+    bench.ticks += 1000;
+    bench.press("c");
+    bench.type_text("shorter", 10);
+    bench.press("Esc");
+    bench.drew_gate(true);
+    bench.ticks += 1000;
+    bench.press("Enter");
+    assert!(matches!(stage(&bench), Stage::Writing { action: Decision::RequestChanges, .. }));
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
+    use crate::app::run_view::Side;
+    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(Some(run_id(1)));
+    bench.press("2");
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let run = bench.state.run.as_ref().unwrap();
+        seen.push((run.artifact.side, run.artifact.reading.is_some()));
+        bench.press("l");
+    }
+    assert_eq!(seen, [(Side::Whole, true), (Side::Previous, true), (Side::Transcript, true), (Side::Whole, true)]);
+    bench.press("h");
+    bench.press("[");
+    bench.press("[");
+    bench.press("l");
+    let run = bench.state.run.as_ref().unwrap();
+    assert_eq!((run.version().unwrap().version, run.artifact.side), (1, Side::Errors));
+    assert_eq!(run.artifact.reading.as_ref().unwrap().doc().lines[0].text, "/acceptance_criteria");
+    bench.press("e");
+    assert_eq!(asked_outside(&bench), None, "only what is asked about can be edited");
+    bench.press("o");
+    assert!(matches!(asked_outside(&bench), Some(Outside::Page { .. })));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
         },
         Fact::ArtifactTimeout { phase_key: "spec".into(), attempt: 1, seconds: 300 },
         Fact::PromptRepaired { phase_key: "spec".into(), attempt: 2, errors: vec![wrong()] },
-        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact },
+        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact, by: None },
         Fact::ApprovalRequested {
             request_id,
             phase_key: Some("spec".into()),
@@ -105,7 +105,7 @@ fn artifacts_and_gates_name_what_they_are_about() {
             artifact_version: Some(2),
             question: None,
         },
-        Fact::ArtifactChanged { phase_key: "spec".into(), request_id, expected: hash(), found: None, restored: true },
+        Fact::ArtifactChanged { phase_key: "spec".into(), request_id, expected: hash(), found: None, restored: true, by: None },
         Fact::ApprovalResolved {
             request_id,
             phase_key: None,

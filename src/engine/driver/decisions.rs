@@ -43,7 +43,7 @@ pub struct Answered {
 impl Driver {
     /// Gives the answer, if it can be given and is about what lies there; says what became of it.
     pub(super) async fn decided(&mut self, decision: Answered) -> Result<Answer> {
-        let open = self.state.approval.clone();
+        let (open, words) = (self.state.approval.clone(), decision.comment.clone());
         let input = Input::Decide {
             request_id: decision.request_id,
             action: decision.action,
@@ -56,7 +56,7 @@ impl Driver {
         };
         // Whether it can be given at all comes first: a late answer must not touch the file.
         if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
-            return self.decided_before(failure, decision.request_id, decision.action).await;
+            return self.decided_before(failure, decision.request_id, decision.action, &words).await;
         }
         if decision.action == Decision::Approve {
             self.refuse_changed_content().await?;
@@ -67,14 +67,16 @@ impl Driver {
     }
 
     /// What a late answer learns: that it is the one that counted, or who was first.
-    async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision) -> Result<Answer> {
+    async fn decided_before(&self, failure: Failure, asked: Option<RequestId>, action: Decision, words: &str) -> Result<Answer> {
         let (Code::ApprovalAlreadyResolved | Code::RunAlreadyTerminal, Some(request_id)) = (failure.code, asked) else {
             return Err(failure);
         };
         let (run_id, path) = (self.run_id(), self.context.paths.database());
         let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
         let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
-        if first.state == action.resolves_to() {
+        // The same answer with other words is another answer: those words went nowhere.
+        let same_words = words.is_empty() || first.comment.as_deref() == Some(words);
+        if first.state == action.resolves_to() && same_words {
             return Ok(Answer::Decided { run_id, request_id, action });
         }
         // A question that the end of its run closed was answered by nobody.

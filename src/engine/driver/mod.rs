@@ -8,6 +8,7 @@
 
 mod decisions;
 mod picking;
+mod revision;
 mod stopping;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use decisions::Answered;
+pub use revision::Revision;
 use stopping::Stopping;
 pub use stopping::{AskedStop, Successor, asked_stop};
 
@@ -89,6 +91,13 @@ pub enum Order {
         /// Where what became of it goes.
         reply: Reply,
     },
+    /// Put the operator's own content in place of what is asked about.
+    Revise {
+        /// The content.
+        revision: Revision,
+        /// Where what became of it goes.
+        reply: Reply,
+    },
 }
 
 /// Where the answer to an order goes.
@@ -131,6 +140,7 @@ impl Order {
             | Self::Abort { reply, .. }
             | Self::Decide { reply, .. }
             | Self::Pick { reply, .. }
+            | Self::Revise { reply, .. }
             | Self::Pause { reply: Some(reply), .. } => {
                 let _ = reply.send(Err(failure.clone()));
             }
@@ -281,6 +291,10 @@ impl Driver {
             }
             Order::Pick { fork, reply } => {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork).await };
+                let _ = reply.send(answer);
+            }
+            Order::Revise { revision, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.revised(revision).await };
                 let _ = reply.send(answer);
             }
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
+use super::doorbell::Doorbell;
 use super::lock::live_host;
 use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
 use crate::engine::context::{Context, blocking, news_channel};
@@ -21,7 +22,7 @@ use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, approvals, events, inbox, run_list};
 
-/// How often an attached port looks for answers and news.
+/// How often an attached port looks for an answer that it waits for.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long an answer may take before the sender is told that the command is stored but open.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
@@ -45,7 +46,7 @@ pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
     let (requests, incoming) = mpsc::channel(64);
     let signals = news_channel();
     runtime.spawn(carry(paths.clone(), incoming));
-    runtime.spawn(watch(reader, news, signals.clone()));
+    runtime.spawn(watch(paths.clone(), reader, news, signals.clone()));
     Ok(Port::new(requests, signals))
 }
 
@@ -189,11 +190,12 @@ fn overlapping(looked: Timestamp) -> Timestamp {
     Timestamp(looked.0 - OVERLAP_MS)
 }
 
-async fn watch(reader: Reader, mut news: News, signals: broadcast::Sender<Signal>) {
-    let mut ticks = tokio::time::interval(LOOK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn watch(paths: Paths, reader: Reader, mut news: News, signals: broadcast::Sender<Signal>) {
+    let mut bell = Doorbell::new(&paths);
+    let mut hosted = true;
     loop {
-        ticks.tick().await;
+        tell_of_host(&paths, &mut hosted, &signals);
+        bell.rung().await;
         let now = reader.data_version().ok();
         if now == news.version {
             continue;
@@ -202,6 +204,14 @@ async fn watch(reader: Reader, mut news: News, signals: broadcast::Sender<Signal
             Ok(()) => news.version = now,
             Err(failure) => tracing::warn!(%failure, "could not read news"),
         }
+    }
+}
+
+fn tell_of_host(paths: &Paths, hosted: &mut bool, signals: &broadcast::Sender<Signal>) {
+    // What cannot be looked at has not ended.
+    let there = !matches!(live_host(paths), Ok(None));
+    if std::mem::replace(hosted, there) != there {
+        let _ = signals.send(Signal::Host(there));
     }
 }
 

@@ -80,7 +80,8 @@ pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
     if !path.exists() {
         return Ok(None);
     }
-    let mut file = open(&path)?;
+    // For reading only: whoever waits for the holder's end is not woken by somebody who looks.
+    let mut file = File::open(&path).map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))?;
     match file.try_lock_shared() {
         Ok(()) => {
             let _ = file.unlock();

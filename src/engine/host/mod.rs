@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use self::doorbell::Doorbell;
 pub use self::lock::{HostInfo, HostLock, live_host};
 use self::recovery::Recovered;
 use self::tellers::Tellers;
@@ -32,6 +33,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
+mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
@@ -41,8 +43,6 @@ mod tellers;
 pub use attach::{attach, write_beside};
 pub use handover::HandOver;
 
-/// How often the host looks whether another process left a command.
-const INBOX_LOOK: Duration = Duration::from_millis(50);
 /// Calls that may wait for the supervisor.
 const CALLS_WAITING: usize = 256;
 
@@ -212,13 +212,15 @@ fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> 
 /// one that was being served when the host died is served again; its token and the run's own rules
 /// make that harmless.
 async fn serve_inbox(context: Arc<Context>, port: Port) {
-    let mut looked_at = None;
+    let (mut looked_at, mut first) = (None, true);
     let mut taken = BTreeSet::new();
-    let mut ticks = tokio::time::interval(INBOX_LOOK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Before the first look, so that nothing falls between the two.
+    let mut bell = Doorbell::new(&context.paths);
     let Some(mut reader) = open_reader(&context).await else { return };
     loop {
-        ticks.tick().await;
+        if !std::mem::take(&mut first) {
+            bell.rung().await;
+        }
         let (back, found) = look(reader, looked_at).await;
         reader = back;
         let (version, open) = match found {

@@ -70,6 +70,15 @@ pub enum Input {
         /// The new content as a version, where it is valid; otherwise the old one was put back.
         replacement: Option<ArtifactRef>,
     },
+    /// The operator wrote a version in place of the one that is asked about; it fits its schema.
+    Revised {
+        /// The question that it was written for.
+        request_id: RequestId,
+        /// The new version.
+        artifact: ArtifactRef,
+        /// Who wrote it.
+        by: String,
+    },
     /// An attempt is over.
     AttemptEnded {
         /// Of which phase.
@@ -154,7 +163,11 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
             let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref(), raise)?;
             scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise })?;
         }
-        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement)?,
+        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None)?,
+        Input::Revised { request_id, artifact, by } => {
+            scratch.answerable(Some(request_id), Decision::Abort, "", None, None)?;
+            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by))?;
+        }
         Input::AttemptEnded { phase_key, attempt, outcome } => {
             let current = state.current().filter(|phase| phase.key == phase_key && phase.attempt == attempt);
             if current.is_some_and(|phase| phase.status == PhaseStatus::Running) && !state.status.is_terminal() {
@@ -305,14 +318,15 @@ impl Scratch<'_> {
         }
     }
 
-    fn content_changed(&mut self, found: Option<ContentHash>, replacement: Option<ArtifactRef>) -> Result<()> {
+    fn content_changed(&mut self, found: Option<ContentHash>, replacement: Option<ArtifactRef>, by: Option<String>) -> Result<()> {
         let Some(open) = self.state.approval.clone() else { return Ok(()) };
         let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else { return Ok(()) };
         let attempt = self.state.phase(&phase_key).map_or(0, |phase| phase.attempt);
         let restored = replacement.is_none();
-        self.push(Fact::ArtifactChanged { phase_key: phase_key.clone(), request_id: open.request_id, expected, found, restored })?;
+        let request_id = open.request_id;
+        self.push(Fact::ArtifactChanged { phase_key: phase_key.clone(), request_id, expected, found, restored, by: by.clone() })?;
         match replacement {
-            Some(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact }),
+            Some(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by }),
             None => Ok(()),
         }
     }
@@ -321,7 +335,7 @@ impl Scratch<'_> {
         let path = || self.plan.phase(&phase_key).and_then(|p| p.expected_artifact.as_ref()).map(|a| a.path.clone()).unwrap_or_default();
         let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
         match outcome {
-            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact }),
+            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by: None }),
             Outcome::Invalid { sha256, bytes, mut errors, errors_total } => {
                 errors.truncate(ERRORS_IN_EVENT);
                 let version = versions + u32::from(sha256.is_some());

@@ -300,6 +300,18 @@ fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() 
 }
 
 #[test]
+fn a_version_by_the_operator_is_asked_about_anew_and_an_older_question_takes_none() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    let request_id = story.state.approval.as_ref().unwrap().request_id;
+    let revised = |version| Input::Revised { request_id, artifact: artifact("b", version), by: "kim".to_owned() };
+    assert_eq!(story.tell(revised(2)).unwrap(), ["artifact.changed", "artifact.validated", "approval.requested"]);
+    assert_eq!((story.state.phases[0].revised_by.as_deref(), story.state.phases[0].versions), (Some("kim"), 2));
+    assert_eq!(story.tell(revised(3)).unwrap_err().code, Code::ApprovalAlreadyResolved);
+}
+
+#[test]
 fn an_agent_that_cannot_work_stops_the_run_where_a_person_can_go_on() {
     let mut story = Story::begin();
     story.tell(Input::Start).unwrap();

@@ -15,6 +15,7 @@ pub use self::repo::{Base, Repo};
 use crate::engine::paths::create_private_dir;
 use crate::model::error::Result;
 
+pub mod base_file;
 mod changes;
 mod checkout;
 mod commit;

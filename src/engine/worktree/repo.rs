@@ -118,6 +118,12 @@ impl Repo {
         self.branch_exists(&super::branch_of(run)).await
     }
 
+    /// A file of a commit, byte for byte; `None` when it has none there.
+    pub(super) async fn file_at(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let found = self.git.attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"").await?;
+        Ok((found.code == 0).then_some(found.bytes))
+    }
+
     pub(super) async fn branch_exists(&self, branch: &str) -> Result<bool> {
         let reference = format!("refs/heads/{branch}");
         Ok(self.git.attempt(&["show-ref", "--verify", "--quiet", &reference], b"").await?.code == 0)

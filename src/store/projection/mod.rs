@@ -48,7 +48,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         Fact::ArtifactTimeout { phase_key, .. } => phase::enter(tx, head, phase_key, PhaseStatus::Validating, event)?,
 
         Fact::ArtifactExpected { phase_key, path, schema, .. } => artifact::expected(tx, head, phase_key, path, schema)?,
-        Fact::ArtifactValidated { phase_key, attempt, artifact } => {
+        Fact::ArtifactValidated { phase_key, attempt, artifact, .. } => {
             phase::enter(tx, head, phase_key, PhaseStatus::Validating, event)?;
             artifact::validated(tx, phase_key, *attempt, artifact, event)?;
         }

@@ -61,7 +61,7 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
                 bytes: 1,
                 version,
             };
-            Fact::ArtifactValidated { phase_key: key, attempt: count, artifact }
+            Fact::ArtifactValidated { phase_key: key, attempt: count, artifact, by: rarely.then(|| "ann".to_owned()) }
         }
         15 => Fact::ArtifactChanged {
             phase_key: key,
@@ -69,6 +69,7 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
             expected: ContentHash::of(b"x"),
             found: None,
             restored: rarely,
+            by: None,
         },
         16 | 17 => fixture::requested(RequestId::new(), Some(key.as_str())),
         18 => fixture::requested(RequestId::new(), None),

@@ -1,0 +1,112 @@
+//! Signs of life of the phase in progress: when it was heard last, and what it waits out by itself.
+//!
+//! A phase that waits for a person is never quiet; a retry ends with the next answer of the model.
+
+use crate::model::event::{Event, Fact};
+use crate::model::run_state::RunState;
+use crate::model::state::{PhaseStatus, RunStatus};
+use crate::model::time::Timestamp;
+
+/// So long without a word is quiet.
+pub const QUIET_MS: u64 = 180_000;
+
+/// A failed call that is made again after a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Which try failed.
+    pub failed: u32,
+    /// Why, as a code.
+    pub code: String,
+    /// When the next begins.
+    pub until: Timestamp,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    heard: Option<Timestamp>,
+    retry: Option<Retry>,
+}
+
+impl Pulse {
+    /// As a run's last events tell it.
+    #[must_use]
+    pub fn of(events: &[Event]) -> Self {
+        let mut pulse = Self::default();
+        events.iter().for_each(|event| pulse.event(event));
+        pulse
+    }
+
+    /// A fact was stored.
+    pub fn event(&mut self, event: &Event) {
+        self.heard = self.heard.max(Some(event.at));
+        self.retry = match &event.fact {
+            Fact::LlmRetried { r#try, code, wait_ms, .. } => {
+                let until = Timestamp(event.at.0.saturating_add_unsigned(*wait_ms));
+                Some(Retry { failed: *r#try, code: code.to_string(), until })
+            }
+            _ => None,
+        };
+    }
+
+    /// The agent said something.
+    pub fn text(&mut self, at: Timestamp) {
+        (self.heard, self.retry) = (self.heard.max(Some(at)), None);
+    }
+
+    /// What it waits out, while it does.
+    #[must_use]
+    pub fn retry(&self, now: Timestamp) -> Option<&Retry> {
+        self.retry.as_ref().filter(|retry| retry.until > now)
+    }
+
+    /// For how long nothing was heard of a phase at work, once that is worth saying.
+    #[must_use]
+    pub fn quiet_ms(&self, run: &RunState, now: Timestamp) -> Option<u64> {
+        let at_work = run.status == RunStatus::Executing && run.phases.iter().any(|p| p.status == PhaseStatus::Running);
+        let silent = now.since_ms(self.heard?);
+        (at_work && silent >= QUIET_MS && self.retry(now).is_none()).then_some(silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::sample::{self, Place};
+
+    fn later(events: &[Event], ms: i64) -> Timestamp {
+        Timestamp(events.last().unwrap().at.0 + ms)
+    }
+
+    #[test]
+    fn a_phase_at_work_is_quiet_after_three_minutes_and_one_that_waits_never() {
+        let events = sample::journal(Place::Executing);
+        let run = RunState::fold(sample::run_id(1), &events).unwrap();
+        let pulse = Pulse::of(&events);
+        assert_eq!(pulse.quiet_ms(&run, later(&events, 179_999)), None);
+        assert_eq!(pulse.quiet_ms(&run, later(&events, 180_000)), Some(180_000));
+        let mut spoken = pulse.clone();
+        spoken.text(later(&events, 100_000));
+        assert_eq!(spoken.quiet_ms(&run, later(&events, 200_000)), None);
+
+        let events = sample::journal(Place::Awaiting);
+        let run = RunState::fold(sample::run_id(1), &events).unwrap();
+        assert_eq!(Pulse::of(&events).quiet_ms(&run, later(&events, 9_000_000)), None);
+    }
+
+    #[test]
+    fn a_retry_counts_down_until_it_begins_or_the_model_speaks() {
+        let mut events = sample::journal(Place::Executing);
+        let at = events.last().unwrap().at;
+        let phase_key = "spec".into();
+        let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
+        let code = crate::model::error::Code::LlmUnreachable;
+        let fact = Fact::LlmRetried { phase_key, turn_id, r#try: 2, status: Some(429), code, wait_ms: 12_000 };
+        events.push(Event { run_id: sample::run_id(1), seq: events.len() as u64 + 1, at, fact });
+        let mut pulse = Pulse::of(&events);
+        assert_eq!(pulse.retry(at).map(|r| (r.failed, r.until.since_ms(at))), Some((2, 12_000)));
+        assert_eq!(pulse.retry(Timestamp(at.0 + 12_000)), None);
+        pulse.text(at);
+        assert_eq!(pulse.retry(at), None);
+    }
+}

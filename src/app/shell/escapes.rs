@@ -1,0 +1,109 @@
+//! Words to the terminal beside the picture: clipboard, notification, and the way through multiplexers.
+//!
+//! tmux and screen swallow what they do not know unless it is wrapped; a notification or a copied
+//! text goes to both, the multiplexer and the terminal around it. Nothing foreign gets here but the
+//! text that the operator copies, and that travels as base64.
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::queue;
+
+use crate::model::settings::Notifications;
+
+/// What lies between the console and the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// Nothing that is known.
+    Nothing,
+    /// tmux.
+    Tmux,
+    /// GNU screen.
+    Screen,
+}
+
+/// The longest piece that screen lets through at once, in bytes.
+const SCREEN_PIECE: usize = 240;
+
+impl Between {
+    /// By what the environment says.
+    #[must_use]
+    pub fn here() -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match () {
+            () if set("TMUX") => Self::Tmux,
+            () if set("STY") => Self::Screen,
+            () => Self::Nothing,
+        }
+    }
+
+    /// The way in words.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Nothing => "to the terminal (OSC 52)",
+            Self::Tmux => "through tmux (OSC 52)",
+            Self::Screen => "through screen (OSC 52)",
+        }
+    }
+
+    /// A sequence so that it reaches the terminal around a multiplexer.
+    #[must_use]
+    pub fn through(self, sequence: &str) -> String {
+        match self {
+            Self::Nothing => sequence.to_owned(),
+            Self::Tmux => format!("\x1bPtmux;{}\x1b\\", sequence.replace('\x1b', "\x1b\x1b")),
+            Self::Screen => in_pieces(sequence),
+        }
+    }
+}
+
+/// Pieces, each in an envelope of its own; what is ASCII can be cut anywhere.
+fn in_pieces(sequence: &str) -> String {
+    let pieces = sequence.as_bytes().chunks(SCREEN_PIECE);
+    pieces.map(|piece| format!("\x1bP{}\x1b\\", String::from_utf8_lossy(piece))).collect()
+}
+
+/// The bell, and the words as far as they are wanted.
+#[must_use]
+pub fn notification(between: Between, how: Notifications, words: &str) -> String {
+    match how {
+        Notifications::Off => String::new(),
+        Notifications::Bell => "\x07".to_owned(),
+        Notifications::Desktop => format!("\x07{}", between.through(&format!("\x1b]9;{words}\x07"))),
+    }
+}
+
+/// A text on its way to the clipboard. tmux takes it itself where it is set up to, else lets it through.
+#[must_use]
+pub fn copied(between: Between, text: &str) -> String {
+    let mut bytes = Vec::new();
+    // Writing to memory does not fail.
+    let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
+    let plain = String::from_utf8_lossy(&bytes).into_owned();
+    match between {
+        Between::Nothing => plain,
+        Between::Tmux => between.through(&plain) + &plain,
+        Between::Screen => between.through(&plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_goes_through_a_multiplexer_in_its_envelope() {
+        assert_eq!(copied(Between::Nothing, "hi"), "\x1b]52;c;aGk=\x1b\\");
+        assert_eq!(copied(Between::Tmux, "hi"), "\x1bPtmux;\x1b\x1b]52;c;aGk=\x1b\x1b\\\x1b\\\x1b]52;c;aGk=\x1b\\");
+        let long = copied(Between::Screen, &"x".repeat(1000));
+        assert!(long.split("\x1bP").skip(1).all(|piece| piece.len() <= SCREEN_PIECE + 2), "{long:?}");
+        assert_eq!(copied(Between::Nothing, "\x1b]0;evil\x07").matches('\x1b').count(), 2, "its own bytes are hidden in base64");
+    }
+
+    #[test]
+    fn a_notification_rings_and_says_as_much_as_is_wanted() {
+        assert_eq!(notification(Between::Nothing, Notifications::Off, "x"), "");
+        assert_eq!(notification(Between::Nothing, Notifications::Bell, "x"), "\x07");
+        assert_eq!(notification(Between::Nothing, Notifications::Desktop, "x"), "\x07\x1b]9;x\x07");
+        assert_eq!(notification(Between::Tmux, Notifications::Desktop, "x"), "\x07\x1bPtmux;\x1b\x1b]9;x\x07\x1b\\");
+    }
+}

@@ -1,0 +1,224 @@
+//! Another program with the terminal: the operator's editor on a copy, the operator's pager.
+//!
+//! The terminal is given back as it was found, the program runs, and whatever it leaves behind, by
+//! ending, failing or being killed, the terminal's own settings are put back before it is taken over
+//! again. The keyboard is held meanwhile, so that no key of the program's reaches the console. The
+//! copy that is edited lies in a private folder and stays there until what it says is stored; the
+//! worktree is never touched from here.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::app::document::Document;
+use crate::app::msg::{Outside, PageText, Returned};
+use crate::engine::api::Archive;
+use crate::engine::paths::{Paths, create_private_dir};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+use crate::model::id::RequestId;
+
+/// How often it is looked whether the program has ended.
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A program that is ready to run, and what its end will mean.
+pub struct Errand {
+    command: Command,
+    program: String,
+    kind: Kind,
+    /// Removed when the errand is over.
+    _folder: Option<tempfile::TempDir>,
+}
+
+enum Kind {
+    Edit { request_id: RequestId, copy: PathBuf, before: ContentHash },
+    Page,
+}
+
+impl Errand {
+    /// Writes what the program needs, and names the program.
+    ///
+    /// # Errors
+    /// What the archive and the disk say.
+    pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
+        match outside {
+            Outside::Edit { request_id, sha256, path } => Self::edit(paths, *request_id, sha256, path),
+            Outside::Page { name, text } => Self::page(paths, name, text),
+        }
+    }
+
+    fn edit(paths: &Paths, request_id: RequestId, sha256: &ContentHash, path: &str) -> Result<Self> {
+        let folder = edit_folder(paths, request_id);
+        create_private_dir(&folder)?;
+        let copy = folder.join(file_name(path));
+        // What was edited before and not taken is opened again.
+        if !copy.exists() {
+            write(&copy, &Archive::open(paths)?.content(sha256)?)?;
+        }
+        let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
+        Ok(Self { command, program, kind: Kind::Edit { request_id, copy, before: sha256.clone() }, _folder: None })
+    }
+
+    fn page(paths: &Paths, name: &str, text: &PageText) -> Result<Self> {
+        let bytes = match text {
+            PageText::Content(hash) => plain(&Document::of_content(name, &Archive::open(paths)?.content(hash)?)),
+            PageText::Text(doc) => plain(doc),
+        };
+        create_private_dir(&paths.state)?;
+        let folder = tempfile::TempDir::new_in(&paths.state).map_err(|e| Failure::io("cannot make a folder for the pager", &e))?;
+        let file = folder.path().join(file_name(name));
+        write(&file, bytes.as_bytes())?;
+        let (command, program) = chosen(&["PAGER"], "less", &file);
+        Ok(Self { command, program, kind: Kind::Page, _folder: Some(folder) })
+    }
+
+    /// Starts the program on the terminal, which must have been given back.
+    ///
+    /// # Errors
+    /// `io_failed` when there is no such program.
+    pub fn start(&mut self) -> Result<Child> {
+        self.command.spawn().map_err(|e| {
+            Failure::io(format!("cannot run {}", self.program), &e).hint("name another one in $VISUAL, $EDITOR or $PAGER; nothing was sent")
+        })
+    }
+
+    /// What its end means.
+    #[must_use]
+    pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
+        match (status, self.kind) {
+            (Ok(status), Kind::Edit { request_id, copy, before }) if status.success() => edited(request_id, &copy, &before),
+            (Ok(status), Kind::Page) if status.success() => Returned::Read,
+            (Ok(status), kind) => {
+                let kept = if matches!(kind, Kind::Edit { .. }) { "nothing was sent; e opens your text again" } else { "" };
+                Returned::Failed(Failure::new(Code::IoFailed, format!("{} ended badly ({status})", self.program)).hint(kept))
+            }
+            (Err(error), _) => Returned::Failed(Failure::io(format!("cannot wait for {}", self.program), &error)),
+        }
+    }
+}
+
+/// A pager gets what a screen gets: lines that are safe to show.
+fn plain(doc: &Document) -> String {
+    doc.lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
+}
+
+fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned {
+    let bytes = match std::fs::read(copy) {
+        Ok(bytes) => bytes,
+        Err(error) => return Returned::Failed(Failure::io(format!("cannot read what was edited in {}", copy.display()), &error)),
+    };
+    if ContentHash::of(&bytes) == *before {
+        return Returned::Unchanged;
+    }
+    match String::from_utf8(bytes) {
+        Ok(content) => Returned::Edited { request_id, content },
+        Err(_) => {
+            Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("nothing was sent; e opens it again"))
+        }
+    }
+}
+
+/// Removes the copy that was made for a question.
+pub fn drop_edit(paths: &Paths, request_id: RequestId) {
+    // Should it stay, it is of no harm: no other question has its name.
+    let _ = std::fs::remove_dir_all(edit_folder(paths, request_id));
+}
+
+fn edit_folder(paths: &Paths, request_id: RequestId) -> PathBuf {
+    paths.state.join("edits").join(request_id.to_string())
+}
+
+/// The last part of a path, as a plain name: editors choose colours by it.
+fn file_name(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let name: String = last.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "text".to_owned() } else { name.to_owned() }
+}
+
+/// The program that the first of these variables names, with its own arguments; no shell reads them.
+fn chosen(variables: &[&str], otherwise: &str, file: &Path) -> (Command, String) {
+    let named = variables.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.trim().is_empty());
+    let named = named.unwrap_or_else(|| otherwise.to_owned());
+    let mut words = named.split_whitespace().map(OsString::from);
+    let program = words.next().unwrap_or_else(|| otherwise.into());
+    let mut command = Command::new(&program);
+    command.args(words).arg(file);
+    let name = Path::new(&program).file_name().map_or_else(|| program.to_string_lossy(), |name| name.to_string_lossy());
+    (command, name.into_owned())
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed = |e: std::io::Error| Failure::io(format!("cannot write {}", file.display()), &e);
+    let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    open.write_all(bytes).and_then(|()| open.sync_data()).map_err(failed)
+}
+
+/// The terminal's settings as they were before a program got it.
+pub struct Settings(Option<Termios>);
+
+impl Settings {
+    /// Remembers them.
+    #[must_use]
+    pub fn remember() -> Self {
+        Self(tcgetattr(std::io::stdin()).ok())
+    }
+
+    /// Puts them back, and ends what a program that was killed may have switched on.
+    pub fn put_back(self) {
+        use std::io::Write as _;
+        if let Some(before) = self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
+        }
+        // Plain style, whole screen, ordinary keys, no mouse.
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(b"\x1b[m\x1b[r\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l").and_then(|()| out.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_for_an_editor_is_plain_and_keeps_its_ending() {
+        for (path, name) in
+            [("out/spec.json", "spec.json"), ("../x/.. ", "text"), ("-rf", "rf"), (".vimrc", "vimrc"), ("", "text"), ("a b;c.md", "abc.md")]
+        {
+            assert_eq!(file_name(path), name, "{path}");
+        }
+    }
+
+    fn status(code: i32) -> std::io::Result<ExitStatus> {
+        use std::os::unix::process::ExitStatusExt as _;
+        Ok(ExitStatus::from_raw(code))
+    }
+
+    #[test]
+    fn what_an_editor_leaves_is_told_apart_and_a_text_that_was_not_taken_is_opened_again() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        let request_id = RequestId(uuid::Uuid::from_u128(7));
+        let folder = edit_folder(&paths, request_id);
+        let before = ContentHash::of(b"one");
+        create_private_dir(&folder).unwrap();
+        write(&folder.join("spec.json"), b"one").unwrap();
+        let errand =
+            || Errand::prepare(&paths, &Outside::Edit { request_id, sha256: before.clone(), path: "out/spec.json".to_owned() }).unwrap();
+        assert_eq!(errand().ended(status(0)), Returned::Unchanged);
+        std::fs::write(folder.join("spec.json"), b"two").unwrap();
+        assert_eq!(errand().ended(status(0)), Returned::Edited { request_id, content: "two".to_owned() });
+        let Returned::Failed(killed) = errand().ended(status(9)) else { panic!("killed") };
+        assert!(killed.message.contains("signal: 9") && killed.hint.contains("e opens your text again"), "{killed}");
+        assert_eq!(std::fs::read(folder.join("spec.json")).unwrap(), b"two", "it is kept");
+        std::fs::write(folder.join("spec.json"), [0xff]).unwrap();
+        assert!(matches!(errand().ended(status(0)), Returned::Failed(_)));
+        drop_edit(&paths, request_id);
+        assert!(!folder.exists());
+    }
+}

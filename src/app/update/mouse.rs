@@ -1,0 +1,61 @@
+//! The mouse: the wheel moves what is under the pointer, a click gives it the focus.
+//!
+//! It never decides: in front of a question it does nothing but scroll.
+
+use super::{keys, modal, run};
+use crate::app::keymap::Action;
+use crate::app::mouse::{Mouse, Spot, spot_at};
+use crate::app::msg::Cmd;
+use crate::app::state::{AppState, Modal, Screen};
+
+/// Lines that one notch of the wheel moves.
+const NOTCH: usize = 3;
+
+/// The mouse did something.
+pub fn mouse(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
+    state.picker.may_open = false;
+    let cmds = match mouse.movement() {
+        Some(movement) => wheel(state, mouse, movement),
+        None => click(state, mouse),
+    };
+    // As with keys: a verdict counts only after a moment in which nothing was done.
+    state.last_input = state.now.ticks;
+    cmds
+}
+
+fn wheel(state: &mut AppState, mouse: Mouse, movement: Action) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
+    for _ in 0..NOTCH {
+        cmds.extend(one_line(state, mouse, movement));
+    }
+    cmds
+}
+
+fn one_line(state: &mut AppState, mouse: Mouse, movement: Action) -> Vec<Cmd> {
+    match (&state.modal, state.screen()) {
+        (Some(Modal::Confirm(_)), _) => Vec::new(),
+        (Some(_), _) => modal::go(state, movement),
+        (None, Screen::Run) => match spot_at(&state.places, mouse.at()) {
+            Some(Spot::Pane(pane)) => run::scroll(state, pane, movement),
+            _ => Vec::new(),
+        },
+        (None, _) => keys::act(state, movement),
+    }
+}
+
+fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
+    if state.modal.is_some() {
+        return Vec::new();
+    }
+    match (spot_at(&state.places, mouse.at()), state.screen()) {
+        (Some(Spot::Pane(pane) | Spot::Tab(pane)), Screen::Run) => {
+            if let Some(open) = &mut state.run {
+                run::focus(open, pane);
+            }
+        }
+        (Some(Spot::Row(row)), Screen::Runs) => state.runs.put(row),
+        (Some(Spot::Row(row)), Screen::Picker) => state.picker.put(row),
+        _ => {}
+    }
+    Vec::new()
+}

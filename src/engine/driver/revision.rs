@@ -1,0 +1,114 @@
+//! The operator's own content in place of what a gate asks about.
+//!
+//! It goes the way of an agent's: checked against the schema, stored by its hash, written where the
+//! artifact lies, and asked about anew as the next version. Content that does not fit changes
+//! nothing. The file is written before the facts are stored: a crash in between leaves other content
+//! than was asked about, and the gate finds that by itself before an approval counts.
+
+use super::Driver;
+use crate::engine::api::Answer;
+use crate::engine::artifact::file;
+use crate::engine::artifact::validate::validate;
+use crate::engine::attempt;
+use crate::engine::context::blocking;
+use crate::engine::machine::{Input, decide};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{ArtifactError, ArtifactRef};
+use crate::model::hash::ContentHash;
+use crate::model::id::RequestId;
+use crate::model::state::{Decision, Via};
+use crate::model::time::Timestamp;
+use crate::model::workflow::ExpectedArtifact;
+
+/// Content that the operator wrote.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// The question that it was written for.
+    pub request_id: RequestId,
+    /// The whole content.
+    pub content: String,
+    /// Who wrote it.
+    pub by: String,
+}
+
+impl Driver {
+    /// Takes the content as the next version, if the question is still open and it fits.
+    pub(super) async fn revised(&mut self, revision: Revision) -> Result<Answer> {
+        let Revision { request_id, content, by } = revision;
+        let (expected, current) = match self.revisable(request_id) {
+            Ok(found) => found,
+            // A second delivery of what counted already.
+            Err(_) if self.is_there_already(&content) => return Ok(Answer::Accepted { run_id: self.run_id() }),
+            Err(failure) => return Err(failure),
+        };
+        let artifact = self.accepted(&expected, current, content).await?;
+        self.input(Input::Revised { request_id, artifact, by }).await?;
+        Ok(Answer::Accepted { run_id: self.run_id() })
+    }
+
+    fn is_there_already(&self, content: &str) -> bool {
+        let revised = self.state.phases.iter().filter(|phase| phase.revised_by.is_some());
+        let hash = ContentHash::of(content.as_bytes());
+        revised.filter_map(|phase| phase.artifact.as_ref()).any(|artifact| artifact.sha256 == hash)
+    }
+
+    /// The artifact that the question is about.
+    fn revisable(&self, request_id: RequestId) -> Result<(ExpectedArtifact, ArtifactRef)> {
+        let asks = Input::Decide {
+            request_id: Some(request_id),
+            action: Decision::Abort,
+            comment: String::new(),
+            by: String::new(),
+            via: Via::Engine,
+            reviewed: None,
+            scope: None,
+            raise: None,
+        };
+        // A question that takes no answer takes no content either.
+        decide(self.plan(), &self.state, asks, Timestamp::now())?;
+        let open = self.state.approval.as_ref().filter(|open| open.artifact_sha256.is_some());
+        let key = open.and_then(|open| open.phase_key.clone());
+        let expected = key.as_ref().and_then(|key| self.plan().phase(key)).and_then(|phase| phase.expected_artifact.clone());
+        let current = key.as_ref().and_then(|key| self.state.phase(key)).and_then(|phase| phase.artifact.clone());
+        expected.zip(current).ok_or_else(|| {
+            Failure::new(Code::UsageInvalid, "this question is about no artifact, so there is nothing to edit").hint("answer it as it is")
+        })
+    }
+
+    /// Checks the content, stores it and writes it to the worktree.
+    async fn accepted(&self, expected: &ExpectedArtifact, current: ArtifactRef, content: String) -> Result<ArtifactRef> {
+        let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
+        let (root, contents, files) = (workspace.root().to_path_buf(), self.context.contents.clone(), self.files.clone());
+        let (limit, expected) = (self.context.settings.engine.max_artifact_bytes, expected.clone());
+        blocking(move || {
+            let bytes = content.into_bytes();
+            if bytes.len() as u64 > limit {
+                let message = format!("{} has {} bytes; the limit is {limit}", expected.path, bytes.len());
+                return Err(Failure::new(Code::ArtifactTooLarge, message).hint("make it shorter, or raise engine.max_artifact_bytes"));
+            }
+            let verdict = validate(&files.compiled(&expected.schema)?, &expected.path, &bytes);
+            if !verdict.errors.is_empty() {
+                return Err(unfit(&expected, &verdict.errors, verdict.total));
+            }
+            let sha256 = contents.put(&bytes)?;
+            if sha256 == current.sha256 {
+                return Err(Failure::new(Code::UsageInvalid, format!("{} is what it was", expected.path)).hint("nothing was stored"));
+            }
+            file::restore(&root, &expected.path, &bytes)?;
+            Ok(attempt::artifact_ref(&expected, sha256, bytes.len() as u64, current.version + 1))
+        })
+        .await
+    }
+}
+
+/// Everything that is wrong, one thing a line.
+fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> Failure {
+    let place = |pointer: &str| if pointer.is_empty() { "(whole document)".to_owned() } else { pointer.to_owned() };
+    let mut told: Vec<String> = errors.iter().map(|error| format!("{}: {}", place(&error.pointer), error.message)).collect();
+    let more = (total as usize).saturating_sub(errors.len());
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    Failure::new(Code::UsageInvalid, format!("{} does not fit {}:\n{}", expected.path, expected.schema, told.join("\n")))
+        .hint("nothing was stored; correct it and send it again")
+}

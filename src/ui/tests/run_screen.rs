@@ -1,0 +1,148 @@
+//! What a run's screen says of a phase that is quiet, waits out a failure, or took its time.
+
+use super::{Place, look, on_run, run_id, settle, snapshot, text};
+use crate::app::mouse::{Mouse, Spot};
+use crate::app::msg::{Cmd, Msg};
+use crate::app::run_view::Pane;
+use crate::model::error::Code;
+use crate::model::event::Fact;
+
+fn retried() -> Fact {
+    let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
+    Fact::LlmRetried { phase_key: "spec".into(), turn_id, r#try: 2, status: Some(429), code: Code::LlmUnreachable, wait_ms: 12_000 }
+}
+
+#[test]
+fn phases_become_bars_over_time() {
+    snapshot("run_bars", |size| {
+        let mut bench = on_run(size, Place::Completed);
+        bench.press("1");
+        bench.press("t");
+        bench
+    });
+}
+
+#[test]
+fn a_wait_before_the_next_try_is_counted_down() {
+    let mut bench = on_run((100, 30), Place::Executing);
+    bench.happens(retried());
+    let at = |bench: &mut super::Bench, ms: u64| {
+        bench.ticks += ms;
+        settle(bench)
+    };
+    let shown = at(&mut bench, 500);
+    assert!(shown.contains("◷ spec: try 2 failed [llm_unreachable], the next begins in 12s"), "{shown}");
+    assert!(shown.contains("◷ spec "), "{shown}");
+    let shown = at(&mut bench, 4000);
+    assert!(shown.contains("the next begins in 8.0s"), "{shown}");
+    assert!(bench.state.wakes_in().unwrap() <= 1000);
+    let shown = at(&mut bench, 8000);
+    assert!(!shown.contains("the next begins"), "{shown}");
+}
+
+#[test]
+fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
+    let mut bench = on_run((100, 30), Place::Executing);
+    bench.ticks += 179_000;
+    assert!(!settle(&mut bench).contains("has said nothing"));
+    bench.ticks += 2_000;
+    let shown = settle(&mut bench);
+    assert!(shown.contains("◌ spec has said nothing for 3m: p pauses it") && shown.contains("◌ spec "), "{shown}");
+    bench.happens(retried());
+    assert!(!settle(&mut bench).contains("has said nothing"));
+
+    let mut waiting = on_run((100, 30), Place::Awaiting);
+    waiting.ticks += 1_000_000;
+    assert!(!settle(&mut waiting).contains("has said nothing"), "one that waits for a person is not quiet");
+}
+
+#[test]
+fn panes_grow_by_keys_and_stay_within_the_screen() {
+    let width = |bench: &super::Bench| {
+        let drawn = look(&bench.state).1;
+        drawn.places.iter().find(|place| place.spot == Spot::Pane(Pane::Phases)).unwrap().width
+    };
+    let mut bench = on_run((130, 40), Place::Awaiting);
+    let before = width(&bench);
+    bench.press("1");
+    bench.press("+");
+    bench.press("+");
+    assert_eq!(width(&bench), before + 4);
+    (0..60).for_each(|_| bench.press("-"));
+    assert_eq!(width(&bench), 6, "never gone");
+}
+
+#[test]
+fn a_click_gives_the_focus_and_the_wheel_moves_what_lies_under_it() {
+    let mut bench = on_run((130, 40), Place::Awaiting);
+    settle(&mut bench);
+    let place = |bench: &super::Bench, pane| {
+        let place = *bench.state.places.iter().find(|place| place.spot == Spot::Pane(pane)).unwrap();
+        (place.x + 2, place.y + 1)
+    };
+    let events = place(&bench, Pane::Events);
+    bench.feed(Msg::Mouse(Mouse::WheelUp(events)));
+    let run = bench.state.run.as_ref().unwrap();
+    assert_eq!((run.focus, run.tail.follows(), run.tail.below()), (Pane::Phases, false, 3));
+    bench.feed(Msg::Mouse(Mouse::Click(events)));
+    assert_eq!(bench.state.run.as_ref().unwrap().focus, Pane::Events);
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn a_click_and_the_wheel_decide_nothing_at_a_gate() {
+    let mut bench = super::at_gate((100, 30), Place::Awaiting);
+    bench.press("A");
+    settle(&mut bench);
+    bench.ticks += 2000;
+    for row in 0..30 {
+        for column in (0..100).step_by(3) {
+            bench.feed(Msg::Mouse(Mouse::Click((column, row))));
+            bench.feed(Msg::Mouse(Mouse::WheelDown((column, row))));
+        }
+    }
+    assert!(bench.sent.is_empty(), "{:?}", bench.sent);
+}
+
+#[test]
+fn what_is_shown_is_what_is_copied() {
+    let mut bench = on_run((130, 40), Place::Awaiting);
+    let mut copied = |pane: &str| {
+        bench.press(pane);
+        bench.done.clear();
+        bench.press("y");
+        match bench.done.pop() {
+            Some(Cmd::Copy(text, what)) => (text, what),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(copied("1"), (run_id(1).to_string(), "the run's id"));
+    assert_eq!(copied("4").0, "04:28:00 19 approval.requested spec_approved · v3 b1fdcdcf");
+    let (artifact, what) = copied("2");
+    assert!(artifact.starts_with("{\n  \"title\": \"Shop cart\"") && what == "the artifact", "{artifact}");
+    bench.feed(Msg::Copied("the artifact", 12, Ok("to the terminal (OSC 52)")));
+    assert!(text(&look(&bench.state).0).contains("the artifact sent to the terminal (OSC 52), 12 bytes"));
+}
+
+#[test]
+fn the_end_of_the_host_is_said_and_its_return_too() {
+    let mut bench = on_run((100, 30), Place::Executing);
+    bench.state.hosting = false;
+    bench.feed(Msg::Host(false));
+    let shown = settle(&mut bench);
+    assert!(shown.contains("no host") && shown.contains("the host has ended, its runs rest: leave and start `phasedeck` again"), "{shown}");
+    bench.feed(Msg::Host(true));
+    assert!(settle(&mut bench).contains("attached"));
+}
+
+#[test]
+fn what_loads_is_said_after_a_moment_and_not_before() {
+    use crate::app::run_view::RunView;
+    let mut bench = on_run((100, 30), Place::Executing);
+    bench.state.run = Some(RunView { since: bench.ticks, ..RunView::new(run_id(1)) });
+    bench.ticks += 149;
+    assert!(!settle(&mut bench).contains("loading the run"));
+    assert_eq!(bench.state.wakes_in(), Some(1));
+    bench.ticks += 1;
+    assert!(settle(&mut bench).contains("loading the run"));
+}

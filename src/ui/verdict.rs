@@ -1,0 +1,49 @@
+//! The schema verdict: what each stored version of an artifact was found to be, the newest first.
+
+use ratatui::layout::Rect;
+
+use super::pen::Pen;
+use super::text::{cell, ink};
+use super::theme::Mark;
+use crate::app::run_view::RunView;
+use crate::model::record::ArtifactRecord;
+
+/// Draws the framed panel.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let theme = pen.theme;
+    let versions = run.versions();
+    let schema = versions.last().map(|newest| newest.schema.to_string()).unwrap_or_default();
+    let title = vec![ink(" Schema ", theme.title()), ink(if schema.is_empty() { schema } else { format!("{schema} ") }, theme.dim())];
+    let inner = pen.panel(area, title, false);
+    if versions.is_empty() {
+        return pen.text(inner, 0, " nothing to check yet", theme.dim());
+    }
+    let mut row = 0;
+    for (index, version) in versions.iter().enumerate().rev() {
+        let repaired = version.valid && index > 0 && !versions[index - 1].valid;
+        verdict(pen, inner, row, version, repaired);
+        row += 1;
+        for error in &version.errors {
+            let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
+            pen.text(inner, row, &format!("      {place}: {}", error.message), theme.dim());
+            row += 1;
+        }
+    }
+}
+
+fn verdict(pen: &mut Pen<'_>, area: Rect, row: usize, version: &ArtifactRecord, repaired: bool) {
+    let theme = pen.theme;
+    let (mark, word) = match (version.valid, repaired, version.errors.len()) {
+        (true, true, _) => (Mark::Done, "valid after repair".to_owned()),
+        (true, false, _) => (Mark::Done, "valid".to_owned()),
+        (false, _, 1) => (Mark::Failed, "1 error".to_owned()),
+        (false, _, count) => (Mark::Failed, format!("{count} errors")),
+    };
+    let spans = vec![
+        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
+        ink(cell(&format!("v{}", version.version), 5, theme.more()), theme.plain()),
+        ink(cell(&word, 20, theme.more()), theme.of_mark(mark)),
+        ink(format!("{}  {}", version.sha256.short(), version.path), theme.dim()),
+    ];
+    pen.line(area, row, spans);
+}
