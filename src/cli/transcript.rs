@@ -81,7 +81,7 @@ fn as_json(run: RunId, turn: &TurnRecord) -> Value {
 }
 
 fn as_words(turn: &TurnRecord, style: Style) -> String {
-    let title = format!("{} attempt {} {}", turn.phase_key, turn.attempt, told_of(turn));
+    let title = format!("{} attempt {} {}", turn.phase_key, turn.attempt, turn.title());
     let mut text = format!("{}{}\n", style.paint(Tone::Strong, &title), style.paint(Tone::Quiet, open_words(turn.status)));
     let answer: Value = turn.answer.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     for (name, tone) in [("reasoning", Tone::Quiet), ("text", Tone::Plain)] {
@@ -91,15 +91,6 @@ fn as_words(turn: &TurnRecord, style: Style) -> String {
     }
     text.extend(turn.tools.iter().map(|call| tool(call, style)));
     text + "\n"
-}
-
-/// Which turn it is, and of whose conversation.
-fn told_of(turn: &TurnRecord) -> String {
-    match turn.conversation.rsplit_once('/').map_or(turn.conversation.as_str(), |(_, last)| last) {
-        "" => format!("turn {}", turn.number),
-        "~summary" => format!("summary of what it did up to turn {}", turn.number),
-        call => format!("sub-agent of {} turn {}", safe_line(call), turn.number),
-    }
 }
 
 fn open_words(status: TurnStatus) -> &'static str {

@@ -302,6 +302,18 @@ pub struct TurnRecord {
     pub at: Timestamp,
 }
 
+impl TurnRecord {
+    /// Which turn it is, in words: of the agent, of a sub-agent, or a summary of what was said before.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.conversation.rsplit('/').next().unwrap_or_default() {
+            "" => format!("turn {}", self.number),
+            "~summary" => format!("summary of what it did up to turn {}", self.number),
+            call => format!("sub-agent of {call} turn {}", self.number),
+        }
+    }
+}
+
 /// One tool call of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolRecord {
