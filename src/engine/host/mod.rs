@@ -102,7 +102,8 @@ impl Host {
             recovery::write_reports(Arc::clone(&shared), reports).await;
             recovery::mend_reports(shared).await;
         });
-        for backend in context.backends.values().filter(|_| begins).cloned() {
+        for backend in context.backends.values().filter(|_| begins) {
+            let backend = Arc::clone(backend);
             runtime.spawn(async move { backend.in_background().await });
         }
         let tellers = Tellers::start(&context, &runtime);

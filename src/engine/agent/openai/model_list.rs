@@ -93,7 +93,7 @@ fn read(file: &Path) -> Option<List> {
 }
 
 fn write(file: &Path, list: &List) -> Result<()> {
-    let failed = |error: &std::io::Error| Failure::io(&format!("cannot keep the list of models in {}", file.display()), error);
+    let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the list of models in {}", file.display()), error);
     let folder = file.parent().unwrap_or(Path::new("."));
     create_private_dir(folder)?;
     let json = serde_json::to_vec(list).map_err(Failure::internal)?;
