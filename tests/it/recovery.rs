@@ -224,6 +224,7 @@ fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
             attempt: 1,
             conversation: String::new(),
             number: 1,
+            stretch: 0,
             persona: "maker@1".to_owned(),
             model: "m".to_owned(),
             reserved: Some(NanoUsd(70)),
