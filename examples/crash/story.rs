@@ -264,7 +264,15 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
     if state.status.is_terminal() {
         return Ok(archive.run(run)?.report_path.is_some());
     }
-    let Some(open) = state.approval.clone() else { return Ok(false) };
+    let Some(open) = state.approval.clone() else {
+        // Where there is nothing to ask, a run that crashed again and again rests until somebody resumes it.
+        if state.status == RunStatus::Paused
+            && let Err(failure) = send(host, Command::Resume { run_id: run })
+        {
+            acks.note(&format!("refused {}", failure.code));
+        }
+        return Ok(false);
+    };
     // After three crashes without progress a run asks whether to go on: kills make many of these.
     if state.approvals > 60 {
         return Err(format!("asked {} questions, the last about {}", state.approvals, open.gate).into());

@@ -31,6 +31,8 @@ impl Script {
                 .usage(100, 20, Some("0.0005"))
                 .done(),
             2 => asked.writes(&asked.artifact()),
+            // As an agent does that is told that nobody knows whether its file was written, or that it is not there.
+            _ if asked.is_in_doubt() => asked.writes(&asked.artifact()),
             _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
         })
     }
@@ -88,6 +90,12 @@ impl Asked {
             body: request.body.clone(),
             authorization: request.header("authorization").map(str::to_owned),
         }
+    }
+
+    /// Whether the last word to the agent is that its tool call may have been cut off, or its file is missing.
+    fn is_in_doubt(&self) -> bool {
+        let last = self.body["messages"].as_array().and_then(|messages| messages.last()).and_then(|message| message["content"].as_str());
+        last.is_some_and(|words| words.contains("interrupted") || words.contains("does not exist"))
     }
 
     /// An artifact that fits `test/note@1`.
