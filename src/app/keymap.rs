@@ -127,6 +127,7 @@ actions! {
     Bars "bars" Run ["t"] "phases as bars over time, or as figures" "";
     Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
     Resume "resume" Run ["r"] "go on with a paused run" "resume";
+    Permits "standing_answers" Run ["P"] "answers about tools that stand in this run" "";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
 
     StepBack "step_back" Run [","] "the past: one event back" "";
@@ -150,6 +151,8 @@ actions! {
     ArtifactEdit "artifact_edit" Artifact ["e"] "edit it, where a gate asks about it" "";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
+    AllowPhase "allow_phase" Gate ["P"] "allow every call of a tool in this phase (asks for Enter)" "this phase";
+    AllowRun "allow_run" Gate ["R"] "allow every call of a tool in this run (asks for Enter)" "this run";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";

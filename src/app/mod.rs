@@ -23,6 +23,7 @@ pub mod new_run;
 pub mod pace;
 pub mod picker;
 pub mod pulse;
+pub mod question;
 pub mod reading;
 pub mod recorder;
 pub mod run_filter;

@@ -29,6 +29,7 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
 use crate::model::persona::{Binding, Params, Permission, Persona};
+use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::settings::ThemeName;
@@ -316,6 +317,65 @@ fn asked(n: u8, text: &str, version: u32) -> Fact {
     }
 }
 
+/// A question that is about no artifact.
+pub fn asks(n: u8, question: Question) -> Fact {
+    let gate = if question.tool().is_some() { TOOL_PERMISSION_GATE } else { BUDGET_GATE };
+    Fact::ApprovalRequested {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: gate.into(),
+        artifact_sha256: None,
+        artifact_version: None,
+        question: Some(Box::new(question)),
+    }
+}
+
+/// A command that needs a word.
+pub fn a_command() -> Question {
+    Question::Tool(ToolQuestion {
+        call: "t1:call_1_1".to_owned(),
+        tool: "execute".to_owned(),
+        target: "npm test -- --watch=false && rm -rf build".to_owned(),
+        detail: "npm test -- --watch=false &&\n  rm -rf build\n\n(at most 60 s)".to_owned(),
+    })
+}
+
+/// A file that is to be written.
+pub fn a_write() -> Question {
+    Question::Tool(ToolQuestion {
+        call: "t1:call_1_2".to_owned(),
+        tool: "write_file".to_owned(),
+        target: "src/cart.js".to_owned(),
+        detail: "--- src/cart.js\n+++ src/cart.js\n-const total = 0.1 + 0.2;\n+const total = 30; // cents".to_owned(),
+    })
+}
+
+/// A budget that is spent.
+pub fn a_budget() -> Question {
+    Question::Budget(BudgetQuestion {
+        scope: "run".to_owned(),
+        limit: NanoUsd(500_000_000),
+        spent: NanoUsd(470_000_000),
+        needed: NanoUsd(80_000_000),
+    })
+}
+
+/// A yes to a tool, so far.
+pub fn allowed(n: u8, scope: Scope) -> Fact {
+    Fact::ApprovalResolved {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: TOOL_PERMISSION_GATE.into(),
+        action: Decision::Approve,
+        comment: String::new(),
+        by: "mo".to_owned(),
+        via: Via::Console,
+        artifact_sha256: None,
+        scope: Some(scope),
+        raise: None,
+    }
+}
+
 /// An answer to the n-th question about the spec.
 pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
     Fact::ApprovalResolved {
@@ -543,7 +603,7 @@ fn details(events: &[Event]) -> Details {
                     at: event.at,
                 })
             }
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, .. } => {
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, question, .. } => {
                 details.approvals.push(ApprovalRecord {
                     id: *request_id,
                     run_id: event.run_id,
@@ -557,16 +617,18 @@ fn details(events: &[Event]) -> Details {
                     comment: None,
                     resolved_by: None,
                     via: None,
-                    question: None,
+                    question: question.clone(),
                     scope: None,
                     raise: None,
                 })
             }
-            Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {
+            Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } => {
+                let (scope, raise) = (*scope, *raise);
                 let record = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
                 record.state = action.resolves_to();
                 (record.resolved_at, record.resolved_by, record.via) = (Some(event.at), Some(by.clone()), Some(*via));
                 record.comment = Some(comment.clone());
+                (record.scope, record.raise) = (scope, raise);
             }
             _ => {}
         }

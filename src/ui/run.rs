@@ -27,6 +27,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [strip, body] = arrange::top(area, 1);
     panes::strip(pen, strip, run);
     let body = banner(pen, body, run);
+    let body = run.opened.as_ref().map_or(body, |known| super::gate::standing(pen, body, known));
     if run.zoom {
         return panes::draw(pen, body, run, run.focus);
     }
@@ -103,7 +104,8 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         } else {
             format!("{gate} waits for you ({age}): {opens} opens the question")
         };
-        return Some((Mark::Gate, text, String::new()));
+        let asked = open.question.as_deref().map(crate::app::question::line).unwrap_or_default();
+        return Some((Mark::Gate, text, asked));
     }
     match state.status {
         RunStatus::Paused => {

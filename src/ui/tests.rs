@@ -1,6 +1,7 @@
 //! Screens as text, at the sizes that matter.
 
 mod pictures;
+mod questions;
 mod run_screen;
 mod sizes;
 

@@ -31,6 +31,8 @@ mod tick;
 #[cfg(test)]
 mod past_tests;
 #[cfg(test)]
+mod question_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::signals::MANY;
