@@ -98,6 +98,7 @@ actions! {
     ShowPicker "resume_screen" Global ["F3"] "what stopped before its end, to resume it" "";
     ShowCost "cost_screen" Global ["F4", "$"] "what everything cost, over time" "";
     ShowDoctor "doctor_screen" Global ["F5"] "doctor: terminal, data, keys, programs" "";
+    Warnings "warnings" Global ["W"] "read what was found wrong at the start, and put it away" "";
     ShowSettings "settings_screen" Global ["F6"] "settings in force, and where each comes from" "";
 
     NewRun "new_run" List ["n"] "start a new run" "new run";
@@ -106,12 +107,17 @@ actions! {
     Unfold "unfold" List ["Right"] "open what is folded" "";
     FoldUp "fold" List ["Left"] "fold it again" "";
     ListPause "pause_selected" List ["p"] "pause the selected run" "";
-    ListResume "resume_selected" List ["r"] "go on with the selected run" "";
+    ListResume "resume_selected" List ["r"] "go on with the selected run; one that has ended, again" "";
     ListAbort "abort_selected" List ["x"] "end the selected run (asks)" "";
 
     PickMark "mark" Picker ["Space"] "mark several" "mark";
     PickPreview "preview" Picker ["Tab"] "show more of the selected one" "preview";
     PickLook "look" Picker ["v"] "look inside, change nothing" "look";
+    PickPrevUnsure "previous_unsure" Picker ["["] "the unsure call before" "";
+    PickNextUnsure "next_unsure" Picker ["]"] "the unsure call after" "";
+    PickRedo "redo_call" Picker ["R"] "the unsure call runs again" "";
+    PickDone "call_done" Picker ["D"] "the unsure call was done: the agent is told so" "";
+    PickSkip "skip_call" Picker ["S"] "the unsure call is left out: the agent is told so" "";
     PickAbort "picker_abort" Picker ["x"] "end the run (asks)" "abort";
 
     NextPane "next_pane" Run ["Tab"] "next pane" "pane";
@@ -126,7 +132,7 @@ actions! {
     Shrink "shrink" Run ["-"] "make the pane smaller" "";
     Bars "bars" Run ["t"] "phases as bars over time, or as figures" "";
     Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
-    Resume "resume" Run ["r"] "go on with a paused run" "resume";
+    Resume "resume" Run ["r"] "go on with a paused run; one that has ended, again" "resume";
     Permits "standing_answers" Run ["P"] "answers about tools that stand in this run" "";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
 

@@ -26,6 +26,7 @@ pub mod pulse;
 pub mod question;
 pub mod reading;
 pub mod recorder;
+pub mod retry;
 pub mod run_filter;
 pub mod run_view;
 pub mod runs;

@@ -7,8 +7,9 @@ use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
 use super::recorder::Moment;
+use super::retry::RetryPlan;
 use super::tail::Need;
-use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
+use crate::engine::api::{Answer, ArtifactHits, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
 use crate::model::forecast::Forecast;
@@ -189,6 +190,8 @@ pub enum Query {
     SearchArtifacts(String, Option<Searchable>),
     /// What each paused run was doing.
     Previews(Vec<RunId>),
+    /// What a retry of an ended run would be.
+    Retry(RunId),
     /// Everything about one run.
     Open(RunId),
     /// Wanted events about a place, for the window over the journal.
@@ -251,6 +254,8 @@ pub enum Loaded {
     Hits(ArtifactHits),
     /// What each paused run was doing.
     Previews(Vec<Preview>),
+    /// What a retry would be.
+    Retry(RetryPlan),
     /// Everything about one run.
     Open(Box<Opened>),
     /// Wanted events in order, and which part of the journal was looked through.
@@ -308,6 +313,8 @@ pub struct Preview {
     pub last: Option<Event>,
     /// Why it cannot be resumed.
     pub refusal: Option<String>,
+    /// What a crash left, where it ended by one.
+    pub card: Option<CrashCard>,
 }
 
 /// Whose draft: a run and the phase (or gate) it is about.

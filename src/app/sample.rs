@@ -13,13 +13,14 @@ use super::keymap::Keymap;
 use super::looks::Costs;
 use super::msg::{Cmd, Details, Done, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket, Work};
 use super::recorder::{Moment, TURNS};
+use super::retry::RetryPlan;
 use super::runs::is_live;
 use super::state::{AppState, Look};
 use super::stored_transcript;
 use super::tail::Need;
 use super::update::{start, update};
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, ConsentAsk, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject,
+    Answer, ArtifactHits, Check, Command, ConsentAsk, CrashCard, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject, Unsure,
     Verdict, search_words,
 };
 use crate::model::error::{Code, Failure};
@@ -649,6 +650,38 @@ pub fn opened(events: &[Event], risk: Risk) -> Opened {
     Opened { record, state, events: events.to_vec(), workflow: Ok(workflow(risk)), bindings: bindings(), details: details(events) }
 }
 
+/// What a crash left of a run: two calls that may have run, a bill, an answer that was lost.
+pub fn crash_card(run: RunId) -> CrashCard {
+    let tool = |n: u8, tool: &str, arguments: &str, redo| Unsure::Tool {
+        turn_id: turn_id(n),
+        call_id: format!("t1:call_1_{n}"),
+        tool: tool.to_owned(),
+        arguments: arguments.to_owned(),
+        redo,
+    };
+    let bill = Unsure::Bill {
+        turn_id: turn_id(3),
+        phase_key: "plan".into(),
+        model: "anthropic/claude-sonnet-4.5".to_owned(),
+        charged: Some(NanoUsd(50_000_000)),
+    };
+    CrashCard {
+        run_id: run,
+        at: NOW,
+        phases_done: vec!["spec".into()],
+        phase: Some(("plan".into(), 1)),
+        turns_stored: 3,
+        gate: None,
+        spent: Cost { known: NanoUsd(140_000_000), unknown_calls: 0 },
+        unsure: vec![
+            tool(1, "execute", r#"{"command":"npm publish"}"#, true),
+            tool(2, "write_file", r#"{"file_path":"plan.json"}"#, false),
+            bill,
+        ],
+        lost: vec!["what the model was answering: an answer counts only when it is whole and stored".to_owned()],
+    }
+}
+
 /// A console on a bench: questions to the archive are answered from this world, frames are drawn by
 /// whoever holds it, commands are kept to be looked at.
 pub struct Bench {
@@ -818,6 +851,10 @@ impl Bench {
             Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
+            Query::Retry(run_id) => {
+                let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
+                Loaded::Retry(RetryPlan { run_id: *run_id, phases: phases.to_vec(), open: 1 })
+            }
             Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
             Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
             Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
@@ -888,6 +925,7 @@ impl Bench {
         let events = journal(Place::Executing);
         let mut state = RunState::fold(run_id(1), &events).unwrap();
         (state.run_id, state.last_seq) = (id, u64::MAX);
-        Preview { state, last: events.last().cloned(), refusal: None }
+        let crashed = self.records.iter().any(|r| r.id == id && r.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str()));
+        Preview { card: crashed.then(|| crash_card(id)), state, last: events.last().cloned(), refusal: None }
     }
 }

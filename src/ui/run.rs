@@ -115,9 +115,14 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
+            let again = format!("{} runs it again", keys.shown(Action::Resume));
+            let hint = if hint.is_empty() { again } else { format!("{again}; {hint}") };
             Some((Mark::Failed, format!("failed: {message} [{code}]"), hint))
         }
-        RunStatus::Aborted => Some((Mark::Stopped, "aborted; worktree, artifacts and history stay".to_owned(), String::new())),
+        RunStatus::Aborted => {
+            let text = format!("aborted; worktree, artifacts and history stay; {} runs it again", keys.shown(Action::Resume));
+            Some((Mark::Stopped, text, String::new()))
+        }
         RunStatus::Completed => {
             let record = run.opened.as_ref().map(|known| &known.record)?;
             let branch = record.branch.as_deref().map(|b| format!(" on branch {b}")).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod pictures;
 mod questions;
+mod recovery;
 mod run_screen;
 mod sizes;
 

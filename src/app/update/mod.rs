@@ -22,6 +22,7 @@ mod outside;
 pub mod palette;
 mod picker;
 mod recorder;
+mod retry;
 mod run;
 mod run_actions;
 mod runs;
@@ -32,6 +33,8 @@ mod tick;
 mod past_tests;
 #[cfg(test)]
 mod question_tests;
+#[cfg(test)]
+mod recovery_tests;
 #[cfg(test)]
 mod tests;
 
