@@ -13,6 +13,7 @@ use super::question;
 use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
+use crate::engine::api::Candidate;
 use crate::model::error::Failure;
 use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
@@ -35,6 +36,8 @@ pub enum Tab {
     Diff,
     /// The whole text, or what is asked.
     Whole,
+    /// It beside what forks made of the same phase.
+    Forks,
     /// Earlier versions that did not fit, with what was wrong in place.
     Errors,
     /// What the operator said before, and what changed since.
@@ -148,6 +151,8 @@ pub struct GateView {
     pub texts: BTreeMap<Tab, Reading>,
     /// The current text once more, beside the errors of the versions before it.
     pub repaired: Option<Reading>,
+    /// What can be taken: its own artifact first, then those of its forks.
+    pub forks: Vec<Candidate>,
     /// What the next phase cost and took before; none while it is looked up.
     pub forecast: Option<Foretold>,
     /// Since when the gate is on the screen with no input waiting, in ticks.
@@ -187,6 +192,7 @@ impl GateView {
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
             repaired: None,
+            forks: Vec::new(),
             forecast: None,
             reviewed,
             drawn: None,
@@ -207,7 +213,7 @@ impl GateView {
     /// The tabs that this question has.
     #[must_use]
     pub fn tabs(&self) -> Vec<Tab> {
-        let all = [Tab::Diff, Tab::Whole, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
+        let all = [Tab::Diff, Tab::Whole, Tab::Forks, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
         all.into_iter().filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab)).collect()
     }
 

@@ -163,6 +163,8 @@ actions! {
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
     GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
+    Fork "fork" Gate ["F"] "let another persona make this phase again, beside it (asks who)" "fork";
+    Pick "pick" Gate ["K"] "take the artifact of a fork in its place (asks which)" "";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";

@@ -7,6 +7,7 @@
 
 pub mod document;
 pub mod finding;
+pub mod forks;
 pub mod fuzzy;
 pub mod gate;
 pub mod gate_texts;

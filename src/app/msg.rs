@@ -9,7 +9,9 @@ use super::mouse::{Mouse, Place};
 use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
-use crate::engine::api::{Answer, ArtifactHits, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
+use crate::engine::api::{
+    Answer, ArtifactHits, Candidate, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+};
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
 use crate::model::forecast::Forecast;
@@ -158,6 +160,8 @@ pub enum Work {
     Doctor,
     /// Say what a start would be; the number comes back with the answer.
     LookAhead(u64, Box<StartRun>),
+    /// Say who could sit in the seats of a start like this one.
+    Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
     /// Make the repository of the demo.
@@ -171,6 +175,8 @@ pub enum Done {
     Checked(Subject, Vec<Check>),
     /// What a start would be, with the start as the engine would take it.
     Ahead(u64, Box<StartRun>, Box<Outlook>),
+    /// Who could sit in the seats.
+    Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
     /// The demo can be started.
@@ -224,6 +230,8 @@ pub enum Query {
     Transcript(RunId, PhaseKey, u32),
     /// What a phase of a workflow cost and took in earlier runs, rehearsals or real ones.
     Forecast(String, bool, PhaseKey),
+    /// The artifact at a run's gate and those of its forks.
+    Forks(RunId),
     /// The draft of a comment.
     Draft(DraftKey),
 }
@@ -268,6 +276,8 @@ pub enum Loaded {
     Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
+    /// What can be compared, each with its content.
+    Forks(Vec<(Candidate, Option<Vec<u8>>)>),
     /// A text to read.
     Text(Arc<Document>),
     /// A kept draft, where there is one.

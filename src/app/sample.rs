@@ -20,8 +20,8 @@ use super::stored_transcript;
 use super::tail::Need;
 use super::update::{start, update};
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, ConsentAsk, CrashCard, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject, Unsure,
-    Verdict, search_words,
+    Answer, ArtifactHits, Candidate, Check, Command, ConsentAsk, CrashCard, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage,
+    Seat, StartRun, Subject, Unsure, Verdict, search_words,
 };
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
@@ -682,6 +682,32 @@ pub fn crash_card(run: RunId) -> CrashCard {
     }
 }
 
+/// The spec at the gate, and what a fork made of it.
+pub fn candidates() -> Vec<Candidate> {
+    let one = |run: u8, persona: &str, text: &str, version| Candidate {
+        run_id: run_id(run),
+        state: if run == 1 { "awaiting_approval" } else { "completed" }.to_owned(),
+        phase_key: "spec".into(),
+        persona: Some(persona.to_owned()),
+        artifact: Some(ArtifactRecord {
+            phase_key: "spec".into(),
+            version,
+            attempt: 1,
+            path: "spec.json".to_owned(),
+            schema: "dev/spec@1".into(),
+            sha256: ContentHash::of(text.as_bytes()),
+            bytes: 1,
+            valid: true,
+            errors: vec![],
+            at: NOW,
+        }),
+        cost: Cost { known: NanoUsd(i64::from(run) * 14_700_000), unknown_calls: 0 },
+        calls: 3,
+        working_ms: u64::from(run) * 31_000,
+    };
+    vec![one(1, "analyst@1", SPEC_V2, 2), one(5, "terse-analyst@1", SPEC_V1, 1)]
+}
+
 /// A console on a bench: questions to the archive are answered from this world, frames are drawn by
 /// whoever holds it, commands are kept to be looked at.
 pub struct Bench {
@@ -701,6 +727,8 @@ pub struct Bench {
     pub sent: Vec<(Ticket, Command)>,
     /// Everything else that was to be done.
     pub done: Vec<Cmd>,
+    /// What can be taken at the gate.
+    pub candidates: Vec<Candidate>,
     /// Slow work that waits to be done.
     pub worked: VecDeque<Work>,
     queries: VecDeque<Query>,
@@ -729,6 +757,7 @@ impl Bench {
             ticks: 10_000,
             sent: Vec::new(),
             done: Vec::new(),
+            candidates: Vec::new(),
             worked: VecDeque::new(),
             queries: VecDeque::new(),
         }
@@ -814,6 +843,10 @@ impl Bench {
                     let ahead = outlook(&request);
                     self.feed(Msg::Done(Done::Ahead(revision, request, Box::new(ahead))));
                 }
+                Work::Seats(request) => {
+                    let ahead = outlook(&request);
+                    self.feed(Msg::Done(Done::Seats(Box::new(ahead))));
+                }
                 Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
                 Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
             }
@@ -851,6 +884,10 @@ impl Bench {
             Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
+            Query::Forks(_) => {
+                let with = |one: Candidate| (one.clone(), one.artifact.and_then(|a| text(&a.sha256).ok().map(<[u8]>::to_vec)));
+                Loaded::Forks(self.candidates.iter().cloned().map(with).collect())
+            }
             Query::Retry(run_id) => {
                 let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
                 Loaded::Retry(RetryPlan { run_id: *run_id, phases: phases.to_vec(), open: 1 })

@@ -122,6 +122,10 @@ pub enum Choice {
     LeaveRunning,
     /// Begins the retry that is asked about, with the phase at this place.
     Retry(usize),
+    /// Has the persona at this place make the phase at the gate again.
+    Fork(usize),
+    /// Takes the artifact of the fork at this place.
+    Pick(usize),
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
 }
@@ -185,6 +189,8 @@ pub struct AppState {
     pub warnings: Vec<String>,
     /// The retry that is asked about.
     pub retry: Option<super::retry::RetryPlan>,
+    /// The fork that is asked about.
+    pub forking: Option<super::forks::ForkAsk>,
     /// The start that is on its way.
     pub starting: Option<Ticket>,
     /// Whether the demo's repository is being made.
@@ -245,6 +251,7 @@ impl AppState {
             here: None,
             warnings: Vec::new(),
             retry: None,
+            forking: None,
             starting: None,
             preparing: false,
             used: BTreeMap::new(),

@@ -33,9 +33,6 @@ pub fn lines(pen: &Pen<'_>, card: &CrashCard, cursor: usize, width: usize) -> Ve
             }
         }
     }
-    if tools > 0 {
-        lines.push(keys(pen));
-    }
     for (index, lost) in card.lost.iter().enumerate() {
         lines.push(line(if index == 0 { "lost" } else { "" }, lost, theme.bad()));
     }
@@ -58,19 +55,14 @@ fn certain(card: &CrashCard, dot: &str) -> String {
     format!("{done}{}{gate}{dot}{} settled", turns.unwrap_or_default(), card.spent)
 }
 
-/// What can be said of the selected call. Unanswered, the agent is told that it may have run.
-fn keys(pen: &Pen<'_>) -> Vec<Span<'static>> {
-    let mut spans = vec![ink(" ".repeat(9), pen.theme.plain())];
-    let words = [
-        (Action::PickPrevUnsure, ""),
-        (Action::PickNextUnsure, "choose  "),
-        (Action::PickRedo, "redo  "),
-        (Action::PickDone, "it was done  "),
-        (Action::PickSkip, "skip"),
-    ];
-    for (action, word) in words {
-        spans.push(ink(format!("{} ", pen.state.keys.shown(action)), pen.theme.key()));
-        spans.push(ink(word, pen.theme.plain()));
-    }
-    spans
+/// What can be said of the selected call, for the frame, so that it never scrolls away. Unanswered, the
+/// agent is told that the call may have run.
+#[must_use]
+pub fn keys(pen: &Pen<'_>, card: &CrashCard) -> Option<String> {
+    card.unsure.iter().any(|unsure| matches!(unsure, Unsure::Tool { .. })).then(|| {
+        let words =
+            [(Action::PickPrevUnsure, ""), (Action::PickNextUnsure, "choose"), (Action::PickRedo, "redo"), (Action::PickDone, "was done")];
+        let told: Vec<String> = words.iter().map(|(action, word)| format!("{} {word}", pen.state.keys.shown(*action))).collect();
+        format!("{}  {} skip", told.join("  ").replace("   ", " "), pen.state.keys.shown(Action::PickSkip))
+    })
 }

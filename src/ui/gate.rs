@@ -282,6 +282,7 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
         (Tab::Whole, _) => "Whole".to_owned(),
+        (Tab::Forks, _) => format!("Forks ({})", gate.forks.len().saturating_sub(1)),
         (Tab::Errors, _) => "Errors before".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
         (Tab::Inputs, _) => "Inputs".to_owned(),

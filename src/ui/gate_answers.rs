@@ -9,6 +9,7 @@ use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cells, cut, ink, wrapped};
 use super::theme::Mark;
+use crate::app::forks;
 use crate::app::gate::{GateView, Receipt, Stage};
 use crate::app::keymap::Action;
 use crate::app::question::{budget_of, short_of};
@@ -21,7 +22,13 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
     match &gate.stage {
         Stage::Reading | Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } => 1 + failed,
-        Stage::Confirm { .. } => if gate.question.is_some() { 5 } else { 4 },
+        Stage::Confirm { .. } => {
+            if gate.question.is_some() {
+                5
+            } else {
+                4
+            }
+        }
         Stage::Writing { .. } => (room / 2).clamp(5, 12),
         Stage::Receipt(receipt) => {
             let words = words_of(receipt, width).len();
@@ -40,7 +47,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
         Stage::Revising { .. } => {
             let line = vec![
-                ink(pen.theme.own(" your version: sending …"), pen.theme.waiting()),
+                ink(pen.theme.own(" another version: sending …"), pen.theme.waiting()),
                 ink(", then a new question asks about it", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
@@ -110,6 +117,11 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");
     }
+    if forks::valid(&gate.forks).next().is_some() {
+        answer(1, Action::Pick, "take a fork", "pick");
+    } else if gate.sha256.is_some() {
+        answer(6, Action::Fork, "fork", "fork");
+    }
     answer(3, Action::GateAbort, "abort", "abort");
     answer(5, Action::Back, "leave open", "leave");
     fitted(parts, width)
@@ -166,7 +178,9 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
 fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
         (Question::Tool(_), Scope::Once) => "this call alone; the next one asks again".to_owned(),
-        (Question::Tool(tool), Scope::Phase) => format!("not only this call: every call of {} in this phase runs without asking", tool.tool),
+        (Question::Tool(tool), Scope::Phase) => {
+            format!("not only this call: every call of {} in this phase runs without asking", tool.tool)
+        }
         (Question::Tool(tool), Scope::Run) => format!("not only this call: every call of {} in this run runs without asking", tool.tool),
         (Question::Budget(budget), _) => format!("at least {} more is needed; for this run only", short_of(budget)),
     }

@@ -64,6 +64,7 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let place = format!("{}{}{branch}", record.repo.as_deref().unwrap_or("a folder of its own"), pen.state.dot());
     let card = pen.state.picker.previews.get(&record.id).and_then(|known| known.card.as_ref());
     let told = card.map(|card| crash_card::lines(pen, card, pen.state.picker.unsure_at(), usize::from(inner.width))).unwrap_or_default();
+    let keys = card.and_then(|card| crash_card::keys(pen, card));
     let first = told.len();
     for (row, spans) in told.into_iter().enumerate() {
         pen.line(inner, row, spans);
@@ -83,6 +84,9 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
         let spans =
             vec![ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()), ink(cut(text, width, pen.theme.more()), pen.theme.plain())];
         pen.line(inner, first + row, spans);
+    }
+    if let Some(keys) = keys {
+        pen.foot(preview, &keys, pen.theme.key());
     }
     list
 }
@@ -115,7 +119,10 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],
     );
-    let doing = refusal.map_or_else(|| doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))), |why| format!("cannot go on: {why}"));
+    let doing = refusal.map_or_else(
+        || doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))),
+        |why| format!("cannot go on: {why}"),
+    );
     pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
     if selected {
         pen.mark_row(area, row, theme.selected());

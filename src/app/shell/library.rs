@@ -17,7 +17,7 @@ use crate::app::recorder::{Moment, TURNS};
 use crate::app::retry::RetryPlan;
 use crate::app::tail::{CHUNK, Need};
 use crate::app::update::MANY;
-use crate::engine::api::{Archive, CostBy, Page, search_words};
+use crate::engine::api::{Archive, Candidate, CostBy, Page, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
@@ -116,6 +116,7 @@ impl Reader {
             }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
+            Query::Forks(run) => Loaded::Forks(forks(archive, *run)?),
             Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
             Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
             Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
@@ -239,6 +240,12 @@ fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
         last.pop();
     }
     Ok(Preview { refusal: archive.refuses_to_resume(run)?, card: archive.crash_card(run)?, state, last: last.pop() })
+}
+
+/// What can be compared at a gate; a content that cannot be read is compared by its facts alone.
+fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>>)>> {
+    let content = |one: &Candidate| one.artifact.as_ref().and_then(|artifact| archive.content(&artifact.sha256).ok());
+    Ok(archive.candidates(run)?.into_iter().map(|one| (one.clone(), content(&one))).collect())
 }
 
 /// What a retry would be, and what each phase of it cost before.

@@ -1,7 +1,7 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
 use super::tick::keep_draft;
-use super::{gate_verdict, run};
+use super::{fork, gate_verdict, run};
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query};
@@ -70,6 +70,9 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
         cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
     }
+    if gate.sha256.is_some() {
+        cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
+    }
     match state.drafts.get(&gate.draft_key()) {
         Some(draft) => gate.input = TextInput::of_draft(draft),
         None => cmds.push(Cmd::Query(Query::Draft(gate.draft_key()))),
@@ -125,10 +128,14 @@ pub fn follow(state: &mut AppState) -> Vec<Cmd> {
 /// Does an action at the gate.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
-        Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject => gate_verdict::begin(state, action),
+        Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject => {
+            gate_verdict::begin(state, action)
+        }
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
+        Action::Fork => fork::ask(state),
+        Action::Pick => fork::ask_pick(state),
         Action::GatePager => page(state),
         Action::Open => enter(state),
         other => {

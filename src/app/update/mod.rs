@@ -8,6 +8,7 @@ mod demo;
 mod drawn;
 mod events_pane;
 mod finding;
+mod fork;
 mod gate;
 mod gate_verdict;
 mod keys;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::copy;
+use super::fork;
 use super::leave;
 use super::new_run;
 use super::retry;
@@ -117,6 +118,8 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
     state.modal = None;
     match choice {
         Choice::Stay => Vec::new(),
+        Choice::Fork(place) => fork::begin(state, place),
+        Choice::Pick(place) => fork::pick(state, place),
         Choice::Retry(from) => retry::begin(state, from),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::AgreeAndStart => new_run::agree_and_start(state),

@@ -74,7 +74,8 @@ fn denying_needs_words_and_enter_goes_on_with_those_that_were_begun() {
 
 #[test]
 fn a_budget_is_raised_by_what_was_typed_and_by_nothing_else() {
-    for (typed, raise) in [("", None), ("0", None), ("0.00", None), (".", None), ("2.5", Some(2_500_000_000)), ("1e3-x4", Some(134_000_000_000))]
+    for (typed, raise) in
+        [("", None), ("0", None), ("0.00", None), (".", None), ("2.5", Some(2_500_000_000)), ("1e3-x4", Some(134_000_000_000))]
     {
         let mut bench = asked(sample::a_budget());
         bench.press("A");

@@ -86,3 +86,44 @@ fn the_new_run_opens_or_the_refusal_is_said() {
         assert_eq!(bench.state.notice.as_ref().is_some_and(|notice| notice.text.contains("holds the thread")), refused);
     }
 }
+
+fn at_gate() -> Bench {
+    let record = sample::opened(&sample::journal(Place::Awaiting), crate::model::state::Risk::Medium).record;
+    let mut bench = Bench::new((80, 24), vec![record], Place::Awaiting).start(None);
+    bench.candidates = sample::candidates();
+    bench.press("!");
+    bench
+}
+
+fn choose_the_second(bench: &mut Bench) {
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Right");
+    bench.press("Enter");
+}
+
+#[test]
+fn a_fork_names_another_persona_for_the_seat_and_the_gate_stays_open() {
+    let mut bench = at_gate();
+    bench.press("F");
+    bench.work();
+    let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("{:?}", bench.state.notice) };
+    let named = confirm.choices[1].0.clone();
+    choose_the_second(&mut bench);
+    let Some((_, Command::Fork(fork))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
+    assert_eq!((fork.run_id, fork.personas.values().cloned().collect::<Vec<_>>()), (run_id(1), vec![named]));
+    assert!(bench.state.gate.as_ref().unwrap().is_open());
+    bench.answer(Ok(Answer::Started { run_id: run_id(5), existing: false }));
+    assert_eq!(bench.state.screen(), Screen::Gate);
+}
+
+#[test]
+fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
+    let mut bench = at_gate();
+    bench.press("K");
+    assert!(bench.sent.is_empty());
+    choose_the_second(&mut bench);
+    assert_eq!(bench.sent.last().unwrap().1, Command::Pick { run_id: run_id(1), fork: run_id(5) });
+    bench.answer(Err(Failure::new(Code::IllegalTransition, "that fork is still at work")));
+    let gate = bench.state.gate.as_ref().unwrap();
+    assert!(gate.is_open() && gate.failure.is_some());
+}

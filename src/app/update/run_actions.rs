@@ -9,6 +9,10 @@ use crate::model::state::RunStatus;
 
 /// What a retry is called while it is on its way.
 pub const RETRYING: &str = "retrying";
+/// What a fork is called while it is on its way.
+pub const FORKING: &str = "forking";
+/// What taking a fork's artifact is called while it is on its way.
+pub const PICKING: &str = "taking a fork for";
 /// What an answer about an unsure call is called while it is on its way.
 pub const SETTLING: &str = "settling a call of";
 

@@ -46,3 +46,29 @@ fn what_was_found_at_the_start_stays_until_it_is_read() {
         bench
     });
 }
+
+fn forked(size: (u16, u16), keys: &[&str]) -> Bench {
+    let mut bench = on_run(size, Place::Awaiting);
+    bench.candidates = sample::candidates();
+    settle(&mut bench);
+    bench.press("!");
+    settle(&mut bench);
+    bench.ticks += 2000;
+    for key in keys {
+        bench.press(key);
+        bench.work();
+        settle(&mut bench);
+    }
+    bench
+}
+
+#[test]
+fn a_fork_asks_who_makes_it_again() {
+    snapshot("fork_who", |size| forked(size, &["F"]));
+}
+
+#[test]
+fn forks_are_compared_and_one_is_taken() {
+    snapshot("forks_compared", |size| forked(size, &["]", "]"]));
+    snapshot("forks_pick", |size| forked(size, &["K"]));
+}
