@@ -1,5 +1,7 @@
 //! Forks at a gate: choosing who makes the phase again, comparing what came of it, taking the better one.
 
+use std::sync::Arc;
+
 use super::run_actions;
 use crate::app::document::Document;
 use crate::app::forks::{self, ForkAsk};
@@ -11,7 +13,6 @@ use crate::engine::api::{Answer, Candidate, Command, ForkRun, Outlook, StartRun}
 use crate::model::error::Failure;
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
-use std::sync::Arc;
 
 /// Looks up who could make the phase again.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
@@ -136,6 +137,8 @@ pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
     let (run_id, Some(fork)) = (gate.run_id, gate.forks.get(place).map(|fork| fork.run_id)) else { return Vec::new() };
     let cmds = run_actions::send(state, run_id, run_actions::PICKING, Command::Pick { run_id, fork });
+    // The answers' line says how far it is.
+    state.notice = None;
     let ticket = state.last_ticket;
     if let Some(gate) = &mut state.gate {
         (gate.stage, gate.failure) = (Stage::Revising { ticket }, None);
