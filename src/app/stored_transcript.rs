@@ -13,7 +13,7 @@ pub fn document(turns: &[TurnRecord]) -> Document {
         if !doc.lines.is_empty() {
             doc.push(Ink::Plain, "");
         }
-        doc.push(Ink::Heading, &format!("turn {}", turn.number));
+        doc.push(Ink::Heading, &turn.title());
         push_turn(&mut doc, turn);
     }
     if doc.lines.is_empty() {
@@ -72,6 +72,7 @@ mod tests {
             phase_key: "spec".into(),
             attempt: 1,
             number: 1,
+            stretch: 0,
             status: TurnStatus::Settled,
             answer: Some(r#"{"text":"first\nlook","reasoning":"hm"}"#.to_owned()),
             tools: vec![tool(Some("it\nis")), tool(None)],

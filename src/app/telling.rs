@@ -32,7 +32,7 @@ pub fn told(fact: &Fact, dot: &str) -> String {
             format!("{scope}{dot}{spent} of {limit}")
         }
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => told_of_gate(fact, dot),
-        Fact::CommandsConfined { words, .. } => words.clone(),
+        Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } => words.clone(),
         Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
         _ => told_of_artifact(fact, dot),
     }

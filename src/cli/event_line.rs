@@ -61,6 +61,7 @@ fn mark(fact: &Fact) -> Mark {
         Fact::ArtifactExpected { .. }
         | Fact::PromptSent { .. }
         | Fact::SessionStarted { .. }
+        | Fact::AgentAdapted { .. }
         | Fact::CommandsConfined { confined: true, .. }
         | Fact::ToolCalled { .. }
         | Fact::LlmCalled { .. } => Mark::Note,
@@ -80,7 +81,8 @@ fn matters(fact: &Fact) -> Vec<String> {
         Fact::PhaseStarted { .. } | Fact::PhaseSkipped { .. } | Fact::PhaseCompleted { .. } | Fact::PhaseFailed { .. } => of_phase(fact),
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => of_approval(fact),
         Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => of_session(fact),
-        Fact::CommandsConfined { .. }
+        Fact::AgentAdapted { .. }
+        | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
         | Fact::LlmCalled { .. }
@@ -196,7 +198,9 @@ fn of_session(fact: &Fact) -> Vec<String> {
 
 fn of_work(fact: &Fact) -> Vec<String> {
     match fact {
-        Fact::CommandsConfined { phase_key, words, .. } => vec![phase_key.to_string(), words.clone()],
+        Fact::AgentAdapted { phase_key, words, .. } | Fact::CommandsConfined { phase_key, words, .. } => {
+            vec![phase_key.to_string(), words.clone()]
+        }
         Fact::ToolCalled { phase_key, tool, target, outcome, duration_ms, .. } => {
             let outcome = match outcome {
                 ToolOutcome::Ok => "",

@@ -74,13 +74,14 @@ fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<
 fn as_json(run: RunId, turn: &TurnRecord) -> Value {
     let answer: Value = turn.answer.as_deref().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
     json!({
-        "run_id": run, "phase_key": turn.phase_key, "attempt": turn.attempt, "turn": turn.number, "turn_id": turn.id,
+        "run_id": run, "phase_key": turn.phase_key, "attempt": turn.attempt, "conversation": turn.conversation,
+        "turn": turn.number, "turn_id": turn.id,
         "at": turn.at, "status": turn.status, "answer": answer, "tools": turn.tools,
     })
 }
 
 fn as_words(turn: &TurnRecord, style: Style) -> String {
-    let title = format!("{} attempt {} turn {}", turn.phase_key, turn.attempt, turn.number);
+    let title = format!("{} attempt {} {}", turn.phase_key, turn.attempt, turn.title());
     let mut text = format!("{}{}\n", style.paint(Tone::Strong, &title), style.paint(Tone::Quiet, open_words(turn.status)));
     let answer: Value = turn.answer.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     for (name, tone) in [("reasoning", Tone::Quiet), ("text", Tone::Plain)] {
@@ -134,6 +135,7 @@ mod tests {
             phase_key: "spec".into(),
             attempt: 1,
             number: 2,
+            stretch: 0,
             status,
             answer,
             tools,

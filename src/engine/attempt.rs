@@ -163,7 +163,9 @@ impl Attempt {
         };
         let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
         let name = binding.persona.to_string();
+        let stretch = self.state.sessions.get(&phase.role).map_or(0, |session| session.ordinal);
         let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
+            .in_stretch(stretch)
             .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
             .hiding(redactor);
         let job = Job {
@@ -176,6 +178,7 @@ impl Attempt {
             artifact,
             worktree: workspace.root().to_path_buf(),
             history,
+            stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
             max_turns: self.context.settings.engine.max_turns,
             permits: self.state.permits.clone(),

@@ -211,6 +211,7 @@ mod tests {
             phase_key: "spec".into(),
             attempt: 1,
             number,
+            stretch: 0,
             conversation: String::new(),
             persona: persona.to_string(),
             model: "m".to_owned(),

@@ -13,7 +13,7 @@ use super::agent::openai::Prices;
 use super::api::StartRun;
 use super::bind::{BindRequest, Candidate, bind};
 use super::catalog::{Catalog, CatalogDirs};
-use super::host::backends;
+use super::host::{backends, prices};
 use super::paths::Paths;
 use super::start::default_thread;
 use super::worktree::{Base, Repo};
@@ -204,7 +204,7 @@ struct Seating<'a> {
 }
 
 fn look_at_seats(ahead: &mut Outlook, paths: &Paths, settings: &Settings, catalog: &Catalog, workflow: &Workflow, request: &StartRun) {
-    let (backends, prices) = match (backends(settings), Prices::new(&settings.prices)) {
+    let (backends, prices) = match (backends(settings, paths), prices(settings, paths)) {
         (Ok(backends), Ok(prices)) => (backends, prices),
         (Err(failure), _) | (_, Err(failure)) => return ahead.problem(Part::Whole, failure),
     };

@@ -51,6 +51,12 @@ impl Paths {
         self.data.join("phasedeck.db")
     }
 
+    /// What the provider said of its models when it was last asked.
+    #[must_use]
+    pub fn models(&self) -> PathBuf {
+        self.state.join("models.json")
+    }
+
     /// The lock that a host holds for its whole life.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use secrecy::ExposeSecret;
 
+use super::agent::openai;
 use crate::model::settings::Settings;
 
 const HIDDEN: &str = "***";
@@ -52,7 +54,7 @@ impl Redactor {
     /// Knows the keys that settings and environment hold.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        let key = std::env::var(&settings.openai.key_env).ok().filter(|_| !settings.openai.key_env.is_empty());
+        let key = openai::key::key(&settings.openai).ok().flatten().map(|key| key.expose_secret().to_owned());
         Self::default().knowing(key.into_iter().chain(settings.openai.headers.values().cloned()))
     }
 

@@ -199,6 +199,8 @@ pub enum Fact {
     /// What the kernel enforces on the commands of an attempt.
     #[serde(rename = "commands.confined")]
     CommandsConfined { phase_key: PhaseKey, attempt: u32, confined: bool, words: String },
+    #[serde(rename = "agent.adapted")]
+    AgentAdapted { phase_key: PhaseKey, attempt: u32, words: String },
     #[serde(rename = "tool.denied")]
     ToolDenied { phase_key: PhaseKey, turn_id: TurnId, call_id: String, tool: String, target: String, code: Code, message: String },
     #[serde(rename = "llm.called")]
@@ -286,6 +288,7 @@ impl Fact {
             Self::SessionRecovered { .. } => "session.recovered",
             Self::SessionFailed { .. } => "session.failed",
             Self::CommandsConfined { .. } => "commands.confined",
+            Self::AgentAdapted { .. } => "agent.adapted",
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolDenied { .. } => "tool.denied",
             Self::LlmCalled { .. } => "llm.called",
@@ -325,6 +328,7 @@ impl Fact {
             Self::SessionStarted { session_id, ordinal, .. }
             | Self::SessionRecovered { session_id, ordinal, .. }
             | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),
+            Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),
             Self::LlmCalled { turn_id, .. } => format!("{kind}:{turn_id}"),
@@ -348,6 +352,7 @@ impl Fact {
             | Self::ArtifactInvalid { phase_key, .. }
             | Self::ArtifactValidated { phase_key, .. }
             | Self::ArtifactChanged { phase_key, .. }
+            | Self::AgentAdapted { phase_key, .. }
             | Self::CommandsConfined { phase_key, .. }
             | Self::ToolCalled { phase_key, .. }
             | Self::ToolDenied { phase_key, .. }

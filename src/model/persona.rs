@@ -17,6 +17,8 @@ pub const TOOLS: &[&str] = &["ls", "read_file", "write_file", "edit_file", "glob
 pub const MCP_TOOL_PATTERN: &str = "^mcp:[a-z0-9][a-z0-9_-]*(/[A-Za-z0-9_.-]+)?$";
 /// How much a model may reason.
 pub const REASONING_EFFORTS: &[&str] = &["low", "medium", "high"];
+/// How a model is had to work: with tools, by one document that the engine writes, or as the provider says of it.
+pub const MODES: &[&str] = &["tools", "structured", "auto"];
 /// The most tokens that one answer may be allowed.
 pub const MAX_ANSWER_TOKENS: u32 = 1_000_000;
 
@@ -133,6 +135,11 @@ pub struct Params {
     #[schemars(with = "String", extend("enum" = REASONING_EFFORTS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
+    /// `tools`, `structured` (one document, which the engine writes) or `auto`, the default: as the
+    /// provider says of the model.
+    #[schemars(with = "String", extend("enum" = MODES))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// One role's persona, frozen for a run.

@@ -283,6 +283,9 @@ pub struct TurnRecord {
     pub attempt: u32,
     /// From 1 within the attempt; a retried turn has several rows of one number, at most one not void.
     pub number: u32,
+    /// How often the operator's word had set the agent going again when it was reserved.
+    #[serde(default)]
+    pub stretch: u32,
     /// How far it got.
     pub status: TurnStatus,
     /// The model's answer as the backend stored it; a JSON document.
@@ -297,6 +300,18 @@ pub struct TurnRecord {
     pub held_at: Option<String>,
     /// When it was reserved.
     pub at: Timestamp,
+}
+
+impl TurnRecord {
+    /// Which turn it is, in words: of the agent, of a sub-agent, or a summary of what was said before.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.conversation.rsplit('/').next().unwrap_or_default() {
+            "" => format!("turn {}", self.number),
+            "~summary" => format!("summary of what it did up to turn {}", self.number),
+            call => format!("sub-agent of {call} turn {}", self.number),
+        }
+    }
 }
 
 /// One tool call of a turn.

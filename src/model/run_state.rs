@@ -226,6 +226,7 @@ impl RunState {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: true });
             }
             Fact::ToolCalled { .. }
+            | Fact::AgentAdapted { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
             | Fact::LlmRetried { .. }

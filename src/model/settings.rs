@@ -112,6 +112,8 @@ pub struct OpenAiSettings {
     pub base_url: String,
     /// The environment variable that holds the key. Empty: no key is sent.
     pub key_env: String,
+    /// A file that holds the key where the variable is not set; only its owner may read it.
+    pub key_file: String,
     /// The model of personas that name none.
     pub model: String,
     /// Sent with every request.
@@ -122,6 +124,10 @@ pub struct OpenAiSettings {
     pub idle_timeout_seconds: u64,
     /// Tries per turn, the first included.
     pub max_tries: u32,
+    /// Whether the provider's list of models (prices, windows) is asked for in the background, once a day.
+    pub model_list: bool,
+    /// The model's window in tokens; 0: as the provider's list says, else 128000.
+    pub context_window: u64,
 }
 
 impl Default for OpenAiSettings {
@@ -129,11 +135,14 @@ impl Default for OpenAiSettings {
         Self {
             base_url: "https://openrouter.ai/api/v1".to_owned(),
             key_env: "OPENROUTER_API_KEY".to_owned(),
+            key_file: String::new(),
             model: "anthropic/claude-sonnet-4.5".to_owned(),
             headers: BTreeMap::new(),
             connect_timeout_seconds: 10,
             idle_timeout_seconds: 60,
             max_tries: 5,
+            model_list: true,
+            context_window: 0,
         }
     }
 }

@@ -76,6 +76,7 @@ fn every_example_query_runs_and_finds_something() {
             attempt: 1,
             conversation: String::new(),
             number: 1,
+            stretch: 0,
             persona: "ada@1".to_owned(),
             model: "m".to_owned(),
             reserved: Some(NanoUsd(9)),

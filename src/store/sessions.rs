@@ -259,6 +259,7 @@ mod tests {
             attempt: 1,
             conversation: String::new(),
             number: 1,
+            stretch: 0,
             persona: "ada@1".to_owned(),
             model: "program".to_owned(),
             reserved: None,

@@ -26,6 +26,8 @@ pub struct NewTurn {
     pub conversation: String,
     /// From 1 within the conversation.
     pub number: u32,
+    /// How often the operator's word had set the agent going again when it was reserved.
+    pub stretch: u32,
     /// Who calls.
     pub persona: String,
     /// Which model is asked.
@@ -85,8 +87,8 @@ pub struct ToolResult {
 /// `internal` when the number is taken by a turn that is not void; what the database says.
 pub fn reserve(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
-        "INSERT INTO turns (id, run_id, phase_key, attempt, conversation, number, status, at_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'reserved', ?7)",
+        "INSERT INTO turns (id, run_id, phase_key, attempt, conversation, number, stretch, status, at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'reserved', ?8)",
     )?
     .execute((
         turn.id.to_string(),
@@ -95,6 +97,7 @@ pub fn reserve(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Result<()> {
         turn.attempt,
         &turn.conversation,
         turn.number,
+        turn.stretch,
         now.0,
     ))?;
     ledger::open_row(tx, turn, now)
@@ -202,7 +205,7 @@ pub fn settle_tool(tx: &Connection, turn: TurnId, call_id: &str, told: Option<&s
 /// What the database says.
 pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
     let mut query = conn.prepare_cached(
-        "SELECT id, phase_key, attempt, conversation, number, status, answer, held_at, at_ms FROM turns \
+        "SELECT id, phase_key, attempt, conversation, number, stretch, status, answer, held_at, at_ms FROM turns \
          WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY conversation, number",
     )?;
     let rows = query.query_map((run.to_string(), phase.as_str(), attempt), |row| {
@@ -211,6 +214,7 @@ pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32)
             phase_key: PhaseKey(row.get("phase_key")?),
             attempt: row::count(row, "attempt")?,
             number: row::count(row, "number")?,
+            stretch: row::count(row, "stretch")?,
             status: row::named(row, "status", row::wire)?,
             answer: row.get("answer")?,
             tools: Vec::new(),
@@ -298,6 +302,7 @@ mod tests {
             attempt: 1,
             conversation: String::new(),
             number,
+            stretch: 0,
             persona: "ada@1".to_owned(),
             model: format!("model-{phase}"),
             reserved: Some(NanoUsd(50)),

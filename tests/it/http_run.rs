@@ -95,6 +95,89 @@ fn an_unknown_price_is_unknown_and_never_zero() {
 }
 
 #[test]
+fn prices_are_refreshed_from_the_providers_list_and_kept_for_a_day() {
+    let file = std::sync::Arc::new(std::sync::OnceLock::<std::path::PathBuf>::new());
+    let known = std::sync::Arc::clone(&file);
+    let script = Script::serve(move |asked| match (known.get().is_some_and(|file| file.exists()), asked.turn) {
+        // Asked again until the list, which nothing waits for, has come.
+        (false, _) => Reply::status(503, "{}"),
+        (true, 1) => asked.writes(&asked.artifact()),
+        _ => Reply::stream().text("Done.").finish("stop").usage(1_000, 10, None).done(),
+    });
+    let pricing = json!({"prompt": "0.000002", "completion": "0.00001"});
+    let script = script.telling_models(&json!({"data": [{"id": "test/model", "context_length": 64_000, "pricing": pricing}]}));
+    let (home, start) = two_phase_home(&script);
+    let path = home.paths().models();
+    file.set(path.clone()).unwrap();
+    run(&home, &start, 0);
+    let record = home.newest();
+    check_invariants(&home, &record);
+    // What the provider says itself comes first; where it says nothing, its list does.
+    assert_eq!((record.cost.unknown_calls, record.cost.known.0), (0, 2 * 1_250_000 + 2 * (1_000 * 2_000 + 10 * 10_000)));
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(kept["models"]["test/model"]["window"], 64_000);
+}
+
+#[test]
+fn a_run_that_went_in_circles_goes_on_when_the_operator_says_so() {
+    let script = Script::serve(|asked| {
+        let looked = asked.body["messages"].to_string().contains("The operator has looked at it");
+        match (asked.phase.as_str(), looked, asked.turn) {
+            ("first", false, _) => Reply::calls("ls", &json!({"path": "."})),
+            ("first", true, 6) | ("second", _, 1) => asked.writes(&asked.artifact()),
+            _ => Reply::answer("Done."),
+        }
+    });
+    let (home, start) = two_phase_home(&script);
+    run(&home, &start, 4);
+    let record = home.newest();
+    assert_eq!(check_invariants(&home, &record).approval.unwrap().gate.as_str(), "session_recovery_required");
+    assert!(serde_json::to_string(&home.events(&record)).unwrap().contains("agent_loop_detected"));
+    home.expect(0, &["resume", &record.id.to_string(), "--headless", "--on-gate", "approve"]);
+    let record = home.newest();
+    check_invariants(&home, &record);
+    assert_eq!((record.state.as_str(), record.calls), ("completed", 5 + 2 + 2));
+}
+
+#[test]
+fn a_conversation_longer_than_the_window_is_summarised_and_stays_readable() {
+    let script = Script::serve(|asked| {
+        let messages = asked.body["messages"].to_string();
+        let told = messages.contains("SUMMARY OF YOUR EARLIER WORK");
+        match asked.phase.as_str() {
+            "" => Reply::stream().text("I wrote long notes.").finish("stop").usage(50, 5, Some("0.0001")).done(),
+            "first" if !told && asked.turn < 9 => {
+                let notes = json!({"todos": [{"content": format!("{} {}", asked.turn, "x".repeat(900)), "status": "pending"}]});
+                Reply::calls("write_todos", &notes)
+            }
+            _ if !messages.contains("write_file") => asked.writes(&asked.artifact()),
+            _ => Reply::answer("Done."),
+        }
+    });
+    let (home, start) = two_phase_home(&script);
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\ncontext_window = 9000\n[prices.\"test/model\"]\ninput = \"1\"\noutput = \"1\"\n",
+        script.base_url()
+    ));
+    run(&home, &start, 0);
+    let record = home.newest();
+    check_invariants(&home, &record);
+    assert_eq!(record.state, "completed");
+    let turns = home.archive().turns(record.id, &"first".into(), 1).unwrap();
+    let summaries: Vec<_> = turns.iter().filter(|turn| turn.conversation == "~summary").collect();
+    assert_eq!(summaries.len(), 1);
+    assert_eq!(summaries[0].status, TurnStatus::Settled);
+    let ledger = home.archive().ledger(record.id).unwrap();
+    assert!(ledger.iter().any(|row| row.turn_id == summaries[0].id && row.cost.map(|cost| cost.0) == Some(100_000)), "paid by its own row");
+    assert!(
+        home.events(&record).iter().any(|event| matches!(&event.fact, Fact::AgentAdapted { words, .. } if words.contains("summarised")))
+    );
+    let transcript = home.expect(0, &["transcript", &record.id.to_string()]);
+    assert!(transcript.contains("summary of what it did up to turn") && transcript.contains("I wrote long notes."));
+    assert!(transcript.contains("first attempt 1 turn 1\n"), "what was summarised is still there");
+}
+
+#[test]
 fn a_refused_key_asks_a_person_and_goes_on_when_it_is_mended() {
     let script = Script::serve(|asked| match (asked.authorization.as_deref(), asked.turn) {
         (Some("Bearer right"), 1) => asked.writes(&asked.artifact()),

@@ -35,6 +35,12 @@ impl Script {
         })
     }
 
+    /// Lets the server tell of its models.
+    pub fn telling_models(mut self, list: &Value) -> Self {
+        self.server = self.server.telling_models(list);
+        self
+    }
+
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }

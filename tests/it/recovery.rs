@@ -224,6 +224,7 @@ fn a_call_that_was_open_at_the_crash_is_charged_exactly_once() {
             attempt: 1,
             conversation: String::new(),
             number: 1,
+            stretch: 0,
             persona: "maker@1".to_owned(),
             model: "m".to_owned(),
             reserved: Some(NanoUsd(70)),
@@ -341,6 +342,19 @@ fn a_run_that_takes_its_host_with_it_each_time_is_left_to_a_person() {
     place.send(decide(run_id, None, Decision::Approve)).unwrap();
     assert_eq!(place.state(run_id).status, RunStatus::Executing, "a person tries again");
     place.crash();
+}
+
+#[test]
+fn a_run_that_waits_for_a_person_waits_on_however_often_its_host_dies() {
+    let mut place = Place::new();
+    let run_id = place.at_gate();
+    for _ in 0..5 {
+        place.crash();
+        place.begin(OnCrash::Resume);
+        place.wait(run_id, "its gate again", |state| state.status == RunStatus::AwaitingApproval);
+    }
+    place.send(decide(run_id, None, Decision::Approve)).unwrap();
+    assert_eq!(place.wait(run_id, "the end", |state| state.status.is_terminal()).status, RunStatus::Completed);
 }
 
 #[test]

@@ -234,6 +234,7 @@ type Script = dyn Fn(&RecordedRequest) -> Reply + Send + Sync;
 pub struct ModelServer {
     address: std::net::SocketAddr,
     requests: Arc<Mutex<Vec<RecordedRequest>>>,
+    models: Arc<Mutex<Option<Value>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -249,13 +250,20 @@ impl ModelServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let accepting = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&requests)));
-        Self { address, requests, accepting }
+        let models = Arc::default();
+        let accepting = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&requests), Arc::clone(&models)));
+        Self { address, requests, models, accepting }
     }
 
     /// What to set as the base URL.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// Lets it tell of its models; without a list it says that there is none.
+    pub fn telling_models(self, list: &Value) -> Self {
+        *self.models.lock().unwrap() = Some(list.clone());
+        self
     }
 
     /// Every request so far, in order.
@@ -270,17 +278,23 @@ impl Drop for ModelServer {
     }
 }
 
-async fn accept(listener: TcpListener, script: Arc<Script>, requests: Arc<Mutex<Vec<RecordedRequest>>>) {
+async fn accept(listener: TcpListener, script: Arc<Script>, requests: Arc<Mutex<Vec<RecordedRequest>>>, list: Arc<Mutex<Option<Value>>>) {
     // The set ends its connections when the server is dropped.
     let mut open = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        open.spawn(serve(socket, Arc::clone(&script), Arc::clone(&requests)));
+        open.spawn(serve(socket, Arc::clone(&script), Arc::clone(&requests), Arc::clone(&list)));
         while open.try_join_next().is_some() {}
     }
 }
 
-async fn serve(mut socket: TcpStream, script: Arc<Script>, requests: Arc<Mutex<Vec<RecordedRequest>>>) {
+async fn serve(mut socket: TcpStream, script: Arc<Script>, requests: Arc<Mutex<Vec<RecordedRequest>>>, list: Arc<Mutex<Option<Value>>>) {
     let Ok(mut request) = read_request(&mut socket).await else { return };
+    if request.method == "GET" && request.path.ends_with("/models") {
+        // No part of any conversation: it is asked for in the background, whenever that may be.
+        let body = list.lock().unwrap().clone();
+        let _ = body.map_or_else(|| Reply::status(404, ""), |body| Reply::status(200, &body.to_string())).play(&mut socket).await;
+        return;
+    }
     let reply = {
         let mut requests = requests.lock().unwrap();
         request.number = requests.len();

@@ -93,6 +93,7 @@ pub struct Desk {
     run_id: RunId,
     phase_key: PhaseKey,
     attempt: u32,
+    stretch: u32,
     persona: String,
     /// Facts that are stored with the first call, so that they cost no commit of their own.
     opening: Mutex<Vec<Fact>>,
@@ -120,6 +121,7 @@ impl Desk {
             run_id,
             phase_key,
             attempt,
+            stretch: 0,
             persona,
             opening: Mutex::new(opening),
             budget: Budget::default(),
@@ -127,6 +129,13 @@ impl Desk {
             refused: Arc::default(),
             told: Mutex::default(),
         }
+    }
+
+    /// Sets how often the operator's word had set the agent going again; each turn is stored with it.
+    #[must_use]
+    pub fn in_stretch(mut self, stretch: u32) -> Self {
+        self.stretch = stretch;
+        self
     }
 
     /// Sets what may be spent; without limits unless set.
@@ -360,6 +369,7 @@ impl Desk {
             attempt: self.attempt,
             conversation: reserve.conversation,
             number: reserve.number,
+            stretch: self.stretch,
             persona: self.persona.clone(),
             model: reserve.model,
             reserved: reserve.reserved,
@@ -380,6 +390,13 @@ impl Desk {
     pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
         let fact = fact(&self.phase_key, self.attempt);
         self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+    }
+
+    /// Tells that the work goes on in another way than it was begun; stored with the next reserve.
+    pub fn adapted(&self, words: &str) {
+        self.text(TextKind::Note, words);
+        let words = self.hidden(words);
+        self.also(|phase_key, attempt| Fact::AgentAdapted { phase_key: phase_key.clone(), attempt, words });
     }
 
     fn take_opening(&self) -> Vec<Fact> {

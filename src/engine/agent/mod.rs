@@ -47,6 +47,8 @@ pub struct Job {
     pub worktree: PathBuf,
     /// The turns of this attempt that are stored already; empty when it begins.
     pub history: Vec<TurnRecord>,
+    /// How often the operator's word had set the agent going again: limits count from there.
+    pub stretch: u32,
     /// Which way a rehearsal goes.
     pub scenario: Scenario,
     /// Turns this attempt may take.
@@ -104,6 +106,11 @@ pub trait Backend: Send + Sync {
 
     /// The model that a persona of this backend talks to; absent where there is none.
     fn model(&self, persona: &Persona) -> Option<String>;
+
+    /// What a backend does beside all work, while a host lives; dropped with it. Nobody waits for it.
+    fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
 
     /// Works until the agent is done or `stop` says so.
     ///

@@ -6,7 +6,7 @@ use super::reader::{Field, Group, Problems};
 use super::workflow::capabilities;
 use super::yaml;
 use crate::model::error::{Code, Failure};
-use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, Params, Permission, Persona, REASONING_EFFORTS, TOOLS, mcp_tool};
+use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, MODES, Params, Permission, Persona, REASONING_EFFORTS, TOOLS, mcp_tool};
 
 const FIELDS: &[&str] =
     &["name", "version", "description", "backend", "agent", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
@@ -115,6 +115,7 @@ fn params(field: &Field<'_>, problems: &mut Problems) -> Params {
         temperature: group.optional("temperature").map(|f| f.number(0.0, 2.0, problems)),
         top_p: group.optional("top_p").map(|f| f.number(0.0, 1.0, problems)),
         max_tokens: group.optional("max_tokens").map(|f| f.count(1, MAX_ANSWER_TOKENS, problems)),
+        mode: group.optional("mode").map(|f| f.one_word("mode", MODES, problems)),
         reasoning_effort: group.optional("reasoning_effort").map(|f| f.one_word("reasoning effort", REASONING_EFFORTS, problems)),
     }
 }

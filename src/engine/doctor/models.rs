@@ -1,11 +1,18 @@
 //! Keys and backends, by the same questions that binding asks them. Nothing is sent.
 
 use super::{Findings, Patient};
+use crate::engine::agent::openai::key::key;
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::backends as of_host;
 
 pub(super) fn keys(patient: &Patient, found: &mut Findings) {
-    let variable = &patient.settings.openai.key_env;
+    let (variable, file) = (&patient.settings.openai.key_env, &patient.settings.openai.key_file);
+    if !file.is_empty() && std::env::var_os(variable).is_none_or(|value| value.is_empty()) {
+        return match key(&patient.settings.openai) {
+            Ok(_) => found.ok("openai", format!("the key is in {file}")),
+            Err(failure) => found.warn("openai", failure.message, failure.hint),
+        };
+    }
     if variable.is_empty() {
         return found.ok("openai", "no key is sent (openai.key_env is empty)");
     }
@@ -20,7 +27,7 @@ pub(super) fn keys(patient: &Patient, found: &mut Findings) {
 }
 
 pub(super) fn backends(patient: &Patient, found: &mut Findings) {
-    let backends = match of_host(&patient.settings) {
+    let backends = match of_host(&patient.settings, &patient.paths) {
         Ok(backends) => backends,
         Err(failure) => return found.failure("settings", &failure),
     };

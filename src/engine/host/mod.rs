@@ -18,7 +18,7 @@ use self::recovery::Recovered;
 use self::tellers::Tellers;
 use super::agent::Backend;
 use super::agent::acp::Acp;
-use super::agent::openai::{OpenAi, Prices};
+use super::agent::openai::{Models, OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
 use super::api::{Port, Request};
@@ -78,7 +78,7 @@ impl Host {
     fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
         let lock = HostLock::take(paths)?;
         let store = Store::open(&paths.database())?;
-        let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings)?));
+        let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings, paths)?));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("engine")
@@ -102,6 +102,10 @@ impl Host {
             recovery::write_reports(Arc::clone(&shared), reports).await;
             recovery::mend_reports(shared).await;
         });
+        for backend in context.backends.values().filter(|_| begins) {
+            let backend = Arc::clone(backend);
+            runtime.spawn(async move { backend.in_background().await });
+        }
         let tellers = Tellers::start(&context, &runtime);
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
@@ -170,12 +174,21 @@ impl Host {
     }
 }
 
+/// What models cost: the settings, and over them what the provider said when it was last asked.
+///
+/// # Errors
+/// `config_invalid` for a price that is none.
+pub(crate) fn prices(settings: &Settings, paths: &Paths) -> Result<Prices> {
+    let models = Models::kept(&paths.models(), &settings.openai.base_url);
+    Ok(Prices::new(&settings.prices)?.knowing(models))
+}
+
 /// Every way to have work done, as these settings say.
 ///
 /// # Errors
 /// `config_invalid` for settings that a backend cannot work with.
-pub(crate) fn backends(settings: &Settings) -> Result<Vec<Arc<dyn Backend>>> {
-    let prices = Prices::new(&settings.prices)?;
+pub(crate) fn backends(settings: &Settings, paths: &Paths) -> Result<Vec<Arc<dyn Backend>>> {
+    let prices = prices(settings, paths)?;
     Ok(vec![
         Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
         Arc::new(Acp::new(settings)),

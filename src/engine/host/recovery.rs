@@ -166,7 +166,8 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
     if policy == OnCrash::Ask {
         return Ok(rests);
     }
-    if fruitless(reader, state)? >= FRUITLESS {
+    // A run that waits for a person does nothing that could end a host.
+    if state.status == RunStatus::Executing && fruitless(reader, state)? >= FRUITLESS {
         return given_up(reader, record, state);
     }
     match going_on(reader, record, state, &rests) {

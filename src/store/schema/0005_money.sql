@@ -9,6 +9,8 @@ ALTER TABLE approval_requests ADD COLUMN raise_nano INTEGER;
 ALTER TABLE turns ADD COLUMN conversation TEXT NOT NULL DEFAULT '';
 -- The call before which the turn stopped to ask the operator; none of the calls from it on has begun.
 ALTER TABLE turns ADD COLUMN held_at TEXT;
+-- How often the operator's word had set the agent going again when it was reserved: what limits count from.
+ALTER TABLE turns ADD COLUMN stretch INTEGER NOT NULL DEFAULT 0;
 
 DROP INDEX turns_of_attempt;
 -- One conversation of one attempt, in order; a number is used once unless its call came to nothing.

@@ -11,6 +11,7 @@ use crate::model::id::TurnId;
 /// The methods of [`Desk`]; see there.
 pub(super) trait Book: Sync {
     fn text(&self, kind: TextKind, text: &str);
+    fn adapted(&self, words: &str);
     fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
     fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send;
     fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send;
@@ -22,6 +23,10 @@ pub(super) trait Book: Sync {
 impl Book for Desk {
     fn text(&self, kind: TextKind, text: &str) {
         Desk::text(self, kind, text);
+    }
+
+    fn adapted(&self, words: &str) {
+        Desk::adapted(self, words);
     }
 
     fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send {

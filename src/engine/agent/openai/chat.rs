@@ -201,7 +201,13 @@ mod tests {
 
     #[test]
     fn params_go_into_the_request_and_absent_ones_do_not() {
-        let params = Params { temperature: Some(0.2), top_p: None, max_tokens: Some(900), reasoning_effort: Some("low".to_owned()) };
+        let params = Params {
+            temperature: Some(0.2),
+            top_p: None,
+            max_tokens: Some(900),
+            reasoning_effort: Some("low".to_owned()),
+            mode: Some("tools".to_owned()),
+        };
         let body = request("m", vec![json!({"role": "user", "content": "x"})], Vec::new(), &params);
         assert_eq!(
             body,

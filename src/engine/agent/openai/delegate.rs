@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 
 use super::assemble::Call;
 use super::book::Book;
@@ -86,8 +87,22 @@ impl<B: Book> Worker<'_, B> {
             let tools = self.tools.limited(|tool| (tool != "task" || !deepest) && (!explores || self.tools.is_read_only(tool)));
             let job = Job { prompt: description, artifact: None, ..self.job.clone() };
             self.book.text(TextKind::Tool, &format!("sub-agent begins: {}", self.tools.target(&call.name, &call.arguments)));
-            let (wire, prices, pace, model) = (self.wire, self.prices, self.pace, self.model.clone());
-            let sub = Worker { wire, prices, pace, model, job: &job, book: self.book, stop: self.stop, tools, conversation };
+            let (wire, prices, pace, window, model) = (self.wire, self.prices, self.pace, self.window, self.model.clone());
+            let (structured, schema_refused) = (false, AtomicBool::new(false));
+            let sub = Worker {
+                wire,
+                prices,
+                pace,
+                model,
+                window,
+                structured,
+                schema_refused,
+                job: &job,
+                book: self.book,
+                stop: self.stop,
+                tools,
+                conversation,
+            };
             let mut talk = Talk::default();
             let ended = sub.talk(&mut talk).await;
             let said = talk.turns.last().map(|said| said.answer.text.trim().to_owned()).unwrap_or_default();

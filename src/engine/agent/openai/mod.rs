@@ -3,7 +3,9 @@
 //! ```text
 //! work ── conversation (stored turns → messages, what next)      pure
 //!   │  ── circles (the same again and again)                     pure
-//!   │  ── prices (reserve, cost)                                 pure
+//!   │  ── summary (the oldest turns, when the window is full)    pure
+//!   │  ── structured (one document in place of tools)
+//!   │  ── prices (reserve, cost) ── model_list (what the provider says of its models)
 //!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
 //!   ├── delegate (questions of tools; sub-agents: the same loop, with a context of its own)
@@ -11,15 +13,15 @@
 //!   └── book (the desk: what must be stored before it is acted on)
 //! ```
 //!
-//! Only `work` waits for anything but bytes. Not here: judging the artifact, budgets (the desk
-//! refuses a reserve), and keeping a long conversation within the model's window: a conversation
-//! that outgrows it ends with the provider's refusal, `llm_bad_response`.
+//! Only `work` waits for anything but bytes. Not here: judging the artifact, and budgets (the desk
+//! refuses a reserve).
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use self::wire::{Limits, Wire};
@@ -28,11 +30,13 @@ use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
 use crate::engine::confine::{Launcher, Protection};
-use crate::model::error::{Code, Failure, Result};
+use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::{McpSettings, OpenAiSettings};
+use crate::model::time::Timestamp;
 
+pub use self::model_list::Models;
 pub use self::prices::Prices;
 
 mod assemble;
@@ -43,8 +47,12 @@ mod circles;
 mod conversation;
 mod delegate;
 mod fault;
+pub mod key;
+mod model_list;
 mod prices;
 mod sse;
+mod structured;
+mod summary;
 mod wire;
 mod work;
 
@@ -54,36 +62,45 @@ mod model_server;
 #[cfg(test)]
 mod scene;
 
+/// The window of a model that nobody knows anything of, in tokens.
+const USUAL_WINDOW: u64 = 128_000;
+/// How often is looked whether the list of models is a day old.
+const LIST_LOOK: Duration = Duration::from_secs(60 * 60);
+
 /// The backend that talks to a model over HTTP.
 pub struct OpenAi {
     wire: Wire,
     prices: Prices,
     pace: Pace,
     model: String,
-    key_env: String,
-    has_key: bool,
+    /// Why there is no key, where there should be one.
+    keyless: Option<Failure>,
+    model_list: bool,
+    context_window: u64,
     launcher: Launcher,
     servers: BTreeMap<String, McpSettings>,
     protection: OnceCell<Protection>,
 }
 
 impl OpenAi {
-    /// Makes the HTTP client and reads the key from its variable; nothing is sent. A key that is not
+    /// Makes the HTTP client and reads the key; nothing is sent. A key that is not
     /// there is no error yet: [`available`](Backend::available) says so.
     ///
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub fn new(settings: &OpenAiSettings, prices: Prices) -> Result<Self> {
-        let key = std::env::var(&settings.key_env).ok().filter(|_| !settings.key_env.is_empty());
-        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
-        let has_key = key.is_some();
+        let (key, keyless) = match key::key(settings) {
+            Ok(key) => (key, None),
+            Err(failure) => (None, Some(failure)),
+        };
         Ok(Self {
             wire: Wire::new(settings, key, Limits::of(settings))?,
             prices,
             pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1) },
             model: settings.model.clone(),
-            key_env: settings.key_env.clone(),
-            has_key,
+            keyless,
+            model_list: settings.model_list,
+            context_window: settings.context_window,
             launcher: Launcher::own(),
             servers: BTreeMap::new(),
             protection: OnceCell::new(),
@@ -111,6 +128,26 @@ impl OpenAi {
         self
     }
 
+    /// Asks for the provider's list of models when the one that is known is a day old. Without a key
+    /// nothing is sent.
+    async fn refresh(&self) {
+        let (models, now) = (self.prices.models(), Timestamp::now());
+        if !self.model_list || self.keyless.is_some() || !models.is_old(now) {
+            return;
+        }
+        let told = self.wire.models().await.map_err(|fault| fault.into_failure(1));
+        match told.and_then(|told| models.take(&told, now)) {
+            Ok(count) => tracing::info!(count, "the provider's list of models is known"),
+            Err(failure) => tracing::warn!(%failure, "the provider's list of models is not known; prices are those of before"),
+        }
+    }
+
+    /// How many tokens a model takes, question and answer together.
+    fn window_of(&self, model: &str) -> u64 {
+        let told = || self.prices.models().of(model).and_then(|listed| listed.window);
+        Some(self.context_window).filter(|window| *window > 0).or_else(told).unwrap_or(USUAL_WINDOW)
+    }
+
     fn model_of(&self, persona: &Persona) -> String {
         persona.model.clone().unwrap_or_else(|| self.model.clone())
     }
@@ -123,16 +160,20 @@ impl Backend for OpenAi {
 
     fn available(&self, persona: &Persona) -> Result<()> {
         Shelf::available(&self.servers, persona)?;
-        if self.has_key || self.key_env.is_empty() {
-            return Ok(());
-        }
-        let variable = &self.key_env;
-        Err(Failure::new(Code::BackendUnavailable, format!("the backend 'openai' has no key: {variable} is not set"))
-            .hint(format!("set {variable} to the provider's key, or 'openai.key_env' to \"\" for a server that needs none")))
+        self.keyless.clone().map_or(Ok(()), Err)
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {
         Some(self.model_of(persona))
+    }
+
+    fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                self.refresh().await;
+                tokio::time::sleep(LIST_LOOK).await;
+            }
+        })
     }
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
@@ -145,8 +186,11 @@ impl Backend for OpenAi {
                 desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
             }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
+            let (wire, prices, pace, window) = (&self.wire, &self.prices, self.pace, self.window_of(&model));
+            let structured = structured::wanted(job, prices.models().of(&model).as_ref());
+            let schema_refused = AtomicBool::new(false);
             let worker =
-                Worker { wire: &self.wire, prices: &self.prices, pace: self.pace, model, job, book: desk, stop, tools, conversation };
+                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, conversation };
             let ended = worker.run().await;
             shelf.end().await;
             ended
@@ -157,6 +201,7 @@ impl Backend for OpenAi {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::error::Code;
 
     fn backend(settings: &OpenAiSettings) -> Result<OpenAi> {
         OpenAi::new(settings, Prices::new(&BTreeMap::new()).unwrap())
@@ -191,5 +236,35 @@ mod tests {
         assert_eq!(backend.model(&persona).as_deref(), Some("anthropic/claude-sonnet-4.5"));
         persona.model = Some("x/y".to_owned());
         assert_eq!(backend.model(&persona).as_deref(), Some("x/y"));
+    }
+
+    #[tokio::test]
+    async fn the_list_of_models_is_asked_for_once_a_day_and_never_without_a_key() {
+        let server =
+            model_server::ModelServer::queue([]).await.telling_models(&serde_json::json!({"data": [{"id": "m", "context_length": 9}]}));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("models.json");
+        let settings = OpenAiSettings { base_url: server.base_url(), key_env: String::new(), ..OpenAiSettings::default() };
+        let with = |settings: &OpenAiSettings| {
+            let prices = Prices::new(&BTreeMap::new()).unwrap().knowing(Models::kept(&file, &settings.base_url));
+            OpenAi::new(settings, prices).unwrap()
+        };
+        for silent in [
+            OpenAiSettings { model_list: false, ..settings.clone() },
+            OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), ..settings.clone() },
+        ] {
+            with(&silent).refresh().await;
+            assert!(!file.exists());
+        }
+        let backend = with(&settings);
+        assert_eq!(backend.window_of("m"), USUAL_WINDOW);
+        backend.refresh().await;
+        assert_eq!((backend.window_of("m"), backend.window_of("other")), (9, USUAL_WINDOW));
+        assert_eq!(with(&OpenAiSettings { context_window: 77, ..settings.clone() }).window_of("m"), 77);
+        let written = std::fs::read(&file).unwrap();
+        drop(server);
+        let next = with(&settings);
+        next.refresh().await;
+        assert_eq!((next.window_of("m"), std::fs::read(&file).unwrap()), (9, written), "the kept list is good for a day");
     }
 }

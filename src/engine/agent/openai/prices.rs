@@ -1,10 +1,11 @@
-//! What models cost: a shipped table, and over it the operator's own prices.
+//! What models cost: the operator's own prices, else the provider's list, else a shipped table.
 //!
 //! Only for what the provider does not tell itself: its own word on a call always wins. A model that
-//! stands in neither table has no known price, which is not the same as costing nothing.
+//! stands nowhere has no known price, which is not the same as costing nothing.
 
 use std::collections::BTreeMap;
 
+use super::model_list::Models;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Tokens;
 use crate::model::money::NanoUsd;
@@ -15,12 +16,14 @@ const SHIPPED: &str = include_str!("prices.json");
 /// What an answer is assumed to need when the persona sets no limit, in tokens.
 const ASSUMED_OUTPUT: u64 = 4096;
 /// Bytes of request for one token: few enough that the reserve is rather too large.
-const BYTES_PER_TOKEN: u64 = 3;
+pub(super) const BYTES_PER_TOKEN: u64 = 3;
 
 /// Prices by model name.
 #[derive(Clone, Debug, Default)]
 pub struct Prices {
-    by_model: BTreeMap<String, PerMillion>,
+    own: BTreeMap<String, PerMillion>,
+    shipped: BTreeMap<String, PerMillion>,
+    models: Models,
 }
 
 /// Nano-dollars for a million tokens.
@@ -32,31 +35,53 @@ struct PerMillion {
 }
 
 impl Prices {
-    /// The shipped table with `own` laid over it.
+    /// The shipped table, and over it `own`.
     ///
     /// # Errors
     /// `config_invalid` naming every price that is no decimal number of dollars.
     pub fn new(own: &BTreeMap<String, Price>) -> Result<Self> {
         let shipped: BTreeMap<String, Price> =
             serde_json::from_str(SHIPPED).map_err(|error| Failure::internal(format!("the shipped prices: {error}")))?;
-        let (mut by_model, mut mistakes) = (BTreeMap::new(), Vec::new());
-        for (model, price) in shipped.iter().chain(own) {
-            match per_million(price) {
-                Ok(price) => drop(by_model.insert(model.clone(), price)),
-                Err(field) => mistakes.push(format!("prices.\"{model}\".{field}")),
+        let mut mistakes = Vec::new();
+        let mut read = |table: &BTreeMap<String, Price>| {
+            let mut by_model = BTreeMap::new();
+            for (model, price) in table {
+                match per_million(price) {
+                    Ok(price) => drop(by_model.insert(model.clone(), price)),
+                    Err(field) => mistakes.push(format!("prices.\"{model}\".{field}")),
+                }
             }
-        }
+            by_model
+        };
+        let (shipped, own) = (read(&shipped), read(own));
         if mistakes.is_empty() {
-            return Ok(Self { by_model });
+            return Ok(Self { own, shipped, models: Models::default() });
         }
         Err(Failure::new(Code::ConfigInvalid, format!("no decimal number of dollars: {}", mistakes.join(", ")))
             .hint("write prices as text in dollars per million tokens, such as \"2.50\""))
     }
 
+    /// Lays the provider's own list between the two.
+    #[must_use]
+    pub fn knowing(mut self, models: Models) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// The provider's own list.
+    pub(super) fn models(&self) -> &Models {
+        &self.models
+    }
+
+    fn of(&self, model: &str) -> Option<PerMillion> {
+        let listed = || self.models.of(model)?.price.and_then(|price| per_million(&price).ok());
+        self.own.get(model).copied().or_else(listed).or_else(|| self.shipped.get(model).copied())
+    }
+
     /// What `tokens` cost; absent when the price is unknown.
     #[must_use]
     pub fn cost(&self, model: &str, tokens: Tokens) -> Option<NanoUsd> {
-        let price = self.by_model.get(model)?;
+        let price = self.of(model)?;
         let cached = tokens.cached.min(tokens.input);
         let parts = [(tokens.input - cached, price.input), (cached, price.cached), (tokens.output, price.output)];
         let millionths: i128 = parts.iter().map(|(count, price)| i128::from(*count) * i128::from(price.0)).sum();
@@ -98,6 +123,22 @@ mod tests {
         let own = Prices::new(&own).unwrap();
         assert_eq!(own.cost("anthropic/claude-sonnet-4.5", tokens), Some(NanoUsd(1_000_000)));
         assert_eq!(own.cost("local", tokens), Some(NanoUsd(0)));
+    }
+
+    #[test]
+    fn the_providers_list_stands_between_own_prices_and_shipped_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = Models::kept(&folder.path().join("models.json"), "http://x");
+        let listed = |id: &str, price: &str| serde_json::json!({"id": id, "pricing": {"prompt": price, "completion": "0"}});
+        let told =
+            serde_json::json!([listed("anthropic/claude-sonnet-4.5", "0.000004"), listed("mine", "1"), listed("new", "0.000000001")]);
+        models.take(&told, crate::model::time::Timestamp(0)).unwrap();
+        let prices = Prices::new(&BTreeMap::from([("mine".to_owned(), price("2", "0"))])).unwrap().knowing(models);
+        let million = Tokens { input: 1_000_000, ..Tokens::default() };
+        let cost = |model: &str| prices.cost(model, million);
+        assert_eq!(cost("anthropic/claude-sonnet-4.5"), Some(NanoUsd(4_000_000_000)), "the list is newer than what ships");
+        assert_eq!((cost("mine"), cost("new")), (Some(NanoUsd(2_000_000_000)), Some(NanoUsd(1_000_000))));
+        assert_eq!(cost("unknown"), None);
     }
 
     #[test]

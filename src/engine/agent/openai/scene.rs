@@ -44,6 +44,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         artifact: Some(ExpectedFile { path: "out.json".to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(Value::Null) }),
         worktree: worktree.to_path_buf(),
         history: Vec::new(),
+        stretch: 1,
         scenario: Scenario::Ok,
         max_turns: 20,
         permits: Vec::new(),
@@ -67,6 +68,7 @@ struct Pages {
     costs: Vec<(Option<NanoUsd>, bool)>,
     shown: Vec<(TextKind, String)>,
     tools: Vec<ToolDone>,
+    stretch: Option<u32>,
 }
 
 impl Notebook {
@@ -77,6 +79,13 @@ impl Notebook {
         let open = turns.iter_mut().filter(|turn| turn.status == TurnStatus::Reserved);
         open.for_each(|turn| turn.status = TurnStatus::Void);
         Self { pages: Mutex::new(Pages { turns, ..Pages::default() }), ..Self::default() }
+    }
+
+    /// The same, for an agent that the operator's word set going again.
+    pub(super) fn going_on(before: &Self, stretch: u32) -> Self {
+        let book = Self::resuming(before);
+        book.pages.lock().unwrap().stretch = Some(stretch);
+        book
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
@@ -121,12 +130,13 @@ impl Pages {
     fn open(&mut self, reserve: &Reserve) -> TurnId {
         let id = TurnId::new();
         let (phase_key, at, conversation) = ("spec".into(), Timestamp(0), reserve.conversation.clone());
-        let (number, status) = (reserve.number, TurnStatus::Reserved);
+        let (number, stretch, status) = (reserve.number, self.stretch.unwrap_or(1), TurnStatus::Reserved);
         self.turns.push(TurnRecord {
             id,
             phase_key,
             attempt: 1,
             number,
+            stretch,
             status,
             answer: None,
             tools: Vec::new(),
@@ -145,6 +155,10 @@ impl Pages {
 impl Book for Notebook {
     fn text(&self, kind: TextKind, text: &str) {
         self.pages.lock().unwrap().shown.push((kind, text.to_owned()));
+    }
+
+    fn adapted(&self, words: &str) {
+        self.text(TextKind::Note, words);
     }
 
     async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {

@@ -24,6 +24,8 @@ const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_CHARS: usize = 300;
 /// How much of an answer that is no stream is read, in bytes.
 const PLAIN_BYTES: usize = 4 << 20;
+/// How much of a list of models is read, in bytes.
+const LIST_BYTES: usize = 16 << 20;
 
 /// How long each part of a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,27 @@ impl Wire {
         let too_long = || Fault::lost(format!("the answer took longer than {} s", self.limits.total.as_secs()), true);
         let asked = tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
         asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| Fault { words: self.safe(&fault.words), ..fault })
+    }
+
+    /// What the provider says of its models. Nobody waits for it, so it is asked once.
+    ///
+    /// # Errors
+    /// The fault, without secrets.
+    pub(super) async fn models(&self) -> Result<Value, Fault> {
+        let mut url = self.url.clone();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop().pop().push("models");
+        }
+        let asked = tokio::time::timeout(self.limits.first_byte, self.client.get(url).send()).await;
+        let response = match asked {
+            Ok(Ok(response)) if response.status().is_success() => response,
+            Ok(Ok(response)) => return Err(self.refused(response).await),
+            Ok(Err(error)) => return Err(self.not_sent(&error)),
+            Err(_) => return Err(Fault::lost(format!("{} told no models within {:?}", self.host(), self.limits.first_byte), false)),
+        };
+        let (body, whole) = read_up_to(response, LIST_BYTES, self.limits.idle).await;
+        let list = serde_json::from_slice(&body).ok().filter(|_| whole);
+        list.ok_or_else(|| Fault::senseless(format!("{} told no list of models", self.host()), Retry::Never))
     }
 
     async fn ask_unbounded(&self, turn: u32, body: &Value, show: Show<'_>) -> Result<Assembled, Fault> {

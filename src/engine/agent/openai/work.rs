@@ -7,6 +7,7 @@
 //! Stopping: `soon` is looked at where nothing is open, `now` wherever something is awaited. A tool
 //! that has begun is always awaited to its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,10 +15,12 @@ use serde_json::Value;
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
-use super::conversation::{INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
+use super::conversation::{Asked, INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
 use super::delegate::{Delegated, Word};
 use super::fault::{Fault, pause};
 use super::prices::Prices;
+use super::structured;
+use super::summary::{self, Summary};
 use super::wire::Wire;
 use crate::engine::agent::tools::Toolbox;
 use crate::engine::agent::{Answered, CallFailed, Ended, Job, Reserve, Stop, ToolDone};
@@ -26,6 +29,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, Tokens, ToolOutcome};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
+use crate::model::persona::Params;
 use crate::model::record::{TurnRecord, TurnStatus};
 use crate::model::time::human_duration;
 use crate::store::failpoint::planted::{self, Bug};
@@ -46,6 +50,12 @@ pub(super) struct Worker<'a, B> {
     pub prices: &'a Prices,
     pub pace: Pace,
     pub model: String,
+    /// Tokens of question and answer together that the model takes.
+    pub window: u64,
+    /// Whether the answer is the artifact, in place of tools.
+    pub structured: bool,
+    /// Set when the server takes no schema.
+    pub schema_refused: AtomicBool,
     pub job: &'a Job,
     pub book: &'a B,
     pub stop: &'a Stop,
@@ -58,8 +68,9 @@ pub(super) struct Worker<'a, B> {
 #[derive(Default)]
 pub(super) struct Talk {
     pub(super) turns: Vec<Said>,
-    /// The number of the last stored turn.
-    asked: u32,
+    asked: Asked,
+    /// What stands in place of the oldest turns.
+    summary: Option<Summary>,
 }
 
 /// A request that is reserved, and may be sent.
@@ -67,6 +78,8 @@ struct Open {
     turn: TurnId,
     reserve: Reserve,
     body: Value,
+    /// Whether a summary is asked for.
+    sums_up: bool,
 }
 
 /// What a stored turn led to.
@@ -92,10 +105,17 @@ impl<B: Book> Worker<'_, B> {
                 Then::End(ended) => return Ok(ended),
                 Then::Ask(open) => *open,
             };
-            let number = open.reserve.number;
+            let (number, sums_up) = (open.reserve.number, open.sums_up);
             let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
-            talk.asked = number;
-            then = self.close(talk, turn, number, answer, None).await?;
+            if sums_up {
+                talk.summary = Some(Summary::of(number, &answer));
+                self.book
+                    .adapted(&format!("turns up to {number} were summarised, to stay within the model's window of {} tokens", self.window));
+                then = self.go_on(talk).await?;
+                continue;
+            }
+            talk.asked.last = number;
+            then = self.close(talk, turn, (number, self.job.stretch), answer, None).await?;
         }
     }
 
@@ -103,16 +123,18 @@ impl<B: Book> Worker<'_, B> {
     async fn resume(&self, talk: &mut Talk) -> Result<Then> {
         let mut stored: Vec<&TurnRecord> =
             self.job.history.iter().filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled)).collect();
+        talk.summary = Summary::stored(&self.job.history, &self.conversation);
         stored.retain(|turn| turn.conversation == self.conversation);
         stored.sort_by_key(|turn| turn.number);
+        talk.asked.before = stored.iter().filter(|turn| turn.stretch != self.job.stretch).map(|turn| turn.number).max().unwrap_or(0);
         let last = stored.pop();
         for turn in stored {
             take_up(talk, turn)?;
         }
         match last {
             Some(turn) if turn.status == TurnStatus::Answered => {
-                talk.asked = turn.number;
-                self.close(talk, turn.id, turn.number, answer_of(turn)?, Some(turn)).await
+                talk.asked.last = turn.number;
+                self.close(talk, turn.id, (turn.number, turn.stretch), answer_of(turn)?, Some(turn)).await
             }
             Some(turn) => {
                 take_up(talk, turn)?;
@@ -124,21 +146,28 @@ impl<B: Book> Worker<'_, B> {
 
     /// From a checkpoint without a reserved call.
     async fn go_on(&self, talk: &Talk) -> Result<Then> {
-        match next(&talk.turns, talk.asked, self.job, self.artifact_there()) {
+        match next(&talk.turns, talk.asked, self.job, self.artifact_there(talk)?) {
             Next::Fail(failure) => Err(failure),
             Next::Done => Ok(Then::End(Ended::Done)),
             Next::Ask if self.stopping() => Ok(Then::End(Ended::Stopped)),
             Next::Ask => {
-                let (reserve, body) = self.prepare(talk);
+                let (reserve, body, sums_up) = self.prepare(talk);
                 let turn = self.book.reserve(reserve.clone()).await?;
-                Ok(Then::Ask(Box::new(Open { turn, reserve, body })))
+                Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
             }
         }
     }
 
     /// Runs the tools of a stored answer and stores what they said, with the next reserve. Of a turn
     /// that a crash left open, `stored` tells what is known of its tools already.
-    async fn close(&self, talk: &mut Talk, turn: TurnId, number: u32, answer: Answer, stored: Option<&TurnRecord>) -> Result<Then> {
+    async fn close(
+        &self,
+        talk: &mut Talk,
+        turn: TurnId,
+        (number, stretch): (u32, u32),
+        answer: Answer,
+        stored: Option<&TurnRecord>,
+    ) -> Result<Then> {
         if !counts(&answer) {
             self.book.tools_done(turn, Vec::new(), None).await?;
             return Err(held_back());
@@ -181,12 +210,12 @@ impl<B: Book> Worker<'_, B> {
             results.push(one.result.clone());
             done.push(one);
         }
-        talk.turns.push(Said { number, answer, results });
+        talk.turns.push(Said { number, stretch, answer, results });
         self.checkpoint(talk, turn, done).await
     }
 
     async fn checkpoint(&self, talk: &Talk, turn: TurnId, done: Vec<ToolDone>) -> Result<Then> {
-        let next = next(&talk.turns, talk.asked, self.job, self.artifact_there());
+        let next = next(&talk.turns, talk.asked, self.job, self.artifact_there(talk)?);
         if next != Next::Ask || self.stopping() {
             self.book.tools_done(turn, done, None).await?;
             return match next {
@@ -196,12 +225,12 @@ impl<B: Book> Worker<'_, B> {
             };
         }
         self.note_reminder(talk);
-        let (reserve, body) = self.prepare(talk);
+        let (reserve, body, sums_up) = self.prepare(talk);
         let turn = match self.book.tools_done(turn, done, Some(reserve.clone())).await? {
             Some(turn) => turn,
             None => self.book.reserve(reserve.clone()).await?,
         };
-        Ok(Then::Ask(Box::new(Open { turn, reserve, body })))
+        Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
     }
 
     /// What is told of a call that was not run, or of which nobody knows.
@@ -253,7 +282,12 @@ impl<B: Book> Worker<'_, B> {
                 self.give_up(open.turn, CallStatus::Failed, begun).await?;
                 return Ok(None);
             }
-            let show = |kind, text: &str| self.book.text(kind, text);
+            // A summary is no word of the agent's.
+            let show = |kind, text: &str| {
+                if !open.sums_up {
+                    self.book.text(kind, text)
+                }
+            };
             Step::CallSent.before();
             let asked = tokio::select! {
                 biased;
@@ -270,6 +304,10 @@ impl<B: Book> Worker<'_, B> {
                 Some(Err(fault)) => {
                     let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
                     self.book.failed(open.turn, failed).await?;
+                    if self.without_schema(&mut open, &fault) {
+                        open.turn = self.book.reserve(open.reserve.clone()).await?;
+                        continue;
+                    }
                     if !self.pause(open.turn, tries, fault).await? {
                         return Ok(None);
                     }
@@ -278,6 +316,18 @@ impl<B: Book> Worker<'_, B> {
                 }
             }
         }
+    }
+
+    /// Takes the schema out of a request that the server refused with it; says whether that may help. The
+    /// schema stands in the prompt as well.
+    fn without_schema(&self, open: &mut Open, fault: &Fault) -> bool {
+        if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) || !open.body["response_format"].is_object() {
+            return false;
+        }
+        self.schema_refused.store(true, Ordering::Relaxed);
+        structured::without_schema(&mut open.body);
+        self.book.adapted(&format!("the server takes no schema; asked without it ({})", fault.words));
+        true
     }
 
     /// Waits before the next try; says no when the work is stopped meanwhile.
@@ -298,7 +348,10 @@ impl<B: Book> Worker<'_, B> {
     }
 
     async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
-        let Assembled { answer, usage, request_id } = assembled;
+        let Assembled { mut answer, usage, request_id } = assembled;
+        if open.sums_up || self.structured {
+            answer.calls.clear();
+        }
         let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
         let (cost, estimated) = match &usage {
             Some(usage) if usage.cost().is_some() => (usage.cost(), false),
@@ -318,15 +371,41 @@ impl<B: Book> Worker<'_, B> {
         self.book.failed(turn, failed).await
     }
 
-    fn prepare(&self, talk: &Talk) -> (Reserve, Value) {
+    /// The next request: the conversation, or first a summary of its oldest turns where it has no room.
+    fn prepare(&self, talk: &Talk) -> (Reserve, Value, bool) {
         let params = &self.job.persona.params;
-        let body = chat::request(&self.model, messages(self.job, &talk.turns), self.tools.definitions(), params);
-        let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, body.to_string().len(), params.max_tokens);
-        (Reserve { conversation: self.conversation.clone(), number: talk.asked + 1, model: self.model.clone(), reserved }, body)
+        let messages = messages(self.job, &talk.turns, talk.summary.as_ref(), self.structured);
+        let tools = if self.structured { Vec::new() } else { self.tools.definitions() };
+        let mut body = chat::request(&self.model, messages, tools, params);
+        let artifact = self.job.artifact.as_ref().filter(|_| self.structured && !self.schema_refused.load(Ordering::Relaxed));
+        if let (Some(artifact), Some(body)) = (artifact, body.as_object_mut()) {
+            body.insert("response_format".to_owned(), structured::response_format(artifact));
+        }
+        let bytes = body.to_string().len();
+        let (room, covered) = (summary::room(self.window, params), talk.summary.as_ref().map_or(0, |summary| summary.covers));
+        let Some(covers) = summary::to_cover(&talk.turns, covered, bytes, room) else {
+            let (conversation, number) = (self.conversation.clone(), talk.asked.last + 1);
+            return (self.reserve_for(conversation, number, bytes, params), body, false);
+        };
+        let (messages, params) = summary::request(&talk.turns, talk.summary.as_ref(), covers, room);
+        let body = chat::request(&self.model, messages, Vec::new(), &params);
+        let bytes = body.to_string().len();
+        (self.reserve_for(summary::name_of(&self.conversation), covers, bytes, &params), body, true)
     }
 
-    fn artifact_there(&self) -> bool {
-        self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path))
+    fn reserve_for(&self, conversation: String, number: u32, bytes: usize, params: &Params) -> Reserve {
+        let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, bytes, params.max_tokens);
+        Reserve { conversation, number, model: self.model.clone(), reserved }
+    }
+
+    fn artifact_there(&self, talk: &Talk) -> Result<bool> {
+        let last = talk.turns.last().filter(|_| self.structured);
+        if let Some(said) = last
+            && structured::write(self.job, &said.answer)?
+        {
+            return Ok(true);
+        }
+        Ok(self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path)))
     }
 
     fn stopping(&self) -> bool {
@@ -346,6 +425,7 @@ impl<B: Book> Worker<'_, B> {
     fn note_reminder(&self, talk: &Talk) {
         let note = match talk.turns.last().map(|said| &said.answer) {
             Some(answer) if answer.finish == Finish::Length => "the answer was cut off by its length; asked to go on with less at once",
+            Some(answer) if answer.calls.is_empty() && self.structured => "it answered with no document; reminded once",
             Some(answer) if answer.calls.is_empty() => "it stopped without the expected file; reminded once",
             _ => return,
         };
@@ -355,10 +435,10 @@ impl<B: Book> Worker<'_, B> {
 
 fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
     let answer = answer_of(turn)?;
-    talk.asked = turn.number;
+    talk.asked.last = turn.number;
     if counts(&answer) {
         let results = answer.runnable().iter().map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned()).collect();
-        talk.turns.push(Said { number: turn.number, answer, results });
+        talk.turns.push(Said { number: turn.number, stretch: turn.stretch, answer, results });
     }
     Ok(())
 }

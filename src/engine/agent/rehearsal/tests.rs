@@ -61,6 +61,7 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         history: Vec::new(),
         scenario,
         max_turns: 10,
+        stretch: 0,
         permits: Vec::new(),
     }
 }

@@ -20,6 +20,7 @@ struct Scene {
     stop: Stop,
     prices: Prices,
     idle_seconds: u64,
+    window: u64,
 }
 
 impl Scene {
@@ -31,7 +32,7 @@ impl Scene {
         let tree = tempfile::tempdir().unwrap();
         let job = scene::job(tree.path());
         let prices = Prices::new(&BTreeMap::new()).unwrap();
-        Self { tree, server, job, book: Notebook::default(), stop: Stop::default(), prices, idle_seconds: 20 }
+        Self { tree, server, job, book: Notebook::default(), stop: Stop::default(), prices, idle_seconds: 20, window: 128_000 }
     }
 
     async fn run(&self) -> Result<Ended> {
@@ -41,8 +42,11 @@ impl Scene {
         let pace = Pace { max_tries: 5, base: Duration::from_millis(1) };
         let tools = Toolbox::new(self.tree.path(), &self.job.persona, Launcher::own()).unwrap();
         let model = "test/model".to_owned();
-        let (prices, job, book, stop) = (&self.prices, &self.job, &self.book, &self.stop);
-        Worker { wire: &wire, prices, pace, model, job, book, stop, tools, conversation: String::new() }.run().await
+        let (structured, schema_refused) = (structured::wanted(&self.job, None), AtomicBool::new(false));
+        let (prices, job, book, stop, window) = (&self.prices, &self.job, &self.book, &self.stop, self.window);
+        Worker { wire: &wire, prices, pace, model, window, structured, schema_refused, job, book, stop, tools, conversation: String::new() }
+            .run()
+            .await
     }
 
     fn roles(&self, request: usize) -> Vec<String> {
@@ -225,6 +229,98 @@ async fn limits_end_the_work_with_their_code() {
 }
 
 #[tokio::test]
+async fn going_on_after_a_circle_or_a_limit_helps() {
+    for (max_turns, told) in [(20, "repeated the same calls"), (3, "used all of your turns")] {
+        let script = |request: &super::super::model_server::RecordedRequest| {
+            let said = request.messages().iter().filter_map(|message| message["content"].as_str());
+            let looked = said.filter(|text| text.contains("The operator has looked at it")).count();
+            match (looked, request.messages().last().unwrap()["role"].as_str()) {
+                (0, _) => Reply::calls("ls", &json!({})),
+                (_, Some("user")) => write_artifact(),
+                _ => Reply::answer("done"),
+            }
+        };
+        let mut scene = Scene::with(ModelServer::script(script).await);
+        scene.job.max_turns = max_turns;
+        assert!(scene.run().await.is_err());
+        let sent = scene.server.requests().len();
+        scene.job.history = scene.book.turns();
+        scene.job.stretch = 3;
+        scene.book = Notebook::going_on(&scene.book, 3);
+        assert_eq!(scene.run().await, Ok(Ended::Done));
+        let requests = scene.server.requests();
+        assert_eq!(requests.len(), sent + 2);
+        assert!(requests[sent].messages().last().unwrap()["content"].as_str().unwrap().contains(told));
+    }
+}
+
+/// Looks eight times at a file that is long, then writes its own; what it has forgotten it takes from the summary.
+fn long_winded(request: &super::super::model_server::RecordedRequest) -> Reply {
+    let messages = request.messages();
+    if messages[0]["content"].as_str().unwrap().starts_with("You summarise") {
+        let told = messages[1]["content"].as_str().unwrap();
+        let last = told.matches("LOOK ").count() + told.split("did ").nth(1).map_or(0, |n| n.split(' ').next().unwrap().parse().unwrap());
+        return Reply::answer(&format!("did {last} looks"));
+    }
+    let prompt = messages[1]["content"].as_str().unwrap();
+    let before: usize = prompt.split("did ").nth(1).map_or(0, |n| n.split(' ').next().unwrap().parse().unwrap());
+    let looks = before + messages.iter().filter(|message| message["role"] == "assistant").count();
+    match looks {
+        0..=7 => Reply::stream()
+            .text(&format!("LOOK {looks}"))
+            .tool_call("read_file", &json!({"file_path": "long.txt", "offset": looks + 1}).to_string(), &[])
+            .finish("stop")
+            .usage(9, 9, None)
+            .done(),
+        8 => write_artifact(),
+        _ => Reply::answer("done"),
+    }
+}
+
+async fn long_scene() -> Scene {
+    let mut scene = Scene::with(ModelServer::script(long_winded).await);
+    let lines: String = (0..30).map(|n| format!("line {n} {}\n", "x".repeat(60))).collect();
+    std::fs::write(scene.tree.path().join("long.txt"), lines).unwrap();
+    scene.job.persona.params.max_tokens = Some(100);
+    scene.window = 3_500;
+    scene
+}
+
+#[tokio::test]
+async fn a_conversation_that_nears_the_window_goes_on_from_a_summary_and_a_kill_pays_no_turn_twice() {
+    let straight = long_scene().await;
+    assert_eq!(straight.run().await, Ok(Ended::Done));
+    let requests = straight.server.requests();
+    let longest = requests.iter().map(|request| request.body.to_string().len() / 3).max().unwrap();
+    assert!(longest < 3_500, "every request fits: {longest}");
+    let turns = straight.book.turns();
+    let (summaries, own): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.conversation == "~summary");
+    assert_eq!(own.len(), 10, "what was summarised stays readable");
+    assert!(own.iter().all(|turn| turn.answer.is_some() && turn.tools.iter().all(|tool| tool.result.is_some())));
+    assert!(summaries.len() >= 2, "{summaries:?}");
+    assert_eq!(requests.len(), 10 + summaries.len());
+    assert_eq!(straight.book.costs().len(), requests.len(), "each summary is paid like any call");
+    assert!(!straight.book.shown(TextKind::Answer).iter().any(|text| text.contains("did")), "a summary is no word of the agent");
+    assert!(straight.book.shown(TextKind::Note).iter().any(|note| note.contains("were summarised")));
+    let writes = straight.book.lines().len();
+    for killed_at in 0..writes {
+        let mut scene = long_scene().await;
+        scene.book.fails_from = Some(killed_at);
+        assert_eq!(scene.run().await.unwrap_err().code, Code::DiskFull);
+        let stored = scene.book.turns().iter().filter(|turn| turn.answer.is_some()).count();
+        let sent = scene.server.requests().len();
+        scene.job.history = scene.book.turns();
+        scene.book = Notebook::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        assert_eq!(scene.server.requests().len() - sent, requests.len() - stored, "at {killed_at}: a stored turn is never paid for twice");
+        if let Some(last) = scene.server.requests().get(sent..).and_then(<[_]>::last) {
+            let length = |request: &super::super::model_server::RecordedRequest| request.messages().len();
+            assert_eq!(length(last), length(requests.last().unwrap()), "at {killed_at}: the same conversation");
+        }
+    }
+}
+
+#[tokio::test]
 async fn it_is_reminded_once_and_then_the_engine_judges() {
     let scene = Scene::new([Reply::answer("done"), Reply::answer("really done")]).await;
     assert_eq!(scene.run().await, Ok(Ended::Done));
@@ -293,6 +389,62 @@ async fn a_stop_during_a_pause_ends_it_at_once() {
     scene.book.cancel_at = Some(("retried", scene.stop.soon.clone()));
     assert_eq!(scene.run().await, Ok(Ended::Stopped));
     assert_eq!(scene.book.lines().last().unwrap(), "retried 1 429 llm_rate_limited");
+}
+
+async fn structured_scene(script: impl Fn(&super::super::model_server::RecordedRequest) -> Reply + Send + Sync + 'static) -> Scene {
+    let mut scene = Scene::with(ModelServer::script(script).await);
+    scene.job.persona.params.mode = Some("structured".to_owned());
+    scene
+}
+
+#[tokio::test]
+async fn in_structured_mode_the_answer_is_the_file_and_a_kill_pays_for_it_once() {
+    let scene = structured_scene(|_| Reply::answer("```json\n{\"a\": 1}\n```")).await;
+    assert_eq!(scene.run().await, Ok(Ended::Done));
+    let body = &scene.server.requests()[0].body;
+    assert_eq!(body["response_format"], json!({"type": "json_schema", "json_schema": {"name": "artifact", "schema": null}}));
+    assert!(body["tools"].is_null() && body["messages"][0]["content"].as_str().unwrap().contains("You have no tools"));
+    assert_eq!(std::fs::read_to_string(scene.tree.path().join("out.json")).unwrap(), "{\"a\": 1}\n");
+    let writes = scene.book.lines().len();
+    for killed_at in 0..writes {
+        let mut scene = structured_scene(|_| Reply::answer("{\"a\": 1}")).await;
+        scene.book.fails_from = Some(killed_at);
+        assert!(scene.run().await.is_err());
+        let paid = usize::from(scene.book.turns().iter().any(|turn| turn.answer.is_some()));
+        let sent = scene.server.requests().len();
+        let _ = std::fs::remove_file(scene.tree.path().join("out.json"));
+        scene.job.history = scene.book.turns();
+        scene.book = Notebook::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        assert_eq!(scene.server.requests().len() - sent, 1 - paid, "at {killed_at}");
+        assert!(scene.tree.path().join("out.json").exists(), "at {killed_at}");
+    }
+}
+
+#[tokio::test]
+async fn words_in_place_of_the_document_are_reminded_of_once() {
+    let scene = structured_scene(|request| if request.number == 0 { Reply::answer("Here it is.") } else { Reply::answer("[]") }).await;
+    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.server.requests()[1].messages()[3]["content"], structured::NUDGE);
+    assert_eq!(std::fs::read_to_string(scene.tree.path().join("out.json")).unwrap(), "[]\n");
+    let never = structured_scene(|_| Reply::answer("I would rather not.")).await;
+    assert_eq!((never.run().await, never.server.requests().len()), (Ok(Ended::Done), 2));
+    assert!(!never.tree.path().join("out.json").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_schema_is_asked_without_it() {
+    let script = |request: &super::super::model_server::RecordedRequest| match request.body["response_format"].is_object() {
+        true => Reply::status(400, r#"{"error":{"message":"response_format is not supported"}}"#),
+        false => Reply::answer("{}"),
+    };
+    let scene = structured_scene(script).await;
+    assert_eq!(scene.run().await, Ok(Ended::Done));
+    assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_bad_response", "reserve 1", "answered", "tools_done 0 end"]);
+    let notes = scene.book.shown(TextKind::Note);
+    assert!(notes[0].starts_with("the server takes no schema; asked without it (the provider answered 400"), "{notes:?}");
+    let refused = structured_scene(|_| Reply::status(400, "no such model")).await;
+    assert_eq!((refused.run().await.unwrap_err().code, refused.server.requests().len()), (Code::LlmBadResponse, 2));
 }
 
 #[path = "asking.rs"]
