@@ -66,6 +66,7 @@ fn follow(home: &Path) -> Outcome<()> {
         settings_told: Vec::new(),
         start: StartScreen::Run(run),
         hosting: true,
+        warnings: Vec::new(),
         ascii: true,
         no_color: false,
     };

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use super::document::{Document, Ink};
 use super::msg::{Draft, DraftKey, Query, Ticket};
+use super::question;
 use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
+use crate::engine::api::Candidate;
 use crate::model::error::Failure;
 use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
+use crate::model::money::NanoUsd;
+use crate::model::question::{Question, Scope};
 use crate::model::run_state::OpenApproval;
 use crate::model::state::{Decision, Risk};
 use crate::model::time::Timestamp;
@@ -32,6 +36,8 @@ pub enum Tab {
     Diff,
     /// The whole text, or what is asked.
     Whole,
+    /// It beside what forks made of the same phase.
+    Forks,
     /// Earlier versions that did not fit, with what was wrong in place.
     Errors,
     /// What the operator said before, and what changed since.
@@ -96,6 +102,8 @@ pub enum Foretold {
 pub struct Receipt {
     /// The answer, in words.
     pub action: String,
+    /// How far it reaches or what it raises, in words that follow the answer; may be empty.
+    pub came_to: String,
     /// By whom, and by which way.
     pub by: String,
     /// When.
@@ -123,6 +131,10 @@ pub struct GateView {
     pub requested_at: Timestamp,
     /// The content it is about.
     pub sha256: Option<ContentHash>,
+    /// What it is about, where it is not about an artifact.
+    pub question: Option<Box<Question>>,
+    /// How far the answer about a tool reaches that is being given.
+    pub scope: Scope,
     /// Its version.
     pub version: Option<u32>,
     /// The version that was answered last, and its content.
@@ -139,6 +151,8 @@ pub struct GateView {
     pub texts: BTreeMap<Tab, Reading>,
     /// The current text once more, beside the errors of the versions before it.
     pub repaired: Option<Reading>,
+    /// What can be taken: its own artifact first, then those of its forks.
+    pub forks: Vec<Candidate>,
     /// What the next phase cost and took before; none while it is looked up.
     pub forecast: Option<Foretold>,
     /// Since when the gate is on the screen with no input waiting, in ticks.
@@ -169,6 +183,8 @@ impl GateView {
             gate: open.gate.clone(),
             requested_at: open.requested_at,
             sha256: open.artifact_sha256.clone(),
+            question: open.question.clone(),
+            scope: Scope::Once,
             version: current.map(|a| a.version),
             risk: key.and_then(|key| known.phase(key)).map_or(Risk::Medium, |phase| phase.risk),
             tab: if reviewed.is_some() { Tab::Diff } else { Tab::Whole },
@@ -176,6 +192,7 @@ impl GateView {
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
             repaired: None,
+            forks: Vec::new(),
             forecast: None,
             reviewed,
             drawn: None,
@@ -185,7 +202,9 @@ impl GateView {
             failure: None,
         };
         if open.artifact_sha256.is_none() {
-            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(about_no_artifact(&open.gate, why)), size));
+            let asked = open.question.as_ref().map(|asked| question::document(asked, &known.state));
+            let text = asked.unwrap_or_else(|| about_no_artifact(&open.gate, why));
+            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(text), size));
         }
         gate.sources = sources(&gate, known, current.map(|a| a.path.clone()).unwrap_or_default());
         gate
@@ -194,7 +213,7 @@ impl GateView {
     /// The tabs that this question has.
     #[must_use]
     pub fn tabs(&self) -> Vec<Tab> {
-        let all = [Tab::Diff, Tab::Whole, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
+        let all = [Tab::Diff, Tab::Whole, Tab::Forks, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
         all.into_iter().filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab)).collect()
     }
 
@@ -255,7 +274,7 @@ impl GateView {
     #[must_use]
     pub fn must_type(&self) -> &str {
         match (&self.phase_key, self.risk) {
-            (Some(key), Risk::High) => key.as_str(),
+            (Some(key), Risk::High) if !self.asks_amount() => key.as_str(),
             _ => "",
         }
     }
@@ -263,13 +282,39 @@ impl GateView {
     /// Whether an answer can be given to this question.
     #[must_use]
     pub fn takes(&self, action: Decision) -> bool {
-        action != Decision::RequestChanges || self.phase_key.is_some()
+        action != Decision::RequestChanges || (self.phase_key.is_some() && self.question.is_none())
+    }
+
+    /// The amount that is typed in to raise a budget, where it is one.
+    #[must_use]
+    pub fn raise(&self) -> Option<NanoUsd> {
+        let Stage::Confirm { typed, .. } = &self.stage else { return None };
+        self.question.as_ref()?.budget()?;
+        NanoUsd::from_decimal(typed).filter(|amount| amount.0 > 0)
+    }
+
+    /// Whether an amount must be typed in.
+    #[must_use]
+    pub fn asks_amount(&self) -> bool {
+        self.question.as_ref().is_some_and(|question| question.budget().is_some())
+    }
+
+    /// Whether Enter on "Approve?" would have everything it needs.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let Stage::Confirm { typed, .. } = &self.stage else { return false };
+        match self.question.as_deref() {
+            Some(Question::Budget(_)) => self.raise().is_some(),
+            _ => *typed == self.must_type(),
+        }
     }
 
     /// Whose draft its words are.
     #[must_use]
     pub fn draft_key(&self) -> DraftKey {
-        let about = self.phase_key.as_ref().map_or_else(|| self.gate.to_string(), ToString::to_string);
+        // Words about a tool are not words about the phase's artifact.
+        let phase = self.phase_key.as_ref().filter(|_| self.question.is_none());
+        let about = phase.map_or_else(|| self.gate.to_string(), ToString::to_string);
         DraftKey { run_id: self.run_id, about }
     }
 

@@ -98,6 +98,7 @@ actions! {
     ShowPicker "resume_screen" Global ["F3"] "what stopped before its end, to resume it" "";
     ShowCost "cost_screen" Global ["F4", "$"] "what everything cost, over time" "";
     ShowDoctor "doctor_screen" Global ["F5"] "doctor: terminal, data, keys, programs" "";
+    Warnings "warnings" Global ["W"] "read what was found wrong at the start, and put it away" "";
     ShowSettings "settings_screen" Global ["F6"] "settings in force, and where each comes from" "";
 
     NewRun "new_run" List ["n"] "start a new run" "new run";
@@ -106,12 +107,17 @@ actions! {
     Unfold "unfold" List ["Right"] "open what is folded" "";
     FoldUp "fold" List ["Left"] "fold it again" "";
     ListPause "pause_selected" List ["p"] "pause the selected run" "";
-    ListResume "resume_selected" List ["r"] "go on with the selected run" "";
+    ListResume "resume_selected" List ["r"] "go on with the selected run; one that has ended, again" "";
     ListAbort "abort_selected" List ["x"] "end the selected run (asks)" "";
 
     PickMark "mark" Picker ["Space"] "mark several" "mark";
     PickPreview "preview" Picker ["Tab"] "show more of the selected one" "preview";
     PickLook "look" Picker ["v"] "look inside, change nothing" "look";
+    PickPrevUnsure "previous_unsure" Picker ["["] "the unsure call before" "";
+    PickNextUnsure "next_unsure" Picker ["]"] "the unsure call after" "";
+    PickRedo "redo_call" Picker ["R"] "the unsure call runs again" "";
+    PickDone "call_done" Picker ["D"] "the unsure call was done: the agent is told so" "";
+    PickSkip "skip_call" Picker ["S"] "the unsure call is left out: the agent is told so" "";
     PickAbort "picker_abort" Picker ["x"] "end the run (asks)" "abort";
 
     NextPane "next_pane" Run ["Tab"] "next pane" "pane";
@@ -126,7 +132,8 @@ actions! {
     Shrink "shrink" Run ["-"] "make the pane smaller" "";
     Bars "bars" Run ["t"] "phases as bars over time, or as figures" "";
     Pause "pause" Run ["p"] "pause the run at its next checkpoint" "pause";
-    Resume "resume" Run ["r"] "go on with a paused run" "resume";
+    Resume "resume" Run ["r"] "go on with a paused run; one that has ended, again" "resume";
+    Permits "standing_answers" Run ["P"] "answers about tools that stand in this run" "";
     Abort "abort" Run ["x"] "end the run (asks)" "abort";
 
     StepBack "step_back" Run [","] "the past: one event back" "";
@@ -150,10 +157,14 @@ actions! {
     ArtifactEdit "artifact_edit" Artifact ["e"] "edit it, where a gate asks about it" "";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
+    AllowPhase "allow_phase" Gate ["P"] "allow every call of a tool in this phase (asks for Enter)" "this phase";
+    AllowRun "allow_run" Gate ["R"] "allow every call of a tool in this run (asks for Enter)" "this run";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
     GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
+    Fork "fork" Gate ["F"] "let another persona make this phase again, beside it (asks who)" "fork";
+    Pick "pick" Gate ["K"] "take the artifact of a fork in its place (asks which)" "";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";

@@ -7,6 +7,7 @@
 
 pub mod document;
 pub mod finding;
+pub mod forks;
 pub mod fuzzy;
 pub mod gate;
 pub mod gate_texts;
@@ -23,8 +24,10 @@ pub mod new_run;
 pub mod pace;
 pub mod picker;
 pub mod pulse;
+pub mod question;
 pub mod reading;
 pub mod recorder;
+pub mod retry;
 pub mod run_filter;
 pub mod run_view;
 pub mod runs;

@@ -7,8 +7,11 @@ use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
 use super::recorder::Moment;
+use super::retry::RetryPlan;
 use super::tail::Need;
-use crate::engine::api::{Answer, ArtifactHits, Check, Command, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk};
+use crate::engine::api::{
+    Answer, ArtifactHits, Candidate, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+};
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
 use crate::model::forecast::Forecast;
@@ -157,6 +160,8 @@ pub enum Work {
     Doctor,
     /// Say what a start would be; the number comes back with the answer.
     LookAhead(u64, Box<StartRun>),
+    /// Say who could sit in the seats of a start like this one.
+    Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
     /// Make the repository of the demo.
@@ -170,6 +175,8 @@ pub enum Done {
     Checked(Subject, Vec<Check>),
     /// What a start would be, with the start as the engine would take it.
     Ahead(u64, Box<StartRun>, Box<Outlook>),
+    /// Who could sit in the seats.
+    Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
     /// The demo can be started.
@@ -189,6 +196,8 @@ pub enum Query {
     SearchArtifacts(String, Option<Searchable>),
     /// What each paused run was doing.
     Previews(Vec<RunId>),
+    /// What a retry of an ended run would be.
+    Retry(RunId),
     /// Everything about one run.
     Open(RunId),
     /// Wanted events about a place, for the window over the journal.
@@ -221,6 +230,8 @@ pub enum Query {
     Transcript(RunId, PhaseKey, u32),
     /// What a phase of a workflow cost and took in earlier runs, rehearsals or real ones.
     Forecast(String, bool, PhaseKey),
+    /// The artifact at a run's gate and those of its forks.
+    Forks(RunId),
     /// The draft of a comment.
     Draft(DraftKey),
 }
@@ -251,6 +262,8 @@ pub enum Loaded {
     Hits(ArtifactHits),
     /// What each paused run was doing.
     Previews(Vec<Preview>),
+    /// What a retry would be.
+    Retry(RetryPlan),
     /// Everything about one run.
     Open(Box<Opened>),
     /// Wanted events in order, and which part of the journal was looked through.
@@ -263,6 +276,8 @@ pub enum Loaded {
     Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
+    /// What can be compared, each with its content.
+    Forks(Vec<(Candidate, Option<Vec<u8>>)>),
     /// A text to read.
     Text(Arc<Document>),
     /// A kept draft, where there is one.
@@ -308,6 +323,8 @@ pub struct Preview {
     pub last: Option<Event>,
     /// Why it cannot be resumed.
     pub refusal: Option<String>,
+    /// What a crash left, where it ended by one.
+    pub card: Option<CrashCard>,
 }
 
 /// Whose draft: a run and the phase (or gate) it is about.

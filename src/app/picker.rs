@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::keymap::Action;
 use super::msg::Preview;
 use super::runs::{Asking, refuses_to_resume, step};
+use crate::engine::api::Unsure;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
@@ -28,6 +29,8 @@ pub struct PickerState {
     pub top: usize,
     /// How many are on the screen.
     pub height: u16,
+    /// Which of the selected run's unsure calls an answer is about.
+    pub unsure: usize,
     /// Whether more is shown of the selected one.
     pub preview: bool,
     /// Whether it may still open by itself: at the start, before the first key.
@@ -75,6 +78,32 @@ impl PickerState {
         let wanted: Vec<(RunId, u64)> = self.shown().iter().filter(due).map(|r| (r.id, r.last_seq)).collect();
         self.looked.extend(wanted.iter().copied());
         wanted.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The calls of the selected run that a crash left unsure.
+    fn unsure_calls(&self) -> Vec<&str> {
+        let card = self.selected().and_then(|record| self.previews.get(&record.id)).and_then(|preview| preview.card.as_ref());
+        let calls = card.into_iter().flat_map(|card| &card.unsure);
+        calls.filter_map(|unsure| if let Unsure::Tool { call_id, .. } = unsure { Some(call_id.as_str()) } else { None }).collect()
+    }
+
+    /// The place of the unsure call that an answer is about; calls that were answered are gone.
+    #[must_use]
+    pub fn unsure_at(&self) -> usize {
+        self.unsure.min(self.unsure_calls().len().saturating_sub(1))
+    }
+
+    /// The unsure call that an answer is about, and its run.
+    #[must_use]
+    pub fn unsure_call(&self) -> Option<(RunId, String)> {
+        let call = (*self.unsure_calls().get(self.unsure_at())?).to_owned();
+        Some((self.selected()?.id, call))
+    }
+
+    /// Goes to the next or the one before of the unsure calls.
+    pub fn turn_unsure(&mut self, forward: bool) {
+        let last = self.unsure_calls().len().saturating_sub(1);
+        self.unsure = if forward { (self.unsure_at() + 1).min(last) } else { self.unsure_at().saturating_sub(1) };
     }
 
     /// When a run stopped: its last event before it came to rest, as far as that is known.

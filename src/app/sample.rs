@@ -13,14 +13,15 @@ use super::keymap::Keymap;
 use super::looks::Costs;
 use super::msg::{Cmd, Details, Done, Drawn, Loaded, Msg, Now, Opened, Preview, Query, Ticket, Work};
 use super::recorder::{Moment, TURNS};
+use super::retry::RetryPlan;
 use super::runs::is_live;
 use super::state::{AppState, Look};
 use super::stored_transcript;
 use super::tail::Need;
 use super::update::{start, update};
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, ConsentAsk, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage, Seat, StartRun, Subject,
-    Verdict, search_words,
+    Answer, ArtifactHits, Candidate, Check, Command, ConsentAsk, CrashCard, Estimate, Outlook, Page, PageAsk, Part, RunCounts, RunPage,
+    Seat, StartRun, Subject, Unsure, Verdict, search_words,
 };
 use crate::model::error::{Code, Failure};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
@@ -29,6 +30,7 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId, SessionId, TurnId};
 use crate::model::money::{Cost, NanoUsd};
 use crate::model::persona::{Binding, Params, Permission, Persona};
+use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunOptions, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::settings::ThemeName;
@@ -316,6 +318,65 @@ fn asked(n: u8, text: &str, version: u32) -> Fact {
     }
 }
 
+/// A question that is about no artifact.
+pub fn asks(n: u8, question: Question) -> Fact {
+    let gate = if question.tool().is_some() { TOOL_PERMISSION_GATE } else { BUDGET_GATE };
+    Fact::ApprovalRequested {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: gate.into(),
+        artifact_sha256: None,
+        artifact_version: None,
+        question: Some(Box::new(question)),
+    }
+}
+
+/// A command that needs a word.
+pub fn a_command() -> Question {
+    Question::Tool(ToolQuestion {
+        call: "t1:call_1_1".to_owned(),
+        tool: "execute".to_owned(),
+        target: "npm test -- --watch=false && rm -rf build".to_owned(),
+        detail: "npm test -- --watch=false &&\n  rm -rf build\n\n(at most 60 s)".to_owned(),
+    })
+}
+
+/// A file that is to be written.
+pub fn a_write() -> Question {
+    Question::Tool(ToolQuestion {
+        call: "t1:call_1_2".to_owned(),
+        tool: "write_file".to_owned(),
+        target: "src/cart.js".to_owned(),
+        detail: "--- src/cart.js\n+++ src/cart.js\n-const total = 0.1 + 0.2;\n+const total = 30; // cents".to_owned(),
+    })
+}
+
+/// A budget that is spent.
+pub fn a_budget() -> Question {
+    Question::Budget(BudgetQuestion {
+        scope: "run".to_owned(),
+        limit: NanoUsd(500_000_000),
+        spent: NanoUsd(470_000_000),
+        needed: NanoUsd(80_000_000),
+    })
+}
+
+/// A yes to a tool, so far.
+pub fn allowed(n: u8, scope: Scope) -> Fact {
+    Fact::ApprovalResolved {
+        request_id: request_id(n),
+        phase_key: Some("spec".into()),
+        gate: TOOL_PERMISSION_GATE.into(),
+        action: Decision::Approve,
+        comment: String::new(),
+        by: "mo".to_owned(),
+        via: Via::Console,
+        artifact_sha256: None,
+        scope: Some(scope),
+        raise: None,
+    }
+}
+
 /// An answer to the n-th question about the spec.
 pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
     Fact::ApprovalResolved {
@@ -543,7 +604,7 @@ fn details(events: &[Event]) -> Details {
                     at: event.at,
                 })
             }
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, .. } => {
+            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, question, .. } => {
                 details.approvals.push(ApprovalRecord {
                     id: *request_id,
                     run_id: event.run_id,
@@ -557,16 +618,18 @@ fn details(events: &[Event]) -> Details {
                     comment: None,
                     resolved_by: None,
                     via: None,
-                    question: None,
+                    question: question.clone(),
                     scope: None,
                     raise: None,
                 })
             }
-            Fact::ApprovalResolved { request_id, action, comment, by, via, .. } => {
+            Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } => {
+                let (scope, raise) = (*scope, *raise);
                 let record = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
                 record.state = action.resolves_to();
                 (record.resolved_at, record.resolved_by, record.via) = (Some(event.at), Some(by.clone()), Some(*via));
                 record.comment = Some(comment.clone());
+                (record.scope, record.raise) = (scope, raise);
             }
             _ => {}
         }
@@ -585,6 +648,64 @@ pub fn opened(events: &[Event], risk: Risk) -> Opened {
     record.last_seq = state.last_seq;
     record.cost = state.cost;
     Opened { record, state, events: events.to_vec(), workflow: Ok(workflow(risk)), bindings: bindings(), details: details(events) }
+}
+
+/// What a crash left of a run: two calls that may have run, a bill, an answer that was lost.
+pub fn crash_card(run: RunId) -> CrashCard {
+    let tool = |n: u8, tool: &str, arguments: &str, redo| Unsure::Tool {
+        turn_id: turn_id(n),
+        call_id: format!("t1:call_1_{n}"),
+        tool: tool.to_owned(),
+        arguments: arguments.to_owned(),
+        redo,
+    };
+    let bill = Unsure::Bill {
+        turn_id: turn_id(3),
+        phase_key: "plan".into(),
+        model: "anthropic/claude-sonnet-4.5".to_owned(),
+        charged: Some(NanoUsd(50_000_000)),
+    };
+    CrashCard {
+        run_id: run,
+        at: NOW,
+        phases_done: vec!["spec".into()],
+        phase: Some(("plan".into(), 1)),
+        turns_stored: 3,
+        gate: None,
+        spent: Cost { known: NanoUsd(140_000_000), unknown_calls: 0 },
+        unsure: vec![
+            tool(1, "execute", r#"{"command":"npm publish"}"#, true),
+            tool(2, "write_file", r#"{"file_path":"plan.json"}"#, false),
+            bill,
+        ],
+        lost: vec!["what the model was answering: an answer counts only when it is whole and stored".to_owned()],
+    }
+}
+
+/// The spec at the gate, and what a fork made of it.
+pub fn candidates() -> Vec<Candidate> {
+    let one = |run: u8, persona: &str, text: &str, version| Candidate {
+        run_id: run_id(run),
+        state: if run == 1 { "awaiting_approval" } else { "completed" }.to_owned(),
+        phase_key: "spec".into(),
+        persona: Some(persona.to_owned()),
+        artifact: Some(ArtifactRecord {
+            phase_key: "spec".into(),
+            version,
+            attempt: 1,
+            path: "spec.json".to_owned(),
+            schema: "dev/spec@1".into(),
+            sha256: ContentHash::of(text.as_bytes()),
+            bytes: 1,
+            valid: true,
+            errors: vec![],
+            at: NOW,
+        }),
+        cost: Cost { known: NanoUsd(i64::from(run) * 14_700_000), unknown_calls: 0 },
+        calls: 3,
+        working_ms: u64::from(run) * 31_000,
+    };
+    vec![one(1, "analyst@1", SPEC_V2, 2), one(5, "terse-analyst@1", SPEC_V1, 1)]
 }
 
 /// A console on a bench: questions to the archive are answered from this world, frames are drawn by
@@ -606,6 +727,8 @@ pub struct Bench {
     pub sent: Vec<(Ticket, Command)>,
     /// Everything else that was to be done.
     pub done: Vec<Cmd>,
+    /// What can be taken at the gate.
+    pub candidates: Vec<Candidate>,
     /// Slow work that waits to be done.
     pub worked: VecDeque<Work>,
     queries: VecDeque<Query>,
@@ -634,6 +757,7 @@ impl Bench {
             ticks: 10_000,
             sent: Vec::new(),
             done: Vec::new(),
+            candidates: Vec::new(),
             worked: VecDeque::new(),
             queries: VecDeque::new(),
         }
@@ -719,6 +843,10 @@ impl Bench {
                     let ahead = outlook(&request);
                     self.feed(Msg::Done(Done::Ahead(revision, request, Box::new(ahead))));
                 }
+                Work::Seats(request) => {
+                    let ahead = outlook(&request);
+                    self.feed(Msg::Done(Done::Seats(Box::new(ahead))));
+                }
                 Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
                 Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
             }
@@ -756,6 +884,14 @@ impl Bench {
             Query::Details(_) => Loaded::Details(Box::new(details(&self.events))),
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, text(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
+            Query::Forks(_) => {
+                let with = |one: Candidate| (one.clone(), one.artifact.and_then(|a| text(&a.sha256).ok().map(<[u8]>::to_vec)));
+                Loaded::Forks(self.candidates.iter().cloned().map(with).collect())
+            }
+            Query::Retry(run_id) => {
+                let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
+                Loaded::Retry(RetryPlan { run_id: *run_id, phases: phases.to_vec(), open: 1 })
+            }
             Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
             Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
             Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
@@ -826,6 +962,7 @@ impl Bench {
         let events = journal(Place::Executing);
         let mut state = RunState::fold(run_id(1), &events).unwrap();
         (state.run_id, state.last_seq) = (id, u64::MAX);
-        Preview { state, last: events.last().cloned(), refusal: None }
+        let crashed = self.records.iter().any(|r| r.id == id && r.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str()));
+        Preview { card: crashed.then(|| crash_card(id)), state, last: events.last().cloned(), refusal: None }
     }
 }

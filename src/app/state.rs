@@ -120,6 +120,12 @@ pub enum Choice {
     PauseAndQuit,
     /// Let what is at work go on without a screen, and quit.
     LeaveRunning,
+    /// Begins the retry that is asked about, with the phase at this place.
+    Retry(usize),
+    /// Has the persona at this place make the phase at the gate again.
+    Fork(usize),
+    /// Takes the artifact of the fork at this place.
+    Pick(usize),
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
 }
@@ -179,6 +185,12 @@ pub struct AppState {
     pub settings: SettingsScreen,
     /// The repository the operator stands in.
     pub here: Option<String>,
+    /// What was found wrong at the start and was not read yet, in words.
+    pub warnings: Vec<String>,
+    /// The retry that is asked about.
+    pub retry: Option<super::retry::RetryPlan>,
+    /// The fork that is asked about.
+    pub forking: Option<super::forks::ForkAsk>,
     /// The start that is on its way.
     pub starting: Option<Ticket>,
     /// Whether the demo's repository is being made.
@@ -237,6 +249,9 @@ impl AppState {
             doctor: DoctorScreen::default(),
             settings: SettingsScreen::default(),
             here: None,
+            warnings: Vec::new(),
+            retry: None,
+            forking: None,
             starting: None,
             preparing: false,
             used: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Events as sentences: what the Events pane and a gate's log say about a fact.
 
+use super::question;
 use crate::model::event::{ArtifactError, Fact};
 use crate::model::money::Cost;
 use crate::model::time::human_duration;
@@ -39,12 +40,16 @@ pub fn told(fact: &Fact, dot: &str) -> String {
 
 fn told_of_gate(fact: &Fact, dot: &str) -> String {
     match fact {
+        Fact::ApprovalRequested { gate, question: Some(asked), .. } => format!("{gate}{dot}{}", question::line(asked)),
         Fact::ApprovalRequested { gate, artifact_version, artifact_sha256, .. } => {
             let version = artifact_version.map(|v| format!("{dot}v{v}")).unwrap_or_default();
             let hash = artifact_sha256.as_ref().map(|h| format!(" {}", h.short())).unwrap_or_default();
             format!("{gate}{version}{hash}")
         }
-        Fact::ApprovalResolved { gate, action, comment, by, .. } => with(&format!("{gate}{dot}{action} by {by}"), comment),
+        Fact::ApprovalResolved { gate, action, comment, by, scope, raise, phase_key, .. } => {
+            let came_to = question::came_to(*scope, *raise, phase_key.as_ref().map(crate::model::id::PhaseKey::as_str));
+            with(&format!("{gate}{dot}{action}{came_to} by {by}"), comment)
+        }
         _ => String::new(),
     }
 }

@@ -48,6 +48,7 @@ pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
         settings_told: doctor::settings_told(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
         hosting: session.hosts(),
+        warnings: session.warnings().to_vec(),
         ascii: setup.loaded.settings.console.ascii,
         no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     };

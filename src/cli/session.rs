@@ -100,6 +100,12 @@ impl Session {
         Self::open_with(paths, &settings, Host::start_briefly)
     }
 
+    /// What the host of this process found wrong when it began.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        self.host.as_ref().map_or(&[], Host::notices)
+    }
+
     /// Whether the engine lives in this process.
     #[must_use]
     pub fn hosts(&self) -> bool {

@@ -4,25 +4,50 @@ use ratatui::layout::Rect;
 
 use super::arrange;
 use super::pen::Pen;
-use super::text::{ink, wrapped};
+use super::text::{cells, ink, wrapped};
 use crate::app::state::Confirm;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     let width = area.width.saturating_sub(4).min(64);
     let detail = wrapped(&confirm.detail, usize::from(width).saturating_sub(4));
-    let rows = u16::try_from(detail.len()).unwrap_or(3).saturating_add(5);
+    let choices = rows_of(confirm, usize::from(width).saturating_sub(2)).len();
+    let rows = u16::try_from(detail.len() + choices).unwrap_or(4).saturating_add(4);
     let area = arrange::centred(area, width, rows);
     pen.clear(area);
     let inner = pen.framed(area, vec![ink(format!(" {} ", confirm.question), pen.theme.waiting())], pen.theme.waiting());
     for (row, line) in detail.iter().enumerate() {
         pen.text(inner, row + 1, &format!(" {line}"), pen.theme.plain());
     }
-    let mut spans = vec![ink(" ", pen.theme.plain())];
-    for (index, (label, _)) in confirm.choices.iter().enumerate() {
-        let style = if index == confirm.cursor { pen.theme.selected() } else { pen.theme.plain() };
-        spans.push(ink(format!("[ {label} ]"), style));
-        spans.push(ink("  ", pen.theme.plain()));
+    let wide = usize::from(inner.width);
+    for (row, choices) in rows_of(confirm, wide).into_iter().enumerate() {
+        let mut spans = vec![ink(" ", pen.theme.plain())];
+        for index in choices {
+            let style = if index == confirm.cursor { pen.theme.selected() } else { pen.theme.plain() };
+            spans.push(ink(shown(confirm, index), style));
+            spans.push(ink("  ", pen.theme.plain()));
+        }
+        pen.line(inner, detail.len() + 2 + row, spans);
     }
-    pen.line(inner, detail.len() + 2, spans);
+}
+
+fn shown(confirm: &Confirm, index: usize) -> String {
+    confirm.choices.get(index).map_or_else(String::new, |(label, _)| format!("[ {label} ]"))
+}
+
+/// The answers in rows; none is cut where one fits alone.
+fn rows_of(confirm: &Confirm, width: usize) -> Vec<Vec<usize>> {
+    let (mut rows, mut used) = (vec![Vec::new()], 1);
+    for index in 0..confirm.choices.len() {
+        let needs = cells(&shown(confirm, index)) + 2;
+        if used + needs > width && used > 1 {
+            rows.push(Vec::new());
+            used = 1;
+        }
+        used += needs;
+        if let Some(row) = rows.last_mut() {
+            row.push(index);
+        }
+    }
+    rows
 }

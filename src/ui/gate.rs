@@ -14,9 +14,11 @@ use super::text::{cells, ink};
 use super::theme::Mark;
 use super::{reader, run};
 use crate::app::gate::{Foretold, GateView, Stage, Tab};
+use crate::app::question;
 use crate::app::run_view::Known;
 use crate::app::wake::age_text;
 use crate::model::persona::{Permission, Persona};
+use crate::model::question::Question;
 use crate::model::time::human_duration;
 
 /// Draws it.
@@ -32,6 +34,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         }
         _ => area,
     };
+    let area = standing(pen, area, known);
     let [facts, rest] = arrange::top(area, 3);
     let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
     let width = usize::from(facts.width);
@@ -45,6 +48,20 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if text.height >= 4 && answers.height >= 1 {
         pen.drawn.gate = Some(gate.request_id);
     }
+}
+
+/// What is used or refused without asking, while an answer stands; what is left of the area.
+pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
+    let Some(told) = question::standing(&known.state) else { return area };
+    let [line, rest] = arrange::top(area, 1);
+    let glyph = pen.theme.glyph(Mark::Unsure);
+    let keys = pen.state.keys.shown(crate::app::keymap::Action::Permits);
+    let style = pen.theme.waiting();
+    let hint = if pen.state.screen() == crate::app::state::Screen::Run { format!("  {keys} lists") } else { String::new() };
+    let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
+    let text = super::text::cut(&format!(" {glyph} {told}"), room, pen.theme.more());
+    pen.line(line, 0, vec![ink(text, style), ink(hint, pen.theme.dim())]);
+    rest
 }
 
 /// Gate, which of how many, phase → next, artifact, version, hash, waiting time.
@@ -62,7 +79,10 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     }
     if let Some(key) = &gate.phase_key {
         let next = known.phase_after(key).map_or("end".to_owned(), |p| p.key.to_string());
-        parts.push(Part::new(3, theme.title(), format!("{key} {} {next}  ", theme.own("→"))).or(format!("{key}  ")));
+        // An answer about a tool or a budget leads to no other phase.
+        let asks = gate.question.is_some();
+        let long = if asks { format!("{key}  ") } else { format!("{key} {} {next}  ", theme.own("→")) };
+        parts.push(Part::new(3, theme.title(), long).or(format!("{key}  ")));
     }
     if let Some(path) = path(gate, known) {
         parts.push(Part::new(6, theme.plain(), format!("{path} ")));
@@ -107,7 +127,9 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         Some(cost) => parts.push(Part::new(3, theme.plain(), format!("phase {cost}, run {run}  ")).or(format!("run {run}  "))),
         None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
     }
-    parts.extend(forecast(pen, gate));
+    if gate.question.is_none() {
+        parts.extend(forecast(pen, gate));
+    }
     parts
 }
 
@@ -133,6 +155,9 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let Some(key) = &gate.phase_key else {
         return vec![Part::new(0, plain, " approving goes on with a fresh conversation")];
     };
+    if let Some(asked) = &gate.question {
+        return unlocked_by(pen, asked);
+    }
     let more_gates = known.phase(key).map_or(0, |phase| known.workflow.as_ref().map_or(0, |w| w.gates(phase).len()));
     let passed = known.state.phase(key).map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
     if passed + 1 < more_gates {
@@ -154,6 +179,23 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
     parts.push(Part::new(6, pen.theme.dim(), ", which keeps every commit so far"));
     parts
+}
+
+/// What yes to a tool or to more money lets happen, and that it cannot be taken back.
+fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
+    let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.dot());
+    match asked {
+        Question::Tool(tool) => vec![
+            Part::new(0, plain, format!(" unlocks {}", tool.tool)),
+            Part::new(3, plain, format!("{dot}{}", tool.target)),
+            Part::new(1, dim, format!("{dot}what it does cannot be taken back")).or(format!("{dot}no undo")),
+        ],
+        Question::Budget(budget) => vec![
+            Part::new(0, plain, format!(" unlocks a call of at most {}", budget.needed)),
+            Part::new(1, plain, format!("{dot}{} of {} is spent", budget.spent, budget.limit)),
+            Part::new(3, dim, format!("{dot}what is spent cannot be taken back")).or(format!("{dot}no undo")),
+        ],
+    }
 }
 
 /// The tools a persona may use: by name, and how many.
@@ -240,6 +282,7 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
         (Tab::Whole, _) => "Whole".to_owned(),
+        (Tab::Forks, _) => format!("Forks ({})", gate.forks.len().saturating_sub(1)),
         (Tab::Errors, _) => "Errors before".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
         (Tab::Inputs, _) => "Inputs".to_owned(),

@@ -9,8 +9,11 @@ use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cells, cut, ink, wrapped};
 use super::theme::Mark;
+use crate::app::forks;
 use crate::app::gate::{GateView, Receipt, Stage};
 use crate::app::keymap::Action;
+use crate::app::question::{budget_of, short_of};
+use crate::model::question::{Question, Scope};
 use crate::model::state::Decision;
 
 /// Rows it needs, of `room` in all.
@@ -19,7 +22,13 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
     match &gate.stage {
         Stage::Reading | Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } => 1 + failed,
-        Stage::Confirm { .. } => 4,
+        Stage::Confirm { .. } => {
+            if gate.question.is_some() {
+                5
+            } else {
+                4
+            }
+        }
         Stage::Writing { .. } => (room / 2).clamp(5, 12),
         Stage::Receipt(receipt) => {
             let words = words_of(receipt, width).len();
@@ -38,7 +47,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
         Stage::Revising { .. } => {
             let line = vec![
-                ink(pen.theme.own(" your version: sending …"), pen.theme.waiting()),
+                ink(pen.theme.own(" another version: sending …"), pen.theme.waiting()),
                 ink(", then a new question asks about it", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
@@ -69,6 +78,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
     // One place for what Enter does and for how long keys do nothing, so that nothing moves.
     let first = match (ignored, words) {
+        (0, true) if !gate.takes(Decision::RequestChanges) => Part::new(4, theme.selected(), " Write on          "),
         (0, true) => Part::new(4, theme.selected(), " Request changes   "),
         (0, false) => Part::new(4, theme.selected(), " Keep reading      "),
         _ => Part::new(0, theme.dim(), format!(" keys ignored {} s", tenths(ignored))),
@@ -79,7 +89,22 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         let said = |word: &str| vec![key(), ink(format!("{word} "), theme.plain())];
         parts.push(Part::of(rank, said(word)).or_of(said(short)));
     };
-    answer(0, Action::Approve, "approve", "approve");
+    let no = match gate.question.as_deref() {
+        Some(Question::Tool(_)) => {
+            answer(0, Action::Approve, "once", "once");
+            answer(0, Action::AllowPhase, "this phase", "phase");
+            answer(0, Action::AllowRun, "this run", "run");
+            "deny"
+        }
+        Some(Question::Budget(_)) => {
+            answer(0, Action::Approve, "raise by an amount", "raise");
+            "stop"
+        }
+        None => {
+            answer(0, Action::Approve, "approve", "approve");
+            "reject"
+        }
+    };
     if gate.takes(Decision::RequestChanges) {
         answer(
             0,
@@ -88,9 +113,14 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
             if words { "draft" } else { "changes" },
         );
     }
-    answer(0, Action::Reject, "reject", "reject");
+    answer(0, Action::Reject, no, no);
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");
+    }
+    if forks::valid(&gate.forks).next().is_some() {
+        answer(1, Action::Pick, "take a fork", "pick");
+    } else if gate.sha256.is_some() {
+        answer(6, Action::Fork, "fork", "fork");
     }
     answer(3, Action::GateAbort, "abort", "abort");
     answer(5, Action::Back, "leave open", "leave");
@@ -113,10 +143,24 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
         Some(lines) => ink(format!(" {lines} lines were never on the screen"), pen.theme.waiting()),
     };
     pen.line(inner, 0, vec![unseen]);
+    let row = match gate.question.as_deref() {
+        Some(asked) => {
+            let meant = meant(asked, gate.scope);
+            let style = if gate.scope == Scope::Once { pen.theme.plain() } else { pen.theme.waiting() };
+            pen.text(inner, 1, &format!(" {meant}"), style);
+            2
+        }
+        None => 1,
+    };
     let must_type = gate.must_type();
     let mut spans = Vec::new();
-    if must_type.is_empty() {
-        spans.extend([ink(" Enter ", pen.theme.key()), ink("approves   ", pen.theme.plain())]);
+    if gate.asks_amount() {
+        spans.extend([ink(" raise by $", pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
+        let enter = if gate.is_complete() { pen.theme.key() } else { pen.theme.dim() };
+        spans.extend([ink("Enter ", enter), ink("raises   ", pen.theme.plain())]);
+    } else if must_type.is_empty() {
+        let word = if gate.question.is_some() { "allows   " } else { "approves   " };
+        spans.extend([ink(" Enter ", pen.theme.key()), ink(word, pen.theme.plain())]);
     } else {
         let said = format!(" risk is high: type '{must_type}', then Enter: ");
         spans.extend([ink(said, pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
@@ -126,11 +170,30 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     if ignored > 0 {
         spans.push(ink(format!("   keys ignored {} s", tenths(ignored)), pen.theme.dim()));
     }
-    pen.line(inner, 1, spans);
-    pen.drawn.confirm = inner.height >= 2 && inner.width >= 30;
+    pen.line(inner, row, spans);
+    pen.drawn.confirm = usize::from(inner.height) > row && inner.width >= 30;
+}
+
+/// What Enter would mean, in words that leave no room for another reading.
+fn meant(asked: &Question, scope: Scope) -> String {
+    match (asked, scope) {
+        (Question::Tool(_), Scope::Once) => "this call alone; the next one asks again".to_owned(),
+        (Question::Tool(tool), Scope::Phase) => {
+            format!("not only this call: every call of {} in this phase runs without asking", tool.tool)
+        }
+        (Question::Tool(tool), Scope::Run) => format!("not only this call: every call of {} in this run runs without asking", tool.tool),
+        (Question::Budget(budget), _) => format!("at least {} more is needed; for this run only", short_of(budget)),
+    }
 }
 
 fn question(gate: &GateView) -> String {
+    match (gate.question.as_deref(), gate.scope) {
+        (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
+        (Some(Question::Tool(tool)), Scope::Phase) => return format!("Allow every call of {} in this phase?", tool.tool),
+        (Some(Question::Tool(tool)), Scope::Run) => return format!("Allow every call of {} in this run?", tool.tool),
+        (Some(Question::Budget(budget)), _) => return format!("Raise the budget of {} (now {})?", budget_of(&budget.scope), budget.limit),
+        (None, _) => {}
+    }
     let what = gate.phase_key.as_ref().map_or_else(|| gate.gate.to_string(), ToString::to_string);
     let version = gate.version.map(|v| format!(" v{v}")).unwrap_or_default();
     let hash = gate.sha256.as_ref().map(|h| format!(" ({})", h.short())).unwrap_or_default();
@@ -138,8 +201,10 @@ fn question(gate: &GateView) -> String {
 }
 
 fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
-    let (title, button) = match action {
-        Decision::Reject => ("Reject: why not? The phase and the run fail.", "Reject"),
+    let (title, button) = match (action, gate.question.as_deref()) {
+        (_, Some(Question::Tool(_))) => ("Deny: why? The agent gets these words and goes on.", "Deny"),
+        (_, Some(Question::Budget(_))) => ("Stop here: why? The phase and the run fail.", "Stop"),
+        (Decision::Reject, None) => ("Reject: why not? The phase and the run fail.", "Reject"),
         _ => ("What should change? The agent gets these words.", "Request changes"),
     };
     let inner = pen.framed(area, vec![ink(format!(" {title} "), pen.theme.title())], pen.theme.focus());
@@ -185,7 +250,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let title = if receipt.ours { " In effect " } else { " Answered already " };
     let inner = pen.framed(area, vec![ink(title, theme.of_mark(mark))], theme.of_mark(mark));
     let glyph = pen.glyph(mark);
-    let line = format!(" {} by {} at {}", receipt.action, receipt.by, pen.state.clock(receipt.at));
+    let line = format!(" {}{} by {} at {}", receipt.action, receipt.came_to, receipt.by, pen.state.clock(receipt.at));
     pen.line(inner, 0, vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())]);
     let words = words_of(receipt, area.width);
     let room = usize::from(inner.height).saturating_sub(2);

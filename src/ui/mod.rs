@@ -8,6 +8,7 @@
 pub mod arrange;
 pub mod confirm;
 pub mod cost;
+pub mod crash_card;
 pub mod doctor;
 pub mod events;
 pub mod fitting;
@@ -39,6 +40,7 @@ use ratatui::layout::Rect;
 
 use self::arrange::Arrangement;
 use self::pen::Pen;
+use crate::app::keymap::Action;
 use crate::app::msg::Drawn;
 use crate::app::state::{AppState, Modal, Screen};
 
@@ -52,6 +54,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
     }
     let [top, body, bottom] = arrange::rows(area);
     header::draw(&mut pen, top);
+    let body = warning(&mut pen, body);
     match state.screen() {
         Screen::Runs => home::draw(&mut pen, body),
         Screen::Picker => picker::draw(&mut pen, body),
@@ -69,6 +72,22 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
         draw_modal(&mut pen, body, modal);
     }
     pen.drawn
+}
+
+/// What the host found wrong when it began, until the operator has read it.
+fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
+    let Some(first) = pen.state.warnings.first() else { return area };
+    let [line, rest] = arrange::top(area, 1);
+    let more = match pen.state.warnings.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    let hint = format!("{more}  {} reads it ", pen.state.keys.shown(Action::Warnings));
+    let (mark, room) = (pen.theme.glyph(theme::Mark::Unsure), usize::from(line.width).saturating_sub(text::cells(&hint)));
+    let told = text::cut(&format!(" {mark} {first}"), room, pen.theme.more());
+    let style = pen.theme.bad();
+    pen.line(line, 0, vec![text::ink(told, style), text::ink(hint, pen.theme.key())]);
+    rest
 }
 
 fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {

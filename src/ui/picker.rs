@@ -2,15 +2,16 @@
 
 use ratatui::layout::Rect;
 
-use super::arrange;
 use super::pen::Pen;
 use super::text::{cell, cut, ink};
 use super::theme::Mark;
+use super::{arrange, crash_card};
 use crate::app::keymap::Action;
 use crate::app::mouse::Spot;
 use crate::app::msg::Preview;
 use crate::app::telling::told;
 use crate::app::wake::age_text;
+use crate::engine::api::Unsure;
 use crate::model::record::RunRecord;
 use crate::model::state::{PauseReason, RunStatus};
 
@@ -51,7 +52,7 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
         let [list, preview] = arrange::halves(area);
         (list, preview)
     } else {
-        let rows = (area.height / 2).clamp(5, 12);
+        let rows = (area.height * 3 / 5).clamp(5, 14);
         let [list, preview] = arrange::bottom(area, rows);
         (list, preview)
     };
@@ -61,6 +62,13 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let width = usize::from(inner.width).saturating_sub(9);
     let branch = record.branch.as_deref().unwrap_or("no branch");
     let place = format!("{}{}{branch}", record.repo.as_deref().unwrap_or("a folder of its own"), pen.state.dot());
+    let card = pen.state.picker.previews.get(&record.id).and_then(|known| known.card.as_ref());
+    let told = card.map(|card| crash_card::lines(pen, card, pen.state.picker.unsure_at(), usize::from(inner.width))).unwrap_or_default();
+    let keys = card.and_then(|card| crash_card::keys(pen, card));
+    let first = told.len();
+    for (row, spans) in told.into_iter().enumerate() {
+        pen.line(inner, row, spans);
+    }
     let mut lines = vec![("wish", record.requirements.clone()), ("where", place), ("thread", record.thread.to_string())];
     match pen.state.picker.previews.get(&record.id) {
         None => lines.push(("phases", pen.theme.own("loading …"))),
@@ -75,7 +83,10 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     for (row, (label, text)) in lines.iter().enumerate() {
         let spans =
             vec![ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()), ink(cut(text, width, pen.theme.more()), pen.theme.plain())];
-        pen.line(inner, row, spans);
+        pen.line(inner, first + row, spans);
+    }
+    if let Some(keys) = keys {
+        pen.foot(preview, &keys, pen.theme.key());
     }
     list
 }
@@ -108,7 +119,10 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],
     );
-    let doing = refusal.map_or_else(|| doing(record, preview, pen.state.dot()), |why| format!("cannot go on: {why}"));
+    let doing = refusal.map_or_else(
+        || doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))),
+        |why| format!("cannot go on: {why}"),
+    );
     pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
     if selected {
         pen.mark_row(area, row, theme.selected());
@@ -116,7 +130,9 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
 }
 
 /// What it was doing when it stopped, and its last event.
-fn doing(record: &RunRecord, preview: Option<&Preview>, dot: &str) -> String {
+fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)) -> String {
+    let card = preview.and_then(|p| p.card.as_ref());
+    let unsure = card.map_or(0, |card| card.unsure.iter().filter(|u| matches!(u, Unsure::Tool { .. })).count());
     let from = record.paused_from_state.as_deref().and_then(RunStatus::parse);
     let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
     let phase = preview.and_then(|p| p.state.current());
@@ -124,6 +140,10 @@ fn doing(record: &RunRecord, preview: Option<&Preview>, dot: &str) -> String {
     let at = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
     let what = match from {
         Some(RunStatus::AwaitingApproval) => format!("waited for you at{at}"),
+        Some(RunStatus::Executing) if unsure > 0 => {
+            let calls = if unsure == 1 { "1 tool call is".to_owned() } else { format!("{unsure} tool calls are") };
+            format!("was at work on{at}{attempt}; {calls} unsure: {tab} shows")
+        }
         Some(RunStatus::Executing) if crashed => format!("was at work on{at}{attempt}; the last step may or may not have ended"),
         Some(RunStatus::Executing) if phase.is_some_and(|p| p.attempt > 0) => format!("worked on{at}{attempt}"),
         Some(RunStatus::Executing) => format!("stood before{at}"),

@@ -27,6 +27,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [strip, body] = arrange::top(area, 1);
     panes::strip(pen, strip, run);
     let body = banner(pen, body, run);
+    let body = run.opened.as_ref().map_or(body, |known| super::gate::standing(pen, body, known));
     if run.zoom {
         return panes::draw(pen, body, run, run.focus);
     }
@@ -103,7 +104,8 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         } else {
             format!("{gate} waits for you ({age}): {opens} opens the question")
         };
-        return Some((Mark::Gate, text, String::new()));
+        let asked = open.question.as_deref().map(crate::app::question::line).unwrap_or_default();
+        return Some((Mark::Gate, text, asked));
     }
     match state.status {
         RunStatus::Paused => {
@@ -113,9 +115,14 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
+            let again = format!("{} runs it again", keys.shown(Action::Resume));
+            let hint = if hint.is_empty() { again } else { format!("{again}; {hint}") };
             Some((Mark::Failed, format!("failed: {message} [{code}]"), hint))
         }
-        RunStatus::Aborted => Some((Mark::Stopped, "aborted; worktree, artifacts and history stay".to_owned(), String::new())),
+        RunStatus::Aborted => {
+            let text = format!("aborted; worktree, artifacts and history stay; {} runs it again", keys.shown(Action::Resume));
+            Some((Mark::Stopped, text, String::new()))
+        }
         RunStatus::Completed => {
             let record = run.opened.as_ref().map(|known| &known.record)?;
             let branch = record.branch.as_deref().map(|b| format!(" on branch {b}")).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Screens as text, at the sizes that matter.
 
 mod pictures;
+mod questions;
+mod recovery;
 mod run_screen;
 mod sizes;
 

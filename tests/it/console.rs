@@ -191,6 +191,27 @@ fn words_that_were_begun_survive_a_killed_console() {
 }
 
 #[test]
+fn a_tool_is_allowed_for_a_phase_by_keys_and_the_banner_says_what_stands() {
+    let script = crate::model_script::Script::serve(crate::questions::builder);
+    let (home, start) = crate::questions::asking_home(&script);
+    let mut args: Vec<&str> = start.iter().map(String::as_str).collect();
+    args.retain(|arg| !matches!(*arg, "--headless" | "--on-gate" | "approve" | "--on-gate=approve"));
+    let mut terminal = Terminal::open(&home, &args, 100, 30);
+    terminal.wait_until("the question", |screen| screen.contains("opens the question") && screen.contains("execute"));
+    terminal.press("!");
+    terminal.wait_until("the command whole", |screen| {
+        screen.contains("printf built > built.txt; cat built.txt") && screen.contains("R this run") && !screen.contains("keys ignored")
+    });
+    terminal.press_until("P", "the question to be sure", |screen| screen.contains("every call of execute in this phase"));
+    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    let run = home.newest();
+    let state = home.archive().state(run.id).unwrap();
+    assert_eq!(state.permits.iter().map(|permit| (permit.scope.as_str(), permit.allowed)).collect::<Vec<_>>(), [("phase", true)]);
+    terminal.press("\x1b");
+    approve_the_next_gate(&mut terminal, "first");
+}
+
+#[test]
 fn ctrl_z_in_an_editor_stops_the_console_with_it_and_fg_brings_the_editor_back() {
     let home = Home::new();
     let program = editor(&home, r"printf 'EDITING'; read -r line; printf 'READ'; sleep 0.2");

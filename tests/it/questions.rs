@@ -16,7 +16,7 @@ use crate::model_server::Reply;
 const COMMAND: &str = "printf built > built.txt; cat built.txt; ls ../../../../../../etc/shadow | wc -l";
 
 /// Runs a command before it writes, in the first phase.
-fn builder(asked: &Asked) -> Reply {
+pub fn builder(asked: &Asked) -> Reply {
     match (asked.phase.as_str(), asked.turn) {
         ("first", 1) => {
             let arguments = json!({ "command": COMMAND, "timeout": 20 }).to_string();
@@ -27,7 +27,7 @@ fn builder(asked: &Asked) -> Reply {
     }
 }
 
-fn asking_home(script: &Script) -> (Home, Vec<String>) {
+pub fn asking_home(script: &Script) -> (Home, Vec<String>) {
     let (home, start) = two_phase_home(script);
     let persona = home.paths().config.join("personas/maker.yaml");
     let text = std::fs::read_to_string(&persona).unwrap().replace("write_todos]", "write_todos, execute]\npermissions: { execute: ask }");

@@ -14,15 +14,17 @@ use crate::app::document::Document;
 use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
 use crate::app::recorder::{Moment, TURNS};
+use crate::app::retry::RetryPlan;
 use crate::app::tail::{CHUNK, Need};
 use crate::app::update::MANY;
-use crate::engine::api::{Archive, CostBy, Page, search_words};
+use crate::engine::api::{Archive, Candidate, CostBy, Page, search_words};
 use crate::engine::paths::{Paths, create_private_dir};
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::forecast;
 use crate::model::id::RunId;
-use crate::model::run_state::RunState;
+use crate::model::run_state::{PhaseState, RunState};
+use crate::model::state::PhaseStatus;
 use crate::model::wanted::Wanted;
 
 /// Artifacts searched before other questions get their turn.
@@ -114,6 +116,8 @@ impl Reader {
             }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
+            Query::Forks(run) => Loaded::Forks(forks(archive, *run)?),
+            Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
             Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
             Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
             Query::Moment(run, moment) => Loaded::Moment(Box::new(at(archive, *run, *moment)?)),
@@ -235,7 +239,25 @@ fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     if last.len() == 2 && matches!(last.last().map(|event| &event.fact), Some(Fact::RunPaused { .. })) {
         last.pop();
     }
-    Ok(Preview { refusal: archive.refuses_to_resume(run)?, state, last: last.pop() })
+    Ok(Preview { refusal: archive.refuses_to_resume(run)?, card: archive.crash_card(run)?, state, last: last.pop() })
+}
+
+/// What can be compared at a gate; a content that cannot be read is compared by its facts alone.
+fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>>)>> {
+    let content = |one: &Candidate| one.artifact.as_ref().and_then(|artifact| archive.content(&artifact.sha256).ok());
+    Ok(archive.candidates(run)?.into_iter().map(|one| (one.clone(), content(&one))).collect())
+}
+
+/// What a retry would be, and what each phase of it cost before.
+fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
+    let (state, record) = (archive.state(run)?, archive.run(run)?);
+    let is_done = |phase: &&PhaseState| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    let open = state.phases.iter().take_while(is_done).count();
+    let foretold = |phase: &PhaseState| {
+        let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
+        Ok((phase.key.clone(), forecast::of(&samples)))
+    };
+    Ok(RetryPlan { run_id: run, phases: state.phases.iter().map(foretold).collect::<Result<_>>()?, open })
 }
 
 #[cfg(test)]

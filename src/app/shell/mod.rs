@@ -59,6 +59,8 @@ pub struct ConsoleOptions {
     pub start: StartScreen,
     /// Whether the engine lives in this process.
     pub hosting: bool,
+    /// What the host found wrong when it began, in words.
+    pub warnings: Vec<String>,
     /// Only ASCII glyphs, whatever the settings say.
     pub ascii: bool,
     /// No colours (`NO_COLOR`).
@@ -118,6 +120,7 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
     let paths = options.paths.clone();
     state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
+    state.warnings = options.warnings;
     state.here = workshop::here();
     let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
     let library = library::start(options.paths, sender.clone())?;

@@ -35,6 +35,7 @@ fn child_of_the_pty_tests() {
         settings_told: Vec::new(),
         start: StartScreen::Home,
         hosting: true,
+        warnings: Vec::new(),
         ascii: false,
         no_color: true,
     };

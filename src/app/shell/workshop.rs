@@ -40,6 +40,10 @@ impl Workshop {
             let told = match work {
                 Work::Doctor => self.examine(),
                 Work::LookAhead(revision, request) => self.look_ahead(revision, *request),
+                Work::Seats(request) => {
+                    let ahead = self.runtime.block_on(outlook(&self.patient.paths, &self.patient.settings, &request));
+                    self.tell(Done::Seats(Box::new(ahead)))
+                }
                 Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
                 Work::Demo => {
                     let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));

@@ -1,9 +1,9 @@
 //! What the engine answered to a command.
 
-use super::{new_run, outside, signals};
+use super::{fork, new_run, outside, picker, retry, run_actions, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
-use crate::app::state::AppState;
+use crate::app::state::{AppState, Sent};
 use crate::engine::api::Answer;
 use crate::model::error::{Code, Failure};
 
@@ -24,17 +24,30 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
     let mut cmds = match answer && at_gate(state, ticket) {
         true => gate_answered(state, &result),
         false => {
+            let after = after(state, sent.as_ref(), &result);
             match (&result, sent) {
+                (_, Some(sent)) if [run_actions::RETRYING, run_actions::FORKING, run_actions::PICKING].contains(&sent.what) => {}
                 (Ok(_), Some(sent)) => state.say(format!("{} {}: recorded", sent.what, sent.run_id.short())),
                 (Err(failure), _) => state.complain(failure),
                 (Ok(_), None) => {}
             }
-            Vec::new()
+            after
         }
     };
     // The news may have come by another process, which sends no signals.
     cmds.extend(signals::stale(state));
     cmds
+}
+
+/// What an answer leads to beside its words.
+fn after(state: &mut AppState, sent: Option<&Sent>, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+    match sent {
+        Some(sent) if sent.what == run_actions::RETRYING => retry::begun(state, sent.run_id, result),
+        Some(sent) if sent.what == run_actions::FORKING => fork::begun(state, sent.run_id, result),
+        Some(sent) if sent.what == run_actions::PICKING => fork::picked(state, sent.run_id, result),
+        Some(sent) if sent.what == run_actions::SETTLING => picker::look_again(sent.run_id),
+        _ => Vec::new(),
+    }
 }
 
 fn at_gate(state: &AppState, ticket: Ticket) -> bool {

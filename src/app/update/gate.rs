@@ -1,19 +1,20 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
 use super::tick::keep_draft;
-use super::{gate_verdict, run};
+use super::{fork, gate_verdict, run};
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::question;
 use crate::app::run_view::RunView;
 use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
 use crate::app::telling::told;
 use crate::app::text_input::TextInput;
 use crate::model::event::{Event, Fact};
-use crate::model::id::RunId;
+use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::ApprovalRecord;
-use crate::model::state::ApprovalStatus;
+use crate::model::state::{ApprovalStatus, Decision};
 
 /// The question of the run that is looked at; else the next of any run, the oldest first, behind the
 /// one that is open.
@@ -68,6 +69,9 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds: Vec<Cmd> = gate.sources.values().cloned().map(Cmd::Query).collect();
     if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
         cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
+    }
+    if gate.sha256.is_some() {
+        cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
     }
     match state.drafts.get(&gate.draft_key()) {
         Some(draft) => gate.input = TextInput::of_draft(draft),
@@ -124,10 +128,14 @@ pub fn follow(state: &mut AppState) -> Vec<Cmd> {
 /// Does an action at the gate.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
-        Action::Approve | Action::RequestChanges | Action::Reject => gate_verdict::begin(state, action),
+        Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject => {
+            gate_verdict::begin(state, action)
+        }
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
+        Action::Fork => fork::ask(state),
+        Action::Pick => fork::ask_pick(state),
         Action::GatePager => page(state),
         Action::Open => enter(state),
         other => {
@@ -141,7 +149,10 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
         Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => leave(state),
-        Some(gate) if gate.is_open() && !gate.input.is_blank() => gate_verdict::begin(state, Action::RequestChanges),
+        Some(gate) if gate.is_open() && !gate.input.is_blank() => {
+            let words = if gate.takes(Decision::RequestChanges) { Action::RequestChanges } else { Action::Reject };
+            gate_verdict::begin(state, words)
+        }
         _ => {
             scroll(state, Action::PageDown);
             Vec::new()
@@ -195,10 +206,11 @@ pub fn leave(state: &mut AppState) -> Vec<Cmd> {
 pub fn on_event(state: &mut AppState, event: &Event) {
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == event.run_id) else { return };
     match &event.fact {
-        Fact::ApprovalResolved { request_id, action, comment, by, via, .. } if *request_id == gate.request_id => {
+        Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, phase_key, .. } if *request_id == gate.request_id => {
             let ours = matches!(gate.stage, Stage::Sending { .. } | Stage::Recorded { .. });
             gate.stage = Stage::Receipt(Receipt {
                 action: action.resolves_to().to_string(),
+                came_to: question::came_to(*scope, *raise, phase_key.as_ref().map(PhaseKey::as_str)),
                 by: format!("{by} ({via})"),
                 at: event.at,
                 comment: comment.clone(),
@@ -211,6 +223,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             let told = by.as_ref().map(|by| format!("{by}, who wrote another version: the next question asks about it"));
             gate.stage = Stage::Receipt(Receipt {
                 action: "superseded".to_owned(),
+                came_to: String::new(),
                 by: told.unwrap_or_else(|| "the file was changed after it was checked".to_owned()),
                 at: event.at,
                 comment: String::new(),
@@ -222,6 +235,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
         Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. } if gate.is_open() => {
             gate.stage = Stage::Receipt(Receipt {
                 action: "closed".to_owned(),
+                came_to: String::new(),
                 by: format!("the run ended ({})", event.fact.kind()),
                 at: event.at,
                 comment: String::new(),
@@ -251,6 +265,7 @@ fn receipt_of(record: &ApprovalRecord, ours: bool) -> Receipt {
     let by = record.resolved_by.as_ref().map_or_else(|| "the engine".to_owned(), |by| format!("{by}{via}"));
     Receipt {
         action: record.state.to_string(),
+        came_to: question::came_to(record.scope, record.raise, record.phase_key.as_ref().map(PhaseKey::as_str)),
         by,
         at: record.resolved_at.unwrap_or(record.requested_at),
         comment: record.comment.clone().unwrap_or_default(),

@@ -8,6 +8,7 @@ use crate::app::keymap::{Action, Context};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Screen};
 use crate::engine::api::Command;
+use crate::model::question::{Question, Scope};
 use crate::model::state::Decision;
 
 /// A verdict key was pressed; it counts only when the gate is armed.
@@ -18,12 +19,27 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
         return Vec::new();
     }
     if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
-        state.say("this question takes approve, reject or abort");
+        let takes = match gate.question.as_deref() {
+            Some(Question::Tool(_)) => "a tool is allowed once, for this phase or for this run, or denied",
+            Some(Question::Budget(_)) => "a budget is raised, or the run stops here",
+            None => "this question takes approve, reject or abort",
+        };
+        state.say(takes);
         return Vec::new();
     }
+    let about_tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
+    if matches!(action, Action::AllowPhase | Action::AllowRun) && !about_tool {
+        state.say("only an answer about a tool can stand: this question takes approve or reject");
+        return Vec::new();
+    }
+    gate.scope = match action {
+        Action::AllowPhase => Scope::Phase,
+        Action::AllowRun => Scope::Run,
+        _ => Scope::Once,
+    };
     (gate.notice, gate.failure) = (None, None);
     gate.stage = match action {
-        Action::Approve => Stage::Confirm { typed: String::new(), since: None },
+        Action::Approve | Action::AllowPhase | Action::AllowRun => Stage::Confirm { typed: String::new(), since: None },
         Action::RequestChanges => Stage::Writing { action: Decision::RequestChanges, on_button: false },
         _ => Stage::Writing { action: Decision::Reject, on_button: false },
     };
@@ -46,13 +62,14 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = &mut state.gate else { return Vec::new() };
     let ignored = gate.confirm_ignored_for(last_input, ticks) > 0;
-    let must_type = gate.must_type().to_owned();
+    let (complete, amount) = (gate.is_complete(), gate.asks_amount());
+    let typing = amount || !gate.must_type().is_empty();
     let Stage::Confirm { typed, .. } = &mut gate.stage else { return Vec::new() };
     match chord.code {
         KeyCode::Esc => gate.stage = Stage::Reading,
-        KeyCode::Enter if !ignored && *typed == must_type => return decide(state, Decision::Approve),
+        KeyCode::Enter if !ignored && complete => return decide(state, Decision::Approve),
         KeyCode::Backspace => drop(typed.pop()),
-        _ if !must_type.is_empty() => typed.extend(chord.typed().filter(|_| typed.chars().count() < 64)),
+        _ if typing => typed.extend(chord.typed().filter(|c| typed.chars().count() < 64 && (!amount || c.is_ascii_digit() || *c == '.'))),
         _ => {}
     }
     Vec::new()
@@ -122,13 +139,14 @@ fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
 
 fn command(gate: &GateView, action: Decision) -> Command {
     let words = if action == Decision::Approve { String::new() } else { gate.input.text().trim().to_owned() };
+    let tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
     Command::Decide {
         run_id: gate.run_id,
         request_id: Some(gate.request_id),
         action,
         comment: words,
         artifact_sha256: gate.sha256.clone(),
-        scope: None,
-        raise_nano_usd: None,
+        scope: (action == Decision::Approve && tool).then_some(gate.scope),
+        raise_nano_usd: gate.raise().filter(|_| action == Decision::Approve),
     }
 }

@@ -80,6 +80,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::NextGate => gate::next(state),
         Action::Copy => copy::copy(state),
         Action::Back => back(state),
+        Action::Warnings => modal::warnings(state),
         Action::NewRun => new_run::open(state),
         Action::Demo => demo::start(state),
         Action::ShowRuns => home(state),

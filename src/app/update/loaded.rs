@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, finding, gate, looks, picker, recorder, runs, signals};
+use super::{artifact_pane, events_pane, finding, fork, gate, looks, picker, recorder, retry, runs, signals};
 use crate::app::document::Document;
 use crate::app::gate::{Foretold, log_of};
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
@@ -27,6 +27,8 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
         (Query::Previews(_), Ok(Loaded::Previews(previews))) => picker::keep_previews(state, previews),
+        (Query::Forks(id), Ok(Loaded::Forks(found))) => fork::compared(state, id, found),
+        (Query::Retry(_), Ok(Loaded::Retry(plan))) => retry::planned(state, plan),
         (Query::Events(id, need, wanted), result) => events(state, id, need, &wanted, result),
         (Query::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
         (Query::Moment(id, moment), result) => match result {

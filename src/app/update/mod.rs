@@ -8,6 +8,7 @@ mod demo;
 mod drawn;
 mod events_pane;
 mod finding;
+mod fork;
 mod gate;
 mod gate_verdict;
 mod keys;
@@ -22,6 +23,7 @@ mod outside;
 pub mod palette;
 mod picker;
 mod recorder;
+mod retry;
 mod run;
 mod run_actions;
 mod runs;
@@ -30,6 +32,10 @@ mod tick;
 
 #[cfg(test)]
 mod past_tests;
+#[cfg(test)]
+mod question_tests;
+#[cfg(test)]
+mod recovery_tests;
 #[cfg(test)]
 mod tests;
 

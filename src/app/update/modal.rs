@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::copy;
+use super::fork;
 use super::leave;
 use super::new_run;
+use super::retry;
 use super::run_actions;
-use crate::app::document::Document;
+use crate::app::document::{Document, Ink};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::Cmd;
@@ -24,6 +26,22 @@ pub fn help(state: &mut AppState) -> Vec<Cmd> {
 pub fn show_text(state: &mut AppState, title: String, doc: Document) {
     let reading = Reading::new(Arc::new(doc), state.look.reading);
     state.modal = Some(Modal::Text(title, Box::new(reading)));
+}
+
+/// What was found wrong at the start, whole; from now on it counts as read.
+pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
+    let mut doc = Document::default();
+    for words in std::mem::take(&mut state.warnings) {
+        doc.push_all(Ink::Error, &words);
+        doc.push(Ink::Plain, "");
+    }
+    if doc.lines.is_empty() {
+        state.say("nothing was found wrong at the start");
+        return Vec::new();
+    }
+    doc.push(Ink::Note, "The doctor tells it too, as long as it is so.");
+    show_text(state, "Found at the start".to_owned(), doc);
+    Vec::new()
 }
 
 /// A key while something is in front.
@@ -100,6 +118,9 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
     state.modal = None;
     match choice {
         Choice::Stay => Vec::new(),
+        Choice::Fork(place) => fork::begin(state, place),
+        Choice::Pick(place) => fork::pick(state, place),
+        Choice::Retry(from) => retry::begin(state, from),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::AgreeAndStart => new_run::agree_and_start(state),
         Choice::PauseAndQuit => leave::pause_and_quit(state),

@@ -1,6 +1,6 @@
 //! The form of a new run: writing, choosing, looking ahead, asking for consent, starting.
 
-use super::run;
+use super::{fork, run};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::{Cmd, Done, Ticket, Work};
@@ -149,6 +149,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             }
             if form.is_current() { Vec::new() } else { look_ahead(form) }
         }
+        Done::Seats(ahead) => fork::seated(state, &ahead),
         Done::Checked(subject, checks) => {
             state.doctor.take(subject, checks);
             Vec::new()

@@ -5,6 +5,7 @@ use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Preview, Query};
 use crate::app::runs::Asking;
 use crate::app::state::{AppState, Screen};
+use crate::engine::api::{Command, Settle};
 use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
@@ -70,6 +71,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let selected = state.picker.selected().map(|r| r.id);
     match action {
         _ if is_movement(action) => {
+            state.picker.unsure = 0;
             state.picker.go(action);
             return look(state);
         }
@@ -81,11 +83,33 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
             return look(state);
         }
         Action::PickPreview => state.picker.preview = !state.picker.preview,
+        Action::PickNextUnsure => state.picker.turn_unsure(true),
+        Action::PickPrevUnsure => state.picker.turn_unsure(false),
+        Action::PickRedo => return settle(state, Settle::Redo),
+        Action::PickDone => return settle(state, Settle::Done),
+        Action::PickSkip => return settle(state, Settle::Skip),
         Action::PickLook => return selected.map(|id| run::open(state, id)).unwrap_or_default(),
         Action::Open => return resume_chosen(state, selected),
         _ => {}
     }
     Vec::new()
+}
+
+/// Says what became of the selected unsure call. It must be on the screen to be answered.
+fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
+    if !std::mem::replace(&mut state.picker.preview, true) {
+        return Vec::new();
+    }
+    let Some((run_id, call_id)) = state.picker.unsure_call() else {
+        state.say("nothing of this run is unsure");
+        return Vec::new();
+    };
+    run_actions::send(state, run_id, run_actions::SETTLING, Command::Settle { run_id, call_id, how })
+}
+
+/// Looks into a run anew: what was unsure of it is answered.
+pub fn look_again(run_id: RunId) -> Vec<Cmd> {
+    vec![Cmd::Query(Query::Previews(vec![run_id]))]
 }
 
 /// The marked ones go on, or the selected one where none is marked. One that cannot is named.

@@ -1,8 +1,9 @@
 //! A run's screen: panes, the phase under the cursor, going in.
 
-use super::{artifact_pane, events_pane, finding, gate, recorder};
+use super::{artifact_pane, events_pane, finding, gate, modal, recorder};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Query};
+use crate::app::question;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
@@ -43,6 +44,13 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         }
         Action::Bars => {
             run.arranged.bars = !run.arranged.bars;
+            return Vec::new();
+        }
+        Action::Permits => {
+            let listed = run.now().map(|known| question::permits(&known.state));
+            if let Some(listed) = listed {
+                modal::show_text(state, "Standing answers".to_owned(), listed);
+            }
             return Vec::new();
         }
         Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => return recorder::step(run, action),

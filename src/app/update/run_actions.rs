@@ -1,11 +1,20 @@
 //! Pausing, resuming and ending a run, from wherever one is selected.
 
-use crate::app::msg::{Cmd, Ticket};
+use crate::app::msg::{Cmd, Query, Ticket};
 use crate::app::state::{AppState, Choice, Confirm, Modal, RunAction, Screen, Sent};
 use crate::engine::api::Command;
 use crate::model::id::RunId;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
+
+/// What a retry is called while it is on its way.
+pub const RETRYING: &str = "retrying";
+/// What a fork is called while it is on its way.
+pub const FORKING: &str = "forking";
+/// What taking a fork's artifact is called while it is on its way.
+pub const PICKING: &str = "taking a fork for";
+/// What an answer about an unsure call is called while it is on its way.
+pub const SETTLING: &str = "settling a call of";
 
 /// Acts on the run that is selected or open.
 pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
@@ -44,8 +53,12 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     }
 }
 
-/// Goes on with a run, if it can.
+/// Goes on with a run, if it can; one that has ended is asked about.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    if RunStatus::parse(&record.state).is_some_and(RunStatus::is_terminal) {
+        state.say(format!("retry {}: looking up what it would be", record.id.short()));
+        return vec![Cmd::Query(Query::Retry(record.id))];
+    }
     match state.picker.refusal(record, &state.runs.records) {
         None => send(state, record.id, "resuming", Command::Resume { run_id: record.id }),
         Some(why) => refuse(state, &format!("run {} cannot go on: {why}", record.id.short())),

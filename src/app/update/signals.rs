@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{gate, looks, runs};
+use super::{fork, gate, looks, runs};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::{AppState, Notice};
@@ -29,6 +29,7 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
         cmds.extend(fold(run, event));
         gate::on_event(state, event);
     }
+    cmds.extend(fork::on_event(state, event));
     cmds
 }
 

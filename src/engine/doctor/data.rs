@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::{Findings, Patient, size};
+use crate::engine::anchor;
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::live_host;
 use crate::store::{Reader, run_page};
@@ -27,9 +28,24 @@ pub(super) fn database(patient: &Patient, found: &mut Findings) {
         Ok(word) => found.fail("sound", word, "put the file back from a backup"),
         Err(error) => found.fail("sound", error.to_string(), "put the file back from a backup"),
     }
+    aside(patient, found);
     match run_page::page(reader.connection(), &run_page::PageAsk::default()) {
         Ok(page) => found.ok("runs", format!("{} in all, {} stopped before their end", page.counts.total, page.counts.paused)),
         Err(failure) => found.failure("runs", &failure),
+    }
+}
+
+/// Anchors that did not fit: the database was put back from a copy, or lost its log.
+fn aside(patient: &Patient, found: &mut Findings) {
+    match anchor::kept_aside(&patient.paths) {
+        Ok(kept) if kept.is_empty() => found.ok("history", "goes on from where the last host left it"),
+        Ok(kept) => {
+            for file in kept {
+                let words = format!("the database was once older than {} says: later history was lost", file.display());
+                found.warn("history", words, "`phasedeck verify` says what fits; remove the file once you know why");
+            }
+        }
+        Err(failure) => found.failure("history", &failure),
     }
 }
 

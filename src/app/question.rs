@@ -1,0 +1,233 @@
+//! Questions that are about no artifact, in words: what is asked, what each answer means, and which
+//! answers stand.
+//!
+//! A standing answer covers a tool, not a command: every text here says so, because "yes to this
+//! `ls`, in this run" is a yes to whatever the agent runs next.
+
+use super::document::{Document, Ink};
+use crate::model::money::NanoUsd;
+use crate::model::question::{BudgetQuestion, Permit, Question, Scope, ToolQuestion};
+use crate::model::run_state::RunState;
+
+/// The question as a text to read.
+#[must_use]
+pub fn document(question: &Question, state: &RunState) -> Document {
+    let mut doc = Document::default();
+    match question {
+        Question::Tool(tool) => tool_text(&mut doc, tool, state),
+        Question::Budget(budget) => budget_text(&mut doc, budget),
+    }
+    doc
+}
+
+fn tool_text(doc: &mut Document, asked: &ToolQuestion, state: &RunState) {
+    let tool = &asked.tool;
+    doc.push(Ink::Heading, &format!("The agent wants to use {tool}. Exactly this:"));
+    doc.push(Ink::Plain, "");
+    for line in asked.detail.lines() {
+        doc.push(ink_of(tool, line), line);
+    }
+    doc.push(Ink::Plain, "");
+    doc.push(Ink::Heading, "What each answer means");
+    doc.push(Ink::Plain, "once        this call alone; the next one asks again");
+    doc.push(Ink::Plain, &format!("this phase  every call of {tool} until this phase is done, whatever it does, without asking"));
+    doc.push(Ink::Plain, &format!("this run    every call of {tool} until the run ends, whatever it does, without asking"));
+    doc.push(Ink::Plain, "deny        it is not done; the agent is told your reason and goes on");
+    doc.push(Ink::Plain, "");
+    doc.lines.extend(permits(state).lines);
+}
+
+/// A command is a script; a write is told as a difference.
+fn ink_of(tool: &str, line: &str) -> Ink {
+    match line.chars().next() {
+        _ if tool == "execute" => Ink::Script,
+        Some('+') => Ink::Added,
+        Some('-') => Ink::Removed,
+        _ => Ink::Plain,
+    }
+}
+
+fn budget_text(doc: &mut Document, asked: &BudgetQuestion) {
+    doc.push(Ink::Heading, &format!("The next call would cross the budget of {}.", budget_of(&asked.scope)));
+    doc.push(Ink::Plain, "");
+    doc.push(Ink::Plain, &format!("limit      {}", asked.limit));
+    doc.push(Ink::Plain, &format!("spent      {}  (with what is set aside for calls that are under way)", asked.spent));
+    doc.push(Ink::Plain, &format!("next call  {}  at most", asked.needed));
+    doc.push(Ink::Plain, &format!("short of   {}", short_of(asked)));
+    doc.push(Ink::Plain, "");
+    doc.push(Ink::Heading, "What each answer means");
+    doc.push(Ink::Plain, "raise       by an amount that you type, for this run only; the agent goes on where it stopped");
+    doc.push(Ink::Plain, "stop        the phase and the run fail; everything stored stays, and a retry can begin from it");
+    doc.push(Ink::Plain, "leave open  nothing is spent while it waits");
+}
+
+/// By how much a budget must be raised at least before the next call can be made.
+#[must_use]
+pub fn short_of(asked: &BudgetQuestion) -> NanoUsd {
+    NanoUsd(asked.spent.0.saturating_add(asked.needed.0).saturating_sub(asked.limit.0).max(0))
+}
+
+/// Whose budget it is.
+#[must_use]
+pub fn budget_of(scope: &str) -> String {
+    match scope.split_once(':') {
+        Some(("day", day)) => format!("the day {day}"),
+        Some((kind, name)) => format!("{kind} {name}"),
+        None => format!("this {scope}"),
+    }
+}
+
+/// What is asked, in a line; foreign text in it is not safe yet.
+#[must_use]
+pub fn line(question: &Question) -> String {
+    match question {
+        Question::Tool(tool) => format!("{} {}", tool.tool, tool.target),
+        Question::Budget(budget) => format!("budget of {}: {} of {}", budget_of(&budget.scope), budget.spent, budget.limit),
+    }
+}
+
+/// Answers that are in force now, the latest first: of each tool the one that counts.
+#[must_use]
+pub fn in_force(state: &RunState) -> Vec<&Permit> {
+    if state.status.is_terminal() {
+        return Vec::new();
+    }
+    let current = state.current().map(|phase| &phase.key);
+    let reaches = |permit: &&Permit| match permit.scope {
+        Scope::Once => false,
+        Scope::Phase => permit.phase_key.as_ref() == current,
+        Scope::Run => true,
+    };
+    let mut found: Vec<&Permit> = Vec::new();
+    for permit in state.permits.iter().rev().filter(reaches) {
+        if found.iter().all(|later| later.tool != permit.tool) {
+            found.push(permit);
+        }
+    }
+    found
+}
+
+/// What stands, in a line for a banner: which tools are used or refused without asking; none while nothing stands.
+#[must_use]
+pub fn standing(state: &RunState) -> Option<String> {
+    let told = |allowed: bool| {
+        let named = in_force(state).into_iter().filter(|permit| permit.allowed == allowed);
+        named.map(|permit| format!("{} ({})", permit.tool, until(permit))).collect::<Vec<_>>().join(", ")
+    };
+    let parts: Vec<String> = [(told(true), "runs without asking"), (told(false), "is refused without asking")]
+        .into_iter()
+        .filter(|(named, _)| !named.is_empty())
+        .map(|(named, what)| format!("{named} {what}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn until(permit: &Permit) -> String {
+    match (permit.scope, &permit.phase_key) {
+        (Scope::Phase, Some(key)) => format!("any call, phase {key}"),
+        _ => "any call, this run".to_owned(),
+    }
+}
+
+/// Every answer about a tool in this run, the latest first, and which are in force.
+#[must_use]
+pub fn permits(state: &RunState) -> Document {
+    let mut doc = Document::default();
+    doc.push(Ink::Heading, "Answers about tools in this run");
+    let standing = in_force(state);
+    for permit in state.permits.iter().rev() {
+        let word = if permit.allowed { "allowed" } else { "denied" };
+        let reach = reach(permit.scope, permit.phase_key.as_ref().map(ToString::to_string).as_deref());
+        let stands = standing.iter().any(|other| other.request_id == permit.request_id);
+        let force = if stands { "in force: " } else { "" };
+        let ink = if stands { Ink::Heading } else { Ink::Plain };
+        doc.push(ink, &format!("{force}{} {word} for {reach}, by {}", permit.tool, permit.by));
+        if !permit.comment.trim().is_empty() {
+            doc.push_all(Ink::Note, &permit.comment);
+        }
+    }
+    if state.permits.is_empty() {
+        doc.push(Ink::Note, "none yet: each such call asks");
+    } else {
+        doc.push(Ink::Note, "they are of this run alone and end with it");
+    }
+    doc
+}
+
+/// How far an answer reaches.
+#[must_use]
+pub fn reach(scope: Scope, phase: Option<&str>) -> String {
+    match (scope, phase) {
+        (Scope::Once, _) => "one call".to_owned(),
+        (Scope::Phase, Some(phase)) => format!("every call in phase {phase}"),
+        (Scope::Phase, None) => "every call in its phase".to_owned(),
+        (Scope::Run, _) => "every call in this run".to_owned(),
+    }
+}
+
+/// What an answer came to beside its word: how far it reaches, by how much it raises.
+#[must_use]
+pub fn came_to(scope: Option<Scope>, raise: Option<NanoUsd>, phase: Option<&str>) -> String {
+    match (scope, raise) {
+        (Some(scope), _) => format!(" for {}", reach(scope, phase)),
+        (None, Some(raise)) => format!(": raised by {raise}"),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::sample::{self, Place};
+
+    fn permit(tool: &str, scope: Scope, phase: &str, allowed: bool) -> Permit {
+        Permit {
+            request_id: sample::request_id(9),
+            tool: tool.to_owned(),
+            phase_key: Some(phase.into()),
+            call: "t:c".to_owned(),
+            scope,
+            allowed,
+            comment: String::new(),
+            by: "mo".to_owned(),
+        }
+    }
+
+    fn state(permits: Vec<Permit>) -> RunState {
+        RunState { permits, ..RunState::fold(sample::run_id(1), &sample::journal(Place::Executing)).unwrap() }
+    }
+
+    #[test]
+    fn the_banner_names_what_is_in_force_and_that_it_covers_any_call() {
+        for (permits, told) in [
+            (vec![], None),
+            (vec![permit("execute", Scope::Once, "spec", true)], None),
+            (vec![permit("execute", Scope::Phase, "plan", true)], None),
+            (vec![permit("execute", Scope::Phase, "spec", true)], Some("execute (any call, phase spec) runs without asking")),
+            (
+                vec![permit("execute", Scope::Run, "plan", true), permit("task", Scope::Run, "plan", false)],
+                Some("execute (any call, this run) runs without asking; task (any call, this run) is refused without asking"),
+            ),
+            (
+                vec![permit("execute", Scope::Run, "plan", true), permit("execute", Scope::Phase, "spec", false)],
+                Some("execute (any call, phase spec) is refused without asking"),
+            ),
+        ] {
+            assert_eq!(standing(&state(permits)).as_deref(), told);
+        }
+    }
+
+    #[test]
+    fn nothing_stands_when_the_run_has_ended() {
+        let mut ended = RunState::fold(sample::run_id(1), &sample::journal(Place::Completed)).unwrap();
+        ended.permits = vec![permit("execute", Scope::Run, "spec", true)];
+        assert_eq!(standing(&ended), None);
+    }
+
+    #[test]
+    fn a_budget_says_what_it_is_short_of() {
+        let asked = BudgetQuestion { scope: "run".to_owned(), limit: NanoUsd(100), spent: NanoUsd(95), needed: NanoUsd(20) };
+        assert_eq!(short_of(&asked), NanoUsd(15));
+        assert_eq!(budget_of("day:2026-01-31"), "the day 2026-01-31");
+    }
+}

@@ -1,0 +1,109 @@
+//! Flows at questions about tools and money: how far an answer reaches, what must be typed, what never decides.
+
+use crate::app::gate::Stage;
+use crate::app::msg::Msg;
+use crate::app::sample::{self, Bench, Place, request_id, run_id};
+use crate::engine::api::Command;
+use crate::model::money::NanoUsd;
+use crate::model::question::{Question, Scope};
+use crate::model::state::{Decision, Risk};
+
+fn asked(question: Question) -> Bench {
+    let record = sample::opened(&sample::journal(Place::Executing), Risk::Medium).record;
+    let mut bench = Bench::new((80, 24), vec![record], Place::Executing).start(Some(run_id(1)));
+    bench.happens(sample::asks(7, question));
+    bench.press("!");
+    bench.drew_gate(true);
+    bench.ticks += 2000;
+    bench
+}
+
+fn enter(bench: &mut Bench) {
+    bench.drew_gate(true);
+    bench.ticks += 400;
+    bench.press("Enter");
+}
+
+/// What the only answer that was sent said.
+fn said(bench: &Bench) -> (Decision, Option<Scope>, Option<NanoUsd>, &str) {
+    let [(_, Command::Decide { request_id: id, action, scope, raise_nano_usd, comment, artifact_sha256: None, .. })] = &bench.sent[..]
+    else {
+        panic!("{:?}", bench.sent)
+    };
+    assert_eq!(*id, Some(request_id(7)));
+    (*action, *scope, *raise_nano_usd, comment)
+}
+
+#[test]
+fn each_answer_about_a_tool_reaches_as_far_as_its_key_and_takes_two_strokes() {
+    for (key, scope) in [("A", Scope::Once), ("P", Scope::Phase), ("R", Scope::Run)] {
+        let mut bench = asked(sample::a_command());
+        bench.press(key);
+        assert!(bench.sent.is_empty());
+        enter(&mut bench);
+        assert_eq!(said(&bench), (Decision::Approve, Some(scope), None, ""));
+    }
+}
+
+#[test]
+fn a_wider_answer_that_was_taken_back_leaves_nothing_behind() {
+    let mut bench = asked(sample::a_command());
+    bench.press("R");
+    bench.press("Esc");
+    bench.ticks += 1000;
+    bench.press("A");
+    enter(&mut bench);
+    assert_eq!(said(&bench), (Decision::Approve, Some(Scope::Once), None, ""));
+}
+
+#[test]
+fn denying_needs_words_and_enter_goes_on_with_those_that_were_begun() {
+    let mut bench = asked(sample::a_write());
+    bench.press("X");
+    bench.press("Ctrl-S");
+    assert!(bench.sent.is_empty());
+    bench.type_text("no floats", 50);
+    bench.press("Esc");
+    bench.drew_gate(true);
+    bench.ticks += 1000;
+    bench.press("Enter");
+    assert!(matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Writing { action: Decision::Reject, .. }));
+    bench.press("Ctrl-S");
+    assert_eq!(said(&bench), (Decision::Reject, None, None, "no floats"));
+}
+
+#[test]
+fn a_budget_is_raised_by_what_was_typed_and_by_nothing_else() {
+    for (typed, raise) in
+        [("", None), ("0", None), ("0.00", None), (".", None), ("2.5", Some(2_500_000_000)), ("1e3-x4", Some(134_000_000_000))]
+    {
+        let mut bench = asked(sample::a_budget());
+        bench.press("A");
+        bench.type_text(typed, 50);
+        bench.feed(Msg::Paste("999".to_owned()));
+        enter(&mut bench);
+        match raise {
+            Some(raise) => assert_eq!(said(&bench), (Decision::Approve, None, Some(NanoUsd(raise)), ""), "{typed}"),
+            None => assert!(bench.sent.is_empty(), "{typed}"),
+        }
+    }
+}
+
+#[test]
+fn keys_of_answers_that_a_question_does_not_take_do_nothing() {
+    for (question, keys) in [(sample::a_command(), &["c"][..]), (sample::a_budget(), &["c", "P", "R"])] {
+        for key in keys {
+            let mut bench = asked(question.clone());
+            bench.press(key);
+            assert!(matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading), "{key}");
+            enter(&mut bench);
+            assert!(bench.sent.is_empty(), "{key}");
+        }
+    }
+}
+
+#[test]
+fn words_about_a_tool_are_not_words_about_the_artifact() {
+    let bench = asked(sample::a_command());
+    assert_eq!(bench.state.gate.as_ref().unwrap().draft_key().about, "tool_permission");
+}

@@ -1,0 +1,129 @@
+//! Flows after a crash and after an end: unsure calls are answered one by one, an ended run is tried again.
+
+use crate::app::msg::{Cmd, Drawn, Msg, Query};
+use crate::app::sample::{self, Bench, Place, record, run_id};
+use crate::app::state::{Modal, Screen};
+use crate::engine::api::{Answer, Command, Settle};
+use crate::model::error::{Code, Failure};
+use crate::model::record::RunRecord;
+use crate::model::state::{PauseReason, RunStatus};
+
+fn crashed() -> Bench {
+    let run = RunRecord {
+        pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
+        paused_from_state: Some("executing".to_owned()),
+        ..record(9, RunStatus::Paused, 30)
+    };
+    let mut bench = Bench::new((80, 24), vec![run], Place::Executing).start(None);
+    bench.feed(Msg::Drawn(Drawn { list: Some(5), drained: true, ..Drawn::default() }));
+    assert_eq!(bench.state.screen(), Screen::Picker);
+    bench
+}
+
+#[test]
+fn an_unsure_call_is_answered_only_when_it_is_on_the_screen() {
+    for (key, how) in [("R", Settle::Redo), ("D", Settle::Done), ("S", Settle::Skip)] {
+        let mut bench = crashed();
+        bench.press(key);
+        assert!(bench.sent.is_empty() && bench.state.picker.preview, "the first key only shows the card");
+        bench.press("]");
+        bench.press(key);
+        let (_, command) = bench.sent.last().unwrap();
+        assert_eq!(*command, Command::Settle { run_id: run_id(9), call_id: "t1:call_1_2".to_owned(), how });
+        assert_eq!(bench.sent.len(), 1);
+    }
+}
+
+#[test]
+fn after_an_answer_the_card_is_read_anew_and_the_cursor_stays_on_it() {
+    let mut bench = crashed();
+    bench.press("Tab");
+    bench.press("]");
+    bench.press("]");
+    bench.press("D");
+    let ticket = bench.sent.last().unwrap().0;
+    let now = bench.now();
+    let cmds = super::update(&mut bench.state, Msg::Answered(ticket, Ok(Answer::Accepted { run_id: run_id(9) })), now);
+    assert!(cmds.contains(&Cmd::Query(Query::Previews(vec![run_id(9)]))), "{cmds:?}");
+    bench.state.picker.previews.get_mut(&run_id(9)).unwrap().card.as_mut().unwrap().unsure.remove(1);
+    assert_eq!(bench.state.picker.unsure_call(), Some((run_id(9), "t1:call_1_1".to_owned())));
+}
+
+fn ended() -> Bench {
+    let run = sample::opened(&sample::journal(Place::Failed), crate::model::state::Risk::Medium).record;
+    let mut bench = Bench::new((80, 24), vec![run], Place::Failed).start(Some(run_id(1)));
+    bench.press("r");
+    bench
+}
+
+#[test]
+fn an_ended_run_is_tried_again_only_after_a_question_whose_first_answer_is_no() {
+    let mut bench = ended();
+    assert!(matches!(&bench.state.modal, Some(Modal::Confirm(confirm)) if confirm.cursor == 0));
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Enter");
+    assert!(bench.sent.is_empty() && bench.state.modal.is_none());
+    bench.press("r");
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Right");
+    bench.press("Enter");
+    let Some((_, Command::Retry(retry))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
+    assert_eq!((retry.run_id, retry.from.as_ref().map(|key| key.as_str())), (run_id(1), Some("plan")));
+    assert!(retry.idempotency_key.is_some());
+}
+
+#[test]
+fn the_new_run_opens_or_the_refusal_is_said() {
+    for refused in [false, true] {
+        let mut bench = ended();
+        bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+        bench.press("Right");
+        bench.press("Enter");
+        let failure = || Failure::new(Code::ThreadBusy, "run x holds the thread").hint("wait for it");
+        bench.answer(if refused { Err(failure()) } else { Ok(Answer::Started { run_id: run_id(2), existing: false }) });
+        let open = bench.state.run.as_ref().unwrap().run_id;
+        assert_eq!(open, if refused { run_id(1) } else { run_id(2) });
+        assert_eq!(bench.state.notice.as_ref().is_some_and(|notice| notice.text.contains("holds the thread")), refused);
+    }
+}
+
+fn at_gate() -> Bench {
+    let record = sample::opened(&sample::journal(Place::Awaiting), crate::model::state::Risk::Medium).record;
+    let mut bench = Bench::new((80, 24), vec![record], Place::Awaiting).start(None);
+    bench.candidates = sample::candidates();
+    bench.press("!");
+    bench
+}
+
+fn choose_the_second(bench: &mut Bench) {
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Right");
+    bench.press("Enter");
+}
+
+#[test]
+fn a_fork_names_another_persona_for_the_seat_and_the_gate_stays_open() {
+    let mut bench = at_gate();
+    bench.press("F");
+    bench.work();
+    let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("{:?}", bench.state.notice) };
+    let named = confirm.choices[1].0.clone();
+    choose_the_second(&mut bench);
+    let Some((_, Command::Fork(fork))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
+    assert_eq!((fork.run_id, fork.personas.values().cloned().collect::<Vec<_>>()), (run_id(1), vec![named]));
+    assert!(bench.state.gate.as_ref().unwrap().is_open());
+    bench.answer(Ok(Answer::Started { run_id: run_id(5), existing: false }));
+    assert_eq!(bench.state.screen(), Screen::Gate);
+}
+
+#[test]
+fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
+    let mut bench = at_gate();
+    bench.press("K");
+    assert!(bench.sent.is_empty());
+    choose_the_second(&mut bench);
+    assert_eq!(bench.sent.last().unwrap().1, Command::Pick { run_id: run_id(1), fork: run_id(5) });
+    bench.answer(Err(Failure::new(Code::IllegalTransition, "that fork is still at work")));
+    let gate = bench.state.gate.as_ref().unwrap();
+    assert!(gate.is_open() && gate.failure.is_some());
+}

@@ -1,0 +1,77 @@
+//! Questions about tools and money, and what stands because of an answer.
+
+use super::*;
+use crate::model::question::{Question, Scope};
+
+/// The console at a question that came while the spec was being written.
+fn asked(size: (u16, u16), question: Question) -> Bench {
+    let mut bench = on_run(size, Place::Executing);
+    bench.happens(sample::asks(7, question));
+    settle(&mut bench);
+    bench.press("!");
+    settle(&mut bench);
+    bench.ticks += 2000;
+    bench
+}
+
+fn confirming(size: (u16, u16), question: Question, keys: &[&str]) -> Bench {
+    let mut bench = asked(size, question);
+    for key in keys {
+        bench.press(key);
+        settle(&mut bench);
+        bench.ticks += 1000;
+    }
+    bench
+}
+
+#[test]
+fn a_command_is_shown_exactly_with_what_each_answer_means() {
+    snapshot("question_command", |size| asked(size, sample::a_command()));
+}
+
+#[test]
+fn a_write_is_shown_as_a_difference() {
+    snapshot("question_write", |size| asked(size, sample::a_write()));
+}
+
+#[test]
+fn a_standing_answer_says_that_it_covers_every_call() {
+    snapshot("question_this_run", |size| confirming(size, sample::a_command(), &["R"]));
+}
+
+#[test]
+fn a_denial_asks_why() {
+    snapshot("question_deny", |size| confirming(size, sample::a_command(), &["X"]));
+}
+
+#[test]
+fn a_budget_is_raised_by_a_typed_amount() {
+    snapshot("question_budget", |size| asked(size, sample::a_budget()));
+    snapshot("question_raise", |size| confirming(size, sample::a_budget(), &["A", "2", ".", "5"]));
+}
+
+#[test]
+fn what_stands_is_said_on_the_run_and_listed() {
+    let standing = |size| {
+        let mut bench = asked(size, sample::a_command());
+        bench.happens(sample::allowed(7, Scope::Run));
+        bench.press("Esc");
+        bench
+    };
+    snapshot("question_standing", standing);
+    snapshot("question_standing_listed", |size| {
+        let mut bench = standing(size);
+        settle(&mut bench);
+        bench.press("P");
+        bench
+    });
+}
+
+#[test]
+fn an_answer_that_reaches_further_says_so_in_its_receipt() {
+    snapshot("question_receipt", |size| {
+        let mut bench = asked(size, sample::a_command());
+        bench.happens(sample::allowed(7, Scope::Phase));
+        bench
+    });
+}

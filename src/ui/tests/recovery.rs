@@ -1,0 +1,74 @@
+//! What a crash left, a retry of what has ended, and what was found wrong at the start.
+
+use super::*;
+
+fn with_card(size: (u16, u16)) -> Bench {
+    let crashed = RunRecord {
+        pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
+        paused_from_state: Some("executing".to_owned()),
+        ..sample::record(9, RunStatus::Paused, 30)
+    };
+    let mut bench = at_home(size, vec![crashed]);
+    settle(&mut bench);
+    bench.press("Tab");
+    bench
+}
+
+#[test]
+fn the_preview_of_a_crashed_run_says_what_is_certain_unsure_and_lost() {
+    snapshot("crash_card", with_card);
+}
+
+#[test]
+fn a_retry_says_what_it_runs_again_and_the_price() {
+    snapshot("retry", |size| {
+        let mut bench = on_run(size, Place::Failed);
+        bench.forecast = sample::forecast();
+        settle(&mut bench);
+        bench.press("r");
+        bench
+    });
+}
+
+#[test]
+fn what_was_found_at_the_start_stays_until_it_is_read() {
+    let warned = |size| {
+        let mut bench = on_run(size, Place::Executing);
+        let words = "the database is older than what was stored last: 12 events of run dead0001 are gone";
+        bench.state.warnings = vec![words.to_owned(), "the database has another identity than the anchor".to_owned()];
+        bench
+    };
+    snapshot("warning", warned);
+    snapshot("warning_read", |size| {
+        let mut bench = warned(size);
+        bench.press("W");
+        assert!(bench.state.warnings.is_empty());
+        bench
+    });
+}
+
+fn forked(size: (u16, u16), keys: &[&str]) -> Bench {
+    let mut bench = on_run(size, Place::Awaiting);
+    bench.candidates = sample::candidates();
+    settle(&mut bench);
+    bench.press("!");
+    settle(&mut bench);
+    bench.ticks += 2000;
+    for key in keys {
+        bench.press(key);
+        bench.work();
+        settle(&mut bench);
+    }
+    bench
+}
+
+#[test]
+fn a_fork_asks_who_makes_it_again() {
+    snapshot("fork_who", |size| forked(size, &["F"]));
+}
+
+#[test]
+fn forks_are_compared_and_one_is_taken() {
+    snapshot("forks_compared", |size| forked(size, &["]", "]"]));
+    snapshot("forks_pick", |size| forked(size, &["K"]));
+}
