@@ -63,7 +63,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     let gates = state.runs.waiting().next().is_some();
     let mut actions = match state.screen() {
         Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
-        Screen::Runs if state.runs.is_new() => vec![NewRun],
+        Screen::Runs if state.runs.is_new() => vec![Demo, NewRun],
         Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
         Screen::Runs => vec![Open, Filter, NewRun],
         Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
@@ -75,6 +75,9 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
     };
+    if state.host_gone && state.opening.is_none() {
+        actions.insert(0, TakeOver);
+    }
     if gates {
         actions.push(NextGate);
     }

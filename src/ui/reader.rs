@@ -18,7 +18,10 @@ use crate::app::syntax::{self, Tint};
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
         let Some(line) = reading.doc().lines.get(row.line) else { continue };
-        let spans = spans(pen.theme, line, &row.bytes);
+        let mut spans = spans(pen.theme, line, &row.bytes);
+        if row.indent > 0 {
+            spans.insert(0, ink(" ".repeat(row.indent), pen.theme.plain()));
+        }
         pen.line(area, index, spans);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, PtyPair, PtySize, native_pty_system};
 use tokio::sync::{broadcast, mpsc};
 
-use super::{ConsoleOptions, Exit, Parting, StartScreen, run_console};
+use super::{ConsoleOptions, Exit, Parting, StartScreen, link, run_console};
 use crate::engine::api::{Port, Request, Signal};
 use crate::engine::paths::Paths;
 use crate::model::settings::Settings;
@@ -34,11 +34,10 @@ fn child_of_the_pty_tests() {
         settings: Settings::default(),
         settings_told: Vec::new(),
         start: StartScreen::Home,
-        hosting: true,
         ascii: false,
         no_color: true,
     };
-    let exit = run_console(options, Port::new(requests, signals), runtime.handle().clone(), parting).unwrap();
+    let exit = run_console(options, link::to_engine(Port::new(requests, signals)), runtime.handle().clone(), parting).unwrap();
     print!("{}", if exit == Exit::Quit { "left well" } else { "left badly" });
     std::io::stdout().flush().unwrap();
     std::process::exit(0);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::copy;
 use super::leave;
+use super::linking;
 use super::new_run;
 use super::run_actions;
 use crate::app::document::Document;
@@ -103,6 +104,7 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::AgreeAndStart => new_run::agree_and_start(state),
         Choice::PauseAndQuit => leave::pause_and_quit(state),
+        Choice::TakeOver => linking::take_over(state),
         Choice::LeaveRunning => leave::leave_running(state),
     }
 }
