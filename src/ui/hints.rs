@@ -19,7 +19,20 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         let style = if notice.bad { pen.theme.bad() } else { pen.theme.plain() };
         return pen.text(area, 0, &format!(" {}", notice.text), style);
     }
+    if matches!(pen.state.modal, Some(Modal::Confirm(_))) {
+        return answers(pen, area);
+    }
     keys(pen, area, &wanted(pen));
+}
+
+/// The keys of a question: fixed, because they must never mean anything else.
+fn answers(pen: &mut Pen<'_>, area: Rect) {
+    let keys = [("Tab ", "next answer"), ("Enter ", "take it"), ("Esc ", "back")];
+    let mut spans = vec![ink(" ", pen.theme.plain())];
+    for (key, word) in keys {
+        spans.extend([ink(key, pen.theme.key()), ink(format!("{word}  "), pen.theme.dim())]);
+    }
+    pen.line(area, 0, spans);
 }
 
 fn runs(count: usize) -> String {
@@ -60,7 +73,8 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
             Modal::Help(_) | Modal::Text(..) => vec![Back],
         };
     }
-    let gates = state.runs.waiting().next().is_some();
+    let open = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
+    let gates = state.runs.waiting().any(|record| Some(record.id) != open);
     let mut actions = match state.screen() {
         Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
         Screen::Runs if state.runs.is_new() => vec![Demo, NewRun],
