@@ -30,7 +30,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, reading: &Reading) {
     pen.clear(area);
     let area = arrange::centred(area, area.width.min(120), area.height);
-    let inner = pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true);
+    let inner = arrange::inset(pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true));
     pen.drawn.modal = Some((inner.width, inner.height));
     draw(pen, inner, reading);
     foot(pen, area, reading);

@@ -281,11 +281,13 @@ fn frames_are_held_together_where_the_terminal_says_that_it_can() {
     seen.press("\x1b[?2026;2$y");
     seen.press("?");
     seen.wait_for("Everywhere");
-    assert!(seen.wrote(b"\x1b[?2026h") && seen.times(b"\x1b[?2026h") == seen.times(b"\x1b[?2026l"));
+    assert!(seen.wrote(b"\x1b[?2026h"));
     seen.press("q");
     seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere"));
     seen.press("q");
     seen.gave_back();
+    // Only now: before the end a frame may be read in two pieces.
+    assert_eq!(seen.times(b"\x1b[?2026h"), seen.times(b"\x1b[?2026l"));
 }
 
 #[test]
