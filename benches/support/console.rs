@@ -14,6 +14,7 @@ use phasedeck::app::update::{start, update};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::event::Event;
 use phasedeck::model::id::RunId;
+use phasedeck::model::settings::ThemeName;
 use phasedeck::model::time::Timestamp;
 use phasedeck::ui;
 use ratatui::buffer::Buffer;
@@ -38,12 +39,12 @@ impl Console {
         let look = Look {
             ascii: false,
             no_color: false,
+            theme: ThemeName::Dark,
             size,
             reading: size,
+            receipt_rows: 0,
             focused: true,
             zone: jiff::tz::TimeZone::UTC,
-            receipt_rows: 0,
-            theme: Default::default(),
         };
         let (answer, answers) = channel();
         let tasks = library::start(Paths::beneath(home), answer)?;

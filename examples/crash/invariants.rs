@@ -173,9 +173,8 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
         match &event.fact {
             Fact::ApprovalResolved { request_id, .. } => *asked.entry(request_id.to_string()).or_default() += 1,
             Fact::PhaseCompleted { phase_key, .. } => {
-                if !done.insert(phase_key.to_string()) {
-                    broken.push(format!("phase {phase_key} was completed twice"));
-                }
+                let twice = !done.insert(phase_key.to_string());
+                broken.extend(twice.then(|| format!("phase {phase_key} was completed twice")));
             }
             Fact::PhaseStarted { phase_key, .. } if phase_key.as_str() == "second" && !done.contains("first") => {
                 broken.push("the second phase began before the first was done".to_owned());

@@ -265,12 +265,13 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         return Ok(archive.run(run)?.report_path.is_some());
     }
     let Some(open) = state.approval.clone() else { return Ok(false) };
-    // These questions come of failures alone; a few may follow from kills, many are a circle.
-    if state.approvals > 12 {
+    // After three crashes without progress a run asks whether to go on: kills make many of these.
+    if state.approvals > 60 {
         return Err(format!("asked {} questions, the last about {}", state.approvals, open.gate).into());
     }
     let again = sent_back(archive, &state)?;
     let action = match story {
+        _ if open.phase_key.is_none() => Decision::Approve,
         Story::Two if at == 1 && !again => Decision::RequestChanges,
         Story::Ends if at == 0 => Decision::Reject,
         Story::Ends => Decision::Abort,
@@ -280,7 +281,15 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         Decision::Abort => Command::Abort { run_id: run, reason: "enough".to_owned() },
         action => {
             let (request_id, comment) = (Some(open.request_id), "because".to_owned());
-            Command::Decide { run_id: run, request_id, action, comment, artifact_sha256: open.artifact_sha256 }
+            Command::Decide {
+                run_id: run,
+                request_id,
+                action,
+                comment,
+                artifact_sha256: open.artifact_sha256,
+                scope: None,
+                raise_nano_usd: None,
+            }
         }
     };
     match send(host, command) {

@@ -816,7 +816,7 @@ impl Bench {
         let mut turn = self.events.iter().filter(|event| turns.fits(event)).map(|event| event.seq);
         let seq = match moment {
             Moment::At(seq) => seq,
-            Moment::TurnBefore(before) => turn.filter(|seq| *seq < before).last().unwrap_or(1),
+            Moment::TurnBefore(before) => turn.rfind(|seq| *seq < before).unwrap_or(1),
             Moment::TurnAfter(after) => turn.find(|seq| *seq > after).unwrap_or(u64::MAX),
         };
         RunState::fold(id, self.events.iter().filter(|event| event.seq <= seq)).unwrap()

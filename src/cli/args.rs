@@ -122,6 +122,11 @@ pub enum Verb {
     /// Take away folders and branches of runs that have ended; never unmerged work unless told twice.
     #[command(after_help = "Examples:\n  phasedeck clean --dry-run\n  phasedeck clean --unmerged\n  phasedeck clean 7f3a --unmerged --yes")]
     Clean(Clean),
+    /// Write everything of a run to one file.
+    #[command(after_help = "Examples:\n  phasedeck export @last -o run.jsonl\n  phasedeck export 7f3a --redact > report.jsonl")]
+    Export(Export),
+    /// Read a run from a file that `export` wrote, to look at it here.
+    Import(Import),
     /// Print the completion script of a shell.
     #[command(after_help = "Examples:\n  phasedeck completions bash > ~/.local/share/bash-completion/completions/phasedeck\n  \
                             phasedeck completions zsh > ~/.zfunc/_phasedeck\n  \
@@ -620,6 +625,29 @@ pub struct Clean {
     pub json: bool,
 }
 
+/// `phasedeck export`.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// An id, any unique part of it, or @last.
+    pub run: String,
+    /// The file to write, which must not be there; absent: standard output.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Leave out the words of people, agents and files; names, numbers, times and hashes stay.
+    #[arg(long)]
+    pub redact: bool,
+}
+
+/// `phasedeck import`.
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// The file; - reads standard input.
+    pub file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `phasedeck completions`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Completions {
@@ -641,7 +669,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
     ("Look", &["runs", "show", "events", "artifact", "cost", "report", "transcript", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
-    ("Set up", &["init", "doctor", "clean", "completions", "man"]),
+    ("Set up", &["init", "doctor", "clean", "export", "import", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.

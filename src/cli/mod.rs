@@ -59,6 +59,7 @@ pub mod style;
 mod summary;
 pub mod table;
 mod transcript;
+mod transfer;
 mod verify;
 pub mod watch;
 
@@ -143,6 +144,8 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Validate(args)) => registry::validate(&setup, &args),
         Some(Verb::Transcript(args)) => transcript::transcript(&setup, &args),
         Some(Verb::Clean(args)) => clean::clean(&setup, &args),
+        Some(Verb::Export(args)) => transfer::export(&setup, &args),
+        Some(Verb::Import(args)) => transfer::import(&setup, &args),
         Some(Verb::Init(args)) => init::init(&setup, args),
         Some(Verb::Consent(args)) => consent::consent(&setup, &args),
     }

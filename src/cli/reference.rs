@@ -85,3 +85,14 @@ fn meaning(schema: &Value, path: &str) -> String {
 fn resolved<'a>(at: &'a Value, root: &'a Value) -> &'a Value {
     at["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")).map_or(at, |name| &root["$defs"][name])
 }
+
+#[test]
+fn the_page_of_dependencies_names_each_and_no_other() {
+    let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+    let used: std::collections::BTreeSet<&str> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    let page = include_str!("../../docs/dependencies.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|line| line.split(" | ").next());
+    let told: std::collections::BTreeSet<&str> =
+        rows.flat_map(|cell| cell.split('`')).filter(|word| word.len() > 2 && !word.contains(' ')).collect();
+    assert_eq!(told, used);
+}

@@ -40,5 +40,6 @@ pub mod start;
 mod strict_json;
 pub mod supervisor;
 mod telemetry;
+pub mod transfer;
 pub mod verify;
 pub mod worktree;

@@ -40,7 +40,8 @@ impl Mirror {
     pub fn differences(&self, conn: &Connection, run: RunId) -> Result<Vec<String>> {
         let id = run.to_string();
         self.0.execute_batch("SAVEPOINT one")?;
-        let found = copy_row(conn, &self.0, &id).and_then(|()| projection::rebuild_from(conn, &self.0, run)).and_then(|()| {
+        let copied = copy_rows(conn, &self.0, "runs", "id", &id).and_then(|()| copy_rows(conn, &self.0, "bindings", "run_id", &id));
+        let found = copied.and_then(|()| projection::rebuild_from(conn, &self.0, run)).and_then(|()| {
             FOLLOWING.iter().map(|(table, column)| differing(conn, &self.0, table, column, &id)).collect::<Result<Vec<_>>>()
         });
         self.0.execute_batch("ROLLBACK TO one; RELEASE one")?;
@@ -50,14 +51,17 @@ impl Mirror {
     }
 }
 
-/// The run's own row, as a rebuild takes it: what no event tells is in it.
-fn copy_row(from: &Connection, to: &Connection, id: &str) -> Result<()> {
-    let mut query = from.prepare_cached("SELECT * FROM runs WHERE id = ?1")?;
+/// Rows that a rebuild leans on: of the run itself what no event tells, and who sits in its seats.
+fn copy_rows(from: &Connection, to: &Connection, table: &str, column: &str, id: &str) -> Result<()> {
+    let mut query = from.prepare_cached(&format!("SELECT * FROM {table} WHERE {column} = ?1"))?;
     let names: Vec<String> = query.column_names().map(str::to_owned).collect();
-    let values = query.query_row([id], |row| (0..names.len()).map(|at| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>())?;
     let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
-    let insert = format!("INSERT INTO runs ({}) VALUES ({})", names.join(", "), places.join(", "));
-    to.prepare_cached(&insert)?.execute(rusqlite::params_from_iter(values))?;
+    let mut insert = to.prepare_cached(&format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", ")))?;
+    let mut rows = query.query([id])?;
+    while let Some(row) = rows.next()? {
+        let values = (0..names.len()).map(|at| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>()?;
+        insert.execute(rusqlite::params_from_iter(values))?;
+    }
     Ok(())
 }
 
@@ -160,6 +164,8 @@ mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::journal;
     use super::*;
+    use crate::model::error::Code;
+    use crate::model::event::Fact;
     use crate::model::id::RequestId;
 
     #[test]
@@ -189,5 +195,19 @@ mod tests {
         }
         conn.execute_batch("UPDATE runs SET cost_nano = 5").unwrap();
         assert_eq!(totals(&conn, run).unwrap().problems, ["the run's cost is 5, its ledger sums up to 0"]);
+    }
+
+    #[test]
+    fn a_session_whose_backend_only_the_binding_names_is_no_difference() {
+        let conn = fixture::memory();
+        let run = fixture::insert_run(&conn, "lane");
+        let sql = "INSERT INTO bindings (run_id, role, persona, persona_hash, backend, binding_hash) VALUES (?1, 'architect', 'ada@1', 'h', 'acp', 'h')";
+        conn.execute(sql, [run.to_string()]).unwrap();
+        let (session_id, role) = (crate::model::id::SessionId::new(), "architect".into());
+        let lost = Fact::SessionFailed { session_id, role, ordinal: 1, code: Code::AgentLoopDetected, message: "again".to_owned() };
+        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1), lost], BEGIN)
+            .unwrap();
+        assert_eq!(conn.query_row("SELECT backend FROM sessions", [], |row| row.get::<_, String>(0)).unwrap(), "acp");
+        assert_eq!(Mirror::new().unwrap().differences(&conn, run).unwrap(), Vec::<String>::new());
     }
 }

@@ -46,6 +46,7 @@ pub mod runs;
 pub mod search;
 pub mod sessions;
 pub mod threads;
+pub mod transfer;
 pub mod turns;
 
 pub use open::identity;

@@ -14,8 +14,12 @@ fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
     terminal.press_until("A", "the question to be sure", |screen| screen.contains(&format!("Approve {phase} v1")));
     if terminal.text().contains(&format!("type '{phase}'")) {
         terminal.press(phase);
+        terminal.wait_until("the typed name", |screen| screen.contains(&format!("Enter: {phase}_")));
     }
-    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("keeps reading") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
     terminal.press("\x1b");
     terminal.wait_until("the way back", |screen| !screen.contains("In effect"));
 }
@@ -135,7 +139,10 @@ fn an_editor_has_the_terminal_to_itself_and_what_it_wrote_is_asked_about_anew() 
     assert_eq!((state.phases[0].versions, state.phases[0].revised_by.as_deref()), (2, Some("tester")));
     wait_for_the_open_gate(&mut terminal);
     terminal.press_until("A", "the question to be sure", |screen| screen.contains("Approve spec v2"));
-    terminal.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    terminal.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
+    terminal.press("\r");
+    terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));
 }
 
 #[test]
@@ -181,4 +188,29 @@ fn words_that_were_begun_survive_a_killed_console() {
     wait_for_the_open_gate(&mut terminal);
     terminal.press("c");
     terminal.wait_until("the words", |screen| screen.contains("smaller steps"));
+}
+
+#[test]
+fn ctrl_z_in_an_editor_stops_the_console_with_it_and_fg_brings_the_editor_back() {
+    let home = Home::new();
+    let program = editor(&home, r"printf 'EDITING'; read -r line; printf 'READ'; sleep 0.2");
+    let mut terminal = Terminal::open_in_shell(&home, 100, 30);
+    terminal.wait_until("the shell", |screen| screen.contains("ready>"));
+    terminal.press(&format!("EDITOR={program} {} demo\r", env!("CARGO_BIN_EXE_phasedeck")));
+    terminal.wait_until("the gate", |screen| screen.contains("opens the question"));
+    terminal.press("!");
+    wait_for_the_open_gate(&mut terminal);
+    terminal.press("e");
+    terminal.wait_until("the editor", |screen| screen.contains("EDITING"));
+    terminal.press("\x1a");
+    terminal.wait_until("the shell again", |screen| screen.contains("Stopped"));
+    terminal.press("fg\r");
+    // What is typed before the shell has handed the terminal over ends no line for the editor.
+    terminal.press_until("\r", "the editor to read", |screen| screen.contains("A approve"));
+    terminal.wait_until("the console again", |screen| screen.contains("A approve"));
+    assert!(terminal.is_alternate());
+    terminal.press("\x03");
+    terminal.press("\x03");
+    terminal.wait_until("the end", |screen| screen.matches("ready>").count() >= 2);
+    assert!(terminal.is_left());
 }

@@ -95,3 +95,71 @@ fn completions_and_manual_need_no_folder_and_no_settings() {
     assert!(home.expect(0, &["completions", "bash"]).contains("_phasedeck()"));
     assert!(home.expect(0, &["man"]).contains(".SH NAME"));
 }
+
+#[test]
+fn a_run_goes_to_another_installation_as_one_file() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    rehearsed(&home);
+    let run = home.newest();
+    let file = home.path().join("run.jsonl");
+    let path = file.to_str().unwrap();
+    home.expect(0, &["export", "@last", "-o", path]);
+    home.expect(1, &["export", "@last", "-o", path]);
+    let told: serde_json::Value = serde_json::from_str(&elsewhere.expect(0, &["import", path, "--json"])).unwrap();
+    assert_eq!((&told["redacted"], &told["aborted_from"]), (&false.into(), &serde_json::Value::Null));
+    crate::home::check_invariants(&elsewhere, &elsewhere.newest());
+    assert_eq!(elsewhere.events(&run), home.events(&run));
+    for phase in ["question", "report"] {
+        assert_eq!(elsewhere.expect(0, &["artifact", "@last", phase]), home.expect(0, &["artifact", "@last", phase]));
+    }
+    elsewhere.expect(0, &["verify", "@last"]);
+    elsewhere.expect(2, &["import", path]);
+    elsewhere.expect(0, &["report", "@last", "--html"]);
+    assert_eq!(elsewhere.expect(0, &["clean", "--json"]).trim(), "[]");
+}
+
+#[test]
+fn a_run_that_goes_on_is_ended_by_the_import_and_a_redacted_one_tells_no_words() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let mut waiting =
+        home.command(&["demo", "--headless"]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let asked =
+        || phasedeck::engine::api::Archive::open(&home.paths()).is_ok_and(|archive| !archive.pending_approvals().unwrap().is_empty());
+    while !asked() {
+        std::thread::yield_now();
+    }
+    let text = home.expect(0, &["export", "@last", "--redact"]);
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert!(!text.contains("shopping cart") && text.contains("characters left out"), "{text}");
+    let file = home.path().join("redacted.jsonl");
+    std::fs::write(&file, &text).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&elsewhere.expect(0, &["import", file.to_str().unwrap(), "--json"])).unwrap();
+    assert_eq!((&told["redacted"], &told["aborted_from"]), (&true.into(), &"awaiting_approval".into()));
+    let run = elsewhere.newest();
+    assert_eq!(run.state, "aborted");
+    crate::home::check_invariants(&elsewhere, &run);
+    assert!(elsewhere.archive().pending_approvals().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_was_cut_or_changed_is_refused_and_nothing_is_kept() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    rehearsed(&home);
+    let text = home.expect(0, &["export", "@last"]);
+    let lines: Vec<&str> = text.lines().collect();
+    let cases = [
+        ("cut", lines[..lines.len() - 1].join("\n") + "\n", "the file was cut"),
+        ("changed", text.replacen("Which carts", "Which parts", 1), "its end does not fit"),
+        ("foreign", "{\"a\":1}\n".to_owned(), "line 1"),
+        ("empty", String::new(), "the file was cut"),
+    ];
+    for (name, text, words) in cases {
+        let file = home.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let refused = elsewhere.run(&["import", file.to_str().unwrap()]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(2) && said.contains(words), "{name}: {said}");
+    }
+    assert!(elsewhere.expect(0, &["runs", "--json"]).trim() == "[]");
+}

@@ -65,7 +65,10 @@ fn a_second_console_shows_the_same_answers_and_sees_the_host_end() {
     attached.press("!");
     attached.wait_until("the gate to take keys", |screen| screen.contains("A approve") && !screen.contains("keys ignored"));
     attached.press_until("A", "the question to be sure", |screen| screen.contains("Approve spec v1"));
-    attached.press_until("\r", "the answer to count", |screen| screen.contains("In effect"));
+    // A second Enter would leave what the first one led to.
+    attached.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
+    attached.press("\r");
+    attached.wait_until("the answer to count", |screen| screen.contains("In effect"));
     hosting.wait_until("the answer of the other", |screen| screen.contains("approval.resolved"));
     hosting.wait_until("the next gate", |screen| screen.contains("plan_approved") || screen.contains("opens the question"));
     hosting.child.kill().unwrap();

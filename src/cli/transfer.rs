@@ -1,0 +1,71 @@
+//! `phasedeck export` and `phasedeck import`: a run as one file.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use super::args::{Export, Import};
+use super::event_line::counted;
+use super::exit::Exit;
+use super::out::{Outcome, Stop};
+use super::setup::Setup;
+use crate::engine::api::Sender;
+use crate::engine::transfer::{self, Imported};
+use crate::model::error::{Failure, Result};
+use crate::model::safe_text::safe_line;
+use crate::model::state::Via;
+
+/// Writes a run to a file, or to standard output.
+///
+/// # Errors
+/// `run_not_found`; `io_failed` when the file is there already or cannot be written.
+pub fn export(setup: &Setup, args: &Export) -> Outcome {
+    let (_, run) = setup.find(&args.run)?;
+    match &args.output {
+        None => transfer::export(&setup.paths, run, args.redact, &mut std::io::stdout().lock())?,
+        Some(path) => {
+            let mut file = BufWriter::new(File::create_new(path).map_err(|e| unwritable(path, &e))?);
+            transfer::export(&setup.paths, run, args.redact, &mut file)?;
+            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|e| unwritable(path, &e))?;
+            setup.out.note(&format!("run {} is in {}", run.short(), safe_line(&path.display().to_string())));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a run from a file, or from standard input.
+///
+/// # Errors
+/// As [`transfer::import`].
+pub fn import(setup: &Setup, args: &Import) -> Outcome {
+    let by = Sender::of_process(Via::Cli).by;
+    let imported = if args.file == Path::new("-") {
+        transfer::import(&setup.paths, &mut std::io::stdin().lock(), &by)
+    } else {
+        let file = File::open(&args.file).map_err(|e| Failure::io(format!("cannot read {}", args.file.display()), &e))?;
+        transfer::import(&setup.paths, &mut BufReader::new(file), &by)
+    };
+    tell(setup, &imported?, args.json)?;
+    Ok(Exit::Done)
+}
+
+fn tell(setup: &Setup, imported: &Imported, json: bool) -> Result<(), Stop> {
+    if json {
+        return setup.out.object(imported);
+    }
+    let run = imported.run_id.short();
+    let what = format!(
+        "{}, {}",
+        counted(usize::try_from(imported.events).unwrap_or(usize::MAX), "event"),
+        counted(usize::try_from(imported.contents).unwrap_or(usize::MAX), "content")
+    );
+    setup.out.print(&format!("run {run} is here: {what}\n"))?;
+    if let Some(state) = &imported.aborted_from {
+        setup.out.note(&format!("it had not ended ({}); here it is aborted, so that nothing executes it", safe_line(state)));
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
+    Failure::io(format!("cannot write {}", path.display()), e)
+}

@@ -1,0 +1,204 @@
+//! A run as one file: to keep it, to send it, to look at it elsewhere, history included.
+//!
+//! One JSON object a line: a head, the rows, the contents by hash, and an end that counts and hashes
+//! everything before it, so that a file that was cut is noticed. An imported run has ended: one that
+//! had not is aborted by the import, in its journal and with words, so that nothing executes it here.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use self::redacted::without_words;
+use super::artifact::contents::Contents;
+use super::host::write_beside;
+use super::paths::Paths;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
+use crate::model::hash::ContentHash;
+use crate::model::id::RunId;
+use crate::model::state::{RunStatus, Via};
+use crate::model::time::Timestamp;
+use crate::store::transfer::{self, Row};
+use crate::store::{Reader, journal, runs};
+
+mod redacted;
+
+/// The version of the file's shape.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// What the file is.
+    PhasedeckExport { version: u32, program: String, run_id: RunId, exported_at: Timestamp, redacted: bool },
+    /// A row of a table.
+    Row { table: String, values: Row },
+    /// A content that is text.
+    Text { sha256: ContentHash, text: String },
+    /// A content that is not, in hex.
+    Bytes { sha256: ContentHash, hex: String },
+    /// How many lines come before this one, and the SHA-256 of them all.
+    End { lines: u64, sha256: ContentHash },
+}
+
+/// What an import brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// Which run.
+    pub run_id: RunId,
+    /// Its events.
+    pub events: u64,
+    /// Its contents.
+    pub contents: u64,
+    /// Whether the words of people, agents and files were left out.
+    pub redacted: bool,
+    /// Where it stood, where it had not ended.
+    pub aborted_from: Option<String>,
+}
+
+/// Writes a run and everything that belongs to it.
+///
+/// # Errors
+/// `run_not_found`; `db_corrupt` for a content that is gone; `io_failed` when writing fails.
+pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> Result<()> {
+    let reader = Reader::open(&paths.database())?;
+    runs::get(reader.connection(), run)?;
+    let mut file = Lines { out, hash: Sha256::new(), count: 0 };
+    let program = env!("CARGO_PKG_VERSION").to_owned();
+    file.line(&Line::PhasedeckExport { version: VERSION, program, run_id: run, exported_at: Timestamp::now(), redacted: redact })?;
+    let mut wanted = BTreeSet::new();
+    transfer::rows(reader.connection(), run, |table, mut values| {
+        if redact && !without_words(table, &mut values) {
+            return Ok(());
+        }
+        if table == "events" {
+            wanted.extend(hashes_in(&values));
+        }
+        file.line(&Line::Row { table: table.to_owned(), values })
+    })?;
+    let contents = Contents::new(paths.contents());
+    for sha256 in wanted.into_iter().filter(|_| !redact) {
+        // Hashes of prompts and of contents that were never kept name no file; those that do must be whole.
+        if !paths.contents().join(&sha256.as_str()[..2]).join(sha256.as_str()).exists() {
+            continue;
+        }
+        let bytes = contents.get(&sha256)?;
+        file.line(&match String::from_utf8(bytes) {
+            Ok(text) => Line::Text { sha256, text },
+            Err(error) => Line::Bytes { sha256, hex: hex::encode(error.into_bytes()) },
+        })?;
+    }
+    let sha256 = ContentHash(hex::encode(file.hash.clone().finalize()));
+    let end = Line::End { lines: file.count, sha256 };
+    file.line(&end)
+}
+
+/// Reads a run from a file into this installation. Nothing of it is executed here.
+///
+/// # Errors
+/// `usage_invalid` naming the line that is wrong, a file that was cut, a run that is here already, or
+/// a newer file; nothing was stored then but contents, which nobody refers to.
+pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Imported> {
+    let read = Read::whole(file)?;
+    let contents = Contents::new(paths.contents());
+    paths.create()?;
+    for (sha256, bytes) in &read.contents {
+        if contents.put(bytes)? != *sha256 {
+            return Err(wrong(format!("the content {} is not what its hash says", sha256.short())));
+        }
+    }
+    let (run, rows, by) = (read.run_id, read.rows, by.to_owned());
+    let aborted_from = rows.iter().find(|(table, _)| table == "runs").and_then(|(_, row)| row["state"].as_str().map(str::to_owned));
+    let aborted_from = aborted_from.filter(|state| RunStatus::parse(state).is_none_or(|state| !state.is_terminal()));
+    let events = rows.iter().filter(|(table, _)| table == "events").count() as u64;
+    let end = aborted_from.clone();
+    write_beside(paths, move |tx| {
+        transfer::put(tx, run, &rows)?;
+        if let Some(state) = end {
+            let reason = format!("imported to be read; it stood at {state} where it came from");
+            journal::append(tx, run, &[Fact::RunAborted { by, via: Via::Cli, reason }], Timestamp::now())?;
+        }
+        Ok(())
+    })?;
+    Ok(Imported { run_id: run, events, contents: read.contents.len() as u64, redacted: read.redacted, aborted_from })
+}
+
+/// Hashes that an event speaks of.
+fn hashes_in(event: &Row) -> Vec<ContentHash> {
+    let payload = event.get("payload").and_then(|payload| payload.as_str()).unwrap_or_default();
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    let named = ["sha256", "artifact_sha256", "expected", "found"];
+    let found = named.iter().filter_map(|name| payload[name].as_str());
+    found.filter(|text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())).map(|text| ContentHash(text.to_owned())).collect()
+}
+
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+    hash: Sha256,
+    count: u64,
+}
+
+impl Lines<'_> {
+    fn line(&mut self, line: &Line) -> Result<()> {
+        let text = serde_json::to_string(line).map_err(Failure::internal)? + "\n";
+        self.hash.update(text.as_bytes());
+        self.count += 1;
+        self.out.write_all(text.as_bytes()).map_err(|e| Failure::io("cannot write the export", &e))
+    }
+}
+
+/// A whole file, held against its own end.
+struct Read {
+    run_id: RunId,
+    redacted: bool,
+    rows: Vec<(String, Row)>,
+    contents: Vec<(ContentHash, Vec<u8>)>,
+}
+
+impl Read {
+    fn whole(file: &mut dyn BufRead) -> Result<Self> {
+        let (mut hash, mut count, mut text) = (Sha256::new(), 0u64, String::new());
+        let mut read: Option<Self> = None;
+        loop {
+            text.clear();
+            let length = file.read_line(&mut text).map_err(|e| Failure::io("cannot read the file", &e))?;
+            if length == 0 {
+                return Err(wrong("the file was cut: it has no end".to_owned()));
+            }
+            let line: Line = serde_json::from_str(&text).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
+            let so_far = ContentHash(hex::encode(hash.clone().finalize()));
+            match (line, &mut read) {
+                (Line::PhasedeckExport { version, run_id, redacted, program, .. }, None) => {
+                    if version > VERSION {
+                        let words =
+                            format!("the file is of shape {version}, written by phasedeck {program}; this one knows up to {VERSION}");
+                        return Err(Failure::new(Code::UsageInvalid, words).hint("import it with a newer phasedeck"));
+                    }
+                    read = Some(Self { run_id, redacted, rows: Vec::new(), contents: Vec::new() });
+                }
+                (_, None) => return Err(wrong("the file is no export of phasedeck".to_owned())),
+                (Line::PhasedeckExport { .. }, Some(_)) => return Err(wrong(format!("line {}: a second head", count + 1))),
+                (Line::Row { table, values }, Some(read)) => read.rows.push((table, values)),
+                (Line::Text { sha256, text }, Some(read)) => read.contents.push((sha256, text.into_bytes())),
+                (Line::Bytes { sha256, hex }, Some(read)) => {
+                    let bytes = hex::decode(hex).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
+                    read.contents.push((sha256, bytes));
+                }
+                (Line::End { lines, sha256 }, Some(_)) => {
+                    if lines != count || sha256 != so_far {
+                        return Err(wrong("the file is not what was exported: its end does not fit the lines before it".to_owned()));
+                    }
+                    return read.ok_or_else(|| wrong("the file is empty".to_owned()));
+                }
+            }
+            hash.update(text.as_bytes());
+            count += 1;
+        }
+    }
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::new(Code::UsageInvalid, what).hint("export the run again: phasedeck export RUN")
+}
