@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use long_run::{fact, run_of};
 use measure::{Goal, Outcome, figure, folder, median};
-use phasedeck::app::shell::{ConsoleOptions, Parting, StartScreen, run_console};
+use phasedeck::app::shell::{ConsoleOptions, Parting, StartScreen, link, run_console};
 use phasedeck::engine::api::{Port, Signal};
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::event::Fact;
@@ -65,12 +65,10 @@ fn follow(home: &Path) -> Outcome<()> {
         settings: Settings::default(),
         settings_told: Vec::new(),
         start: StartScreen::Run(run),
-        hosting: true,
-        warnings: Vec::new(),
         ascii: true,
         no_color: false,
     };
-    run_console(options, Port::new(requests, signals), runtime.handle().clone(), parting)?;
+    run_console(options, link::to_engine(Port::new(requests, signals)), runtime.handle().clone(), parting)?;
     Ok(())
 }
 

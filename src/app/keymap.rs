@@ -94,6 +94,7 @@ actions! {
     Palette "palette" Global [":", "Ctrl-P"] "find a command" "commands";
     Help "help" Global ["?", "F1"] "keys" "keys";
     Quit "quit" Global ["q"] "leave" "quit";
+    TakeOver "take_over" Global ["H"] "be the host, when the one that was is gone (asks)" "take over";
     ShowRuns "runs_screen" Global ["F2"] "the list of runs" "";
     ShowPicker "resume_screen" Global ["F3"] "what stopped before its end, to resume it" "";
     ShowCost "cost_screen" Global ["F4", "$"] "what everything cost, over time" "";
@@ -102,7 +103,7 @@ actions! {
     ShowSettings "settings_screen" Global ["F6"] "settings in force, and where each comes from" "";
 
     NewRun "new_run" List ["n"] "start a new run" "new run";
-    Demo "demo" List ["D"] "start the demo: no key, no network, no cost" "";
+    Demo "demo" List ["D"] "start the demo: no key, no network, no cost" "demo";
     Filter "filter" List ["/"] "find runs by anything about them" "find";
     Unfold "unfold" List ["Right"] "open what is folded" "";
     FoldUp "fold" List ["Left"] "fold it again" "";

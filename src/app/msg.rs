@@ -72,6 +72,11 @@ pub enum Msg {
     Copied(&'static str, usize, Result<&'static str, Failure>),
     /// Whether the process that hosts the runs, another than this, is there.
     Host(bool),
+    /// There is a way to the engine: whether it lives in this process, and what the operator should know of
+    /// how the data was found.
+    Linked(bool, Vec<String>),
+    /// There is no way to an engine in place of the one that was.
+    NotLinked(Failure),
 }
 
 /// Tells the answers of commands apart.
@@ -99,6 +104,8 @@ pub enum Cmd {
     Copy(String, &'static str),
     /// Pause every run of this process, then leave.
     Drain,
+    /// Find a way to the engine: become the host, or attach to one.
+    Link,
     /// Have a host without a screen go on with what is drained.
     HandOver,
     /// Leave now.

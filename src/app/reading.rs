@@ -21,6 +21,8 @@ pub struct Row {
     pub line: usize,
     /// Bytes of its text.
     pub bytes: Range<usize>,
+    /// Empty cells before it: a row that goes on a line stands beneath the text of it.
+    pub indent: usize,
 }
 
 /// A row by its line and its place among the rows of that line.
@@ -175,14 +177,16 @@ impl Reading {
 fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
     let width = width.max(1);
     if text.len() <= width && text.is_ascii() {
-        return vec![Row { line, bytes: 0..text.len() }];
+        return vec![Row { line, bytes: 0..text.len(), indent: 0 }];
     }
+    let (hanging, mut indent) = (hanging(text, width), 0);
     let (mut rows, mut start, mut cells, mut space) = (Vec::new(), 0, 0, None);
     for (at, cluster) in text.grapheme_indices(true) {
         let wide = cluster.width();
-        if cells + wide > width && at > start {
+        if indent + cells + wide > width && at > start {
             let end = space.filter(|end| *end > start && at - *end < width / 2).unwrap_or(at);
-            rows.push(Row { line, bytes: start..end });
+            rows.push(Row { line, bytes: start..end, indent });
+            indent = hanging;
             (start, space) = (end, None);
             cells = cells_of(&text[start..at]);
         }
@@ -191,8 +195,16 @@ fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
             space = Some(at + 1);
         }
     }
-    rows.push(Row { line, bytes: start..text.len() });
+    rows.push(Row { line, bytes: start..text.len(), indent });
     rows
+}
+
+/// How far the rows stand in that go on a line: two cells further than it, where there is room for that.
+fn hanging(text: &str, width: usize) -> usize {
+    let own = text.len() - text.trim_start_matches(' ').len();
+    let list = text[own..].starts_with("- ") || text[own..].starts_with("* ");
+    let further = if own > 0 || list { own + 2 } else { 0 };
+    if further <= width / 3 { further } else { 0 }
 }
 
 /// Cells as a terminal that draws cluster by cluster counts them.
@@ -220,6 +232,15 @@ mod tests {
         assert_eq!(rows("日本語", 5), ["日本", "語"]);
         assert_eq!(rows("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(rows("", 3), [""]);
+    }
+
+    #[test]
+    fn a_row_that_goes_on_a_line_stands_beneath_its_text() {
+        let indents = |text: &str, width| wrap(0, text, width).into_iter().map(|row| row.indent).collect::<Vec<_>>();
+        assert_eq!(indents("  \"approach\": \"one two three four\"", 20), [0, 4]);
+        assert_eq!(indents("- one two three four", 12), [0, 2]);
+        assert_eq!(indents("one two three four", 12), [0, 0], "prose keeps its edge");
+        assert_eq!(indents("        deep in here", 12), [0, 0], "where it is narrow, every cell is for the text");
     }
 
     #[test]
@@ -300,7 +321,7 @@ mod tests {
             prop_assert_eq!(&joined, &text);
             for row in &rows {
                 let piece = &text[row.bytes.clone()];
-                prop_assert!(cells_of(piece) <= width || piece.graphemes(true).count() <= 1, "{piece:?}");
+                prop_assert!(row.indent + cells_of(piece) <= width || piece.graphemes(true).count() <= 1, "{piece:?}");
             }
         }
     }

@@ -126,6 +126,8 @@ pub enum Choice {
     Fork(usize),
     /// Takes the artifact of the fork at this place.
     Pick(usize),
+    /// Becomes the host.
+    TakeOver,
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
 }
@@ -215,6 +217,8 @@ pub struct AppState {
     pub notice: Option<Notice>,
     /// How often calls to models make the lists be read anew.
     pub pace: super::pace::Pace,
+    /// Since when the engine is being started or looked for, in ticks.
+    pub opening: Option<u64>,
     /// Whether the engine lives in this process.
     pub hosting: bool,
     /// Whether the engine lives nowhere: the process that had it is gone.
@@ -264,6 +268,7 @@ impl AppState {
             last_ticket: Ticket::default(),
             notice: None,
             pace: super::pace::Pace::default(),
+            opening: None,
             hosting,
             host_gone: false,
             places: Vec::new(),

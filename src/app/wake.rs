@@ -20,6 +20,7 @@ pub fn wakes_in(state: &AppState) -> Option<u64> {
         draft(state),
         ages(state),
         loading(state),
+        opening(state),
         state.pace.wakes_in(state.now.ticks),
         state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
@@ -65,6 +66,12 @@ pub fn is_late(since: u64, ticks: u64) -> bool {
 #[must_use]
 pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
     since.is_some_and(|since| is_late(since, ticks))
+}
+
+/// What is said once starting the engine takes long.
+fn opening(state: &AppState) -> Option<u64> {
+    let since = state.opening.filter(|since| !is_late(*since, state.now.ticks))?;
+    Some((since + LOADING_MS).saturating_sub(state.now.ticks))
 }
 
 fn loading(state: &AppState) -> Option<u64> {

@@ -1,12 +1,14 @@
 //! The console, opened on the engine that a session leads to.
 
 use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::doctor;
 use super::exit::Exit;
 use super::host;
 use super::out::Outcome;
-use super::session::Session;
+use super::session::{self, Closing, Session};
 use super::setup::Setup;
 use crate::app::shell::{self, ConsoleOptions, Parting, StartScreen, run_console};
 use crate::model::error::{Code, Failure, Result};
@@ -28,37 +30,49 @@ pub fn require_terminal() -> Result<()> {
         .hint("without one: `phasedeck run WORKFLOW -m TEXT --headless`, or `phasedeck demo --headless --yes`"))
 }
 
-/// `phasedeck` alone: the console over all runs.
+/// `phasedeck` alone: the console over all runs. The engine is found while it shows them already.
 ///
 /// # Errors
 /// `not_a_terminal`; what the engine or the console says.
 pub fn home(setup: &Setup) -> Outcome {
     require_terminal()?;
-    open(setup, setup.session()?, None)
+    show(setup, None, finding(setup))
 }
 
-/// Opens the console, on one run or on all, and closes the session with it.
+/// Opens the console on one run, with the session that began it, and closes that with it.
 ///
 /// # Errors
 /// What the console or closing says.
 pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
+    let (ready, find) = (Mutex::new(Some(session)), finding(setup));
+    show(setup, run, move || ready.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(&find, Ok))
+}
+
+fn finding(setup: &Setup) -> impl Fn() -> Result<Session> + Send + Sync + use<> {
+    let (paths, settings) = (setup.paths.clone(), setup.loaded.settings.clone());
+    move || Session::find(&paths, &settings)
+}
+
+fn show(setup: &Setup, run: Option<RunId>, session: impl Fn() -> Result<Session> + Send + Sync + 'static) -> Outcome {
     let options = ConsoleOptions {
         paths: setup.paths.clone(),
         settings: setup.loaded.settings.clone(),
         settings_told: doctor::settings_told(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
-        hosting: session.hosts(),
-        warnings: session.warnings().to_vec(),
         ascii: setup.loaded.settings.console.ascii,
         no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     };
-    let (port, runtime, parting) = (session.port(), session.runtime(), Parting::default());
-    let closing = session.close_when(&parting);
-    let left = run_console(options, port, runtime, parting);
-    if matches!(left, Ok(shell::Exit::Forced)) {
-        closing.hurry();
-    }
-    let closed = closing.wait();
+    let (parting, runtime) = (Parting::default(), session::runtime()?);
+    let (opened, sessions) = channel();
+    let parts = parting.clone();
+    let link = Arc::new(move || {
+        let session = session()?;
+        let linked = session.linked();
+        let _ = opened.send(session.close_when(&parts));
+        Ok(linked)
+    });
+    let left = run_console(options, link, runtime.handle().clone(), parting);
+    let closed = close(&sessions, matches!(left, Ok(shell::Exit::Forced)));
     let handed = closed.and_then(|handed| if handed == 0 { Ok(None) } else { host::detach(&setup.paths).map(|pid| Some((handed, pid))) });
     let left = left?;
     if let Some((runs, pid)) = handed? {
@@ -69,4 +83,16 @@ pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
         shell::Exit::Quit => Exit::Done,
         shell::Exit::Forced | shell::Exit::TerminalGone => Exit::Waiting,
     })
+}
+
+/// Closes every session that the console had, also one that is only now there; says how many runs the
+/// next host goes on with.
+fn close(sessions: &Receiver<Closing>, hurry: bool) -> Result<usize> {
+    let closing = sessions.iter().map(|session| {
+        if hurry {
+            session.hurry();
+        }
+        session.wait()
+    });
+    closing.collect::<Vec<_>>().into_iter().sum()
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use crate::app::shell::Parting;
+use crate::app::shell::link::Linked;
 use crate::engine::api::{Answer, Command, Port, Sender};
 use crate::engine::host::{HandOver, Host, attach, live_host};
 use crate::engine::paths::Paths;
@@ -23,6 +24,7 @@ pub struct Session {
     host: Option<Host>,
     runtime: Runtime,
     grace: Duration,
+    notices: Vec<String>,
 }
 
 /// Shortens a drain.
@@ -61,23 +63,28 @@ impl Session {
     /// # Errors
     /// `session_manager_already_running` when a host is there and cannot be reached; what starting says.
     pub fn open(paths: &Paths, settings: &Settings) -> Result<Self> {
+        Self::find(paths, settings).inspect(|session| session.notices.iter().for_each(|words| super::out::warn(words)))
+    }
+
+    /// As [`open`](Self::open), and tells nobody of what the operator should know.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn find(paths: &Paths, settings: &Settings) -> Result<Self> {
         Self::open_with(paths, settings, Host::start)
     }
 
     fn open_with(paths: &Paths, settings: &Settings, start: impl FnOnce(&Paths, &Settings) -> Result<Host>) -> Result<Self> {
         if live_host(paths)?.is_none() {
             match start(paths, settings) {
-                Ok(host) => {
-                    host.notices().iter().for_each(|words| super::out::warn(words));
-                    return Self::of_host(host, settings);
-                }
+                Ok(host) => return Self::of_host(host, settings),
                 Err(failure) if failure.code == Code::SessionManagerAlreadyRunning => {}
                 Err(failure) => return Err(failure),
             }
         }
         let runtime = runtime()?;
         let port = attach(paths, runtime.handle())?;
-        Ok(Self { port, host: None, runtime, grace: Duration::ZERO })
+        Ok(Self { port, host: None, runtime, grace: Duration::ZERO, notices: Vec::new() })
     }
 
     /// Around a host of this process.
@@ -86,7 +93,8 @@ impl Session {
     /// `io_failed` when no threads can be started.
     pub fn of_host(host: Host, settings: &Settings) -> Result<Self> {
         let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
-        Ok(Self { port: host.port(), host: Some(host), runtime: runtime()?, grace })
+        let notices = host.notices().to_vec();
+        Ok(Self { port: host.port(), host: Some(host), runtime: runtime()?, grace, notices })
     }
 
     /// As [`open`](Self::open), but a new host resumes nothing: it is there to store one command.
@@ -97,13 +105,9 @@ impl Session {
         let mut settings = settings.clone();
         settings.engine.on_crash = OnCrash::Ask;
         settings.engine.shutdown_grace_seconds = 0;
-        Self::open_with(paths, &settings, Host::start_briefly)
-    }
-
-    /// What the host of this process found wrong when it began.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        self.host.as_ref().map_or(&[], Host::notices)
+        let session = Self::open_with(paths, &settings, Host::start_briefly)?;
+        session.notices.iter().for_each(|words| super::out::warn(words));
+        Ok(session)
     }
 
     /// Whether the engine lives in this process.
@@ -118,10 +122,10 @@ impl Session {
         self.port.clone()
     }
 
-    /// This process's own runtime, apart from the engine's.
+    /// What a console needs of it.
     #[must_use]
-    pub fn runtime(&self) -> tokio::runtime::Handle {
-        self.runtime.handle().clone()
+    pub fn linked(&self) -> Linked {
+        Linked { port: self.port(), hosting: self.hosts(), notices: self.notices.clone() }
     }
 
     /// Waits for a future on this process's own runtime.
@@ -190,8 +194,12 @@ impl Session {
                 () if hung_up.is_cancelled() => HandOver::AsRunsSay,
                 () => HandOver::Nothing,
             };
-            let closed = host.map_or(Ok(0), |host| host.leave(grace, over));
-            drained.cancel();
+            let closed = host.map(|host| host.leave(grace, over));
+            // Nothing is drained where nothing was at work: that is for the session that has the host.
+            if closed.is_some() {
+                drained.cancel();
+            }
+            let closed = closed.unwrap_or(Ok(0));
             // Given back, not dropped: the console hears of the end through tasks of this runtime.
             (closed, runtime)
         });
@@ -199,7 +207,11 @@ impl Session {
     }
 }
 
-fn runtime() -> Result<Runtime> {
+/// Threads of this process's own, apart from the engine's.
+///
+/// # Errors
+/// `io_failed` when there are none to be had.
+pub fn runtime() -> Result<Runtime> {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("cli").enable_all().build();
     runtime.map_err(|e| Failure::io("cannot start threads", &e))
 }

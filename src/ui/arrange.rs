@@ -37,6 +37,12 @@ pub fn rows(area: Rect) -> [Rect; 3] {
     Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(area)
 }
 
+/// A text within its frame: a cell of air on either side, where there is room for that.
+#[must_use]
+pub fn inset(area: Rect) -> Rect {
+    if area.width < 60 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
+}
+
 /// A fixed part on top, the rest below.
 #[must_use]
 pub fn top(area: Rect, height: u16) -> [Rect; 2] {

@@ -118,7 +118,7 @@ fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
         pen.drawn.list = Some(inner.height);
     }
     let most = lines.iter().map(|line| line.cost.known.0).max().unwrap_or(0).max(1);
-    let width = usize::from(inner.width);
+    let width = usize::from(inner.width).saturating_sub(1);
     let label = lines.iter().map(|line| cells(&name(line, by))).max().unwrap_or(0).clamp(8, (width / 2).max(8));
     let room = width.saturating_sub(label + 2 + 12 + 2);
     for (row, line) in lines.iter().skip(top).take(usize::from(inner.height)).enumerate() {

@@ -229,7 +229,7 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2));
     let focused = matches!(gate.stage, Stage::Reading);
     let inner = pen.panel(area, title, focused);
-    let inner = beside(pen, inner, gate);
+    let inner = beside(pen, arrange::inset(inner), gate);
     pen.drawn.reading = Some((inner.width, inner.height));
     match gate.reading() {
         Some(reading) => {

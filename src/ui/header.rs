@@ -6,6 +6,7 @@ use super::pen::Pen;
 use super::text::{cells, ink};
 use super::theme::Mark;
 use crate::app::state::{AppState, Screen};
+use crate::app::wake::takes_long;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
@@ -66,9 +67,11 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     }
     if detail >= 3 {
         let (role, style) = match (state.hosting, state.host_gone) {
-            (true, _) => (" host ", theme.dim()),
-            (false, false) => (" attached ", theme.dim()),
-            (false, true) => (" no host ", theme.bad()),
+            _ if takes_long(state.opening, state.now.ticks) => (theme.own(" starting … "), theme.dim()),
+            _ if state.opening.is_some() => (String::new(), theme.dim()),
+            (true, _) => (" host ".to_owned(), theme.dim()),
+            (false, false) => (" attached ".to_owned(), theme.dim()),
+            (false, true) => (" no host ".to_owned(), theme.bad()),
         };
         spans.push(ink(role, style));
     }

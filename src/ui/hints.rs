@@ -19,7 +19,20 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         let style = if notice.bad { pen.theme.bad() } else { pen.theme.plain() };
         return pen.text(area, 0, &format!(" {}", notice.text), style);
     }
+    if matches!(pen.state.modal, Some(Modal::Confirm(_))) {
+        return answers(pen, area);
+    }
     keys(pen, area, &wanted(pen));
+}
+
+/// The keys of a question: fixed, because they must never mean anything else.
+fn answers(pen: &mut Pen<'_>, area: Rect) {
+    let keys = [("Tab ", "next answer"), ("Enter ", "take it"), ("Esc ", "back")];
+    let mut spans = vec![ink(" ", pen.theme.plain())];
+    for (key, word) in keys {
+        spans.extend([ink(key, pen.theme.key()), ink(format!("{word}  "), pen.theme.dim())]);
+    }
+    pen.line(area, 0, spans);
 }
 
 fn runs(count: usize) -> String {
@@ -60,10 +73,11 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
             Modal::Help(_) | Modal::Text(..) => vec![Back],
         };
     }
-    let gates = state.runs.waiting().next().is_some();
+    let open = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
+    let gates = state.runs.waiting().any(|record| Some(record.id) != open);
     let mut actions = match state.screen() {
         Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
-        Screen::Runs if state.runs.is_new() => vec![NewRun],
+        Screen::Runs if state.runs.is_new() => vec![Demo, NewRun],
         Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
         Screen::Runs => vec![Open, Filter, NewRun],
         Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
@@ -75,6 +89,9 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
     };
+    if state.host_gone && state.opening.is_none() {
+        actions.insert(0, TakeOver);
+    }
     if gates {
         actions.push(NextGate);
     }

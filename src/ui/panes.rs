@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::arrange;
 use super::arrange::Arrangement;
 use super::fitting::{Part, fitted};
 use super::pen::Pen;
@@ -67,6 +68,7 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if run.version().is_none() && run.artifact.side != Side::Transcript {
         return no_artifact(pen, area, run);
     }
+    let area = arrange::inset(area);
     pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
@@ -173,7 +175,7 @@ fn limit_of(fact: &Fact) -> Option<NanoUsd> {
 
 #[expect(clippy::too_many_arguments, reason = "one line of a table, with all of its columns")]
 fn cost_line(pen: &mut Pen<'_>, area: Rect, row: usize, label: &str, cost: Cost, tokens: u64, most: i64, of_phase: bool) {
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(1));
     let bar_room = if width < 48 { 0 } else { (width - 42).min(24) };
     let tokens_room = if width < 60 { 0 } else { 14 };
     let bar = bar(theme.own("█"), cost.known, most, bar_room);

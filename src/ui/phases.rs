@@ -46,7 +46,7 @@ fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
 }
 
 fn figures(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
-    let (theme, more, now, width) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall), usize::from(area.width));
+    let (theme, more, now, width) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall), usize::from(area.width).saturating_sub(1));
     let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
     let (waits, words) = (width >= 44, width >= 60);
     let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
@@ -101,7 +101,7 @@ fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) ->
 fn bars(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
     let Some(state) = run.state() else { return Vec::new() };
     let now = run.clock(pen.state.now.wall);
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width));
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(1));
     let mark = Mark::of_phase(phase, state.status);
     let name = if width >= 60 { 16 } else { 10 };
     let room = width.saturating_sub(name + 12);

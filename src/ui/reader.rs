@@ -18,7 +18,10 @@ use crate::app::syntax::{self, Tint};
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
         let Some(line) = reading.doc().lines.get(row.line) else { continue };
-        let spans = spans(pen.theme, line, &row.bytes);
+        let mut spans = spans(pen.theme, line, &row.bytes);
+        if row.indent > 0 {
+            spans.insert(0, ink(" ".repeat(row.indent), pen.theme.plain()));
+        }
         pen.line(area, index, spans);
     }
 }
@@ -27,7 +30,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, reading: &Reading) {
     pen.clear(area);
     let area = arrange::centred(area, area.width.min(120), area.height);
-    let inner = pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true);
+    let inner = arrange::inset(pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true));
     pen.drawn.modal = Some((inner.width, inner.height));
     draw(pen, inner, reading);
     foot(pen, area, reading);

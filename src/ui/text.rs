@@ -63,8 +63,8 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let (mut line, mut used) = (String::new(), 0);
-        for word in safe_line(paragraph).split_word_bounds().collect::<Vec<_>>() {
-            if used + cells(word) > width && used > 0 {
+        for word in safe_line(paragraph).split_inclusive(' ') {
+            if used + cells(word.trim_end()) > width && used > 0 {
                 lines.push(std::mem::take(&mut line).trim_end().to_owned());
                 used = 0;
                 if word.trim().is_empty() {
@@ -72,6 +72,10 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
                 }
             }
             for cluster in word.graphemes(true) {
+                // The space behind a word that ends with the line is not taken to the next.
+                if cluster == " " && used >= width {
+                    continue;
+                }
                 if used + cluster.width() > width && used > 0 {
                     lines.push(std::mem::take(&mut line));
                     used = 0;
@@ -104,6 +108,8 @@ mod tests {
     #[test]
     fn words_wrap_whole_where_they_can() {
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrapped("is lost, and", 7), ["is", "lost,", "and"], "a comma stays with its word");
+        assert_eq!(wrapped("is lost, and", 8), ["is lost,", "and"]);
         assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
     }
 

@@ -46,7 +46,11 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     let key = pen.state.keys.shown(Action::ShowDoctor);
     let wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
     if wrong.is_empty() {
-        let said = if doctor.running { "looking at terminal, data, keys and programs" } else { "doctor has nothing to warn of" };
+        let said = if doctor.running || doctor.checks.is_empty() {
+            "looking at terminal, data, keys and programs"
+        } else {
+            "doctor has nothing to warn of"
+        };
         return pen.text(area, row, &format!("{said} ({key})"), pen.theme.dim());
     }
     pen.text(area, row, &format!("doctor ({key}) warns of:"), pen.theme.waiting());

@@ -106,6 +106,10 @@ impl Reader {
         if let Query::Draft(key) = query {
             return self.draft(key).map(Loaded::Draft);
         }
+        // Before the first start there are no runs; that is no failure.
+        if matches!(query, Query::Runs(_)) && !self.paths.database().exists() {
+            return Ok(Loaded::Runs(Box::default()));
+        }
         let archive = self.archive()?;
         Ok(match query {
             Query::Runs(ask) => Loaded::Runs(Box::new(archive.run_page(ask)?)),

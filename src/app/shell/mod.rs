@@ -8,6 +8,7 @@
 pub mod escapes;
 pub mod input;
 pub mod library;
+pub mod link;
 pub mod outside;
 pub mod pump;
 pub mod terminal;
@@ -26,11 +27,12 @@ use jiff::tz::TimeZone;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use self::link::Link;
 use super::keymap::Keymap;
 use super::looks::SettingLine;
 use super::state::{AppState, Look};
 use super::update;
-use crate::engine::api::{Patient, Port};
+use crate::engine::api::Patient;
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
@@ -57,10 +59,6 @@ pub struct ConsoleOptions {
     pub settings_told: Vec<SettingLine>,
     /// What is shown first.
     pub start: StartScreen,
-    /// Whether the engine lives in this process.
-    pub hosting: bool,
-    /// What the host found wrong when it began, in words.
-    pub warnings: Vec<String>,
     /// Only ASCII glyphs, whatever the settings say.
     pub ascii: bool,
     /// No colours (`NO_COLOR`).
@@ -69,7 +67,7 @@ pub struct ConsoleOptions {
 
 /// How console and host part: the console asks for the drain, the host says when it is over.
 ///
-/// An attached console passes two fresh tokens and `hosting: false`.
+/// An attached console asks for no drain: nothing in its process is at work.
 #[derive(Clone, Debug, Default)]
 pub struct Parting {
     /// Cancelled by whoever wants the engine to pause its runs and stop; the console does on
@@ -98,15 +96,16 @@ pub enum Exit {
 ///
 /// # Errors
 /// `not_a_terminal` without a terminal, `config_invalid` for key maps that do not fit, `io_failed`
-/// when the terminal refuses. The terminal is as it was found in every case.
-pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting: Parting) -> Result<Exit> {
+/// when the terminal refuses; what finding the engine says. The terminal is as it was found in every case.
+pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting: Parting) -> Result<Exit> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Failure::new(Code::NotATerminal, "the console needs a terminal for input and output")
             .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
     }
     let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size().map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
-    let mut state = AppState::new(look(&options, size), keys, options.hosting);
+    let mut state = AppState::new(look(&options, size), keys, false);
+    state.opening = Some(0);
     let wanted = match options.start {
         StartScreen::Home => None,
         StartScreen::Run(run_id) => Some(run_id),
@@ -120,7 +119,6 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
     let paths = options.paths.clone();
     state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
-    state.warnings = options.warnings;
     state.here = workshop::here();
     let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
     let library = library::start(options.paths, sender.clone())?;
@@ -128,10 +126,29 @@ pub fn run_console(options: ConsoleOptions, port: Port, runtime: Handle, parting
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
     let terminal = terminal::Terminal::take(size, manners)?;
-    let wires = wires::Wires::tie(runtime, port, &parting, sender.clone())?;
+    let wires = wires::Wires::tie(runtime, &parting, sender.clone())?;
     let keyboard = input::start(&sender)?;
     let opened = Instant::now();
-    pump::Pump { state, terminal, wires, library, workshop, events, parting, keyboard, paths, opened, news: 0 }.run(first)
+    // A run that was just started has its engine already.
+    let linking = if wanted.is_some() { pump::Linking::Due } else { pump::Linking::Waiting };
+    pump::Pump {
+        state,
+        terminal,
+        wires,
+        link,
+        linking,
+        sender,
+        refused: None,
+        library,
+        workshop,
+        events,
+        parting,
+        keyboard,
+        paths,
+        opened,
+        news: 0,
+    }
+    .run(first)
 }
 
 /// The key map with the operator's keys; all that is wrong with them as one error.

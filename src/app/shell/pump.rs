@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use super::input::{self, Keyboard};
 use super::library::Task;
+use super::link::{self, Link, Linked};
 use super::outside::{self, Errand, Settings};
 use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
 use crate::app::key::Chord;
-use crate::app::msg::{Cmd, Msg, Now, Outside, Returned, Work};
+use crate::app::msg::{Cmd, Msg, Now, Outside, Query, Returned, Work};
 use crate::app::state::{AppState, Leaving};
 use crate::app::update::update;
 use crate::engine::paths::Paths;
@@ -48,10 +49,25 @@ pub enum Event {
     Synchronizes,
     /// The terminal has another size.
     Resized,
+    /// There is a way to the engine, or none can be found.
+    Linked(Result<Linked>),
     /// The process is to stop, and to come back when it is told to go on.
     Suspend,
     /// The process goes on after it was stopped.
     Continued,
+}
+
+/// How far the way to the engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linking {
+    /// It waits for the first useful frame.
+    Waiting,
+    /// What that frame needs is there.
+    Due,
+    /// It is being looked for.
+    Begun,
+    /// It was found once.
+    Done,
 }
 
 /// The loop and all that it owns.
@@ -62,6 +78,14 @@ pub struct Pump {
     pub terminal: Terminal,
     /// The engine.
     pub wires: Wires,
+    /// Finds the way to the engine.
+    pub link: Link,
+    /// How far that is.
+    pub linking: Linking,
+    /// For the thread that finds it.
+    pub sender: Sender<Event>,
+    /// Why there is no engine.
+    pub refused: Option<Failure>,
     /// The archive.
     pub library: Sender<Task>,
     /// Slow work beside the screen.
@@ -84,8 +108,13 @@ impl Pump {
     /// Runs until the operator leaves or the terminal is gone.
     ///
     /// # Errors
-    /// `io_failed` when the terminal refuses a frame.
+    /// `io_failed` when the terminal refuses a frame; why there is no engine.
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
+        let exit = self.turn(first)?;
+        self.refused.take().map_or(Ok(exit), Err)
+    }
+
+    fn turn(&mut self, first: Vec<Cmd>) -> Result<Exit> {
         let mut waiting: VecDeque<Event> = VecDeque::new();
         let mut next_frame = Instant::now();
         let mut next_after_key = next_frame;
@@ -112,6 +141,10 @@ impl Pump {
             }
             if let Some(exit) = self.take(event, &mut waiting) {
                 return Ok(exit);
+            }
+            if self.linking == Linking::Due {
+                // The first frame that says something does not wait for its turn.
+                next_frame = Instant::now();
             }
         }
     }
@@ -151,7 +184,14 @@ impl Pump {
                 let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
                 Msg::Resize(columns, rows)
             }
-            Some(Event::Msg(msg)) => msg,
+            Some(Event::Linked(linked)) => return self.linked(linked, waiting),
+            Some(Event::Msg(msg)) => {
+                let answers = matches!(msg, Msg::Loaded(Query::Runs(_), _));
+                if self.linking == Linking::Waiting && answers {
+                    self.linking = Linking::Due;
+                }
+                msg
+            }
             Some(Event::News(msg)) => {
                 self.wires.taken();
                 self.news += 1;
@@ -179,7 +219,36 @@ impl Pump {
         waiting.extend(self.events.try_iter());
         let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)));
         drawn.drained = !waiting.iter().any(input);
+        if self.linking == Linking::Due {
+            self.begin_link();
+        }
         Ok(self.feed(Msg::Drawn(drawn), waiting))
+    }
+
+    /// Looks for the engine beside the screen.
+    fn begin_link(&mut self) {
+        if self.linking != Linking::Done {
+            self.linking = Linking::Begun;
+        }
+        if let Err(failure) = link::begin(&self.link, &self.sender) {
+            drop(self.sender.send(Event::Linked(Err(failure))));
+        }
+    }
+
+    /// There is an engine, or the console ends with the words why not; one that lost its host stays.
+    fn linked(&mut self, linked: Result<Linked>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
+        match linked {
+            Ok(Linked { port, hosting, notices }) => {
+                self.linking = Linking::Done;
+                self.wires.link(port);
+                self.feed(Msg::Linked(hosting, notices), waiting)
+            }
+            Err(failure) if self.linking == Linking::Done => self.feed(Msg::NotLinked(failure), waiting),
+            Err(failure) => {
+                self.refused = Some(failure);
+                Some(Exit::Quit)
+            }
+        }
     }
 
     fn carry_out(&mut self, cmds: Vec<Cmd>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
@@ -202,6 +271,7 @@ impl Pump {
                     }
                 }
                 Cmd::DropEdit(request_id) => outside::drop_edit(&self.paths, request_id),
+                Cmd::Link => self.begin_link(),
                 Cmd::Drain => self.parting.drain.cancel(),
                 Cmd::HandOver => self.parting.hand_over.cancel(),
                 Cmd::Quit => return Some(self.exit()),

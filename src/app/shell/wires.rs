@@ -11,6 +11,7 @@ use rustix::process::Signal as Kind;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::AbortHandle;
 
 use super::Parting;
 use super::pump::Event;
@@ -26,21 +27,23 @@ const WAITING: usize = 4096;
 /// The screen's end.
 pub struct Wires {
     runtime: Handle,
-    port: Port,
+    port: Option<Port>,
+    /// What was asked before there was anybody to ask.
+    early: Vec<(Ticket, Command)>,
+    news: Option<AbortHandle>,
     events: Sender<Event>,
     waiting: Arc<AtomicUsize>,
     outside: Arc<AtomicBool>,
 }
 
 impl Wires {
-    /// Ties the screen to the engine.
+    /// Ties the screen to signals, and to the end of the engine.
     ///
     /// # Errors
     /// `io_failed` when signals cannot be caught.
-    pub fn tie(runtime: Handle, port: Port, parting: &Parting, events: Sender<Event>) -> Result<Self> {
+    pub fn tie(runtime: Handle, parting: &Parting, events: Sender<Event>) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
-        let wires = Self { runtime, port, events, waiting, outside: Arc::default() };
-        wires.forward_news();
+        let wires = Self { runtime, port: None, early: Vec::new(), news: None, events, waiting, outside: Arc::default() };
         wires.forward_signals(parting)?;
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
         wires.runtime.spawn(async move {
@@ -50,9 +53,21 @@ impl Wires {
         Ok(wires)
     }
 
-    /// Sends a command; its answer comes as a message.
-    pub fn send(&self, ticket: Ticket, command: Command) {
-        let (port, events) = (self.port.clone(), self.events.clone());
+    /// Ties the screen to an engine, in place of the one before; what was asked early is asked now.
+    pub fn link(&mut self, port: Port) {
+        if let Some(before) = self.news.replace(self.forward_news(&port)) {
+            before.abort();
+        }
+        self.port = Some(port);
+        for (ticket, command) in std::mem::take(&mut self.early) {
+            self.send(ticket, command);
+        }
+    }
+
+    /// Sends a command, as soon as there is an engine; its answer comes as a message.
+    pub fn send(&mut self, ticket: Ticket, command: Command) {
+        let Some(port) = self.port.clone() else { return self.early.push((ticket, command)) };
+        let events = self.events.clone();
         self.runtime.spawn(async move {
             let answer = port.send(command, From::of_process(Via::Console), ClientToken::new()).await;
             let _ = events.send(Event::Msg(Msg::Answered(ticket, answer)));
@@ -69,10 +84,10 @@ impl Wires {
         self.outside.store(there, Ordering::SeqCst);
     }
 
-    fn forward_news(&self) {
-        let mut news = self.port.signals();
+    fn forward_news(&self, port: &Port) -> AbortHandle {
+        let mut news = port.signals();
         let (events, waiting) = (self.events.clone(), self.waiting.clone());
-        self.runtime.spawn(async move {
+        let told = self.runtime.spawn(async move {
             let mut missed = false;
             loop {
                 let msg = match news.recv().await {
@@ -94,6 +109,7 @@ impl Wires {
                 }
             }
         });
+        told.abort_handle()
     }
 
     fn forward_signals(&self, parting: &Parting) -> Result<()> {

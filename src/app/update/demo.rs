@@ -15,7 +15,8 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Work(Work::Demo)]
 }
 
-/// Who has no run yet is told what would stand in the way of the first.
+/// Who has no run yet is told what would stand in the way of the first; not before the engine has made
+/// what is looked at.
 pub fn look_at_empty(state: &mut AppState, first: bool) -> Vec<Cmd> {
-    if first && state.runs.is_new() { looks::examine(state) } else { Vec::new() }
+    if first && state.opening.is_none() && state.runs.is_new() { looks::examine(state) } else { Vec::new() }
 }

@@ -1,6 +1,8 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
-use super::{copy, demo, finding, gate, gate_verdict, leave, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs};
+use super::{
+    copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs,
+};
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
 use crate::app::msg::Cmd;
@@ -83,6 +85,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Warnings => modal::warnings(state),
         Action::NewRun => new_run::open(state),
         Action::Demo => demo::start(state),
+        Action::TakeOver => linking::ask_take_over(state),
         Action::ShowRuns => home(state),
         Action::ShowPicker => picker::open(state),
         Action::ShowCost => looks::open_costs(state),

@@ -13,6 +13,7 @@ mod gate;
 mod gate_verdict;
 mod keys;
 mod leave;
+mod linking;
 mod loaded;
 mod looks;
 mod modal;
@@ -66,7 +67,9 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Draining => leave::draining(state),
         Msg::Drained => vec![Cmd::Quit],
         Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
-        Msg::Host(there) => signals::host(state, there),
+        Msg::Host(there) => linking::host(state, there),
+        Msg::Linked(hosting, notices) => linking::linked(state, hosting, &notices),
+        Msg::NotLinked(failure) => linking::failed(state, &failure),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::copy;
 use super::fork;
 use super::leave;
+use super::linking;
 use super::new_run;
 use super::retry;
 use super::run_actions;
@@ -124,6 +125,7 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::AgreeAndStart => new_run::agree_and_start(state),
         Choice::PauseAndQuit => leave::pause_and_quit(state),
+        Choice::TakeOver => linking::take_over(state),
         Choice::LeaveRunning => leave::leave_running(state),
     }
 }

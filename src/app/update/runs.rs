@@ -1,6 +1,6 @@
 //! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
 
-use super::{demo, keys, notify, picker, run};
+use super::{demo, keys, linking, notify, run};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::{Cmd, Loaded, Query};
@@ -140,6 +140,8 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
         cmds.push(question(state));
     }
     match result {
+        // Not ready yet, perhaps of an older schema; the engine says what is wrong, if anything is.
+        Err(_) if state.opening.is_some() => {}
         Err(failure) => (state.runs.failure, state.runs.since) = (Some(failure), None),
         Ok(Loaded::Runs(page)) if state.runs.is_about(ask) => {
             let (first, before) = (!state.runs.loaded, state.runs.known());
@@ -150,7 +152,7 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
             if state.runs.filter.begins() {
                 cmds.push(Cmd::Query(Query::SearchArtifacts(state.runs.filter.text.clone(), None)));
             }
-            cmds.extend(picker::offer(state));
+            cmds.extend(linking::offer(state));
             cmds.extend(demo::look_at_empty(state, first));
             cmds.extend(window(state));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{fork, gate, looks, runs};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
-use crate::app::state::{AppState, Notice};
+use crate::app::state::AppState;
 use crate::engine::api::TextChunk;
 use crate::model::event::Event;
 use crate::model::id::RunId;
@@ -75,14 +75,19 @@ pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
 pub fn stale(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = runs::ask(state);
     cmds.extend(looks::ask_costs(state));
-    if let Some(run) = &mut state.run
-        && run.asking.due()
-    {
-        // What is known is gone on from; only a run that is not open yet is read whole.
-        let since = run.now().map(|known| known.state.last_seq);
-        cmds.push(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| Query::News(run.run_id, since))));
-    }
+    cmds.extend(reread_run(state));
     cmds
+}
+
+/// Asks for what the open run does not know yet.
+pub fn reread_run(state: &mut AppState) -> Option<Cmd> {
+    let run = state.run.as_mut()?;
+    if !run.asking.due() {
+        return None;
+    }
+    // What is known is gone on from; only a run that is not open yet is read whole.
+    let since = run.now().map(|known| known.state.last_seq);
+    Some(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| Query::News(run.run_id, since))))
 }
 
 /// Facts that were stored since one that is known.
@@ -99,16 +104,4 @@ pub fn news(state: &mut AppState, id: RunId, since: u64, events: Vec<Event>) -> 
         cmds.push(Cmd::Query(Query::News(id, last)));
     }
     cmds
-}
-
-/// The process that hosts the runs, another than this, came or went.
-pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
-    state.host_gone = !there;
-    if there {
-        state.say("a host is back: what you do here is served again");
-        return stale(state);
-    }
-    let text = "the host has ended, its runs rest: leave and start `phasedeck` again to take them up".to_owned();
-    state.notice = Some(Notice { text, bad: true, at: state.now.ticks });
-    stale(state)
 }

@@ -130,7 +130,7 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
     bench.state.hosting = false;
     bench.feed(Msg::Host(false));
     let shown = settle(&mut bench);
-    assert!(shown.contains("no host") && shown.contains("the host has ended, its runs rest: leave and start `phasedeck` again"), "{shown}");
+    assert!(shown.contains("no host") && shown.contains("the host has ended, its runs rest: H takes over here"), "{shown}");
     bench.feed(Msg::Host(true));
     assert!(settle(&mut bench).contains("attached"));
 }

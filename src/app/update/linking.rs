@@ -1,0 +1,155 @@
+//! The way to the engine: found late, lost with the host, and found again by taking its place.
+
+use super::{demo, looks, picker, runs, signals};
+use crate::app::keymap::Action;
+use crate::app::msg::Cmd;
+use crate::app::state::{AppState, Choice, Confirm, Modal, Notice};
+use crate::model::error::Failure;
+
+/// The engine is there; whatever was read before it put things in order is read again.
+pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cmd> {
+    let took_over = hosting && state.host_gone;
+    (state.opening, state.hosting, state.host_gone) = (None, hosting, false);
+    // A banner keeps them in sight until they were read.
+    state.warnings.extend(notices.iter().cloned());
+    if took_over {
+        state.say("this console is the host now: what rested can go on");
+    }
+    let mut cmds = runs::refresh(state);
+    cmds.extend(looks::ask_costs(state));
+    cmds.extend(demo::look_at_empty(state, true));
+    cmds.extend(signals::reread_run(state));
+    cmds
+}
+
+/// Nobody could be found to take up what the host left.
+pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
+    state.opening = None;
+    state.complain(failure);
+    Vec::new()
+}
+
+/// The process that hosts the runs, another than this, came or went.
+pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
+    if state.opening.is_some() {
+        // It is this console that is becoming the host.
+        return Vec::new();
+    }
+    state.host_gone = !there;
+    if there {
+        state.say("a host is back: what you do here is served again");
+        return signals::stale(state);
+    }
+    let text = format!("the host has ended, its runs rest: {} takes over here", state.keys.shown(Action::TakeOver));
+    state.notice = Some(Notice { text, bad: true, at: state.now.ticks });
+    signals::stale(state)
+}
+
+/// Asks whether this console shall be the host from now on, where there is none.
+pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
+    let why_not = match () {
+        () if state.opening.is_some() => "the engine is starting already",
+        () if state.hosting => "this console is the host already",
+        () if !state.host_gone => "there is a host: this console is attached to it",
+        () => "",
+    };
+    if !why_not.is_empty() {
+        state.say(why_not);
+        return Vec::new();
+    }
+    state.modal = Some(Modal::Confirm(Confirm {
+        question: "Take over here?".to_owned(),
+        detail: "The process that worked on the runs is gone. This console becomes the host: it puts in order what was left, \
+                 and the runs can go on from here."
+            .to_owned(),
+        choices: vec![("Only look".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
+        cursor: 0,
+        drawn: None,
+    }));
+    Vec::new()
+}
+
+/// Becomes the host, or attaches to whoever was faster.
+pub fn take_over(state: &mut AppState) -> Vec<Cmd> {
+    state.opening = Some(state.now.ticks);
+    state.picker.may_open = true;
+    vec![Cmd::Link]
+}
+
+/// Whether what stopped may be offered: before the engine is there, nobody knows what did.
+pub fn offer(state: &mut AppState) -> Vec<Cmd> {
+    if state.opening.is_some() { Vec::new() } else { picker::offer(state) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::msg::Msg;
+    use crate::app::sample::{Bench, Place, record, run_id};
+    use crate::app::state::Screen;
+    use crate::model::error::Code;
+    use crate::model::state::RunStatus;
+
+    fn opening() -> Bench {
+        let mut bench = Bench::new((100, 30), vec![record(1, RunStatus::Paused, 5)], Place::Executing);
+        (bench.state.hosting, bench.state.opening) = (false, Some(0));
+        bench.start(None)
+    }
+
+    #[test]
+    fn runs_are_shown_before_the_engine_is_there_and_what_stopped_is_offered_after() {
+        let mut bench = opening();
+        assert!(bench.state.runs.loaded && bench.state.screen() == Screen::Runs, "a crash may not be put in order yet");
+        bench.feed(Msg::Linked(true, vec!["the anchor is ahead".to_owned()]));
+        assert_eq!((bench.state.screen(), bench.state.hosting, bench.state.opening), (Screen::Picker, true, None));
+        assert_eq!(bench.state.warnings, ["the anchor is ahead"]);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_yet_is_no_failure_until_the_engine_says_so() {
+        let mut bench = opening();
+        bench.state.runs.loaded = false;
+        let ask = bench.state.runs.ask(bench.state.midnight());
+        let failed = || Err(Failure::new(Code::IoFailed, "of an older schema"));
+        bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask.clone()), failed()));
+        assert_eq!(bench.state.runs.failure, None);
+        bench.state.opening = None;
+        bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), failed()));
+        assert!(bench.state.runs.failure.is_some());
+    }
+
+    #[test]
+    fn taking_over_is_asked_for_and_only_where_no_host_is() {
+        let mut bench = Bench::new((100, 30), vec![record(1, RunStatus::Executing, 5)], Place::Executing).start(Some(run_id(1)));
+        bench.press("H");
+        assert!(bench.state.modal.is_none(), "this one is the host");
+        bench.state.hosting = false;
+        bench.press("H");
+        assert!(bench.state.modal.is_none(), "there is another");
+        bench.feed(Msg::Host(false));
+        bench.press("H");
+        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else { panic!("not asked") };
+        confirm.drawn = Some(0);
+        bench.press("Enter");
+        assert!(bench.state.modal.is_none() && !bench.done.contains(&Cmd::Link), "the first answer changes nothing");
+        bench.press("H");
+        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else { panic!("not asked") };
+        confirm.drawn = Some(0);
+        bench.press("Tab");
+        bench.press("Enter");
+        assert!(bench.done.contains(&Cmd::Link) && bench.state.opening.is_some());
+        bench.feed(Msg::Host(true));
+        assert!(bench.state.notice.is_none(), "the lock it sees is this console's");
+        bench.feed(Msg::Linked(true, Vec::new()));
+        assert!(bench.state.hosting && !bench.state.host_gone);
+    }
+
+    #[test]
+    fn where_taking_over_fails_the_console_stays() {
+        let mut bench = opening();
+        bench.state.host_gone = true;
+        bench.feed(Msg::NotLinked(Failure::new(Code::DbCorrupt, "the database is damaged")));
+        assert!(bench.state.opening.is_none() && bench.state.host_gone);
+        assert!(bench.state.notice.as_ref().is_some_and(|n| n.bad && n.text.contains("damaged")));
+    }
+}
