@@ -20,8 +20,8 @@ pub use decisions::Answered;
 use stopping::Stopping;
 pub use stopping::{AskedStop, Successor, asked_stop};
 
-use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
+use super::agent::{Stop, Unsettled};
 use super::api::{Answer, Sender};
 use super::attempt;
 use super::context::{Context, blocking};
@@ -116,9 +116,12 @@ pub struct Rest {
     pub handed_to: Option<RunId>,
 }
 
+/// How an activity ended, with an answer that is stored together with it.
+type Ended = (Input, Option<Unsettled>);
+
 struct Running {
     /// Ends with its owner: a second owner must never meet work of the first.
-    task: AbortOnDropHandle<Input>,
+    task: AbortOnDropHandle<Ended>,
     stop: Stop,
     what: Activity,
 }
@@ -228,25 +231,26 @@ impl Driver {
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
                 tokio::spawn(async move {
-                    let outcome = attempt::make(context, files, state, phase_key.clone(), taken_up, stop).await;
-                    Input::AttemptEnded { phase_key, attempt, outcome }
+                    let (outcome, unsettled) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop).await;
+                    (Input::AttemptEnded { phase_key, attempt, outcome }, unsettled)
                 })
             }
             Activity::Commit { phase_key } => tokio::spawn(async move {
-                match commit(&context, &files, &state, &phase_key).await {
+                let input = match commit(&context, &files, &state, &phase_key).await {
                     Ok(commit) => Input::Committed { phase_key, commit },
                     Err(failure) => Input::CommitFailed { phase_key, failure },
-                }
+                };
+                (input, None)
             }),
         };
         self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
     }
 
-    async fn activity_ended(&mut self, ended: Result<Input, tokio::task::JoinError>) -> Result<()> {
+    async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         let running = self.running.take();
-        let input = match (ended, running) {
-            (Ok(input), _) => input,
-            (Err(error), Some(Running { what, .. })) => panicked(what, &error),
+        let (input, unsettled) = match (ended, running) {
+            (Ok(ended), _) => ended,
+            (Err(error), Some(Running { what, .. })) => (panicked(what, &error), None),
             (Err(error), None) => return Err(Failure::internal(error)),
         };
         // Work that we stopped did not fail: it goes on from its last checkpoint.
@@ -260,7 +264,7 @@ impl Driver {
             let run_id = self.run_id();
             self.context.store_patiently(move |tx| close_lost_calls(tx, run_id), |words| self.note(words)).await?;
         }
-        self.input(input).await?;
+        self.input_with(input, unsettled).await?;
         self.finish_stopping().await
     }
 
@@ -307,12 +311,31 @@ impl Driver {
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
+        self.input_with(input, None).await
+    }
+
+    /// As [`input`](Self::input), with an answer that is stored in the same transaction.
+    async fn input_with(&mut self, input: Input, unsettled: Option<Unsettled>) -> Result<()> {
         let facts = self.facts(input)?;
-        let events = match self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await {
+        let stored = match unsettled {
+            Some(unsettled) => self.append_after(unsettled, facts.clone()).await,
+            None => self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await,
+        };
+        let events = match stored {
             Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(facts).await?,
             appended => appended?,
         };
         self.take_in(&events).await
+    }
+
+    async fn append_after(&self, unsettled: Unsettled, facts: Vec<Fact>) -> Result<Vec<Event>> {
+        let run_id = self.run_id();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            let mut events = unsettled.settle(tx)?;
+            events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
+            Ok(events)
+        };
+        self.context.store_patiently(job, |words| self.note(words)).await
     }
 
     /// Folds stored events in; with the end of the run its report is written.
@@ -403,7 +426,7 @@ pub(super) async fn own_unreadable(
     owner.rest()
 }
 
-async fn ended(running: &mut Option<Running>) -> Result<Input, tokio::task::JoinError> {
+async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::JoinError> {
     match running {
         Some(running) => (&mut running.task).await,
         None => std::future::pending().await,
