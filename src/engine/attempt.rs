@@ -36,7 +36,7 @@ use crate::store::{Reader, turns};
 
 /// Makes the attempt that `state` is in, and says how it ended, with the last answer where that is
 /// still to be stored together with it. A `taken_up` attempt may have turns that are stored and that
-/// `state` does not know of.
+/// `state` does not know of. A `workspace` that was opened since the last agent worked is taken as it is.
 pub async fn make(
     context: Arc<Context>,
     files: Arc<RunFiles>,
@@ -44,8 +44,9 @@ pub async fn make(
     phase_key: PhaseKey,
     taken_up: bool,
     stop: Stop,
+    workspace: Option<Arc<Workspace>>,
 ) -> (Outcome, Option<Unsettled>) {
-    let attempt = Attempt { context, files, state, phase_key, taken_up, stop };
+    let attempt = Attempt { context, files, state, phase_key, taken_up, stop, workspace };
     attempt.make().await.unwrap_or_else(|failure| (Outcome::Failed(failure), None))
 }
 
@@ -59,13 +60,17 @@ struct Attempt {
     phase_key: PhaseKey,
     taken_up: bool,
     stop: Stop,
+    workspace: Option<Arc<Workspace>>,
 }
 
 impl Attempt {
     async fn make(&self) -> Result<(Outcome, Option<Unsettled>)> {
         let (phase, progress) = self.phase()?;
         let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, None)) };
-        let workspace = Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?);
+        let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
+            Some(workspace) => workspace,
+            None => Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?),
+        };
         let history = self.history(progress).await?;
         if let (Some(expected), true) = (&phase.expected_artifact, history.is_empty()) {
             self.clear(&workspace, expected, progress.attempt).await?;

@@ -28,6 +28,7 @@ use super::context::{Context, blocking};
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use super::run_files::RunFiles;
+use super::worktree::Workspace;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
@@ -104,6 +105,8 @@ pub struct Driver {
     stopping: Option<Stopping>,
     /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
     begun: Option<(PhaseKey, u32)>,
+    /// What the last commit found, for the attempt that follows it.
+    workspace: Option<Arc<Workspace>>,
     /// Who got the thread.
     handed_to: Option<RunId>,
 }
@@ -116,8 +119,15 @@ pub struct Rest {
     pub handed_to: Option<RunId>,
 }
 
-/// How an activity ended, with an answer that is stored together with it.
-type Ended = (Input, Option<Unsettled>);
+/// How an activity ended.
+struct Ended {
+    input: Input,
+    /// An answer that is stored together with it.
+    unsettled: Option<Unsettled>,
+    /// The folder as it was found for a commit. No agent works until the next attempt begins, which needs
+    /// not look for it again.
+    workspace: Option<Arc<Workspace>>,
+}
 
 struct Running {
     /// Ends with its owner: a second owner must never meet work of the first.
@@ -146,7 +156,7 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None, begun: None, handed_to: None }
+        Self { context, files, state, orders, running: None, stopping: None, begun: None, workspace: None, handed_to: None }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
@@ -226,21 +236,22 @@ impl Driver {
         let (context, files, state) = (Arc::clone(&self.context), Arc::clone(&self.files), self.state.clone());
         let task = match what.clone() {
             Activity::Attempt { phase_key, attempt } => {
-                let stop = stop.clone();
+                let (stop, workspace) = (stop.clone(), self.workspace.take());
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
                 tokio::spawn(async move {
-                    let (outcome, unsettled) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop).await;
-                    (Input::AttemptEnded { phase_key, attempt, outcome }, unsettled)
+                    let (outcome, unsettled) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop, workspace).await;
+                    Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, unsettled, workspace: None }
                 })
             }
             Activity::Commit { phase_key } => tokio::spawn(async move {
-                let input = match commit(&context, &files, &state, &phase_key).await {
-                    Ok(commit) => Input::Committed { phase_key, commit },
-                    Err(failure) => Input::CommitFailed { phase_key, failure },
-                };
-                (input, None)
+                match commit(&context, &files, &state, &phase_key).await {
+                    Ok((commit, workspace)) => {
+                        Ended { input: Input::Committed { phase_key, commit }, unsettled: None, workspace: Some(workspace) }
+                    }
+                    Err(failure) => Ended { input: Input::CommitFailed { phase_key, failure }, unsettled: None, workspace: None },
+                }
             }),
         };
         self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
@@ -248,11 +259,12 @@ impl Driver {
 
     async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         let running = self.running.take();
-        let (input, unsettled) = match (ended, running) {
+        let Ended { input, unsettled, workspace } = match (ended, running) {
             (Ok(ended), _) => ended,
-            (Err(error), Some(Running { what, .. })) => (panicked(what, &error), None),
+            (Err(error), Some(Running { what, .. })) => Ended { input: panicked(what, &error), unsettled: None, workspace: None },
             (Err(error), None) => return Err(Failure::internal(error)),
         };
+        self.workspace = workspace;
         // Work that we stopped did not fail: it goes on from its last checkpoint.
         let input = match (input, &self.stopping) {
             (Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(_) | Outcome::TimedOut { .. } }, Some(_)) => {
@@ -443,7 +455,12 @@ fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
     }
 }
 
-async fn commit(context: &Arc<Context>, files: &RunFiles, state: &RunState, phase_key: &PhaseKey) -> Result<Option<String>> {
+async fn commit(
+    context: &Arc<Context>,
+    files: &RunFiles,
+    state: &RunState,
+    phase_key: &PhaseKey,
+) -> Result<(Option<String>, Arc<Workspace>)> {
     let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key)) else {
         return Err(Failure::internal(format!("no phase '{phase_key}'")));
     };
@@ -451,5 +468,5 @@ async fn commit(context: &Arc<Context>, files: &RunFiles, state: &RunState, phas
     if let Some(artifact) = &progress.artifact {
         attempt::restore_validated(context, &workspace, artifact).await?;
     }
-    attempt::commit(files, &workspace, phase, progress).await
+    Ok((attempt::commit(files, &workspace, phase, progress).await?, workspace))
 }
