@@ -32,7 +32,7 @@ use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::{Reader, turns};
+use crate::store::turns;
 
 /// Makes the attempt that `state` is in, and says how it ended, with the last answer where that is
 /// still to be stored together with it. A `taken_up` attempt may have turns that are stored and that
@@ -134,9 +134,8 @@ impl Attempt {
         if progress.prompt.is_none() && !self.taken_up {
             return Ok(Vec::new());
         }
-        let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
-        let attempt = progress.attempt;
-        let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
+        let (run_id, phase_key, attempt) = (self.state.run_id, self.phase_key.clone(), progress.attempt);
+        let turns = self.context.read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt)).await?;
         let mut turns: Vec<_> = turns.into_iter().filter(|turn| turn.answer.is_some()).collect();
         if planted::is(Bug::LastTurnForgotten) && turns.last().is_some_and(|turn| turn.status == TurnStatus::Answered) {
             turns.pop();

@@ -24,7 +24,7 @@ use super::agent::desk::close_lost_calls;
 use super::agent::{Stop, Unsettled};
 use super::api::{Answer, Sender};
 use super::attempt;
-use super::context::{Context, blocking};
+use super::context::Context;
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use super::run_files::RunFiles;
@@ -36,7 +36,7 @@ use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, events, journal, runs};
+use crate::store::{events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -395,8 +395,8 @@ impl Driver {
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
         if let Some(first) = new.first().filter(|first| first.seq > from) {
-            let (path, count) = (self.context.paths.database(), u32::try_from(first.seq - from).unwrap_or(u32::MAX));
-            let between = blocking(move || events::from(Reader::open(&path)?.connection(), run_id, from, count)).await?;
+            let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);
+            let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
             between.iter().try_for_each(|event| self.state.apply(event))?;
         }
         new.iter().try_for_each(|event| self.state.apply(event))
