@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
+use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop, Unsettled};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
@@ -32,10 +32,11 @@ use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::{Reader, turns};
+use crate::store::turns;
 
-/// Makes the attempt that `state` is in, and says how it ended. A `taken_up` attempt may have turns
-/// that are stored and that `state` does not know of.
+/// Makes the attempt that `state` is in, and says how it ended, with the last answer where that is
+/// still to be stored together with it. A `taken_up` attempt may have turns that are stored and that
+/// `state` does not know of. A `workspace` that was opened since the last agent worked is taken as it is.
 pub async fn make(
     context: Arc<Context>,
     files: Arc<RunFiles>,
@@ -43,12 +44,10 @@ pub async fn make(
     phase_key: PhaseKey,
     taken_up: bool,
     stop: Stop,
-) -> Outcome {
-    let attempt = Attempt { context, files, state, phase_key, taken_up, stop };
-    match attempt.make().await {
-        Ok(outcome) => outcome,
-        Err(failure) => Outcome::Failed(failure),
-    }
+    workspace: Option<Arc<Workspace>>,
+) -> (Outcome, Option<Unsettled>) {
+    let attempt = Attempt { context, files, state, phase_key, taken_up, stop, workspace };
+    attempt.make().await.unwrap_or_else(|failure| (Outcome::Failed(failure), None))
 }
 
 /// How much of a worktree's `.env` is looked at, in bytes.
@@ -61,13 +60,17 @@ struct Attempt {
     phase_key: PhaseKey,
     taken_up: bool,
     stop: Stop,
+    workspace: Option<Arc<Workspace>>,
 }
 
 impl Attempt {
-    async fn make(&self) -> Result<Outcome> {
+    async fn make(&self) -> Result<(Outcome, Option<Unsettled>)> {
         let (phase, progress) = self.phase()?;
-        let Some(_slot) = self.slot().await else { return Ok(Outcome::Stopped) };
-        let workspace = Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?);
+        let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, None)) };
+        let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
+            Some(workspace) => workspace,
+            None => Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?),
+        };
         let history = self.history(progress).await?;
         if let (Some(expected), true) = (&phase.expected_artifact, history.is_empty()) {
             self.clear(&workspace, expected, progress.attempt).await?;
@@ -76,8 +79,18 @@ impl Attempt {
         if backend.model(&job.persona).is_none() {
             desk.open().await?;
         }
-        let ended = self.work(phase, &*backend, &job, &desk).await;
-        match ended {
+        let worked = self.work(phase, &*backend, &job, &desk).await;
+        let outcome = self.outcome(worked, &desk, &workspace).await;
+        if let Ok(valid @ Outcome::Valid(_)) = outcome {
+            return Ok((valid, desk.take_unsettled()));
+        }
+        desk.settle().await?;
+        outcome.map(|outcome| (outcome, None))
+    }
+
+    async fn outcome(&self, worked: Worked, desk: &Desk, workspace: &Arc<Workspace>) -> Result<Outcome> {
+        let (phase, progress) = self.phase()?;
+        match worked {
             Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
             Worked::Ended(Err(failure)) => Ok(match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
                 Some(question) => Outcome::OverBudget(question),
@@ -88,7 +101,7 @@ impl Attempt {
                 let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
                 Ok(Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question })))
             }
-            Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, &workspace).await,
+            Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, workspace).await,
         }
     }
 
@@ -121,9 +134,8 @@ impl Attempt {
         if progress.prompt.is_none() && !self.taken_up {
             return Ok(Vec::new());
         }
-        let (path, run_id, phase_key) = (self.context.paths.database(), self.state.run_id, self.phase_key.clone());
-        let attempt = progress.attempt;
-        let turns = blocking(move || turns::of_attempt(Reader::open(&path)?.connection(), run_id, &phase_key, attempt)).await?;
+        let (run_id, phase_key, attempt) = (self.state.run_id, self.phase_key.clone(), progress.attempt);
+        let turns = self.context.read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt)).await?;
         let mut turns: Vec<_> = turns.into_iter().filter(|turn| turn.answer.is_some()).collect();
         if planted::is(Bug::LastTurnForgotten) && turns.last().is_some_and(|turn| turn.status == TurnStatus::Answered) {
             turns.pop();

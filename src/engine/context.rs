@@ -107,6 +107,15 @@ impl Context {
         }
     }
 
+    /// Reads from the database, away from the async threads.
+    ///
+    /// # Errors
+    /// What the database says, and those of `work`.
+    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.store.clone();
+        blocking(move || store.read(work)).await
+    }
+
     /// Gives the ballast back and has everything rest; says whether that made room.
     fn make_room(&self) -> bool {
         self.full.notify_one();

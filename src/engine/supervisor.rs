@@ -322,9 +322,9 @@ impl Supervisor {
             return;
         }
         self.reading = Some(false);
-        let (path, own) = (self.context.paths.database(), self.own.clone());
+        let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
-            let first = blocking(move || threads::first_in_line(Reader::open(&path)?.connection())).await;
+            let first = context.read(threads::first_in_line).await;
             let _ = own.send(Call::Lines(first)).await;
         });
     }

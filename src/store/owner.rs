@@ -33,6 +33,9 @@ const GROUP: usize = 256;
 /// How long the others of the last group are waited for: less than the flush that this saves.
 const GATHER: Duration = Duration::from_micros(200);
 
+/// Readers that are kept for the next who reads; opening one costs more than most reads.
+const READERS: usize = 4;
+
 /// Blocks that are made in one transaction while nobody waits: a few milliseconds of work.
 const BACKLOG_STEPS: usize = 4;
 
@@ -61,6 +64,7 @@ struct Shared {
     path: PathBuf,
     jobs: Mutex<Option<mpsc::Sender<Message>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    readers: Mutex<Vec<Reader>>,
 }
 
 impl Store {
@@ -75,7 +79,8 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || serve(conn, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
-        let shared = Shared { path: path.to_path_buf(), jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) };
+        let shared =
+            Shared { path: path.to_path_buf(), jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)), readers: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -116,6 +121,22 @@ impl Store {
         Reader::open(&self.shared.path)
     }
 
+    /// Reads with a reader that is kept for such. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`Reader::open`], and those of `work`.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let kept = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = kept.map_or_else(|| self.reader(), Ok)?;
+        let outcome = work(reader.connection())?;
+        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever closes must be the last to have the file open, so that the log goes with it.
+        if readers.len() < READERS && self.sender().is_ok() {
+            readers.push(reader);
+        }
+        Ok(outcome)
+    }
+
     /// The database file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -129,6 +150,7 @@ impl Store {
     /// What the database says; everything acknowledged is on disk all the same.
     pub async fn close(&self) -> Result<()> {
         let Ok(jobs) = self.sender() else { return Ok(()) };
+        self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.send(Message::Close(reply)).await.is_err() {
             return Ok(());
@@ -144,6 +166,7 @@ impl Store {
     /// As [`close`](Self::close).
     pub fn close_blocking(&self) -> Result<()> {
         let Ok(jobs) = self.sender() else { return Ok(()) };
+        self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.blocking_send(Message::Close(reply)).is_err() {
             return Ok(());
@@ -159,8 +182,13 @@ impl Store {
 }
 
 impl Shared {
+    fn drop_readers(&self) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Lets go of the queue and waits for the thread, unless this is the thread.
     fn end(&self) {
+        self.drop_readers();
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {

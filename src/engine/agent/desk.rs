@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::settle::Unsettled;
 use crate::engine::api::TextKind;
 use crate::engine::budget::{self, Budget, Verdict};
 use crate::engine::context::{Context, blocking};
@@ -99,16 +100,12 @@ pub struct Desk {
     opening: Mutex<Vec<Fact>>,
     /// Calls that were told when they ended, before their turn did.
     told: Mutex<BTreeSet<(TurnId, String)>>,
+    /// The answer that is stored with what comes next.
+    unsettled: Mutex<Option<Unsettled>>,
     budget: Budget,
     redactor: Arc<Redactor>,
     /// The limit that refused a call.
     refused: Arc<Mutex<Option<BudgetQuestion>>>,
-}
-
-/// What is known of a call between its reserve and its settlement.
-struct OpenCall {
-    number: u32,
-    model: String,
 }
 
 impl Desk {
@@ -128,6 +125,7 @@ impl Desk {
             redactor,
             refused: Arc::default(),
             told: Mutex::default(),
+            unsettled: Mutex::default(),
         }
     }
 
@@ -225,37 +223,30 @@ impl Desk {
     /// # Errors
     /// What the store says; the call is paid and open then.
     pub async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
+        self.put_down(turn, answered);
+        self.settle().await
+    }
+
+    /// Takes an answer that wants no tools. It is stored with what comes next: another call, or what the
+    /// attempt came to.
+    pub fn put_down(&self, turn: TurnId, answered: Answered) {
         let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
-        self.store(move |tx| {
-            let now = Timestamp::now();
-            let call = open_call(tx, turn)?;
-            let settlement = turns::Settlement {
-                tokens: answered.tokens,
-                cost: answered.cost,
-                estimated: answered.estimated,
-                latency_ms: answered.latency_ms,
-                provider_request_id: answered.provider_request_id,
-                status: CallStatus::Ok,
-            };
-            turns::answered(tx, turn, &answered.answer, &answered.tools, &settlement, now)?;
-            let fact = Fact::LlmCalled {
-                phase_key,
-                attempt,
-                turn_id: turn,
-                turn: call.number,
-                model: call.model,
-                tokens: answered.tokens,
-                cost: answered.cost,
-                estimated: answered.estimated,
-                latency_ms: answered.latency_ms,
-                status: CallStatus::Ok,
-            };
-            if planted::is(Bug::SettleApart) {
-                tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
-            }
-            journal::append(tx, run_id, &[fact], now)
-        })
-        .await
+        *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Unsettled { run_id, phase_key, attempt, turn, answered });
+    }
+
+    /// The answer that waits to be stored; whoever takes it stores it.
+    #[must_use]
+    pub fn take_unsettled(&self) -> Option<Unsettled> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Stores the answer that waits, if one does.
+    ///
+    /// # Errors
+    /// What the store says; the call is paid and open then.
+    pub async fn settle(&self) -> Result<()> {
+        let Some(unsettled) = self.take_unsettled() else { return Ok(()) };
+        self.context.store_patiently(move |tx| unsettled.settle(tx), |words| self.text(TextKind::Note, words)).await.map(drop)
     }
 
     /// Stores that a call gave no answer.
@@ -287,6 +278,10 @@ impl Desk {
     /// # Errors
     /// `budget_exceeded` when only the next call was refused; what the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
+        if done.is_empty() && next.is_none() {
+            // A turn without tools was settled with its answer.
+            return Ok(None);
+        }
         if !done.is_empty() {
             self.audit(turn, &done).await?;
         }
@@ -297,7 +292,6 @@ impl Desk {
         self.store(move |tx| {
             let now = Timestamp::now();
             let results: Vec<_> = done.into_iter().map(tool_result).collect();
-            // A turn without tools was settled with its answer.
             if !results.is_empty() {
                 turns::tools_done(tx, turn, &results)?;
             }
@@ -358,6 +352,12 @@ impl Desk {
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
+        let unsettled = self.take_unsettled();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            let mut events = unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))?;
+            events.extend(job(tx)?);
+            Ok(events)
+        };
         self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await.map(drop)
     }
 
@@ -463,12 +463,6 @@ fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> 
     let path = dir.join(file);
     let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
     written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
-}
-
-fn open_call(tx: &rusqlite::Connection, turn: TurnId) -> Result<OpenCall> {
-    let call = ledger::of_turn(tx, turn)?;
-    let (number, row) = call.ok_or_else(|| Failure::internal(format!("turn {turn} was never reserved")))?;
-    Ok(OpenCall { number, model: row.model })
 }
 
 /// What is known of a call whose caller is gone: it may have been answered and billed.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
+pub use self::settle::Unsettled;
 use crate::model::error::Failure;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::Persona;
@@ -24,6 +25,7 @@ pub mod mcp;
 pub mod openai;
 mod program;
 pub mod rehearsal;
+mod settle;
 pub mod tools;
 
 /// One attempt at one phase, as a backend gets it.

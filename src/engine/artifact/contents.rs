@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
@@ -19,13 +20,15 @@ use crate::store::failpoint::planted::{self, Bug};
 #[derive(Clone, Debug)]
 pub struct Contents {
     dir: PathBuf,
+    /// Whether this process has made sure of the folders, so that a new content waits for its own names alone.
+    ready: Arc<Mutex<bool>>,
 }
 
 impl Contents {
     /// A store in `dir`; nothing is made before the first [`put`](Self::put).
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, ready: Arc::default() }
     }
 
     /// Keeps `bytes`; they survive power loss when this returns. Blocks on the disk.
@@ -36,7 +39,7 @@ impl Contents {
         let hash = ContentHash::of(bytes);
         let path = self.path(&hash)?;
         let folder = path.parent().unwrap_or(&self.dir);
-        create_private_dir(folder)?;
+        self.ready_folders(folder)?;
         if planted::is(Bug::ContentAfterEvent) {
             let (path, bytes) = (path, bytes.to_vec());
             std::thread::spawn(move || {
@@ -55,10 +58,24 @@ impl Contents {
             write_new(folder, &path, bytes).map_err(|e| Failure::io(format!("cannot keep the artifact in {}", path.display()), &e))?;
         }
         // Also when the file was there: whoever wrote it may have died before its name was durable.
-        for dir in [folder, &self.dir, self.dir.parent().unwrap_or(&self.dir)] {
-            sync_dir(dir).map_err(|e| Failure::io(format!("cannot make {} durable", dir.display()), &e))?;
-        }
+        sync_dir(folder)?;
         Ok(hash)
+    }
+
+    /// Makes every folder there can be and their names durable, once: a flush for many contents instead
+    /// of one for each. Also where they were there: whoever made them may have died before that.
+    fn ready_folders(&self, folder: &Path) -> Result<()> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ready && folder.is_dir() {
+            return Ok(());
+        }
+        for first in 0..=u8::MAX {
+            create_private_dir(&self.dir.join(format!("{first:02x}")))?;
+        }
+        sync_dir(&self.dir)?;
+        sync_dir(self.dir.parent().unwrap_or(&self.dir))?;
+        *ready = true;
+        Ok(())
     }
 
     /// The bytes with this hash, hashed again. Blocks on the disk.
@@ -104,8 +121,9 @@ fn write_new(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 // Makes the names in a folder durable.
-fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    Step::ContentFolder.around(|| File::open(dir)?.sync_all())
+fn sync_dir(dir: &Path) -> Result<()> {
+    let synced = Step::ContentFolder.around(|| File::open(dir)?.sync_all());
+    synced.map_err(|e| Failure::io(format!("cannot make {} durable", dir.display()), &e))
 }
 
 #[cfg(test)]
@@ -139,6 +157,16 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_folder_that_vanished_is_made_again() {
+        let (temp, contents) = store();
+        let hash = contents.put(b"x").unwrap();
+        assert_eq!(std::fs::read_dir(temp.path().join("contents")).unwrap().count(), 256);
+        std::fs::remove_dir_all(temp.path().join("contents")).unwrap();
+        assert_eq!(contents.clone().put(b"x").unwrap(), hash);
+        assert_eq!(contents.get(&hash).unwrap(), b"x");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
-use crate::engine::context::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
@@ -17,7 +16,7 @@ use crate::model::money::NanoUsd;
 use crate::model::question::Scope;
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, approvals};
+use crate::store::approvals;
 
 /// The operator's answer to a question.
 #[derive(Clone, Debug)]
@@ -71,8 +70,8 @@ impl Driver {
         let (Code::ApprovalAlreadyResolved | Code::RunAlreadyTerminal, Some(request_id)) = (failure.code, asked) else {
             return Err(failure);
         };
-        let (run_id, path) = (self.run_id(), self.context.paths.database());
-        let found = blocking(move || approvals::get(Reader::open(&path)?.connection(), request_id)).await?;
+        let run_id = self.run_id();
+        let found = self.context.read(move |conn| approvals::get(conn, request_id)).await?;
         let Some(first) = found.filter(|row| row.run_id == run_id) else { return Err(failure) };
         // The same answer with other words is another answer: those words went nowhere.
         let same_words = words.is_empty() || first.comment.as_deref() == Some(words);

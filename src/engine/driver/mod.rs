@@ -22,14 +22,15 @@ pub use revision::Revision;
 use stopping::Stopping;
 pub use stopping::{AskedStop, Successor, asked_stop};
 
-use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
+use super::agent::{Stop, Unsettled};
 use super::api::{Answer, Sender};
 use super::attempt;
-use super::context::{Context, blocking};
+use super::context::Context;
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use super::run_files::RunFiles;
+use super::worktree::Workspace;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
@@ -37,7 +38,7 @@ use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{Reader, events, journal, runs};
+use crate::store::{events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -113,6 +114,8 @@ pub struct Driver {
     stopping: Option<Stopping>,
     /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
     begun: Option<(PhaseKey, u32)>,
+    /// What the last commit found, for the attempt that follows it.
+    workspace: Option<Arc<Workspace>>,
     /// Who got the thread.
     handed_to: Option<RunId>,
 }
@@ -125,9 +128,19 @@ pub struct Rest {
     pub handed_to: Option<RunId>,
 }
 
+/// How an activity ended.
+struct Ended {
+    input: Input,
+    /// An answer that is stored together with it.
+    unsettled: Option<Unsettled>,
+    /// The folder as it was found for a commit. No agent works until the next attempt begins, which needs
+    /// not look for it again.
+    workspace: Option<Arc<Workspace>>,
+}
+
 struct Running {
     /// Ends with its owner: a second owner must never meet work of the first.
-    task: AbortOnDropHandle<Input>,
+    task: AbortOnDropHandle<Ended>,
     stop: Stop,
     what: Activity,
 }
@@ -153,7 +166,7 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None, begun: None, handed_to: None }
+        Self { context, files, state, orders, running: None, stopping: None, begun: None, workspace: None, handed_to: None }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
@@ -233,32 +246,35 @@ impl Driver {
         let (context, files, state) = (Arc::clone(&self.context), Arc::clone(&self.files), self.state.clone());
         let task = match what.clone() {
             Activity::Attempt { phase_key, attempt } => {
-                let stop = stop.clone();
+                let (stop, workspace) = (stop.clone(), self.workspace.take());
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
                 tokio::spawn(async move {
-                    let outcome = attempt::make(context, files, state, phase_key.clone(), taken_up, stop).await;
-                    Input::AttemptEnded { phase_key, attempt, outcome }
+                    let (outcome, unsettled) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop, workspace).await;
+                    Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, unsettled, workspace: None }
                 })
             }
             Activity::Commit { phase_key } => tokio::spawn(async move {
                 match commit(&context, &files, &state, &phase_key).await {
-                    Ok(commit) => Input::Committed { phase_key, commit },
-                    Err(failure) => Input::CommitFailed { phase_key, failure },
+                    Ok((commit, workspace)) => {
+                        Ended { input: Input::Committed { phase_key, commit }, unsettled: None, workspace: Some(workspace) }
+                    }
+                    Err(failure) => Ended { input: Input::CommitFailed { phase_key, failure }, unsettled: None, workspace: None },
                 }
             }),
         };
         self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
     }
 
-    async fn activity_ended(&mut self, ended: Result<Input, tokio::task::JoinError>) -> Result<()> {
+    async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         let running = self.running.take();
-        let input = match (ended, running) {
-            (Ok(input), _) => input,
-            (Err(error), Some(Running { what, .. })) => panicked(what, &error),
+        let Ended { input, unsettled, workspace } = match (ended, running) {
+            (Ok(ended), _) => ended,
+            (Err(error), Some(Running { what, .. })) => Ended { input: panicked(what, &error), unsettled: None, workspace: None },
             (Err(error), None) => return Err(Failure::internal(error)),
         };
+        self.workspace = workspace;
         // Work that we stopped did not fail: it goes on from its last checkpoint.
         let input = match (input, &self.stopping) {
             (Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(_) | Outcome::TimedOut { .. } }, Some(_)) => {
@@ -270,7 +286,7 @@ impl Driver {
             let run_id = self.run_id();
             self.context.store_patiently(move |tx| close_lost_calls(tx, run_id), |words| self.note(words)).await?;
         }
-        self.input(input).await?;
+        self.input_with(input, unsettled).await?;
         self.finish_stopping().await
     }
 
@@ -321,12 +337,31 @@ impl Driver {
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
+        self.input_with(input, None).await
+    }
+
+    /// As [`input`](Self::input), with an answer that is stored in the same transaction.
+    async fn input_with(&mut self, input: Input, unsettled: Option<Unsettled>) -> Result<()> {
         let facts = self.facts(input)?;
-        let events = match self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await {
+        let stored = match unsettled {
+            Some(unsettled) => self.append_after(unsettled, facts.clone()).await,
+            None => self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await,
+        };
+        let events = match stored {
             Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(facts).await?,
             appended => appended?,
         };
         self.take_in(&events).await
+    }
+
+    async fn append_after(&self, unsettled: Unsettled, facts: Vec<Fact>) -> Result<Vec<Event>> {
+        let run_id = self.run_id();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            let mut events = unsettled.settle(tx)?;
+            events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
+            Ok(events)
+        };
+        self.context.store_patiently(job, |words| self.note(words)).await
     }
 
     /// Folds stored events in; with the end of the run its report is written.
@@ -374,8 +409,8 @@ impl Driver {
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
         if let Some(first) = new.first().filter(|first| first.seq > from) {
-            let (path, count) = (self.context.paths.database(), u32::try_from(first.seq - from).unwrap_or(u32::MAX));
-            let between = blocking(move || events::from(Reader::open(&path)?.connection(), run_id, from, count)).await?;
+            let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);
+            let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
             between.iter().try_for_each(|event| self.state.apply(event))?;
         }
         new.iter().try_for_each(|event| self.state.apply(event))
@@ -417,7 +452,7 @@ pub(super) async fn own_unreadable(
     owner.rest()
 }
 
-async fn ended(running: &mut Option<Running>) -> Result<Input, tokio::task::JoinError> {
+async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::JoinError> {
     match running {
         Some(running) => (&mut running.task).await,
         None => std::future::pending().await,
@@ -434,7 +469,12 @@ fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
     }
 }
 
-async fn commit(context: &Arc<Context>, files: &RunFiles, state: &RunState, phase_key: &PhaseKey) -> Result<Option<String>> {
+async fn commit(
+    context: &Arc<Context>,
+    files: &RunFiles,
+    state: &RunState,
+    phase_key: &PhaseKey,
+) -> Result<(Option<String>, Arc<Workspace>)> {
     let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key)) else {
         return Err(Failure::internal(format!("no phase '{phase_key}'")));
     };
@@ -442,5 +482,5 @@ async fn commit(context: &Arc<Context>, files: &RunFiles, state: &RunState, phas
     if let Some(artifact) = &progress.artifact {
         attempt::restore_validated(context, &workspace, artifact).await?;
     }
-    attempt::commit(files, &workspace, phase, progress).await
+    Ok((attempt::commit(files, &workspace, phase, progress).await?, workspace))
 }

@@ -46,6 +46,10 @@ pub use handover::HandOver;
 /// Calls that may wait for the supervisor.
 const CALLS_WAITING: usize = 256;
 
+/// Threads for work that waits for the disk. Each keeps memory of its own, and more of them do not make
+/// the disk quicker.
+const BLOCKING: usize = 32;
+
 /// The host of a data directory.
 pub struct Host {
     context: Arc<Context>,
@@ -81,6 +85,7 @@ impl Host {
         let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings, paths)?));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            .max_blocking_threads(BLOCKING)
             .thread_name("engine")
             .enable_all()
             .build()

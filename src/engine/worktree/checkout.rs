@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::program::Git;
 use super::repo::Repo;
@@ -18,6 +19,9 @@ use crate::store::failpoint::Step;
 // Where we left the run's branch; a ref of the worktree alone, so that it goes with it.
 pub(super) const LAST_COMMIT: &str = "refs/worktree/phasedeck/last";
 const BEING_MADE: &str = "phasedeck: being made";
+// How often adding a worktree is tried while others are being added, and the first pause; later ones are longer.
+const ADD_TRIES: u32 = 6;
+const ADD_PAUSE: Duration = Duration::from_millis(20);
 
 /// A git worktree on branch `phasedeck/<run>`.
 #[derive(Clone, Debug)]
@@ -125,7 +129,15 @@ async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
 async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
     let add = ["worktree", "add", "--quiet", "--lock", "--reason", BEING_MADE];
     let args: Vec<&OsStr> = add.iter().map(OsStr::new).chain([path.as_os_str(), branch.as_ref()]).collect();
-    repo.git.run(&args).await?;
+    let mut tries = 1;
+    while let Err(failure) = repo.git.run(&args).await {
+        // Before it begins, git reads every other worktree, also one that another git is writing just now.
+        if tries == ADD_TRIES || !failure.message.contains("/commondir") {
+            return Err(failure);
+        }
+        tokio::time::sleep(ADD_PAUSE * tries).await;
+        tries += 1;
+    }
     make_durable(path.to_path_buf()).await?;
     let git_dir = find_git_dir(&repo.common_dir, path)
         .ok_or_else(|| Failure::new(Code::GitFailed, format!("git made no worktree at {}", path.display())).hint("resume the run"))?;

@@ -14,6 +14,7 @@ pub(super) trait Book: Sync {
     fn adapted(&self, words: &str);
     fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
     fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send;
+    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()>;
     fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send;
     fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send;
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
@@ -35,6 +36,11 @@ impl Book for Desk {
 
     fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send {
         Desk::answered(self, turn, answered)
+    }
+
+    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()> {
+        Desk::put_down(self, turn, answered);
+        Ok(())
     }
 
     fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send {

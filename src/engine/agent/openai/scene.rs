@@ -111,6 +111,18 @@ impl Notebook {
         pages.shown.iter().filter(|(kind, _)| *kind == wanted).map(|(_, text)| text.clone()).collect()
     }
 
+    fn take_answer(&self, line: String, turn: TurnId, answered: Answered) -> Result<()> {
+        self.write(line, |pages| {
+            pages.costs.push((answered.cost, answered.estimated));
+            let turn = pages.turn(turn);
+            assert_eq!(turn.status, TurnStatus::Reserved);
+            turn.status = TurnStatus::Answered;
+            turn.answer = Some(answered.answer);
+            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None, redo: false };
+            turn.tools = answered.tools.into_iter().map(record).collect();
+        })
+    }
+
     fn write<T>(&self, line: String, change: impl FnOnce(&mut Pages) -> T) -> Result<T> {
         let mut pages = self.pages.lock().unwrap();
         if self.fails_from.is_some_and(|from| pages.lines.len() >= from) {
@@ -167,15 +179,12 @@ impl Book for Notebook {
 
     async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
         let called: Vec<&str> = answered.tools.iter().map(|(_, tool, _)| tool.as_str()).collect();
-        self.write(format!("answered {}", called.join(",")).trim_end().to_owned(), |pages| {
-            pages.costs.push((answered.cost, answered.estimated));
-            let turn = pages.turn(turn);
-            assert_eq!(turn.status, TurnStatus::Reserved);
-            turn.status = TurnStatus::Answered;
-            turn.answer = Some(answered.answer);
-            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None, redo: false };
-            turn.tools = answered.tools.into_iter().map(record).collect();
-        })
+        self.take_answer(format!("answered {}", called.join(",")).trim_end().to_owned(), turn, answered)
+    }
+
+    fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()> {
+        assert_eq!(answered.tools, [], "tools are not run before their turn is stored");
+        self.take_answer("put down".to_owned(), turn, answered)
     }
 
     async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The loop: request, stream, tools, store, next; until the model is done or a limit is reached.
 //!
 //! The order is what makes it survive a crash. A call is reserved before it is sent; its answer is
-//! stored before any tool runs; what the tools said is stored, together with the next reserve,
+//! stored before any tool runs (one without tools with what follows from it); what the tools said is stored, together with the next reserve,
 //! before the next request. Everything between can be done again from the stored turns.
 //!
 //! Stopping: `soon` is looked at where nothing is open, `now` wherever something is awaited. A tool
@@ -359,10 +359,14 @@ impl<B: Book> Worker<'_, B> {
             _ => (open.reserve.reserved, open.reserve.reserved.is_some()),
         };
         let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
-        let tools = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
+        let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
         let latency_ms = ms(begun.elapsed());
         let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id };
-        self.book.answered(open.turn, answered).await?;
+        if self.conversation.is_empty() && answered.tools.is_empty() {
+            self.book.put_down(open.turn, answered)?;
+        } else {
+            self.book.answered(open.turn, answered).await?;
+        }
         Ok((open.turn, answer))
     }
 

@@ -51,7 +51,7 @@ async fn a_call_that_needs_a_word_waits_before_it_and_is_made_once_with_it() {
 
     answer(&mut scene, &question, true, Scope::Once);
     assert_eq!(scene.run().await, Ok(Ended::Done));
-    assert_eq!(scene.book.lines(), ["hold 0 no more", "tools_done 1 next 2", "answered", "tools_done 0 end"]);
+    assert_eq!(scene.book.lines(), ["hold 0 no more", "tools_done 1 next 2", "put down", "tools_done 0 end"]);
     assert!(scene.tree.path().join("out.json").exists());
 }
 

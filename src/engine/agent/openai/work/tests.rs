@@ -71,7 +71,7 @@ async fn a_job_is_done_in_the_order_that_survives_a_crash() {
             "tools_done 2 next 2",
             "answered write_file",
             "tools_done 1 next 3",
-            "answered",
+            "put down",
             "tools_done 0 end"
         ]
     );
