@@ -440,7 +440,7 @@ async fn a_server_that_takes_no_schema_is_asked_without_it() {
     };
     let scene = structured_scene(script).await;
     assert_eq!(scene.run().await, Ok(Ended::Done));
-    assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_bad_response", "reserve 1", "answered", "tools_done 0 end"]);
+    assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_bad_response", "reserve 1", "put down", "tools_done 0 end"]);
     let notes = scene.book.shown(TextKind::Note);
     assert!(notes[0].starts_with("the server takes no schema; asked without it (the provider answered 400"), "{notes:?}");
     let refused = structured_scene(|_| Reply::status(400, "no such model")).await;
