@@ -132,6 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_the_first_schema_is_brought_to_the_current_one_with_its_runs() {
+        let (_dir, path, conn) = oldest();
+        conn.execute_batch(
+            "INSERT INTO runs (id, workflow, workflow_hash, thread, state, requirements, created_at_ms, updated_at_ms, last_seq) \
+             VALUES ('01930000-0000-7000-8000-0000deadbeef', 'dev@1', 'h', 't', 'paused', 'words', 1, 1, 1); \
+             INSERT INTO events (run_id, seq, at_ms, type, idempotency_key, payload) \
+             VALUES ('01930000-0000-7000-8000-0000deadbeef', 1, 1, 'run.started', 'run.started', '{\"workflow\":\"dev@1\",\"thread\":\"t\"}')",
+        )
+        .unwrap();
+        to_current(&conn, &path).unwrap();
+        assert_eq!(version(&conn).unwrap(), CURRENT);
+        let run = crate::store::runs::get(&conn, "01930000-0000-7000-8000-0000deadbeef".parse().unwrap()).unwrap();
+        assert_eq!((run.state.as_str(), run.requirements.as_str(), run.last_seq), ("paused", "words", 1));
+        assert_eq!(crate::store::events::from(&conn, run.id, 1, 9).unwrap().len(), 1);
+        assert!(crate::store::chain::walk(&conn, run.id).unwrap().problems.is_empty(), "what is older than the chain is not judged");
+    }
+
+    #[test]
     fn a_step_that_fails_leaves_the_schema_before_it() {
         let (_dir, path, conn) = oldest();
         let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT; CREATE TABLE runs (x INTEGER);"];

@@ -8,7 +8,7 @@ ALTER TABLE runs ADD COLUMN rollback TEXT;
 ALTER TABLE runs ADD COLUMN retried_from TEXT REFERENCES runs (id);
 ALTER TABLE runs ADD COLUMN forked_from TEXT REFERENCES runs (id);
 ALTER TABLE runs ADD COLUMN forked_phase TEXT;
--- A data folder has one owner, not a run; what an older host still writes is refused by its number in `meta`.
+-- A data folder has one owner, and so has every run in it: who holds the lock of the folder.
 ALTER TABLE runs DROP COLUMN epoch;
 ALTER TABLE inbox ADD COLUMN run_seq INTEGER;
 
