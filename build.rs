@@ -12,6 +12,10 @@ fn main() {
 /// The commit and its day; none outside a repository, as in a package of sources.
 fn commit() -> Option<String> {
     for path in git(&["rev-parse", "--git-path", "HEAD", "--git-path", "refs/heads", "--git-path", "packed-refs"])?.lines() {
+        // A path that is not there would count as changed for ever.
+        if !std::path::Path::new(path).exists() {
+            continue;
+        }
         println!("cargo:rerun-if-changed={path}");
     }
     git(&["log", "-1", "--format=%h %cs"])
