@@ -10,7 +10,7 @@ use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueE
 
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::record::Scenario;
 use crate::model::state::{OnDisconnect, Strategy};
 
@@ -380,6 +380,10 @@ pub struct Approve {
     /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub raise: Option<NanoUsd>,
+    /// At `budget_exceeded`: a cheaper persona that goes on, in this phase or in each that is still to be done.
+    /// May be given for several phases.
+    #[arg(long = "persona", value_name = "[PHASE=]NAME")]
+    pub personas: Vec<PersonaChoice>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,

@@ -55,6 +55,7 @@ fn again(run_id: RunId, request_id: RequestId, who: &str) -> Command {
         artifact_sha256: None,
         scope: None,
         raise_nano_usd: None,
+        personas: Vec::new(),
     }
 }
 

@@ -60,6 +60,7 @@ impl Stage {
             artifact_sha256: None,
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         })
     }
 

@@ -241,6 +241,7 @@ fn approve(run_id: RunId) -> Command {
         artifact_sha256: None,
         scope: None,
         raise_nano_usd: None,
+        personas: Vec::new(),
     }
 }
 

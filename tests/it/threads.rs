@@ -99,6 +99,7 @@ impl Lane {
             artifact_sha256: None,
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         })
         .unwrap();
     }
@@ -490,6 +491,7 @@ fn a_hundred_consoles_that_answer_one_gate_make_one_decision() {
             artifact_sha256: None,
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         };
         let (port, sender) = (port.clone(), Sender { by: format!("console-{n}"), via: Via::Console });
         async move { (action, port.send(command, sender, ClientToken::new()).await) }
