@@ -266,6 +266,7 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
                 artifact_sha256: open.artifact_sha256,
                 scope: None,
                 raise_nano_usd: None,
+                personas: Vec::new(),
             }
         }
     };

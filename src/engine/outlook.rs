@@ -18,7 +18,6 @@ use super::paths::Paths;
 use super::start::default_thread;
 use super::worktree::{Base, Repo};
 use crate::model::error::{Code, Failure};
-use crate::model::event::Tokens;
 use crate::model::hash::ContentHash;
 use crate::model::id::{RoleId, RunId};
 use crate::model::money::NanoUsd;
@@ -270,7 +269,7 @@ impl Seating<'_> {
         let consent = (!rehearse && !self.consents.contains(&entry.hash)).then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
         let seat = Seat {
             persona: Some(binding.persona.to_string()),
-            price: model.as_deref().and_then(|model| self.price(model)),
+            price: model.as_deref().and_then(|model| self.prices.per_million(model)),
             why: why(role, &entry.item, overrides.is_empty(), rehearse, empty.choices.len()),
             backend: binding.backend,
             model,
@@ -278,11 +277,6 @@ impl Seating<'_> {
             ..empty
         };
         (seat, Vec::new())
-    }
-
-    fn price(&self, model: &str) -> Option<(NanoUsd, NanoUsd)> {
-        let million = |input, output| self.prices.cost(model, Tokens { input, output, ..Tokens::default() });
-        Some((million(1_000_000, 0)?, million(0, 1_000_000)?))
     }
 }
 
@@ -305,7 +299,7 @@ fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usiz
     }
 }
 
-fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
+pub(super) fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
     ConsentAsk {
         persona: persona.versioned_name().to_string(),
         hash: hash.clone(),
