@@ -189,6 +189,7 @@ impl Attempt {
             persona: persona.clone(),
             artifact,
             worktree: workspace.root().to_path_buf(),
+            repository: workspace.repository().map(Path::to_path_buf),
             history,
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
