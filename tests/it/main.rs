@@ -8,6 +8,7 @@ mod model_server;
 mod acp;
 mod acp_agent;
 mod attached;
+mod brought;
 mod cli;
 mod console;
 mod crash;
