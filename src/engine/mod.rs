@@ -43,5 +43,6 @@ mod strict_json;
 pub mod supervisor;
 mod telemetry;
 pub mod transfer;
+pub mod trust;
 pub mod verify;
 pub mod worktree;
