@@ -66,6 +66,8 @@ pub struct Outlook {
     pub thread: Option<String>,
     /// What it may cost.
     pub estimate: Estimate,
+    /// What the settings let one run cost, where they say.
+    pub budget: Option<NanoUsd>,
     /// Everything that stands in the way.
     pub problems: Vec<(Part, Failure)>,
 }
@@ -145,6 +147,7 @@ pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> 
             .iter()
             .map(|entry| (entry.item.versioned_name().to_string(), entry.item.description.clone()))
             .collect(),
+        budget: NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0),
         ..Outlook::default()
     };
     if request.requirements.trim().is_empty() {
