@@ -64,18 +64,17 @@ impl<'a> Lane<'a> {
     pub fn told(&self, strategy: Strategy) -> String {
         let behind = match (strategy, self.waiting) {
             (Strategy::Reject, _) | (_, 0) => String::new(),
-            (_, 1) => ", after the one that waits".to_owned(),
-            (_, many) => format!(", after the {many} that wait"),
+            (_, many) => format!(", behind {many} more"),
         };
         let said = match (strategy, self.holder.map(|holder| holder.id.short())) {
-            (Strategy::Reject, None) if self.waiting == 0 => "while another run holds the thread, it is not started".to_owned(),
+            (Strategy::Reject, None) if self.waiting == 0 => "while another run holds it, this is not started".to_owned(),
             (Strategy::Reject, _) => "this start is refused".to_owned(),
             (Strategy::Enqueue, None) => "it waits in line while another run holds the thread".to_owned(),
             (Strategy::Enqueue, Some(run)) => format!("it waits until run {run} rests or ends"),
-            (Strategy::Interrupt, None) => "a run that holds the thread is paused, and can go on later".to_owned(),
+            (Strategy::Interrupt, None) => "a run that holds it is paused, and can go on later".to_owned(),
             (Strategy::Interrupt, Some(run)) => format!("run {run} is paused, and can go on later"),
-            (Strategy::Rollback, None) => "a run that holds the thread is ended, and what it made taken back".to_owned(),
-            (Strategy::Rollback, Some(run)) => format!("run {run} is ended, and its branch goes back to before it"),
+            (Strategy::Rollback, None) => "a run that holds it is ended, its branch goes back".to_owned(),
+            (Strategy::Rollback, Some(run)) => format!("run {run} is ended, its branch goes back"),
         };
         said + &behind
     }
@@ -142,9 +141,9 @@ mod tests {
         assert!(refusal.message.starts_with(&format!("the thread 'lane' is not free: held by run {short}")), "{refusal}");
         let told = STRATEGIES.map(|strategy| lane.told(strategy));
         assert_eq!(told[0], "this start is refused");
-        assert_eq!(told[1], format!("it waits until run {short} rests or ends, after the one that waits"));
-        assert_eq!(told[2], format!("run {short} is paused, and can go on later, after the one that waits"));
-        assert_eq!(told[3], format!("run {short} is ended, and its branch goes back to before it, after the one that waits"));
+        assert_eq!(told[1], format!("it waits until run {short} rests or ends, behind 1 more"));
+        assert_eq!(told[2], format!("run {short} is paused, and can go on later, behind 1 more"));
+        assert_eq!(told[3], format!("run {short} is ended, its branch goes back, behind 1 more"));
         let free = Lane::of("other", &runs);
         assert!(free.is_free() && free.held().is_none());
     }
