@@ -66,6 +66,8 @@ pub struct Outlook {
     pub thread: Option<String>,
     /// What it may cost.
     pub estimate: Estimate,
+    /// What the settings let one run cost, where they say.
+    pub budget: Option<NanoUsd>,
     /// Everything that stands in the way.
     pub problems: Vec<(Part, Failure)>,
 }
@@ -138,7 +140,8 @@ pub enum Estimate {
 
 /// Looks ahead. Blocks for the length of a few reads and calls of git.
 pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
-    let mut ahead = Outlook::default();
+    let budget = NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0);
+    let mut ahead = Outlook { budget, ..Outlook::default() };
     if request.requirements.trim().is_empty() {
         ahead.problem(Part::Requirements, Failure::new(Code::UsageInvalid, "say what you want made"));
     }
