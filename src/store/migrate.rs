@@ -42,6 +42,12 @@ pub fn to_current(conn: &Connection, path: &Path) -> Result<()> {
     through(conn, path, STEPS)
 }
 
+/// Brings a database to the schema that the `steps`-th step leads to, as a program of that time did.
+#[cfg(test)]
+pub(super) fn to_schema(conn: &Connection, steps: usize) -> Result<()> {
+    STEPS[..steps].iter().zip(1..).try_for_each(|(step, to)| apply(conn, step, to))
+}
+
 /// The refusal of a database by a newer program.
 pub fn newer(path: &Path, found: i64) -> Failure {
     Failure::new(Code::DbNewerSchema, format!("{} has schema {found}; this phasedeck knows schemas up to {CURRENT}", path.display()))
