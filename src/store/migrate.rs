@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn many_that_open_an_old_database_at_once_bring_it_up_together() {
+        let (_dir, path, conn) = oldest();
+        drop(conn);
+        let barrier = std::sync::Barrier::new(8);
+        let open = || {
+            barrier.wait();
+            open::writer(&path).map(|conn| version(&conn).unwrap())
+        };
+        let versions: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(versions, vec![Ok(CURRENT); 8]);
+        for copy in std::fs::read_dir(file::backups(&path)).unwrap() {
+            let copy = Connection::open(copy.unwrap().path()).unwrap();
+            assert!(version(&copy).unwrap() < CURRENT && copy.query_row("PRAGMA quick_check", [], |row| row.get(0)) == Ok("ok".to_owned()));
+        }
+    }
+
+    #[test]
     fn a_step_that_fails_leaves_the_schema_before_it() {
         let (_dir, path, conn) = oldest();
         let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT; CREATE TABLE runs (x INTEGER);"];

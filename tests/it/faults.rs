@@ -10,7 +10,7 @@ use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun}
 use phasedeck::engine::host::{Host, attach, give_consent, live_host};
 use phasedeck::engine::paths::Paths;
 use phasedeck::engine::verify::{Verdict, verify};
-use phasedeck::model::error::Code;
+use phasedeck::model::error::{Code, Failure};
 use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::record::{RunOptions, Scenario};
@@ -18,6 +18,8 @@ use phasedeck::model::settings::{OnCrash, Settings};
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 use phasedeck::store::fence::{self, Claimant};
 use phasedeck::store::{Store, ballast};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
@@ -231,6 +233,60 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
 }
 
 #[test]
+fn with_few_files_to_open_a_run_ends_or_says_why() {
+    for most in [32, 48, 64, 128] {
+        let home = Home::new();
+        write_pair(&home);
+        let program = home.command(&["run", "pair", "-m", "A note", "--rehearse", "--headless", "--on-gate", "approve", "--no-git"]);
+        let mut limited = Program::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program.get_program()).args(program.get_args());
+        limited.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", std::env::var("PATH").unwrap());
+        let output = limited.current_dir(home.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{most}: {said}");
+        if !output.status.success() {
+            assert!(said.contains("Too many open files") || said.contains("os error 24"), "{most}: {said}");
+        }
+        // With enough of them it goes on from wherever it stopped.
+        let host = Host::start(&home.paths(), &settings()).unwrap();
+        for run in home.archive().runs(&Default::default()).unwrap() {
+            check_invariants(&home, &run);
+        }
+        host.shutdown(Duration::ZERO).unwrap();
+        assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new(), "{most}");
+    }
+}
+
+#[test]
+fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_there_is_space() {
+    let Some(disk) = SmallDisk::new(64) else { return };
+    let paths = disk.paths();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    let _ = ballast::release(&paths.database());
+    let before = std::fs::read(paths.database()).unwrap();
+    let filler = fill(&disk.0);
+    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    assert_eq!(refused.code, Code::DiskFull, "{refused}");
+    assert!(!refused.hint.is_empty());
+    assert_eq!(std::fs::read(paths.database()).unwrap(), before, "nothing was overwritten");
+    std::fs::remove_file(filler).unwrap();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
+    let Some(disk) = SmallDisk::new(64) else { return };
+    let paths = disk.paths();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    assert!(ballast::keep(&paths.database()));
+    fill(&disk.0);
+    let host = Host::start(&paths, &settings()).unwrap();
+    assert!(host.notices().iter().any(|words| words.contains("is full")), "{:?}", host.notices());
+    assert!(!ballast::file(&paths.database()).exists());
+    host.shutdown(Duration::ZERO).unwrap();
+}
+
+#[test]
 fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
     let Some(disk) = SmallDisk::new(64) else { return };
     let paths = disk.paths();
@@ -344,4 +400,47 @@ fn a_host_that_was_overtaken_at_work_ends_its_agents_and_refuses_what_it_is_aske
     assert_eq!(host.shutdown(Duration::from_secs(5)), Err(why));
     assert_eq!(home.archive().last_seq(run).unwrap(), before, "nothing of it was stored any more");
     other.close_blocking().unwrap();
+}
+
+/// Everything that the journals say, and what follows from them, in words.
+fn told(paths: &Paths) -> Result<Vec<String>, String> {
+    let archive = Archive::open(paths).map_err(|failure| failure.to_string())?;
+    let runs = archive.runs(&Default::default()).map_err(|failure| failure.to_string())?;
+    let each = runs.iter().map(|run| {
+        let events = archive.events(run.id, 1, 10_000)?;
+        Ok(format!("{:?} {events:?} {:?} {:?}", run.state, archive.phases(run.id)?, archive.approvals(run.id)?))
+    });
+    each.collect::<Result<_, Failure>>().map_err(|failure| failure.to_string())
+}
+
+/// As many bits as `PHASEDECK_FLIPS` says, else a few that take no time.
+#[test]
+fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told() {
+    let flips: usize = std::env::var("PHASEDECK_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let home = Home::new();
+    write_pair(&home);
+    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let run = start(&host, &[]);
+    wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
+    send(&host, approve(run));
+    wait_until(&home.paths(), run, "the end", RunStatus::Completed);
+    host.shutdown(Duration::ZERO).unwrap();
+    let database = home.paths().database();
+    let (whole, said) = (std::fs::read(&database).unwrap(), told(&home.paths()).unwrap());
+    let mut dice = StdRng::seed_from_u64(7);
+    let (mut found, mut harmless) = (0, 0);
+    for _ in 0..flips {
+        let (at, bit) = (dice.random_range(0..whole.len()), dice.random_range(0..8));
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << bit;
+        std::fs::write(&database, &bytes).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let noticed = runtime.block_on(verify(&home.paths(), None)).map_or(true, |verdict| !verdict.sound);
+        let same = told(&home.paths()).is_ok_and(|now| now == said);
+        assert!(noticed || same, "bit {bit} of byte {at} changes what is told, and nobody notices");
+        found += usize::from(noticed);
+        harmless += usize::from(!noticed);
+    }
+    println!("{flips} flips: {found} found, {harmless} changed nothing of what is told");
+    assert!(found > 0);
 }

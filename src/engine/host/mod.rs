@@ -39,6 +39,7 @@ mod handover;
 mod lock;
 mod recovery;
 mod space;
+mod sweep;
 mod tellers;
 
 pub use attach::{attach, write_beside};
@@ -83,7 +84,8 @@ impl Host {
     fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
-        let store = Store::open_as_host(&paths.database(), lock.claimant()?)?;
+        let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
+        let (store, full) = space::open(&paths.database(), lock.claimant()?)?;
         let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings, paths)?));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -92,7 +94,8 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let notices = anchor::check(paths, &context.store.reader()?)?;
+        let mut notices = anchor::check(paths, &context.store.reader()?)?;
+        notices.extend(full);
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
@@ -107,7 +110,9 @@ impl Host {
         let shared = Arc::clone(&context);
         runtime.spawn(async move {
             recovery::write_reports(Arc::clone(&shared), reports).await;
-            recovery::mend_reports(shared).await;
+            recovery::mend_reports(Arc::clone(&shared)).await;
+            let swept = blocking(move || Ok(sweep::unfinished_files(&shared.paths, begun))).await;
+            tracing::info!(files = ?swept, "unfinished files of hosts that were killed were taken away");
         });
         for backend in context.backends.values().filter(|_| begins) {
             let backend = Arc::clone(backend);
