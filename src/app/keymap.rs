@@ -176,6 +176,8 @@ actions! {
     FormNext "form_next" Form ["Tab"] "next field" "next field";
     FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
     FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
+    FormEdit "form_edit" Form ["Ctrl-E", "Alt-e"] "write the wish in the editor ($EDITOR)" "editor";
+    FormClear "form_clear" Form ["Alt-n"] "empty the form (asks)" "";
     FormLeave "form_leave" Form ["Esc"] "back, what was written is kept" "back, text is kept";
 
     Submit "submit" Text ["Ctrl-S", "Alt-Enter"] "send it" "send";

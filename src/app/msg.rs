@@ -6,6 +6,7 @@ use super::document::Document;
 use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
+use super::new_run_draft::FormDraft;
 use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
@@ -94,6 +95,8 @@ pub enum Cmd {
     Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
+    /// Keep what stands in the form of a new run; none: nothing is kept any more.
+    SaveForm(Option<Box<FormDraft>>),
     /// Hand the terminal to another program.
     Outside(Outside),
     /// Remove the copy that was edited for a question: what it said is stored.
@@ -124,6 +127,11 @@ pub enum Outside {
         /// The artifact's path, for the name of the copy.
         path: String,
     },
+    /// The operator's editor, on the wish of a new run.
+    Wish {
+        /// What it says so far.
+        text: String,
+    },
     /// The operator's pager.
     Page {
         /// The name of what is read.
@@ -152,6 +160,8 @@ pub enum Returned {
         /// What it says.
         content: String,
     },
+    /// The wish of a new run says something else now.
+    Wished(String),
     /// The copy says what it said.
     Unchanged,
     /// The pager ended.
@@ -241,6 +251,8 @@ pub enum Query {
     Forks(RunId),
     /// The draft of a comment.
     Draft(DraftKey),
+    /// What was kept of the form of a new run.
+    FormDraft,
 }
 
 impl Query {
@@ -289,6 +301,8 @@ pub enum Loaded {
     Text(Arc<Document>),
     /// A kept draft, where there is one.
     Draft(Option<Draft>),
+    /// What was kept of the form, where something was.
+    FormDraft(Option<Box<FormDraft>>),
     /// What a phase will cost and take; none without enough earlier runs.
     Forecast(Option<Forecast>),
 }

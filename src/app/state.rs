@@ -130,6 +130,10 @@ pub enum Choice {
     TakeOver,
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
+    /// Starts the run of the form, and lets it end the one that holds its thread.
+    RollBackAndStart,
+    /// Empties the form.
+    EmptyForm,
 }
 
 /// A line about what just happened.

@@ -49,7 +49,9 @@ fn notice(state: &AppState) -> Option<u64> {
 }
 
 fn draft(state: &AppState) -> Option<u64> {
-    let since = state.gate.as_ref()?.input.unsaved?;
+    let gate = state.gate.as_ref().and_then(|gate| gate.input.unsaved);
+    let form = state.new_run.as_ref().and_then(|form| form.unsaved);
+    let since = gate.into_iter().chain(form).min()?;
     Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
 }
 

@@ -81,7 +81,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
         Screen::Runs => vec![Open, Filter, NewRun],
         Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
-        Screen::NewRun => return vec![FormStart, FormNext, FormLeave],
+        Screen::NewRun => return vec![FormStart, FormNext, FormEdit, FormLeave],
         Screen::Cost => vec![NextLook, Back],
         Screen::Doctor | Screen::Settings => vec![Back],
         Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],

@@ -19,6 +19,7 @@ mod looks;
 mod modal;
 mod mouse;
 mod new_run;
+mod new_run_start;
 mod notify;
 mod outside;
 pub mod palette;
@@ -32,6 +33,8 @@ mod signals;
 mod tick;
 
 #[cfg(test)]
+mod new_run_tests;
+#[cfg(test)]
 mod past_tests;
 #[cfg(test)]
 mod question_tests;
@@ -41,6 +44,7 @@ mod recovery_tests;
 mod tests;
 
 pub use self::signals::MANY;
+pub use self::tick::keep_all;
 use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
 use crate::model::id::RunId;
