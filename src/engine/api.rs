@@ -261,7 +261,8 @@ pub enum Signal {
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
-    /// Whether the host, another process than this, is there; told when that changes.
+    /// Whether the host, another process than this, is there; told when that changes. An engine of this
+    /// process tells that it is no host any more.
     Host(bool),
 }
 

@@ -19,12 +19,15 @@ mod documented;
 pub mod error;
 pub mod events;
 pub mod failpoint;
+pub mod fence;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
+#[cfg(test)]
+mod golden;
 pub mod inbox;
 pub mod journal;
 pub mod ledger;
