@@ -29,7 +29,9 @@ mod run;
 mod run_actions;
 mod runs;
 mod signals;
+mod text_search;
 mod tick;
+mod transcript_pane;
 
 #[cfg(test)]
 mod past_tests;
@@ -39,6 +41,8 @@ mod question_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
 
 pub use self::signals::MANY;
 use super::msg::{Cmd, Msg, Now};
