@@ -92,6 +92,12 @@ impl Reading {
         self.hits.forget_from(line);
     }
 
+    /// Columns and rows of the screen.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        (self.width, self.height)
+    }
+
     /// Fits the rows to a size; stays at the words that were on top. Whether anything changed.
     pub fn lay_out(&mut self, (width, height): (u16, u16)) -> bool {
         if (width, height) == (self.width, self.height) {
@@ -195,6 +201,7 @@ impl Reading {
     /// Looks for something in it, or for nothing any more.
     pub fn look_for(&mut self, needle: Option<Needle>) {
         self.hits.look_for(needle);
+        self.look_on();
     }
 
     /// Wants the first hit from a place on, else the last before it.
