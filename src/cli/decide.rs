@@ -16,7 +16,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision, Via};
 use crate::model::time::Timestamp;
@@ -29,6 +29,7 @@ struct Verdict<'a> {
     insist: Option<&'a str>,
     scope: Option<Scope>,
     raise: Option<NanoUsd>,
+    personas: &'a [PersonaChoice],
     json: bool,
 }
 
@@ -84,6 +85,7 @@ pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
             insist: args.hash.as_deref(),
             scope: args.scope.map(Scope::from),
             raise: args.raise,
+            personas: &args.personas,
             json: args.json,
         },
     )
@@ -119,6 +121,7 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Optio
             insist: args.hash.as_deref(),
             scope,
             raise: None,
+            personas: &[],
             json: args.json,
         },
     )
@@ -152,6 +155,7 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
             scope: verdict.scope,
             raise_nano_usd: verdict.raise,
+            personas: verdict.personas.to_vec(),
         };
         Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });

@@ -177,9 +177,9 @@ impl Supervisor {
                 self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: true, reply }));
             }
             Command::Settle { run_id, call_id, how } => self.settle(run_id, call_id, how, reply),
-            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise } => {
+            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise, personas } => {
                 let Sender { by, via } = sender;
-                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise };
+                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise, personas };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
             }
             Command::Revise { run_id, request_id, content } => {

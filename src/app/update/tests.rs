@@ -58,6 +58,7 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
             artifact_sha256: Some(ContentHash::of(sample::SPEC_V2.as_bytes())),
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         }
     );
     assert!(matches!(stage(&bench), Stage::Sending { .. }));
