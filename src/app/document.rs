@@ -58,6 +58,16 @@ pub struct DocLine {
     pub text: String,
     /// Colours that do not follow from the line alone.
     pub tints: Vec<(Range<usize>, Tint)>,
+    /// Whether it belongs to the line before it and is left out where only that is shown.
+    pub detail: bool,
+}
+
+impl DocLine {
+    /// A line of one meaning, made safe.
+    #[must_use]
+    pub fn plain(ink: Ink, text: &str) -> Self {
+        Self { ink, text: safe_line(text), tints: Vec::new(), detail: false }
+    }
 }
 
 /// A text for reading.
@@ -158,7 +168,7 @@ impl Document {
             at = range.end;
         }
         text.push_str(&safe_line(&line[at..]));
-        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe });
+        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe, detail: false });
     }
 
     /// What changed between two contents: by JSON Pointer where both are JSON, else line by line.
@@ -259,14 +269,14 @@ impl Document {
     pub fn push(&mut self, ink: Ink, text: &str) {
         // Most lines of most files: nothing to filter, nothing to break.
         if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new() });
+            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new(), detail: false });
         }
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(LINE_CHARS) {
-            self.lines.push(DocLine { ink, text: safe_line(&rest[..at]), tints: Vec::new() });
+            self.lines.push(DocLine::plain(ink, &rest[..at]));
             rest = &rest[at..];
         }
-        self.lines.push(DocLine { ink, text: safe_line(rest), tints: Vec::new() });
+        self.lines.push(DocLine::plain(ink, rest));
     }
 
     /// Adds every line of a text.

@@ -162,6 +162,21 @@ pub struct ForkRun {
 }
 
 impl Command {
+    /// An answer as most are: about whatever content stands there, for this call alone, raising nothing.
+    #[must_use]
+    pub fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision, comment: impl Into<String>) -> Self {
+        Self::Decide {
+            run_id,
+            request_id,
+            action,
+            comment: comment.into(),
+            artifact_sha256: None,
+            scope: None,
+            raise_nano_usd: None,
+            personas: Vec::new(),
+        }
+    }
+
     /// The run that it is about; none for a start.
     #[must_use]
     pub fn run_id(&self) -> Option<RunId> {

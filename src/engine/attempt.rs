@@ -35,37 +35,35 @@ use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{frozen, turns};
 
-/// Makes the attempt that `state` is in, and says how it ended, with the last answer where that is
-/// still to be stored together with it. A `taken_up` attempt may have turns that are stored and that
-/// `state` does not know of. A `workspace` that was opened since the last agent worked is taken as it is.
-pub async fn make(
-    context: Arc<Context>,
-    files: Arc<RunFiles>,
-    state: RunState,
-    phase_key: PhaseKey,
-    taken_up: bool,
-    stop: Stop,
-    workspace: Option<Arc<Workspace>>,
-) -> (Outcome, Option<Unsettled>) {
-    let attempt = Attempt { context, files, state, phase_key, taken_up, stop, workspace };
-    attempt.make().await.unwrap_or_else(|failure| (Outcome::Failed(failure), None))
-}
-
 /// How much of a worktree's `.env` is looked at, in bytes.
 const ENV_FILE_BYTES: u64 = 64 * 1024;
 
-struct Attempt {
-    context: Arc<Context>,
-    files: Arc<RunFiles>,
-    state: RunState,
-    phase_key: PhaseKey,
-    taken_up: bool,
-    stop: Stop,
-    workspace: Option<Arc<Workspace>>,
+/// One attempt that is to be made.
+pub struct Attempt {
+    /// What the engine works with.
+    pub context: Arc<Context>,
+    /// What the run was begun with.
+    pub files: Arc<RunFiles>,
+    /// Where the run stands; it is in this attempt.
+    pub state: RunState,
+    /// The phase.
+    pub phase_key: PhaseKey,
+    /// Whether an earlier host began it, so that turns may be stored that `state` does not know of.
+    pub taken_up: bool,
+    /// Ends it early.
+    pub stop: Stop,
+    /// A workspace that was opened since the last agent worked; it is taken as it is.
+    pub workspace: Option<Arc<Workspace>>,
 }
 
 impl Attempt {
-    async fn make(&self) -> Result<(Outcome, Option<Unsettled>)> {
+    /// Makes it, and says how it ended, with the last answer where that is still to be stored
+    /// together with the outcome.
+    pub async fn make(self) -> (Outcome, Option<Unsettled>) {
+        self.worked_out().await.unwrap_or_else(|failure| (Outcome::Failed(failure), None))
+    }
+
+    async fn worked_out(&self) -> Result<(Outcome, Option<Unsettled>)> {
         let (phase, progress) = self.phase()?;
         let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, None)) };
         let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {

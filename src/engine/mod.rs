@@ -27,6 +27,7 @@ pub mod final_report;
 pub mod gate_token;
 pub mod guard;
 pub mod host;
+mod http;
 pub mod machine;
 mod notify;
 pub mod offspring;

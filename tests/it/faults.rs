@@ -44,16 +44,7 @@ fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
 }
 
 fn approve(run_id: RunId) -> Command {
-    Command::Decide {
-        run_id,
-        request_id: None,
-        action: Decision::Approve,
-        comment: String::new(),
-        artifact_sha256: None,
-        scope: None,
-        raise_nano_usd: None,
-        personas: Vec::new(),
-    }
+    Command::decide(run_id, None, Decision::Approve, "")
 }
 
 fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {

@@ -133,16 +133,7 @@ fn ask(host: &Host, port: &Port, by: &str, command: Command) -> Result<Answer, F
 }
 
 fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision) -> Command {
-    Command::Decide {
-        run_id,
-        request_id,
-        action,
-        comment: "because".to_owned(),
-        artifact_sha256: None,
-        scope: None,
-        raise_nano_usd: None,
-        personas: Vec::new(),
-    }
+    Command::decide(run_id, request_id, action, "because")
 }
 
 #[test]

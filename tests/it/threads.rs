@@ -90,18 +90,7 @@ impl Lane {
     }
 
     fn approve(&self, run: RunId) {
-        let comment = String::new();
-        self.send(Command::Decide {
-            run_id: run,
-            request_id: None,
-            action: Decision::Approve,
-            comment,
-            artifact_sha256: None,
-            scope: None,
-            raise_nano_usd: None,
-            personas: Vec::new(),
-        })
-        .unwrap();
+        self.send(Command::decide(run, None, Decision::Approve, "")).unwrap();
     }
 
     fn record(&self, run: RunId) -> RunRecord {
@@ -483,16 +472,7 @@ fn a_hundred_consoles_that_answer_one_gate_make_one_decision() {
     let port = attach(&lane.home.paths(), &lane.host().handle()).unwrap();
     let send = |n: usize| {
         let action = if n.is_multiple_of(2) { Decision::Approve } else { Decision::Reject };
-        let command = Command::Decide {
-            run_id: run,
-            request_id: question,
-            action,
-            comment: "so".to_owned(),
-            artifact_sha256: None,
-            scope: None,
-            raise_nano_usd: None,
-            personas: Vec::new(),
-        };
+        let command = Command::decide(run, question, action, "so");
         let (port, sender) = (port.clone(), Sender { by: format!("console-{n}"), via: Via::Console });
         async move { (action, port.send(command, sender, ClientToken::new()).await) }
     };

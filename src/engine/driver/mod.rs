@@ -25,7 +25,7 @@ pub use stopping::{AskedStop, Successor, asked_stop};
 use super::agent::desk::close_lost_calls;
 use super::agent::{Stop, Unsettled};
 use super::api::{Answer, Sender};
-use super::attempt;
+use super::attempt::{self, Attempt};
 use super::context::Context;
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
@@ -251,8 +251,9 @@ impl Driver {
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
+                let made = Attempt { context, files, state, phase_key: phase_key.clone(), taken_up, stop, workspace }.make();
                 tokio::spawn(async move {
-                    let (outcome, unsettled) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop, workspace).await;
+                    let (outcome, unsettled) = made.await;
                     Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, unsettled, workspace: None }
                 })
             }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use serde_json::{Value as Json, json};
 
 use super::meters::{BOUNDS, Labels, Meters};
 use super::spans::{Span, Value};
+use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::TelemetrySettings;
 use crate::model::time::Timestamp;
@@ -43,10 +44,8 @@ impl Collector {
             let value = value.parse().map_err(|_| wrong(format!("the header '{name}' of 'telemetry.headers' has no valid value")))?;
             headers.insert(name, value);
         }
-        // Without a provider the TLS library panics; another one that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().default_headers(headers).redirect(redirect::Policy::none()).timeout(PATIENCE);
-        Ok(Some(Self { client: client.build().map_err(Failure::internal)?, endpoint }))
+        let client = http::client(&endpoint).default_headers(headers).timeout(PATIENCE).build().map_err(Failure::internal)?;
+        Ok(Some(Self { client, endpoint }))
     }
 
     /// Sends spans; what is not taken is logged and dropped.
