@@ -122,6 +122,8 @@ pub enum Choice {
     LeaveRunning,
     /// Begins the retry that is asked about, with the phase at this place.
     Retry(usize),
+    /// Another word for when the thread of the retry is held.
+    RetryStrategy,
     /// Has the persona at this place make the phase at the gate again.
     Fork(usize),
     /// Takes the artifact of the fork at this place.

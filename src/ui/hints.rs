@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use super::pen::Pen;
 use super::text::{cells, ink};
 use crate::app::keymap::{Action, Context};
-use crate::app::run_view::Pane;
+use crate::app::run_view::{Pane, RunView};
 use crate::app::state::{Leaving, Modal, Screen};
 use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
@@ -46,6 +46,7 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut used = 1;
     for action in actions {
         let (chord, word) = pen.state.keys.hint(*action);
+        let word = if *action == Action::Resume && pen.state.run.as_ref().is_some_and(has_ended) { "retry" } else { word };
         // A hint with its keys in it (such as "[ ] versions") shows no chord of its own.
         let chord = if word.starts_with('[') { String::new() } else { chord };
         if word.is_empty() {
@@ -101,6 +102,11 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     actions
 }
 
+/// Whether going on with it is a run of its own.
+fn has_ended(run: &RunView) -> bool {
+    run.state().is_some_and(|state| state.status.is_terminal())
+}
+
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
@@ -127,7 +133,8 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     actions.push(NextPane);
     match run.state().map(|s| s.status) {
         Some(RunStatus::Paused) => actions.push(Resume),
-        Some(status) if !status.is_terminal() => actions.push(Pause),
+        Some(status) if status.is_terminal() => actions.push(Resume),
+        Some(_) => actions.push(Pause),
         _ => {}
     }
     actions.push(Back);

@@ -26,7 +26,7 @@ use crate::model::event::Fact;
 use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::{PhaseState, RunState};
-use crate::model::state::PhaseStatus;
+use crate::model::state::{PhaseStatus, Strategy};
 use crate::model::wanted::Wanted;
 
 /// Artifacts searched before other questions get their turn.
@@ -277,7 +277,8 @@ fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
         let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
         Ok((phase.key.clone(), forecast::of(&samples)))
     };
-    Ok(RetryPlan { run_id: run, phases: state.phases.iter().map(foretold).collect::<Result<_>>()?, open })
+    let phases = state.phases.iter().map(foretold).collect::<Result<_>>()?;
+    Ok(RetryPlan { run_id: run, phases, open, thread: record.thread, strategy: Strategy::Reject })
 }
 
 #[cfg(test)]
