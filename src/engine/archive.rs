@@ -31,8 +31,8 @@ pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
 pub use crate::store::search::Page;
 pub use crate::store::sessions::Said;
 use crate::store::{
-    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, notices, phases, run_costs, run_list, run_page,
-    runs, search, sessions, threads, turns,
+    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases, run_costs, run_list, run_page, runs,
+    search, sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -467,22 +467,6 @@ impl Archive {
     /// What the database says.
     pub fn consents(&self) -> Result<BTreeSet<ContentHash>> {
         consents::all(self.reader.connection())
-    }
-
-    /// The last event of a run that was told outside the console; 0 when none was.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn told(&self, run: RunId) -> Result<u64> {
-        notices::last(self.reader.connection(), run)
-    }
-
-    /// Runs that go on, or were told of before, and have events that were not told.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn untold(&self) -> Result<Vec<RunId>> {
-        notices::behind(self.reader.connection())
     }
 
     /// What the token with this digest is for.
