@@ -7,7 +7,7 @@
 
 use super::Driver;
 use crate::engine::api::Answer;
-use crate::engine::attempt::{self, Judged};
+use crate::engine::attempt::{self, Beside, Judged};
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
@@ -105,14 +105,13 @@ impl Driver {
             Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
             judged => judged?,
         };
-        let (found, replacement) = match judged {
-            Judged::Read { sha256, .. } if sha256 == expected => return Ok(()),
-            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
-                (Some(sha256.clone()), Some(attempt::artifact_ref(&definition, sha256, bytes, versions + 1)))
-            }
-            Judged::Read { sha256, .. } => (Some(sha256), None),
+        let (content, valid) = match judged {
+            Judged::Read { content, .. } if *content.sha256() == expected => return Ok(()),
+            Judged::Read { content, bytes, verdict } => (Some(content), verdict.errors.is_empty().then_some(bytes)),
             Judged::Missing | Judged::TooLarge(_) => (None, None),
         };
+        let found = content.as_ref().map(|content| content.sha256().clone());
+        let replacement = found.clone().zip(valid).map(|(sha256, bytes)| attempt::artifact_ref(&definition, sha256, bytes, versions + 1));
         if replacement.is_none() {
             attempt::restore_validated(&self.context, &workspace, &artifact).await?;
         }
@@ -122,7 +121,8 @@ impl Driver {
             (None, None) => "is gone or unreadable; what you reviewed was put back",
         };
         let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
-        self.input(Input::ContentChanged { found, replacement }).await?;
+        let beside = Beside { content, ..Beside::default() };
+        self.input_with(Input::ContentChanged { found, replacement }, beside).await?;
         let hint = match &self.state.approval {
             Some(_) => "nothing was decided; look at it and answer the new question",
             None => "nothing was decided; resume the run, and it asks about what lies there now",
