@@ -38,6 +38,7 @@ pub mod syntax;
 pub mod tail;
 pub mod telling;
 pub mod text_input;
+pub mod times;
 pub mod title;
 pub mod transcript;
 pub mod update;
