@@ -1,7 +1,6 @@
 //! The panes of a run that are not lists of events: phases, artifact, cost, transcript.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::arrange;
@@ -10,27 +9,29 @@ use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{events, phases, reader, run_cost};
+use super::{events, phases, reader, run_cost, transcript};
 use crate::app::mouse::Spot;
 use crate::app::run_view::{Pane, RunView, Side};
-use crate::engine::api::TextKind;
 use crate::model::record::ArtifactRecord;
-use crate::model::state::RunStatus;
 
 /// Draws a pane with its frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
     pen.place(area, Spot::Pane(pane));
-    if pane == Pane::Events {
-        return events::draw(pen, area, run);
+    match pane {
+        Pane::Events => return events::draw(pen, area, run),
+        Pane::Transcript => return transcript::draw(pen, area, run),
+        _ => {}
     }
-    let title = title(pen, run, pane);
+    let mut title = title(pen, run, pane);
+    if pane == Pane::Artifact {
+        title.extend(reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2)));
+    }
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
         Pane::Phases => phases::draw(pen, inner, run),
         Pane::Artifact => artifact(pen, area, inner, run),
         Pane::Cost => run_cost::draw(pen, inner, run),
-        Pane::Events => {}
-        Pane::Transcript => transcript(pen, area, inner, run),
+        Pane::Events | Pane::Transcript => {}
     }
 }
 
@@ -66,7 +67,7 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if run.version().is_none() && run.artifact.side != Side::Transcript {
         return no_artifact(pen, area, run);
     }
-    let area = arrange::inset(area);
+    let area = reader::typed(pen, arrange::inset(area), &run.artifact.search, run.artifact.reading.as_ref());
     pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
@@ -126,44 +127,6 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.text(area, 0, &format!(" {}: {line}", phase.label()), pen.theme.plain());
     for (row, text) in wrapped(&phase.instructions, usize::from(area.width).saturating_sub(2)).iter().enumerate() {
         pen.text(area, row + 2, &format!(" {text}"), pen.theme.dim());
-    }
-}
-
-/// What the agent says, newest at the bottom.
-pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    let theme = pen.theme;
-    let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
-    pen.drawn.transcript = Some((area.width, area.height));
-    if run.moment().is_some() {
-        return pen.text(area, 0, " what agents say live is not kept for the past; events and artifacts are", theme.dim());
-    }
-    let mut shown: Vec<(String, Style)> = Vec::new();
-    for said in run.transcript.lines().rev().skip(run.transcript.up()) {
-        let (style, sign) = match said.kind {
-            None => (theme.title(), ""),
-            Some(TextKind::Answer) => (theme.plain(), ""),
-            Some(TextKind::Reasoning) => (theme.dim(), ""),
-            Some(TextKind::Tool) => (theme.focus(), "▸ "),
-            Some(TextKind::Note) => (theme.of_mark(Mark::Repair), "· "),
-        };
-        let text = format!("{}{}", theme.own(sign), said.text);
-        shown.extend(wrapped(&text, width).into_iter().rev().map(|line| (line, style)));
-        if shown.len() >= rows {
-            break;
-        }
-    }
-    if shown.is_empty() {
-        let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
-        let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        pen.text(area, 0, text, theme.dim());
-        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
-    }
-    shown.truncate(rows);
-    for (row, (text, style)) in shown.iter().rev().enumerate() {
-        pen.text(area, row, &format!(" {text}"), *style);
-    }
-    if run.transcript.dropped() > 0 {
-        pen.foot(frame, &format!("{} earlier lines not kept", run.transcript.dropped()), theme.dim());
     }
 }
 

@@ -22,7 +22,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
     let mut taken = spent(pen, area, run, known) + 1;
     if run.moment().is_some() {
-        pen.text(area, taken, " up to this event, by phase", pen.theme.dim());
+        pen.text(area, taken, " up to this event", pen.theme.dim());
         taken += 1;
     }
     let [_, body] = arrange::top(area, u16::try_from(taken).unwrap_or(area.height));
@@ -31,12 +31,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
     if body.width >= SIDE_BY_SIDE {
         let [left, right] = arrange::halves(body);
-        table(pen, left, &phases, most, plain);
-        table(pen, right, &models, most, dim);
+        table(pen, left, &phases, longest(&phases), most, plain);
+        table(pen, right, &models, longest(&models), most, dim);
     } else {
-        table(pen, body, &phases, most, plain);
-        let [_, below] = arrange::top(body, u16::try_from(phases.len()).unwrap_or(body.height));
-        table(pen, below, &models, most, dim);
+        let names = longest(&phases).max(longest(&models));
+        table(pen, body, &phases, names, most, plain);
+        let gap = usize::from(usize::from(body.height) > phases.len() + models.len());
+        let [_, below] = arrange::top(body, u16::try_from(phases.len() + gap).unwrap_or(body.height));
+        table(pen, below, &models, names, most, dim);
     }
 }
 
@@ -45,7 +47,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 pub fn rows(run: &RunView) -> u16 {
     let Some(known) = &run.opened else { return 0 };
     // All phases, begun or not: the pane keeps its height while the run goes on.
-    let lines = known.state.phases.len().max(known.details.models.len());
+    let lines = known.state.phases.len().max(known.state.models.len());
     u16::try_from(2 + usize::from(known.state.cost.unknown_calls > 0) + lines).unwrap_or(u16::MAX)
 }
 
@@ -55,7 +57,8 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
     let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
     // A limit that was raised is told by the facts.
-    let told = run.tail.events().rev().find_map(|event| limit_of(&event.fact));
+    let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
+    let told = run.tail.events().rev().filter(by_then).find_map(|event| limit_of(&event.fact));
     if let Some(limit) = told.or(known.record.options.budget) {
         spans.push(ink(format!(" of {limit}"), theme.plain()));
         if area.width >= 60 {
@@ -94,15 +97,23 @@ fn by_phase(known: &Known) -> Vec<Line> {
 }
 
 fn by_model(known: &Known) -> Vec<Line> {
-    let tokens = |line: &crate::model::record::CostLine| line.tokens.input.saturating_add(line.tokens.output);
-    known.details.models.iter().map(|line| Line { label: line.label.clone(), figures: Some((line.cost, tokens(line))) }).collect()
+    let models = known.state.models.iter();
+    models
+        .map(|(model, spent)| Line {
+            label: model.clone(),
+            figures: Some((spent.cost, spent.tokens.input.saturating_add(spent.tokens.output))),
+        })
+        .collect()
+}
+
+fn longest(lines: &[Line]) -> usize {
+    lines.iter().map(|line| cells(&line.label)).max().unwrap_or(0)
 }
 
 /// Name, cost, tokens, bar; what there is no room for goes from the right.
-fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], most: i64, style: Style) {
+fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64, style: Style) {
     let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(2));
-    let longest = lines.iter().map(|line| cells(&line.label)).max().unwrap_or(0);
-    let name = longest.min(width.saturating_sub(COST));
+    let name = names.min(width.saturating_sub(COST));
     let left = width.saturating_sub(name + COST);
     let tokens_room = if left >= TOKENS { TOKENS } else { 0 };
     let bar_room = left.saturating_sub(tokens_room + 2).min(BAR);
