@@ -5,6 +5,7 @@ mod questions;
 mod recovery;
 mod run_screen;
 mod sizes;
+mod texts;
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
