@@ -29,7 +29,9 @@ pub struct ForkAsk {
 #[must_use]
 pub fn document(candidates: &[(Candidate, Option<Vec<u8>>)], columns: u16) -> Document {
     let mut doc = Document::default();
-    let all: Vec<[(&str, String); 6]> = candidates.iter().enumerate().map(|(place, (one, _))| facts(place, one)).collect();
+    let alone: Vec<Candidate> = candidates.iter().map(|(one, _)| one.clone()).collect();
+    let all: Vec<[(&str, String); 6]> =
+        candidates.iter().enumerate().map(|(place, (one, _))| facts(place, one, place > 0 && is_taken(&alone, one))).collect();
     let fits = all.len() <= BESIDE && 9 + all.len() * COLUMN <= usize::from(columns);
     if fits {
         beside(&mut doc, &all)
@@ -38,7 +40,7 @@ pub fn document(candidates: &[(Candidate, Option<Vec<u8>>)], columns: u16) -> Do
     }
     let Some((_, Some(own))) = candidates.first() else { return doc };
     for (place, (fork, content)) in candidates.iter().enumerate().skip(1) {
-        let Some(content) = content else { continue };
+        let Some(content) = content.as_ref().filter(|content| *content != own) else { continue };
         doc.push(Ink::Plain, "");
         doc.push(Ink::Heading, &format!("What fork {place} ({}) has instead", fork.run_id.short()));
         doc.lines.extend(Document::of_diff(own, content).lines);
@@ -47,8 +49,12 @@ pub fn document(candidates: &[(Candidate, Option<Vec<u8>>)], columns: u16) -> Do
 }
 
 /// What is told of a candidate, each with its label.
-fn facts(place: usize, one: &Candidate) -> [(&'static str, String); 6] {
-    let name = if place == 0 { "this one".to_owned() } else { format!("fork {place}") };
+fn facts(place: usize, one: &Candidate, taken: bool) -> [(&'static str, String); 6] {
+    let name = match place {
+        0 => "this one".to_owned(),
+        _ if taken => format!("fork {place}: taken"),
+        _ => format!("fork {place}"),
+    };
     let verdict = match &one.artifact {
         None => format!("none yet ({})", one.state),
         Some(artifact) if artifact.valid => format!("valid {} v{}", artifact.sha256.short(), artifact.version),
@@ -91,9 +97,16 @@ fn stacked(doc: &mut Document, all: &[[(&str, String); 6]]) {
     }
 }
 
-/// Forks whose artifact can be taken.
+/// Forks whose artifact can be taken: valid, and other than what is asked about.
 pub fn valid(candidates: &[Candidate]) -> impl Iterator<Item = (usize, &Candidate)> {
-    candidates.iter().enumerate().skip(1).filter(|(_, fork)| fork.artifact.as_ref().is_some_and(|artifact| artifact.valid))
+    let fits = |fork: &Candidate| fork.artifact.as_ref().is_some_and(|artifact| artifact.valid) && !is_taken(candidates, fork);
+    candidates.iter().enumerate().skip(1).filter(move |(_, fork)| fits(fork))
+}
+
+/// Whether what is asked about is what a fork made.
+fn is_taken(candidates: &[Candidate], fork: &Candidate) -> bool {
+    let hash = |one: &Candidate| one.artifact.as_ref().map(|artifact| artifact.sha256.clone());
+    candidates.first().and_then(hash).is_some_and(|own| hash(fork) == Some(own))
 }
 
 #[cfg(test)]
@@ -116,5 +129,14 @@ mod tests {
         assert_eq!(valid(&all).map(|(place, _)| place).collect::<Vec<_>>(), [1]);
         all[1].artifact.as_mut().unwrap().valid = false;
         assert_eq!(valid(&all).count(), 0);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_offered_again_and_says_so() {
+        let mut all = sample::candidates();
+        all[0].artifact = all[1].artifact.clone();
+        assert_eq!(valid(&all).count(), 0);
+        let both: Vec<_> = all.into_iter().map(|one| (one, None)).collect();
+        assert_eq!(document(&both, 78).lines[0].text.to_string(), "         this one              fork 1: taken");
     }
 }

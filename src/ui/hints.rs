@@ -87,6 +87,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Doctor | Screen::Settings => vec![Back],
         Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
         Screen::Run => in_run(pen),
+        Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Back],
     };
