@@ -82,7 +82,7 @@ pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
 #[must_use]
 pub fn terms(one: &Cheaper) -> String {
     let phases: Vec<&str> = one.phases.iter().map(crate::model::id::PhaseKey::as_str).collect();
-    format!("{} / {} per M tokens, for {}", one.price.0, one.price.1, phases.join(", "))
+    format!("{} / {} per M, for {}", one.price.0, one.price.1, phases.join(", "))
 }
 
 /// By how much a budget must be raised at least before the next call can be made.

@@ -310,6 +310,7 @@ impl AppState {
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
                 Some(Pane::Events) => Context::Log,
                 Some(Pane::Artifact) => Context::Artifact,
+                Some(Pane::Transcript) => Context::Transcript,
                 _ => Context::Run,
             },
         }

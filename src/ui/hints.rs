@@ -7,6 +7,7 @@ use super::text::{cells, ink};
 use crate::app::keymap::{Action, Context};
 use crate::app::run_view::{Pane, RunView};
 use crate::app::state::{Leaving, Modal, Screen};
+use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
 
 /// Draws it.
@@ -86,10 +87,11 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Cost => vec![NextLook, Back],
         Screen::Doctor | Screen::Settings => vec![Back],
         Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
+        Screen::Run | Screen::Gate if is_typed(state) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
-        Screen::Gate => vec![NextTab, Back],
+        Screen::Gate => vec![NextTab, Find, Back],
     };
     if state.host_gone && state.opening.is_none() {
         actions.insert(0, TakeOver);
@@ -115,11 +117,19 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact => vec![NextVersion, NextSide],
-        Pane::Cost | Pane::Transcript => Vec::new(),
+        Pane::Transcript if run.said.grows() && !run.said.reading.follows() => vec![FollowSaid, FoldCalls],
+        Pane::Transcript => vec![FoldCalls],
+        Pane::Cost => Vec::new(),
     };
     if run.focus == Pane::Events {
-        actions.push(FindEvent);
+        actions.push(Find);
         actions.push(if run.tail.follows() { FilterEvents } else { Follow });
+    }
+    if matches!(run.focus, Pane::Artifact | Pane::Transcript) {
+        actions.push(Find);
+    }
+    if run.focus == Pane::Transcript && run.said_by().is_some_and(|(_, attempt)| attempt > 1 || run.said.attempt.is_some()) {
+        actions.push(NextAttempt);
     }
     actions.push(NextPane);
     match run.state().map(|s| s.status) {

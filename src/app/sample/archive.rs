@@ -9,6 +9,7 @@ use super::recovery::crash_card;
 use super::runs::page;
 use super::{SPEC_V1, SPEC_V2, run_id};
 use crate::app::document::Document;
+use crate::app::forks::Compared;
 use crate::app::gate_texts::Inputs;
 use crate::app::msg::{Loaded, Preview, Query};
 use crate::app::recorder::{Moment, TURNS};
@@ -47,7 +48,7 @@ impl Bench {
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
             Query::Forks(_) => {
                 let with = |one: Candidate| (one.clone(), one.artifact.and_then(|a| text(&a.sha256).ok().map(<[u8]>::to_vec)));
-                Loaded::Forks(self.candidates.iter().cloned().map(with).collect())
+                Loaded::Forks(Box::new(Compared::of(self.candidates.iter().cloned().map(with).collect())))
             }
             Query::Retry(run_id) => {
                 let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
@@ -91,7 +92,10 @@ impl Bench {
             Query::PhaseLog(_, key) => {
                 Loaded::Log(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
             }
-            Query::Transcript(..) => Loaded::Text(Arc::new(stored_transcript::document(&[]))),
+            Query::Transcript(_, key, attempt, at) => {
+                let turns = super::said::turns(&self.events, key, *attempt, *at);
+                Loaded::Text(Arc::new(stored_transcript::document(&turns, at.is_some())))
+            }
             Query::Forecast(..) => Loaded::Forecast(self.forecast),
         })
     }

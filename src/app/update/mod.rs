@@ -31,7 +31,9 @@ mod run;
 mod run_actions;
 mod runs;
 mod signals;
+mod text_search;
 mod tick;
+mod transcript_pane;
 
 #[cfg(test)]
 mod new_run_tests;
@@ -43,6 +45,8 @@ mod question_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
 
 pub use self::gate_verdict::confirms;
 pub use self::signals::MANY;

@@ -86,7 +86,6 @@ fn the_gate_names_who_made_the_version_that_was_taken() {
         bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
         settle(&mut bench);
         bench.press("]");
-        bench.press("]");
         settle(&mut bench);
         bench.ticks += 2000;
         bench
