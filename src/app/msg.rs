@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::document::Document;
+use super::forks::Compared;
 use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
@@ -11,7 +12,7 @@ use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
-    Answer, ArtifactHits, Candidate, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+    Answer, ArtifactHits, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -19,7 +20,7 @@ use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::persona::{Binding, Persona};
-use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
+use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 use crate::model::wanted::Wanted;
@@ -243,8 +244,8 @@ pub enum Query {
     Inputs(RunId, PhaseKey),
     /// The events of a phase.
     PhaseLog(RunId, PhaseKey),
-    /// What the agent of an attempt said and did, as it was stored.
-    Transcript(RunId, PhaseKey, u32),
+    /// What the agent of an attempt said and did, as it was stored, or as it was stored at an event.
+    Transcript(RunId, PhaseKey, u32, Option<u64>),
     /// What a phase of a workflow cost and took in earlier runs, rehearsals or real ones.
     Forecast(String, bool, PhaseKey),
     /// The artifact at a run's gate and those of its forks.
@@ -295,8 +296,8 @@ pub enum Loaded {
     Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
-    /// What can be compared, each with its content.
-    Forks(Vec<(Candidate, Option<Vec<u8>>)>),
+    /// What can be taken, compared.
+    Forks(Box<Compared>),
     /// A text to read.
     Text(Arc<Document>),
     /// A kept draft, where there is one.
@@ -331,8 +332,6 @@ pub struct Details {
     pub artifacts: Vec<ArtifactRecord>,
     /// Every question and its answer.
     pub approvals: Vec<ApprovalRecord>,
-    /// Costs by model.
-    pub models: Vec<CostLine>,
 }
 
 /// What a paused run was doing when it stopped.

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::keymap::Action;
-pub use super::window::{CHUNK, Need, WINDOW};
 use super::window::Window;
+pub use super::window::{CHUNK, Need, WINDOW};
 use crate::engine::api::Page;
 use crate::model::event::Event;
 use crate::model::wanted::Wanted;

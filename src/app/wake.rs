@@ -22,6 +22,7 @@ pub fn wakes_in(state: &AppState) -> Option<u64> {
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),
+        super::text_search::is_looking(state).then_some(0),
         state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
     .into_iter()

@@ -35,6 +35,7 @@ pub mod outlook;
 pub mod paths;
 pub mod redact;
 pub mod report;
+mod retried;
 pub mod rollback;
 pub mod run_files;
 pub mod slots;

@@ -13,6 +13,7 @@ pub mod bindings;
 pub mod blocks;
 pub mod chain;
 pub mod consents;
+pub mod conversation;
 pub mod definitions;
 #[cfg(test)]
 mod documented;

@@ -30,6 +30,7 @@ pub mod run;
 pub mod settings;
 pub mod text;
 pub mod theme;
+pub mod transcript;
 pub mod verdict;
 pub mod welcome;
 

@@ -110,6 +110,11 @@ impl Bench {
         self.feed(Msg::Key(chord.parse::<Chord>().unwrap()));
     }
 
+    /// Presses several keys, written with spaces between them.
+    pub fn press_all(&mut self, chords: &str) {
+        chords.split(' ').for_each(|chord| self.press(chord));
+    }
+
     /// Types characters one by one, `ms` apart.
     pub fn type_text(&mut self, text: &str, ms: u64) {
         for c in text.chars() {

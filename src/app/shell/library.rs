@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{drafts, texts};
 use crate::app::document::Document;
+use crate::app::forks::Compared;
 use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
 use crate::app::new_run_draft::FormDraft;
@@ -25,7 +26,7 @@ use crate::model::event::Fact;
 use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::{PhaseState, RunState};
-use crate::model::state::PhaseStatus;
+use crate::model::state::{PhaseStatus, Strategy};
 use crate::model::wanted::Wanted;
 
 /// Artifacts searched before other questions get their turn.
@@ -33,6 +34,8 @@ const SEARCHED_AT_ONCE: u32 = 128;
 
 /// The file of what stands in the form of a new run.
 const FORM: &str = "new-run.json";
+/// Bytes of a long content that are shown before the rest of it.
+const START_BYTES: u64 = 128 * 1024;
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -82,7 +85,9 @@ impl Reader {
         for task in inbox {
             let told = match task {
                 Task::Ask(query) if query.is_text() && self.texts.is_some() => {
-                    self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                    let start = self.start_of(&query);
+                    let told = start.is_none_or(|start| self.tell(Msg::Loaded(query.clone(), Ok(Loaded::Text(Arc::new(start))))));
+                    told && self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
                 }
                 Task::Ask(query) => {
                     let answer = self.answer(&query);
@@ -106,6 +111,14 @@ impl Reader {
                 return;
             }
         }
+    }
+
+    /// The beginning of a long content, so that it can be read at once. What fails here fails again, and
+    /// is told, when all of it is read.
+    fn start_of(&mut self, query: &Query) -> Option<Document> {
+        let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else { return None };
+        let start = self.archive().ok()?.content_start(hash, START_BYTES).ok()??;
+        Some(Document::of_start(path, &start))
     }
 
     fn tell(&self, msg: Msg) -> bool {
@@ -140,7 +153,7 @@ impl Reader {
             }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
-            Query::Forks(run) => Loaded::Forks(forks(archive, *run)?),
+            Query::Forks(run) => Loaded::Forks(Box::new(Compared::of(forks(archive, *run)?))),
             Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
             Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
             Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
@@ -157,7 +170,7 @@ impl Reader {
             Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
             Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
             Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
-            Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
+            Query::Transcript(run, key, attempt, at) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt, *at)?)),
             Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
     }
@@ -227,7 +240,7 @@ fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
 }
 
 fn details(archive: &Archive, run: RunId) -> Result<Details> {
-    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
+    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)? })
 }
 
 fn costs(archive: &Archive) -> Result<Costs> {
@@ -264,7 +277,8 @@ fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
         let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
         Ok((phase.key.clone(), forecast::of(&samples)))
     };
-    Ok(RetryPlan { run_id: run, phases: state.phases.iter().map(foretold).collect::<Result<_>>()?, open })
+    let phases = state.phases.iter().map(foretold).collect::<Result<_>>()?;
+    Ok(RetryPlan { run_id: run, phases, open, thread: record.thread, strategy: Strategy::Reject })
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ mod run;
 mod run_actions;
 mod runs;
 mod signals;
+mod text_search;
 mod tick;
+mod transcript_pane;
 
 #[cfg(test)]
 mod new_run_tests;
@@ -42,6 +44,8 @@ mod question_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
 
 pub use self::signals::MANY;
 pub use self::tick::keep_all;

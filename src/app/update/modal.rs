@@ -113,6 +113,7 @@ fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> 
         }
         _ => {}
     }
+    retry::retell(state);
     Vec::new()
 }
 
@@ -123,6 +124,7 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
         Choice::Fork(place) => fork::begin(state, place),
         Choice::Pick(place) => fork::pick(state, place),
         Choice::Retry(from) => retry::begin(state, from),
+        Choice::RetryStrategy => retry::turn_strategy(state),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
         Choice::AgreeAndStart => new_run_start::agree_and_start(state),
         Choice::RollBackAndStart => new_run_start::with_consent(state),

@@ -1,6 +1,6 @@
 //! Time passing: notices end, drafts are kept.
 
-use super::{new_run, runs};
+use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, NOTICE_MS};
 use crate::app::wake::DRAFT_MS;
@@ -11,6 +11,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
         state.notice = None;
     }
+    text_search::look_on(state);
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {

@@ -3,8 +3,8 @@
 //! ```text
 //! work ── talk (stored prompts → what next), session (the states)      pure
 //!   │  ── words (what is said), counters (what it cost)                pure
-//!   ├── line ── wire (lines ↔ messages, bounded)
-//!   │     ├── heard (updates → text, tool calls)                       pure
+//!   ├── line, choice, prompting ── wire (lines ↔ messages, bounded)
+//!   │     ├── hearing (where it goes) ── heard (updates → text, tool calls)
 //!   │     └── serve (files and permissions, from the persona's table)
 //!   ├── program (the process, under a guard), fence (what it may reach)
 //!   └── book (the session's own rows), desk (turns, money, audit)
@@ -35,11 +35,14 @@ use crate::model::settings::{AgentSettings, Settings};
 pub use self::presets::{Preset, presets};
 
 mod book;
+mod choice;
 mod counters;
 pub mod fence;
 mod heard;
+mod hearing;
 mod line;
 pub mod presets;
+mod prompting;
 mod serve;
 pub mod session;
 mod talk;
