@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::failpoint::{self, Step};
-use super::{file, open};
+use super::{backup, file, open};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 
@@ -94,13 +94,7 @@ fn back_up(conn: &Connection, path: &Path, found: i64) -> Result<()> {
     file::private_folder(&folder)?;
     // Of two that begin in the same moment each makes its own.
     let copy = folder.join(format!("pre-v{}-{}-{}.db", found + 1, Timestamp::now().0, uuid::Uuid::new_v4().simple()));
-    Step::DatabaseBackup.before();
-    conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
-    #[cfg(unix)]
-    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .map_err(|e| Failure::io(format!("cannot make {} private", copy.display()), &e))?;
-    std::fs::File::open(&copy).and_then(|f| f.sync_all()).map_err(|e| Failure::io(format!("cannot sync {}", copy.display()), &e))?;
-    Step::DatabaseBackup.after();
+    backup::write(conn, &copy)?;
     file::sync_folder(&copy)
 }
 

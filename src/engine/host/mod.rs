@@ -34,6 +34,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
+mod backups;
 mod doorbell;
 mod handover;
 mod lock;
@@ -124,6 +125,7 @@ impl Host {
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
+        runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
         runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
