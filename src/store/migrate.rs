@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0005_money.sql"),
     include_str!("schema/0006_sessions.sql"),
     include_str!("schema/0007_notices.sql"),
+    include_str!("schema/0008_contents.sql"),
 ];
 
 /// The schema of this program.

@@ -14,6 +14,7 @@ pub mod bindings;
 pub mod blocks;
 pub mod chain;
 pub mod consents;
+pub mod contents;
 pub mod conversation;
 pub mod definitions;
 #[cfg(test)]

@@ -42,13 +42,14 @@ impl Driver {
         workspace.content_of(commit.as_deref(), &folder).await?.put_in_place().await?;
         attempt::restore_validated(&self.context, &workspace, &wanted).await?;
         let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
-        let (found, replacement) = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
-            Judged::Read { sha256, bytes, verdict } if sha256 == wanted.sha256 && verdict.errors.is_empty() => {
-                (Some(sha256.clone()), attempt::artifact_ref(&definition, sha256, bytes, versions + 1))
+        let (content, replacement) = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
+            Judged::Read { content, bytes, verdict } if *content.sha256() == wanted.sha256 && verdict.errors.is_empty() => {
+                (content, attempt::artifact_ref(&definition, wanted.sha256, bytes, versions + 1))
             }
             _ => return Err(Failure::internal("the artifact of a fork is not what it was when it was validated")),
         };
-        self.input(Input::ContentChanged { found, replacement: Some(replacement) }).await?;
+        let input = Input::ContentChanged { found: Some(content.sha256().clone()), replacement: Some(replacement) };
+        self.input_with(input, content.into()).await?;
         Ok(Answer::Accepted { run_id: self.run_id() })
     }
 }
