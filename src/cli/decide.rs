@@ -33,6 +33,13 @@ struct Verdict<'a> {
     json: bool,
 }
 
+impl<'a> Verdict<'a> {
+    /// An answer about the question alone.
+    fn new(whom: Whom<'a>, action: Decision, words: &'a str, insist: Option<&'a str>, json: bool) -> Self {
+        Self { whom, action, words, insist, scope: None, raise: None, personas: &[], json }
+    }
+}
+
 /// Which question is answered.
 #[derive(Clone, Copy)]
 enum Whom<'a> {
@@ -75,20 +82,9 @@ impl<'a> Whom<'a> {
 /// # Errors
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
-    let action = Decision::Approve;
-    answer(
-        setup,
-        &Verdict {
-            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
-            action,
-            words: &args.text,
-            insist: args.hash.as_deref(),
-            scope: args.scope.map(Scope::from),
-            raise: args.raise,
-            personas: &args.personas,
-            json: args.json,
-        },
-    )
+    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
+    let plain = Verdict::new(whom, Decision::Approve, &args.text, args.hash.as_deref(), args.json);
+    answer(setup, &Verdict { scope: args.scope.map(Scope::from), raise: args.raise, personas: &args.personas, ..plain })
 }
 
 /// `phasedeck changes`.
@@ -112,19 +108,8 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Optio
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
     }
-    answer(
-        setup,
-        &Verdict {
-            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
-            action,
-            words: &args.text,
-            insist: args.hash.as_deref(),
-            scope,
-            raise: None,
-            personas: &[],
-            json: args.json,
-        },
-    )
+    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
+    answer(setup, &Verdict { scope, ..Verdict::new(whom, action, &args.text, args.hash.as_deref(), args.json) })
 }
 
 /// What was decided, for scripts.

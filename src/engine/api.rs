@@ -12,7 +12,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Searchable};
+pub use super::archive::{
+    Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Said, Searchable,
+};
 pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
@@ -261,7 +263,8 @@ pub enum Signal {
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
-    /// Whether the host, another process than this, is there; told when that changes.
+    /// Whether the host, another process than this, is there; told when that changes. An engine of this
+    /// process tells that it is no host any more.
     Host(bool),
 }
 

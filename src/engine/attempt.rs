@@ -188,6 +188,7 @@ impl Attempt {
             persona,
             artifact,
             worktree: workspace.root().to_path_buf(),
+            repository: workspace.repository().map(Path::to_path_buf),
             history,
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),

@@ -64,6 +64,9 @@ pub struct RunState {
     pub cost: Cost,
     /// What all calls used.
     pub tokens: Tokens,
+    /// What calls of each model cost and used, by its name.
+    #[serde(default)]
+    pub models: BTreeMap<String, Spent>,
     /// The last event folded in.
     pub last_seq: u64,
     /// When that was.
@@ -72,6 +75,17 @@ pub struct RunState {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What calls cost and used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// How many.
+    pub calls: u32,
+    /// What they cost.
+    pub cost: Cost,
+    /// What they used.
+    pub tokens: Tokens,
 }
 
 /// A question that waits for an answer.
@@ -124,6 +138,7 @@ impl RunState {
             error: None,
             cost: Cost::default(),
             tokens: Tokens::default(),
+            models: BTreeMap::new(),
             last_seq: 0,
             last_at: Timestamp::default(),
             created_at: Timestamp::default(),
@@ -231,10 +246,11 @@ impl RunState {
                 }
                 self.reseated.extend(seats.iter().cloned());
             }
-            Fact::LlmCalled { phase_key, tokens, cost, .. } => {
+            Fact::LlmCalled { phase_key, model, tokens, cost, .. } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
                 self.phase_mut(phase_key, event)?.called(tokens, *cost);
+                self.spend(model, tokens, *cost);
             }
             Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: false });
@@ -263,6 +279,17 @@ impl RunState {
         }
         (self.last_seq, self.last_at) = (event.seq, at);
         Ok(())
+    }
+
+    fn spend(&mut self, model: &str, tokens: &Tokens, cost: Option<NanoUsd>) {
+        if !self.models.contains_key(model) {
+            self.models.insert(model.to_owned(), Spent::default());
+        }
+        if let Some(spent) = self.models.get_mut(model) {
+            spent.calls += 1;
+            spent.cost += Cost::of_call(cost);
+            add(&mut spent.tokens, tokens);
+        }
     }
 
     fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {

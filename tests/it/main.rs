@@ -7,7 +7,9 @@ mod model_server;
 
 mod acp;
 mod acp_agent;
+mod acp_hostile;
 mod attached;
+mod brought;
 mod cli;
 mod console;
 mod crash;

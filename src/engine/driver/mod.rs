@@ -213,6 +213,11 @@ impl Driver {
             self.input(Input::Continue).await?;
         }
         loop {
+            if self.running.is_none()
+                && let Some(why) = self.context.store.stop()
+            {
+                return Err(why);
+            }
             self.start_what_is_wanted();
             if self.running.is_none() && self.rests() {
                 match self.orders.try_recv() {
@@ -239,7 +244,7 @@ impl Driver {
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() {
+        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some() {
             return;
         }
         let Some(what) = wanted(self.plan(), &self.state) else { return };
