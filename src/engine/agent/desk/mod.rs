@@ -26,6 +26,7 @@ use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
+use crate::model::money::NanoUsd;
 use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
 use crate::store::{journal, turns};
