@@ -228,6 +228,38 @@ fn a_model_is_chosen_where_it_is_offered_and_refused_where_it_is_not() {
     }
 }
 
+#[test]
+fn a_session_that_its_host_died_under_is_tried_three_times_and_then_left_to_a_person() {
+    let place = Place::with("children", "");
+    let args: Vec<&str> = place.start.iter().map(String::as_str).collect();
+    let mut host = place.home.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.state.join("ready").exists() {
+        assert!(Instant::now() < deadline, "the program is at work");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let run = place.home.newest();
+    let (before, lives) = (place.home.events(&run).len(), place.starts());
+    // From now on it dies whenever it is begun, and the next host goes on by itself.
+    let config = std::fs::read_to_string(place.home.paths().config_file()).unwrap().replace("\"children\"", "\"dies\"");
+    std::fs::write(place.home.paths().config_file(), format!("[engine]\non_crash = \"resume\"\n{config}")).unwrap();
+    let mut host = place.home.command(&["host"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    place.home.wait_for_question("session_recovery_required", &mut host);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let kinds: Vec<String> = place.kinds(&run).split_off(before);
+    // It takes the session up each time, and dies of the prompt.
+    let told: Vec<&str> = kinds.iter().map(String::as_str).filter(|kind| !["llm.called", "session.recovered"].contains(kind)).collect();
+    let (retried, end) = (["llm.retried"; 3], ["session.failed", "run.paused", "approval.requested"]);
+    assert_eq!(told, [&["run.paused", "run.resumed"][..], &retried, &end].concat());
+    assert_eq!(place.starts() - lives, 4, "once, and three tries to bring it back");
+    let sessions = place.home.archive().sessions(run.id).unwrap();
+    assert_eq!(sessions.iter().map(|session| session.state).collect::<Vec<_>>(), [SessionStatus::FailedNeedsHuman]);
+    check_invariants(&place.home, &place.home.newest());
+}
+
 /// Whether a process with this number is there and no zombie.
 fn lives(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))

@@ -9,6 +9,7 @@ mod acp;
 mod acp_agent;
 mod acp_hostile;
 mod attached;
+mod brought;
 mod cli;
 mod console;
 mod crash;

@@ -126,12 +126,9 @@ impl Findings {
     }
 }
 
-/// Where a program lies on PATH.
-fn on_path(program: &str) -> Option<std::path::PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let folders = std::env::var_os("PATH")?;
-    let runs = |path: &std::path::PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(runs)
+/// Waits for what can only be had asynchronously; a check has a thread to itself.
+fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 /// Bytes as people read them.
