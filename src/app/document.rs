@@ -22,7 +22,10 @@ const LINE_CHARS: usize = 1000;
 /// Unchanged lines around a change.
 const AROUND: usize = 3;
 /// How long two texts are compared; after that the rest counts as exchanged.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a difference says that has none.
+const NOTHING_CHANGED: &str = "nothing changed: both versions say the same";
 
 /// What a line is, for its style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,10 @@ pub enum Ink {
     Heading,
     /// A remark of ours.
     Note,
+    /// A call of a tool.
+    Call,
+    /// What went on around an agent: retries, waiting, limits.
+    Aside,
     /// Something wrong.
     Error,
     /// Only in the new text.
@@ -75,6 +82,8 @@ impl DocLine {
 pub struct Document {
     /// From top to bottom.
     pub lines: Vec<DocLine>,
+    /// Whether it is only the beginning, and the rest is on its way.
+    pub part: bool,
 }
 
 impl Document {
@@ -83,6 +92,21 @@ impl Document {
     #[must_use]
     pub fn of_content(path: &str, bytes: &[u8]) -> Self {
         Self::of_checked(path, bytes, &[])
+    }
+
+    /// The beginning of a long file, to be read while the rest of it is made readable.
+    #[must_use]
+    pub fn of_start(path: &str, bytes: &[u8]) -> Self {
+        let mut doc = Self { part: true, ..Self::default() };
+        let text = String::from_utf8_lossy(bytes);
+        match json_text::laid_out_start(&text).filter(|_| syntax::ink_of(path) == Ink::Json) {
+            Some(json) => doc.push_json(&json, &[]),
+            None => doc.push_text(path, &text),
+        }
+        // The last line goes on in the rest.
+        doc.lines.pop();
+        doc.push(Ink::Note, "the rest of this long text is being made readable");
+        doc
     }
 
     /// The whole content of a file, with what is wrong with it beneath each place that is wrong.
@@ -187,7 +211,7 @@ impl Document {
     pub fn of_changes(changes: &[Change]) -> Self {
         let mut doc = Self::default();
         if changes.is_empty() {
-            doc.push(Ink::Note, "nothing changed: both versions say the same");
+            doc.push(Ink::Note, NOTHING_CHANGED);
             return doc;
         }
         doc.push(Ink::Note, &counted(changes));
@@ -196,6 +220,12 @@ impl Document {
             doc.push_change(change);
         }
         doc
+    }
+
+    /// Whether it is a difference, and there is none.
+    #[must_use]
+    pub fn says_nothing_changed(&self) -> bool {
+        matches!(self.lines.as_slice(), [only] if only.ink == Ink::Note && only.text == NOTHING_CHANGED)
     }
 
     fn push_change(&mut self, change: &Change) {
@@ -241,7 +271,7 @@ impl Document {
             }
         }
         if doc.lines.is_empty() {
-            doc.push(Ink::Note, "nothing changed: both versions say the same");
+            doc.push(Ink::Note, NOTHING_CHANGED);
         }
         doc
     }
@@ -303,7 +333,7 @@ fn counted(changes: &[Change]) -> String {
 }
 
 /// JSON is compared as laid out, so that spacing alone is no change of lines.
-fn comparable(bytes: &[u8]) -> String {
+pub(super) fn comparable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     json_text::laid_out(&text).unwrap_or_else(|| text.into_owned())
 }

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{Document, Ink};
+use super::forks::Compared;
 use super::msg::{Draft, DraftKey, Query, Ticket};
 use super::question;
 use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
-use crate::engine::api::Candidate;
+use super::text_search::TextSearch;
 use crate::model::error::Failure;
 use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
@@ -149,10 +150,12 @@ pub struct GateView {
     pub sources: BTreeMap<Tab, Query>,
     /// The texts that are there.
     pub texts: BTreeMap<Tab, Reading>,
+    /// What is looked for in them.
+    pub search: TextSearch,
     /// The current text once more, beside the errors of the versions before it.
     pub repaired: Option<Reading>,
     /// What can be taken: its own artifact first, then those of its forks.
-    pub forks: Vec<Candidate>,
+    pub forks: Compared,
     /// What the next phase cost and took before; none while it is looked up.
     pub forecast: Option<Foretold>,
     /// Since when the gate is on the screen with no input waiting, in ticks.
@@ -191,8 +194,9 @@ impl GateView {
             tab_chosen: false,
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
+            search: TextSearch::default(),
             repaired: None,
-            forks: Vec::new(),
+            forks: Compared::default(),
             forecast: None,
             reviewed,
             drawn: None,
@@ -228,13 +232,46 @@ impl GateView {
         self.texts.get_mut(&self.tab)
     }
 
+    /// Whether the comparison with its forks is on the screen, laid out for another width.
+    #[must_use]
+    pub fn is_comparison_of_another_width(&self, columns: u16) -> bool {
+        self.tab == Tab::Forks && self.reading().is_some_and(|reading| reading.size().0 != columns)
+    }
+
+    /// Fits the comparison with its forks to a size; stays about where it was read.
+    pub fn lay_out_forks(&mut self, size: (u16, u16)) {
+        let doc = Arc::new(self.forks.document(size.0));
+        let sought = self.search.sought();
+        match self.texts.get_mut(&Tab::Forks) {
+            Some(reading) if reading.size().0 == size.0 => reading.replace(doc),
+            Some(reading) => {
+                let (at, lines) = (reading.at().0, reading.doc().lines.len().max(1));
+                let line = at * doc.lines.len() / lines;
+                reading.lay_out(size);
+                reading.replace_at(doc, line);
+            }
+            None => drop(self.texts.insert(Tab::Forks, Reading::new(doc, size))),
+        }
+        if let Some(reading) = self.texts.get_mut(&Tab::Forks) {
+            reading.look_for(sought);
+        }
+    }
+
     /// Takes in a text that one of its tabs is made of; whether one is.
     pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
         let Some(tab) = self.sources.iter().find(|(_, source)| *source == query).map(|(tab, _)| *tab) else { return false };
         // What was asked for twice stays where it was scrolled to.
-        self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        let sought = self.search.sought();
+        let reading = self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        if reading.doc().part {
+            reading.replace(doc.clone());
+        }
+        reading.look_for(sought);
         if tab == Tab::Whole {
-            self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
+            let beside = self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
+            if beside.doc().part {
+                beside.replace(doc.clone());
+            }
         }
         true
     }
@@ -242,7 +279,8 @@ impl GateView {
     /// The text by which "seen" is measured: the whole, or the difference where that is read.
     #[must_use]
     pub fn measured(&self) -> Option<&Reading> {
-        match (self.texts.get(&Tab::Diff), self.texts.get(&Tab::Whole)) {
+        let whole = self.texts.get(&Tab::Whole).filter(|reading| !reading.doc().part);
+        match (self.texts.get(&Tab::Diff), whole) {
             (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
             (Some(diff), None) => Some(diff),
             (_, whole) => whole,

@@ -92,6 +92,12 @@ impl Reading {
         self.hits.forget_from(line);
     }
 
+    /// Columns and rows of the screen.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        (self.width, self.height)
+    }
+
     /// Fits the rows to a size; stays at the words that were on top. Whether anything changed.
     pub fn lay_out(&mut self, (width, height): (u16, u16)) -> bool {
         if (width, height) == (self.width, self.height) {
@@ -195,6 +201,7 @@ impl Reading {
     /// Looks for something in it, or for nothing any more.
     pub fn look_for(&mut self, needle: Option<Needle>) {
         self.hits.look_for(needle);
+        self.look_on();
     }
 
     /// Wants the first hit from a place on, else the last before it.
@@ -451,7 +458,9 @@ mod tests {
             sizes in prop::collection::vec((1u16..60, 1u16..12), 0..5), first in (2u16..40, 1u16..10),
         ) {
             let mut reading = opened(&texts, first);
-            moves.iter().for_each(|at| drop(reading.go(MOVES[*at])));
+            for at in &moves {
+                reading.go(MOVES[*at]);
+            }
             let (line, byte) = reading.at();
             let before = reading.visible(first.1);
             for size in sizes {

@@ -122,6 +122,8 @@ pub enum Choice {
     LeaveRunning,
     /// Begins the retry that is asked about, with the phase at this place.
     Retry(usize),
+    /// Another word for when the thread of the retry is held.
+    RetryStrategy,
     /// Has the persona at this place make the phase at the gate again.
     Fork(usize),
     /// Takes the artifact of the fork at this place.
@@ -130,6 +132,10 @@ pub enum Choice {
     TakeOver,
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
+    /// Starts the run of the form, and lets it end the one that holds its thread.
+    RollBackAndStart,
+    /// Empties the form.
+    EmptyForm,
 }
 
 /// A line about what just happened.
@@ -300,6 +306,7 @@ impl AppState {
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
                 Some(Pane::Events) => Context::Log,
                 Some(Pane::Artifact) => Context::Artifact,
+                Some(Pane::Transcript) => Context::Transcript,
                 _ => Context::Run,
             },
         }

@@ -22,6 +22,7 @@ pub fn wakes_in(state: &AppState) -> Option<u64> {
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),
+        super::text_search::is_looking(state).then_some(0),
         state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
     .into_iter()
@@ -49,7 +50,9 @@ fn notice(state: &AppState) -> Option<u64> {
 }
 
 fn draft(state: &AppState) -> Option<u64> {
-    let since = state.gate.as_ref()?.input.unsaved?;
+    let gate = state.gate.as_ref().and_then(|gate| gate.input.unsaved);
+    let form = state.new_run.as_ref().and_then(|form| form.unsaved);
+    let since = gate.into_iter().chain(form).min()?;
     Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
 }
 

@@ -16,7 +16,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision, Via};
 use crate::model::time::Timestamp;
@@ -29,13 +29,14 @@ struct Verdict<'a> {
     insist: Option<&'a str>,
     scope: Option<Scope>,
     raise: Option<NanoUsd>,
+    personas: &'a [PersonaChoice],
     json: bool,
 }
 
 impl<'a> Verdict<'a> {
     /// An answer about the question alone.
     fn new(whom: Whom<'a>, action: Decision, words: &'a str, insist: Option<&'a str>, json: bool) -> Self {
-        Self { whom, action, words, insist, scope: None, raise: None, json }
+        Self { whom, action, words, insist, scope: None, raise: None, personas: &[], json }
     }
 }
 
@@ -83,7 +84,7 @@ impl<'a> Whom<'a> {
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
     let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
     let plain = Verdict::new(whom, Decision::Approve, &args.text, args.hash.as_deref(), args.json);
-    answer(setup, &Verdict { scope: args.scope.map(Scope::from), raise: args.raise, ..plain })
+    answer(setup, &Verdict { scope: args.scope.map(Scope::from), raise: args.raise, personas: &args.personas, ..plain })
 }
 
 /// `phasedeck changes`.
@@ -139,6 +140,7 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
             scope: verdict.scope,
             raise_nano_usd: verdict.raise,
+            personas: verdict.personas.to_vec(),
         };
         Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });

@@ -5,6 +5,7 @@ use super::table::shortened;
 use crate::model::event::{ArtifactError, AttemptCause, CallStatus, Event, Fact, SkipReason, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::money::Cost;
+use crate::model::persona::NewSeat;
 use crate::model::safe_text::safe_line;
 use crate::model::state::{Decision, Via};
 use crate::model::time::human_duration;
@@ -54,6 +55,7 @@ fn mark(fact: &Fact) -> Mark {
             Decision::Reject => Mark::Failed,
             Decision::Abort => Mark::Stopped,
         },
+        Fact::PersonasChanged { .. } => Mark::Note,
         Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } => Mark::Repair,
         Fact::LlmRetried { .. } => Mark::Waits,
         Fact::LlmCalled { status: CallStatus::Unknown, .. } | Fact::ToolCalled { outcome: ToolOutcome::Unknown, .. } => Mark::Unsure,
@@ -80,6 +82,7 @@ fn matters(fact: &Fact) -> Vec<String> {
         | Fact::RunAborted { .. } => of_run(fact),
         Fact::PhaseStarted { .. } | Fact::PhaseSkipped { .. } | Fact::PhaseCompleted { .. } | Fact::PhaseFailed { .. } => of_phase(fact),
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => of_approval(fact),
+        Fact::PersonasChanged { seats, .. } => seats.iter().map(NewSeat::in_words).collect(),
         Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => of_session(fact),
         Fact::AgentAdapted { .. }
         | Fact::CommandsConfined { .. }

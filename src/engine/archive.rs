@@ -29,9 +29,10 @@ use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
 pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
 pub use crate::store::search::Page;
+pub use crate::store::sessions::Said;
 use crate::store::{
-    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, phases, run_costs, run_list, run_page, runs, search,
-    sessions, threads, turns,
+    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases, run_costs, run_list, run_page, runs,
+    search, sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -336,6 +337,15 @@ impl Archive {
         turns::of_attempt(self.reader.connection(), run, phase, attempt)
     }
 
+    /// The turns of one attempt with what agent programs said in them; as they were at an event, where
+    /// one is given.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn conversation(&self, run: RunId, phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Vec<conversation::Turn>> {
+        conversation::of_attempt(self.reader.connection(), run, phase, attempt, at)
+    }
+
     /// The calls of a run and what they cost, oldest first.
     ///
     /// # Errors
@@ -415,6 +425,23 @@ impl Archive {
         }
         Err(Failure::new(Code::DbCorrupt, format!("the stored content {} is not what was stored", path.display()))
             .hint("put the file back from a backup; nothing was changed"))
+    }
+
+    /// The first bytes of a stored content that is longer than this, not held against its hash; none of
+    /// a shorter one, which is read whole as quickly.
+    ///
+    /// # Errors
+    /// As [`content`](Self::content).
+    pub fn content_start(&self, hash: &ContentHash, bytes: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.content_path(hash)?;
+        let failed = |e: std::io::Error| Failure::io(format!("cannot read stored content {}", path.display()), &e);
+        let file = std::fs::File::open(&path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() <= bytes {
+            return Ok(None);
+        }
+        let mut start = Vec::new();
+        file.take(bytes).read_to_end(&mut start).map_err(failed)?;
+        Ok(Some(start))
     }
 
     /// What a crash left of a run, where its last end was one.

@@ -26,13 +26,14 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
+use crate::model::persona::{Binding, Persona};
 use crate::model::question::ToolQuestion;
 use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::turns;
+use crate::store::{frozen, turns};
 
 /// How much of a worktree's `.env` is looked at, in bytes.
 const ENV_FILE_BYTES: u64 = 64 * 1024;
@@ -156,7 +157,7 @@ impl Attempt {
         workspace: &Workspace,
         history: Vec<TurnRecord>,
     ) -> Result<(Job, Desk, Arc<dyn Backend>)> {
-        let (binding, persona) = self.files.bound(phase)?;
+        let (binding, persona) = self.bound(phase).await?;
         let backend = self.context.backend(&binding.backend)?;
         let artifact = match &phase.expected_artifact {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
@@ -184,9 +185,10 @@ impl Attempt {
             attempt: progress.attempt,
             prompt,
             requirements: self.files.record.requirements.clone(),
-            persona: persona.clone(),
+            persona,
             artifact,
             worktree: workspace.root().to_path_buf(),
+            repository: workspace.repository().map(Path::to_path_buf),
             history,
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
@@ -194,6 +196,15 @@ impl Attempt {
             permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
+    }
+
+    /// Who works on the phase now; who came later than the start is read from where they were frozen.
+    async fn bound(&self, phase: &Phase) -> Result<(Binding, Persona)> {
+        let Some(binding) = self.state.new_seat(&phase.key).cloned() else {
+            return self.files.bound(phase).map(|(binding, persona)| (binding.clone(), persona.clone()));
+        };
+        let run_id = self.state.run_id;
+        self.context.read(move |conn| frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))).await
     }
 
     /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate; not
@@ -398,7 +409,7 @@ fn untouched(state: &RunState) -> bool {
 /// # Errors
 /// `git_failed`, and what reading and writing the file says.
 pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
-    let persona = files.plan.persona(phase).to_string();
+    let persona = progress.persona.as_ref().map_or_else(String::new, ToString::to_string);
     let run_id = files.record.id.to_string();
     let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
     let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];

@@ -16,6 +16,7 @@ mod beneath;
 pub mod bind;
 pub mod budget;
 pub mod catalog;
+pub mod cheaper;
 pub mod confine;
 pub mod context;
 pub mod crash_card;

@@ -112,6 +112,13 @@ impl PhaseState {
         self.clock.map_or(0, |since| now.since_ms(since))
     }
 
+    /// Somebody else works on it from here; before its first attempt nobody does yet.
+    pub(super) fn reseat(&mut self, persona: &VersionedName) {
+        if self.attempt > 0 {
+            self.persona = Some(persona.clone());
+        }
+    }
+
     /// Closes the current stretch under the old status, then goes to the new one.
     fn enter(&mut self, status: PhaseStatus, at: Timestamp) {
         self.stop_clock(at);

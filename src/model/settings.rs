@@ -173,6 +173,12 @@ pub struct AgentSettings {
     pub pass_env: Vec<String>,
     /// Whether it may load what the repository brings along for it: settings, hooks, servers.
     pub trust_project: bool,
+    /// Whether the kernel keeps it from writing anything but the worktree, a temp folder and its own
+    /// folders, from reading your other private files, and from the sockets of other programs.
+    pub confined: bool,
+    /// Folders and files that it may write while it is confined, beside the usual ones of a well-known
+    /// program; absolute, or from `~/`.
+    pub own_folders: Vec<String>,
     /// How long it may take to begin and to open a session.
     pub start_timeout_seconds: u64,
     /// How long it may be silent while it works; after twice that it counts as broken.
@@ -188,6 +194,8 @@ impl Default for AgentSettings {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             trust_project: false,
+            confined: true,
+            own_folders: Vec::new(),
             start_timeout_seconds: 60,
             idle_timeout_seconds: 300,
             retry_pause_ms: 1000,

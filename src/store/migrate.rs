@@ -42,6 +42,12 @@ pub fn to_current(conn: &Connection, path: &Path) -> Result<()> {
     through(conn, path, STEPS)
 }
 
+/// Brings a database to the schema that the `steps`-th step leads to, as a program of that time did.
+#[cfg(test)]
+pub(super) fn to_schema(conn: &Connection, steps: usize) -> Result<()> {
+    STEPS[..steps].iter().zip(1..).try_for_each(|(step, to)| apply(conn, step, to))
+}
+
 /// The refusal of a database by a newer program.
 pub fn newer(path: &Path, found: i64) -> Failure {
     Failure::new(Code::DbNewerSchema, format!("{} has schema {found}; this phasedeck knows schemas up to {CURRENT}", path.display()))
@@ -147,6 +153,26 @@ mod tests {
         assert_eq!((run.state.as_str(), run.requirements.as_str(), run.last_seq), ("paused", "words", 1));
         assert_eq!(crate::store::events::from(&conn, run.id, 1, 9).unwrap().len(), 1);
         assert!(crate::store::chain::walk(&conn, run.id).unwrap().problems.is_empty(), "what is older than the chain is not judged");
+    }
+
+    #[test]
+    fn many_that_open_an_old_database_at_once_bring_it_up_together() {
+        let (_dir, path, conn) = oldest();
+        drop(conn);
+        let barrier = std::sync::Barrier::new(8);
+        let open = || {
+            barrier.wait();
+            open::writer(&path).map(|conn| version(&conn).unwrap())
+        };
+        let versions: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(versions, vec![Ok(CURRENT); 8]);
+        for copy in std::fs::read_dir(file::backups(&path)).unwrap() {
+            let copy = Connection::open(copy.unwrap().path()).unwrap();
+            assert!(version(&copy).unwrap() < CURRENT && copy.query_row("PRAGMA quick_check", [], |row| row.get(0)) == Ok("ok".to_owned()));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, pa
      tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, rollback, retried_from, \
      forked_from, forked_phase, coalesce(line, CASE WHEN state = 'created' AND strategy <> 'reject' THEN (SELECT count(*) FROM runs q \
      WHERE q.thread = runs.thread AND q.state = 'created' AND q.strategy <> 'reject' \
-     AND (q.created_at_ms, q.id) <= (runs.created_at_ms, runs.id)) END) AS line";
+     AND (q.strategy = 'enqueue', q.created_at_ms, q.id) <= (runs.strategy = 'enqueue', runs.created_at_ms, runs.id)) END) AS line";
 
 /// What a run begins with; everything else comes from its events.
 #[derive(Clone, Debug, PartialEq, Eq)]

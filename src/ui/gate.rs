@@ -226,10 +226,14 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 }
 
 fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2));
+    let found = reader::sought(pen, &gate.search, gate.reading(), usize::from(area.width / 3));
+    let taken: usize = found.iter().map(|span| cells(&span.content)).sum();
+    let mut title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2 + taken));
+    title.extend(found);
     let focused = matches!(gate.stage, Stage::Reading);
     let inner = pen.panel(area, title, focused);
-    let inner = beside(pen, arrange::inset(inner), gate);
+    let inner = reader::typed(pen, arrange::inset(inner), &gate.search, gate.reading());
+    let inner = beside(pen, inner, gate);
     pen.drawn.reading = Some((inner.width, inner.height));
     match gate.reading() {
         Some(reading) => {
@@ -282,7 +286,7 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
         (Tab::Whole, _) => "Whole".to_owned(),
-        (Tab::Forks, _) => format!("Forks ({})", gate.forks.len().saturating_sub(1)),
+        (Tab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
         (Tab::Errors, _) => "Errors before".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
         (Tab::Inputs, _) => "Inputs".to_owned(),

@@ -117,7 +117,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");
     }
-    if forks::valid(&gate.forks).next().is_some() {
+    if forks::valid(&gate.forks.candidates).next().is_some() {
         answer(1, Action::Pick, "take a fork", "pick");
     } else if gate.sha256.is_some() {
         answer(6, Action::Fork, "fork", "fork");

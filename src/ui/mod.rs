@@ -19,6 +19,7 @@ pub mod help;
 pub mod hints;
 pub mod home;
 pub mod new_run;
+mod new_run_foot;
 pub mod panes;
 pub mod pen;
 pub mod phases;
@@ -29,6 +30,7 @@ pub mod run;
 pub mod settings;
 pub mod text;
 pub mod theme;
+pub mod transcript;
 pub mod verdict;
 pub mod welcome;
 

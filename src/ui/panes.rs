@@ -1,7 +1,6 @@
 //! The panes of a run that are not lists of events: phases, artifact, cost, transcript.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::arrange;
@@ -10,29 +9,31 @@ use super::fitting::{Part, fitted};
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{events, phases, reader};
+use super::{events, phases, reader, transcript};
 use crate::app::mouse::Spot;
 use crate::app::run_view::{Known, Pane, RunView, Side};
-use crate::engine::api::TextKind;
 use crate::model::event::Fact;
 use crate::model::money::{Cost, NanoUsd, grouped};
 use crate::model::record::ArtifactRecord;
-use crate::model::state::RunStatus;
 
 /// Draws a pane with its frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
     pen.place(area, Spot::Pane(pane));
-    if pane == Pane::Events {
-        return events::draw(pen, area, run);
+    match pane {
+        Pane::Events => return events::draw(pen, area, run),
+        Pane::Transcript => return transcript::draw(pen, area, run),
+        _ => {}
     }
-    let title = title(pen, run, pane);
+    let mut title = title(pen, run, pane);
+    if pane == Pane::Artifact {
+        title.extend(reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2)));
+    }
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
         Pane::Phases => phases::draw(pen, inner, run),
         Pane::Artifact => artifact(pen, area, inner, run),
         Pane::Cost => cost(pen, inner, run),
-        Pane::Events => {}
-        Pane::Transcript => transcript(pen, area, inner, run),
+        Pane::Events | Pane::Transcript => {}
     }
 }
 
@@ -68,7 +69,7 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if run.version().is_none() && run.artifact.side != Side::Transcript {
         return no_artifact(pen, area, run);
     }
-    let area = arrange::inset(area);
+    let area = reader::typed(pen, arrange::inset(area), &run.artifact.search, run.artifact.reading.as_ref());
     pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
@@ -136,7 +137,7 @@ pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
     let mut row = spent(pen, area, run, known) + 1;
     if run.moment().is_some() {
-        pen.text(area, row, " up to this event, by phase", pen.theme.dim());
+        pen.text(area, row, " up to this event", pen.theme.dim());
         row += 1;
     }
     let most = known.state.cost.known.0.max(1);
@@ -155,7 +156,8 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     let (theme, state) = (pen.theme, &known.state);
     let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
     let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
-    let limit = run.tail.events().rev().find_map(|event| limit_of(&event.fact));
+    let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
+    let limit = run.tail.events().rev().filter(by_then).find_map(|event| limit_of(&event.fact));
     spans.extend(limit.map(|limit| ink(format!(" of {limit}"), theme.plain())));
     spans.push(ink(tokens, theme.dim()));
     pen.line(area, 0, spans);
@@ -196,50 +198,12 @@ fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
 }
 
 fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
-    known.details.models.iter().map(|line| (line.label.clone(), line.cost, line.tokens.input.saturating_add(line.tokens.output)))
+    known.state.models.iter().map(|(model, spent)| (model.clone(), spent.cost, spent.tokens.input.saturating_add(spent.tokens.output)))
 }
 
 fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
     let share = i128::from(part.0.max(0)) * i128::try_from(room).unwrap_or(0) / i128::from(most);
     block.repeat(usize::try_from(share).unwrap_or(0).min(room))
-}
-
-/// What the agent says, newest at the bottom.
-pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    let theme = pen.theme;
-    let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
-    pen.drawn.transcript = Some((area.width, area.height));
-    if run.moment().is_some() {
-        return pen.text(area, 0, " what agents say live is not kept for the past; events and artifacts are", theme.dim());
-    }
-    let mut shown: Vec<(String, Style)> = Vec::new();
-    for said in run.transcript.lines().rev().skip(run.transcript.up()) {
-        let (style, sign) = match said.kind {
-            None => (theme.title(), ""),
-            Some(TextKind::Answer) => (theme.plain(), ""),
-            Some(TextKind::Reasoning) => (theme.dim(), ""),
-            Some(TextKind::Tool) => (theme.focus(), "▸ "),
-            Some(TextKind::Note) => (theme.of_mark(Mark::Repair), "· "),
-        };
-        let text = format!("{}{}", theme.own(sign), said.text);
-        shown.extend(wrapped(&text, width).into_iter().rev().map(|line| (line, style)));
-        if shown.len() >= rows {
-            break;
-        }
-    }
-    if shown.is_empty() {
-        let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
-        let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        pen.text(area, 0, text, theme.dim());
-        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
-    }
-    shown.truncate(rows);
-    for (row, (text, style)) in shown.iter().rev().enumerate() {
-        pen.text(area, row, &format!(" {text}"), *style);
-    }
-    if run.transcript.dropped() > 0 {
-        pen.foot(frame, &format!("{} earlier lines not kept", run.transcript.dropped()), theme.dim());
-    }
 }
 
 /// The phases in one line, as far as they fit; else only where it is.

@@ -86,7 +86,23 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let way = ways.iter().find(|way| cells(&place) + cells(way) <= width).cloned().unwrap_or_default();
     let text = cell(&place, width.saturating_sub(cells(&way)), pen.theme.more());
     pen.line(top, 0, vec![ink(text + &way, pen.theme.past())]);
+    let Some(asked) = past_question(pen, run).filter(|_| rest.height >= 10) else { return rest };
+    let [line, rest] = arrange::top(rest, 1);
+    let glyph = pen.glyph(Mark::Gate);
+    let asked = cut(&asked, usize::from(line.width).saturating_sub(4), pen.theme.more());
+    pen.line(line, 0, vec![ink(" ", pen.theme.plain()), glyph, ink(format!(" {asked}"), pen.theme.waiting())]);
     rest
+}
+
+/// The question that waited at the moment that is shown, and what became of it.
+fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
+    let open = run.state()?.approval.as_ref()?;
+    let record = run.now()?.details.approvals.iter().find(|record| record.id == open.request_id)?;
+    let version = record.artifact_version.map(|version| format!(" about v{version}")).unwrap_or_default();
+    let asked = format!("{}{version} waited here", open.gate);
+    let Some(at) = record.resolved_at else { return Some(format!("{asked}, and waits still")) };
+    let (after, by) = (age_text(at.since_ms(open.requested_at)), record.resolved_by.as_deref().unwrap_or("the engine"));
+    Some(format!("{asked}: {} by {by} after {after}, at {}", record.state, pen.state.clock(at)))
 }
 
 fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {

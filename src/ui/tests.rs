@@ -1,5 +1,6 @@
 //! Screens as text, at the sizes that matter.
 
+mod new_run;
 mod pictures;
 mod questions;
 mod recovery;
@@ -354,26 +355,6 @@ fn the_palette_finds_by_typing() {
     });
 }
 
-/// The form of a new run with its outlook, and a wish where one is given.
-fn on_form(size: (u16, u16), wish: &str) -> Bench {
-    let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
-    bench.state.here = Some("/home/op/shop-cart".to_owned());
-    let mut bench = bench.start(None);
-    bench.press("n");
-    bench.work();
-    for _ in 0..3 {
-        bench.press("Tab");
-    }
-    if wish.is_empty() {
-        bench.press("Shift-Tab");
-        bench.type_text("nowhere", 10);
-    } else {
-        bench.feed(Msg::Paste(wish.to_owned()));
-    }
-    bench.work();
-    bench
-}
-
 #[test]
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
@@ -459,37 +440,6 @@ fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
 }
 
 #[test]
-fn the_form_of_a_new_run_shows_who_would_work_and_what_it_may_cost() {
-    snapshot("new_run", |size| on_form(size, "A cart that shows prices in cents.\nAnd never rounds them."));
-}
-
-#[test]
-fn the_form_says_what_is_wrong_beneath_the_field() {
-    snapshot("new_run_wrong", |size| on_form(size, ""));
-}
-
-#[test]
-fn the_form_finds_a_workflow_by_typing() {
-    snapshot("new_run_workflow", |size| {
-        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting).start(None);
-        bench.press("n");
-        bench.work();
-        bench.type_text("ques", 10);
-        bench.work();
-        bench
-    });
-}
-
-#[test]
-fn consent_is_asked_with_model_tools_and_permissions() {
-    snapshot("new_run_consent", |size| {
-        let mut bench = on_form(size, "A cart");
-        bench.press("Ctrl-S");
-        bench
-    });
-}
-
-#[test]
 fn costs_are_bars_and_an_unknown_price_is_a_question_mark() {
     snapshot("cost", |size| {
         let mut bench = at_home(size, world(Place::Awaiting));
@@ -560,7 +510,7 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
         at_home((80, 24), world(Place::Awaiting)),
         at_home((80, 24), records()),
         on_run((200, 60), Place::Executing),
-        on_form((120, 40), "A cart"),
+        new_run::on_form((120, 40), "A cart"),
         pressed("$"),
         pressed("F5"),
         pressed("F6"),
@@ -603,8 +553,8 @@ fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
         Box::new(|| pressed("x")),
         Box::new(|| pressed("?")),
         Box::new(|| pressed(":")),
-        Box::new(|| on_form((80, 24), "A cart")),
-        Box::new(|| on_form((80, 24), "")),
+        Box::new(|| new_run::on_form((80, 24), "A cart")),
+        Box::new(|| new_run::on_form((80, 24), "")),
         Box::new(|| pressed("$")),
         Box::new(|| {
             let mut bench = pressed("F5");

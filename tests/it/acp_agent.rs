@@ -118,6 +118,7 @@ impl Agent {
                 say("I am done, I think.");
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
+            "escapes" => self.escape(),
             "children" => {
                 let program = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).spawn().unwrap();
                 let mut kept = [program(&["sleep", "86399"]), program(&["setsid", "sleep", "86398"])];
@@ -149,6 +150,46 @@ impl Agent {
         update(session, &json!({"sessionUpdate": "a_kind_that_nobody_knows", "what": {}}));
         say("Written.");
         reply(id, &json!({"stopReason": "end_turn", "usage": {"totalTokens": 30, "inputTokens": 20, "outputTokens": 10}}));
+    }
+
+    /// Tries everything to reach what lies outside, straight at the disk, and puts down what worked.
+    fn escape(&self) {
+        let outside = self.state.parent().unwrap().join("outside");
+        let at = |name: &str| outside.join(name).display().to_string();
+        let up = format!("{}/outside/up", "../".repeat(3));
+        let home = std::env::var("HOME").unwrap();
+        let socket = at("socket");
+        let commands = [
+            ("write", format!("echo x > {}", at("new"))),
+            ("append", format!("echo x >> {}", at("canary"))),
+            ("up", format!("echo x > {up}")),
+            ("remove", format!("rm -f {}", at("canary"))),
+            ("take", format!("mv {} taken", at("canary"))),
+            ("hard link", format!("ln {} linked && echo x >> linked", at("canary"))),
+            ("soft link", format!("ln -sf {} soft; echo x >> soft", at("canary"))),
+            ("soft folder", format!("ln -sfn {} folder; echo x > folder/new", outside.display())),
+            ("cut", format!("truncate -s 0 {}", at("canary"))),
+            ("pipe", format!("mkfifo {}", at("pipe"))),
+            ("by proc", format!("echo x > /proc/self/root{}", at("new"))),
+            ("by host", format!("echo x > /proc/{}/root{}", std::os::unix::process::parent_id(), at("new"))),
+            ("home", format!("echo x > {home}/.profile")),
+            ("shared", "echo x > /tmp/phasedeck-acp-hostile".to_owned()),
+            ("read key", format!("cat {home}/.ssh/id")),
+            ("read outside", format!("cat {}", at("canary"))),
+            ("environment", format!("tr '\\0' '\\n' < /proc/{}/environ | grep .", std::os::unix::process::parent_id())),
+            ("signal", format!("kill -0 {}", std::os::unix::process::parent_id())),
+            ("own temp", "echo x > $TMPDIR/mine && cat $TMPDIR/mine".to_owned()),
+            ("worktree", "echo x > inside && cat inside".to_owned()),
+        ];
+        for (name, command) in commands {
+            let done = std::process::Command::new("sh").arg("-c").arg(&command).stderr(std::process::Stdio::null()).output().unwrap();
+            append(&self.state.join("escapes"), &format!("{name}: {}\n", done.status.success()));
+        }
+        let spoken = std::os::unix::net::UnixStream::connect(&socket).is_ok();
+        append(&self.state.join("escapes"), &format!("socket: {spoken}\n"));
+        for made in ["soft", "folder", "inside", "linked", "taken"] {
+            let _ = std::fs::remove_file(made);
+        }
     }
 
     fn prompts(&self) -> Vec<Value> {

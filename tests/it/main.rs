@@ -7,6 +7,7 @@ mod model_server;
 
 mod acp;
 mod acp_agent;
+mod acp_hostile;
 mod attached;
 mod brought;
 mod cli;

@@ -9,6 +9,7 @@ use super::recovery::crash_card;
 use super::runs::page;
 use super::{SPEC_V1, SPEC_V2, run_id};
 use crate::app::document::Document;
+use crate::app::forks::Compared;
 use crate::app::gate_texts::Inputs;
 use crate::app::msg::{Loaded, Preview, Query};
 use crate::app::recorder::{Moment, TURNS};
@@ -21,7 +22,7 @@ use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::run_state::RunState;
-use crate::model::state::PauseReason;
+use crate::model::state::{PauseReason, Strategy};
 use crate::model::wanted::Wanted;
 
 impl Bench {
@@ -47,17 +48,24 @@ impl Bench {
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(text(old)?, text(new)?))),
             Query::Forks(_) => {
                 let with = |one: Candidate| (one.clone(), one.artifact.and_then(|a| text(&a.sha256).ok().map(<[u8]>::to_vec)));
-                Loaded::Forks(self.candidates.iter().cloned().map(with).collect())
+                Loaded::Forks(Box::new(Compared::of(self.candidates.iter().cloned().map(with).collect())))
             }
             Query::Retry(run_id) => {
                 let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
-                Loaded::Retry(RetryPlan { run_id: *run_id, phases: phases.to_vec(), open: 1 })
+                Loaded::Retry(RetryPlan {
+                    run_id: *run_id,
+                    phases: phases.to_vec(),
+                    open: 1,
+                    thread: "shop-cart:main1".into(),
+                    strategy: Strategy::Reject,
+                })
             }
             Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
             Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
             Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
             Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::FormDraft => Loaded::FormDraft(self.form_draft.clone().map(Box::new)),
             Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors))),
             Query::BaseDiff(_, _, hash) => Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?))),
             Query::Errors(_, key) => {
@@ -84,7 +92,10 @@ impl Bench {
             Query::PhaseLog(_, key) => {
                 Loaded::Log(self.events.iter().filter(|event| event.fact.phase_key() == Some(key)).cloned().collect())
             }
-            Query::Transcript(..) => Loaded::Text(Arc::new(stored_transcript::document(&[]))),
+            Query::Transcript(_, key, attempt, at) => {
+                let turns = super::said::turns(&self.events, key, *attempt, *at);
+                Loaded::Text(Arc::new(stored_transcript::document(&turns, at.is_some())))
+            }
             Query::Forecast(..) => Loaded::Forecast(self.forecast),
         })
     }

@@ -12,6 +12,7 @@ use super::{NOW, run_id};
 use crate::app::key::Chord;
 use crate::app::keymap::Keymap;
 use crate::app::msg::{Cmd, Done, Drawn, Msg, Now, Query, Ticket, Work};
+use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Look};
 use crate::app::update::{start, update};
 use crate::engine::api::{Answer, Candidate, Command, Subject};
@@ -45,6 +46,8 @@ pub struct Bench {
     pub done: Vec<Cmd>,
     /// What can be taken at the gate.
     pub candidates: Vec<Candidate>,
+    /// What an earlier console kept of the form.
+    pub form_draft: Option<FormDraft>,
     /// Slow work that waits to be done.
     pub worked: VecDeque<Work>,
     queries: VecDeque<Query>,
@@ -74,6 +77,7 @@ impl Bench {
             sent: Vec::new(),
             done: Vec::new(),
             candidates: Vec::new(),
+            form_draft: None,
             worked: VecDeque::new(),
             queries: VecDeque::new(),
         }
@@ -104,6 +108,11 @@ impl Bench {
     /// Presses a key.
     pub fn press(&mut self, chord: &str) {
         self.feed(Msg::Key(chord.parse::<Chord>().unwrap()));
+    }
+
+    /// Presses several keys, written with spaces between them.
+    pub fn press_all(&mut self, chords: &str) {
+        chords.split(' ').for_each(|chord| self.press(chord));
     }
 
     /// Types characters one by one, `ms` apart.

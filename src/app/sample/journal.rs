@@ -10,7 +10,7 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
 use crate::model::persona::{Binding, Params, Persona};
-use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine};
+use crate::model::record::{ApprovalRecord, ArtifactRecord};
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, Decision, Risk};
 use crate::model::time::Timestamp;
@@ -272,8 +272,6 @@ pub(super) fn details(events: &[Event]) -> Details {
             _ => {}
         }
     }
-    let state = RunState::fold(run_id(1), events).unwrap();
-    details.models = vec![CostLine { label: "anthropic/claude-sonnet-4.5".to_owned(), calls: 3, tokens: state.tokens, cost: state.cost }];
     details
 }
 

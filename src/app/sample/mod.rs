@@ -10,6 +10,7 @@ mod new_run;
 mod questions;
 mod recovery;
 mod runs;
+mod said;
 
 pub use self::bench::Bench;
 pub use self::gate::{candidates, forecast, resolved, revised};
@@ -41,6 +42,7 @@ pub fn request_id(n: u8) -> RequestId {
     format!("01930000-0000-7000-8000-00000000aa{n:02x}").parse().unwrap()
 }
 
-pub(super) fn turn_id(n: u8) -> TurnId {
+/// Ids of the turns of run 1, from 1.
+pub fn turn_id(n: u8) -> TurnId {
     format!("01930000-0000-7000-8000-00000000bb{n:02x}").parse().unwrap()
 }

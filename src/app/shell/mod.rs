@@ -5,6 +5,7 @@
 //! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
 //! runs an editor or a pager, the loop waits for that and for a reason to end it.
 
+pub mod drafts;
 pub mod escapes;
 pub mod input;
 pub mod library;

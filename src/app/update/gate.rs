@@ -1,7 +1,7 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
 use super::tick::keep_draft;
-use super::{fork, gate_verdict, run};
+use super::{fork, gate_verdict, run, text_search};
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query};
@@ -138,6 +138,14 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Pick => fork::ask_pick(state),
         Action::GatePager => page(state),
         Action::Open => enter(state),
+        Action::Find => {
+            text_search::open(state);
+            Vec::new()
+        }
+        Action::NextHit | Action::PrevHit => {
+            text_search::next(state, action == Action::NextHit);
+            Vec::new()
+        }
         other => {
             scroll(state, other);
             Vec::new()
@@ -185,8 +193,13 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
         let at = tabs.iter().position(|tab| *tab == gate.tab).unwrap_or(0);
         let by = if by == usize::MAX { tabs.len() - 1 } else { by };
         (gate.tab, gate.tab_chosen) = (tabs[(at + by) % tabs.len()], true);
+        let sought = gate.search.sought();
+        if gate.is_comparison_of_another_width(state.look.reading.0) {
+            gate.lay_out_forks(state.look.reading);
+        }
         if let Some(reading) = gate.reading_mut() {
             reading.lay_out(state.look.reading);
+            reading.look_for(sought);
         }
     }
     Vec::new()

@@ -148,5 +148,6 @@ fn command(gate: &GateView, action: Decision) -> Command {
         artifact_sha256: gate.sha256.clone(),
         scope: (action == Decision::Approve && tool).then_some(gate.scope),
         raise_nano_usd: gate.raise().filter(|_| action == Decision::Approve),
+        personas: Vec::new(),
     }
 }

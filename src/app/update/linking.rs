@@ -35,6 +35,15 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
         // It is this console that is becoming the host.
         return Vec::new();
     }
+    if state.hosting && !there {
+        state.hosting = false;
+        state.warnings.push(
+            "This console hosts the runs no more: another phasedeck has taken over, or the disk failed. Nothing you do here is \
+             stored: quit, and start phasedeck again."
+                .to_owned(),
+        );
+        return signals::stale(state);
+    }
     state.host_gone = !there;
     if there {
         state.say("a host is back: what you do here is served again");
@@ -103,6 +112,15 @@ mod tests {
         bench.feed(Msg::Linked(true, vec!["the anchor is ahead".to_owned()]));
         assert_eq!((bench.state.screen(), bench.state.hosting, bench.state.opening), (Screen::Picker, true, None));
         assert_eq!(bench.state.warnings, ["the anchor is ahead"]);
+    }
+
+    #[test]
+    fn a_console_that_hosts_no_more_says_that_nothing_it_does_is_stored() {
+        let mut bench = opening();
+        bench.feed(Msg::Linked(true, Vec::new()));
+        bench.feed(Msg::Host(false));
+        assert!(!bench.state.hosting);
+        assert!(bench.state.warnings[0].contains("another phasedeck has taken over"), "{:?}", bench.state.warnings);
     }
 
     #[test]

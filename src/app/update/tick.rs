@@ -1,6 +1,6 @@
 //! Time passing: notices end, drafts are kept.
 
-use super::runs;
+use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, NOTICE_MS};
 use crate::app::wake::DRAFT_MS;
@@ -11,6 +11,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
         state.notice = None;
     }
+    text_search::look_on(state);
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {
@@ -20,6 +21,16 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
         Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
         _ => {}
     }
+    if state.new_run.as_ref().is_some_and(|form| form.unsaved.is_some_and(due)) {
+        cmds.extend(new_run::keep_draft(state));
+    }
+    cmds
+}
+
+/// Keeps every text that is not kept yet: this process ends.
+pub fn keep_all(state: &mut AppState) -> Vec<Cmd> {
+    let mut cmds = keep_draft(state);
+    cmds.extend(new_run::keep_draft(state));
     cmds
 }
 

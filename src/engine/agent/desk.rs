@@ -318,6 +318,24 @@ impl Desk {
         self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
     }
 
+    /// Whether a call that goes on has reached a limit with what it has cost so far. Tells once where one
+    /// comes near.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn has_reached_a_limit(&self, so_far: NanoUsd) -> Result<bool> {
+        if self.budget.is_unlimited() {
+            return Ok(false);
+        }
+        let (budget, run_id) = (self.budget.clone(), self.run_id);
+        let verdict = self.context.read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now())).await?;
+        match verdict {
+            Verdict::Refused(_) => Ok(true),
+            Verdict::Granted(near) if near.is_empty() => Ok(false),
+            Verdict::Granted(near) => self.store(move |tx| journal::append(tx, run_id, &near, Timestamp::now())).await.map(|()| false),
+        }
+    }
+
     /// Which attempt this desk serves.
     pub(super) fn place(&self) -> (RunId, &PhaseKey, u32) {
         (self.run_id, &self.phase_key, self.attempt)

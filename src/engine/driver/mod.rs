@@ -34,11 +34,12 @@ use super::worktree::Workspace;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
+use crate::model::persona::Persona;
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{events, journal, runs};
+use crate::store::{definitions, events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -212,6 +213,11 @@ impl Driver {
             self.input(Input::Continue).await?;
         }
         loop {
+            if self.running.is_none()
+                && let Some(why) = self.context.store.stop()
+            {
+                return Err(why);
+            }
             self.start_what_is_wanted();
             if self.running.is_none() && self.rests() {
                 match self.orders.try_recv() {
@@ -238,7 +244,7 @@ impl Driver {
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() {
+        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some() {
             return;
         }
         let Some(what) = wanted(self.plan(), &self.state) else { return };
@@ -348,6 +354,25 @@ impl Driver {
             Some(unsettled) => self.append_after(unsettled, facts.clone()).await,
             None => self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await,
         };
+        self.take_in_stored(stored, facts).await
+    }
+
+    /// As [`input`](Self::input), with personas that are frozen in the same transaction.
+    async fn input_freezing(&mut self, input: Input, personas: Vec<Persona>) -> Result<()> {
+        if personas.is_empty() {
+            return self.input(input).await;
+        }
+        let (run_id, facts) = (self.run_id(), self.facts(input)?);
+        let new = facts.clone();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            personas.iter().try_for_each(|persona| definitions::put_persona(tx, persona))?;
+            journal::append(tx, run_id, &new, Timestamp::now())
+        };
+        let stored = self.context.store_patiently(job, |words| self.note(words)).await;
+        self.take_in_stored(stored, facts).await
+    }
+
+    async fn take_in_stored(&mut self, stored: Result<Vec<Event>>, facts: Vec<Fact>) -> Result<()> {
         let events = match stored {
             Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(facts).await?,
             appended => appended?,

@@ -138,6 +138,7 @@ fn answer(action: Decision) -> Input {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     }
 }
 
@@ -346,6 +347,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(wordless).unwrap_err().code, Code::UsageInvalid);
     let other = Input::Decide {
@@ -357,6 +359,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: Some(ContentHash::of(b"something else")),
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(other).unwrap_err().code, Code::ArtifactChanged);
     let stale = Input::Decide {
@@ -368,6 +371,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(stale).unwrap_err().code, Code::ApprovalAlreadyResolved);
     assert_eq!(story.state, before);
@@ -551,7 +555,7 @@ fn tool_question(call: &str) -> Outcome {
 
 fn scoped(action: Decision, scope: Option<Scope>, raise: Option<NanoUsd>) -> Input {
     let (comment, by) = ("because".to_owned(), "me".to_owned());
-    Input::Decide { request_id: None, action, comment, by, via: Via::Cli, reviewed: None, scope, raise }
+    Input::Decide { request_id: None, action, comment, by, via: Via::Cli, reviewed: None, scope, raise, seats: Vec::new() }
 }
 
 #[test]
@@ -605,4 +609,48 @@ fn a_budget_pauses_the_run_until_it_is_raised() {
     assert_eq!(story.state.raises.get("run"), Some(&NanoUsd(57)));
     story.ended(over());
     assert_eq!(story.answer(Decision::Reject).unwrap(), ["approval.resolved", "run.failed"]);
+}
+
+#[test]
+fn a_cheaper_persona_goes_on_where_the_next_call_can_be_let_through() {
+    let new_seat = |phase: &str| crate::model::persona::NewSeat {
+        phase_key: phase.into(),
+        was: "maker@1".parse().unwrap(),
+        binding: crate::model::persona::Binding {
+            role: "maker".into(),
+            persona: "mini@1".parse().unwrap(),
+            persona_hash: ContentHash::of(b"mini"),
+            backend: "openai".to_owned(),
+            model: Some("small".to_owned()),
+        },
+    };
+    let answer = |raise: Option<NanoUsd>, phases: &[&str]| match scoped(Decision::Approve, None, raise) {
+        Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise, .. } => {
+            let seats = phases.iter().map(|phase| new_seat(phase)).collect();
+            Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise, seats }
+        }
+        other => other,
+    };
+    for (spent, raise, phases, told) in [
+        (90, None, vec!["spec"], Ok(vec!["approval.resolved", "personas.changed", "run.resumed"])),
+        (90, None, vec!["build"], Err("the next call is of phase spec, and nobody cheaper was named for it")),
+        (90, Some(NanoUsd(5)), vec!["build"], Ok(vec!["approval.resolved", "personas.changed", "run.resumed"])),
+        (100, None, vec!["spec"], Err("<$0.0001 of <$0.0001 is spent: a cheaper persona alone cannot go on")),
+        (100, Some(NanoUsd(5)), vec!["spec"], Ok(vec!["approval.resolved", "personas.changed", "run.resumed"])),
+        (90, Some(NanoUsd(0)), vec![], Err("gate budget_exceeded needs an amount or a cheaper persona: how shall the run go on?")),
+    ] {
+        let mut story = Story::begin();
+        story.tell(Input::Start).unwrap();
+        let attempt = story.wants();
+        let asked = BudgetQuestion { scope: "run".to_owned(), limit: NanoUsd(100), spent: NanoUsd(spent), needed: NanoUsd(20) };
+        story.ended(Outcome::OverBudget(asked));
+        let got = story.tell(answer(raise, &phases)).map_err(|failure| failure.message);
+        assert_eq!(got, told.map_err(str::to_owned), "{spent} {raise:?} {phases:?}");
+        if got.is_ok() {
+            assert_eq!(story.wants(), attempt, "the same attempt goes on");
+            let now = story.state.current().unwrap().persona.clone().unwrap().to_string();
+            assert_eq!(now == "mini@1", phases.contains(&"spec"), "{now}");
+            assert_eq!(story.state.new_seat(&phases[0].into()).map(|binding| binding.persona.to_string()), Some("mini@1".to_owned()));
+        }
+    }
 }

@@ -3,37 +3,46 @@
 //! ```text
 //! work ── talk (stored prompts → what next), session (the states)      pure
 //!   │  ── words (what is said), counters (what it cost)                pure
-//!   ├── line ── wire (lines ↔ messages, bounded)
-//!   │     ├── heard (updates → text, tool calls)                       pure
+//!   ├── line, choice, prompting ── wire (lines ↔ messages, bounded)
+//!   │     ├── hearing (where it goes) ── heard (updates → text, tool calls)
 //!   │     └── serve (files and permissions, from the persona's table)
-//!   ├── program (the process, under a guard)
+//!   ├── program (the process, under a guard), fence (what it may reach)
 //!   └── book (the session's own rows), desk (turns, money, audit)
 //! ```
 //!
 //! The program is begun for one attempt and ended with it; its conversation outlives it, by the name
 //! that the program gave it. Not here: judging the artifact, which counts however it was written.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
+use tokio::sync::OnceCell;
 
+use self::fence::Own;
 use self::presets::{Aloof, on_path, preset};
 use self::work::Worker;
 use super::program::Launch;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
-use crate::engine::confine::Launcher;
+use crate::engine::api::TextKind;
+use crate::engine::confine::{Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
 use crate::model::persona::{Permission, Persona};
 use crate::model::settings::{AgentSettings, Settings};
 
 pub use self::presets::{Preset, presets};
 
 mod book;
+mod choice;
 mod counters;
+pub mod fence;
 mod heard;
+mod hearing;
 mod line;
 pub mod presets;
+mod prompting;
 mod serve;
 pub mod session;
 mod talk;
@@ -44,6 +53,7 @@ mod work;
 /// The backend that talks to agent programs.
 pub struct Acp {
     settings: Settings,
+    protection: OnceCell<Protection>,
 }
 
 /// One agent program, ready to be begun for a persona.
@@ -52,6 +62,7 @@ pub struct Agent {
     settings: AgentSettings,
     launch: Launch,
     aloof: Option<&'static Aloof>,
+    own: &'static [Own],
     servers: Vec<McpServer>,
     reads: bool,
     writes: bool,
@@ -61,7 +72,7 @@ impl Acp {
     /// A backend for the programs of the settings, and the well-known ones.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone() }
+        Self { settings: settings.clone(), protection: OnceCell::new() }
     }
 
     fn agent(&self, persona: &Persona) -> Result<Agent> {
@@ -92,13 +103,32 @@ impl Acp {
         let may = |tool: &str| persona.tools.iter().any(|given| given == tool) && persona.permission(tool) == Permission::Auto;
         Ok(Agent {
             name: name.to_owned(),
-            launch: Launch { program: path, args: command.collect(), env, pass_env },
+            launch: Launch { program: path, args: command.collect(), env, pass_env, fence: None },
             aloof: known.map(|preset| &preset.aloof),
+            own: known.map_or(&[], |preset| preset.own),
             servers: self.servers(persona)?,
             reads: may("read_file"),
             writes: may("write_file"),
             settings,
         })
+    }
+
+    /// Puts a fence around a program that is to have one, and tells what holds it.
+    async fn confine(&self, agent: &mut Agent, job: &Job, desk: &Desk, temp: &Path) {
+        let protection = if agent.settings.confined {
+            let (own, more) = (agent.own, &agent.settings.own_folders);
+            agent.launch.fence = Some(fence::fence(&agent.launch, own, more, &job.worktree, temp, job.repository.as_deref()));
+            self.protection.get_or_init(|| async { Launcher::own().probe_fence().await }).await.clone()
+        } else {
+            Protection { missing: format!("agents.{}.confined is false", agent.name), ..Protection::default() }
+        };
+        let (confined, words) = (protection.fenced(), format!("{}: {}", agent.name, protection.program_words()));
+        if !confined {
+            desk.text(TextKind::Note, &words);
+        }
+        if job.history.is_empty() {
+            desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+        }
     }
 
     /// The servers that the program is told of. It calls their tools itself, so that it gets whole servers
@@ -166,8 +196,16 @@ impl Backend for Acp {
             // Servers are begun by the program, which knows no words of ours.
             fill_in_worktree(&mut agent.servers, job);
             if let Some(warning) = agent.warning() {
-                desk.text(crate::engine::api::TextKind::Note, &warning);
+                desk.text(TextKind::Note, &warning);
             }
+            let temp = tempfile::Builder::new()
+                .prefix("phasedeck-")
+                .tempdir()
+                .map_err(|error| Failure::io("no folder for temporary files", &error))?;
+            for name in ["TMPDIR", "TMP", "TEMP"] {
+                agent.launch.env.insert(name.to_owned(), temp.path().to_string_lossy().into_owned());
+            }
+            self.confine(&mut agent, job, desk, temp.path()).await;
             let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
             Worker { agent: &agent, job, desk, stop, tools, allowed: Mutex::default() }.run().await
         })

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fence::Own;
+
 /// A well-known agent program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
@@ -16,6 +18,8 @@ pub struct Preset {
     pub install: &'static str,
     /// Variables of the console's own that it is given: where its keys and settings lie.
     pub keys: &'static [&'static str],
+    /// Where it keeps what is its own; it may write there while it is confined.
+    pub own: &'static [Own],
     /// How it is kept from loading project settings.
     pub aloof: Aloof,
 }
@@ -41,6 +45,12 @@ pub const PRESETS: &[Preset] = &[
         command: &["claude-agent-acp"],
         install: "npm install -g @zed-industries/claude-agent-acp",
         keys: &["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CONFIG_DIR"],
+        own: &[
+            Own::Named("CLAUDE_CONFIG_DIR", ".claude"),
+            Own::HomeFile(".claude.json"),
+            Own::Everywhere("claude"),
+            Own::Everywhere("claude-cli-nodejs"),
+        ],
         aloof: Aloof::Meta(r#"{"claudeCode":{"options":{"settingSources":["user"]}}}"#),
     },
     Preset {
@@ -49,6 +59,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["codex-acp"],
         install: "npm install -g @zed-industries/codex-acp",
         keys: &["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_HOME"],
+        own: &[Own::Named("CODEX_HOME", ".codex")],
         aloof: Aloof::ByItself,
     },
     Preset {
@@ -57,6 +68,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["copilot", "--acp"],
         install: "npm install -g @github/copilot",
         keys: &["GH_TOKEN", "GITHUB_TOKEN", "COPILOT_GITHUB_TOKEN"],
+        own: &[Own::Named("COPILOT_HOME", ".copilot"), Own::Everywhere("copilot")],
         aloof: Aloof::Not,
     },
     Preset {
@@ -65,6 +77,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["gemini", "--acp"],
         install: "npm install -g @google/gemini-cli",
         keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_GENAI_USE_VERTEXAI"],
+        own: &[Own::Home(".gemini")],
         aloof: Aloof::Variable("GEMINI_CLI_TRUST_WORKSPACE", "false"),
     },
     Preset {
@@ -73,6 +86,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["goose", "acp"],
         install: "see the releases of block/goose",
         keys: &["GOOSE_PROVIDER", "GOOSE_MODEL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"],
+        own: &[Own::Everywhere("goose")],
         aloof: Aloof::Not,
     },
     Preset {
@@ -81,6 +95,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["kimi", "acp"],
         install: "uv tool install kimi-cli",
         keys: &["KIMI_API_KEY", "KIMI_BASE_URL"],
+        own: &[Own::Home(".kimi")],
         aloof: Aloof::Not,
     },
     Preset {
@@ -89,6 +104,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["opencode", "acp"],
         install: "npm install -g opencode-ai",
         keys: &["OPENCODE_CONFIG", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"],
+        own: &[Own::Everywhere("opencode")],
         aloof: Aloof::Variable("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
     },
     Preset {
@@ -97,6 +113,7 @@ pub const PRESETS: &[Preset] = &[
         command: &["qwen", "--acp"],
         install: "npm install -g @qwen-code/qwen-code",
         keys: &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DASHSCOPE_API_KEY"],
+        own: &[Own::Home(".qwen")],
         aloof: Aloof::Not,
     },
 ];

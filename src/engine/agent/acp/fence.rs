@@ -1,0 +1,149 @@
+//! What an agent program may reach on this machine while it works: the fence of one life of a program.
+//!
+//! It writes beneath the worktree, a temp folder of its own, and the folders where programs of its kind
+//! keep their settings, logins and sessions. It reads what tools need, its own installation, and the
+//! repository's objects. Nothing of this is taken from the worktree, which an agent can change.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::engine::agent::program::Launch;
+use crate::engine::confine::Fence;
+
+/// A place where a program keeps what is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// A folder in the home.
+    Home(&'static str),
+    /// A file in the home; it is not made.
+    HomeFile(&'static str),
+    /// The folder that a variable names, else this one in the home.
+    Named(&'static str, &'static str),
+    /// A folder of this name among those for settings, data, state and caches.
+    Everywhere(&'static str),
+}
+
+/// The folders that [`Own::Everywhere`] means: the variable that names them, and where they are without it.
+const XDG: [(&str, &str); 4] =
+    [("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".local/share"), ("XDG_STATE_HOME", ".local/state"), ("XDG_CACHE_HOME", ".cache")];
+/// Files of the home that git and package managers read; none of them holds keys.
+const READABLE: [&str; 3] = [".gitconfig", ".config/git/config", ".config/git/ignore"];
+/// Variables that name files with certificates.
+const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+
+/// What a program sees of the variables that matter here.
+struct Variables(BTreeMap<OsString, OsString>);
+
+impl Variables {
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(&OsString::from(name)).map(PathBuf::from).filter(|path| path.is_absolute())
+    }
+}
+
+/// The fence of a program that works in `worktree`. Its own folders are made where they are not there yet:
+/// what is not there cannot be opened to it.
+#[must_use]
+pub fn fence(launch: &Launch, own: &[Own], more: &[String], worktree: &Path, temp: &Path, repository: Option<&Path>) -> Fence {
+    let variables = Variables(launch.variables().into_iter().collect());
+    let home = variables.folder("HOME");
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for place in own {
+        match place {
+            Own::Home(name) => folders.extend(home.as_ref().map(|home| home.join(name))),
+            Own::HomeFile(name) => files.extend(home.as_ref().map(|home| home.join(name))),
+            Own::Named(variable, name) => {
+                folders.extend(variables.folder(variable).or_else(|| home.as_ref().map(|home| home.join(name))));
+            }
+            Own::Everywhere(name) => folders.extend(XDG.iter().filter_map(|(variable, usual)| {
+                Some(variables.folder(variable).or_else(|| home.as_ref().map(|home| home.join(usual)))?.join(name))
+            })),
+        }
+    }
+    files.extend(more.iter().filter_map(|path| named(path, home.as_deref())));
+    for folder in &folders {
+        // One that cannot be made cannot be written by the program either, which will say so.
+        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    }
+    let writable = [worktree.to_path_buf(), temp.to_path_buf()].into_iter().chain(folders).chain(files).collect();
+    let mut readable = installation(&launch.program, home.as_deref());
+    readable.extend(home.iter().flat_map(|home| READABLE.iter().map(move |name| home.join(name))));
+    readable.extend(CERTIFICATES.iter().filter_map(|name| variables.folder(name)));
+    readable.extend(repository.map(Path::to_path_buf));
+    Fence { writable, readable }
+}
+
+/// A path of the settings.
+fn named(path: &str, home: Option<&Path>) -> Option<PathBuf> {
+    match path.strip_prefix("~/") {
+        Some(rest) => home.map(|home| home.join(rest)),
+        None => Some(PathBuf::from(path)).filter(|path| path.is_absolute()),
+    }
+}
+
+/// Where a program and what it is made of lie: its folder, as it is named and as it really is, and the
+/// whole tree of packages or the environment that it is part of.
+fn installation(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    let real = program.canonicalize().unwrap_or_else(|_| program.to_path_buf());
+    let mut found = Vec::new();
+    for path in [program, &real] {
+        let packages = path.ancestors().filter(|folder| folder.ends_with("node_modules")).last();
+        let environment = path.ancestors().skip(1).find(|folder| folder.join("pyvenv.cfg").is_file());
+        let folder = path.parent();
+        // The home itself is never opened by way of a program that lies in it.
+        let fits = |folder: &&Path| home.is_none_or(|home| !home.starts_with(folder));
+        let around = [packages, environment, folder].into_iter().flatten().filter(fits).map(Path::to_path_buf);
+        found.extend(around.chain([path.to_path_buf()]));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(program: &Path, env: &[(&str, &Path)]) -> Launch {
+        let env = env.iter().map(|(name, path)| ((*name).to_owned(), path.to_string_lossy().into_owned())).collect();
+        Launch { program: program.to_path_buf(), args: Vec::new(), env, pass_env: Vec::new(), fence: None }
+    }
+
+    #[test]
+    fn a_program_writes_its_worktree_and_what_is_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, data) = (dir.path().join("home"), dir.path().join("data"));
+        let launch = launch(Path::new("/usr/bin/env"), &[("HOME", &home), ("XDG_DATA_HOME", &data), ("MINE", &dir.path().join("mine"))]);
+        let own =
+            [Own::Home(".a"), Own::HomeFile(".a.json"), Own::Named("MINE", ".b"), Own::Named("NOT_SET_HERE", ".c"), Own::Everywhere("e")];
+        let more = ["~/.more".to_owned(), "/srv/more".to_owned(), "relative".to_owned()];
+        let fence = fence(&launch, &own, &more, Path::new("/w"), Path::new("/t"), Some(Path::new("/repo/.git")));
+        let written = fence.writable;
+        let has = |path: PathBuf| written.contains(&path);
+        assert!(has("/w".into()) && has("/t".into()) && has("/srv/more".into()) && has(home.join(".more")));
+        assert!(has(home.join(".a")) && has(home.join(".a.json")) && has(dir.path().join("mine")) && has(home.join(".c")));
+        assert!(has(data.join("e")), "{written:?}");
+        assert!(home.join(".a").is_dir() && !home.join(".a.json").exists() && !home.join(".more").exists());
+        assert!(written.iter().all(|path| *path != home && !path.ends_with("relative")), "{written:?}");
+        assert!(fence.readable.contains(&PathBuf::from("/repo/.git")) && fence.readable.contains(&PathBuf::from("/usr/bin")));
+    }
+
+    #[test]
+    fn an_installation_is_the_packages_around_a_program_and_never_the_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        for folder in ["lib/node_modules/tool/node_modules/inner/dist", "bin", "venv/bin"] {
+            std::fs::create_dir_all(home.join(folder)).unwrap();
+        }
+        let script = home.join("lib/node_modules/tool/node_modules/inner/dist/run.js");
+        std::fs::write(&script, "").unwrap();
+        std::fs::write(home.join("venv/pyvenv.cfg"), "").unwrap();
+        std::os::unix::fs::symlink(&script, home.join("bin/tool")).unwrap();
+        let found = installation(&home.join("bin/tool"), Some(&home));
+        assert!(found.contains(&home.join("lib/node_modules")) && found.contains(&home.join("bin")), "{found:?}");
+        assert!(installation(&home.join("venv/bin/tool"), Some(&home)).contains(&home.join("venv")));
+        let alone = installation(&home.join("tool"), Some(&home));
+        assert_eq!(alone, [home.join("tool")], "a program that lies in the home opens itself alone");
+    }
+}
