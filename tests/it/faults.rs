@@ -232,7 +232,10 @@ fn with_few_files_to_open_a_run_ends_or_says_why() {
         let program = home.command(&["run", "pair", "-m", "A note", "--rehearse", "--headless", "--on-gate", "approve", "--no-git"]);
         let mut limited = Program::new("sh");
         limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program.get_program()).args(program.get_args());
-        limited.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", std::env::var("PATH").unwrap());
+        limited
+            .env_clear()
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("PATH", std::env::var("PATH").unwrap());
         let output = limited.current_dir(home.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "{most}: {said}");

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_due_together_with_news_of_calls_is_still_asked_for() {
-        let mut state = Bench::new((120, 40), records(), Place::Gate).state;
+        let mut state = Bench::new((120, 40), records(), Place::Awaiting).state;
         state.now.ticks = 10_000;
         state.runs.due_at = Some(10_000);
         assert!(state.pace.lets(9_000) && !state.pace.lets(9_100), "news of a call is held back");
