@@ -185,6 +185,7 @@ actions! {
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
     AllowPhase "allow_phase" Gate ["P"] "allow every call of a tool in this phase (asks for Enter)" "this phase";
     AllowRun "allow_run" Gate ["R"] "allow every call of a tool in this run (asks for Enter)" "this run";
+    GateCheaper "gate_cheaper" Gate ["C"] "at a budget: go on with somebody cheaper (asks who)" "cheaper";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
@@ -201,6 +202,8 @@ actions! {
     FormNext "form_next" Form ["Tab"] "next field" "next field";
     FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
     FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
+    FormEdit "form_edit" Form ["Ctrl-E", "Alt-e"] "write the wish in the editor ($EDITOR)" "editor";
+    FormClear "form_clear" Form ["Alt-n"] "empty the form (asks)" "";
     FormLeave "form_leave" Form ["Esc"] "back, what was written is kept" "back, text is kept";
 
     Submit "submit" Text ["Ctrl-S", "Alt-Enter"] "send it" "send";

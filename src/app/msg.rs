@@ -7,11 +7,12 @@ use super::forks::Compared;
 use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
+use super::new_run_draft::FormDraft;
 use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -95,6 +96,8 @@ pub enum Cmd {
     Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
+    /// Keep what stands in the form of a new run; none: nothing is kept any more.
+    SaveForm(Option<Box<FormDraft>>),
     /// Hand the terminal to another program.
     Outside(Outside),
     /// Remove the copy that was edited for a question: what it said is stored.
@@ -125,6 +128,11 @@ pub enum Outside {
         /// The artifact's path, for the name of the copy.
         path: String,
     },
+    /// The operator's editor, on the wish of a new run.
+    Wish {
+        /// What it says so far.
+        text: String,
+    },
     /// The operator's pager.
     Page {
         /// The name of what is read.
@@ -153,6 +161,8 @@ pub enum Returned {
         /// What it says.
         content: String,
     },
+    /// The wish of a new run says something else now.
+    Wished(String),
     /// The copy says what it said.
     Unchanged,
     /// The pager ended.
@@ -172,6 +182,8 @@ pub enum Work {
     Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
+    /// Say who could go on with a run for less.
+    Cheaper(RunId),
     /// Make the repository of the demo.
     Demo,
 }
@@ -187,6 +199,8 @@ pub enum Done {
     Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
+    /// Who could go on with a run for less.
+    Cheaper(RunId, Result<Vec<Cheaper>, Failure>),
     /// The demo can be started.
     Demo(Result<Box<StartRun>, Failure>),
 }
@@ -242,6 +256,8 @@ pub enum Query {
     Forks(RunId),
     /// The draft of a comment.
     Draft(DraftKey),
+    /// What was kept of the form of a new run.
+    FormDraft,
 }
 
 impl Query {
@@ -290,6 +306,8 @@ pub enum Loaded {
     Text(Arc<Document>),
     /// A kept draft, where there is one.
     Draft(Option<Draft>),
+    /// What was kept of the form, where something was.
+    FormDraft(Option<Box<FormDraft>>),
     /// What a phase will cost and take; none without enough earlier runs.
     Forecast(Option<Forecast>),
 }

@@ -459,7 +459,9 @@ mod tests {
             sizes in prop::collection::vec((1u16..60, 1u16..12), 0..5), first in (2u16..40, 1u16..10),
         ) {
             let mut reading = opened(&texts, first);
-            moves.iter().for_each(|at| { reading.go(MOVES[*at]); });
+            for at in &moves {
+                reading.go(MOVES[*at]);
+            }
             let (line, byte) = reading.at();
             let before = reading.visible(first.1);
             for size in sizes {

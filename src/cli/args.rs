@@ -15,7 +15,7 @@ mod values;
 
 pub use begin::{Demo, Drive, Host, OnGate, Requirements, Run};
 pub use look::{Artifact, Cost, CostGroup, Events, OneRun, Report, Runs, Transcript, Verify};
-pub use registry::{Consent, List, Validate};
+pub use registry::{Consent, List, Trust, Validate};
 pub use setup::{Clean, Completions, Doctor, Export, Import, Init, ManPages};
 pub use steer::{Abort, Answer, Approve, Fork, Pick, Reach, Reject, Resume, Retry};
 
@@ -122,6 +122,10 @@ pub enum Verb {
     #[command(after_help = "A persona that changes needs your consent again.\n\n\
                             Examples:\n  phasedeck consent --list\n  phasedeck consent architect reviewer\n  phasedeck consent --all")]
     Consent(Consent),
+    /// Look at what a repository brings in `.phasedeck/`, and allow it to be used, as it is now.
+    #[command(after_help = "Files that change need your word again. Personas among them need `phasedeck consent` too.\n\n\
+                            Examples:\n  phasedeck trust\n  phasedeck trust ../shop --look\n  phasedeck trust --revoke")]
+    Trust(Trust),
     /// Write a commented settings file and copies of the shipped workflows to edit.
     Init(Init),
     /// Take away folders and branches of runs that have ended; never unmerged work unless told twice.
@@ -146,7 +150,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Begin", &["demo", "run", "host"]),
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
     ("Look", &["runs", "show", "events", "artifact", "cost", "report", "transcript", "verify"]),
-    ("Registry", &["workflows", "personas", "schemas", "validate", "consent"]),
+    ("Registry", &["workflows", "personas", "schemas", "validate", "consent", "trust"]),
     ("Set up", &["init", "doctor", "clean", "export", "import", "completions", "man"]),
 ];
 

@@ -16,15 +16,14 @@ use crate::store::runs;
 /// How many of the last events the report shows.
 const LAST_EVENTS: u32 = 20;
 
-/// Builds and writes the report; says its path without extension.
+/// The report of a run as its rows say it now.
 ///
 /// # Errors
-/// What reading the rows and writing the files says.
-pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
-    let archive = Archive::open(paths)?;
+/// What reading the rows says.
+pub fn build(archive: &Archive, run_id: RunId) -> Result<Report> {
     let run = archive.run(run_id)?;
     let bindings: Vec<_> = archive.bindings(run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
-    let report = Report::build(
+    Ok(Report::build(
         &run,
         &archive.state(run_id)?,
         archive.workflow(run_id).ok().as_ref(),
@@ -33,8 +32,15 @@ pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
         &archive.approvals(run_id)?,
         &archive.ledger(run_id)?,
         &archive.events_before(run_id, run.last_seq + 1, LAST_EVENTS)?,
-    );
-    report::write(&paths.reports(), run_id, &report)
+    ))
+}
+
+/// Builds and writes the report; says its path without extension.
+///
+/// # Errors
+/// What reading the rows and writing the files says.
+pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
+    report::write(&paths.reports(), run_id, &build(&Archive::open(paths)?, run_id)?)
 }
 
 /// As [`write`], and notes on the run where it lies. A report that cannot be written is no reason to

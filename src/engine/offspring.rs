@@ -10,11 +10,11 @@ use std::path::Path;
 
 use super::api::{ForkRun, RetryRun, StartRun};
 use super::artifact::file;
-use super::catalog::{Catalog, CatalogDirs};
 use super::context::{Context, blocking};
 use super::machine::Plan;
 use super::run_files::{RunFiles, load_files};
 use super::start::{self, Prepared, Started};
+use super::trust;
 use super::worktree::{branch_of, copy_tree};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactRef, Fact, SkipReason};
@@ -165,7 +165,7 @@ fn rebound(
     let mut seats = plan.workflow.clone();
     seats.roles.retain(|seat| request.personas.contains_key(&seat.id));
     let asked = StartRun { personas: request.personas.clone(), options: parent.record.options.clone(), ..StartRun::default() };
-    let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
+    let catalog = trust::catalog(&context.paths, parent.record.repo.as_deref().map(Path::new));
     let mut bound = plan.bindings.clone();
     for (binding, persona) in start::bind_roles(context, &asked, &catalog, &seats)? {
         let name = binding.persona.to_string();
@@ -230,8 +230,12 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
 /// come along too; where git is, they are in the commit that the new branch begins with.
 async fn carry_files(context: &Context, from: Option<std::path::PathBuf>, to: std::path::PathBuf, kept: Vec<ArtifactRef>) -> Result<()> {
     let contents = context.contents.clone();
+    let read = move |conn: &rusqlite::Connection| {
+        let bytes: Vec<_> = kept.iter().map(|artifact| contents.get(conn, &artifact.sha256)).collect::<Result<_>>()?;
+        Ok((kept, bytes))
+    };
+    let (kept, bytes) = context.read(read).await?;
     blocking(move || {
-        let bytes: Vec<_> = kept.iter().map(|artifact| contents.get(&artifact.sha256)).collect::<Result<_>>()?;
         let Some(from) = from else { return Ok(()) };
         if !from.is_dir() {
             return Err(missing(&from));

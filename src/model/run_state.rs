@@ -14,6 +14,7 @@ use super::event::{Event, Fact, Tokens};
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId};
 use super::money::{Cost, NanoUsd};
+use super::persona::{Binding, NewSeat};
 use super::phase_state::add;
 use super::question::{Permit, Question, Scope};
 use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
@@ -23,7 +24,7 @@ pub use super::phase_state::PhaseState;
 
 /// Which fold this is. Stored states of another one are folded anew, so it is raised with every
 /// change to what a journal folds to, or to how a state is written.
-pub const FOLD: u32 = 3;
+pub const FOLD: u32 = 4;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct RunState {
     /// By how much the operator raised each budget for this run, by its scope.
     #[serde(default)]
     pub raises: BTreeMap<String, NanoUsd>,
+    /// Who works on which phase in place of who was bound to it, in the order it was decided.
+    #[serde(default)]
+    pub reseated: Vec<NewSeat>,
     /// The conversations, by role.
     pub sessions: BTreeMap<RoleId, SessionState>,
     /// How it ended, where it failed.
@@ -129,6 +133,7 @@ impl RunState {
             approvals: 0,
             permits: Vec::new(),
             raises: BTreeMap::new(),
+            reseated: Vec::new(),
             sessions: BTreeMap::new(),
             error: None,
             cost: Cost::default(),
@@ -163,6 +168,12 @@ impl RunState {
     #[must_use]
     pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseState> {
         self.phases.iter().find(|phase| phase.key == *key)
+    }
+
+    /// Who works on a phase in place of who was bound to it at the start; absent: nobody does.
+    #[must_use]
+    pub fn new_seat(&self, key: &PhaseKey) -> Option<&Binding> {
+        self.reseated.iter().rev().find(|seat| seat.phase_key == *key).map(|seat| &seat.binding)
     }
 
     /// How many phases are done.
@@ -229,6 +240,12 @@ impl RunState {
                 });
             }
             Fact::ApprovalResolved { .. } => self.resolve(event)?,
+            Fact::PersonasChanged { seats, .. } => {
+                for seat in seats {
+                    self.phase_mut(&seat.phase_key, event)?.reseat(&seat.binding.persona);
+                }
+                self.reseated.extend(seats.iter().cloned());
+            }
             Fact::LlmCalled { phase_key, model, tokens, cost, .. } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);

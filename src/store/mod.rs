@@ -8,11 +8,13 @@
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod backup;
 pub mod ballast;
 pub mod bindings;
 pub mod blocks;
 pub mod chain;
 pub mod consents;
+pub mod contents;
 pub mod conversation;
 pub mod definitions;
 #[cfg(test)]
@@ -20,12 +22,15 @@ mod documented;
 pub mod error;
 pub mod events;
 pub mod failpoint;
+pub mod fence;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
+#[cfg(test)]
+mod golden;
 pub mod inbox;
 pub mod journal;
 pub mod ledger;

@@ -22,7 +22,7 @@ use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::RunId;
 use crate::model::run_state::RunState;
-use crate::model::state::PauseReason;
+use crate::model::state::{PauseReason, Strategy};
 use crate::model::wanted::Wanted;
 
 impl Bench {
@@ -52,13 +52,20 @@ impl Bench {
             }
             Query::Retry(run_id) => {
                 let phases = ["spec", "plan", "implement", "verify"].map(|key| (key.into(), self.forecast));
-                Loaded::Retry(RetryPlan { run_id: *run_id, phases: phases.to_vec(), open: 1 })
+                Loaded::Retry(RetryPlan {
+                    run_id: *run_id,
+                    phases: phases.to_vec(),
+                    open: 1,
+                    thread: "shop-cart:main1".into(),
+                    strategy: Strategy::Reject,
+                })
             }
             Query::Events(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 400)),
             Query::Find(_, need, wanted) => Loaded::Page(self.page(*need, wanted, 1)),
             Query::News(_, since) => Loaded::News(self.events.iter().filter(|event| event.seq > *since).cloned().collect()),
             Query::Moment(id, moment) => Loaded::Moment(Box::new(self.state_at(*id, *moment))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::FormDraft => Loaded::FormDraft(self.form_draft.clone().map(Box::new)),
             Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, text(hash)?, errors))),
             Query::BaseDiff(_, _, hash) => Loaded::Text(Arc::new(Document::of_diff(b"", text(hash)?))),
             Query::Errors(_, key) => {

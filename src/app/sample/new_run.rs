@@ -52,6 +52,7 @@ pub fn outlook(request: &StartRun) -> Outlook {
         }),
         thread: request.repo.as_ref().map(|_| "shop-cart:main#a1b2".to_owned()),
         estimate: Estimate::History { p50: NanoUsd(410_000_000), p90: NanoUsd(920_000_000), runs: 12 },
+        budget: Some(NanoUsd(5_000_000_000)),
         problems,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, finding, fork, gate, looks, picker, recorder, retry, runs, signals, transcript_pane};
+use super::{artifact_pane, events_pane, finding, fork, gate, looks, new_run, picker, recorder, retry, runs, signals, transcript_pane};
 use crate::app::document::Document;
 use crate::app::gate::{Foretold, log_of};
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
@@ -54,6 +54,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
             }
             Vec::new()
         }
+        (Query::FormDraft, Ok(Loaded::FormDraft(draft))) => new_run::draft_found(state, draft.map(|draft| *draft)),
         (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
             state.complain(&failure);

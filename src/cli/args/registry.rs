@@ -40,3 +40,24 @@ pub struct Consent {
     #[arg(long)]
     pub json: bool,
 }
+
+/// `phasedeck trust`.
+#[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("answer").args(["look", "yes", "revoke"]))]
+pub struct Trust {
+    /// A folder in the repository; absent: the one around the current folder.
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Show what it brings and what you said, and change nothing.
+    #[arg(long)]
+    pub look: bool,
+    /// Agree without being asked.
+    #[arg(long)]
+    pub yes: bool,
+    /// Take your word back, for what is there now and what was there before.
+    #[arg(long)]
+    pub revoke: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

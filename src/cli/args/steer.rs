@@ -6,7 +6,7 @@ use super::Drive;
 use super::values::{dollars, hash_prefix, persona, phase, strategy};
 use crate::model::id::{PhaseKey, RoleId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::state::Strategy;
 
 /// `phasedeck resume`.
@@ -115,6 +115,10 @@ pub struct Approve {
     /// At `budget_exceeded`: by how many dollars the budget is raised for this run.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub raise: Option<NanoUsd>,
+    /// At `budget_exceeded`: a cheaper persona that goes on, in this phase or in each that is still to be done.
+    /// May be given for several phases.
+    #[arg(long = "persona", value_name = "[PHASE=]NAME")]
+    pub personas: Vec<PersonaChoice>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,

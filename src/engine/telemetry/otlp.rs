@@ -9,15 +9,15 @@ use serde_json::{Value as Json, json};
 use super::meters::{BOUNDS, Labels, Meters};
 use super::spans::{Span, Value};
 use crate::engine::http;
+use crate::engine::retried::retried;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::TelemetrySettings;
 use crate::model::time::Timestamp;
 
 /// How long a delivery may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Tries of one delivery, and the pause before the second; doubled with each one.
+/// Tries of one delivery.
 const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The way to one collector.
 pub struct Collector {
@@ -62,23 +62,27 @@ impl Collector {
 
     async fn send(&self, path: &str, body: &Json) {
         let Ok(url) = self.endpoint.join(path) else { return };
-        let mut pause = FIRST_PAUSE;
-        for number in 1..=TRIES {
-            match self.client.post(url.clone()).json(body).send().await {
-                Ok(reply) if reply.status().is_success() => return,
-                Ok(reply) if reply.status().is_client_error() && reply.status().as_u16() != 429 => {
-                    return tracing::warn!(status = %reply.status(), path, "the collector refused telemetry");
-                }
-                Ok(reply) => tracing::debug!(status = %reply.status(), path, number, "telemetry was not taken"),
-                Err(error) => tracing::debug!(error = %error.without_url(), path, number, "telemetry was not taken"),
-            }
-            if number < TRIES {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
+        if let Err(refusal) = retried(TRIES, |refusal: &Refusal| refusal.may_pass, || self.post(&url, body)).await {
+            tracing::warn!(path, why = refusal.why, "telemetry was dropped: the collector does not take it");
         }
-        tracing::warn!(path, "telemetry was dropped: the collector does not take it");
     }
+
+    async fn post(&self, url: &Url, body: &Json) -> Result<(), Refusal> {
+        match self.client.post(url.clone()).json(body).send().await {
+            Ok(reply) if reply.status().is_success() => Ok(()),
+            Ok(reply) => {
+                let status = reply.status();
+                Err(Refusal { may_pass: !status.is_client_error() || status.as_u16() == 429, why: status.to_string() })
+            }
+            Err(error) => Err(Refusal { may_pass: true, why: error.without_url().to_string() }),
+        }
+    }
+}
+
+/// Why a delivery was not taken, and whether that may pass.
+struct Refusal {
+    may_pass: bool,
+    why: String,
 }
 
 fn traces(spans: &[Span]) -> Json {
