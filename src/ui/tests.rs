@@ -7,6 +7,7 @@ mod recovery;
 mod run_screen;
 mod sizes;
 mod states;
+mod texts;
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
