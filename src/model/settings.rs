@@ -114,6 +114,8 @@ pub struct OpenAiSettings {
     pub key_env: String,
     /// A file that holds the key where the variable is not set; only its owner may read it.
     pub key_file: String,
+    /// A command that prints the key, where there is neither variable nor file: program and arguments, no shell.
+    pub key_command: Vec<String>,
     /// The model of personas that name none.
     pub model: String,
     /// Sent with every request.
@@ -136,6 +138,7 @@ impl Default for OpenAiSettings {
             base_url: "https://openrouter.ai/api/v1".to_owned(),
             key_env: "OPENROUTER_API_KEY".to_owned(),
             key_file: String::new(),
+            key_command: Vec::new(),
             model: "anthropic/claude-sonnet-4.5".to_owned(),
             headers: BTreeMap::new(),
             connect_timeout_seconds: 10,
