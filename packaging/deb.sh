@@ -58,6 +58,7 @@ cp -r README.md ARCHITECTURE.md docs "$doc/"
   cat LICENSE-MIT
 } >"$doc/copyright"
 packaging/third-party.sh | gzip -9n >"$doc/THIRD-PARTY.gz"
+packaging/sbom.sh >"$doc/sbom.cdx.json"
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 
 install -d "$root/DEBIAN"

@@ -4,18 +4,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-triple=$(rustc -vV | sed -n 's/^host: //p')
-# What is in the program: no crates of tests, and none that only builds.
-used=$(cargo tree --locked --edges normal,no-proc-macro --target "$triple" --prefix none --format '{p}' | awk '{print $1 " " substr($2, 2)}' | sort -u)
-
-cargo metadata --locked --format-version 1 --filter-platform "$triple" |
-  jq -r '.packages[] | select(.source != null) | [.name, .version, .license // "see its files", .repository // "", .manifest_path] | join("\u001f")' |
-  sort |
-  while IFS=$'\x1f' read -r name version license repository manifest; do
-    grep -qxF "$name $version" <<<"$used" || continue
-    printf '%s\n%s %s\n%s\n%s\n\n' "$(printf '=%.0s' {1..100})" "$name" "$version" "$license" "$repository"
-    find "$(dirname "$manifest")" -maxdepth 1 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'copyright*' \) |
-      sort | while read -r text; do
+folders=$(cargo metadata --locked --format-version 1 | jq '.packages | map({("\(.name)@\(.version)"): .manifest_path}) | add')
+packaging/sbom.sh |
+  jq -r --argjson folders "$folders" '.components[]
+    | [."bom-ref", .licenses[0].expression // "see its files", .externalReferences[0].url // "", $folders[."bom-ref"]] | join("\u001f")' |
+  while IFS=$'\x1f' read -r name license repository manifest; do
+    printf '%s\n%s\n%s\n%s\n\n' "$(printf '=%.0s' {1..100})" "$name" "$license" "$repository"
+    find "$(dirname "$manifest")" -maxdepth 1 -type f \
+      \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'copyright*' \) | sort |
+      while read -r text; do
         printf -- '-- %s\n\n' "$(basename "$text")"
         cat "$text"
         printf '\n'
