@@ -140,7 +140,7 @@ impl Archive {
         if let Some(refusal) = going_on::refusal_of(&record.state, holder) {
             return Ok(Some(refusal.words()));
         }
-        Ok(run_files::load_files(&self.reader, record).err().map(|failure| failure.message))
+        Ok(run_files::load_files(self.reader.connection(), record).err().map(|failure| failure.message))
     }
 
     /// Searches the texts of stored artifacts for `words` (all of them, in small letters), the newest

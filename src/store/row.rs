@@ -1,10 +1,10 @@
-//! Reads columns as the types of the model. Numbers that no program of ours writes become the
+//! Reads columns as the types of the model, by name, or by place where a row is read very often. Numbers that no program of ours writes become the
 //! nearest one that fits, so that a list shows a damaged row instead of failing on it.
 
 use std::str::FromStr;
 
 use rusqlite::types::Type;
-use rusqlite::{Error, Result, Row};
+use rusqlite::{Error, Result, Row, RowIndex};
 use serde::de::DeserializeOwned;
 
 use crate::model::event::Tokens;
@@ -33,24 +33,24 @@ pub fn wire<T: DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// A count; what does not fit becomes the nearest that does.
-pub fn count(row: &Row<'_>, column: &str) -> Result<u32> {
+pub fn count(row: &Row<'_>, column: impl RowIndex) -> Result<u32> {
     let value: i64 = row.get(column)?;
     Ok(u32::try_from(value.max(0)).unwrap_or(u32::MAX))
 }
 
 /// A large count; a negative one becomes 0.
-pub fn large(row: &Row<'_>, column: &str) -> Result<u64> {
+pub fn large(row: &Row<'_>, column: impl RowIndex) -> Result<u64> {
     let value: i64 = row.get(column)?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 
 /// A moment.
-pub fn at(row: &Row<'_>, column: &str) -> Result<Timestamp> {
+pub fn at(row: &Row<'_>, column: impl RowIndex) -> Result<Timestamp> {
     row.get(column).map(Timestamp)
 }
 
 /// A moment that may be absent.
-pub fn at_option(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>> {
+pub fn at_option(row: &Row<'_>, column: impl RowIndex) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
 }
 

@@ -169,7 +169,18 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None, begun: None, stored: Vec::new(), workspace: None, handed_to: None }
+        Self {
+            context,
+            files,
+            state,
+            orders,
+            running: None,
+            stopping: None,
+            begun: None,
+            stored: Vec::new(),
+            workspace: None,
+            handed_to: None,
+        }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
