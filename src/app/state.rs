@@ -128,6 +128,10 @@ pub enum Choice {
     Fork(usize),
     /// Takes the artifact of the fork at this place.
     Pick(usize),
+    /// Names who goes on for less, by their place.
+    GoOnWith(usize),
+    /// Agrees to who goes on for less, and gives the answer.
+    AgreeAndGoOn,
     /// Becomes the host.
     TakeOver,
     /// Agrees to the personas of the form and starts its run.

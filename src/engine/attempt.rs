@@ -414,7 +414,7 @@ fn untouched(state: &RunState) -> bool {
 /// # Errors
 /// `git_failed`, and what reading and writing the file says.
 pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
-    let persona = progress.persona.as_ref().map_or_else(String::new, ToString::to_string);
+    let persona = progress.made_by().map_or_else(String::new, ToString::to_string);
     let run_id = files.record.id.to_string();
     let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
     let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];

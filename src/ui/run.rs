@@ -102,7 +102,7 @@ fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
     let version = record.artifact_version.map(|version| format!(" about v{version}")).unwrap_or_default();
     let asked = format!("{}{version} waited here", open.gate);
     let Some(at) = record.resolved_at else { return Some(format!("{asked}, and waits still")) };
-    let (after, by) = (age_text(at.since_ms(open.requested_at)), record.resolved_by.as_deref().unwrap_or("the engine"));
+    let (after, by) = (human_duration(at.since_ms(open.requested_at)), record.resolved_by.as_deref().unwrap_or("the engine"));
     Some(format!("{asked}: {} by {by} after {after}, at {}", record.state, pen.state.clock(at)))
 }
 

@@ -7,6 +7,7 @@ mod recovery;
 mod run_screen;
 mod sizes;
 mod states;
+mod texts;
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -352,6 +353,27 @@ fn the_palette_finds_by_typing() {
         let mut bench = on_run(size, Place::Awaiting);
         bench.press(":");
         bench.type_text("run", 10);
+        bench
+    });
+}
+
+#[test]
+fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
+    let resting = |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Interrupted, from_state: RunStatus::AwaitingApproval });
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    };
+    snapshot("gate_resting", resting);
+    snapshot("gate_resting_receipt", |size| {
+        let mut bench = resting(size);
+        bench.press("A");
+        settle(&mut bench);
+        bench.ticks += 1000;
+        bench.press("Enter");
+        bench.happens(sample::resolved(2, Decision::Approve, "mo"));
         bench
     });
 }

@@ -90,6 +90,8 @@ pub enum Order {
     Pick {
         /// The fork.
         fork: RunId,
+        /// Who takes it.
+        by: String,
         /// Where what became of it goes.
         reply: Reply,
     },
@@ -325,8 +327,8 @@ impl Driver {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
                 let _ = reply.send(answer);
             }
-            Order::Pick { fork, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork).await };
+            Order::Pick { fork, by, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork, by).await };
                 let _ = reply.send(answer);
             }
             Order::Revise { revision, reply } => {

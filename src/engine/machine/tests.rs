@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::error::{Code, Failure};
-use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact};
+use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact, Picked};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
@@ -282,6 +282,28 @@ fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
             Some(attempt) => assert_eq!(story.wants(), Some(Activity::Attempt { phase_key: "spec".into(), attempt })),
         }
     }
+}
+
+fn made_by(story: &Story) -> String {
+    story.state.current().unwrap().made_by().unwrap().to_string()
+}
+
+#[test]
+fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    let picked = Picked { fork: RunId(uuid::Uuid::from_u128(5)), persona: "terse@2".parse().unwrap() };
+    let told = story.tell(Input::Picked { artifact: artifact("b", 2), picked: picked.clone(), by: "me".to_owned() }).unwrap();
+    assert_eq!(told, ["artifact.changed", "artifact.validated", "approval.requested"]);
+    let phase = story.state.current().unwrap().clone();
+    assert_eq!((phase.picked, phase.revised_by), (Some(picked), None), "nobody wrote it by hand");
+    assert_eq!(made_by(&story), "terse@2");
+    story.tell(Input::ContentChanged { found: None, replacement: None }).unwrap();
+    assert_eq!(made_by(&story), "terse@2", "what was put back is still theirs");
+    let own = artifact("c", 3);
+    story.tell(Input::ContentChanged { found: Some(own.sha256.clone()), replacement: Some(own) }).unwrap();
+    assert_eq!(story.state.current().unwrap().picked, None, "other bytes are not");
 }
 
 #[test]

@@ -2,92 +2,35 @@
 //!
 //! One desk serves one attempt. Everything durable about the conversation goes through it: each
 //! method is one transaction, and returns when that is committed. Streamed text goes through it
-//! too, but only to whoever watches.
+//! too, but only to whoever watches (`live.rs`); every tool call has its line in the audit (`audit.rs`);
+//! calls that gave no answer are closed in `lost.rs`.
+
+mod audit;
+mod entries;
+mod live;
+mod lost;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
+pub use entries::{Answered, CallFailed, Reserve, ToolDone};
+use live::Texts;
+use lost::close_call;
+pub use lost::close_lost_calls;
 
 use super::settle::Unsettled;
 use crate::engine::api::TextKind;
 use crate::engine::budget::{self, Budget, Verdict};
-use crate::engine::context::{Context, blocking};
-use crate::engine::paths::create_private_dir;
+use crate::engine::context::Context;
 use crate::engine::redact::Redactor;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Event, Fact, Tokens, ToolOutcome};
-use crate::model::hash::ContentHash;
+use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::money::NanoUsd;
 use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
 use crate::store::contents::Content;
-use crate::store::failpoint::Step;
-use crate::store::failpoint::planted::{self, Bug};
-use crate::store::{journal, ledger, turns};
-
-/// A call that is about to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserve {
-    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
-    pub conversation: String,
-    /// Counts the turns of the attempt, from 1.
-    pub number: u32,
-    /// Which model is asked.
-    pub model: String,
-    /// What is set aside for it; absent when the price is unknown.
-    pub reserved: Option<NanoUsd>,
-}
-
-/// A model's whole answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// The answer as the backend wants it back in `Job::history`; a JSON document.
-    pub answer: String,
-    /// The tools it calls, in order: engine's own call id, tool, arguments as text.
-    pub tools: Vec<(String, String, String)>,
-    /// What it used.
-    pub tokens: Tokens,
-    /// What it cost; absent when unknown.
-    pub cost: Option<NanoUsd>,
-    /// Whether the cost is the reserve, because the true one was not told.
-    pub estimated: bool,
-    /// From request to last byte.
-    pub latency_ms: u64,
-    /// The provider's name for the request.
-    pub provider_request_id: Option<String>,
-}
-
-/// A call that gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallFailed {
-    /// `Failed`: nothing was billed. `Unknown`: it may have been; the reserve is charged.
-    pub status: CallStatus,
-    /// Why.
-    pub code: Code,
-    /// From request to failure.
-    pub latency_ms: u64,
-}
-
-/// What a tool said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolDone {
-    /// The engine's own call id.
-    pub call_id: String,
-    /// Which tool.
-    pub tool: String,
-    /// The path or command it was about.
-    pub target: String,
-    /// How it ended.
-    pub outcome: ToolOutcome,
-    /// Set when confinement or a permission refused it.
-    pub denied: Option<Failure>,
-    /// The text the model gets.
-    pub result: String,
-    /// How long it took.
-    pub duration_ms: u64,
-}
+use crate::store::{journal, turns};
 
 /// How many events a desk remembers for whoever goes on after it.
 const STORED_KEPT: usize = 256;
@@ -112,6 +55,7 @@ pub struct Desk {
     stored: Mutex<Vec<Event>>,
     budget: Budget,
     redactor: Arc<Redactor>,
+    live: Mutex<Texts>,
     /// The limit that refused a call.
     refused: Arc<Mutex<Option<BudgetQuestion>>>,
 }
@@ -131,6 +75,7 @@ impl Desk {
             opening: Mutex::new(opening),
             budget: Budget::default(),
             redactor,
+            live: Mutex::default(),
             refused: Arc::default(),
             told: Mutex::default(),
             unsettled: Mutex::default(),
@@ -196,17 +141,6 @@ impl Desk {
         Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
     }
 
-    /// Words without secrets.
-    #[must_use]
-    pub fn hidden(&self, words: &str) -> String {
-        self.redactor.apply(words).into_owned()
-    }
-
-    /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
-    pub fn text(&self, kind: TextKind, text: &str) {
-        self.context.text(self.run_id, &self.phase_key, self.attempt, kind, &self.redactor.apply(text));
-    }
-
     /// Stores the opening facts now, for a backend that makes no calls.
     ///
     /// # Errors
@@ -247,6 +181,7 @@ impl Desk {
     /// Takes an answer that wants no tools. It is stored with what comes next: another call, or what the
     /// attempt came to.
     pub fn put_down(&self, turn: TurnId, answered: Answered) {
+        self.say_rest();
         let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
         *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Unsettled { run_id, phase_key, attempt, turn, answered });
     }
@@ -254,6 +189,7 @@ impl Desk {
     /// The answer that waits to be stored; whoever takes it stores it.
     #[must_use]
     pub fn take_unsettled(&self) -> Option<Unsettled> {
+        self.say_rest();
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -459,108 +395,8 @@ impl Desk {
     fn take_opening(&self) -> Vec<Fact> {
         std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner))
     }
-
-    /// Writes the audit lines of a turn. They come before the database says that the tools ran, so
-    /// that no recorded call lacks its line; after a crash a line may stand twice.
-    async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
-        let mut lines = String::new();
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for tool in done.iter().filter(|tool| !told.contains(&(turn, tool.call_id.clone()))) {
-            let line = AuditLine {
-                at: Timestamp::now(),
-                turn,
-                phase: self.phase_key.as_str(),
-                tool: &tool.tool,
-                target: &self.redactor.apply(&tool.target),
-                outcome: if tool.denied.is_some() { "denied" } else { outcome_word(tool.outcome) },
-                result_sha256: ContentHash::of(tool.result.as_bytes()),
-                result_bytes: tool.result.len(),
-                duration_ms: tool.duration_ms,
-            };
-            lines.push_str(&serde_json::to_string(&line).map_err(Failure::internal)?);
-            lines.push('\n');
-        }
-        let (dir, file) = (self.context.paths.audit(), format!("{}.jsonl", self.run_id));
-        blocking(move || append_private(&dir, &file, &lines)).await
-    }
-}
-
-#[derive(Serialize)]
-struct AuditLine<'a> {
-    at: Timestamp,
-    turn: TurnId,
-    phase: &'a str,
-    tool: &'a str,
-    target: &'a str,
-    outcome: &'a str,
-    result_sha256: ContentHash,
-    result_bytes: usize,
-    duration_ms: u64,
-}
-
-fn outcome_word(outcome: ToolOutcome) -> &'static str {
-    match outcome {
-        ToolOutcome::Ok => "ok",
-        ToolOutcome::Error => "error",
-        ToolOutcome::Unknown => "unknown",
-    }
 }
 
 fn tool_result(done: ToolDone) -> turns::ToolResult {
     turns::ToolResult { call_id: done.call_id, result: done.result, outcome: done.outcome, duration_ms: done.duration_ms }
-}
-
-fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> {
-    use std::io::Write as _;
-    create_private_dir(dir)?;
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let path = dir.join(file);
-    let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
-    written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
-}
-
-/// What is known of a call whose caller is gone: it may have been answered and billed.
-const LOST: CallFailed = CallFailed { status: CallStatus::Unknown, code: Code::LlmUnreachable, latency_ms: 0 };
-
-/// Closes every call of a run that is still open, when nobody is left who could: after a crash, and
-/// after work that broke off. Until then its turn's number is taken and its money is not charged.
-///
-/// # Errors
-/// What the store says.
-pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<Event>> {
-    let mut events = Vec::new();
-    for call in turns::open(tx, run_id)? {
-        let facts = close_call(tx, call.turn_id, &LOST)?;
-        events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
-    }
-    Ok(events)
-}
-
-/// Closes a call that gave no answer; says the fact that belongs to it. An unknown outcome is charged
-/// at the reserve, because the provider may have billed it.
-///
-/// # Errors
-/// What the store says.
-fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> Result<Vec<Fact>> {
-    let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
-    let (status, latency_ms) = (failed.status, failed.latency_ms);
-    let estimated = status == CallStatus::Unknown;
-    let charge = if estimated && !planted::is(Bug::LostCallFree) { row.reserved } else { Some(NanoUsd(0)) };
-    let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
-    turns::failed(tx, turn, &failure, Timestamp::now())?;
-    Ok(vec![Fact::LlmCalled {
-        phase_key: row.phase_key,
-        attempt: row.attempt,
-        turn_id: turn,
-        turn: number,
-        model: row.model,
-        tokens: Tokens::default(),
-        cost: charge,
-        estimated,
-        latency_ms,
-        status,
-    }])
 }
