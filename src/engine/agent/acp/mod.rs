@@ -226,4 +226,6 @@ fn well_known() -> String {
 }
 
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 mod tests;
