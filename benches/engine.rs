@@ -1,5 +1,8 @@
 //! What a phase costs: through the whole engine and a model on loopback, against a bare loop that
 //! makes the same requests and six commits and nothing else.
+//!
+//! `cargo bench --bench engine -- run 64` makes one run of 64 phases and measures nothing: for tools that
+//! count instructions or system calls, which say what a phase costs where a busy machine cannot.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -38,10 +41,16 @@ const PHASES: usize = 10;
 const FEW: usize = 2;
 /// The most a workflow may have.
 const LONG: usize = 64;
+/// Of the workflows there are.
+const LENGTHS: [usize; 4] = [FEW, PHASES, 32, LONG];
 const AT_ONCE: usize = 100;
 const COMMITS_OF_BARE_LOOP: usize = 6;
 
 fn main() -> Outcome<()> {
+    let args: Vec<String> = std::env::args().skip_while(|arg| arg != "run").collect();
+    if let [_, phases, ..] = &args[..] {
+        return Stage::new()?.only(phases.parse()?);
+    }
     let stage = Stage::new()?;
     let bare = Bare::new(&stage)?;
     one_phase(&stage, &bare)?;
@@ -74,7 +83,7 @@ impl Stage {
         let (dir, model) = (folder()?, Model::start()?);
         let paths = Paths::beneath(dir.path());
         paths.create()?;
-        for phases in [FEW, PHASES, LONG] {
+        for phases in LENGTHS {
             write(&paths, &format!("workflows/phases-{phases}.yaml"), &workflow(phases))?;
         }
         write(&paths, "personas/maker.yaml", PERSONA)?;
@@ -96,6 +105,12 @@ impl Stage {
 
     fn now(&self) -> Moment {
         Moment { at: Instant::now(), cpu: cpu_of_process().saturating_sub(self.model.cpu()) }
+    }
+
+    /// One run of one of the [lengths](LENGTHS) and nothing more.
+    fn only(self, phases: usize) -> Outcome<()> {
+        self.run(phases)?;
+        Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
     async fn start(&self, phases: usize, lane: usize) -> Outcome<RunId> {

@@ -53,6 +53,10 @@ impl Compared {
         let own = candidates.first().and_then(|(_, content)| content.clone());
         let against = |(place, (_, content)): (usize, &(Candidate, Option<Vec<u8>>))| {
             let (own, content) = (own.as_ref()?, content.as_ref()?);
+            // What was taken has nothing instead.
+            if own == content {
+                return None;
+            }
             Some(Instead { place, diff: Document::of_diff(own, content), beside: SideBySide::of(own, content) })
         };
         let instead = candidates.iter().enumerate().skip(1).filter_map(against).collect();
@@ -92,7 +96,11 @@ impl Compared {
 
     /// What is told of a candidate, each with its label.
     fn facts(&self, place: usize, one: &Candidate) -> [(&'static str, String); FACTS] {
-        let name = if place == 0 { "this one".to_owned() } else { format!("fork {place}") };
+        let name = match place {
+            0 => "this one".to_owned(),
+            _ if is_taken(&self.candidates, one) => format!("fork {place}: taken"),
+            _ => format!("fork {place}"),
+        };
         let verdict = match &one.artifact {
             None => format!("none yet ({})", one.state),
             Some(artifact) if artifact.valid => format!("valid {} v{}", artifact.sha256.short(), artifact.version),
@@ -148,9 +156,16 @@ fn stacked(doc: &mut Document, all: &[[(&'static str, String); FACTS]]) {
     }
 }
 
-/// Forks whose artifact can be taken.
+/// Forks whose artifact can be taken: valid, and other than what is asked about.
 pub fn valid(candidates: &[Candidate]) -> impl Iterator<Item = (usize, &Candidate)> {
-    candidates.iter().enumerate().skip(1).filter(|(_, fork)| fork.artifact.as_ref().is_some_and(|artifact| artifact.valid))
+    let fits = |fork: &Candidate| fork.artifact.as_ref().is_some_and(|artifact| artifact.valid) && !is_taken(candidates, fork);
+    candidates.iter().enumerate().skip(1).filter(move |(_, fork)| fits(fork))
+}
+
+/// Whether what is asked about is what a fork made.
+fn is_taken(candidates: &[Candidate], fork: &Candidate) -> bool {
+    let hash = |one: &Candidate| one.artifact.as_ref().map(|artifact| artifact.sha256.clone());
+    candidates.first().and_then(hash).is_some_and(|own| hash(fork) == Some(own))
 }
 
 #[cfg(test)]
@@ -215,5 +230,16 @@ mod tests {
         assert_eq!(valid(&all).map(|(place, _)| place).collect::<Vec<_>>(), [1]);
         all[1].artifact.as_mut().unwrap().valid = false;
         assert_eq!(valid(&all).count(), 0);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_offered_again_and_says_so() {
+        let mut all = sample::candidates();
+        all[0].artifact = all[1].artifact.clone();
+        assert_eq!(valid(&all).count(), 0);
+        let taken = Compared::of(all.into_iter().map(|one| (one, Some(b"{}".to_vec()))).collect());
+        let told = lines(&taken, 78);
+        assert_eq!(told[0], "         this one                         fork 1: taken");
+        assert!(told.iter().all(|line| !line.starts_with("What fork")), "{told:?}");
     }
 }

@@ -15,6 +15,7 @@ use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
 use super::text_search::TextSearch;
+use crate::engine::api::Cheaper;
 use crate::model::error::Failure;
 use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
@@ -158,6 +159,12 @@ pub struct GateView {
     pub forks: Compared,
     /// What the next phase cost and took before; none while it is looked up.
     pub forecast: Option<Foretold>,
+    /// Who could go on for less, where a budget is asked about; none while that is looked up.
+    pub cheaper: Option<Vec<Cheaper>>,
+    /// Which of them the answer names, and whether the operator's consent is being stored.
+    pub chosen: Option<usize>,
+    /// See [`chosen`](Self::chosen).
+    pub agreeing: bool,
     /// Since when the gate is on the screen with no input waiting, in ticks.
     pub drawn: Option<u64>,
     /// How far the answer is.
@@ -198,6 +205,9 @@ impl GateView {
             repaired: None,
             forks: Compared::default(),
             forecast: None,
+            cheaper: None,
+            chosen: None,
+            agreeing: false,
             reviewed,
             drawn: None,
             stage: Stage::Reading,
@@ -331,7 +341,20 @@ impl GateView {
         NanoUsd::from_decimal(typed).filter(|amount| amount.0 > 0)
     }
 
-    /// Whether an amount must be typed in.
+    /// Who goes on for less, as the answer names them.
+    #[must_use]
+    pub fn successor(&self) -> Option<&Cheaper> {
+        self.cheaper.as_ref()?.get(self.chosen?)
+    }
+
+    /// Whether somebody cheaper is enough to go on: not where all of the budget is spent.
+    #[must_use]
+    pub fn needs_no_amount(&self) -> bool {
+        let left = self.question.as_deref().and_then(Question::budget).is_some_and(|budget| budget.spent < budget.limit);
+        left && self.successor().is_some()
+    }
+
+    /// Whether an amount can be typed in.
     #[must_use]
     pub fn asks_amount(&self) -> bool {
         self.question.as_ref().is_some_and(|question| question.budget().is_some())
@@ -342,6 +365,7 @@ impl GateView {
     pub fn is_complete(&self) -> bool {
         let Stage::Confirm { typed, .. } = &self.stage else { return false };
         match self.question.as_deref() {
+            Some(Question::Budget(_)) if typed.is_empty() => self.needs_no_amount(),
             Some(Question::Budget(_)) => self.raise().is_some(),
             _ => *typed == self.must_type(),
         }

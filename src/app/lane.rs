@@ -25,6 +25,8 @@ pub struct Lane<'a> {
     pub holder: Option<&'a RunRecord>,
     /// How many stand in line for it.
     pub waiting: usize,
+    /// How many of them take it from its holder: they stand before those who wait until it is free.
+    pub taking: usize,
 }
 
 impl<'a> Lane<'a> {
@@ -34,8 +36,10 @@ impl<'a> Lane<'a> {
         let within = || runs.in_flight().filter(|record| record.thread.as_str() == thread);
         let holds =
             |record: &&RunRecord| matches!(RunStatus::parse(&record.state), Some(RunStatus::Executing | RunStatus::AwaitingApproval));
-        let waiting = within().filter(|record| record.state == RunStatus::Created.as_str()).count();
-        Self { thread, holder: within().find(holds), waiting }
+        let waits = |record: &&RunRecord| record.state == RunStatus::Created.as_str();
+        let takes = |record: &&RunRecord| matches!(record.options.strategy, Some(Strategy::Interrupt | Strategy::Rollback));
+        let (waiting, taking) = (within().filter(waits).count(), within().filter(waits).filter(takes).count());
+        Self { thread, holder: within().find(holds), waiting, taking }
     }
 
     /// Whether a run would begin there at once.
@@ -62,14 +66,16 @@ impl<'a> Lane<'a> {
     /// What a start with this strategy comes to here.
     #[must_use]
     pub fn told(&self, strategy: Strategy) -> String {
-        let behind = match (strategy, self.waiting) {
-            (Strategy::Reject, _) | (_, 0) => String::new(),
-            (_, many) => format!(", behind {many} more"),
+        let before = match strategy {
+            Strategy::Reject => 0,
+            Strategy::Enqueue => self.waiting,
+            Strategy::Interrupt | Strategy::Rollback => self.taking,
         };
+        let behind = if before == 0 { String::new() } else { format!(", behind {before} more") };
         let said = match (strategy, self.holder.map(|holder| holder.id.short())) {
             (Strategy::Reject, None) if self.waiting == 0 => "while another run holds it, this is not started".to_owned(),
             (Strategy::Reject, _) => "this start is refused".to_owned(),
-            (Strategy::Enqueue, None) => "it waits in line while another run holds the thread".to_owned(),
+            (Strategy::Enqueue, None) => "it waits in line while another run holds it".to_owned(),
             (Strategy::Enqueue, Some(run)) => format!("it waits until run {run} rests or ends"),
             (Strategy::Interrupt, None) => "a run that holds it is paused, and can go on later".to_owned(),
             (Strategy::Interrupt, Some(run)) => format!("run {run} is paused, and can go on later"),
@@ -142,8 +148,8 @@ mod tests {
         let told = STRATEGIES.map(|strategy| lane.told(strategy));
         assert_eq!(told[0], "this start is refused");
         assert_eq!(told[1], format!("it waits until run {short} rests or ends, behind 1 more"));
-        assert_eq!(told[2], format!("run {short} is paused, and can go on later, behind 1 more"));
-        assert_eq!(told[3], format!("run {short} is ended, its branch goes back, behind 1 more"));
+        assert_eq!(told[2], format!("run {short} is paused, and can go on later"), "it stands before who waits");
+        assert_eq!(told[3], format!("run {short} is ended, its branch goes back"));
         let free = Lane::of("other", &runs);
         assert!(free.is_free() && free.held().is_none());
     }

@@ -12,7 +12,7 @@ use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
-    Answer, ArtifactHits, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -182,6 +182,8 @@ pub enum Work {
     Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
+    /// Say who could go on with a run for less.
+    Cheaper(RunId),
     /// Make the repository of the demo.
     Demo,
 }
@@ -197,6 +199,8 @@ pub enum Done {
     Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
+    /// Who could go on with a run for less.
+    Cheaper(RunId, Result<Vec<Cheaper>, Failure>),
     /// The demo can be started.
     Demo(Result<Box<StartRun>, Failure>),
 }

@@ -351,6 +351,12 @@ impl Known {
         self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
     }
 
+    /// Who works on a phase, or will: who sits in its seat, or who goes on for less.
+    #[must_use]
+    pub fn works_on(&self, key: &PhaseKey) -> Option<&Binding> {
+        self.state.new_seat(key).or_else(|| self.binding(self.phase(key)?).map(|(binding, _)| binding))
+    }
+
     /// What the operator said about this phase before, oldest first.
     pub fn comments(&self, key: &PhaseKey) -> impl Iterator<Item = &ApprovalRecord> {
         let said = |a: &&ApprovalRecord| a.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());

@@ -128,6 +128,10 @@ pub enum Choice {
     Fork(usize),
     /// Takes the artifact of the fork at this place.
     Pick(usize),
+    /// Names who goes on for less, by their place.
+    GoOnWith(usize),
+    /// Agrees to who goes on for less, and gives the answer.
+    AgreeAndGoOn,
     /// Becomes the host.
     TakeOver,
     /// Agrees to the personas of the form and starts its run.
@@ -371,7 +375,7 @@ impl AppState {
     }
 
     /// How many milliseconds from now the screen has something to show by itself: a countdown, the
-    /// end of a notice, an age. `None`: nothing will change until something happens.
+    /// end of a notice, midnight. `None`: nothing will change until something happens.
     #[must_use]
     pub fn wakes_in(&self) -> Option<u64> {
         super::wake::wakes_in(self)

@@ -91,6 +91,10 @@ fn told_of_artifact(fact: &Fact, dot: &str) -> String {
         Fact::ArtifactValidated { phase_key, artifact, .. } => {
             format!("{phase_key}{dot}{} v{}{dot}{}", artifact.path, artifact.version, artifact.sha256.short())
         }
+        Fact::ArtifactChanged { phase_key, by, picked: Some(picked), .. } => {
+            let by = by.as_deref().unwrap_or("the operator");
+            format!("{phase_key}{dot}{by} took the version of fork {} by {}", picked.fork.short(), picked.persona)
+        }
         Fact::ArtifactChanged { phase_key, by: Some(by), .. } => format!("{phase_key}{dot}{by} wrote another version"),
         Fact::ArtifactChanged { phase_key, restored, .. } => {
             format!("{phase_key}{dot}the file was changed after the check{}", if *restored { " and put back" } else { "" })

@@ -166,10 +166,16 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
             let what = format!("{} v{} {}", artifact.path, artifact.version, artifact.sha256.short());
             vec![phase_key.to_string(), what, artifact.schema.to_string(), format!("{} bytes", artifact.bytes)]
         }
-        Fact::ArtifactChanged { phase_key, expected, found, restored, by, .. } => {
+        Fact::ArtifactChanged { phase_key, expected, found, restored, by, picked, .. } => {
             let found = found.as_ref().map_or("gone", ContentHash::short);
-            let told =
-                by.as_ref().map_or_else(|| if *restored { "put back".to_owned() } else { String::new() }, |by| format!("edited by {by}"));
+            let told = match (picked, by) {
+                (Some(picked), by) => {
+                    format!("taken from fork {} ({}) by {}", picked.fork.short(), picked.persona, by.as_deref().unwrap_or("the operator"))
+                }
+                (None, Some(by)) => format!("edited by {by}"),
+                (None, None) if *restored => "put back".to_owned(),
+                (None, None) => String::new(),
+            };
             vec![phase_key.to_string(), format!("expected {} found {found}", expected.short()), told]
         }
         _ => Vec::new(),

@@ -5,9 +5,8 @@
 //! query; who must not wait (a screen) asks from a thread of its own, one archive a thread.
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::PathBuf;
 
+use super::artifact::contents::Contents;
 use super::crash_card::{self, CrashCard};
 use super::paths::Paths;
 use super::run_files;
@@ -96,7 +95,7 @@ pub struct ArtifactHits {
 #[derive(Debug)]
 pub struct Archive {
     reader: Reader,
-    contents: PathBuf,
+    contents: Contents,
 }
 
 impl Archive {
@@ -105,7 +104,7 @@ impl Archive {
     /// # Errors
     /// `io_failed` when there is no database yet; `db_newer_schema`; `db_corrupt`.
     pub fn open(paths: &Paths) -> Result<Self> {
-        Ok(Self { reader: Reader::open(&paths.database())?, contents: paths.contents() })
+        Ok(Self { reader: Reader::open(&paths.database())?, contents: Contents::new(paths.contents()) })
     }
 
     /// The runs that fit, newest first; the order is the same every time, also when times tie.
@@ -164,12 +163,7 @@ impl Archive {
     }
 
     fn holds(&self, hash: &ContentHash, words: &[String]) -> bool {
-        let Ok(path) = self.content_path(hash) else { return false };
-        let Ok(file) = std::fs::File::open(path) else { return false };
-        let mut bytes = Vec::new();
-        if file.take(SEARCHED_BYTES).read_to_end(&mut bytes).is_err() {
-            return false;
-        }
+        let Some(mut bytes) = self.contents.beginning(self.reader.connection(), hash, SEARCHED_BYTES) else { return false };
         bytes.make_ascii_lowercase();
         let text = String::from_utf8_lossy(&bytes);
         words.iter().all(|word| text.contains(word.as_str()))
@@ -313,7 +307,10 @@ impl Archive {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
-            persona: phase.and_then(|phase| phase.persona.as_ref()).map(ToString::to_string),
+            persona: phase.and_then(|phase| match &phase.revised_by {
+                Some(by) => Some(format!("{by}, by hand")),
+                None => phase.made_by().map(ToString::to_string),
+            }),
             artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
             cost: phase.map(|phase| phase.cost).unwrap_or_default(),
             calls: record.calls,
@@ -418,30 +415,24 @@ impl Archive {
     /// `usage_invalid` for what is no hash; `io_failed` when there is no such content; `db_corrupt`
     /// when it is not what was stored.
     pub fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
-        let path = self.content_path(hash)?;
-        let bytes = std::fs::read(&path).map_err(|e| Failure::io(format!("cannot read stored content {}", path.display()), &e))?;
-        if ContentHash::of(&bytes) == *hash {
-            return Ok(bytes);
+        let name = hash.as_str();
+        if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Failure::new(Code::UsageInvalid, format!("'{name}' is not a SHA-256 in lower-case hex")));
         }
-        Err(Failure::new(Code::DbCorrupt, format!("the stored content {} is not what was stored", path.display()))
-            .hint("put the file back from a backup; nothing was changed"))
+        self.contents.find(self.reader.connection(), hash)?.ok_or_else(|| {
+            Failure::new(Code::IoFailed, format!("there is no stored content {name}")).hint("it was never kept here, or its file is gone")
+        })
     }
 
-    /// The first bytes of a stored content that is longer than this, not held against its hash; none of
-    /// a shorter one, which is read whole as quickly.
-    ///
-    /// # Errors
-    /// As [`content`](Self::content).
-    pub fn content_start(&self, hash: &ContentHash, bytes: u64) -> Result<Option<Vec<u8>>> {
-        let path = self.content_path(hash)?;
-        let failed = |e: std::io::Error| Failure::io(format!("cannot read stored content {}", path.display()), &e);
-        let file = std::fs::File::open(&path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.len() <= bytes {
-            return Ok(None);
-        }
-        let mut start = Vec::new();
-        file.take(bytes).read_to_end(&mut start).map_err(failed)?;
-        Ok(Some(start))
+    /// The first `most` bytes of a stored content that is longer than this, not held against its hash;
+    /// none of a shorter one, which is read whole as quickly.
+    #[must_use]
+    pub fn content_start(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
+        let mut start = self.contents.beginning(self.reader.connection(), hash, most as u64 + 1)?;
+        (start.len() > most).then(|| {
+            start.truncate(most);
+            start
+        })
     }
 
     /// What a crash left of a run, where its last end was one.
@@ -450,15 +441,6 @@ impl Archive {
     /// As [`state`](Self::state).
     pub fn crash_card(&self, run: RunId) -> Result<Option<CrashCard>> {
         crash_card::read(self.reader.connection(), run)
-    }
-
-    /// The name becomes a path: nothing but a hash may pass.
-    fn content_path(&self, hash: &ContentHash) -> Result<PathBuf> {
-        let name = hash.as_str();
-        if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(Failure::new(Code::UsageInvalid, format!("'{name}' is not a SHA-256 in lower-case hex")));
-        }
-        Ok(self.contents.join(&name[..2]).join(name))
     }
 
     /// The personas that the operator has agreed to use, by hash.

@@ -3,18 +3,19 @@
 //! Callable apart from the run loop: it takes what an attempt needs to know and returns how the
 //! attempt ended, and decides nothing about the run. Its order is fixed: the workspace is there; a
 //! stale file is moved aside (only while no turn of the attempt is stored); the agent works until it
-//! is done, stopped or out of time, and has really ended; the file is read once, hashed once, stored
-//! by content and validated.
+//! is done, stopped or out of time, and has really ended; the file is read once, hashed once, and
+//! validated. What it held is stored with the facts that name it.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop, Unsettled};
+use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
+use super::beside::Beside;
 use super::budget::Budget;
 use super::context::{Context, blocking};
 use super::machine::Outcome;
@@ -32,6 +33,7 @@ use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
+use crate::store::contents::{Content, SMALL};
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{frozen, turns};
 
@@ -57,51 +59,48 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Makes it, and says how it ended, with the last answer where that is still to be stored
-    /// together with the outcome.
-    pub async fn make(self) -> (Outcome, Option<Unsettled>) {
-        self.worked_out().await.unwrap_or_else(|failure| (Outcome::Failed(failure), None))
+    /// Makes it, and says how it ended, with what is still to be stored together with the outcome.
+    pub async fn make(self) -> (Outcome, Beside) {
+        self.worked_out().await.unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
     }
 
-    async fn worked_out(&self) -> Result<(Outcome, Option<Unsettled>)> {
+    async fn worked_out(&self) -> Result<(Outcome, Beside)> {
         let (phase, progress) = self.phase()?;
-        let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, None)) };
+        let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, Beside::default())) };
         let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
             Some(workspace) => workspace,
             None => Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?),
         };
         let history = self.history(progress).await?;
-        if let (Some(expected), true) = (&phase.expected_artifact, history.is_empty()) {
-            self.clear(&workspace, expected, progress.attempt).await?;
-        }
         let (job, desk, backend) = self.job(phase, progress, &workspace, history).await?;
         if backend.model(&job.persona).is_none() {
             desk.open().await?;
         }
         let worked = self.work(phase, &*backend, &job, &desk).await;
         let outcome = self.outcome(worked, &desk, &workspace).await;
-        if let Ok(valid @ Outcome::Valid(_)) = outcome {
-            return Ok((valid, desk.take_unsettled()));
+        if let Ok((valid @ Outcome::Valid(_), content)) = outcome {
+            return Ok((valid, Beside { unsettled: desk.take_unsettled(), content, stored: desk.take_stored(), ..Beside::default() }));
         }
         desk.settle().await?;
-        outcome.map(|outcome| (outcome, None))
+        outcome.map(|(outcome, content)| (outcome, Beside { content, stored: desk.take_stored(), ..Beside::default() }))
     }
 
-    async fn outcome(&self, worked: Worked, desk: &Desk, workspace: &Arc<Workspace>) -> Result<Outcome> {
+    async fn outcome(&self, worked: Worked, desk: &Desk, workspace: &Arc<Workspace>) -> Result<(Outcome, Option<Content>)> {
         let (phase, progress) = self.phase()?;
-        match worked {
-            Worked::TimedOut => Ok(Outcome::TimedOut { seconds: phase.timeout_seconds }),
-            Worked::Ended(Err(failure)) => Ok(match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
+        let outcome = match worked {
+            Worked::TimedOut => Outcome::TimedOut { seconds: phase.timeout_seconds },
+            Worked::Ended(Err(failure)) => match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
                 Some(question) => Outcome::OverBudget(question),
                 None => Outcome::Failed(Failure { message: desk.hidden(&failure.message), ..failure }),
-            }),
-            Worked::Ended(Ok(Ended::Stopped)) => Ok(Outcome::Stopped),
+            },
+            Worked::Ended(Ok(Ended::Stopped)) => Outcome::Stopped,
             Worked::Ended(Ok(Ended::Asks(question))) => {
                 let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
-                Ok(Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question })))
+                Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question }))
             }
-            Worked::Ended(Ok(Ended::Done)) => self.judge(phase, progress, workspace).await,
-        }
+            Worked::Ended(Ok(Ended::Done)) => return self.judge(phase, progress, workspace).await,
+        };
+        Ok((outcome, None))
     }
 
     fn phase(&self) -> Result<(&Phase, &PhaseState)> {
@@ -142,14 +141,6 @@ impl Attempt {
         Ok(turns)
     }
 
-    /// Moves a file out of the way that an earlier attempt or the base commit left where the artifact
-    /// belongs, so that only a file of this attempt counts.
-    async fn clear(&self, workspace: &Workspace, expected: &ExpectedArtifact, attempt: u32) -> Result<()> {
-        let (root, path, aside) = (workspace.root().to_path_buf(), expected.path.clone(), self.context.aside(self.state.run_id));
-        let label = format!("{}-before-attempt-{attempt}", self.phase_key);
-        blocking(move || file::move_aside(&root, &path, &aside, &label).map(drop)).await
-    }
-
     async fn job(
         &self,
         phase: &Phase,
@@ -163,15 +154,10 @@ impl Attempt {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
             None => None,
         };
-        let prompt = self.prompt(phase, progress, artifact.as_ref()).await?;
-        let redactor = self.redactor(workspace).await?;
-        self.keep(&prompt, &redactor).await?;
-        let sent = Fact::PromptSent {
-            phase_key: self.phase_key.clone(),
-            attempt: progress.attempt,
-            sha256: ContentHash::of(prompt.as_bytes()),
-            bytes: prompt.len() as u64,
-        };
+        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty()).await?;
+        let prompt = self.prompt(phase, progress, artifact.as_ref(), &materials);
+        let (sha256, kept) = self.keep(&prompt, &redactor).await?;
+        let sent = Fact::PromptSent { phase_key: self.phase_key.clone(), attempt: progress.attempt, sha256, bytes: prompt.len() as u64 };
         let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
         let name = binding.persona.to_string();
         let stretch = self.state.sessions.get(&phase.role).map_or(0, |session| session.ordinal);
@@ -179,7 +165,8 @@ impl Attempt {
             .in_stretch(stretch)
             .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
             .limited_to(self.context.settings.engine.max_tokens)
-            .hiding(redactor);
+            .hiding(redactor)
+            .keeping(kept);
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
@@ -208,87 +195,86 @@ impl Attempt {
         self.context.read(move |conn| frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))).await
     }
 
-    /// Keeps what is sent by its hash, which the journal names, so that it can be read at the gate; not
+    /// Takes what is sent in by its hash, which the journal names, so that it can be read at the gate; not
     /// where it holds a secret, for nothing that is shown does.
-    async fn keep(&self, prompt: &str, redactor: &Redactor) -> Result<()> {
+    async fn keep(&self, prompt: &str, redactor: &Redactor) -> Result<(ContentHash, Option<Content>)> {
         if redactor.apply(prompt) != prompt {
-            return Ok(());
+            return Ok((ContentHash::of(prompt.as_bytes()), None));
         }
-        let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
-        blocking(move || contents.put(&bytes).map(drop)).await
-    }
-
-    /// Knows the values of the worktree's `.env` too; a file that is no plain one holds nothing for us.
-    async fn redactor(&self, workspace: &Workspace) -> Result<Arc<Redactor>> {
-        let (root, known) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor));
-        blocking(move || {
-            let content = file::read(&root, ".env", ENV_FILE_BYTES).ok().flatten();
-            Ok(content.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content))))
-        })
-        .await
-    }
-
-    async fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<String> {
-        let earlier = self.earlier().await?;
-        let previous = match &progress.previous {
-            Some(hash) => Some(String::from_utf8_lossy(&self.content(hash).await?).into_owned()),
-            None => None,
+        let content = if prompt.len() <= SMALL {
+            self.context.contents.take(prompt.as_bytes())?
+        } else {
+            let (contents, bytes) = (self.context.contents.clone(), prompt.as_bytes().to_vec());
+            blocking(move || contents.take(&bytes)).await?
         };
-        let errors = self.errors(progress, artifact).await?;
+        Ok((content.sha256().clone(), Some(content)))
+    }
+
+    /// Reads everything that the prompt is made of, in one go, and the values of the worktree's `.env`; a
+    /// file that is no plain one holds nothing for us. In a `fresh` attempt a file that an earlier one or
+    /// the base commit left where the artifact belongs is moved out of the way, so that only one of this
+    /// attempt counts.
+    async fn materials(
+        &self,
+        progress: &PhaseState,
+        workspace: &Workspace,
+        artifact: Option<&ExpectedFile>,
+        fresh: bool,
+    ) -> Result<(Materials, Arc<Redactor>)> {
+        let (root, known, contents) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor), self.context.contents.clone());
+        let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
+        let (aside, label) = (self.context.aside(self.state.run_id), format!("{}-before-attempt-{}", self.phase_key, progress.attempt));
+        let (earlier, progress, artifact) = (self.made_before(), progress.clone(), artifact.cloned());
+        let read = move |conn: &rusqlite::Connection| {
+            if let Some(path) = in_the_way {
+                file::move_aside(&root, &path, &aside, &label)?;
+            }
+            let env = file::read(&root, ".env", ENV_FILE_BYTES).ok().flatten();
+            let redactor = env.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content)));
+            let previous = progress.previous.as_ref().map(|hash| contents.get(conn, hash)).transpose()?;
+            let errors = errors(&progress, artifact.as_ref(), previous.as_deref())?;
+            let previous = previous.map(text);
+            let one = |artifact: ArtifactRef| {
+                let content = text(contents.get(conn, &artifact.sha256)?);
+                Ok(EarlierArtifact { path: artifact.path, schema: artifact.schema, content })
+            };
+            let earlier = earlier.into_iter().map(one).collect::<Result<_>>()?;
+            Ok((Materials { earlier, previous, errors }, redactor))
+        };
+        self.context.read(read).await
+    }
+
+    fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>, materials: &Materials) -> String {
+        let (errors, previous) = (materials.errors.as_slice(), materials.previous.as_deref());
         let why = match progress.cause {
             AttemptCause::First => Why::First,
             AttemptCause::Repair => {
-                let (errors, missing) = (errors.as_slice(), progress.missing);
-                let previous = previous.as_deref().filter(|_| !missing);
+                let missing = progress.missing;
+                let previous = previous.filter(|_| !missing);
                 // What the operator asked for holds for the repairs after it too.
                 match progress.comment.as_str() {
                     "" => Why::Repair { errors, previous, missing },
                     comment => Why::RepairOfChanges { comment, errors, previous, missing },
                 }
             }
-            AttemptCause::ChangesRequested => Why::ChangesRequested { comment: &progress.comment, previous: previous.as_deref() },
+            AttemptCause::ChangesRequested => Why::ChangesRequested { comment: &progress.comment, previous },
         };
-        Ok(render(&EnvelopeInput {
+        render(&EnvelopeInput {
             run_id: self.state.run_id,
             phase,
             attempt: progress.attempt,
             schema: artifact.map(|file| (&file.schema_id, &*file.schema)),
             requirements: &self.files.record.requirements,
-            earlier: &earlier,
+            earlier: &materials.earlier,
             why,
-        }))
+        })
     }
 
-    /// Everything that is wrong with the content before: the journal keeps the first few errors, and each
-    /// one that an agent is not told costs another attempt.
-    async fn errors(&self, progress: &PhaseState, artifact: Option<&ExpectedFile>) -> Result<Vec<ArtifactError>> {
-        let (Some(hash), Some(file), AttemptCause::Repair, false) = (&progress.previous, artifact, progress.cause, progress.missing) else {
-            return Ok(progress.errors.clone());
-        };
-        let (bytes, file) = (self.content(hash).await?, file.clone());
-        blocking(move || Ok(validate(&CompiledSchema::compile(&file.schema_id, &file.schema)?, &file.path, &bytes).errors)).await
-    }
-
-    /// What the phases before this one made, as it was validated.
-    async fn earlier(&self) -> Result<Vec<EarlierArtifact>> {
+    /// What the phases before this one made.
+    fn made_before(&self) -> Vec<ArtifactRef> {
         let before = self.state.phases.iter().take_while(|phase| phase.key != self.phase_key);
         let completed = before.filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped));
-        let artifacts: Vec<ArtifactRef> = completed.filter_map(|phase| phase.artifact.clone()).collect();
-        if artifacts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let contents = self.context.contents.clone();
-        // Read in one go: a late phase has many before it.
-        let read = move |artifact: ArtifactRef| {
-            let content = String::from_utf8_lossy(&contents.get(&artifact.sha256)?).into_owned();
-            Ok(EarlierArtifact { path: artifact.path, schema: artifact.schema, content })
-        };
-        blocking(move || artifacts.into_iter().map(read).collect()).await
-    }
-
-    async fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
-        let (contents, hash) = (self.context.contents.clone(), hash.clone());
-        blocking(move || contents.get(&hash)).await
+        completed.filter_map(|phase| phase.artifact.clone()).collect()
     }
 
     /// Has the agent work, at most as long as the phase allows. At the limit the agent is told to end
@@ -306,29 +292,48 @@ impl Attempt {
         }
     }
 
-    async fn judge(&self, phase: &Phase, progress: &PhaseState, workspace: &Arc<Workspace>) -> Result<Outcome> {
+    async fn judge(&self, phase: &Phase, progress: &PhaseState, workspace: &Arc<Workspace>) -> Result<(Outcome, Option<Content>)> {
         let Some(expected) = &phase.expected_artifact else {
             let gated = !self.files.plan.gates(&phase.key).is_empty();
             let commit = if gated { None } else { commit(&self.files, workspace, phase, progress).await? };
-            return Ok(Outcome::Done { commit });
+            return Ok((Outcome::Done { commit }, None));
         };
-        let judged = judge_file(&self.context, &self.files, workspace, expected).await?;
-        Ok(match judged {
-            Judged::Missing => Outcome::Missing,
-            Judged::TooLarge(message) => Outcome::Invalid {
-                sha256: None,
-                bytes: 0,
-                errors: vec![ArtifactError { pointer: String::new(), message }],
-                errors_total: 1,
-            },
-            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
-                Outcome::Valid(artifact_ref(expected, sha256, bytes, progress.versions + 1))
+        Ok(match judge_file(&self.context, &self.files, workspace, expected).await? {
+            Judged::Missing => (Outcome::Missing, None),
+            Judged::TooLarge(message) => {
+                let errors = vec![ArtifactError { pointer: String::new(), message }];
+                (Outcome::Invalid { sha256: None, bytes: 0, errors, errors_total: 1 }, None)
             }
-            Judged::Read { sha256, bytes, verdict } => {
-                Outcome::Invalid { sha256: Some(sha256), bytes, errors_total: verdict.total, errors: verdict.errors }
+            Judged::Read { content, bytes, verdict } if verdict.errors.is_empty() => {
+                let artifact = artifact_ref(expected, content.sha256().clone(), bytes, progress.versions + 1);
+                (Outcome::Valid(artifact), Some(content))
+            }
+            Judged::Read { content, bytes, verdict } => {
+                let sha256 = Some(content.sha256().clone());
+                (Outcome::Invalid { sha256, bytes, errors_total: verdict.total, errors: verdict.errors }, Some(content))
             }
         })
     }
+}
+
+/// What a prompt is made of, read.
+struct Materials {
+    earlier: Vec<EarlierArtifact>,
+    previous: Option<String>,
+    errors: Vec<ArtifactError>,
+}
+
+/// Everything that is wrong with the content before: the journal keeps the first few errors, and each
+/// one that an agent is not told costs another attempt.
+fn errors(progress: &PhaseState, artifact: Option<&ExpectedFile>, previous: Option<&[u8]>) -> Result<Vec<ArtifactError>> {
+    let (Some(bytes), Some(file), AttemptCause::Repair, false) = (previous, artifact, progress.cause, progress.missing) else {
+        return Ok(progress.errors.clone());
+    };
+    Ok(validate(&CompiledSchema::compile(&file.schema_id, &file.schema)?, &file.path, bytes).errors)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 enum Worked {
@@ -342,10 +347,10 @@ pub enum Judged {
     Missing,
     /// More than is read; in words.
     TooLarge(String),
-    /// A file: stored by content, and its verdict.
+    /// A file, and its verdict.
     Read {
-        /// Hash of the whole content.
-        sha256: ContentHash,
+        /// The whole content, to be stored with the facts that name it.
+        content: Content,
         /// Its length.
         bytes: u64,
         /// What its schema says.
@@ -359,7 +364,7 @@ pub fn artifact_ref(expected: &ExpectedArtifact, sha256: ContentHash, bytes: u64
     ArtifactRef { path: expected.path.clone(), schema: expected.schema.clone(), sha256, bytes, version }
 }
 
-/// Reads an artifact once, stores it by content, and validates the very bytes that were stored.
+/// Reads an artifact once, takes it in by its hash, and validates the very bytes that are stored.
 ///
 /// # Errors
 /// What the file system says; `path_outside_worktree` for anything but a plain file.
@@ -375,8 +380,8 @@ pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Wo
         };
         let compiled = files.compiled(&expected.schema)?;
         let verdict = validate(&compiled, &expected.path, &bytes);
-        let sha256 = contents.put(&bytes)?;
-        Ok(Judged::Read { sha256, bytes: bytes.len() as u64, verdict })
+        let content = contents.take(&bytes)?;
+        Ok(Judged::Read { content, bytes: bytes.len() as u64, verdict })
     })
     .await
 }
@@ -410,7 +415,7 @@ fn untouched(state: &RunState) -> bool {
 /// # Errors
 /// `git_failed`, and what reading and writing the file says.
 pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
-    let persona = progress.persona.as_ref().map_or_else(String::new, ToString::to_string);
+    let persona = progress.made_by().map_or_else(String::new, ToString::to_string);
     let run_id = files.record.id.to_string();
     let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
     let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];
@@ -429,12 +434,12 @@ pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase,
 pub async fn restore_validated(context: &Context, workspace: &Workspace, artifact: &ArtifactRef) -> Result<()> {
     let (root, contents, artifact) = (workspace.root().to_path_buf(), context.contents.clone(), artifact.clone());
     let limit = context.settings.engine.max_artifact_bytes;
-    blocking(move || {
+    let restore = move |conn: &rusqlite::Connection| {
         let there = file::read(&root, &artifact.path, limit).ok().flatten();
         if there.is_some_and(|bytes| ContentHash::of(&bytes) == artifact.sha256) {
             return Ok(());
         }
-        file::restore(&root, &artifact.path, &contents.get(&artifact.sha256)?)
-    })
-    .await
+        file::restore(&root, &artifact.path, &contents.get(conn, &artifact.sha256)?)
+    };
+    context.read(restore).await
 }

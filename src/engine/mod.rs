@@ -13,6 +13,7 @@ pub mod archive;
 pub mod artifact;
 pub mod attempt;
 mod beneath;
+pub mod beside;
 pub mod bind;
 pub mod budget;
 pub mod catalog;

@@ -230,8 +230,12 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
 /// come along too; where git is, they are in the commit that the new branch begins with.
 async fn carry_files(context: &Context, from: Option<std::path::PathBuf>, to: std::path::PathBuf, kept: Vec<ArtifactRef>) -> Result<()> {
     let contents = context.contents.clone();
+    let read = move |conn: &rusqlite::Connection| {
+        let bytes: Vec<_> = kept.iter().map(|artifact| contents.get(conn, &artifact.sha256)).collect::<Result<_>>()?;
+        Ok((kept, bytes))
+    };
+    let (kept, bytes) = context.read(read).await?;
     blocking(move || {
-        let bytes: Vec<_> = kept.iter().map(|artifact| contents.get(&artifact.sha256)).collect::<Result<_>>()?;
         let Some(from) = from else { return Ok(()) };
         if !from.is_dir() {
             return Err(missing(&from));

@@ -174,7 +174,7 @@ impl Supervisor {
             Command::Start(request) => self.begin(reply, move |context| async move { start::start(&context, *request).await }),
             Command::Retry(request) => self.begin(reply, move |context| async move { offspring::retry(&context, *request).await }),
             Command::Fork(request) => self.begin(reply, move |context| async move { offspring::fork(&context, *request).await }),
-            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, reply })),
+            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, by: sender.by, reply })),
             Command::Resume { run_id } => self.order(run_id, Some(Order::Resume { who: sender, reply })),
             Command::Pause { run_id } => {
                 let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);

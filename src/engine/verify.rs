@@ -151,7 +151,7 @@ async fn of_run(reader: &Reader, mirror: &Mirror, contents: &Contents, record: &
 
 fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check> {
     let hashes: BTreeSet<ContentHash> = artifacts::of_run(reader.connection(), run)?.into_iter().map(|artifact| artifact.sha256).collect();
-    let problems = hashes.iter().filter_map(|hash| contents.get(hash).err().map(|failure| failure.message)).collect();
+    let problems = hashes.iter().filter_map(|hash| contents.get(reader.connection(), hash).err().map(|failure| failure.message)).collect();
     Ok(Check { name: "contents", looked_at: format!("{} artifact contents, hashed again", hashes.len()), problems })
 }
 

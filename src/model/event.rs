@@ -51,6 +51,15 @@ pub struct ArtifactError {
     pub message: String,
 }
 
+/// Whose version was taken at a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picked {
+    /// The fork that made it.
+    pub fork: RunId,
+    /// Who worked there.
+    pub persona: VersionedName,
+}
+
 /// A version of an artifact: whole content, by hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRef {
@@ -149,6 +158,9 @@ pub enum Fact {
         restored: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// Where it was taken from, where that is a fork.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        picked: Option<Picked>,
     },
 
     #[serde(rename = "approval.requested")]

@@ -24,7 +24,7 @@ pub use super::phase_state::PhaseState;
 
 /// Which fold this is. Stored states of another one are folded anew, so it is raised with every
 /// change to what a journal folds to, or to how a state is written.
-pub const FOLD: u32 = 3;
+pub const FOLD: u32 = 4;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

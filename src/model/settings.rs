@@ -185,6 +185,9 @@ pub struct AgentSettings {
     /// Folders and files that it may write while it is confined, beside the usual ones of a well-known
     /// program; absolute, or from `~/`.
     pub own_folders: Vec<String>,
+    /// Files and folders of the worktree that are not there for it, because it would take them for its own
+    /// settings; beside the usual ones of a well-known program. All are there with `trust_project`.
+    pub hide: Vec<String>,
     /// How long it may take to begin and to open a session.
     pub start_timeout_seconds: u64,
     /// How long it may be silent while it works; after twice that it counts as broken.
@@ -202,6 +205,7 @@ impl Default for AgentSettings {
             trust_project: false,
             confined: true,
             own_folders: Vec::new(),
+            hide: Vec::new(),
             start_timeout_seconds: 60,
             idle_timeout_seconds: 300,
             retry_pause_ms: 1000,

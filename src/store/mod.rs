@@ -8,11 +8,13 @@
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod backup;
 pub mod ballast;
 pub mod bindings;
 pub mod blocks;
 pub mod chain;
 pub mod consents;
+pub mod contents;
 pub mod conversation;
 pub mod definitions;
 #[cfg(test)]

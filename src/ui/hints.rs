@@ -89,6 +89,7 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
         Screen::Run | Screen::Gate if is_typed(state) => return vec![Open, Back],
         Screen::Run => in_run(pen),
+        Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
         Screen::Gate => vec![NextTab, Find, Back],
     };

@@ -15,7 +15,7 @@ use crate::app::msg::{Cmd, Done, Drawn, Msg, Now, Query, Ticket, Work};
 use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Look};
 use crate::app::update::{start, update};
-use crate::engine::api::{Answer, Candidate, Command, Subject};
+use crate::engine::api::{Answer, Candidate, Cheaper, Command, Subject};
 use crate::model::error::Failure;
 use crate::model::event::{Event, Fact};
 use crate::model::forecast::Forecast;
@@ -46,6 +46,8 @@ pub struct Bench {
     pub done: Vec<Cmd>,
     /// What can be taken at the gate.
     pub candidates: Vec<Candidate>,
+    /// Who could go on for less.
+    pub cheaper: Vec<Cheaper>,
     /// What an earlier console kept of the form.
     pub form_draft: Option<FormDraft>,
     /// Slow work that waits to be done.
@@ -77,6 +79,7 @@ impl Bench {
             sent: Vec::new(),
             done: Vec::new(),
             candidates: Vec::new(),
+            cheaper: Vec::new(),
             form_draft: None,
             worked: VecDeque::new(),
             queries: VecDeque::new(),
@@ -173,6 +176,7 @@ impl Bench {
                     self.feed(Msg::Done(Done::Seats(Box::new(ahead))));
                 }
                 Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
+                Work::Cheaper(run) => self.feed(Msg::Done(Done::Cheaper(run, Ok(self.cheaper.clone())))),
                 Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
             }
         }

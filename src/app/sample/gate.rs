@@ -3,7 +3,7 @@
 use super::journal::{artifact, asked};
 use super::{NOW, SPEC_V1, SPEC_V2, request_id, run_id};
 use crate::engine::api::Candidate;
-use crate::model::event::Fact;
+use crate::model::event::{Fact, Picked};
 use crate::model::forecast::{Forecast, Sample};
 use crate::model::hash::ContentHash;
 use crate::model::money::{Cost, NanoUsd};
@@ -38,9 +38,29 @@ pub fn revised() -> Vec<Fact> {
     let expected = ContentHash::of(SPEC_V1.as_bytes());
     let by = Some("kim".to_owned());
     vec![
-        Fact::ArtifactChanged { phase_key: "spec".into(), request_id: request_id(1), expected, found, restored: false, by: by.clone() },
+        Fact::ArtifactChanged {
+            phase_key: "spec".into(),
+            request_id: request_id(1),
+            expected,
+            found,
+            restored: false,
+            by: by.clone(),
+            picked: None,
+        },
         Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact: artifact(SPEC_V2, 3), by },
         asked(2, SPEC_V2, 3),
+    ]
+}
+
+/// The version of the fork in place of the second that was asked about.
+pub fn picked() -> Vec<Fact> {
+    let picked = Some(Picked { fork: run_id(5), persona: "terse-analyst@1".parse().unwrap() });
+    let (expected, found) = (ContentHash::of(SPEC_V2.as_bytes()), Some(ContentHash::of(SPEC_V1.as_bytes())));
+    let by = Some("mo".to_owned());
+    vec![
+        Fact::ArtifactChanged { phase_key: "spec".into(), request_id: request_id(2), expected, found, restored: false, by, picked },
+        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 3, artifact: artifact(SPEC_V1, 4), by: None },
+        asked(3, SPEC_V1, 4),
     ]
 }
 

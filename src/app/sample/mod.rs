@@ -13,11 +13,11 @@ mod runs;
 mod said;
 
 pub use self::bench::Bench;
-pub use self::gate::{candidates, forecast, resolved, revised};
+pub use self::gate::{candidates, forecast, picked, resolved, revised};
 pub use self::journal::{Place, facts, journal, opened, workflow};
 pub use self::looks::{checks, costs};
 pub use self::new_run::outlook;
-pub use self::questions::{a_budget, a_command, a_write, allowed, asks, cannot_work};
+pub use self::questions::{a_budget, a_command, a_write, allowed, asks, cannot_work, cheaper};
 pub use self::recovery::crash_card;
 pub use self::runs::{many, page, record, records};
 

@@ -1,19 +1,23 @@
 //! Questions that are about no artifact: tools, budgets, an agent that cannot work.
 
 use super::request_id;
+use crate::engine::api::{Cheaper, ConsentAsk};
 use crate::model::error::Code;
 use crate::model::event::Fact;
-use crate::model::id::SessionId;
+use crate::model::hash::ContentHash;
+use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
+use crate::model::persona::Permission;
 use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
 use crate::model::state::{Decision, PauseReason, RunStatus, Via};
 
 /// A question that is about no artifact.
 pub fn asks(n: u8, question: Question) -> Fact {
-    let gate = if question.tool().is_some() { TOOL_PERMISSION_GATE } else { BUDGET_GATE };
+    let tool = question.tool().is_some();
+    let gate = if tool { TOOL_PERMISSION_GATE } else { BUDGET_GATE };
     Fact::ApprovalRequested {
         request_id: request_id(n),
-        phase_key: Some("spec".into()),
+        phase_key: tool.then(|| "spec".into()),
         gate: gate.into(),
         artifact_sha256: None,
         artifact_version: None,
@@ -49,6 +53,27 @@ pub fn a_budget() -> Question {
         spent: NanoUsd(470_000_000),
         needed: NanoUsd(80_000_000),
     })
+}
+
+/// Who could go on for less: one whom the operator has agreed to, and one not yet.
+pub fn cheaper() -> Vec<Cheaper> {
+    let one = |persona: &str, model: &str, phases: &[&str], consent| Cheaper {
+        persona: persona.to_owned(),
+        model: model.to_owned(),
+        price: (NanoUsd(250_000_000), NanoUsd(2_000_000_000)),
+        phases: phases.iter().map(|key| PhaseKey::from(*key)).collect(),
+        consent,
+    };
+    let consent = ConsentAsk {
+        persona: "tiny@2".to_owned(),
+        hash: ContentHash::of(b"tiny@2"),
+        runs_on: "openai, openai/gpt-5-nano".to_owned(),
+        tools: vec![("write_file".to_owned(), Permission::Auto)],
+    };
+    vec![
+        one("tiny@2", "openai/gpt-5-nano", &["spec"], Some(consent)),
+        one("mini@1", "openai/gpt-5-mini", &["spec", "plan", "implement"], None),
+    ]
 }
 
 /// A yes to a tool, so far.

@@ -35,7 +35,7 @@ const SEARCHED_AT_ONCE: u32 = 128;
 /// The file of what stands in the form of a new run.
 const FORM: &str = "new-run.json";
 /// Bytes of a long content that are shown before the rest of it.
-const START_BYTES: u64 = 128 * 1024;
+const START_BYTES: usize = 128 * 1024;
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -82,6 +82,10 @@ impl Reader {
     }
 
     fn work(mut self, inbox: &Receiver<Task>) {
+        // Nobody has asked yet, and the first question shall not wait for this. Whatever is wrong is said then.
+        if self.texts.is_some() && self.paths.database().exists() {
+            drop(self.archive());
+        }
         for task in inbox {
             let told = match task {
                 Task::Ask(query) if query.is_text() && self.texts.is_some() => {
@@ -117,7 +121,7 @@ impl Reader {
     /// is told, when all of it is read.
     fn start_of(&mut self, query: &Query) -> Option<Document> {
         let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else { return None };
-        let start = self.archive().ok()?.content_start(hash, START_BYTES).ok()??;
+        let start = self.archive().ok()?.content_start(hash, START_BYTES)?;
         Some(Document::of_start(path, &start))
     }
 

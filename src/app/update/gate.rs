@@ -1,10 +1,13 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
+use std::sync::Arc;
+
 use super::tick::keep_draft;
-use super::{fork, gate_verdict, run, text_search};
+use super::{cheaper, fork, gate_verdict, run, text_search};
+use crate::app::document::Document;
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
 use crate::app::question;
 use crate::app::run_view::RunView;
 use crate::app::runs::step;
@@ -66,12 +69,20 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     }
     let why = state.run.as_ref().and_then(why_stopped);
     let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
-    let mut cmds: Vec<Cmd> = gate.sources.values().cloned().map(Cmd::Query).collect();
+    if let Some((source, text)) = state.run.as_ref().and_then(shown_whole) {
+        // What is on the screen already needs no second reading.
+        gate.take(source, &text, state.look.reading);
+    }
+    let missing = gate.sources.iter().filter(|(tab, _)| !gate.texts.contains_key(tab));
+    let mut cmds: Vec<Cmd> = missing.map(|(_, query)| Cmd::Query(query.clone())).collect();
     if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
         cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
     }
     if gate.sha256.is_some() {
         cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
+    }
+    if gate.asks_amount() {
+        cmds.push(Cmd::Work(Work::Cheaper(gate.run_id)));
     }
     match state.drafts.get(&gate.draft_key()) {
         Some(draft) => gate.input = TextInput::of_draft(draft),
@@ -80,6 +91,12 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.gate = Some(gate);
     state.show(Screen::Gate);
     cmds
+}
+
+/// The text in the artifact pane, where all of it is there, and what it is.
+fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
+    let reading = run.artifact.reading.as_ref().filter(|reading| !reading.doc().part)?;
+    Some((run.artifact.source.as_ref()?, reading.shared()))
 }
 
 /// Why an agent could not go on, in the words of the last such event.
@@ -134,6 +151,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
+        Action::GateCheaper => cheaper::ask(state),
         Action::Fork => fork::ask(state),
         Action::Pick => fork::ask_pick(state),
         Action::GatePager => page(state),
@@ -231,9 +249,19 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 top: 0,
             });
         }
-        Fact::ArtifactChanged { request_id, by, .. } if *request_id == gate.request_id => {
+        Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
+            if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
+                let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
+                receipt.came_to += &format!(": {} goes on with {}", seat.binding.persona, phases.join(", "));
+            }
+        }
+        Fact::ArtifactChanged { request_id, by, picked, .. } if *request_id == gate.request_id => {
             let ours = matches!(gate.stage, Stage::Revising { .. });
-            let told = by.as_ref().map(|by| format!("{by}, who wrote another version: the next question asks about it"));
+            let brought = |by: &String| match picked {
+                Some(picked) => format!("{by}, who took the version of fork {} by {}", picked.fork.short(), picked.persona),
+                None => format!("{by}, who wrote another version"),
+            };
+            let told = by.as_ref().map(|by| format!("{}: the next question asks about it", brought(by)));
             gate.stage = Stage::Receipt(Receipt {
                 action: "superseded".to_owned(),
                 came_to: String::new(),

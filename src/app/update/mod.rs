@@ -3,6 +3,7 @@
 
 mod answers;
 mod artifact_pane;
+mod cheaper;
 mod copy;
 mod demo;
 mod drawn;
@@ -49,6 +50,7 @@ mod tests;
 #[cfg(test)]
 mod text_tests;
 
+pub use self::gate_verdict::confirms;
 pub use self::signals::MANY;
 pub use self::tick::keep_all;
 use super::msg::{Cmd, Msg, Now};

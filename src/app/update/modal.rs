@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cheaper;
 use super::copy;
 use super::fork;
 use super::leave;
@@ -121,6 +122,8 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
     state.modal = None;
     match choice {
         Choice::Stay => Vec::new(),
+        Choice::GoOnWith(place) => cheaper::choose(state, place),
+        Choice::AgreeAndGoOn => cheaper::agree(state),
         Choice::Fork(place) => fork::begin(state, place),
         Choice::Pick(place) => fork::pick(state, place),
         Choice::Retry(from) => retry::begin(state, from),

@@ -1,7 +1,7 @@
 //! The form of a new run: writing, choosing, looking ahead, and keeping what was written.
 
-use super::fork;
 use super::new_run_start::{agreed, send, start};
+use super::{cheaper, fork};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::{Cmd, Done, Outside, Query, Work};
@@ -234,6 +234,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             state.doctor.take(subject, checks);
             Vec::new()
         }
+        Done::Cheaper(run, found) => cheaper::found(state, run, found),
         Done::Demo(Ok(request)) => {
             state.preparing = false;
             send(state, *request)
@@ -243,6 +244,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             state.complain(&failure);
             Vec::new()
         }
+        Done::Agreed(result) if cheaper::awaits_consent(state) => cheaper::agreed(state, result),
         Done::Agreed(result) => agreed(state, result),
     }
 }

@@ -82,7 +82,9 @@ fn consents(form: &NewRun) -> Vec<ConsentAsk> {
     asks
 }
 
-fn told(ask: &ConsentAsk) -> String {
+/// What is agreed to, in a line.
+#[must_use]
+pub fn told(ask: &ConsentAsk) -> String {
     let tool = |(name, permission): &(String, Permission)| match permission {
         Permission::Auto => name.clone(),
         Permission::Ask => format!("{name} (asks)"),

@@ -1,5 +1,6 @@
 //! Flows after a crash and after an end: unsure calls are answered one by one, an ended run is tried again.
 
+use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn, Msg, Query};
 use crate::app::sample::{self, Bench, Place, record, run_id};
 use crate::app::state::{Modal, Screen};
@@ -153,4 +154,21 @@ fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
     enter(&mut bench);
     let Some((_, Command::Retry(retry))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
     assert_eq!((retry.from.as_ref().map(|key| key.as_str()), retry.strategy), (Some("spec"), Some(Strategy::Enqueue)));
+}
+
+#[test]
+fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_no_more() {
+    let mut bench = at_gate();
+    bench.press("K");
+    choose_the_second(&mut bench);
+    bench.happens(sample::picked().remove(0));
+    let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else { panic!("no receipt") };
+    let told = format!("mo, who took the version of fork {} by terse-analyst@1: the next question asks about it", run_id(5).short());
+    assert_eq!((receipt.action.as_str(), receipt.by.as_str(), receipt.ours), ("superseded", told.as_str(), true));
+    bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
+    sample::picked().into_iter().skip(1).for_each(|fact| bench.happens(fact));
+    bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+    assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(3), "the next question is on the screen");
+    bench.press("K");
+    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("no fork has"), "{:?}", bench.state.notice);
 }

@@ -1,22 +1,26 @@
-//! The store of artifact contents: files named by their hash, written once, never changed.
+//! The store of artifact contents, by their hash, written once, never changed.
 //!
-//! What was validated is put here before any event speaks of it, and everything that comes later
-//! (the screen, the decision, the next phase, the commit) takes it from here and not from the
-//! worktree. Layout: `<dir>/<first two hex digits>/<hash>`, files 0600 in folders 0700. Which run a
-//! content belongs to is the database's to know.
+//! What was validated is kept when an event speaks of it, and everything that comes later (the
+//! screen, the decision, the next phase, the commit) takes it from here and not from the worktree.
+//! Small ones lie [in the database](crate::store::contents), stored in the very transaction that names
+//! them; larger ones are files, durable before that: `<dir>/<first two hex digits>/<hash>`, 0600 in
+//! folders 0700. Which run a content belongs to is the database's to know.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
 
 use crate::engine::paths::create_private_dir;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
+use crate::store::contents::{self, Content, SMALL};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
 
-/// Contents in files named by their hash.
+/// Contents by their hash.
 #[derive(Clone, Debug)]
 pub struct Contents {
     dir: PathBuf,
@@ -25,19 +29,29 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// A store in `dir`; nothing is made before the first [`put`](Self::put).
+    /// A store in `dir`; nothing is made before the first large content.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
         Self { dir, ready: Arc::default() }
     }
 
-    /// Keeps `bytes`; they survive power loss when this returns. Blocks on the disk.
+    /// Takes `bytes` in. Small ones are kept when the [`Content`] is stored, which belongs into the
+    /// transaction that names it; larger ones survive power loss when this returns, and block on the disk.
     ///
     /// # Errors
     /// `disk_full` or `io_failed`; the store is as it was then.
-    pub fn put(&self, bytes: &[u8]) -> Result<ContentHash> {
+    pub fn take(&self, bytes: &[u8]) -> Result<Content> {
         let hash = ContentHash::of(bytes);
-        let path = self.path(&hash)?;
+        let as_file = planted::is(Bug::ContentAfterEvent) || planted::is(Bug::ContentInPlace);
+        if bytes.len() <= SMALL && !as_file {
+            return Ok(Content::small(hash, bytes));
+        }
+        self.write_file(&hash, bytes)?;
+        Ok(Content::in_file(hash))
+    }
+
+    fn write_file(&self, hash: &ContentHash, bytes: &[u8]) -> Result<()> {
+        let path = self.path(hash)?;
         let folder = path.parent().unwrap_or(&self.dir);
         self.ready_folders(folder)?;
         if planted::is(Bug::ContentAfterEvent) {
@@ -46,7 +60,7 @@ impl Contents {
                 std::thread::sleep(std::time::Duration::from_millis(20));
                 std::fs::write(path, bytes)
             });
-            return Ok(hash);
+            return Ok(());
         }
         if planted::is(Bug::ContentInPlace) && !path.exists() {
             for part in bytes.chunks(bytes.len().div_ceil(2).max(1)) {
@@ -58,8 +72,7 @@ impl Contents {
             write_new(folder, &path, bytes).map_err(|e| Failure::io(format!("cannot keep the artifact in {}", path.display()), &e))?;
         }
         // Also when the file was there: whoever wrote it may have died before its name was durable.
-        sync_dir(folder)?;
-        Ok(hash)
+        sync_dir(folder)
     }
 
     /// Makes every folder there can be and their names durable, once: a flush for many contents instead
@@ -82,14 +95,39 @@ impl Contents {
     ///
     /// # Errors
     /// `db_corrupt` when they are gone or are not what they were; `io_failed`.
-    pub fn get(&self, hash: &ContentHash) -> Result<Vec<u8>> {
+    pub fn get(&self, conn: &Connection, hash: &ContentHash) -> Result<Vec<u8>> {
+        match self.find(conn, hash)? {
+            Some(bytes) => Ok(bytes),
+            None => Err(damaged(&self.path(hash)?, "is gone")),
+        }
+    }
+
+    /// The bytes with this hash, hashed again, where any were kept. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `db_corrupt` when they are not what they were; `io_failed`.
+    pub fn find(&self, conn: &Connection, hash: &ContentHash) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = contents::get(conn, hash)? {
+            return if ContentHash::of(&bytes) == *hash { Ok(Some(bytes)) } else { Err(damaged_row(hash)) };
+        }
         let path = self.path(hash)?;
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Err(damaged(&path, "is gone")),
-            Err(e) => return Err(Failure::io(format!("cannot read the artifact in {}", path.display()), &e)),
-        };
-        if ContentHash::of(&bytes) == *hash { Ok(bytes) } else { Err(damaged(&path, "is not what was kept there")) }
+        match std::fs::read(&path) {
+            Ok(bytes) if ContentHash::of(&bytes) == *hash => Ok(Some(bytes)),
+            Ok(_) => Err(damaged(&path, "is not what was kept there")),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Failure::io(format!("cannot read the artifact in {}", path.display()), &e)),
+        }
+    }
+
+    /// At most the first `limit` bytes of a content, as they lie there; absent where they cannot be read.
+    #[must_use]
+    pub fn beginning(&self, conn: &Connection, hash: &ContentHash, limit: u64) -> Option<Vec<u8>> {
+        if let Some(bytes) = contents::get(conn, hash).ok()? {
+            return Some(bytes);
+        }
+        let mut bytes = Vec::new();
+        File::open(self.path(hash).ok()?).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     // Hashes also come from the database: one that is no hash must not become a path.
@@ -106,6 +144,11 @@ impl Contents {
 fn damaged(path: &Path, what: &str) -> Failure {
     Failure::new(Code::DbCorrupt, format!("the artifact store: {} {what}", path.display()))
         .hint("restore this file from a backup; the run can begin its phase again without it")
+}
+
+fn damaged_row(hash: &ContentHash) -> Failure {
+    Failure::new(Code::DbCorrupt, format!("the artifact store: the database holds under {hash} what was not kept there"))
+        .hint("restore the database from a backup; the run can begin its phase again without it")
 }
 
 fn has_length(path: &Path, length: usize) -> bool {
@@ -131,84 +174,137 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::store::Store;
 
-    fn store() -> (tempfile::TempDir, Contents) {
+    struct Here {
+        temp: tempfile::TempDir,
+        contents: Contents,
+        store: Store,
+    }
+
+    fn here() -> Here {
         let temp = tempfile::tempdir().unwrap();
-        let contents = Contents::new(temp.path().join("contents"));
-        (temp, contents)
+        let store = Store::open(&temp.path().join("phasedeck.db")).unwrap();
+        Here { contents: Contents::new(temp.path().join("contents")), store, temp }
+    }
+
+    impl Here {
+        fn keep(&self, bytes: &[u8]) -> ContentHash {
+            let content = self.contents.take(bytes).unwrap();
+            let hash = content.sha256().clone();
+            self.store.write_blocking(move |tx| content.store(tx)).unwrap();
+            hash
+        }
+
+        fn get(&self, hash: &ContentHash) -> Result<Vec<u8>> {
+            self.store.read(|conn| self.contents.get(conn, hash))
+        }
+
+        fn file(&self, hash: &ContentHash) -> PathBuf {
+            self.temp.path().join("contents").join(&hash.as_str()[..2]).join(hash.as_str())
+        }
+    }
+
+    fn large(first: u8) -> Vec<u8> {
+        let mut bytes = vec![7; SMALL + 1];
+        bytes[0] = first;
+        bytes
     }
 
     #[test]
-    fn what_was_put_comes_back_byte_for_byte() {
-        let (_temp, contents) = store();
-        for bytes in [&b""[..], b"{}", &[0, 159, 146, 150], &vec![7; 100_000]] {
-            let hash = contents.put(bytes).unwrap();
+    fn what_was_kept_comes_back_byte_for_byte_and_only_what_is_large_is_a_file() {
+        let here = here();
+        for (bytes, in_file) in
+            [(&b""[..], false), (b"{}", false), (&[0, 159, 146, 150], false), (&vec![7; SMALL], false), (&large(1), true)]
+        {
+            let hash = here.keep(bytes);
             assert_eq!(hash, ContentHash::of(bytes));
-            assert_eq!(contents.get(&hash).unwrap(), bytes);
+            assert!(here.get(&hash).unwrap() == bytes);
+            assert_eq!(here.file(&hash).exists(), in_file, "{}", bytes.len());
         }
     }
 
     #[test]
+    fn a_small_content_that_no_transaction_stored_is_not_there() {
+        let here = here();
+        let hash = here.contents.take(b"never stored").unwrap().sha256().clone();
+        assert_eq!(here.store.read(|conn| here.contents.find(conn, &hash)).unwrap(), None);
+        assert_eq!(here.get(&hash).unwrap_err().message, format!("the artifact store: {} is gone", here.file(&hash).display()));
+    }
+
+    #[test]
+    fn a_small_content_of_an_older_version_is_read_from_its_file() {
+        let here = here();
+        let hash = ContentHash::of(b"old");
+        std::fs::create_dir_all(here.file(&hash).parent().unwrap()).unwrap();
+        std::fs::write(here.file(&hash), b"old").unwrap();
+        assert_eq!(here.get(&hash).unwrap(), b"old");
+        assert_eq!(here.store.read(|conn| Ok(here.contents.beginning(conn, &hash, 2))).unwrap().unwrap(), b"ol");
+    }
+
+    #[test]
     fn files_lie_under_their_hash_and_are_for_their_owner_alone() {
-        let (temp, contents) = store();
-        let hash = contents.put(b"x").unwrap();
-        let folder = temp.path().join("contents").join(&hash.as_str()[..2]);
-        let file = folder.join(hash.as_str());
+        let here = here();
+        let hash = here.keep(&large(1));
+        let file = here.file(&hash);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
+        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn a_folder_that_vanished_is_made_again() {
-        let (temp, contents) = store();
-        let hash = contents.put(b"x").unwrap();
-        assert_eq!(std::fs::read_dir(temp.path().join("contents")).unwrap().count(), 256);
-        std::fs::remove_dir_all(temp.path().join("contents")).unwrap();
-        assert_eq!(contents.clone().put(b"x").unwrap(), hash);
-        assert_eq!(contents.get(&hash).unwrap(), b"x");
+        let here = here();
+        let hash = here.keep(&large(1));
+        assert_eq!(std::fs::read_dir(here.temp.path().join("contents")).unwrap().count(), 256);
+        std::fs::remove_dir_all(here.temp.path().join("contents")).unwrap();
+        assert_eq!(here.keep(&large(1)), hash);
+        assert!(here.get(&hash).unwrap() == large(1));
     }
 
     #[test]
     fn the_same_content_is_written_once() {
-        let (temp, contents) = store();
-        let hash = contents.put(b"same").unwrap();
-        let file = temp.path().join("contents").join(&hash.as_str()[..2]).join(hash.as_str());
-        let first = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap());
-        assert_eq!(contents.put(b"same").unwrap(), hash);
-        assert_eq!(std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&file).unwrap()), first);
+        let here = here();
+        let inode = |hash: &ContentHash| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(here.file(hash)).unwrap());
+        let hash = here.keep(&large(1));
+        let first = inode(&hash);
+        assert_eq!(here.keep(&large(1)), hash);
+        assert_eq!(inode(&hash), first);
     }
 
     #[test]
     fn a_file_cut_short_is_written_again() {
-        let (temp, contents) = store();
-        let hash = contents.put(b"whole content").unwrap();
-        let file = temp.path().join("contents").join(&hash.as_str()[..2]).join(hash.as_str());
-        std::fs::write(&file, b"whole").unwrap();
-        assert_eq!(contents.get(&hash).unwrap_err().code, Code::DbCorrupt);
-        contents.put(b"whole content").unwrap();
-        assert_eq!(contents.get(&hash).unwrap(), b"whole content");
+        let here = here();
+        let hash = here.keep(&large(1));
+        std::fs::write(here.file(&hash), b"whole").unwrap();
+        assert_eq!(here.get(&hash).unwrap_err().code, Code::DbCorrupt);
+        here.keep(&large(1));
+        assert!(here.get(&hash).unwrap() == large(1));
     }
 
     #[test]
-    fn damage_is_told_with_the_name_of_the_file() {
-        let (temp, contents) = store();
-        let hash = contents.put(b"true").unwrap();
-        let file = temp.path().join("contents").join(&hash.as_str()[..2]).join(hash.as_str());
+    fn damage_is_told_with_the_name_of_the_file_or_the_hash_of_the_row() {
+        let here = here();
+        let (hash, small) = (here.keep(&large(1)), here.keep(b"true"));
+        let file = here.file(&hash);
         std::fs::write(&file, b"lies").unwrap();
-        let failure = contents.get(&hash).unwrap_err();
+        let failure = here.get(&hash).unwrap_err();
         assert_eq!(failure.code, Code::DbCorrupt);
         assert_eq!(failure.message, format!("the artifact store: {} is not what was kept there", file.display()));
         assert_ne!(failure.hint, "");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(contents.get(&hash).unwrap_err().message, format!("the artifact store: {} is gone", file.display()));
+        assert_eq!(here.get(&hash).unwrap_err().message, format!("the artifact store: {} is gone", file.display()));
+        here.store.write_blocking(|tx| Ok(tx.execute("UPDATE contents SET bytes = x'00'", [])?)).unwrap();
+        let failure = here.get(&small).unwrap_err();
+        assert_eq!(failure.message, format!("the artifact store: the database holds under {small} what was not kept there"));
+        assert_eq!(failure.code, Code::DbCorrupt);
     }
 
     #[test]
     fn a_hash_that_is_none_never_becomes_a_path() {
-        let (_temp, contents) = store();
+        let here = here();
         for bad in ["", "ab", "../../../../etc/passwd", &"A".repeat(64), &format!("../{}", "a".repeat(61))] {
-            assert_eq!(contents.get(&ContentHash(bad.to_owned())).unwrap_err().code, Code::DbCorrupt, "{bad}");
+            assert_eq!(here.get(&ContentHash(bad.to_owned())).unwrap_err().code, Code::DbCorrupt, "{bad}");
         }
     }
 }

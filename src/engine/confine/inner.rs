@@ -18,7 +18,7 @@ use super::{Protection, rules, sockets};
 const MAX_FILE: u64 = 1 << 30;
 const MAX_OPEN: u64 = 1024;
 /// How many processes and threads a command may have beside those that the user has already.
-const MAX_MORE_PROCESSES: u64 = 512;
+pub(super) const MAX_MORE_PROCESSES: u64 = 512;
 const NO_COMMAND: u8 = 126;
 
 /// Confines this process, then becomes the command, or says what is in force.
@@ -72,7 +72,7 @@ fn confine(worktree: &Path, temp: &Path) -> Protection {
     let network = without_network();
     let writable = [worktree.to_path_buf(), temp.to_path_buf()];
     let (files, missing) = kept(rules::keep_within(rules::Reach { writable: &writable, readable: &[], tcp: false }));
-    Protection { files, network, tcp: files && rules::has_tcp(), sockets: sockets::take_away(), missing }
+    Protection { files, network, tcp: files && rules::has_tcp(), sockets: sockets::take_away(), hides: false, missing }
 }
 
 /// Whether the files are kept, and why not.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
+use crate::engine::beside::Beside;
 use crate::engine::cheaper;
 use crate::engine::context::blocking;
 use crate::engine::machine::{Input, decide};
@@ -70,7 +71,7 @@ impl Driver {
             self.refuse_changed_content().await?;
         }
         let request_id = open.map(|open| open.request_id).ok_or_else(|| Failure::internal("a decision without a question"))?;
-        self.input_freezing(input, personas).await?;
+        self.input_with(input, personas.into()).await?;
         Ok(Answer::Decided { run_id: self.run_id(), request_id, action: decision.action })
     }
 
@@ -133,14 +134,13 @@ impl Driver {
             Err(failure) if failure.code == Code::PathOutsideWorktree => Judged::Missing,
             judged => judged?,
         };
-        let (found, replacement) = match judged {
-            Judged::Read { sha256, .. } if sha256 == expected => return Ok(()),
-            Judged::Read { sha256, bytes, verdict } if verdict.errors.is_empty() => {
-                (Some(sha256.clone()), Some(attempt::artifact_ref(&definition, sha256, bytes, versions + 1)))
-            }
-            Judged::Read { sha256, .. } => (Some(sha256), None),
+        let (content, valid) = match judged {
+            Judged::Read { content, .. } if *content.sha256() == expected => return Ok(()),
+            Judged::Read { content, bytes, verdict } => (Some(content), verdict.errors.is_empty().then_some(bytes)),
             Judged::Missing | Judged::TooLarge(_) => (None, None),
         };
+        let found = content.as_ref().map(|content| content.sha256().clone());
+        let replacement = found.clone().zip(valid).map(|(sha256, bytes)| attempt::artifact_ref(&definition, sha256, bytes, versions + 1));
         if replacement.is_none() {
             attempt::restore_validated(&self.context, &workspace, &artifact).await?;
         }
@@ -150,7 +150,8 @@ impl Driver {
             (None, None) => "is gone or unreadable; what you reviewed was put back",
         };
         let message = format!("{} is not what you reviewed ({}): it {what}", artifact.path, expected.short());
-        self.input(Input::ContentChanged { found, replacement }).await?;
+        let beside = Beside { content, ..Beside::default() };
+        self.input_with(Input::ContentChanged { found, replacement }, beside).await?;
         let hint = match &self.state.approval {
             Some(_) => "nothing was decided; look at it and answer the new question",
             None => "nothing was decided; resume the run, and it asks about what lies there now",

@@ -22,10 +22,11 @@ pub use revision::Revision;
 use stopping::Stopping;
 pub use stopping::{AskedStop, Successor, asked_stop};
 
+use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
-use super::agent::{Stop, Unsettled};
 use super::api::{Answer, Sender};
 use super::attempt::{self, Attempt};
+use super::beside::Beside;
 use super::context::Context;
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
@@ -34,12 +35,11 @@ use super::worktree::Workspace;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId};
-use crate::model::persona::Persona;
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::{definitions, events, journal, runs};
+use crate::store::{events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -90,6 +90,8 @@ pub enum Order {
     Pick {
         /// The fork.
         fork: RunId,
+        /// Who takes it.
+        by: String,
         /// Where what became of it goes.
         reply: Reply,
     },
@@ -115,6 +117,8 @@ pub struct Driver {
     stopping: Option<Stopping>,
     /// The last attempt that this driver began. Its turns are stored by its desk and not folded here.
     begun: Option<(PhaseKey, u32)>,
+    /// What its turns stored, as far as it is known here: it need not be read again.
+    stored: Vec<Event>,
     /// What the last commit found, for the attempt that follows it.
     workspace: Option<Arc<Workspace>>,
     /// Who got the thread.
@@ -132,8 +136,8 @@ pub struct Rest {
 /// How an activity ended.
 struct Ended {
     input: Input,
-    /// An answer that is stored together with it.
-    unsettled: Option<Unsettled>,
+    /// What is stored together with it.
+    beside: Beside,
     /// The folder as it was found for a commit. No agent works until the next attempt begins, which needs
     /// not look for it again.
     workspace: Option<Arc<Workspace>>,
@@ -167,7 +171,18 @@ impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
     pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
-        Self { context, files, state, orders, running: None, stopping: None, begun: None, workspace: None, handed_to: None }
+        Self {
+            context,
+            files,
+            state,
+            orders,
+            running: None,
+            stopping: None,
+            begun: None,
+            stored: Vec::new(),
+            workspace: None,
+            handed_to: None,
+        }
     }
 
     /// Works until the run rests or is over. Orders that are still waiting then are left to the next owner.
@@ -258,16 +273,16 @@ impl Driver {
                 self.begun = Some(this);
                 let made = Attempt { context, files, state, phase_key: phase_key.clone(), taken_up, stop, workspace }.make();
                 tokio::spawn(async move {
-                    let (outcome, unsettled) = made.await;
-                    Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, unsettled, workspace: None }
+                    let (outcome, beside) = made.await;
+                    Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, beside, workspace: None }
                 })
             }
             Activity::Commit { phase_key } => tokio::spawn(async move {
                 match commit(&context, &files, &state, &phase_key).await {
                     Ok((commit, workspace)) => {
-                        Ended { input: Input::Committed { phase_key, commit }, unsettled: None, workspace: Some(workspace) }
+                        Ended { input: Input::Committed { phase_key, commit }, beside: Beside::default(), workspace: Some(workspace) }
                     }
-                    Err(failure) => Ended { input: Input::CommitFailed { phase_key, failure }, unsettled: None, workspace: None },
+                    Err(failure) => Ended { input: Input::CommitFailed { phase_key, failure }, beside: Beside::default(), workspace: None },
                 }
             }),
         };
@@ -276,9 +291,9 @@ impl Driver {
 
     async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         let running = self.running.take();
-        let Ended { input, unsettled, workspace } = match (ended, running) {
+        let Ended { input, beside, workspace } = match (ended, running) {
             (Ok(ended), _) => ended,
-            (Err(error), Some(Running { what, .. })) => Ended { input: panicked(what, &error), unsettled: None, workspace: None },
+            (Err(error), Some(Running { what, .. })) => Ended { input: panicked(what, &error), beside: Beside::default(), workspace: None },
             (Err(error), None) => return Err(Failure::internal(error)),
         };
         self.workspace = workspace;
@@ -293,7 +308,7 @@ impl Driver {
             let run_id = self.run_id();
             self.context.store_patiently(move |tx| close_lost_calls(tx, run_id), |words| self.note(words)).await?;
         }
-        self.input_with(input, unsettled).await?;
+        self.input_with(input, beside).await?;
         self.finish_stopping().await
     }
 
@@ -312,8 +327,8 @@ impl Driver {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
                 let _ = reply.send(answer);
             }
-            Order::Pick { fork, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork).await };
+            Order::Pick { fork, by, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork, by).await };
                 let _ = reply.send(answer);
             }
             Order::Revise { revision, reply } => {
@@ -344,46 +359,29 @@ impl Driver {
 
     /// Decides, commits, folds in; a full disk or a held database is waited out.
     async fn input(&mut self, input: Input) -> Result<()> {
-        self.input_with(input, None).await
+        self.input_with(input, Beside::default()).await
     }
 
-    /// As [`input`](Self::input), with an answer that is stored in the same transaction.
-    async fn input_with(&mut self, input: Input, unsettled: Option<Unsettled>) -> Result<()> {
+    /// As [`input`](Self::input), with what is stored in the same transaction.
+    async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
         let facts = self.facts(input)?;
-        let stored = match unsettled {
-            Some(unsettled) => self.append_after(unsettled, facts.clone()).await,
-            None => self.context.append_patiently(self.run_id(), facts.clone(), |words| self.note(words)).await,
-        };
-        self.take_in_stored(stored, facts).await
-    }
-
-    /// As [`input`](Self::input), with personas that are frozen in the same transaction.
-    async fn input_freezing(&mut self, input: Input, personas: Vec<Persona>) -> Result<()> {
-        if personas.is_empty() {
-            return self.input(input).await;
-        }
-        let (run_id, facts) = (self.run_id(), self.facts(input)?);
-        let new = facts.clone();
-        let job = move |tx: &rusqlite::Transaction<'_>| {
-            personas.iter().try_for_each(|persona| definitions::put_persona(tx, persona))?;
-            journal::append(tx, run_id, &new, Timestamp::now())
-        };
-        let stored = self.context.store_patiently(job, |words| self.note(words)).await;
-        self.take_in_stored(stored, facts).await
-    }
-
-    async fn take_in_stored(&mut self, stored: Result<Vec<Event>>, facts: Vec<Fact>) -> Result<()> {
-        let events = match stored {
-            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(facts).await?,
+        self.stored = std::mem::take(&mut beside.stored);
+        // An answer is left out: its turn went with the row.
+        let kept = Beside { unsettled: None, ..beside.clone() };
+        let events = match self.append_after(beside, facts.clone()).await {
+            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(kept, facts).await?,
             appended => appended?,
         };
         self.take_in(&events).await
     }
 
-    async fn append_after(&self, unsettled: Unsettled, facts: Vec<Fact>) -> Result<Vec<Event>> {
+    async fn append_after(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
         let run_id = self.run_id();
+        if beside.is_empty() {
+            return self.context.append_patiently(run_id, facts, |words| self.note(words)).await;
+        }
         let job = move |tx: &rusqlite::Transaction<'_>| {
-            let mut events = unsettled.settle(tx)?;
+            let mut events = beside.store(tx)?;
             events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
             Ok(events)
         };
@@ -400,11 +398,12 @@ impl Driver {
     }
 
     /// The run's row has vanished: it is written anew from memory, with everything the journal knows.
-    async fn append_to_restored(&self, facts: Vec<Fact>) -> Result<Vec<Event>> {
+    async fn append_to_restored(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
         tracing::error!(run = %self.run_id(), "the row of the run has vanished; it is written anew from its journal");
         let record = self.files.record.clone();
         let job = move |tx: &rusqlite::Transaction<'_>| {
             runs::restore(tx, &record)?;
+            beside.store(tx)?;
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context.store_patiently(job, |words| self.note(words)).await
@@ -433,6 +432,13 @@ impl Driver {
 
     /// Takes events in, and before them what agents' turns added to the journal in between.
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
+        let until = new.first().map_or(0, |first| first.seq);
+        for event in std::mem::take(&mut self.stored).iter().filter(|event| event.seq < until) {
+            // Another may have been stored in between; what comes after it is read with it.
+            if event.seq == self.state.last_seq + 1 {
+                self.state.apply(event)?;
+            }
+        }
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
         if let Some(first) = new.first().filter(|first| first.seq > from) {
             let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);

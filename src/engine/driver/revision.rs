@@ -19,6 +19,7 @@ use crate::model::id::RequestId;
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::model::workflow::ExpectedArtifact;
+use crate::store::contents::Content;
 
 /// Content that the operator wrote.
 #[derive(Clone, Debug)]
@@ -41,8 +42,8 @@ impl Driver {
             Err(_) if self.is_there_already(&content) => return Ok(Answer::Accepted { run_id: self.run_id() }),
             Err(failure) => return Err(failure),
         };
-        let artifact = self.accepted(&expected, current, content).await?;
-        self.input(Input::Revised { request_id, artifact, by }).await?;
+        let (artifact, content) = self.accepted(&expected, current, content).await?;
+        self.input_with(Input::Revised { request_id, artifact, by }, content.into()).await?;
         Ok(Answer::Accepted { run_id: self.run_id() })
     }
 
@@ -76,8 +77,8 @@ impl Driver {
         })
     }
 
-    /// Checks the content, stores it and writes it to the worktree.
-    async fn accepted(&self, expected: &ExpectedArtifact, current: ArtifactRef, content: String) -> Result<ArtifactRef> {
+    /// Checks the content, takes it in and writes it to the worktree.
+    async fn accepted(&self, expected: &ExpectedArtifact, current: ArtifactRef, content: String) -> Result<(ArtifactRef, Content)> {
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
         let (root, contents, files) = (workspace.root().to_path_buf(), self.context.contents.clone(), self.files.clone());
         let (limit, expected) = (self.context.settings.engine.max_artifact_bytes, expected.clone());
@@ -91,12 +92,13 @@ impl Driver {
             if !verdict.errors.is_empty() {
                 return Err(unfit(&expected, &verdict.errors, verdict.total));
             }
-            let sha256 = contents.put(&bytes)?;
-            if sha256 == current.sha256 {
+            let content = contents.take(&bytes)?;
+            if *content.sha256() == current.sha256 {
                 return Err(Failure::new(Code::UsageInvalid, format!("{} is what it was", expected.path)).hint("nothing was stored"));
             }
             file::restore(&root, &expected.path, &bytes)?;
-            Ok(attempt::artifact_ref(&expected, sha256, bytes.len() as u64, current.version + 1))
+            let artifact = attempt::artifact_ref(&expected, content.sha256().clone(), bytes.len() as u64, current.version + 1);
+            Ok((artifact, content))
         })
         .await
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::doorbell::Doorbell;
 pub use self::lock::{HostInfo, HostLock, live_host};
@@ -22,7 +22,7 @@ use super::agent::acp::Acp;
 use super::agent::openai::{Models, OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
-use super::api::{Port, Request};
+use super::api::{Port, Request, Signal};
 use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
@@ -34,10 +34,12 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
+mod backups;
 mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
+mod remote;
 mod space;
 mod sweep;
 mod tellers;
@@ -96,6 +98,7 @@ impl Host {
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
+        notices.extend(remote::warning(&paths.data));
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
@@ -122,8 +125,9 @@ impl Host {
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
+        runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
-        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?));
+        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?, context.signals.subscribe()));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
 
@@ -225,11 +229,11 @@ async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
 }
 
 /// The anchor belongs to the host: one that was overtaken leaves it alone.
-async fn keep_anchor(store: Store, keeper: anchor::Keeper) {
+async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Receiver<Signal>) {
     tokio::select! {
         biased;
         _ = store.stopped() => {}
-        () = keeper.run() => {}
+        () = keeper.run(news) => {}
     }
 }
 

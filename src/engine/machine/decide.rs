@@ -9,7 +9,7 @@ use super::advance::Scratch;
 use super::plan::Plan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, Fact, SkipReason};
+use crate::model::event::{ArtifactError, ArtifactRef, Fact, Picked, SkipReason};
 use crate::model::going_on::{Refusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId};
@@ -80,6 +80,15 @@ pub enum Input {
         /// The new version.
         artifact: ArtifactRef,
         /// Who wrote it.
+        by: String,
+    },
+    /// The operator took the version of a fork in place of the one that is asked about.
+    Picked {
+        /// The new version.
+        artifact: ArtifactRef,
+        /// Whose it is.
+        picked: Picked,
+        /// Who took it.
         by: String,
     },
     /// An attempt is over.
@@ -169,10 +178,13 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
             }
             scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise, seats })?;
         }
-        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None)?,
+        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None, None)?,
         Input::Revised { request_id, artifact, by } => {
             scratch.answerable(Some(request_id), Decision::Abort, "", None)?;
-            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by))?;
+            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), None)?;
+        }
+        Input::Picked { artifact, picked, by } => {
+            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), Some(picked))?;
         }
         Input::AttemptEnded { phase_key, attempt, outcome } => {
             let current = state.current().filter(|phase| phase.key == phase_key && phase.attempt == attempt);
@@ -339,15 +351,33 @@ impl Scratch<'_> {
         }
     }
 
-    fn content_changed(&mut self, found: Option<ContentHash>, replacement: Option<ArtifactRef>, by: Option<String>) -> Result<()> {
+    /// Other bytes lie there; `by` brought them, and wrote them where they are `picked` from nowhere.
+    fn content_changed(
+        &mut self,
+        found: Option<ContentHash>,
+        replacement: Option<ArtifactRef>,
+        by: Option<String>,
+        picked: Option<Picked>,
+    ) -> Result<()> {
         let Some(open) = self.state.approval.clone() else { return Ok(()) };
         let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else { return Ok(()) };
         let attempt = self.state.phase(&phase_key).map_or(0, |phase| phase.attempt);
         let restored = replacement.is_none();
         let request_id = open.request_id;
-        self.push(Fact::ArtifactChanged { phase_key: phase_key.clone(), request_id, expected, found, restored, by: by.clone() })?;
+        self.push(Fact::ArtifactChanged {
+            phase_key: phase_key.clone(),
+            request_id,
+            expected,
+            found,
+            restored,
+            by: by.clone(),
+            picked: picked.clone(),
+        })?;
         match replacement {
-            Some(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by }),
+            Some(artifact) => {
+                let by = by.filter(|_| picked.is_none());
+                self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by })
+            }
             None => Ok(()),
         }
     }

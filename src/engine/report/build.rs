@@ -132,7 +132,7 @@ fn the_phase(phase: &PhaseState, state: &RunState, workflow: Option<&Workflow>) 
         title: planned.map(|planned| planned.title.clone()).filter(|title| !title.is_empty()),
         risk: planned.map(|planned| planned.risk),
         role: planned.map(|planned| planned.role.to_string()),
-        persona: phase.persona.as_ref().map(ToString::to_string),
+        persona: phase.made_by().map(ToString::to_string),
         state: phase.status,
         attempts: phase.attempt,
         started_at: phase.started_at,

@@ -80,11 +80,8 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
     })?;
     let contents = Contents::new(paths.contents());
     for sha256 in wanted.into_iter().filter(|_| !redact) {
-        // Hashes of prompts and of contents that were never kept name no file; those that do must be whole.
-        if !paths.contents().join(&sha256.as_str()[..2]).join(sha256.as_str()).exists() {
-            continue;
-        }
-        let bytes = contents.get(&sha256)?;
+        // Prompts that held a secret were never kept; what was must be whole.
+        let Some(bytes) = contents.find(reader.connection(), &sha256)? else { continue };
         file.line(&match String::from_utf8(bytes) {
             Ok(text) => Line::Text { sha256, text },
             Err(error) => Line::Bytes { sha256, hex: hex::encode(error.into_bytes()) },
@@ -99,15 +96,18 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
 ///
 /// # Errors
 /// `usage_invalid` naming the line that is wrong, a file that was cut, a run that is here already, or
-/// a newer file; nothing was stored then but contents, which nobody refers to.
+/// a newer file; nothing was stored then but large contents, which nobody refers to.
 pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Imported> {
     let read = Read::whole(file)?;
     let contents = Contents::new(paths.contents());
     paths.create()?;
+    let mut kept = Vec::new();
     for (sha256, bytes) in &read.contents {
-        if contents.put(bytes)? != *sha256 {
+        let content = contents.take(bytes)?;
+        if content.sha256() != sha256 {
             return Err(wrong(format!("the content {} is not what its hash says", sha256.short())));
         }
+        kept.push(content);
     }
     let (run, rows, by) = (read.run_id, read.rows, by.to_owned());
     let aborted_from = rows.iter().find(|(table, _)| table == "runs").and_then(|(_, row)| row["state"].as_str().map(str::to_owned));
@@ -115,6 +115,7 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
     let events = rows.iter().filter(|(table, _)| table == "events").count() as u64;
     let end = aborted_from.clone();
     write_beside(paths, move |tx| {
+        kept.iter().try_for_each(|content| content.store(tx))?;
         transfer::put(tx, run, &rows)?;
         if let Some(state) = end {
             let reason = format!("imported to be read; it stood at {state} where it came from");

@@ -29,7 +29,11 @@ use crate::model::error::{Code, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::time::Timestamp;
+use crate::store::contents::Content;
 use crate::store::{journal, turns};
+
+/// How many events a desk remembers for whoever goes on after it.
+const STORED_KEPT: usize = 256;
 
 /// The desk of one attempt.
 pub struct Desk {
@@ -45,6 +49,10 @@ pub struct Desk {
     told: Mutex<BTreeSet<(TurnId, String)>>,
     /// The answer that is stored with what comes next.
     unsettled: Mutex<Option<Unsettled>>,
+    /// The prompt, which is stored with what comes first.
+    kept: Mutex<Option<Content>>,
+    /// The first events that were stored through it, in order of their storing.
+    stored: Mutex<Vec<Event>>,
     budget: Budget,
     redactor: Arc<Redactor>,
     live: Mutex<Texts>,
@@ -74,6 +82,8 @@ impl Desk {
             refused: Arc::default(),
             told: Mutex::default(),
             unsettled: Mutex::default(),
+            kept: Mutex::default(),
+            stored: Mutex::default(),
         }
     }
 
@@ -88,6 +98,13 @@ impl Desk {
     #[must_use]
     pub fn hiding(mut self, redactor: Arc<Redactor>) -> Self {
         self.redactor = redactor;
+        self
+    }
+
+    /// Stores this content with the opening facts, which name it.
+    #[must_use]
+    pub fn keeping(mut self, content: Option<Content>) -> Self {
+        self.kept = Mutex::new(content);
         self
     }
 
@@ -149,7 +166,27 @@ impl Desk {
     /// What the store says; the call is paid and open then.
     pub async fn settle(&self) -> Result<()> {
         let Some(unsettled) = self.take_unsettled() else { return Ok(()) };
-        self.context.store_patiently(move |tx| unsettled.settle(tx), |words| self.text(TextKind::Note, words)).await.map(drop)
+        self.store_patiently(move |tx| unsettled.settle(tx)).await
+    }
+
+    /// The events that were stored through this desk, without those after the first few hundred: whoever
+    /// goes on from them need not read them again.
+    #[must_use]
+    pub fn take_stored(&self) -> Vec<Event> {
+        let mut stored = std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
+        stored.sort_unstable_by_key(|event| event.seq);
+        stored
+    }
+
+    async fn store_patiently<F>(&self, job: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+    {
+        let events = self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await?;
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = STORED_KEPT.saturating_sub(stored.len());
+        stored.extend(events.into_iter().take(room));
+        Ok(())
     }
 
     /// Stores that a call gave no answer.
@@ -256,12 +293,14 @@ impl Desk {
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
         let unsettled = self.take_unsettled();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let job = move |tx: &rusqlite::Transaction<'_>| {
+            kept.map_or(Ok(()), |content| content.store(tx))?;
             let mut events = unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))?;
             events.extend(job(tx)?);
             Ok(events)
         };
-        self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await.map(drop)
+        self.store_patiently(job).await
     }
 
     fn new_turn(&self, reserve: Reserve) -> turns::NewTurn {
