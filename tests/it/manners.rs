@@ -233,3 +233,24 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_brings_the_screen_back() {
     terminal.press("exit\r");
     terminal.wait_for_end();
 }
+
+#[test]
+fn a_form_that_was_begun_survives_a_crash() {
+    let home = Home::new();
+    let begun = |terminal: &mut Terminal| {
+        terminal.wait_until("the empty list", |screen| screen.contains("new run"));
+        terminal.press_until("n", "the form", |screen| screen.contains("What do you want made?"));
+    };
+    let mut terminal = Terminal::open(&home, &[], 100, 30);
+    begun(&mut terminal);
+    terminal.press("\t\t\tPrices in cents, please");
+    terminal.wait_until("the words", |screen| screen.contains("Prices in cents, please"));
+    // The promise is half a second after the last key.
+    terminal.stays(Duration::from_millis(600));
+    terminal.child.kill().unwrap();
+    terminal.child.wait().unwrap();
+
+    let mut again = Terminal::open(&home, &[], 100, 30);
+    begun(&mut again);
+    again.wait_until("the words again", |screen| screen.contains("Prices in cents, please") && screen.contains("is back"));
+}
