@@ -307,7 +307,10 @@ impl Archive {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
-            persona: phase.and_then(|phase| phase.made_by()).map(ToString::to_string),
+            persona: phase.and_then(|phase| match &phase.revised_by {
+                Some(by) => Some(format!("{by}, by hand")),
+                None => phase.made_by().map(ToString::to_string),
+            }),
             artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
             cost: phase.map(|phase| phase.cost).unwrap_or_default(),
             calls: record.calls,

@@ -30,8 +30,6 @@ use crate::model::money::NanoUsd;
 use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
 use crate::store::contents::Content;
-use crate::store::failpoint::Step;
-use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, turns};
 
 /// How many events a desk remembers for whoever goes on after it.
