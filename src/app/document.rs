@@ -103,8 +103,8 @@ impl Document {
             Some(json) => doc.push_json(&json, &[]),
             None => doc.push_text(path, &text),
         }
-        // The last line goes on in the rest.
-        doc.lines.pop();
+        // The last lines go on in the rest.
+        doc.lines.truncate(doc.lines.len().saturating_sub(2));
         doc.push(Ink::Note, "the rest of this long text is being made readable");
         doc
     }
@@ -142,7 +142,13 @@ impl Document {
                 _ => self.push_errors(std::slice::from_ref(error)),
             }
         }
+        // JSON has no raw control characters: what is ASCII throughout needs no filter, line by line.
+        let safe = json.is_ascii() && !json.as_bytes().contains(&0x7f);
         for (number, line) in json.lines().enumerate() {
+            if safe && beneath.is_empty() && line.len() <= LINE_CHARS {
+                self.lines.push(DocLine { ink: Ink::Json, text: line.to_owned(), tints: Vec::new(), detail: false });
+                continue;
+            }
             self.push(Ink::Json, line);
             for error in beneath.get(&number).into_iter().flatten() {
                 let indent = line.len() - line.trim_start().len();

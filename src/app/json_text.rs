@@ -199,7 +199,8 @@ mod tests {
         for end in 1..text.len() {
             let start = laid_out_start(&text[..end]).unwrap();
             let same = start.lines().zip(whole.lines()).take_while(|(start, whole)| start == whole).count();
-            assert!(same + 1 >= start.lines().count(), "only the last line of {start:?} may differ");
+            // Whether a bracket is closed at once is not known before what follows it.
+            assert!(same + 2 >= start.lines().count(), "only the last two lines of {start:?} may differ");
         }
         assert_eq!(laid_out_start("# no json"), None);
     }

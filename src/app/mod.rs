@@ -45,6 +45,7 @@ pub mod tail;
 pub mod telling;
 pub mod text_input;
 pub mod text_search;
+pub mod times;
 pub mod title;
 pub mod transcript;
 pub mod transcript_pane;

@@ -375,7 +375,7 @@ impl AppState {
     }
 
     /// How many milliseconds from now the screen has something to show by itself: a countdown, the
-    /// end of a notice, an age. `None`: nothing will change until something happens.
+    /// end of a notice, midnight. `None`: nothing will change until something happens.
     #[must_use]
     pub fn wakes_in(&self) -> Option<u64> {
         super::wake::wakes_in(self)

@@ -12,6 +12,9 @@ use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
 /// Characters of one argument in the line of a call.
 const ARGUMENT: usize = 60;
 
+/// What stands before the details of a call.
+const INDENT: &str = "   ";
+
 /// A turn, and what an agent program said in it piece by piece.
 pub type Turn = (TurnRecord, Vec<(Said, String)>);
 
@@ -67,9 +70,12 @@ fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
     doc.lines.extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
     if let Some(result) = &tool.result {
         doc.push(Ink::Note, "-> answered");
-        result.lines().for_each(|line| doc.push(Ink::Plain, &format!("   {line}")));
+        doc.push_all(Ink::Plain, result);
     }
-    doc.lines[from..].iter_mut().for_each(|line| line.detail = true);
+    for line in &mut doc.lines[from..] {
+        line.text.insert_str(0, INDENT);
+        line.detail = true;
+    }
 }
 
 /// What a call was told, in one line: short arguments as they are, of long ones how long.
@@ -159,14 +165,14 @@ mod tests {
                 ("first", false),
                 ("look", false),
                 ("> read_file  path: a<RLO> -> 2 lines", false),
-                ("{", true),
-                ("  \"path\": \"a<RLO>\"", true),
-                ("}", true),
-                ("-> answered", true),
+                ("   {", true),
+                ("     \"path\": \"a<RLO>\"", true),
+                ("   }", true),
+                ("   -> answered", true),
                 ("   it", true),
                 ("   is", true),
                 ("> read_file -> nobody knows whether it ran", false),
-                ("{}", true),
+                ("   {}", true),
             ]
         );
         assert!(document(&[], false).lines[0].text.starts_with("no turn"));

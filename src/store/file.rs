@@ -72,7 +72,7 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
 
-/// The folder for backups made before a migration.
+/// The folder for backups: daily ones, and those made before a migration.
 pub fn backups(path: &Path) -> PathBuf {
     path.with_file_name("backups")
 }
@@ -151,7 +151,7 @@ fn check_header(path: &Path, len: u64) -> Result<()> {
         return Err(corrupt(format!("{} is not a database", path.display())));
     }
     // While a log waits to be folded in, the file may rightly be shorter than its header says.
-    let log = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |meta| meta.len());
+    let log = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
     if log == 0 && len < expected_len(&header) { Err(cut(path)) } else { Ok(()) }
 }
 
@@ -166,9 +166,10 @@ fn expected_len(header: &[u8; 100]) -> u64 {
     if counted_by_last_writer { page_size * u64::from(word(28)) } else { page_size }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The log beside a database.
+pub fn log(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
+    name.push("-wal");
     name.into()
 }
 

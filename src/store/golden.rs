@@ -1,9 +1,9 @@
 //! Journals as each landed schema had them, folded by the code of today: the same state, for ever.
 //!
 //! `golden/000N.jsonl` is what a program of schema N stored of one run: its events, a line each, with their
-//! links since there is a chain. A new
-//! schema comes with a journal of its own that has what was new with it; one that has landed is never
-//! edited. A snapshot that changes here means that a stored run is read differently than it was.
+//! links since there is a chain. A new schema comes with a journal of its own that has what was new with
+//! it; one that has landed is never edited. A snapshot may gain what is new in a state; where anything else
+//! of it changes, stored runs are read differently than they were.
 
 use rusqlite::Connection;
 use serde_json::Value;

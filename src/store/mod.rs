@@ -8,6 +8,7 @@
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod backup;
 pub mod ballast;
 pub mod bindings;
 pub mod blocks;

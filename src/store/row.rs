@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use rusqlite::types::Type;
-use rusqlite::{Error, Result, Row};
+use rusqlite::{Error, Result, Row, RowIndex};
 use serde::de::DeserializeOwned;
 
 use crate::model::event::Tokens;
@@ -33,39 +33,39 @@ pub fn wire<T: DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// A count; what does not fit becomes the nearest that does.
-pub fn count(row: &Row<'_>, column: &str) -> Result<u32> {
+pub fn count(row: &Row<'_>, column: impl RowIndex) -> Result<u32> {
     let value: i64 = row.get(column)?;
     Ok(u32::try_from(value.max(0)).unwrap_or(u32::MAX))
 }
 
 /// A large count; a negative one becomes 0.
-pub fn large(row: &Row<'_>, column: &str) -> Result<u64> {
+pub fn large(row: &Row<'_>, column: impl RowIndex) -> Result<u64> {
     let value: i64 = row.get(column)?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 
 /// A moment.
-pub fn at(row: &Row<'_>, column: &str) -> Result<Timestamp> {
+pub fn at(row: &Row<'_>, column: impl RowIndex) -> Result<Timestamp> {
     row.get(column).map(Timestamp)
 }
 
 /// A moment that may be absent.
-pub fn at_option(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>> {
+pub fn at_option(row: &Row<'_>, column: impl RowIndex) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
 }
 
 /// A hash.
-pub fn hash(row: &Row<'_>, column: &str) -> Result<ContentHash> {
+pub fn hash(row: &Row<'_>, column: impl RowIndex) -> Result<ContentHash> {
     row.get(column).map(ContentHash)
 }
 
 /// A hash that may be absent.
-pub fn hash_option(row: &Row<'_>, column: &str) -> Result<Option<ContentHash>> {
+pub fn hash_option(row: &Row<'_>, column: impl RowIndex) -> Result<Option<ContentHash>> {
     Ok(row.get::<_, Option<String>>(column)?.map(ContentHash))
 }
 
 /// Money that may be unknown.
-pub fn money(row: &Row<'_>, column: &str) -> Result<Option<NanoUsd>> {
+pub fn money(row: &Row<'_>, column: impl RowIndex) -> Result<Option<NanoUsd>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(NanoUsd))
 }
 

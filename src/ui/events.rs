@@ -76,6 +76,7 @@ fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
         Asked::Search => ('/', hit(run)),
         Asked::Filter => ('&', "words, type:phase. or phase:plan; empty shows all".to_owned()),
     };
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     reader::prompt(pen, area, (sign, &prompt.text), &aside, run.finding.hit == Hit::Nowhere);
 }
 

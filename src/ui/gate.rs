@@ -16,7 +16,6 @@ use super::{reader, run};
 use crate::app::gate::{Foretold, GateView, Stage, Tab};
 use crate::app::question;
 use crate::app::run_view::Known;
-use crate::app::wake::age_text;
 use crate::model::id::PhaseKey;
 use crate::model::persona::{Permission, Persona};
 use crate::model::question::Question;
@@ -85,8 +84,7 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     // Once it is answered, what waits is another question.
     let answered = matches!(gate.stage, Stage::Receipt(_));
     let (glyph, style) = if answered { (theme.glyph(Mark::Done), theme.dim()) } else { (theme.glyph(Mark::Gate), theme.waiting()) };
-    let age = age_text(pen.state.now.wall.since_ms(gate.requested_at));
-    let age = if answered { "answered".to_owned() } else { format!("waits {age}") };
+    let age = if answered { "answered".to_owned() } else { format!("since {}", pen.state.time(gate.requested_at)) };
     let mut parts = vec![Part::new(0, style, format!(" {glyph} {}  ", gate.gate))];
     if let Some(at) = waiting.iter().position(|id| *id == gate.run_id).filter(|_| !answered) {
         parts.push(Part::new(5, theme.dim(), format!("{} of {}  ", at + 1, waiting.len())));

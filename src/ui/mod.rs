@@ -27,6 +27,8 @@ pub mod picker;
 pub mod picture;
 pub mod reader;
 pub mod run;
+pub mod run_card;
+pub mod run_cost;
 pub mod settings;
 pub mod text;
 pub mod theme;

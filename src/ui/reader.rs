@@ -82,8 +82,8 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
     {
         shown = &shown[first.len_utf8()..];
     }
-    let typed = format!(" {sign}{shown}");
-    let taken = cells(&typed) + 3;
+    let typed = format!("{sign}{shown}");
+    let taken = cells(&typed) + 2;
     pen.line(area, 0, vec![ink(typed, pen.theme.title()), ink(" ", pen.theme.selected())]);
     let style = if bad { pen.theme.bad() } else { pen.theme.dim() };
     let aside = pen.theme.own(&format!("{aside} "));

@@ -6,6 +6,8 @@ mod questions;
 mod recovery;
 mod run_screen;
 mod sizes;
+mod states;
+mod texts;
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -22,7 +24,7 @@ use crate::model::event::Fact;
 use crate::model::record::RunRecord;
 use crate::model::state::{Decision, PauseReason, Risk, RunStatus};
 
-const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (130, 40), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (120, 40), (200, 60)];
 
 /// The screen as text, and what was drawn.
 fn look(state: &AppState) -> (Buffer, Drawn) {
@@ -432,7 +434,7 @@ fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() 
     bench.feed(Msg::Tick);
     assert!(look(&bench.state).contains("loading runs"));
     let failure = crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn").hint("restore a backup");
-    let ask = bench.state.runs.ask(bench.state.midnight());
+    let ask = bench.state.runs.ask(bench.state.midnight(), 24);
     bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), Err(failure)));
     let shown = look(&bench.state);
     assert!(shown.contains("a page is torn") && shown.contains("restore a backup") && !shown.contains("No runs"), "{shown}");
@@ -602,7 +604,7 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
     bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved has waited "), "{shown}");
+    assert!(shown.contains("paused, spec_approved waits since 04:28"), "{shown}");
     assert!(shown.contains("! opens the question, r goes on"), "{shown}");
 }
 

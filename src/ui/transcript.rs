@@ -57,11 +57,11 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         return;
     }
     let mut parts = Vec::new();
-    let (count, key) = (run.said.calls(), pen.state.keys.shown(Action::Open));
+    let (count, key) = (run.said.calls(), pen.state.keys.shown(Action::FoldCalls));
     if count > 0 {
         let calls = if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
-        let how = if run.said.is_whole() { "whole" } else { "folded" };
-        parts.push(Part::new(0, pen.theme.dim(), format!(" {calls} {how}: {key} ")));
+        let told = if run.said.is_whole() { format!(" {calls} open: {key} folds ") } else { format!(" {calls} folded: {key} opens ") };
+        parts.push(Part::new(0, pen.theme.dim(), told));
     }
     if run.said.dropped() > 0 {
         parts.push(Part::new(1, pen.theme.waiting(), format!(" {} earlier lines not kept ", grouped(run.said.dropped()))));

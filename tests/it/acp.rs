@@ -48,7 +48,7 @@ impl Place {
         record
     }
 
-    fn resume(&self, code: i32) -> RunRecord {
+    pub fn resume(&self, code: i32) -> RunRecord {
         self.home.expect(code, &["resume", "@last", "--headless", "--on-gate", "approve"]);
         let record = self.home.newest();
         check_invariants(&self.home, &record);

@@ -14,6 +14,7 @@ mod cli;
 mod console;
 mod crash;
 mod demo;
+mod documents;
 mod engine;
 mod faults;
 mod guide;

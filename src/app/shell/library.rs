@@ -82,6 +82,10 @@ impl Reader {
     }
 
     fn work(mut self, inbox: &Receiver<Task>) {
+        // Nobody has asked yet, and the first question shall not wait for this. Whatever is wrong is said then.
+        if self.texts.is_some() && self.paths.database().exists() {
+            drop(self.archive());
+        }
         for task in inbox {
             let told = match task {
                 Task::Ask(query) if query.is_text() && self.texts.is_some() => {

@@ -127,7 +127,7 @@ mod tests {
     fn a_list_that_cannot_be_read_yet_is_no_failure_until_the_engine_says_so() {
         let mut bench = opening();
         bench.state.runs.loaded = false;
-        let ask = bench.state.runs.ask(bench.state.midnight());
+        let ask = bench.state.runs.ask(bench.state.midnight(), 24);
         let failed = || Err(Failure::new(Code::IoFailed, "of an older schema"));
         bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask.clone()), failed()));
         assert_eq!(bench.state.runs.failure, None);

@@ -15,7 +15,7 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {
-        return super::signals::after_calls(state);
+        cmds.extend(super::signals::after_calls(state));
     }
     match &state.gate {
         Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
@@ -41,4 +41,21 @@ pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
     let (key, draft) = (gate.draft_key(), gate.draft());
     state.drafts.insert(key.clone(), draft.clone());
     vec![Cmd::SaveDraft(key, draft)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::msg::Query;
+    use crate::app::sample::{Bench, Place, records};
+
+    #[test]
+    fn a_list_that_is_due_together_with_news_of_calls_is_still_asked_for() {
+        let mut state = Bench::new((120, 40), records(), Place::Awaiting).state;
+        state.now.ticks = 10_000;
+        state.runs.due_at = Some(10_000);
+        assert!(state.pace.lets(9_000) && !state.pace.lets(9_100), "news of a call is held back");
+        let asks = |cmds: &[Cmd]| cmds.iter().filter(|cmd| matches!(cmd, Cmd::Query(Query::Runs(_)))).count();
+        assert_eq!(asks(&tick(&mut state)), 1);
+    }
 }

@@ -72,7 +72,7 @@ fn confine(worktree: &Path, temp: &Path) -> Protection {
     let network = without_network();
     let writable = [worktree.to_path_buf(), temp.to_path_buf()];
     let (files, missing) = kept(rules::keep_within(rules::Reach { writable: &writable, readable: &[], tcp: false }));
-    Protection { files, network, tcp: files && rules::has_tcp(), sockets: sockets::take_away(), missing }
+    Protection { files, network, tcp: files && rules::has_tcp(), sockets: sockets::take_away(), hides: false, missing }
 }
 
 /// Whether the files are kept, and why not.

@@ -29,6 +29,8 @@ use crate::model::error::{Code, Failure, Result};
 mod capture;
 mod fence;
 #[cfg(target_os = "linux")]
+mod hiding;
+#[cfg(target_os = "linux")]
 mod inner;
 #[cfg(target_os = "linux")]
 mod rules;
@@ -88,6 +90,8 @@ pub struct Protection {
     pub tcp: bool,
     /// No socket of another program on this machine can be reached.
     pub sockets: bool,
+    /// Files of the worktree can be hidden from a program.
+    pub hides: bool,
     /// Why something is missing; empty when nothing is.
     pub missing: String,
 }
@@ -180,7 +184,12 @@ impl Launcher {
 
     /// What the kernel would enforce on a program in a [`Fence`], by trying it.
     pub async fn probe_fence(&self) -> Protection {
-        self.tried(Fence::default().words(None, &[])).await
+        let Ok(hidden) = tempfile::tempdir() else { return Protection::default() };
+        let blank = hidden.path().to_path_buf();
+        let with = Fence { hidden: vec![blank.clone()], blank, ..Fence::default() };
+        let protection = self.tried(with.words(None, &[])).await;
+        // What cannot hide may still hold.
+        if protection.hides { protection } else { self.tried(Fence::default().words(None, &[])).await }
     }
 
     async fn tried(&self, args: Vec<OsString>) -> Protection {

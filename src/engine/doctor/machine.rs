@@ -158,7 +158,7 @@ mod tests {
     fn what_holds_commands_is_told_and_what_does_not_warns() {
         for (protection, verdict, words) in [
             (
-                Protection { files: true, network: true, ..Protection::default() },
+                Protection { files: true, network: true, sockets: true, ..Protection::default() },
                 Verdict::Ok,
                 "confined: writes only its worktree, no network; kernel 6.8",
             ),

@@ -185,6 +185,13 @@ mod tests {
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(checks[0].verdict, Verdict::Warning);
         assert!(checks[0].found.contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"), "{checks:?}");
+        patient.settings.openai.key_command = ["echo", "canary-of-doctor"].map(str::to_owned).to_vec();
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!((checks[0].verdict, checks[0].found.as_str()), (Verdict::Ok, "the key is printed by 'echo'"));
+        patient.settings.openai.key_command = vec!["false".to_owned()];
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!(checks[0].verdict, Verdict::Warning);
+        assert!(checks[0].found.ends_with("'openai.key_command' ended with exit status: 1"), "{checks:?}");
         // PATH is surely set, and surely not to be printed.
         patient.settings.openai.key_env = "PATH".to_owned();
         let checks = Subject::Keys.examine(&patient);

@@ -34,10 +34,12 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
+mod backups;
 mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
+mod remote;
 mod space;
 mod sweep;
 mod tellers;
@@ -96,6 +98,7 @@ impl Host {
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
+        notices.extend(remote::warning(&paths.data));
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
@@ -122,6 +125,7 @@ impl Host {
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
+        runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
         runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })

@@ -1,6 +1,6 @@
 //! What a killed process left half-written: files that were never given their name.
 //!
-//! Contents, reports and the anchor are written beside their place and then renamed; a kill in between leaves the
+//! Contents, reports, backups and the anchor are written beside their place and then renamed; a kill in between leaves the
 //! first of the two, which nobody reads. Every file that is older than this host and has such a name is
 //! taken away, a little after the start.
 
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::engine::paths::Paths;
+use crate::store::backup;
 use crate::store::failpoint::Step;
 
 /// Who writes a file beside a host needs less than this for it.
@@ -20,7 +21,7 @@ const UNFINISHED: [&str; 2] = ["new-", ".tmp"];
 /// to the next host.
 pub fn unfinished_files(paths: &Paths, begun: SystemTime) -> usize {
     let folders = std::fs::read_dir(paths.contents()).into_iter().flatten().flatten().map(|entry| entry.path());
-    folders.chain([paths.reports(), paths.state.clone()]).map(|folder| in_folder(&folder, begun)).sum()
+    folders.chain([paths.reports(), paths.state.clone(), backup::folder(&paths.database())]).map(|folder| in_folder(&folder, begun)).sum()
 }
 
 fn in_folder(folder: &Path, begun: SystemTime) -> usize {

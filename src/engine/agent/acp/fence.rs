@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::agent::program::Launch;
 use crate::engine::confine::Fence;
+use crate::model::error::{Code, Failure, Result};
 
 /// A place where a program keeps what is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +43,30 @@ impl Variables {
     }
 }
 
-/// The fence of a program that works in `worktree`. Its own folders are made where they are not there yet:
+/// What a fence is made of, beside the program itself.
+pub struct Grounds<'a> {
+    /// Where programs of its kind keep what is their own.
+    pub own: &'a [Own],
+    /// What the settings add to that.
+    pub more: &'a [String],
+    /// Where it works.
+    pub worktree: &'a Path,
+    /// Its folder for temporary files.
+    pub temp: &'a Path,
+    /// Where the repository's refs and objects lie.
+    pub repository: Option<&'a Path>,
+    /// What a program may look for beside the worktree: there it finds what is there, or that it is hidden.
+    pub looked_for: &'a [PathBuf],
+}
+
+/// The fence of a program. Its own folders are made where they are not there yet:
 /// what is not there cannot be opened to it.
 #[must_use]
-pub fn fence(launch: &Launch, own: &[Own], more: &[String], worktree: &Path, temp: &Path, repository: Option<&Path>) -> Fence {
+pub fn fence(launch: &Launch, grounds: &Grounds<'_>) -> Fence {
     let variables = Variables(launch.variables().into_iter().collect());
     let home = variables.folder("HOME");
     let (mut folders, mut files) = (Vec::new(), Vec::new());
-    for place in own {
+    for place in grounds.own {
         match place {
             Own::Home(name) => folders.extend(home.as_ref().map(|home| home.join(name))),
             Own::HomeFile(name) => files.extend(home.as_ref().map(|home| home.join(name))),
@@ -61,17 +78,51 @@ pub fn fence(launch: &Launch, own: &[Own], more: &[String], worktree: &Path, tem
             })),
         }
     }
-    files.extend(more.iter().filter_map(|path| named(path, home.as_deref())));
+    files.extend(grounds.more.iter().filter_map(|path| named(path, home.as_deref())));
     for folder in &folders {
         // One that cannot be made cannot be written by the program either, which will say so.
         let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     }
-    let writable = [worktree.to_path_buf(), temp.to_path_buf()].into_iter().chain(folders).chain(files).collect();
+    let writable = [grounds.worktree, grounds.temp].map(Path::to_path_buf).into_iter().chain(folders).chain(files).collect();
     let mut readable = installation(&launch.program, home.as_deref());
     readable.extend(home.iter().flat_map(|home| READABLE.iter().map(move |name| home.join(name))));
     readable.extend(CERTIFICATES.iter().filter_map(|name| variables.folder(name)));
-    readable.extend(repository.map(Path::to_path_buf));
-    Fence { writable, readable }
+    readable.extend_from_slice(grounds.looked_for);
+    readable.extend(grounds.repository.map(Path::to_path_buf));
+    Fence { writable, readable, ..Fence::default() }
+}
+
+/// What is there of the files that a repository brings along for a program, all of it within the worktree.
+///
+/// # Errors
+/// `backend_unavailable` for one that leads out of it: what lies there is not the repository's to hide.
+pub fn brought_along<'a>(worktree: &Path, names: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
+    let (found, out) = within(worktree, names)?;
+    match out.into_iter().next() {
+        None => Ok(found),
+        Some((name, real)) => {
+            let words = format!("'{name}' of the repository leads out of it, to {}", real.display());
+            Err(Failure::new(Code::BackendUnavailable, words)
+                .hint("the agent program would take it for its settings; remove it from the run's worktree, then approve"))
+        }
+    }
+}
+
+/// The same in the operator's own checkout of the repository, which some programs look into from a worktree
+/// of it. What leads out of it is the operator's own doing.
+#[must_use]
+pub fn in_the_checkout<'a>(repository: Option<&Path>, names: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
+    let checkout = repository.filter(|folder| folder.ends_with(".git")).and_then(Path::parent);
+    checkout.and_then(|checkout| within(checkout, names).ok()).map(|(found, _)| found).unwrap_or_default()
+}
+
+/// What is there of `names`, as it really is: within the folder, and leading out of it by a link. A link
+/// that leads nowhere is not there.
+fn within<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<(Vec<PathBuf>, Vec<(&'a str, PathBuf)>)> {
+    let root = folder.canonicalize().map_err(|error| Failure::io("the worktree cannot be looked at", &error))?;
+    let there = names.filter_map(|name| Some((name, root.join(name).canonicalize().ok()?)));
+    let (inside, outside): (Vec<_>, Vec<_>) = there.partition(|(_, real)| *real != root && real.starts_with(&root));
+    Ok((inside.into_iter().map(|(_, real)| real).collect(), outside))
 }
 
 /// A path of the settings.
@@ -118,7 +169,8 @@ mod tests {
         let own =
             [Own::Home(".a"), Own::HomeFile(".a.json"), Own::Named("MINE", ".b"), Own::Named("NOT_SET_HERE", ".c"), Own::Everywhere("e")];
         let more = ["~/.more".to_owned(), "/srv/more".to_owned(), "relative".to_owned()];
-        let fence = fence(&launch, &own, &more, Path::new("/w"), Path::new("/t"), Some(Path::new("/repo/.git")));
+        let (worktree, temp, repository) = (Path::new("/w"), Path::new("/t"), Some(Path::new("/repo/.git")));
+        let fence = fence(&launch, &Grounds { own: &own, more: &more, worktree, temp, repository, looked_for: &[] });
         let written = fence.writable;
         let has = |path: PathBuf| written.contains(&path);
         assert!(has("/w".into()) && has("/t".into()) && has("/srv/more".into()) && has(home.join(".more")));
@@ -145,5 +197,29 @@ mod tests {
         assert!(installation(&home.join("venv/bin/tool"), Some(&home)).contains(&home.join("venv")));
         let alone = installation(&home.join("tool"), Some(&home));
         assert_eq!(alone, [home.join("tool")], "a program that lies in the home opens itself alone");
+    }
+
+    #[test]
+    fn what_a_repository_brings_along_is_found_within_it_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("tools")).unwrap();
+        std::fs::write(root.join("settings.json"), "{}").unwrap();
+        let link = |name: &str, to: &str| std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+        (link(".inside", "tools"), link(".nowhere", "not-there"), link(".outside", "/usr"), link(".self", "."));
+        let found = |name: &str| brought_along(&root, [name].into_iter());
+        assert_eq!(found("settings.json").unwrap(), [root.join("settings.json")]);
+        assert_eq!(found(".inside").unwrap(), [root.join("tools")]);
+        assert_eq!(found(".nowhere").unwrap(), Vec::<PathBuf>::new());
+        for out in [".outside", ".self", "../.."] {
+            assert_eq!(found(out).unwrap_err().code, Code::BackendUnavailable, "{out}");
+        }
+        std::fs::create_dir(root.join(".git")).unwrap();
+        let checkout = in_the_checkout(Some(&root.join(".git")), ["settings.json", ".outside", "gone"].into_iter());
+        assert_eq!(checkout, [root.join("settings.json")]);
+        assert!(
+            in_the_checkout(Some(&root.join("bare")), ["settings.json"].into_iter()).is_empty()
+                && in_the_checkout(None, [].into_iter()).is_empty()
+        );
     }
 }
