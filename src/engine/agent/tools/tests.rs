@@ -130,7 +130,7 @@ async fn the_persona_decides_what_is_offered_and_used() {
     let tree = tree();
     let permissions = [("write_file", Permission::Ask), ("grep", Permission::Deny)];
     let tools = Toolbox::new(tree.path(), &persona(&["ls", "write_file", "grep", "execute"], &permissions), Launcher::own()).unwrap();
-    let definitions = tools.definitions();
+    let definitions: Vec<Value> = serde_json::from_str(tools.on_offer().unwrap().unwrap().get()).unwrap();
     let offered: Vec<_> = definitions.iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect();
     assert_eq!(offered, ["ls", "write_file", "execute"]);
 
