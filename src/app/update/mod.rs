@@ -36,6 +36,8 @@ mod tick;
 mod transcript_pane;
 
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod new_run_tests;
 #[cfg(test)]
 mod past_tests;
