@@ -1,9 +1,11 @@
 //! Following 5,000 events a second: the console on a pseudo-terminal, its run written and told of by
 //! another thread of its process. How late the newest event is on the screen, how many frames are
-//! written, and what the console costs of a core.
+//! written, and what the console costs of a core. And how soon a key is answered meanwhile, against the
+//! least program, which has nothing else to do.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use long_run::{fact, run_of};
@@ -16,29 +18,41 @@ use phasedeck::model::id::RunId;
 use phasedeck::model::settings::Settings;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal};
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::{broadcast, mpsc};
 
 #[path = "support/long_run.rs"]
 mod long_run;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/screenful.rs"]
+mod screenful;
 
 const HOME: &str = "PHASEDECK_BENCH_TAIL_HOME";
+/// Names the database for the least program.
+const SCREENFUL: &str = "BENCH_SCREENFUL";
 const BEFORE: u64 = 20_000;
 /// Events of one commit, and commits a second.
 const BATCH: u64 = 50;
 const BATCHES: u64 = 100;
 const SECONDS: u64 = 6;
+/// How long the console has for opening before events arrive.
+const QUIET: Duration = Duration::from_secs(2);
+/// Keys that are given while the events arrive.
+const KEYS: u64 = 150;
 /// What the first second costs is opening, not following.
 const WARM: u64 = 1;
 const SIZE: PtySize = PtySize { rows: 60, cols: 200, pixel_width: 0, pixel_height: 0 };
 
 fn main() -> Outcome<()> {
-    match std::env::var_os(HOME) {
-        Some(home) => follow(&PathBuf::from(home)),
-        None => watch(),
+    if let Some(database) = std::env::var_os(SCREENFUL) {
+        return screenful::show(Path::new(&database));
     }
+    if let Some(home) = std::env::var_os(HOME) {
+        return follow(&PathBuf::from(home));
+    }
+    watch()?;
+    answer()
 }
 
 /// The child: the console, and beside it a thread that stores events and tells of them.
@@ -75,7 +89,7 @@ fn follow(home: &Path) -> Outcome<()> {
 /// Stores and tells; notes when each batch was told, and what the console's threads have used.
 fn write(store: &Store, run: RunId, signals: &broadcast::Sender<Signal>, told: &Path, costs: &Path) -> Outcome<()> {
     let mut log = std::io::BufWriter::new(std::fs::File::create(told)?);
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(QUIET);
     let (begun, mut seq, mut used) = (Instant::now(), BEFORE, Duration::ZERO);
     for batch in 0..BATCHES * SECONDS {
         if batch == BATCHES * WARM {
@@ -134,6 +148,93 @@ fn watch() -> Outcome<()> {
     }
     child.wait()?;
     report(home.path(), &seen)
+}
+
+/// A program on a terminal of its own; what it writes is stamped as it comes.
+struct Seen {
+    keys: Box<dyn Write + Send>,
+    written: Receiver<(Instant, Vec<u8>)>,
+    child: Box<dyn Child + Send + Sync>,
+    _terminal: Box<dyn MasterPty + Send>,
+}
+
+impl Seen {
+    fn start(variable: &str, value: &Path) -> Outcome<Self> {
+        let pty = native_pty_system().openpty(SIZE)?;
+        let mut command = CommandBuilder::new(std::env::current_exe()?);
+        command.env(variable, value);
+        command.env("TERM", "xterm-256color");
+        let child = pty.slave.spawn_command(command)?;
+        drop(pty.slave);
+        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
+        let (sender, written) = channel();
+        std::thread::spawn(move || {
+            let mut chunk = vec![0; 1 << 16];
+            while let Ok(read @ 1..) = reader.read(&mut chunk) {
+                if sender.send((Instant::now(), chunk[..read].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { keys, written, child, _terminal: pty.master })
+    }
+
+    /// Waits until this is written; absent: anything.
+    fn wait(&self, text: Option<&str>) -> Outcome<Instant> {
+        loop {
+            let (at, bytes) = self.written.recv_timeout(Duration::from_secs(20))?;
+            if text.is_none_or(|text| bytes.windows(text.len()).any(|part| part == text.as_bytes())) {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// From the key until what it does is written.
+    fn press(&mut self, key: &str, shows: Option<&str>) -> Outcome<Duration> {
+        while self.written.try_recv().is_ok() {}
+        let begun = Instant::now();
+        self.keys.write_all(key.as_bytes())?;
+        self.keys.flush()?;
+        Ok(self.wait(shows)?.saturating_duration_since(begun))
+    }
+}
+
+/// Key to screen: the console follows 5,000 events a second, the least program waits. Keys are given in turns.
+fn answer() -> Outcome<()> {
+    let (home, other) = (folder()?, folder()?);
+    let screenful = Paths::beneath(other.path()).database();
+    let store = Store::open(&screenful)?;
+    for number in 0..SIZE.rows {
+        run_of(&store, &format!("lane-{number}"), 3)?;
+    }
+    store.close_blocking()?;
+    let mut least = Seen::start(SCREENFUL, &screenful)?;
+    least.wait(Some("line 1 of"))?;
+    let mut console = Seen::start(HOME, home.path())?;
+    console.wait(Some("Phases"))?;
+    console.press("4", None)?;
+    std::thread::sleep(QUIET + Duration::from_secs(WARM));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for turn in 0..KEYS {
+        let (key, shows) = if turn % 2 == 0 { ("k", "PAUSED") } else { ("f", "FOLLOW") };
+        ours.push(console.press(key, Some(shows))?);
+        theirs.push(least.press(if turn % 2 == 0 { "j" } else { "k" }, None)?);
+        // Out of step with the frames.
+        std::thread::sleep(Duration::from_millis(13 + turn % 11));
+    }
+    least.keys.write_all(b"q")?;
+    least.child.wait()?;
+    console.child.kill()?;
+    console.child.wait()?;
+    let high = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times.get(times.len() * 99 / 100).map_or(f64::INFINITY, Duration::as_secs_f64)
+    };
+    let (late, late_least) = (high(&mut ours), high(&mut theirs));
+    figure("key to screen in a flood / the least program idle, p99", late / late_least, Goal::AtMost(2.0));
+    figure("  the same, median", median(ours.clone()) / median(theirs), Goal::AtMost(2.0));
+    figure("  the console's median / 1.1 ms", median(ours) / 0.0011, Goal::None);
+    Ok(())
 }
 
 fn nonzero(count: u16) -> Outcome<std::num::NonZero<u16>> {

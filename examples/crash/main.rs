@@ -2,8 +2,10 @@
 //!
 //! `crash --kills N --seed S` plays rounds of the stories in turn until N kills were made; `--story NAME`
 //! plays one story only; `--bugs` plants bugs one after the other and wants each to be found;
-//! `--power --images N` takes the power away instead. It ends
-//! with 1 at the first violation, keeps the home, and prints the line that plays the same round again.
+//! `--power --images N` takes the power away instead; `--disk` lets every write and flush fail in turn
+//! (every N-th with `--stride N`); `--pairs N` kills once in the run and once in the recovery that follows,
+//! at N pairs of points a story. It ends with 1 at the first violation, keeps the home, and prints the line
+//! that plays the same round again.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -18,8 +20,10 @@ use crate::invariants::{Broken, Memory};
 use crate::model::Model;
 use crate::story::{Home, Story};
 
+mod disk;
 mod invariants;
 mod model;
+mod pairs;
 mod power;
 mod story;
 
@@ -45,14 +49,20 @@ fn main() -> Outcome<std::process::ExitCode> {
     let (kills, seed) = (number("--kills", 2_000)?, number("--seed", 1)?);
     let story = value("--story").map(|name| Story::named(name).ok_or("no such story")).transpose()?;
     if args.iter().any(|arg| arg == "--power") {
-        return Ok(if power_loss(usize::try_from(number("--images", 500)?)?, seed)? {
-            std::process::ExitCode::SUCCESS
-        } else {
-            std::process::ExitCode::FAILURE
-        });
+        return Ok(exit(power_loss(usize::try_from(number("--images", 500)?)?, seed)?));
+    }
+    if args.iter().any(|arg| arg == "--disk") {
+        return Ok(exit(disk::play(number("--stride", 1)?, story)?));
+    }
+    if args.iter().any(|arg| arg == "--pairs") {
+        return Ok(exit(pairs::play(usize::try_from(number("--pairs", 1_000)?)?, story)?));
     }
     let sound = if args.iter().any(|arg| arg == "--bugs") { bugs(seed)? } else { play(kills, seed, story, None, true)?.is_none() };
-    Ok(if sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+    Ok(exit(sound))
+}
+
+fn exit(sound: bool) -> std::process::ExitCode {
+    if sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }
 
 /// How often each point was passed, and how often it was the end.
@@ -151,6 +161,19 @@ fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &
             return Ok(vec![format!("no end in sight after {kills} kills")]);
         }
     }
+}
+
+/// Plays a home's story, killed at its n-th point or not at all: whether it was killed, and the points that
+/// it passed.
+fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
+    let before = lines(home).len();
+    let mut command = home.child()?;
+    command.envs(nth.map(|nth| ("PHASEDECK_FAILPOINT", format!("{nth} any"))));
+    let status = command.status()?;
+    if !status.success() && status.signal().is_none() {
+        return Err(format!("the child could not go on: {}", std::fs::read_to_string(home.stderr())?.trim()).into());
+    }
+    Ok((status.signal().is_some(), lines(home).split_off(before)))
 }
 
 fn lines(home: &Home) -> Vec<String> {

@@ -19,7 +19,7 @@ use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::record::{RunOptions, Scenario};
 use phasedeck::model::run_state::RunState;
 use phasedeck::model::settings::{OnCrash, Settings};
-use phasedeck::model::state::{Decision, RunStatus, Via};
+use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
 
 use crate::Outcome;
 
@@ -66,39 +66,8 @@ impl Story {
     }
 }
 
-const WORKFLOW: &str = "\
-name: pair
-version: 1
-description: Two phases
-roles:
-  - id: maker
-    required_capabilities: [make]
-phases:
-  - key: first
-    role: maker
-    instructions: Say what it is.
-    timeout_seconds: 60
-    expected_artifact: { path: out/first.json, schema: test/note@1 }
-    gates: [first_approved]
-  - key: second
-    role: maker
-    instructions: Say it again, better.
-    timeout_seconds: 60
-    expected_artifact: { path: out/second.json, schema: test/note@1 }
-    gates: []
-";
-
-const PERSONA: &str = "\
-name: maker
-version: 1
-description: Makes notes
-backend: openai
-model: test/model
-capabilities: [make]
-system_prompt: You make notes.
-tools: [ls, read_file, write_file]
-";
-
+const WORKFLOW: &str = include_str!("../../tests/support/pair.yaml");
+const PERSONA: &str = include_str!("../../tests/support/maker.yaml");
 const SCHEMA: &str = include_str!("../../tests/support/note.schema.json");
 
 /// An installation of its own, gone with the value unless it is kept.
@@ -140,13 +109,18 @@ impl Home {
         self.dir.path().join("points")
     }
 
+    /// What the child says about its end.
+    pub fn stderr(&self) -> PathBuf {
+        self.dir.path().join("stderr")
+    }
+
     /// This program as the child of this home.
     pub fn child(&self) -> Outcome<std::process::Command> {
         let mut command = std::process::Command::new(std::env::current_exe()?);
         command.arg("--child").arg(self.dir.path()).arg(self.story.name());
         command.env_remove("PHASEDECK_FAILPOINT").env("PHASEDECK_FAILPOINT_LOG", self.points()).env("RUST_BACKTRACE", "0");
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        command.stderr(File::create(self.dir.path().join("stderr"))?);
+        command.stderr(File::create(self.stderr())?);
         Ok(command)
     }
 }
@@ -265,11 +239,10 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         return Ok(archive.run(run)?.report_path.is_some());
     }
     let Some(open) = state.approval.clone() else {
-        // Where there is nothing to ask, a run that crashed again and again rests until somebody resumes it.
-        if state.status == RunStatus::Paused
-            && let Err(failure) = send(host, Command::Resume { run_id: run })
-        {
-            acks.note(&format!("refused {}", failure.code));
+        // Whoever rests says why, and asks.
+        let full = state.pause_reason == Some(PauseReason::DiskFull);
+        if state.status == RunStatus::Paused && !full && archive.state(run)?.approval.is_none() {
+            return Err(format!("a run rests ({:?}) and asks nothing", state.pause_reason).into());
         }
         return Ok(false);
     };
@@ -297,6 +270,7 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
                 artifact_sha256: open.artifact_sha256,
                 scope: None,
                 raise_nano_usd: None,
+                personas: Vec::new(),
             }
         }
     };

@@ -22,7 +22,10 @@ const LINE_CHARS: usize = 1000;
 /// Unchanged lines around a change.
 const AROUND: usize = 3;
 /// How long two texts are compared; after that the rest counts as exchanged.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a difference says that has none.
+const NOTHING_CHANGED: &str = "nothing changed: both versions say the same";
 
 /// What a line is, for its style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,10 @@ pub enum Ink {
     Heading,
     /// A remark of ours.
     Note,
+    /// A call of a tool.
+    Call,
+    /// What went on around an agent: retries, waiting, limits.
+    Aside,
     /// Something wrong.
     Error,
     /// Only in the new text.
@@ -58,6 +65,16 @@ pub struct DocLine {
     pub text: String,
     /// Colours that do not follow from the line alone.
     pub tints: Vec<(Range<usize>, Tint)>,
+    /// Whether it belongs to the line before it and is left out where only that is shown.
+    pub detail: bool,
+}
+
+impl DocLine {
+    /// A line of one meaning, made safe.
+    #[must_use]
+    pub fn plain(ink: Ink, text: &str) -> Self {
+        Self { ink, text: safe_line(text), tints: Vec::new(), detail: false }
+    }
 }
 
 /// A text for reading.
@@ -65,6 +82,8 @@ pub struct DocLine {
 pub struct Document {
     /// From top to bottom.
     pub lines: Vec<DocLine>,
+    /// Whether it is only the beginning, and the rest is on its way.
+    pub part: bool,
 }
 
 impl Document {
@@ -73,6 +92,21 @@ impl Document {
     #[must_use]
     pub fn of_content(path: &str, bytes: &[u8]) -> Self {
         Self::of_checked(path, bytes, &[])
+    }
+
+    /// The beginning of a long file, to be read while the rest of it is made readable.
+    #[must_use]
+    pub fn of_start(path: &str, bytes: &[u8]) -> Self {
+        let mut doc = Self { part: true, ..Self::default() };
+        let text = String::from_utf8_lossy(bytes);
+        match json_text::laid_out_start(&text).filter(|_| syntax::ink_of(path) == Ink::Json) {
+            Some(json) => doc.push_json(&json, &[]),
+            None => doc.push_text(path, &text),
+        }
+        // The last lines go on in the rest.
+        doc.lines.truncate(doc.lines.len().saturating_sub(2));
+        doc.push(Ink::Note, "the rest of this long text is being made readable");
+        doc
     }
 
     /// The whole content of a file, with what is wrong with it beneath each place that is wrong.
@@ -108,7 +142,13 @@ impl Document {
                 _ => self.push_errors(std::slice::from_ref(error)),
             }
         }
+        // JSON has no raw control characters: what is ASCII throughout needs no filter, line by line.
+        let safe = json.is_ascii() && !json.as_bytes().contains(&0x7f);
         for (number, line) in json.lines().enumerate() {
+            if safe && beneath.is_empty() && line.len() <= LINE_CHARS {
+                self.lines.push(DocLine { ink: Ink::Json, text: line.to_owned(), tints: Vec::new(), detail: false });
+                continue;
+            }
             self.push(Ink::Json, line);
             for error in beneath.get(&number).into_iter().flatten() {
                 let indent = line.len() - line.trim_start().len();
@@ -158,7 +198,7 @@ impl Document {
             at = range.end;
         }
         text.push_str(&safe_line(&line[at..]));
-        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe });
+        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe, detail: false });
     }
 
     /// What changed between two contents: by JSON Pointer where both are JSON, else line by line.
@@ -177,7 +217,7 @@ impl Document {
     pub fn of_changes(changes: &[Change]) -> Self {
         let mut doc = Self::default();
         if changes.is_empty() {
-            doc.push(Ink::Note, "nothing changed: both versions say the same");
+            doc.push(Ink::Note, NOTHING_CHANGED);
             return doc;
         }
         doc.push(Ink::Note, &counted(changes));
@@ -186,6 +226,12 @@ impl Document {
             doc.push_change(change);
         }
         doc
+    }
+
+    /// Whether it is a difference, and there is none.
+    #[must_use]
+    pub fn says_nothing_changed(&self) -> bool {
+        matches!(self.lines.as_slice(), [only] if only.ink == Ink::Note && only.text == NOTHING_CHANGED)
     }
 
     fn push_change(&mut self, change: &Change) {
@@ -231,7 +277,7 @@ impl Document {
             }
         }
         if doc.lines.is_empty() {
-            doc.push(Ink::Note, "nothing changed: both versions say the same");
+            doc.push(Ink::Note, NOTHING_CHANGED);
         }
         doc
     }
@@ -259,14 +305,14 @@ impl Document {
     pub fn push(&mut self, ink: Ink, text: &str) {
         // Most lines of most files: nothing to filter, nothing to break.
         if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new() });
+            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new(), detail: false });
         }
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(LINE_CHARS) {
-            self.lines.push(DocLine { ink, text: safe_line(&rest[..at]), tints: Vec::new() });
+            self.lines.push(DocLine::plain(ink, &rest[..at]));
             rest = &rest[at..];
         }
-        self.lines.push(DocLine { ink, text: safe_line(rest), tints: Vec::new() });
+        self.lines.push(DocLine::plain(ink, rest));
     }
 
     /// Adds every line of a text.
@@ -293,7 +339,7 @@ fn counted(changes: &[Change]) -> String {
 }
 
 /// JSON is compared as laid out, so that spacing alone is no change of lines.
-fn comparable(bytes: &[u8]) -> String {
+pub(super) fn comparable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     json_text::laid_out(&text).unwrap_or_else(|| text.into_owned())
 }

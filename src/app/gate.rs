@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{Document, Ink};
+use super::forks::Compared;
 use super::msg::{Draft, DraftKey, Query, Ticket};
 use super::question;
 use super::reading::Reading;
 use super::run_view::Known;
 use super::text_input::TextInput;
-use crate::engine::api::Candidate;
+use super::text_search::TextSearch;
+use crate::engine::api::Cheaper;
 use crate::model::error::Failure;
 use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
@@ -149,12 +151,20 @@ pub struct GateView {
     pub sources: BTreeMap<Tab, Query>,
     /// The texts that are there.
     pub texts: BTreeMap<Tab, Reading>,
+    /// What is looked for in them.
+    pub search: TextSearch,
     /// The current text once more, beside the errors of the versions before it.
     pub repaired: Option<Reading>,
     /// What can be taken: its own artifact first, then those of its forks.
-    pub forks: Vec<Candidate>,
+    pub forks: Compared,
     /// What the next phase cost and took before; none while it is looked up.
     pub forecast: Option<Foretold>,
+    /// Who could go on for less, where a budget is asked about; none while that is looked up.
+    pub cheaper: Option<Vec<Cheaper>>,
+    /// Which of them the answer names, and whether the operator's consent is being stored.
+    pub chosen: Option<usize>,
+    /// See [`chosen`](Self::chosen).
+    pub agreeing: bool,
     /// Since when the gate is on the screen with no input waiting, in ticks.
     pub drawn: Option<u64>,
     /// How far the answer is.
@@ -191,9 +201,13 @@ impl GateView {
             tab_chosen: false,
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
+            search: TextSearch::default(),
             repaired: None,
-            forks: Vec::new(),
+            forks: Compared::default(),
             forecast: None,
+            cheaper: None,
+            chosen: None,
+            agreeing: false,
             reviewed,
             drawn: None,
             stage: Stage::Reading,
@@ -228,13 +242,46 @@ impl GateView {
         self.texts.get_mut(&self.tab)
     }
 
+    /// Whether the comparison with its forks is on the screen, laid out for another width.
+    #[must_use]
+    pub fn is_comparison_of_another_width(&self, columns: u16) -> bool {
+        self.tab == Tab::Forks && self.reading().is_some_and(|reading| reading.size().0 != columns)
+    }
+
+    /// Fits the comparison with its forks to a size; stays about where it was read.
+    pub fn lay_out_forks(&mut self, size: (u16, u16)) {
+        let doc = Arc::new(self.forks.document(size.0));
+        let sought = self.search.sought();
+        match self.texts.get_mut(&Tab::Forks) {
+            Some(reading) if reading.size().0 == size.0 => reading.replace(doc),
+            Some(reading) => {
+                let (at, lines) = (reading.at().0, reading.doc().lines.len().max(1));
+                let line = at * doc.lines.len() / lines;
+                reading.lay_out(size);
+                reading.replace_at(doc, line);
+            }
+            None => drop(self.texts.insert(Tab::Forks, Reading::new(doc, size))),
+        }
+        if let Some(reading) = self.texts.get_mut(&Tab::Forks) {
+            reading.look_for(sought);
+        }
+    }
+
     /// Takes in a text that one of its tabs is made of; whether one is.
     pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
         let Some(tab) = self.sources.iter().find(|(_, source)| *source == query).map(|(tab, _)| *tab) else { return false };
         // What was asked for twice stays where it was scrolled to.
-        self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        let sought = self.search.sought();
+        let reading = self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        if reading.doc().part {
+            reading.replace(doc.clone());
+        }
+        reading.look_for(sought);
         if tab == Tab::Whole {
-            self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
+            let beside = self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
+            if beside.doc().part {
+                beside.replace(doc.clone());
+            }
         }
         true
     }
@@ -242,7 +289,8 @@ impl GateView {
     /// The text by which "seen" is measured: the whole, or the difference where that is read.
     #[must_use]
     pub fn measured(&self) -> Option<&Reading> {
-        match (self.texts.get(&Tab::Diff), self.texts.get(&Tab::Whole)) {
+        let whole = self.texts.get(&Tab::Whole).filter(|reading| !reading.doc().part);
+        match (self.texts.get(&Tab::Diff), whole) {
             (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
             (Some(diff), None) => Some(diff),
             (_, whole) => whole,
@@ -293,7 +341,20 @@ impl GateView {
         NanoUsd::from_decimal(typed).filter(|amount| amount.0 > 0)
     }
 
-    /// Whether an amount must be typed in.
+    /// Who goes on for less, as the answer names them.
+    #[must_use]
+    pub fn successor(&self) -> Option<&Cheaper> {
+        self.cheaper.as_ref()?.get(self.chosen?)
+    }
+
+    /// Whether somebody cheaper is enough to go on: not where all of the budget is spent.
+    #[must_use]
+    pub fn needs_no_amount(&self) -> bool {
+        let left = self.question.as_deref().and_then(Question::budget).is_some_and(|budget| budget.spent < budget.limit);
+        left && self.successor().is_some()
+    }
+
+    /// Whether an amount can be typed in.
     #[must_use]
     pub fn asks_amount(&self) -> bool {
         self.question.as_ref().is_some_and(|question| question.budget().is_some())
@@ -304,6 +365,7 @@ impl GateView {
     pub fn is_complete(&self) -> bool {
         let Stage::Confirm { typed, .. } = &self.stage else { return false };
         match self.question.as_deref() {
+            Some(Question::Budget(_)) if typed.is_empty() => self.needs_no_amount(),
             Some(Question::Budget(_)) => self.raise().is_some(),
             _ => *typed == self.must_type(),
         }

@@ -26,38 +26,74 @@ pub enum Token {
 #[must_use]
 pub fn laid_out(text: &str) -> Option<String> {
     let text = text.trim();
-    if !is_json(text) {
-        return None;
-    }
-    let (mut out, mut depth) = (String::with_capacity(text.len() * 2), 0usize);
-    let pieces: Vec<(Token, &str)> = tokens(text).into_iter().filter(|(_, piece)| !piece.trim().is_empty()).collect();
-    for (index, (_, piece)) in pieces.iter().enumerate() {
-        let next = pieces.get(index + 1).map_or("", |(_, piece)| piece);
-        let before = index.checked_sub(1).map_or("", |i| pieces[i].1);
-        match *piece {
-            "{" | "[" => {
-                out.push_str(piece);
-                depth += 1;
-                if !matches!(next, "}" | "]") {
-                    break_line(&mut out, depth);
+    is_json(text).then(|| lay_out(text))
+}
+
+/// The beginning of what may be JSON, laid out in the same way, without knowing what follows.
+#[must_use]
+pub fn laid_out_start(text: &str) -> Option<String> {
+    let text = text.trim_start();
+    text.starts_with(['{', '[']).then(|| lay_out(text))
+}
+
+/// One pass over the bytes: contents of many megabytes come through here.
+fn lay_out(text: &str) -> String {
+    let (mut out, mut depth, mut at) = (String::with_capacity(text.len() + text.len() / 2), 0usize, 0);
+    while let Some(byte) = text.as_bytes().get(at) {
+        let len = match byte {
+            b' ' | b'\n' | b'\t' | b'\r' => 1,
+            b'{' | b'[' => {
+                let inner = space_len(&text[at + 1..]);
+                let is_empty = matches!(text.as_bytes().get(at + 1 + inner), Some(b'}' | b']'));
+                out.push(char::from(*byte));
+                match is_empty {
+                    true => out.push_str(&text[at + 1 + inner..at + 2 + inner]),
+                    false => {
+                        depth += 1;
+                        break_line(&mut out, depth);
+                    }
                 }
+                if is_empty { inner + 2 } else { 1 }
             }
-            "}" | "]" => {
+            b'}' | b']' => {
                 depth = depth.saturating_sub(1);
-                if !matches!(before, "{" | "[") {
-                    break_line(&mut out, depth);
-                }
-                out.push_str(piece);
+                break_line(&mut out, depth);
+                out.push(char::from(*byte));
+                1
             }
-            "," => {
+            b',' => {
                 out.push(',');
                 break_line(&mut out, depth);
+                1
             }
-            ":" => out.push_str(": "),
-            other => out.push_str(other),
-        }
+            b':' => {
+                out.push_str(": ");
+                1
+            }
+            b'"' => {
+                let len = string_len(&text[at..]);
+                out.push_str(&text[at..at + len]);
+                len
+            }
+            _ => {
+                let len = word_len(&text[at..]);
+                out.push_str(&text[at..at + len]);
+                len
+            }
+        };
+        at += len;
     }
-    Some(out)
+    out
+}
+
+fn space_len(text: &str) -> usize {
+    text.bytes().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).count()
+}
+
+/// Bytes up to the next sign or space; what JSON has there is ASCII, anything else is taken whole.
+fn word_len(text: &str) -> usize {
+    let ends = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r' | b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':');
+    text.as_bytes().iter().position(ends).unwrap_or(text.len()).max(1)
 }
 
 /// Whether a text is a JSON object or array, not nested beyond what readers take.
@@ -67,8 +103,14 @@ pub fn is_json(text: &str) -> bool {
 }
 
 fn break_line(out: &mut String, depth: usize) {
+    const SPACES: &str = "                                                                ";
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
+    let mut left = depth * 2;
+    while left > 0 {
+        let some = left.min(SPACES.len());
+        out.push_str(&SPACES[..some]);
+        left -= some;
+    }
 }
 
 /// Cuts a text into tokens; together they are the text.
@@ -93,16 +135,17 @@ fn run_len(text: &str, fits: impl Fn(char) -> bool) -> usize {
     text.find(|c| !fits(c)).unwrap_or(text.len())
 }
 
+/// Length of the text in quotes that this begins with; to the end where it is never closed.
 fn string_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
     let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'"' | b'\\'))) {
-        at += found;
-        if bytes[at] == b'"' {
-            return at + 1;
+    // Quotes are few and looked for as fast as memory is read; backslashes matter only in front of one.
+    while let Some(found) = text[at..].find('"') {
+        let quote = at + found;
+        let escapes = text.as_bytes()[1..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        at = quote + 1;
+        if escapes % 2 == 0 {
+            return at;
         }
-        // Whatever is escaped is a character of its own, which may have several bytes.
-        at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8);
     }
     text.len()
 }
@@ -124,6 +167,16 @@ mod tests {
 
     use super::*;
 
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![any::<i32>().prop_map(Into::into), "\\PC{0,8}".prop_map(Into::into), Just(serde_json::Value::Null)];
+        let list = |inner: BoxedStrategy<serde_json::Value>| prop::collection::vec(inner, 0..4);
+        let nested = leaf.prop_recursive(3, 20, 4, move |inner| {
+            let map = prop::collection::btree_map("[a-z\"\\\\]{0,4}", inner.clone(), 0..4);
+            prop_oneof![list(inner.boxed()).prop_map(Into::into), map.prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))]
+        });
+        prop::collection::vec(nested, 0..4).prop_map(Into::into)
+    }
+
     #[test]
     fn laying_out_keeps_order_doubles_and_what_stands_in_strings() {
         let text = laid_out(r#"{"b":1,"a":{"x":"{,:}\""},"b":[],"c":[true,{}]}"#).unwrap();
@@ -139,7 +192,48 @@ mod tests {
         assert_eq!(kinds, [Key, Mark, Other, Text, Mark, Other, Number]);
     }
 
+    #[test]
+    fn the_beginning_of_a_text_is_laid_out_like_the_whole() {
+        let text = r#"{"b":1,"a":{"x":"{,:}\\\""},"b":[ ],"c":[true,{}]}"#;
+        let whole = laid_out(text).unwrap();
+        for end in 1..text.len() {
+            let start = laid_out_start(&text[..end]).unwrap();
+            let same = start.lines().zip(whole.lines()).take_while(|(start, whole)| start == whole).count();
+            // Whether a bracket is closed at once is not known before what follows it.
+            assert!(same + 2 >= start.lines().count(), "only the last two lines of {start:?} may differ");
+        }
+        assert_eq!(laid_out_start("# no json"), None);
+    }
+
+    #[test]
+    #[ignore = "a measurement, by hand"]
+    fn what_twenty_megabytes_cost() {
+        let item = r#"{"id":12345,"name":"a cart item with a longer name","tags":["one","two"],"price":{"amount":1999,"currency":"EUR"}}"#;
+        let text = format!("[{}]", vec![item; 20_000_000 / (item.len() + 1)].join(","));
+        let begun = std::time::Instant::now();
+        assert!(is_json(&text));
+        let checked = begun.elapsed();
+        let out = lay_out(&text);
+        let laid = begun.elapsed();
+        let doc = crate::app::document::Document::of_content("a.json", text.as_bytes());
+        let made = begun.elapsed();
+        eprintln!(
+            "{} bytes, {} lines: check {checked:?}, lay out {:?}, whole document {:?}",
+            out.len(),
+            doc.lines.len(),
+            laid - checked,
+            made - laid
+        );
+    }
+
     proptest! {
+        #[test]
+        fn laying_out_changes_nothing_but_space(value in json()) {
+            let text = laid_out(&value.to_string()).unwrap();
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value.clone());
+            prop_assert_eq!(text, serde_json::to_string_pretty(&value).unwrap());
+        }
+
         #[test]
         fn tokens_together_are_the_text(text in any::<String>()) {
             let joined: String = tokens(&text).into_iter().map(|(_, piece)| piece).collect();

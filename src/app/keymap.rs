@@ -24,6 +24,10 @@ pub enum Context {
     Log,
     /// The artifact pane.
     Artifact,
+    /// The transcript pane.
+    Transcript,
+    /// Whatever is read: events, an artifact, a transcript, the texts of a gate.
+    Reading,
     /// A gate.
     Gate,
     /// A screen that only shows something.
@@ -36,8 +40,20 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: &[Self] =
-        &[Self::Global, Self::List, Self::Picker, Self::Run, Self::Log, Self::Artifact, Self::Gate, Self::Look, Self::Form, Self::Text];
+    pub const ALL: &[Self] = &[
+        Self::Global,
+        Self::List,
+        Self::Picker,
+        Self::Run,
+        Self::Reading,
+        Self::Log,
+        Self::Artifact,
+        Self::Transcript,
+        Self::Gate,
+        Self::Look,
+        Self::Form,
+        Self::Text,
+    ];
 
     /// What the help calls it.
     #[must_use]
@@ -49,6 +65,8 @@ impl Context {
             Self::Run => "A run",
             Self::Log => "Events",
             Self::Artifact => "Artifact",
+            Self::Transcript => "Transcript",
+            Self::Reading => "In events, artifacts, transcripts and gates",
             Self::Gate => "Gate",
             Self::Look => "Cost, doctor, settings",
             Self::Form => "A new run",
@@ -143,10 +161,11 @@ actions! {
     TurnOn "turn_on" Run [">"] "the past: to the phase or question after" "";
     Now "now" Run ["End"] "from the past to now; else to the end" "now";
 
+    Find "find" Reading ["/"] "find as you type; in texts a capital letter counts as one" "find";
+    NextHit "next_hit" Reading ["n"] "next hit" "";
+    PrevHit "previous_hit" Reading ["N"] "hit before" "";
+
     Follow "follow" Log ["f"] "follow the end" "follow";
-    FindEvent "find_event" Log ["/"] "find in the events" "find";
-    NextHit "next_hit" Log ["n"] "next hit" "";
-    PrevHit "previous_hit" Log ["N"] "hit before" "";
     FilterEvents "filter_events" Log ["&"] "show only events with words, type:phase. or phase:plan" "filter";
     WrapEvents "wrap_events" Log ["w"] "long events on several lines" "";
 
@@ -157,9 +176,16 @@ actions! {
     ArtifactPager "artifact_pager" Artifact ["o"] "read it in the pager ($PAGER)" "pager";
     ArtifactEdit "artifact_edit" Artifact ["e"] "edit it, where a gate asks about it" "";
 
+    FollowSaid "follow_transcript" Transcript ["f"] "follow what the agent says" "follow";
+    FoldCalls "fold_calls" Transcript ["Space"] "tool calls with all they were told and answered, or one line each (Enter too)" "calls";
+    PrevAttempt "previous_attempt" Transcript ["["] "the attempt before" "";
+    NextAttempt "next_attempt" Transcript ["]"] "the attempt after" "[ ] attempts";
+    SaidPager "transcript_pager" Transcript ["o"] "read it in the pager ($PAGER)" "pager";
+
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
     AllowPhase "allow_phase" Gate ["P"] "allow every call of a tool in this phase (asks for Enter)" "this phase";
     AllowRun "allow_run" Gate ["R"] "allow every call of a tool in this run (asks for Enter)" "this run";
+    GateCheaper "gate_cheaper" Gate ["C"] "at a budget: go on with somebody cheaper (asks who)" "cheaper";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";
@@ -176,6 +202,8 @@ actions! {
     FormNext "form_next" Form ["Tab"] "next field" "next field";
     FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
     FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
+    FormEdit "form_edit" Form ["Ctrl-E", "Alt-e"] "write the wish in the editor ($EDITOR)" "editor";
+    FormClear "form_clear" Form ["Alt-n"] "empty the form (asks)" "";
     FormLeave "form_leave" Form ["Esc"] "back, what was written is kept" "back, text is kept";
 
     Submit "submit" Text ["Ctrl-S", "Alt-Enter"] "send it" "send";
@@ -306,8 +334,9 @@ impl Keymap {
 fn outer(context: Context) -> &'static [Context] {
     match context {
         Context::Text | Context::Form | Context::Global => &[],
-        Context::Log | Context::Artifact => &[Context::Run, Context::Global],
-        Context::List | Context::Picker | Context::Run | Context::Gate | Context::Look => &[Context::Global],
+        Context::Log | Context::Artifact | Context::Transcript => &[Context::Reading, Context::Run, Context::Global],
+        Context::Run | Context::Gate => &[Context::Reading, Context::Global],
+        Context::List | Context::Picker | Context::Look | Context::Reading => &[Context::Global],
     }
 }
 
@@ -381,7 +410,8 @@ mod tests {
         assert_eq!(said(&[("pause", &["q"])]), ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]);
         assert_eq!(said(&[("pause", &["q"]), ("quit", &["q", "F10"])]), Vec::<String>::new(), "there is another one");
         assert_eq!(said(&[("pause", &["k"])]), Vec::<String>::new(), "the arrow is left");
-        assert_eq!(said(&[("next_gate", &["f"])]), ["keys: f for 'follow' leaves no key for 'next_gate' in 'Events'"]);
+        let lost = |action: &str, place: &str| format!("keys: f for '{action}' leaves no key for 'next_gate' in '{place}'");
+        assert_eq!(said(&[("next_gate", &["f"])]), [lost("follow", "Events"), lost("follow_transcript", "Transcript")]);
         assert_eq!(said(&[("submit", &["q"])]), Vec::<String>::new(), "a text knows no other keys");
     }
 

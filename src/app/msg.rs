@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::document::Document;
+use super::forks::Compared;
 use super::key::Chord;
 use super::looks::Costs;
 use super::mouse::{Mouse, Place};
+use super::new_run_draft::FormDraft;
 use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
-    Answer, ArtifactHits, Candidate, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -18,7 +20,7 @@ use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId, RunId};
 use crate::model::persona::{Binding, Persona};
-use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, RunRecord};
+use crate::model::record::{ApprovalRecord, ArtifactRecord, RunRecord};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 use crate::model::wanted::Wanted;
@@ -94,6 +96,8 @@ pub enum Cmd {
     Work(Work),
     /// Keep the draft of a comment.
     SaveDraft(DraftKey, Draft),
+    /// Keep what stands in the form of a new run; none: nothing is kept any more.
+    SaveForm(Option<Box<FormDraft>>),
     /// Hand the terminal to another program.
     Outside(Outside),
     /// Remove the copy that was edited for a question: what it said is stored.
@@ -124,6 +128,11 @@ pub enum Outside {
         /// The artifact's path, for the name of the copy.
         path: String,
     },
+    /// The operator's editor, on the wish of a new run.
+    Wish {
+        /// What it says so far.
+        text: String,
+    },
     /// The operator's pager.
     Page {
         /// The name of what is read.
@@ -152,6 +161,8 @@ pub enum Returned {
         /// What it says.
         content: String,
     },
+    /// The wish of a new run says something else now.
+    Wished(String),
     /// The copy says what it said.
     Unchanged,
     /// The pager ended.
@@ -171,6 +182,8 @@ pub enum Work {
     Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
+    /// Say who could go on with a run for less.
+    Cheaper(RunId),
     /// Make the repository of the demo.
     Demo,
 }
@@ -186,6 +199,8 @@ pub enum Done {
     Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
+    /// Who could go on with a run for less.
+    Cheaper(RunId, Result<Vec<Cheaper>, Failure>),
     /// The demo can be started.
     Demo(Result<Box<StartRun>, Failure>),
 }
@@ -233,14 +248,16 @@ pub enum Query {
     Inputs(RunId, PhaseKey),
     /// The events of a phase.
     PhaseLog(RunId, PhaseKey),
-    /// What the agent of an attempt said and did, as it was stored.
-    Transcript(RunId, PhaseKey, u32),
+    /// What the agent of an attempt said and did, as it was stored, or as it was stored at an event.
+    Transcript(RunId, PhaseKey, u32, Option<u64>),
     /// What a phase of a workflow cost and took in earlier runs, rehearsals or real ones.
     Forecast(String, bool, PhaseKey),
     /// The artifact at a run's gate and those of its forks.
     Forks(RunId),
     /// The draft of a comment.
     Draft(DraftKey),
+    /// What was kept of the form of a new run.
+    FormDraft,
 }
 
 impl Query {
@@ -283,12 +300,14 @@ pub enum Loaded {
     Log(Vec<Event>),
     /// Versions, questions and costs.
     Details(Box<Details>),
-    /// What can be compared, each with its content.
-    Forks(Vec<(Candidate, Option<Vec<u8>>)>),
+    /// What can be taken, compared.
+    Forks(Box<Compared>),
     /// A text to read.
     Text(Arc<Document>),
     /// A kept draft, where there is one.
     Draft(Option<Draft>),
+    /// What was kept of the form, where something was.
+    FormDraft(Option<Box<FormDraft>>),
     /// What a phase will cost and take; none without enough earlier runs.
     Forecast(Option<Forecast>),
 }
@@ -317,8 +336,6 @@ pub struct Details {
     pub artifacts: Vec<ArtifactRecord>,
     /// Every question and its answer.
     pub approvals: Vec<ApprovalRecord>,
-    /// Costs by model.
-    pub models: Vec<CostLine>,
 }
 
 /// What a paused run was doing when it stopped.

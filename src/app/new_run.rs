@@ -1,17 +1,21 @@
 //! The form of a new run: its fields, the one with the focus, and what the engine says it would be.
 //!
 //! Every change asks the engine for an outlook; the answer carries the number of the change it is
-//! about, so that the form knows whether what it shows is about what stands there. The text stays
-//! when the form is left.
+//! about, so that the form knows whether what it shows is about what stands there. What it says is kept
+//! when it is left, and as a draft beyond this process.
 
 use std::collections::BTreeMap;
 
 use super::fuzzy;
+use super::lane::{self, Lane};
+use super::runs::RunsState;
 use super::text_input::TextInput;
-use crate::engine::api::{Outlook, Part, Seat, StartRun};
-use crate::model::error::Failure;
+use crate::engine::api::{Estimate, Outlook, Part, Seat, StartRun};
+use crate::model::error::{Code, Failure};
 use crate::model::id::RoleId;
+use crate::model::money::NanoUsd;
 use crate::model::record::RunOptions;
+use crate::model::state::Strategy;
 
 /// What can have the focus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub enum Field {
     Seat(usize),
     /// The lane; empty: repository and base.
     Thread,
+    /// What happens when another run holds the lane.
+    Strategy,
+    /// What it may cost; empty: as the settings say.
+    Budget,
     /// Whether no model is asked.
     Rehearse,
     /// The button.
@@ -36,7 +44,7 @@ pub enum Field {
 }
 
 /// The form.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewRun {
     /// What has the focus.
     pub focus: Field,
@@ -54,6 +62,10 @@ pub struct NewRun {
     pub wish: TextInput,
     /// The lane.
     pub thread: TextInput,
+    /// What happens when another run holds it.
+    pub strategy: Strategy,
+    /// What the run may cost, in dollars.
+    pub budget: TextInput,
     /// Personas named outright.
     pub personas: BTreeMap<RoleId, String>,
     /// Whether no model is asked.
@@ -68,13 +80,34 @@ pub struct NewRun {
     pub failure: Option<Failure>,
     /// Whether it is being started.
     pub starting: bool,
+    /// Since when there are changes that are not kept, in ticks.
+    pub unsaved: Option<u64>,
 }
 
 impl NewRun {
     /// A form about the repository the operator stands in, if any.
     #[must_use]
     pub fn new(here: Option<&str>) -> Self {
-        Self { workflow: "development".to_owned(), repo: TextInput::of(here.unwrap_or_default()), ..Self::default() }
+        Self {
+            focus: Field::default(),
+            typed: String::new(),
+            found: 0,
+            workflow: "development".to_owned(),
+            repo: TextInput::of(here.unwrap_or_default()),
+            base: TextInput::default(),
+            wish: TextInput::default(),
+            thread: TextInput::default(),
+            strategy: Strategy::Reject,
+            budget: TextInput::default(),
+            personas: BTreeMap::new(),
+            rehearse: false,
+            revision: 0,
+            asked: None,
+            outlook: None,
+            failure: None,
+            starting: false,
+            unsaved: None,
+        }
     }
 
     /// The fields in order.
@@ -83,8 +116,23 @@ impl NewRun {
         let seats = self.seats().len();
         let mut fields = vec![Field::Workflow, Field::Repo, Field::Base, Field::Wish];
         fields.extend((0..seats).map(Field::Seat));
-        fields.extend([Field::Thread, Field::Rehearse, Field::Start]);
+        fields.push(Field::Thread);
+        fields.extend(self.has_lane().then_some(Field::Strategy));
+        fields.extend([Field::Budget, Field::Rehearse, Field::Start]);
         fields
+    }
+
+    /// Whether another run could hold its lane: runs in plain folders of their own never meet.
+    #[must_use]
+    pub fn has_lane(&self) -> bool {
+        !self.thread.is_blank() || !self.repo.is_blank()
+    }
+
+    /// The name of its lane, as far as it is known.
+    #[must_use]
+    pub fn lane_name(&self) -> Option<String> {
+        let named = Some(self.thread.text().trim().to_owned()).filter(|name| !name.is_empty());
+        named.or_else(|| self.ahead()?.thread.clone())
     }
 
     /// Moves the focus by so many fields, round the ends.
@@ -101,6 +149,7 @@ impl NewRun {
             Field::Base => Some(&mut self.base),
             Field::Wish => Some(&mut self.wish),
             Field::Thread => Some(&mut self.thread),
+            Field::Budget => Some(&mut self.budget),
             _ => None,
         }
     }
@@ -116,7 +165,12 @@ impl NewRun {
             requirements: self.wish.text(),
             personas: self.personas.clone(),
             thread: said(&self.thread).map(|thread| thread.as_str().into()),
-            options: RunOptions { rehearse: self.rehearse, ..RunOptions::default() },
+            options: RunOptions {
+                rehearse: self.rehearse,
+                strategy: Some(self.strategy).filter(|strategy| self.has_lane() && *strategy != Strategy::Reject),
+                budget: self.amount(),
+                ..RunOptions::default()
+            },
             idempotency_key: None,
         }
     }
@@ -150,6 +204,54 @@ impl NewRun {
     #[must_use]
     pub fn problem(&self, part: &Part) -> Option<&Failure> {
         self.ahead()?.problems.iter().find(|(about, _)| about == part).map(|(_, failure)| failure)
+    }
+
+    fn amount(&self) -> Option<NanoUsd> {
+        NanoUsd::from_decimal(self.budget.text().trim().trim_start_matches('$')).filter(|amount| amount.0 > 0)
+    }
+
+    /// What is wrong with the budget.
+    #[must_use]
+    pub fn budget_problem(&self) -> Option<Failure> {
+        let unread = !self.budget.is_blank() && self.amount().is_none();
+        unread.then(|| Failure::new(Code::UsageInvalid, "the budget is no amount of dollars").hint("write it like 2.50, or leave it empty"))
+    }
+
+    /// How far the budget that holds will reach, as far as can be told, and whether the run will probably ask for more.
+    #[must_use]
+    pub fn budget_reach(&self) -> Option<(&'static str, bool)> {
+        let ahead = self.ahead().filter(|_| self.budget_problem().is_none())?;
+        let budget = self.amount().or(ahead.budget)?;
+        Some(match ahead.estimate {
+            Estimate::Free => ("a rehearsal spends nothing of it", false),
+            Estimate::History { p50, .. } if budget < p50 => ("most earlier runs cost more: this one will ask you", true),
+            Estimate::History { p90, .. } if budget < p90 => ("some earlier runs cost more: this one may ask you", true),
+            Estimate::History { .. } => ("9 of 10 earlier runs stayed below it", false),
+            Estimate::AtMost(most) if budget >= most => ("enough, by prices and limits", false),
+            Estimate::AtMost(_) | Estimate::Unknown => ("before a call that would cross it, the run asks you", false),
+        })
+    }
+
+    /// Why its lane does not take it as it is; none where it does.
+    #[must_use]
+    pub fn lane_problem(&self, runs: &RunsState) -> Option<Failure> {
+        let name = self.lane_name().filter(|_| self.has_lane())?;
+        Lane::of(&name, runs).refuses(self.strategy)
+    }
+
+    /// The first thing that stands in the way of a start, and how many there are.
+    #[must_use]
+    pub fn in_the_way(&self, runs: &RunsState) -> (Option<Failure>, usize) {
+        let own = [self.budget_problem(), self.lane_problem(runs)];
+        let said = self.ahead().into_iter().flat_map(|ahead| ahead.problems.iter().map(|(_, failure)| failure.clone()));
+        let all: Vec<Failure> = said.chain(own.into_iter().flatten()).collect();
+        let count = all.len();
+        (all.into_iter().next(), count)
+    }
+
+    /// Another strategy.
+    pub fn turn_strategy(&mut self, forward: bool) {
+        self.strategy = lane::turned(self.strategy, forward);
     }
 
     /// Names the next or the one before of those who could sit there; behind the last stands the binder's own choice.

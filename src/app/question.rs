@@ -5,6 +5,7 @@
 //! `ls`, in this run" is a yes to whatever the agent runs next.
 
 use super::document::{Document, Ink};
+use crate::engine::api::Cheaper;
 use crate::model::money::NanoUsd;
 use crate::model::question::{BudgetQuestion, Permit, Question, Scope, ToolQuestion};
 use crate::model::run_state::RunState;
@@ -56,9 +57,32 @@ fn budget_text(doc: &mut Document, asked: &BudgetQuestion) {
     doc.push(Ink::Plain, &format!("short of   {}", short_of(asked)));
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "What each answer means");
-    doc.push(Ink::Plain, "raise       by an amount that you type, for this run only; the agent goes on where it stopped");
-    doc.push(Ink::Plain, "stop        the phase and the run fail; everything stored stays, and a retry can begin from it");
+    doc.push(Ink::Plain, "raise       by an amount that you type, for this run only");
+    doc.push(Ink::Plain, "cheaper     somebody with a lower price does what is still to be done");
+    doc.push(Ink::Plain, "stop        the run fails; what is stored stays, for a retry");
     doc.push(Ink::Plain, "leave open  nothing is spent while it waits");
+}
+
+/// Who could go on for less, beneath the question.
+pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
+    doc.push(Ink::Plain, "");
+    doc.push(Ink::Heading, "Who could go on for less");
+    let width = |of: fn(&Cheaper) -> &str| found.iter().map(|one| of(one).chars().count()).max().unwrap_or(0);
+    let (name, model) = (width(|one| &one.persona), width(|one| &one.model));
+    for one in found {
+        let consent = if one.consent.is_some() { "  asks consent" } else { "" };
+        doc.push(Ink::Plain, &format!("{:<name$}  {:<model$}  {}{consent}", one.persona, one.model, terms(one)));
+    }
+    if found.is_empty() {
+        doc.push(Ink::Note, "nobody: no persona that can take this phase has a lower price that is known");
+    }
+}
+
+/// What somebody costs, and what they would take.
+#[must_use]
+pub fn terms(one: &Cheaper) -> String {
+    let phases: Vec<&str> = one.phases.iter().map(crate::model::id::PhaseKey::as_str).collect();
+    format!("{} / {} per M, for {}", one.price.0, one.price.1, phases.join(", "))
 }
 
 /// By how much a budget must be raised at least before the next call can be made.

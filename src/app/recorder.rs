@@ -51,10 +51,6 @@ impl Known {
             record.state = ApprovalStatus::Pending;
             (record.resolved_at, record.resolved_by, record.via, record.comment) = (None, None, None, None);
         }
-        if state.last_seq < self.state.last_seq {
-            // The sums by model are of now alone.
-            past.details.models.clear();
-        }
         state.status.as_str().clone_into(&mut past.record.state);
         (past.record.cost, past.record.last_seq) = (state.cost, state.last_seq);
         past.state = state;

@@ -1,8 +1,10 @@
 //! A retry in words: what it keeps, what it runs again, and what that cost before.
 
+use super::lane::Lane;
 use crate::model::forecast::Forecast;
-use crate::model::id::{PhaseKey, RunId};
+use crate::model::id::{PhaseKey, RunId, ThreadId};
 use crate::model::money::NanoUsd;
+use crate::model::state::Strategy;
 
 /// What a retry of an ended run could be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,23 +15,36 @@ pub struct RetryPlan {
     pub phases: Vec<(PhaseKey, Option<Forecast>)>,
     /// The place of the first phase that was not done; behind the last where all were.
     pub open: usize,
+    /// The thread it would be in.
+    pub thread: ThreadId,
+    /// What happens when another run holds that, as far as it was chosen.
+    pub strategy: Strategy,
 }
 
 impl RetryPlan {
-    /// The phases that a retry can begin with, the one that keeps most first; never more than two.
+    /// The phases that a retry can begin with, the one that keeps most first.
     #[must_use]
     pub fn beginnings(&self) -> Vec<usize> {
         let most = self.open.min(self.phases.len().saturating_sub(1));
-        if most == 0 { vec![0] } else { vec![most, 0] }
+        (0..=most).rev().collect()
     }
 
-    /// What a retry from a phase on runs again, and at what price.
+    /// What a retry from a phase on keeps, what it runs again, at what price, and what becomes of its
+    /// thread; a line each, so that nothing moves from one choice to the next.
     #[must_use]
-    pub fn told(&self, from: usize) -> String {
+    pub fn told(&self, from: usize, lane: &Lane<'_>) -> String {
         let names = |phases: &[(PhaseKey, Option<Forecast>)]| phases.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ");
         let (kept, again) = self.phases.split_at(from.min(self.phases.len()));
-        let keeps = if kept.is_empty() { "keeps nothing".to_owned() } else { format!("keeps {}", names(kept)) };
-        format!("From {}: runs {} again, {keeps}. Price: {}.", self.name(from), names(again), price(again))
+        let keeps = if kept.is_empty() { "nothing".to_owned() } else { names(kept) };
+        let held = lane.held().unwrap_or_else(|| format!("{} is free", lane.thread));
+        [
+            format!("keeps       {keeps}"),
+            format!("runs again  {}", names(again)),
+            format!("price       {}", price(again)),
+            format!("thread      {held}"),
+            format!("if held     {}", lane.told(self.strategy)),
+        ]
+        .join("\n")
     }
 
     /// The phase with this place.
@@ -50,23 +65,35 @@ fn price(again: &[(PhaseKey, Option<Forecast>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::runs::RunsState;
     use crate::app::sample;
 
     fn plan(open: usize, known: bool) -> RetryPlan {
         let phases = ["spec", "plan", "build"].map(|key| (key.into(), sample::forecast().filter(|_| known)));
-        RetryPlan { run_id: sample::run_id(6), phases: phases.to_vec(), open }
+        RetryPlan { run_id: sample::run_id(6), phases: phases.to_vec(), open, thread: "lane".into(), strategy: Strategy::Reject }
     }
 
     #[test]
     fn it_says_what_is_kept_what_runs_again_and_the_price() {
-        assert_eq!(plan(1, false).told(1), "From plan: runs plan, build again, keeps spec. Price: ? (too few earlier runs).");
-        let told = plan(1, true).told(0);
-        assert!(told.starts_with("From spec: runs spec, plan, build again, keeps nothing. Price: $"), "{told}");
+        let runs = RunsState::default();
+        let lane = Lane::of("lane", &runs);
+        assert_eq!(
+            plan(1, false).told(1, &lane).lines().collect::<Vec<_>>(),
+            [
+                "keeps       spec",
+                "runs again  plan, build",
+                "price       ? (too few earlier runs)",
+                "thread      lane is free",
+                "if held     while another run holds it, this is not started",
+            ]
+        );
+        let told = plan(1, true).told(0, &lane);
+        assert!(told.starts_with("keeps       nothing\nruns again  spec, plan, build\nprice       $"), "{told}");
     }
 
     #[test]
     fn it_begins_where_most_is_kept_and_a_whole_run_at_its_last_phase() {
-        for (open, beginnings) in [(0, vec![0]), (1, vec![1, 0]), (3, vec![2, 0])] {
+        for (open, beginnings) in [(0, vec![0]), (1, vec![1, 0]), (3, vec![2, 1, 0])] {
             assert_eq!(plan(open, false).beginnings(), beginnings);
         }
     }

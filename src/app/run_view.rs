@@ -7,7 +7,8 @@ use super::reading::Reading;
 use super::recorder::Recorder;
 use super::runs::Asking;
 use super::tail::{Need, Tail};
-use super::transcript::Transcript;
+use super::text_search::TextSearch;
+use super::transcript_pane::TranscriptPane;
 use crate::model::error::Failure;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
@@ -85,6 +86,8 @@ pub struct ArtifactPane {
     pub source: Option<Query>,
     /// The text, once it is there.
     pub reading: Option<Reading>,
+    /// What is looked for in it.
+    pub search: TextSearch,
 }
 
 /// One run as the operator looks at it.
@@ -103,8 +106,8 @@ pub struct RunView {
     pub finding: Finding,
     /// Its past, while that is shown.
     pub recorder: Recorder,
-    /// What its agents say.
-    pub transcript: Transcript,
+    /// What its agents say, and said.
+    pub said: TranscriptPane,
     /// The pane with the focus.
     pub focus: Pane,
     /// Artifact or transcript in the main place; none: whichever has news.
@@ -181,7 +184,7 @@ impl RunView {
             tail: Tail::default(),
             finding: Finding::default(),
             recorder: Recorder::default(),
-            transcript: Transcript::default(),
+            said: TranscriptPane::default(),
             focus: Pane::Phases,
             main: None,
             zoom: false,
@@ -302,12 +305,20 @@ impl RunView {
         sides
     }
 
+    /// The phase and attempt that the transcript is of; none before the phase has begun.
+    #[must_use]
+    pub fn said_by(&self) -> Option<(PhaseKey, u32)> {
+        let phase = self.state()?.phases.get(self.phase_at())?;
+        let attempt = self.said.attempt.map_or(phase.attempt, |chosen| chosen.min(phase.attempt));
+        (attempt > 0).then(|| (phase.key.clone(), attempt))
+    }
+
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
         let working =
             self.state().and_then(|state| state.phases.get(self.phase_at())).is_some_and(|phase| phase.status == PhaseStatus::Running);
-        let talking = working && self.transcript.lines().len() > 0;
+        let talking = working && self.said_by().is_some_and(|(phase, attempt)| self.said.heard(&phase, attempt));
         self.main.unwrap_or(if talking { Pane::Transcript } else { Pane::Artifact })
     }
 }
@@ -338,6 +349,12 @@ impl Known {
     #[must_use]
     pub fn binding(&self, phase: &Phase) -> Option<&(Binding, Persona)> {
         self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
+    }
+
+    /// Who works on a phase, or will: who sits in its seat, or who goes on for less.
+    #[must_use]
+    pub fn works_on(&self, key: &PhaseKey) -> Option<&Binding> {
+        self.state.new_seat(key).or_else(|| self.binding(self.phase(key)?).map(|(binding, _)| binding))
     }
 
     /// What the operator said about this phase before, oldest first.

@@ -118,16 +118,17 @@ impl RunsState {
         self.put(self.cursor);
     }
 
-    /// The part of the list that is on the screen, as a question.
+    /// The part of the list that is on the screen, as a question; the terminal has so many rows.
     #[must_use]
-    pub fn ask(&self, midnight: Timestamp) -> PageAsk {
+    pub fn ask(&self, midnight: Timestamp, rows: u16) -> PageAsk {
         PageAsk {
             filter: self.filter.text.clone(),
             also: self.filter.hits.clone(),
             midnight,
             today: self.unfolded,
             offset: u32::try_from(self.wanted_offset()).unwrap_or(u32::MAX),
-            limit: WINDOW,
+            // What is asked first is on no screen yet: a screenful is there sooner.
+            limit: if self.loaded { WINDOW } else { u32::from(rows).clamp(1, WINDOW) },
         }
     }
 
@@ -401,7 +402,7 @@ mod tests {
             runs.go(action);
             if runs.wants_window() {
                 assert!(action == Action::PageUp || runs.line(runs.cursor) == Some(Line::Unread));
-                let ask = runs.ask(ask().midnight);
+                let ask = runs.ask(ask().midnight, 40);
                 runs.set(sample::page(&many, &ask), ask.offset);
             }
             assert!(!runs.wants_window(), "{action:?} asks without end");
@@ -410,7 +411,7 @@ mod tests {
         for _ in 0..2000 {
             runs.go(Action::PageDown);
             if runs.wants_window() {
-                let ask = runs.ask(ask().midnight);
+                let ask = runs.ask(ask().midnight, 40);
                 runs.set(sample::page(&many, &ask), ask.offset);
             }
             for (row, expected) in many.iter().enumerate().skip(runs.top).take(10) {

@@ -122,14 +122,24 @@ pub enum Choice {
     LeaveRunning,
     /// Begins the retry that is asked about, with the phase at this place.
     Retry(usize),
+    /// Another word for when the thread of the retry is held.
+    RetryStrategy,
     /// Has the persona at this place make the phase at the gate again.
     Fork(usize),
     /// Takes the artifact of the fork at this place.
     Pick(usize),
+    /// Names who goes on for less, by their place.
+    GoOnWith(usize),
+    /// Agrees to who goes on for less, and gives the answer.
+    AgreeAndGoOn,
     /// Becomes the host.
     TakeOver,
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
+    /// Starts the run of the form, and lets it end the one that holds its thread.
+    RollBackAndStart,
+    /// Empties the form.
+    EmptyForm,
 }
 
 /// A line about what just happened.
@@ -300,6 +310,7 @@ impl AppState {
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
                 Some(Pane::Events) => Context::Log,
                 Some(Pane::Artifact) => Context::Artifact,
+                Some(Pane::Transcript) => Context::Transcript,
                 _ => Context::Run,
             },
         }
@@ -364,7 +375,7 @@ impl AppState {
     }
 
     /// How many milliseconds from now the screen has something to show by itself: a countdown, the
-    /// end of a notice, an age. `None`: nothing will change until something happens.
+    /// end of a notice, midnight. `None`: nothing will change until something happens.
     #[must_use]
     pub fn wakes_in(&self) -> Option<u64> {
         super::wake::wakes_in(self)

@@ -1,20 +1,34 @@
 //! What the agent of an attempt said and did, from its stored turns.
+//!
+//! A tool call is one line that says what it was told and what came of it; everything else about it is
+//! marked as a detail of that line, so that a pane can fold it.
 
 use serde_json::Value;
 
 use super::document::{Document, Ink};
-use crate::model::record::{TurnRecord, TurnStatus};
+use crate::engine::api::Said;
+use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
 
-/// The turns as a text: words, reasoning, tool calls with what they came to.
+/// Characters of one argument in the line of a call.
+const ARGUMENT: usize = 60;
+
+/// What stands before the details of a call.
+const INDENT: &str = "   ";
+
+/// A turn, and what an agent program said in it piece by piece.
+pub type Turn = (TurnRecord, Vec<(Said, String)>);
+
+/// The turns as a text: words, reasoning, tool calls with what they came to. `at_work`: what is not
+/// answered may still be.
 #[must_use]
-pub fn document(turns: &[TurnRecord]) -> Document {
+pub fn document(turns: &[Turn], at_work: bool) -> Document {
     let mut doc = Document::default();
-    for turn in turns {
+    for (turn, pieces) in turns {
         if !doc.lines.is_empty() {
             doc.push(Ink::Plain, "");
         }
         doc.push(Ink::Heading, &turn.title());
-        push_turn(&mut doc, turn);
+        push_turn(&mut doc, turn, pieces, at_work);
     }
     if doc.lines.is_empty() {
         doc.push(Ink::Note, "no turn of this attempt is stored: nobody was asked, or a rehearsal played it");
@@ -22,22 +36,77 @@ pub fn document(turns: &[TurnRecord]) -> Document {
     doc
 }
 
-fn push_turn(doc: &mut Document, turn: &TurnRecord) {
+fn push_turn(doc: &mut Document, turn: &TurnRecord, pieces: &[(Said, String)], at_work: bool) {
     match &turn.answer {
+        _ if !pieces.is_empty() => push_pieces(doc, pieces),
         Some(answer) => push_answer(doc, answer),
+        None if turn.status == TurnStatus::Reserved && at_work => doc.push(Ink::Note, "sent, the answer is on its way"),
         None if turn.status == TurnStatus::Reserved => doc.push(Ink::Note, "sent, not answered"),
         None => doc.push(Ink::Note, "no answer is stored"),
     }
-    for tool in &turn.tools {
-        doc.push(Ink::Note, &format!("> {}", tool.tool));
-        doc.lines.extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
-        match &tool.result {
-            Some(result) => {
-                doc.push(Ink::Note, "< answered");
-                result.lines().for_each(|line| doc.push(Ink::Plain, &format!("  {line}")));
-            }
-            None => doc.push(Ink::Error, "< nobody knows whether it ran"),
+    turn.tools.iter().for_each(|tool| push_call(doc, tool, at_work));
+}
+
+/// What an agent program said, in its order.
+fn push_pieces(doc: &mut Document, pieces: &[(Said, String)]) {
+    for (kind, text) in pieces {
+        match kind {
+            Said::Answer => doc.push_all(Ink::Plain, text),
+            Said::Reasoning => doc.push_all(Ink::Note, text),
+            Said::Tool => doc.push(Ink::Call, &format!("> {}", text.replace('\n', " "))),
         }
+    }
+}
+
+fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
+    let told = told(&tool.arguments);
+    let came = match &tool.result {
+        Some(result) => came_to(result),
+        None if at_work => "no result yet".to_owned(),
+        None => "nobody knows whether it ran".to_owned(),
+    };
+    doc.push(Ink::Call, &format!("> {}{told} -> {came}", tool.tool));
+    let from = doc.lines.len();
+    doc.lines.extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
+    if let Some(result) = &tool.result {
+        doc.push(Ink::Note, "-> answered");
+        doc.push_all(Ink::Plain, result);
+    }
+    for line in &mut doc.lines[from..] {
+        line.text.insert_str(0, INDENT);
+        line.detail = true;
+    }
+}
+
+/// What a call was told, in one line: short arguments as they are, of long ones how long.
+fn told(arguments: &str) -> String {
+    let Ok(Value::Object(fields)) = serde_json::from_str(arguments) else {
+        return if arguments.trim().is_empty() { String::new() } else { format!("  {}", short(arguments)) };
+    };
+    let told = fields.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name}: {}", short(text)),
+        other => format!("{name}: {}", short(&other.to_string())),
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { String::new() } else { format!("  {}", told.join(", ")) }
+}
+
+fn short(text: &str) -> String {
+    let count = text.chars().count();
+    if count > ARGUMENT || text.contains('\n') {
+        return format!("{} characters", crate::model::money::grouped(u64::try_from(count).unwrap_or(u64::MAX)));
+    }
+    text.to_owned()
+}
+
+/// What came of a call, in a few words.
+fn came_to(result: &str) -> String {
+    let mut lines = result.lines().filter(|line| !line.trim().is_empty());
+    match (lines.next(), lines.count()) {
+        (None, _) => "nothing said".to_owned(),
+        (Some(line), 0) if line.chars().count() <= ARGUMENT => line.trim().to_owned(),
+        (Some(_), 0) => "1 line".to_owned(),
+        (Some(_), more) => format!("{} lines", more + 1),
     }
 }
 
@@ -55,50 +124,81 @@ fn push_answer(doc: &mut Document, answer: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::record::ToolRecord;
     use crate::model::time::Timestamp;
 
-    #[test]
-    fn words_come_before_the_tools_and_an_unknown_end_is_said() {
-        let tool = |result: Option<&str>| ToolRecord {
+    fn tool(arguments: &str, result: Option<&str>) -> ToolRecord {
+        ToolRecord {
             call_id: "c".to_owned(),
             tool: "read_file".to_owned(),
-            arguments: "{\"path\":\"a\u{1b}\"}".to_owned(),
+            arguments: arguments.to_owned(),
             result: result.map(str::to_owned),
             redo: false,
-        };
-        let turn = TurnRecord {
+        }
+    }
+
+    fn turn(answer: Option<&str>, tools: Vec<ToolRecord>) -> TurnRecord {
+        TurnRecord {
             id: crate::model::id::TurnId(uuid::Uuid::from_u128(1)),
             phase_key: "spec".into(),
             attempt: 1,
             number: 1,
             stretch: 0,
-            status: TurnStatus::Settled,
-            answer: Some(r#"{"text":"first\nlook","reasoning":"hm"}"#.to_owned()),
-            tools: vec![tool(Some("it\nis")), tool(None)],
+            status: if answer.is_some() { TurnStatus::Settled } else { TurnStatus::Reserved },
+            answer: answer.map(str::to_owned),
+            tools,
             conversation: String::new(),
             held_at: None,
             at: Timestamp(0),
-        };
-        let doc = document(&[turn]);
-        let lines: Vec<&str> = doc.lines.iter().map(|line| line.text.as_str()).collect();
+        }
+    }
+
+    #[test]
+    fn words_come_before_the_tools_and_details_belong_to_the_line_of_their_call() {
+        let tools = vec![tool("{\"path\":\"a\u{202e}\"}", Some("it\nis")), tool("{}", None)];
+        let doc = document(&[(turn(Some(r#"{"text":"first\nlook","reasoning":"hm"}"#), tools), Vec::new())], false);
+        let lines: Vec<(&str, bool)> = doc.lines.iter().map(|line| (line.text.as_str(), line.detail)).collect();
         assert_eq!(
             lines,
             [
-                "turn 1",
-                "hm",
-                "first",
-                "look",
-                "> read_file",
-                "{\"path\":\"a␛\"}",
-                "< answered",
-                "  it",
-                "  is",
-                "> read_file",
-                "{\"path\":\"a␛\"}",
-                "< nobody knows whether it ran"
+                ("turn 1", false),
+                ("hm", false),
+                ("first", false),
+                ("look", false),
+                ("> read_file  path: a<RLO> -> 2 lines", false),
+                ("   {", true),
+                ("     \"path\": \"a<RLO>\"", true),
+                ("   }", true),
+                ("   -> answered", true),
+                ("   it", true),
+                ("   is", true),
+                ("> read_file -> nobody knows whether it ran", false),
+                ("   {}", true),
             ]
         );
-        assert!(document(&[]).lines[0].text.starts_with("no turn"));
+        assert!(document(&[], false).lines[0].text.starts_with("no turn"));
+    }
+
+    #[test]
+    fn a_call_is_told_in_one_line_whatever_it_was_told_and_came_to() {
+        let cases = [
+            (r#"{"file_path":"a.rs","limit":3}"#, Some("ok"), "> read_file  file_path: a.rs, limit: 3 -> ok"),
+            (r#"{"content":"a\nb"}"#, Some(""), "> read_file  content: 3 characters -> nothing said"),
+            ("no json", Some("a\n\nb\n"), "> read_file  no json -> 2 lines"),
+            ("", None, "> read_file -> no result yet"),
+        ];
+        for (arguments, result, expected) in cases {
+            let doc = document(&[(turn(Some("{}"), vec![tool(arguments, result)]), Vec::new())], true);
+            assert_eq!(doc.lines[1].text, expected);
+        }
+    }
+
+    #[test]
+    fn what_an_agent_program_said_is_told_piece_by_piece() {
+        let pieces = vec![(Said::Reasoning, "hm".to_owned()), (Said::Tool, "edit\na".to_owned()), (Said::Answer, "done".to_owned())];
+        let doc = document(&[(turn(None, Vec::new()), pieces)], true);
+        let lines: Vec<(&str, Ink)> = doc.lines.iter().map(|line| (line.text.as_str(), line.ink)).collect();
+        assert_eq!(lines, [("turn 1", Ink::Heading), ("hm", Ink::Note), ("> edit a", Ink::Call), ("done", Ink::Plain)]);
+        let waits = document(&[(turn(None, Vec::new()), Vec::new())], true);
+        assert_eq!(waits.lines[1].text, "sent, the answer is on its way");
     }
 }

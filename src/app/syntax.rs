@@ -32,6 +32,10 @@ pub enum Tint {
     Code,
     /// Where a link leads.
     Link,
+    /// Only in the new text.
+    Added,
+    /// Only in the old text.
+    Removed,
 }
 
 /// The coloured stretches of a line, in order and apart.

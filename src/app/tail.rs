@@ -1,137 +1,61 @@
-//! The events of a run as a window: its end while following, any stretch of it while reading.
+//! The events of a run as they are read: their end while following, any stretch of them while reading.
 //!
-//! The window holds every wanted event of one stretch of the journal and is bounded, so a run of a
-//! million events costs the same as one of a hundred; what lies outside is asked for when the reader
-//! gets near. An answer says which stretch it looked through: where little is wanted, that may be
-//! much for few events, and how many were left out is known.
+//! Where the reader stands, and what is on the screen around that place. The events themselves are a
+//! bounded [`Window`](super::window::Window), so a run of a million events costs the same as one of a
+//! hundred; what lies outside is asked for when the reader gets near.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::keymap::Action;
+use super::window::Window;
+pub use super::window::{CHUNK, Need, WINDOW};
 use crate::engine::api::Page;
 use crate::model::event::Event;
 use crate::model::wanted::Wanted;
 
-/// Events held at most.
-pub const WINDOW: usize = 2000;
-/// Events asked for at once.
-pub const CHUNK: u32 = 400;
-
-/// A window over a journal.
+/// A place in a journal, and the window around it.
 #[derive(Clone, Debug)]
 pub struct Tail {
-    events: VecDeque<Arc<Event>>,
-    /// The stretch of which every wanted event is in the window; none while nothing is known.
-    covered: Option<Range<u64>>,
-    wanted: Wanted,
-    /// The last event that is known to exist.
-    end: u64,
+    window: Window,
     follow: bool,
     /// The event under the cursor; only while not following.
     cursor: u64,
     /// The first event on the screen.
     top: u64,
     height: u16,
-    asked: Option<Need>,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self {
-            events: VecDeque::new(),
-            covered: None,
-            wanted: Wanted::default(),
-            end: 0,
-            follow: true,
-            cursor: 0,
-            top: 0,
-            height: 10,
-            asked: None,
-        }
+        Self { window: Window::default(), follow: true, cursor: 0, top: 0, height: 10 }
     }
-}
-
-/// Which events are needed next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Those before this one.
-    Before(u64),
-    /// Those from this one on.
-    From(u64),
 }
 
 impl Tail {
     /// Takes the last events of a run, all of them to its end. Who reads elsewhere is left there.
     pub fn reset(&mut self, events: Vec<Event>) -> Option<Need> {
-        let stretch = events.first().map_or(1, |first| first.seq)..events.last().map_or(1, |last| last.seq + 1);
-        self.end = self.end.max(stretch.end - 1);
-        let elsewhere = !self.follow && self.covered.is_some();
-        let newer = self.covered.as_ref().is_some_and(|known| known.end >= stretch.end);
-        if !elsewhere && !newer {
-            self.events = events.into_iter().filter(|event| self.wanted.fits(event)).map(Arc::new).collect();
-            (self.covered, self.asked) = (Some(stretch), None);
-        }
+        self.window.begin(events, !self.follow);
         self.settle();
         self.need()
     }
 
     /// Takes the next live event; whether it fits behind the known ones (or was known).
     pub fn push(&mut self, event: Arc<Event>) -> bool {
-        if event.seq <= self.end {
-            return true;
-        }
-        if event.seq != self.end + 1 {
-            return false;
-        }
-        self.end = event.seq;
-        let room = self.follow || self.events.len() < WINDOW;
-        if let Some(covered) = self.covered.as_mut().filter(|covered| room && covered.end == event.seq) {
-            covered.end += 1;
-            if self.wanted.fits(&event) {
-                self.events.push_back(event);
-                self.trim_front();
-            }
-        }
+        let fits = self.window.push(event, self.follow);
         self.settle();
-        true
+        fits
     }
 
     /// Takes what was asked for; what is still missing. Answers to older questions are dropped.
     pub fn extend(&mut self, need: Need, page: Page) -> Option<Need> {
-        if self.asked != Some(need) {
-            return None;
-        }
-        self.asked = None;
-        let stretch = page.from..page.to + 1;
-        let progress = !stretch.is_empty();
-        let found = page.events.into_iter().map(Arc::new);
-        match self.covered.clone() {
-            None => {
-                self.events = found.collect();
-                self.covered = Some(stretch.clone());
-            }
-            Some(known) if progress && stretch.start == known.end => {
-                self.events.extend(found);
-                self.covered = Some(known.start..stretch.end);
-                self.trim_front();
-            }
-            Some(known) if progress && stretch.end == known.start => {
-                found.rev().for_each(|event| self.events.push_front(event));
-                self.covered = Some(stretch.start..known.end);
-                self.trim_back();
-            }
-            Some(_) => {}
-        }
-        self.end = self.end.max(stretch.end.saturating_sub(1));
+        let progress = self.window.extend(need, page)?;
         self.settle();
         if progress { self.need() } else { None }
     }
 
     /// What was asked for could not be read; it may be asked for again.
     pub fn unanswered(&mut self) {
-        self.asked = None;
+        self.window.unanswered();
     }
 
     /// Moves the cursor; leaves the end when it goes up. What is needed to go on.
@@ -147,9 +71,9 @@ impl Tail {
             Action::Bottom => return self.follow(),
             _ => at,
         };
-        let last = self.events.len().checked_sub(1)?;
+        let last = self.window.len().checked_sub(1)?;
         self.follow = self.follow && to >= last;
-        self.cursor = self.events.get(to.min(last)).map_or(self.cursor, |event| event.seq);
+        self.cursor = self.window.get(to.min(last)).map_or(self.cursor, |event| event.seq);
         self.settle();
         self.need()
     }
@@ -158,10 +82,10 @@ impl Tail {
     pub fn go_to(&mut self, seq: u64) -> Option<Need> {
         self.follow = false;
         self.cursor = seq;
-        if !self.covered.as_ref().is_some_and(|covered| covered.contains(&seq)) {
+        if !self.window.covered().is_some_and(|covered| covered.contains(&seq)) {
             return self.begin_anew();
         }
-        let (at, top) = (self.at(), self.place(self.top));
+        let (at, top) = (self.at(), self.window.place(self.top));
         if at < top || at >= top + usize::from(self.height.max(1)) {
             self.top = self.screen_around(seq);
         }
@@ -172,8 +96,7 @@ impl Tail {
     /// Follows the end again.
     pub fn follow(&mut self) -> Option<Need> {
         self.follow = true;
-        let behind = self.covered.as_ref().map_or(u64::MAX, |covered| (self.end + 1).saturating_sub(covered.end));
-        if behind > u64::from(CHUNK) {
+        if self.window.behind() > u64::from(CHUNK) {
             return self.begin_anew();
         }
         self.settle();
@@ -183,14 +106,14 @@ impl Tail {
     /// Shows only what is wanted, near the cursor.
     pub fn filter(&mut self, wanted: Wanted) -> Option<Need> {
         self.cursor = self.cursor();
-        self.wanted = wanted;
+        self.window.want(wanted);
         self.begin_anew()
     }
 
     /// What is shown.
     #[must_use]
     pub fn wanted(&self) -> &Wanted {
-        &self.wanted
+        self.window.wanted()
     }
 
     /// Whether it follows the end.
@@ -202,30 +125,28 @@ impl Tail {
     /// Events beneath the cursor, as far as is known; new ones since it stopped following are among them.
     #[must_use]
     pub fn below(&self) -> u64 {
-        match self.wanted.is_all() {
-            true => self.end.saturating_sub(self.cursor()),
-            false => u64::try_from(self.events.len().saturating_sub(self.at() + 1)).unwrap_or(u64::MAX),
+        match self.window.wanted().is_all() {
+            true => self.window.end().saturating_sub(self.cursor()),
+            false => u64::try_from(self.window.len().saturating_sub(self.at() + 1)).unwrap_or(u64::MAX),
         }
     }
 
     /// Events that are not wanted, and since which one they were counted.
     #[must_use]
     pub fn left_out(&self) -> (u64, u64) {
-        let Some(covered) = &self.covered else { return (0, 1) };
-        let shown = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
-        ((covered.end - covered.start).saturating_sub(shown), covered.start)
+        self.window.left_out()
     }
 
     /// Whether something is on its way that belongs on the screen.
     #[must_use]
     pub fn loads(&self) -> bool {
-        self.asked.is_some() && self.events.len() < usize::from(self.height)
+        self.window.asks() && self.window.len() < usize::from(self.height)
     }
 
     /// The event under the cursor.
     #[must_use]
     pub fn selected(&self) -> Option<&Arc<Event>> {
-        self.events.get(self.at())
+        self.window.get(self.at())
     }
 
     /// The sequence number under the cursor.
@@ -233,7 +154,7 @@ impl Tail {
     pub fn cursor(&self) -> u64 {
         match self.selected() {
             Some(event) => event.seq,
-            None if self.follow => self.end,
+            None if self.follow => self.window.end(),
             None => self.cursor,
         }
     }
@@ -242,19 +163,19 @@ impl Tail {
     #[must_use]
     pub fn visible(&self, height: u16) -> Vec<&Arc<Event>> {
         let rows = usize::from(height);
-        let top = if self.follow { self.events.len().saturating_sub(rows) } else { self.place(self.top) };
-        self.events.iter().skip(top).take(rows).collect()
+        let top = if self.follow { self.window.len().saturating_sub(rows) } else { self.window.place(self.top) };
+        self.window.events().skip(top).take(rows).collect()
     }
 
     /// The number of the first event that is covered by the window, and of the last known.
     #[must_use]
     pub fn span(&self) -> (u64, u64) {
-        (self.covered.as_ref().map_or(1, |covered| covered.start), self.end)
+        (self.window.covered().map_or(1, |covered| covered.start), self.window.end())
     }
 
     /// Every event of the window.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
-        self.events.iter()
+        self.window.events()
     }
 
     /// Remembers the height of the screen; whether it is new, and what it needs.
@@ -262,16 +183,11 @@ impl Tail {
         let new = self.height != height;
         self.height = height;
         self.settle();
-        (new, if self.covered.is_some() { self.need() } else { None })
-    }
-
-    /// The place of the last event that is not behind `seq`.
-    fn place(&self, seq: u64) -> usize {
-        self.events.partition_point(|event| event.seq <= seq).saturating_sub(1)
+        (new, if self.window.covered().is_some() { self.need() } else { None })
     }
 
     fn at(&self) -> usize {
-        if self.follow { self.events.len().saturating_sub(1) } else { self.place(self.cursor) }
+        if self.follow { self.window.len().saturating_sub(1) } else { self.window.place(self.cursor) }
     }
 
     /// Where the screen begins so that what comes before an event is on it too.
@@ -281,55 +197,34 @@ impl Tail {
 
     /// Forgets the window and asks for another.
     fn begin_anew(&mut self) -> Option<Need> {
-        self.events.clear();
-        (self.covered, self.asked, self.top) = (None, None, self.screen_around(self.cursor));
+        self.window.forget();
+        self.top = self.screen_around(self.cursor);
         self.need()
     }
 
     /// What is missing around the cursor, once.
     fn need(&mut self) -> Option<Need> {
-        if self.asked.is_some() {
-            return None;
+        let rows = self.height.max(1);
+        if self.window.covered().is_some() {
+            return self.window.missing(self.at(), usize::from(rows) * 2);
         }
-        let rows = usize::from(self.height.max(1));
-        let (above, below) = (self.at(), self.events.len().saturating_sub(self.at() + 1));
-        self.asked = match &self.covered {
-            None if self.follow => Some(Need::Before(self.end + 1)),
-            None => Some(Need::From(self.cursor.saturating_sub(2 * u64::from(self.height.max(1))).max(1))),
-            Some(covered) if covered.start > 1 && above < rows * 2 => Some(Need::Before(covered.start)),
-            Some(covered) if covered.end <= self.end && below < rows * 2 => Some(Need::From(covered.end)),
-            Some(_) => None,
-        };
-        self.asked
-    }
-
-    fn trim_front(&mut self) {
-        let over = self.events.len().saturating_sub(WINDOW);
-        drop(self.events.drain(..over));
-        if let (Some(covered), Some(first), true) = (&mut self.covered, self.events.front(), over > 0) {
-            covered.start = first.seq;
-        }
-    }
-
-    fn trim_back(&mut self) {
-        let cut = self.events.get(WINDOW).map(|event| event.seq);
-        self.events.truncate(WINDOW);
-        if let (Some(covered), Some(cut)) = (&mut self.covered, cut) {
-            covered.end = cut;
-        }
+        self.window.first(match self.follow {
+            true => Need::Before(self.window.end() + 1),
+            false => Need::From(self.cursor.saturating_sub(2 * u64::from(rows)).max(1)),
+        })
     }
 
     /// Keeps the screen around the cursor.
     fn settle(&mut self) {
-        if self.events.is_empty() {
+        if self.window.is_empty() {
             return;
         }
-        let at = self.at();
-        let lowest = (at + 1).saturating_sub(usize::from(self.height.max(1)));
+        let (at, rows) = (self.at(), usize::from(self.height.max(1)));
+        let lowest = (at + 1).saturating_sub(rows);
         // No rows stay empty below while there are events above.
-        let fullest = self.events.len().saturating_sub(usize::from(self.height.max(1)));
-        let top = self.place(self.top).min(fullest).clamp(lowest, at);
-        self.top = self.events.get(top).map_or(self.top, |event| event.seq);
+        let fullest = self.window.len().saturating_sub(rows);
+        let top = self.window.place(self.top).min(fullest).clamp(lowest, at);
+        self.top = self.window.get(top).map_or(self.top, |event| event.seq);
     }
 }
 
@@ -474,12 +369,12 @@ mod tests {
         for seq in 11..=(WINDOW as u64 * 2) {
             assert!(tail.push(Arc::new(event(seq))));
         }
-        assert_eq!((tail.events.len(), tail.span()), (WINDOW, (WINDOW as u64 + 1, WINDOW as u64 * 2)));
+        assert_eq!((tail.window.len(), tail.span()), (WINDOW, (WINDOW as u64 + 1, WINDOW as u64 * 2)));
         for _ in 0..3000 {
             let need = tail.go(Action::PageUp);
             serve(&mut tail, need, WINDOW as u64 * 2);
         }
-        assert_eq!((tail.events.len(), tail.cursor()), (WINDOW, 1));
+        assert_eq!((tail.window.len(), tail.cursor()), (WINDOW, 1));
     }
 
     proptest! {
@@ -501,7 +396,7 @@ mod tests {
                 };
                 serve(&mut tail, need, end);
                 let seqs: Vec<u64> = tail.events().map(|event| event.seq).collect();
-                let covered = tail.covered.clone().unwrap();
+                let covered = tail.window.covered().cloned().unwrap();
                 let want: Vec<u64> = covered.map(event).filter(|event| tail.wanted().fits(event)).map(|event| event.seq).collect();
                 prop_assert_eq!(seqs, want);
                 let cursor = tail.cursor();

@@ -3,6 +3,7 @@
 use super::question;
 use crate::model::event::{ArtifactError, Fact};
 use crate::model::money::Cost;
+use crate::model::persona::NewSeat;
 use crate::model::time::human_duration;
 
 /// A fact in one line, without its type, its parts apart by `dot`; foreign text in it is not safe yet.
@@ -32,6 +33,7 @@ pub fn told(fact: &Fact, dot: &str) -> String {
             format!("{scope}{dot}{spent} of {limit}")
         }
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => told_of_gate(fact, dot),
+        Fact::PersonasChanged { seats, .. } => seats.iter().map(NewSeat::in_words).collect::<Vec<_>>().join(dot),
         Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } => words.clone(),
         Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
         _ => told_of_artifact(fact, dot),
@@ -88,6 +90,10 @@ fn told_of_artifact(fact: &Fact, dot: &str) -> String {
         }
         Fact::ArtifactValidated { phase_key, artifact, .. } => {
             format!("{phase_key}{dot}{} v{}{dot}{}", artifact.path, artifact.version, artifact.sha256.short())
+        }
+        Fact::ArtifactChanged { phase_key, by, picked: Some(picked), .. } => {
+            let by = by.as_deref().unwrap_or("the operator");
+            format!("{phase_key}{dot}{by} took the version of fork {} by {}", picked.fork.short(), picked.persona)
         }
         Fact::ArtifactChanged { phase_key, by: Some(by), .. } => format!("{phase_key}{dot}{by} wrote another version"),
         Fact::ArtifactChanged { phase_key, restored, .. } => {

@@ -82,6 +82,13 @@ impl TextInput {
         self.area.input(Input { key, ctrl: chord.ctrl, alt: chord.alt, shift: false })
     }
 
+    /// Puts another text in place of this one; undo brings it back. Whether some of it was cut.
+    pub fn replace(&mut self, text: &str) -> bool {
+        self.area.select_all();
+        self.area.cut();
+        self.paste(text)
+    }
+
     /// Takes a paste: text only, controls as marks. Whether some of it was cut.
     pub fn paste(&mut self, text: &str) -> bool {
         let mut end = text.len().min(PASTE_BYTES);
@@ -113,6 +120,15 @@ mod tests {
         let mut input = TextInput::default();
         assert!(input.paste(&"é".repeat(PASTE_BYTES)));
         assert_eq!(input.text().len(), PASTE_BYTES);
+    }
+
+    #[test]
+    fn another_text_takes_its_place_and_undo_brings_it_back() {
+        let mut input = TextInput::of("one\ntwo");
+        assert!(!input.replace("three"));
+        assert_eq!(input.text(), "three");
+        while input.key(Chord::ctrl('u')) && input.text() != "one\ntwo" {}
+        assert_eq!(input.text(), "one\ntwo");
     }
 
     #[test]

@@ -1,92 +1,106 @@
-//! What agents of a run said since the run was opened: live text, bounded, not durable.
+//! What the agent of one attempt says while it works: live text, bounded, and only until it is stored.
+//!
+//! Pieces join into lines; the open line is kept as it came, so that the filter for foreign text always
+//! sees whole lines and an escape that was cut in two is still caught. When a turn is stored, a mark
+//! is set behind what it says; once the stored text is on the screen, what lies before the mark goes.
 
-use std::collections::VecDeque;
+use super::document::{DocLine, Ink};
+use crate::engine::api::TextKind;
 
-use crate::engine::api::{TextChunk, TextKind};
-use crate::model::id::PhaseKey;
-use crate::model::safe_text::safe_line;
-
-/// Lines held at most; older ones go, and how many is said.
+/// Lines held; a quarter more before the oldest go, and how many went is said.
 pub const LINES: usize = 2000;
-/// Characters of a line at most before it goes on in the next.
-const LINE_CHARS: usize = 2000;
+/// Bytes of a line at most before it goes on in the next.
+const LINE_BYTES: usize = 2000;
 
-/// A line of the transcript; safe to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// What kind of thing; none for a heading.
-    pub kind: Option<TextKind>,
-    /// What was said.
-    pub text: String,
-}
-
-/// What agents said.
+/// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Transcript {
-    lines: VecDeque<Said>,
-    /// The open line as it came, so that the filter always sees whole lines.
+pub struct LiveText {
+    lines: Vec<DocLine>,
+    kind: Option<TextKind>,
+    /// The open line as it came.
     raw: String,
-    whose: Option<(PhaseKey, u32)>,
+    /// Lines that are gone from the beginning, and those of them that are stored nowhere.
+    gone: u64,
     dropped: u64,
-    /// Rows scrolled up from the end.
-    up: usize,
+    /// The line that everything before is stored.
+    mark: u64,
 }
 
-impl Transcript {
-    /// Takes a piece of text in.
-    pub fn push(&mut self, chunk: &TextChunk) {
-        let whose = (chunk.phase_key.clone(), chunk.attempt);
-        if self.whose.as_ref() != Some(&whose) {
-            self.open(None, &format!("{}, attempt {}", whose.0, whose.1));
-            self.whose = Some(whose);
+impl LiveText {
+    /// Takes a piece in; the first line that changed.
+    pub fn push(&mut self, kind: TextKind, text: &str) -> usize {
+        let whole_lines = matches!(kind, TextKind::Tool | TextKind::Note);
+        let mut first = self.lines.len().saturating_sub(1);
+        if whole_lines || self.kind != Some(kind) || self.mark == self.end() {
+            self.open(kind);
+            first = self.lines.len() - 1;
         }
-        let whole_lines = matches!(chunk.kind, TextKind::Tool | TextKind::Note);
-        if whole_lines || self.lines.back().is_none_or(|last| last.kind != Some(chunk.kind)) {
-            self.open(Some(chunk.kind), "");
-        }
-        for (index, piece) in chunk.text.split('\n').enumerate() {
-            if index > 0 || self.raw.len() > LINE_CHARS {
-                self.open(Some(chunk.kind), "");
+        for (index, piece) in text.split('\n').enumerate() {
+            if index > 0 || self.raw.len() > LINE_BYTES {
+                self.open(kind);
             }
             self.raw.push_str(piece.trim_end_matches('\r'));
-            if let Some(last) = self.lines.back_mut() {
-                last.text = safe_line(&self.raw);
+            if let Some(last) = self.lines.last_mut() {
+                *last = line(kind, &self.raw);
             }
         }
+        let over = self.lines.len().checked_sub(LINES + LINES / 4).map_or(0, |_| self.lines.len() - LINES);
+        self.dropped += u64::try_from(over).unwrap_or(0);
+        if self.forget(over) { 0 } else { first }
     }
 
-    /// Every line, oldest first.
-    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &Said> + ExactSizeIterator {
-        self.lines.iter()
+    /// The lines that are held, oldest first.
+    #[must_use]
+    pub fn lines(&self) -> &[DocLine] {
+        &self.lines
     }
 
-    /// Lines that were dropped at the beginning.
+    /// Lines that were dropped at the beginning because there were too many.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Lines scrolled up from the end; 0 follows.
+    /// What was said so far is stored now.
+    pub fn mark(&mut self) {
+        self.mark = self.end();
+    }
+
+    /// Up to where everything is stored.
     #[must_use]
-    pub fn up(&self) -> usize {
-        self.up
+    pub fn marked(&self) -> u64 {
+        self.mark
     }
 
-    /// Scrolls by lines; positive goes up.
-    pub fn scroll(&mut self, lines: isize) {
-        self.up = self.up.saturating_add_signed(lines).min(self.lines.len().saturating_sub(1));
+    /// Forgets what lies before a mark.
+    pub fn forget_to(&mut self, mark: u64) {
+        let lines = usize::try_from(mark.saturating_sub(self.gone)).unwrap_or(usize::MAX);
+        self.forget(lines.min(self.lines.len()));
     }
 
-    fn open(&mut self, kind: Option<TextKind>, text: &str) {
+    fn forget(&mut self, lines: usize) -> bool {
+        self.lines.drain(..lines);
+        self.gone += u64::try_from(lines).unwrap_or(0);
+        lines > 0
+    }
+
+    fn end(&self) -> u64 {
+        self.gone + u64::try_from(self.lines.len()).unwrap_or(0)
+    }
+
+    fn open(&mut self, kind: TextKind) {
         self.raw.clear();
-        self.lines.push_back(Said { kind, text: safe_line(text) });
-        if self.up > 0 {
-            self.up += 1;
-        }
-        if self.lines.len() > LINES {
-            self.lines.pop_front();
-            self.dropped += 1;
-        }
+        self.kind = Some(kind);
+        self.lines.push(line(kind, ""));
+    }
+}
+
+fn line(kind: TextKind, text: &str) -> DocLine {
+    match kind {
+        TextKind::Answer => DocLine::plain(Ink::Plain, text),
+        TextKind::Reasoning => DocLine::plain(Ink::Note, text),
+        TextKind::Tool => DocLine::plain(Ink::Call, &format!("> {text}")),
+        TextKind::Note => DocLine::plain(Ink::Aside, text),
     }
 }
 
@@ -94,32 +108,47 @@ impl Transcript {
 mod tests {
     use super::*;
 
-    fn chunk(kind: TextKind, attempt: u32, text: &str) -> TextChunk {
-        let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-        TextChunk { run_id, phase_key: "spec".into(), attempt, kind, text: text.into() }
+    fn texts(live: &LiveText) -> Vec<&str> {
+        live.lines().iter().map(|line| line.text.as_str()).collect()
     }
 
     #[test]
     fn pieces_join_into_lines_and_an_escape_cut_in_two_is_still_caught() {
-        let mut transcript = Transcript::default();
-        for (kind, text) in [
-            (TextKind::Answer, "one \u{1b}"),
-            (TextKind::Answer, "[31mred\ntwo"),
-            (TextKind::Tool, "write_file spec.json"),
-            (TextKind::Tool, "read_file a"),
-            (TextKind::Answer, "three"),
-        ] {
-            transcript.push(&chunk(kind, 1, text));
+        let mut live = LiveText::default();
+        let pieces = [
+            (TextKind::Answer, "one \u{1b}", 0),
+            (TextKind::Answer, "[31mred\ntwo", 0),
+            (TextKind::Tool, "write_file spec.json", 2),
+            (TextKind::Tool, "read_file a", 3),
+            (TextKind::Answer, "three", 4),
+            (TextKind::Answer, " four", 4),
+        ];
+        for (kind, text, changed) in pieces {
+            assert_eq!(live.push(kind, text), changed, "{text}");
         }
-        let lines: Vec<&str> = transcript.lines().map(|said| said.text.as_str()).collect();
-        assert_eq!(lines, ["spec, attempt 1", "one ␛[31mred", "two", "write_file spec.json", "read_file a", "three"]);
+        assert_eq!(texts(&live), ["one ␛[31mred", "two", "> write_file spec.json", "> read_file a", "three four"]);
     }
 
     #[test]
     fn it_is_bounded_and_says_what_is_gone() {
-        let mut transcript = Transcript::default();
-        transcript.push(&chunk(TextKind::Answer, 1, &"x\n".repeat(LINES + 8)));
-        assert_eq!(transcript.lines().len(), LINES);
-        assert_eq!(transcript.dropped(), 10);
+        let mut live = LiveText::default();
+        live.push(TextKind::Answer, &"x\n".repeat(LINES + LINES / 4 - 2));
+        assert_eq!((live.lines().len(), live.dropped()), (LINES + LINES / 4 - 1, 0));
+        assert_eq!(live.push(TextKind::Answer, "\ny"), 0, "all of it moved");
+        assert_eq!((live.lines().len(), live.dropped()), (LINES, 500));
+    }
+
+    #[test]
+    fn what_is_stored_goes_and_what_came_meanwhile_stays() {
+        let mut live = LiveText::default();
+        live.push(TextKind::Answer, "first\nturn");
+        live.mark();
+        let mark = live.marked();
+        live.push(TextKind::Answer, "second");
+        assert_eq!(texts(&live), ["first", "turn", "second"], "another turn is another line");
+        live.forget_to(mark);
+        assert_eq!((texts(&live), live.dropped()), (vec!["second"], 0));
+        live.forget_to(mark);
+        assert_eq!(texts(&live), ["second"]);
     }
 }

@@ -18,10 +18,11 @@ pub fn wakes_in(state: &AppState) -> Option<u64> {
         countdown(state),
         notice(state),
         draft(state),
-        ages(state),
+        clocks(state),
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),
+        super::text_search::is_looking(state).then_some(0),
         state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
     .into_iter()
@@ -49,7 +50,9 @@ fn notice(state: &AppState) -> Option<u64> {
 }
 
 fn draft(state: &AppState) -> Option<u64> {
-    let since = state.gate.as_ref()?.input.unsaved?;
+    let gate = state.gate.as_ref().and_then(|gate| gate.input.unsaved);
+    let form = state.new_run.as_ref().and_then(|form| form.unsaved);
+    let since = gate.into_iter().chain(form).min()?;
     Some((since + DRAFT_MS).saturating_sub(state.now.ticks).max(1))
 }
 
@@ -84,41 +87,35 @@ fn loading(state: &AppState) -> Option<u64> {
     (!is_late(since, state.now.ticks)).then(|| (since + LOADING_MS).saturating_sub(state.now.ticks))
 }
 
-/// Only ages that are on the screen, and only when their text changes.
-fn ages(state: &AppState) -> Option<u64> {
-    let age = |at: Timestamp| until_older(state.now.wall.since_ms(at));
+/// Clocks of work in progress; and midnight, because a time of day is one of today's.
+fn clocks(state: &AppState) -> Option<u64> {
     match state.screen() {
-        Screen::Runs => {
-            let shown =
-                (state.runs.top..state.runs.top + usize::from(state.runs.height.max(1))).filter_map(|at| match state.runs.line(at) {
-                    Some(super::runs::Line::Run(record)) => shown_age(record),
-                    _ => None,
-                });
-            shown.map(age).min()
-        }
-        Screen::Picker => state.picker.shown().iter().map(|record| age(state.picker.stopped_at(record))).min(),
         Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
-        Screen::Gate => state.gate.as_ref().map(|gate| age(gate.requested_at)),
+        Screen::Runs | Screen::Picker | Screen::Gate => until_midnight(state),
         Screen::Run => {
             let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
             match run.status {
-                // Clocks of work in progress tick; once their host is gone, nothing does.
+                // Once their host is gone, nothing ticks.
                 RunStatus::Executing if !state.host_gone => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
-                RunStatus::AwaitingApproval => run.approval.as_ref().map(|open| age(open.requested_at)),
-                _ => None,
+                _ => until_midnight(state),
             }
         }
     }
 }
 
-/// The moment whose age a list shows for a run.
-#[must_use]
-pub fn shown_age(record: &RunRecord) -> Option<Timestamp> {
-    Some(record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at)))
+fn until_midnight(state: &AppState) -> Option<u64> {
+    let now = jiff::Timestamp::from_millisecond(state.now.wall.0).ok()?.to_zoned(state.look.zone.clone());
+    let next = now.tomorrow().ok()?.start_of_day().ok()?;
+    u64::try_from(next.timestamp().as_millisecond() - state.now.wall.0).ok().map(|ms| ms.max(1))
 }
 
-/// An age as lists show it, coarse on purpose, so that a screen at rest stays at rest: `<1m`, `12m`,
-/// `3h`, `2d`.
+/// Since when a run is in the state that a list shows: since it asks, has ended, or was begun.
+#[must_use]
+pub fn shown_since(record: &RunRecord) -> Timestamp {
+    record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at))
+}
+
+/// A length of time, coarse on purpose: `<1m`, `12m`, `3h`, `2d`.
 #[must_use]
 pub fn age_text(ms: u64) -> String {
     let s = ms / 1000;
@@ -130,26 +127,35 @@ pub fn age_text(ms: u64) -> String {
     }
 }
 
-/// Milliseconds until [`age_text`] says something else.
-fn until_older(ms: u64) -> u64 {
-    let step = match ms / 1000 {
-        0..3600 => 60_000,
-        3600..86_400 => 3_600_000,
-        _ => 86_400_000,
-    };
-    step - ms % step
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::sample::{Bench, Place, records, run_id};
+    use crate::app::state::Modal;
+
+    fn rested(mut bench: Bench) -> AppState {
+        bench.ticks += 60_000;
+        bench.feed(crate::app::msg::Msg::Tick);
+        bench.state
+    }
 
     #[test]
-    fn an_age_is_drawn_again_exactly_when_its_text_changes() {
-        for ms in [0, 999, 31_000, 59_999, 61_000, 60_000, 3_599_000, 3_600_000, 90_000_000] {
-            let wait = until_older(ms);
-            assert_eq!(age_text(ms + wait - 1), age_text(ms), "{ms}");
-            assert_ne!(age_text(ms + wait), age_text(ms), "{ms}");
+    fn where_nothing_works_a_screen_changes_by_itself_at_midnight_alone() {
+        let at_home = rested(Bench::new((100, 30), records(), Place::Awaiting).start(None));
+        let at_a_gate = rested(Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1))));
+        for state in [at_home, at_a_gate] {
+            assert!(!matches!(state.modal, Some(Modal::Confirm(_))));
+            let wait = i64::try_from(state.wakes_in().unwrap()).unwrap();
+            let then = Timestamp(state.now.wall.0 + wait);
+            assert_eq!(state.clock(then), "00:00:00");
         }
+    }
+
+    #[test]
+    fn clocks_of_work_tick_every_second_and_stop_with_the_host() {
+        let mut bench = Bench::new((100, 30), records(), Place::Executing).start(Some(run_id(1)));
+        assert!(bench.state.wakes_in().unwrap() <= 1000);
+        bench.state.host_gone = true;
+        assert!(rested(bench).wakes_in().unwrap() > 1000);
     }
 }

@@ -16,7 +16,7 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::{ApprovalStatus, Decision, Via};
 use crate::model::time::Timestamp;
@@ -29,7 +29,15 @@ struct Verdict<'a> {
     insist: Option<&'a str>,
     scope: Option<Scope>,
     raise: Option<NanoUsd>,
+    personas: &'a [PersonaChoice],
     json: bool,
+}
+
+impl<'a> Verdict<'a> {
+    /// An answer about the question alone.
+    fn new(whom: Whom<'a>, action: Decision, words: &'a str, insist: Option<&'a str>, json: bool) -> Self {
+        Self { whom, action, words, insist, scope: None, raise: None, personas: &[], json }
+    }
 }
 
 /// Which question is answered.
@@ -74,19 +82,9 @@ impl<'a> Whom<'a> {
 /// # Errors
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
-    let action = Decision::Approve;
-    answer(
-        setup,
-        &Verdict {
-            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
-            action,
-            words: &args.text,
-            insist: args.hash.as_deref(),
-            scope: args.scope.map(Scope::from),
-            raise: args.raise,
-            json: args.json,
-        },
-    )
+    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
+    let plain = Verdict::new(whom, Decision::Approve, &args.text, args.hash.as_deref(), args.json);
+    answer(setup, &Verdict { scope: args.scope.map(Scope::from), raise: args.raise, personas: &args.personas, ..plain })
 }
 
 /// `phasedeck changes`.
@@ -110,18 +108,8 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Optio
         let hint = "say with -m what should be different, or why not";
         return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
     }
-    answer(
-        setup,
-        &Verdict {
-            whom: Whom::of(args.run.as_deref(), args.token.as_deref()),
-            action,
-            words: &args.text,
-            insist: args.hash.as_deref(),
-            scope,
-            raise: None,
-            json: args.json,
-        },
-    )
+    let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
+    answer(setup, &Verdict { scope, ..Verdict::new(whom, action, &args.text, args.hash.as_deref(), args.json) })
 }
 
 /// What was decided, for scripts.
@@ -152,6 +140,7 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
             artifact_sha256: open.as_ref().and_then(|open| open.artifact_sha256.clone()),
             scope: verdict.scope,
             raise_nano_usd: verdict.raise,
+            personas: verdict.personas.to_vec(),
         };
         Ok((run, open, session.send_by(command, verdict.whom.via())?))
     });

@@ -5,6 +5,7 @@ use super::table::shortened;
 use crate::model::event::{ArtifactError, AttemptCause, CallStatus, Event, Fact, SkipReason, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::money::Cost;
+use crate::model::persona::NewSeat;
 use crate::model::safe_text::safe_line;
 use crate::model::state::{Decision, Via};
 use crate::model::time::human_duration;
@@ -54,6 +55,7 @@ fn mark(fact: &Fact) -> Mark {
             Decision::Reject => Mark::Failed,
             Decision::Abort => Mark::Stopped,
         },
+        Fact::PersonasChanged { .. } => Mark::Note,
         Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } => Mark::Repair,
         Fact::LlmRetried { .. } => Mark::Waits,
         Fact::LlmCalled { status: CallStatus::Unknown, .. } | Fact::ToolCalled { outcome: ToolOutcome::Unknown, .. } => Mark::Unsure,
@@ -80,6 +82,7 @@ fn matters(fact: &Fact) -> Vec<String> {
         | Fact::RunAborted { .. } => of_run(fact),
         Fact::PhaseStarted { .. } | Fact::PhaseSkipped { .. } | Fact::PhaseCompleted { .. } | Fact::PhaseFailed { .. } => of_phase(fact),
         Fact::ApprovalRequested { .. } | Fact::ApprovalResolved { .. } => of_approval(fact),
+        Fact::PersonasChanged { seats, .. } => seats.iter().map(NewSeat::in_words).collect(),
         Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => of_session(fact),
         Fact::AgentAdapted { .. }
         | Fact::CommandsConfined { .. }
@@ -163,10 +166,16 @@ fn of_artifact(fact: &Fact) -> Vec<String> {
             let what = format!("{} v{} {}", artifact.path, artifact.version, artifact.sha256.short());
             vec![phase_key.to_string(), what, artifact.schema.to_string(), format!("{} bytes", artifact.bytes)]
         }
-        Fact::ArtifactChanged { phase_key, expected, found, restored, by, .. } => {
+        Fact::ArtifactChanged { phase_key, expected, found, restored, by, picked, .. } => {
             let found = found.as_ref().map_or("gone", ContentHash::short);
-            let told =
-                by.as_ref().map_or_else(|| if *restored { "put back".to_owned() } else { String::new() }, |by| format!("edited by {by}"));
+            let told = match (picked, by) {
+                (Some(picked), by) => {
+                    format!("taken from fork {} ({}) by {}", picked.fork.short(), picked.persona, by.as_deref().unwrap_or("the operator"))
+                }
+                (None, Some(by)) => format!("edited by {by}"),
+                (None, None) if *restored => "put back".to_owned(),
+                (None, None) => String::new(),
+            };
             vec![phase_key.to_string(), format!("expected {} found {found}", expected.short()), told]
         }
         _ => Vec::new(),

@@ -88,6 +88,7 @@ impl Exit {
             | Code::LlmRateLimited
             | Code::LlmOverloaded
             | Code::LlmBadResponse
+            | Code::LlmContextExceeded
             | Code::LlmUnreachable
             | Code::WebhookUnreachable
             | Code::DbLocked

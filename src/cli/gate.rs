@@ -87,6 +87,7 @@ impl Question {
                     ),
                 );
                 add("raise", format!("phasedeck approve {run} --raise 2.50"));
+                add("cheaper", format!("phasedeck approve {run} --persona NAME"));
                 add("stop", format!("phasedeck reject {run} -m 'why'"));
                 return text;
             }

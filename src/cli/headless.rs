@@ -63,7 +63,13 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
         Driving { out: setup.out, json: how.json, archive: &archive, paths: setup.paths.clone(), port, hosts, watch, next: 1 };
     driving.catch_up(from)?;
     let mut signals = session.block_on(async { Signals::listen() })?;
-    let halted = session.block_on(driving.follow(&mut signals));
+    let stopped = session.stopped();
+    let halted = session.block_on(async {
+        tokio::select! {
+            halted = driving.follow(&mut signals) => halted,
+            why = stopped => Err(why.into()),
+        }
+    });
     let over = if let Ok(Halt::Asked(asked)) = &halted { asked.hand_over() } else { HandOver::Nothing };
     if matches!(halted, Ok(Halt::Asked(_))) && hosts {
         setup.out.note("pausing at the next checkpoint; once more stops at once");

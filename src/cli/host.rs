@@ -37,9 +37,13 @@ pub fn host(setup: &Setup, args: &Args) -> Outcome {
     let mut signals = session.block_on(async { Signals::listen() })?;
     setup.out.note(&format!("hosting {} as process {}", setup.paths.data.display(), std::process::id()));
     let leaves = args.until_done || (args.takes_over && !setup.loaded.settings.host.linger);
+    let stopped = session.stopped();
     session.block_on(async {
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
+                // Closing says why.
+                _ = &mut stopped => return,
                 _ = signals.next() => return setup.out.note("pausing at the next checkpoints; once more stops at once"),
                 () = tokio::time::sleep(LOOK), if leaves => if everything_has_ended(setup) { return },
             }

@@ -60,6 +60,7 @@ mod summary;
 pub mod table;
 mod transcript;
 mod transfer;
+mod trust;
 mod verify;
 pub mod watch;
 
@@ -146,6 +147,7 @@ fn obey(cli: Cli, json: bool) -> Outcome {
         Some(Verb::Clean(args)) => clean::clean(&setup, &args),
         Some(Verb::Export(args)) => transfer::export(&setup, &args),
         Some(Verb::Import(args)) => transfer::import(&setup, &args),
+        Some(Verb::Trust(args)) => trust::trust(&setup, &args),
         Some(Verb::Init(args)) => init::init(&setup, args),
         Some(Verb::Consent(args)) => consent::consent(&setup, &args),
     }

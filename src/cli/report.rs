@@ -7,13 +7,12 @@ use super::exit::Exit;
 use super::out::Outcome;
 use super::setup::Setup;
 use crate::engine::api::Archive;
-use crate::engine::report::{Report, render_html, render_markdown, to_json};
+use crate::engine::final_report::build;
+use crate::engine::report::{render_html, render_markdown, to_json};
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
 use crate::model::safe_text::{safe_block, safe_json};
 
-/// The last events that a report tells.
-const LAST_EVENTS: u64 = 20;
 /// The largest artifact that is shown on a page, in bytes.
 const MOST_ON_A_PAGE: u64 = 256 * 1024;
 
@@ -57,27 +56,11 @@ fn page(archive: &Archive, run: RunId) -> Result<String> {
             Some((artifact.phase_key.to_string(), artifact.version, String::from_utf8(bytes).ok()?))
         })
         .collect();
-    Ok(render_html(&built(archive, run)?, &contents))
+    Ok(render_html(&build(archive, run)?, &contents))
 }
 
 /// The same from rows, for a run that goes on or whose file was removed.
 fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
-    let report = built(archive, run)?;
+    let report = build(archive, run)?;
     if json { to_json(&report) } else { Ok(render_markdown(&report)) }
-}
-
-fn built(archive: &Archive, run: RunId) -> Result<Report> {
-    let last = archive.last_seq(run)?;
-    let bindings: Vec<_> = archive.bindings(run)?.into_iter().map(|(binding, _)| binding).collect();
-    let events = archive.events(run, last.saturating_sub(LAST_EVENTS - 1).max(1), 20)?;
-    Ok(Report::build(
-        &archive.run(run)?,
-        &archive.state(run)?,
-        archive.workflow(run).ok().as_ref(),
-        &bindings,
-        &archive.artifacts(run)?,
-        &archive.approvals(run)?,
-        &archive.ledger(run)?,
-        &events,
-    ))
 }

@@ -11,7 +11,9 @@ use super::headless::drive;
 use super::out::{Outcome, Stop};
 use super::session::Session;
 use super::setup::Setup;
+use super::trust;
 use crate::engine::api::{Answer, Command, StartRun};
+use crate::engine::trust::repo_around;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::record::RunOptions;
@@ -25,6 +27,9 @@ pub fn run(setup: &Setup, args: &Run) -> Outcome {
         console::require_terminal()?;
     }
     let request = request(args, &mut std::io::stdin().lock(), std::io::stdin().is_terminal())?;
+    if let Some(top) = &request.repo {
+        trust::offer(setup, top, !args.drive.headless)?;
+    }
     let session = setup.session()?;
     let (run, existing) = match start(&session, request) {
         Ok(started) => started,
@@ -124,13 +129,12 @@ fn repo(args: &Run) -> Result<Option<PathBuf>> {
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
+/// A path as it is from the root, links resolved.
+///
+/// # Errors
+/// `usage_invalid` where there is nothing.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|e| Failure::new(Code::UsageInvalid, format!("cannot use {}: {e}", path.display())).hint("check the path"))
-}
-
-/// The nearest folder at or above `dir` that is the top of a git repository.
-fn repo_around(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf)
 }
 
 fn requirements(wanted: &Requirements, stdin: &mut dyn Read, terminal: bool) -> Result<String> {

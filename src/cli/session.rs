@@ -116,6 +116,18 @@ impl Session {
         self.host.is_some()
     }
 
+    /// Waits until the engine of this process can store nothing any more, and says why. Never ends where
+    /// the engine lives elsewhere.
+    pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
+        let stopped = self.host.as_ref().map(Host::stopped);
+        async move {
+            match stopped {
+                Some(stopped) => stopped.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// The way to the engine.
     #[must_use]
     pub fn port(&self) -> Port {

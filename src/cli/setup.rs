@@ -5,8 +5,9 @@ use super::out::{Out, Stop};
 use super::session::Session;
 use super::settings::{self, Loaded};
 use crate::engine::api::Archive;
-use crate::engine::catalog::{Catalog, CatalogDirs};
+use crate::engine::catalog::Catalog;
 use crate::engine::paths::Paths;
+use crate::engine::trust;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 
@@ -70,10 +71,11 @@ impl Setup {
         Ok((archive, run))
     }
 
-    /// Everything that can be run.
+    /// Everything that can be run from the current folder: a repository around it may bring more.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
-        Catalog::load(&CatalogDirs::beneath(&self.paths.config))
+        let top = std::env::current_dir().ok().and_then(|dir| trust::repo_around(&dir));
+        trust::catalog(&self.paths, top.as_deref())
     }
 }
 

@@ -101,6 +101,7 @@ impl Watch {
             artifact_sha256: hash,
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         }
     }
 }
@@ -182,6 +183,7 @@ mod tests {
                 artifact_sha256: Some(ContentHash::of(b"spec")),
                 scope: None,
                 raise_nano_usd: None,
+                personas: Vec::new(),
             };
             assert_eq!(watch.act(), Some(Act::Send(sent)));
             assert_eq!(watch.act(), None);

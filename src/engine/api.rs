@@ -12,17 +12,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-pub use super::archive::{Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Searchable};
+pub use super::archive::{
+    Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Said, Searchable,
+};
 pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
 use crate::model::hash::ContentHash;
 use crate::model::id::{ClientToken, PhaseKey, RequestId, RoleId, RunId, ThreadId};
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::record::RunOptions;
 use crate::model::state::{Decision, Strategy, Via};
 
+pub use super::cheaper::{Cheaper, cheaper};
 pub use super::demo::prepare as prepare_demo;
 pub use super::doctor::{Check, Patient, Subject, Verdict};
 pub use super::host::give_consent;
@@ -96,9 +99,12 @@ pub enum Command {
         /// How far an answer about a tool reaches; absent: this call alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<Scope>,
-        /// By how much a budget is raised for this run; needed to approve `budget_exceeded`.
+        /// By how much a budget is raised for this run; to approve `budget_exceeded` this or `personas` is needed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raise_nano_usd: Option<NanoUsd>,
+        /// Who goes on for less, at `budget_exceeded`; empty: who sits there stays.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        personas: Vec<PersonaChoice>,
     },
     /// Put content of the operator's own in place of what is asked about. It is checked like an
     /// agent's; what fits becomes the next version, and a new question asks about it.
@@ -158,6 +164,21 @@ pub struct ForkRun {
 }
 
 impl Command {
+    /// An answer as most are: about whatever content stands there, for this call alone, raising nothing.
+    #[must_use]
+    pub fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision, comment: impl Into<String>) -> Self {
+        Self::Decide {
+            run_id,
+            request_id,
+            action,
+            comment: comment.into(),
+            artifact_sha256: None,
+            scope: None,
+            raise_nano_usd: None,
+            personas: Vec::new(),
+        }
+    }
+
     /// The run that it is about; none for a start.
     #[must_use]
     pub fn run_id(&self) -> Option<RunId> {
@@ -242,7 +263,8 @@ pub enum Signal {
     Text(TextChunk),
     /// Signals were dropped; read the archive.
     Lagged,
-    /// Whether the host, another process than this, is there; told when that changes.
+    /// Whether the host, another process than this, is there; told when that changes. An engine of this
+    /// process tells that it is no host any more.
     Host(bool),
 }
 

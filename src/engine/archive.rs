@@ -28,9 +28,10 @@ use crate::store::gate_tokens::{self, GateToken};
 pub use crate::store::ledger::CostBy;
 pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
 pub use crate::store::search::Page;
+pub use crate::store::sessions::Said;
 use crate::store::{
-    Reader, approvals, artifacts, consents, events, forecast, frozen, ledger, notices, phases, run_costs, run_list, run_page, runs, search,
-    sessions, threads, turns,
+    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases, run_costs, run_list, run_page, runs,
+    search, sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -104,6 +105,10 @@ impl Archive {
     /// `io_failed` when there is no database yet; `db_newer_schema`; `db_corrupt`.
     pub fn open(paths: &Paths) -> Result<Self> {
         Ok(Self { reader: Reader::open(&paths.database())?, contents: Contents::new(paths.contents()) })
+    }
+
+    pub(super) fn connection(&self) -> &rusqlite::Connection {
+        self.reader.connection()
     }
 
     /// The runs that fit, newest first; the order is the same every time, also when times tie.
@@ -306,7 +311,7 @@ impl Archive {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
-            persona: phase.and_then(|phase| phase.persona.as_ref()).map(ToString::to_string),
+            persona: phase.and_then(|phase| phase.made_by()).map(ToString::to_string),
             artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
             cost: phase.map(|phase| phase.cost).unwrap_or_default(),
             calls: record.calls,
@@ -328,6 +333,15 @@ impl Archive {
     /// What the database says.
     pub fn turns(&self, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
         turns::of_attempt(self.reader.connection(), run, phase, attempt)
+    }
+
+    /// The turns of one attempt with what agent programs said in them; as they were at an event, where
+    /// one is given.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn conversation(&self, run: RunId, phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Vec<conversation::Turn>> {
+        conversation::of_attempt(self.reader.connection(), run, phase, attempt, at)
     }
 
     /// The calls of a run and what they cost, oldest first.
@@ -411,6 +425,17 @@ impl Archive {
         })
     }
 
+    /// The first `most` bytes of a stored content that is longer than this, not held against its hash;
+    /// none of a shorter one, which is read whole as quickly.
+    #[must_use]
+    pub fn content_start(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
+        let mut start = self.contents.beginning(self.reader.connection(), hash, most as u64 + 1)?;
+        (start.len() > most).then(|| {
+            start.truncate(most);
+            start
+        })
+    }
+
     /// What a crash left of a run, where its last end was one.
     ///
     /// # Errors
@@ -425,22 +450,6 @@ impl Archive {
     /// What the database says.
     pub fn consents(&self) -> Result<BTreeSet<ContentHash>> {
         consents::all(self.reader.connection())
-    }
-
-    /// The last event of a run that was told outside the console; 0 when none was.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn told(&self, run: RunId) -> Result<u64> {
-        notices::last(self.reader.connection(), run)
-    }
-
-    /// Runs that go on, or were told of before, and have events that were not told.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn untold(&self) -> Result<Vec<RunId>> {
-        notices::behind(self.reader.connection())
     }
 
     /// What the token with this digest is for.

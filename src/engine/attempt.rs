@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop, Unsettled};
+use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
+use super::beside::Beside;
 use super::budget::Budget;
 use super::context::{Context, blocking};
 use super::machine::Outcome;
@@ -23,9 +24,10 @@ use super::redact::Redactor;
 use super::run_files::RunFiles;
 use super::worktree::{Repo, Workspace, Worktree};
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Event, Fact};
+use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::PhaseKey;
+use crate::model::persona::{Binding, Persona};
 use crate::model::question::ToolQuestion;
 use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
@@ -33,73 +35,36 @@ use crate::model::state::PhaseStatus;
 use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::contents::{Content, SMALL};
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::turns;
-
-/// Makes the attempt that `state` is in, and says how it ended, with the last answer where that is
-/// still to be stored together with it, and the content that it names. A `taken_up` attempt may have turns that are stored and that
-/// `state` does not know of. A `workspace` that was opened since the last agent worked is taken as it is.
-pub async fn make(
-    context: Arc<Context>,
-    files: Arc<RunFiles>,
-    state: RunState,
-    phase_key: PhaseKey,
-    taken_up: bool,
-    stop: Stop,
-    workspace: Option<Arc<Workspace>>,
-) -> (Outcome, Beside) {
-    let attempt = Attempt { context, files, state, phase_key, taken_up, stop, workspace };
-    attempt.make().await.unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
-}
-
-/// What is stored in one transaction with the facts that follow from it.
-#[derive(Clone, Debug, Default)]
-pub struct Beside {
-    /// The answer that came before them.
-    pub unsettled: Option<Unsettled>,
-    /// The content that they name.
-    pub content: Option<Content>,
-    /// What was stored already, as far as it is known; nothing has to be done for it.
-    pub stored: Vec<Event>,
-}
-
-impl Beside {
-    /// Whether there is nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.unsettled.is_none() && self.content.is_none()
-    }
-
-    /// Stores it; the facts are the caller's to append afterwards.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn store(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<Event>> {
-        self.content.map_or(Ok(()), |content| content.store(tx))?;
-        self.unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))
-    }
-}
-
-impl From<Content> for Beside {
-    fn from(content: Content) -> Self {
-        Self { content: Some(content), ..Self::default() }
-    }
-}
+use crate::store::{frozen, turns};
 
 /// How much of a worktree's `.env` is looked at, in bytes.
 const ENV_FILE_BYTES: u64 = 64 * 1024;
 
-struct Attempt {
-    context: Arc<Context>,
-    files: Arc<RunFiles>,
-    state: RunState,
-    phase_key: PhaseKey,
-    taken_up: bool,
-    stop: Stop,
-    workspace: Option<Arc<Workspace>>,
+/// One attempt that is to be made.
+pub struct Attempt {
+    /// What the engine works with.
+    pub context: Arc<Context>,
+    /// What the run was begun with.
+    pub files: Arc<RunFiles>,
+    /// Where the run stands; it is in this attempt.
+    pub state: RunState,
+    /// The phase.
+    pub phase_key: PhaseKey,
+    /// Whether an earlier host began it, so that turns may be stored that `state` does not know of.
+    pub taken_up: bool,
+    /// Ends it early.
+    pub stop: Stop,
+    /// A workspace that was opened since the last agent worked; it is taken as it is.
+    pub workspace: Option<Arc<Workspace>>,
 }
 
 impl Attempt {
-    async fn make(&self) -> Result<(Outcome, Beside)> {
+    /// Makes it, and says how it ended, with what is still to be stored together with the outcome.
+    pub async fn make(self) -> (Outcome, Beside) {
+        self.worked_out().await.unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
+    }
+
+    async fn worked_out(&self) -> Result<(Outcome, Beside)> {
         let (phase, progress) = self.phase()?;
         let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, Beside::default())) };
         let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
@@ -114,10 +79,10 @@ impl Attempt {
         let worked = self.work(phase, &*backend, &job, &desk).await;
         let outcome = self.outcome(worked, &desk, &workspace).await;
         if let Ok((valid @ Outcome::Valid(_), content)) = outcome {
-            return Ok((valid, Beside { unsettled: desk.take_unsettled(), content, stored: desk.take_stored() }));
+            return Ok((valid, Beside { unsettled: desk.take_unsettled(), content, stored: desk.take_stored(), ..Beside::default() }));
         }
         desk.settle().await?;
-        outcome.map(|(outcome, content)| (outcome, Beside { unsettled: None, content, stored: desk.take_stored() }))
+        outcome.map(|(outcome, content)| (outcome, Beside { content, stored: desk.take_stored(), ..Beside::default() }))
     }
 
     async fn outcome(&self, worked: Worked, desk: &Desk, workspace: &Arc<Workspace>) -> Result<(Outcome, Option<Content>)> {
@@ -183,7 +148,7 @@ impl Attempt {
         workspace: &Workspace,
         history: Vec<TurnRecord>,
     ) -> Result<(Job, Desk, Arc<dyn Backend>)> {
-        let (binding, persona) = self.files.bound(phase)?;
+        let (binding, persona) = self.bound(phase).await?;
         let backend = self.context.backend(&binding.backend)?;
         let artifact = match &phase.expected_artifact {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
@@ -207,9 +172,10 @@ impl Attempt {
             attempt: progress.attempt,
             prompt,
             requirements: self.files.record.requirements.clone(),
-            persona: persona.clone(),
+            persona,
             artifact,
             worktree: workspace.root().to_path_buf(),
+            repository: workspace.repository().map(Path::to_path_buf),
             history,
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
@@ -217,6 +183,15 @@ impl Attempt {
             permits: self.state.permits.clone(),
         };
         Ok((job, desk, backend))
+    }
+
+    /// Who works on the phase now; who came later than the start is read from where they were frozen.
+    async fn bound(&self, phase: &Phase) -> Result<(Binding, Persona)> {
+        let Some(binding) = self.state.new_seat(&phase.key).cloned() else {
+            return self.files.bound(phase).map(|(binding, persona)| (binding.clone(), persona.clone()));
+        };
+        let run_id = self.state.run_id;
+        self.context.read(move |conn| frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))).await
     }
 
     /// Takes what is sent in by its hash, which the journal names, so that it can be read at the gate; not
@@ -438,7 +413,7 @@ fn untouched(state: &RunState) -> bool {
 /// # Errors
 /// `git_failed`, and what reading and writing the file says.
 pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
-    let persona = files.plan.persona(phase).to_string();
+    let persona = progress.made_by().map_or_else(String::new, ToString::to_string);
     let run_id = files.record.id.to_string();
     let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
     let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];

@@ -81,6 +81,31 @@ impl Budget {
         Ok(Verdict::Granted(near))
     }
 
+    /// What the limits say to a call that goes on and has cost `so_far`, which the ledger does not know yet.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn judge_going_on(&self, conn: &Connection, run: RunId, so_far: NanoUsd, now: Timestamp) -> Result<Verdict> {
+        let mut near = Vec::new();
+        for Reading { scope, limit, spent } in self.readings(conn, run, now)? {
+            let spent = NanoUsd(spent.0.saturating_add(so_far.0));
+            if spent.0 >= limit.0 {
+                return Ok(Verdict::Refused(BudgetQuestion { scope, limit, spent, needed: NanoUsd::default() }));
+            }
+            let warned = Fact::BudgetWarned { scope, limit, spent };
+            if spent.0 >= limit.0 / 5 * 4 && !journal::knows(conn, run, &warned.key())? {
+                near.push(warned);
+            }
+        }
+        Ok(Verdict::Granted(near))
+    }
+
+    /// Whether there is any limit.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.run.is_none() && self.day.is_none() && self.workflow.is_none()
+    }
+
     fn readings(&self, tx: &Connection, run: RunId, now: Timestamp) -> Result<Vec<Reading>> {
         let mut readings = Vec::new();
         let mut add = |scope: String, limit: NanoUsd, spent: NanoUsd| {

@@ -7,22 +7,23 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::archive::Archive;
 use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
-use crate::store::{Reader, approvals, artifacts, events, frozen, ledger, runs};
+use crate::store::{approvals, artifacts, events, frozen, ledger, runs};
 
 /// How many of the last events the report shows.
 const LAST_EVENTS: u32 = 20;
 
-/// Builds and writes the report; says its path without extension.
+/// The report of a run as its rows say it now.
 ///
 /// # Errors
-/// What reading the rows and writing the files says.
-pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
-    report::write(&paths.reports(), run_id, &read(Reader::open(&paths.database())?.connection(), run_id)?)
+/// What reading the rows says.
+pub fn build(archive: &Archive, run_id: RunId) -> Result<Report> {
+    read(archive.connection(), run_id)
 }
 
 fn read(conn: &Connection, run_id: RunId) -> Result<Report> {
@@ -38,6 +39,14 @@ fn read(conn: &Connection, run_id: RunId) -> Result<Report> {
         &ledger::of_run(conn, run_id)?,
         &events::before(conn, run_id, run.last_seq + 1, LAST_EVENTS)?,
     ))
+}
+
+/// Builds and writes the report; says its path without extension.
+///
+/// # Errors
+/// What reading the rows and writing the files says.
+pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
+    report::write(&paths.reports(), run_id, &build(&Archive::open(paths)?, run_id)?)
 }
 
 /// As [`write`], and notes on the run where it lies. A report that cannot be written is no reason to

@@ -80,7 +80,10 @@ static BEGINNER: LazyLock<mpsc::Sender<Begin>> = LazyLock::new(|| {
 });
 
 /// Where this program lies. A binary that was replaced while it runs is still reached.
-fn own_program() -> std::io::Result<PathBuf> {
+///
+/// # Errors
+/// What the system says.
+pub fn own_program() -> std::io::Result<PathBuf> {
     let named = std::env::current_exe()?;
     // Between fork and exec a child is still this program, so that the link leads to it.
     Ok(if named.exists() { named } else { PathBuf::from("/proc/self/exe") })

@@ -10,11 +10,11 @@ use std::path::Path;
 
 use super::api::{ForkRun, RetryRun, StartRun};
 use super::artifact::file;
-use super::catalog::{Catalog, CatalogDirs};
 use super::context::{Context, blocking};
 use super::machine::Plan;
 use super::run_files::{RunFiles, load_files};
 use super::start::{self, Prepared, Started};
+use super::trust;
 use super::worktree::{branch_of, copy_tree};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactRef, Fact, SkipReason};
@@ -165,7 +165,7 @@ fn rebound(
     let mut seats = plan.workflow.clone();
     seats.roles.retain(|seat| request.personas.contains_key(&seat.id));
     let asked = StartRun { personas: request.personas.clone(), options: parent.record.options.clone(), ..StartRun::default() };
-    let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
+    let catalog = trust::catalog(&context.paths, parent.record.repo.as_deref().map(Path::new));
     let mut bound = plan.bindings.clone();
     for (binding, persona) in start::bind_roles(context, &asked, &catalog, &seats)? {
         let name = binding.persona.to_string();

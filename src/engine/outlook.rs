@@ -12,13 +12,13 @@ use super::agent::Backend;
 use super::agent::openai::Prices;
 use super::api::StartRun;
 use super::bind::{BindRequest, Candidate, bind};
-use super::catalog::{Catalog, CatalogDirs};
+use super::catalog::Catalog;
 use super::host::{backends, prices};
 use super::paths::Paths;
 use super::start::default_thread;
+use super::trust;
 use super::worktree::{Base, Repo};
 use crate::model::error::{Code, Failure};
-use crate::model::event::Tokens;
 use crate::model::hash::ContentHash;
 use crate::model::id::{RoleId, RunId};
 use crate::model::money::NanoUsd;
@@ -66,6 +66,8 @@ pub struct Outlook {
     pub thread: Option<String>,
     /// What it may cost.
     pub estimate: Estimate,
+    /// What the settings let one run cost, where they say.
+    pub budget: Option<NanoUsd>,
     /// Everything that stands in the way.
     pub problems: Vec<(Part, Failure)>,
 }
@@ -138,19 +140,15 @@ pub enum Estimate {
 
 /// Looks ahead. Blocks for the length of a few reads and calls of git.
 pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
-    let catalog = Catalog::load(&CatalogDirs::beneath(&paths.config));
-    let mut ahead = Outlook {
-        workflows: catalog
-            .workflows
-            .iter()
-            .map(|entry| (entry.item.versioned_name().to_string(), entry.item.description.clone()))
-            .collect(),
-        ..Outlook::default()
-    };
+    let budget = NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0);
+    let mut ahead = Outlook { budget, ..Outlook::default() };
     if request.requirements.trim().is_empty() {
         ahead.problem(Part::Requirements, Failure::new(Code::UsageInvalid, "say what you want made"));
     }
     look_at_place(&mut ahead, request).await;
+    let catalog = trust::catalog(paths, ahead.place.as_ref().map(|place| place.repo.as_path()));
+    let named = |workflow: &Workflow| (workflow.versioned_name().to_string(), workflow.description.clone());
+    ahead.workflows = catalog.workflows.iter().map(|entry| named(&entry.item)).collect();
     match catalog.workflow(&request.workflow) {
         Ok(found) => look_at_seats(&mut ahead, paths, settings, &catalog, &found.item, request),
         Err(failure) => ahead.problem(Part::Workflow, failure),
@@ -270,7 +268,7 @@ impl Seating<'_> {
         let consent = (!rehearse && !self.consents.contains(&entry.hash)).then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
         let seat = Seat {
             persona: Some(binding.persona.to_string()),
-            price: model.as_deref().and_then(|model| self.price(model)),
+            price: model.as_deref().and_then(|model| self.prices.per_million(model)),
             why: why(role, &entry.item, overrides.is_empty(), rehearse, empty.choices.len()),
             backend: binding.backend,
             model,
@@ -278,11 +276,6 @@ impl Seating<'_> {
             ..empty
         };
         (seat, Vec::new())
-    }
-
-    fn price(&self, model: &str) -> Option<(NanoUsd, NanoUsd)> {
-        let million = |input, output| self.prices.cost(model, Tokens { input, output, ..Tokens::default() });
-        Some((million(1_000_000, 0)?, million(0, 1_000_000)?))
     }
 }
 
@@ -305,7 +298,7 @@ fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usiz
     }
 }
 
-fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
+pub(super) fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
     ConsentAsk {
         persona: persona.versioned_name().to_string(),
         hash: hash.clone(),

@@ -4,11 +4,15 @@
 //! give their keys. What an agent reads of files goes to the model as it is: redaction is for the
 //! journal, the audit, the log, the screen and the reports made of them.
 
+mod live;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use secrecy::ExposeSecret;
+
+pub use live::Live;
 
 use super::agent::openai;
 use crate::model::settings::Settings;
@@ -85,6 +89,24 @@ impl Redactor {
         self.knowing(values)
     }
 
+    /// From where on a text may be, or go on to be, within a secret; nothing before it is.
+    fn open_from(&self, text: &str) -> usize {
+        let mut open = OPEN_END.find(text).map_or(text.len(), |end| end.start());
+        for secret in &self.known {
+            let longest = secret.len().min(text.len() + 1) - 1;
+            let begun = (1..=longest).rev().find(|len| text.as_bytes().ends_with(&secret.as_bytes()[..*len]));
+            open = open.min(text.len() - begun.unwrap_or(0));
+        }
+        // What is cut through is kept whole, and what that cuts through too.
+        loop {
+            let cut = self.known.iter().filter_map(|secret| straddled(text, secret, open)).chain(shape_at(text, open)).min();
+            match cut {
+                Some(start) => open = start,
+                None => return open,
+            }
+        }
+    }
+
     /// The words without secrets.
     #[must_use]
     pub fn apply<'a>(&self, words: &'a str) -> Cow<'a, str> {
@@ -97,6 +119,31 @@ impl Redactor {
         }
         clean
     }
+}
+
+/// The end of a text that may go on to be of one of the shapes.
+#[expect(clippy::expect_used, reason = "a constant that a test compiles")]
+static OPEN_END: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x)
+        (?: (?:[\w.~+/=-]*(?i:bearer)\s+)? [\w.~+/=-]*
+          | -----BEGIN [A-Z\ -]*
+          | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----[A-Za-z0-9+/=\s]*
+        )$",
+    )
+    .expect("a valid expression")
+});
+
+/// Where an occurrence of `secret` begins that goes from before `at` to after it; the first of them.
+fn straddled(text: &str, secret: &str, at: usize) -> Option<usize> {
+    let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    let first = (at + 1).saturating_sub(secret.len());
+    (first..at).find(|start| text[*start..].starts_with(secret))
+}
+
+/// Where something of one of the shapes begins that goes from before `at` to after it.
+fn shape_at(text: &str, at: usize) -> Option<usize> {
+    SHAPES.find_iter(text).find(|found| found.start() < at && at < found.end()).map(|found| found.start())
 }
 
 fn percent_encoded(text: &str) -> String {

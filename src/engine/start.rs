@@ -9,9 +9,10 @@ use std::path::Path;
 
 use super::api::StartRun;
 use super::bind::{BindRequest, Candidate, bind};
-use super::catalog::{Catalog, CatalogDirs};
+use super::catalog::Catalog;
 use super::context::Context;
 use super::machine::{Input, Plan, decide};
+use super::trust;
 use super::worktree::{Base, Repo, branch_of};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
@@ -83,7 +84,7 @@ async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
 
 fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) -> Result<Prepared> {
     let run_id = RunId::new();
-    let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
+    let catalog = trust::catalog(&context.paths, base.as_ref().map(|(repo, _)| repo.dir()));
     let found = catalog.workflow(&request.workflow)?;
     let (workflow, workflow_hash) = (Workflow::clone(&found.item), found.hash);
     let bound = bind_roles(context, request, &catalog, &workflow)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::api::{Answer, Command, Request, Sender};
+use super::api::{Answer, Command, Request, Sender, Signal};
 use super::context::Context;
 use super::crash_card::{self, Settle};
 use super::driver::{self, Answered, Driver, Order, Reply, Rest, Revision, Successor};
@@ -47,6 +47,8 @@ pub enum Call {
     },
     /// The disk is full: everything rests.
     NoSpace,
+    /// Nothing can be stored any more, and never will be: everything that works is told to end.
+    Stopped(Failure),
     /// There is space again: what rested for want of it goes on.
     SpaceAgain,
     /// The drain that is under way, or the one that comes next, waits for no checkpoint.
@@ -91,6 +93,8 @@ pub struct Supervisor {
     begins: bool,
     /// The lines are being read; and whether they may have changed since.
     reading: Option<bool>,
+    /// Why nothing can be stored any more, once that is so.
+    stopped: Option<Failure>,
 }
 
 enum Owner {
@@ -120,6 +124,7 @@ impl Supervisor {
             drained: Vec::new(),
             begins,
             reading: None,
+            stopped: None,
         }
     }
 
@@ -131,6 +136,7 @@ impl Supervisor {
                 Call::Request(request) => self.request(request),
                 Call::Drain { grace, done } => self.begin_drain(grace, done),
                 Call::NoSpace => self.pause_all(PauseReason::DiskFull, Duration::ZERO),
+                Call::Stopped(why) => self.stop(why),
                 Call::SpaceAgain => self.go_on_with_space(),
                 Call::Hurry => self.hurry(),
                 Call::LeaveBehind => self.leave_behind(),
@@ -159,12 +165,16 @@ impl Supervisor {
             let _ = reply.send(Err(going_away()));
             return;
         }
+        if let Some(why) = &self.stopped {
+            let _ = reply.send(Err(why.clone()));
+            return;
+        }
         let Some(reply) = self.answers.once(token, reply) else { return };
         match command {
             Command::Start(request) => self.begin(reply, move |context| async move { start::start(&context, *request).await }),
             Command::Retry(request) => self.begin(reply, move |context| async move { offspring::retry(&context, *request).await }),
             Command::Fork(request) => self.begin(reply, move |context| async move { offspring::fork(&context, *request).await }),
-            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, reply })),
+            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, by: sender.by, reply })),
             Command::Resume { run_id } => self.order(run_id, Some(Order::Resume { who: sender, reply })),
             Command::Pause { run_id } => {
                 let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
@@ -177,9 +187,9 @@ impl Supervisor {
                 self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: true, reply }));
             }
             Command::Settle { run_id, call_id, how } => self.settle(run_id, call_id, how, reply),
-            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise } => {
+            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise, personas } => {
                 let Sender { by, via } = sender;
-                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise };
+                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise, personas };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
             }
             Command::Revise { run_id, request_id, content } => {
@@ -318,7 +328,7 @@ impl Supervisor {
 
     /// Looks who waits for a thread. Called whenever a thread may have become free, or somebody came.
     fn serve_lines(&mut self) {
-        if self.drain.is_some() || !self.begins {
+        if self.drain.is_some() || self.stopped.is_some() || !self.begins {
             return;
         }
         if let Some(again) = &mut self.reading {
@@ -337,7 +347,7 @@ impl Supervisor {
         let again = self.reading.take().unwrap_or_default();
         let first = first.inspect_err(|failure| tracing::error!(%failure, "could not read who waits")).unwrap_or_default();
         let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
-        if self.drain.is_some() {
+        if self.drain.is_some() || self.stopped.is_some() {
             return;
         }
         for Waiter { run, strategy, holder } in first {
@@ -391,6 +401,13 @@ impl Supervisor {
         for run_id in live {
             self.order(run_id, Some(Order::Pause { reason, grace, reply: None }));
         }
+    }
+
+    /// What works ends at once. Whoever watches is told that nobody hosts the runs here any more.
+    fn stop(&mut self, why: Failure) {
+        self.stopped = Some(why);
+        self.pause_all(PauseReason::Crashed, Duration::ZERO);
+        let _ = self.context.signals.send(Signal::Host(false));
     }
 
     /// Goes on with the runs that rest for want of space.

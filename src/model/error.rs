@@ -148,6 +148,8 @@ codes! {
     LlmOverloaded = "llm_overloaded", Recoverable;
     /// The provider's answer makes no sense, or the request was refused.
     LlmBadResponse = "llm_bad_response", HumanRequired;
+    /// The request is longer than the model takes, and could not be made short enough.
+    LlmContextExceeded = "llm_context_exceeded", HumanRequired;
     /// The provider cannot be reached.
     LlmUnreachable = "llm_unreachable", Recoverable;
     /// Another process holds the database for a moment.

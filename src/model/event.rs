@@ -11,6 +11,7 @@ use super::error::Code;
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId, VersionedName};
 use super::money::NanoUsd;
+use super::persona::NewSeat;
 use super::question::{Question, Scope};
 use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
@@ -48,6 +49,15 @@ pub struct ArtifactError {
     pub pointer: String,
     /// What is wrong.
     pub message: String,
+}
+
+/// Whose version was taken at a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picked {
+    /// The fork that made it.
+    pub fork: RunId,
+    /// Who worked there.
+    pub persona: VersionedName,
 }
 
 /// A version of an artifact: whole content, by hash.
@@ -148,6 +158,9 @@ pub enum Fact {
         restored: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// Where it was taken from, where that is a fork.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        picked: Option<Picked>,
     },
 
     #[serde(rename = "approval.requested")]
@@ -178,6 +191,10 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raise: Option<NanoUsd>,
     },
+
+    /// An answer about a budget put cheaper personas to work; it was stored with them.
+    #[serde(rename = "personas.changed")]
+    PersonasChanged { request_id: RequestId, seats: Vec<NewSeat> },
 
     #[serde(rename = "session.started")]
     SessionStarted { session_id: SessionId, role: RoleId, backend: String, ordinal: u32 },
@@ -284,6 +301,7 @@ impl Fact {
             Self::ArtifactChanged { .. } => "artifact.changed",
             Self::ApprovalRequested { .. } => "approval.requested",
             Self::ApprovalResolved { .. } => "approval.resolved",
+            Self::PersonasChanged { .. } => "personas.changed",
             Self::SessionStarted { .. } => "session.started",
             Self::SessionRecovered { .. } => "session.recovered",
             Self::SessionFailed { .. } => "session.failed",
@@ -324,7 +342,9 @@ impl Fact {
                 let found = found.as_ref().map_or("gone", ContentHash::as_str);
                 format!("{kind}:{phase_key}:{found}:{request_id}")
             }
-            Self::ApprovalRequested { request_id, .. } | Self::ApprovalResolved { request_id, .. } => format!("{kind}:{request_id}"),
+            Self::ApprovalRequested { request_id, .. }
+            | Self::ApprovalResolved { request_id, .. }
+            | Self::PersonasChanged { request_id, .. } => format!("{kind}:{request_id}"),
             Self::SessionStarted { session_id, ordinal, .. }
             | Self::SessionRecovered { session_id, ordinal, .. }
             | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hash::ContentHash;
-use super::id::{RoleId, VersionedName};
+use super::id::{PhaseKey, RoleId, VersionedName};
 use super::workflow::NAME_PATTERN;
 
 /// The backends that personas can name.
@@ -155,6 +155,27 @@ pub struct Binding {
     pub backend: String,
     /// The model, where the backend has one.
     pub model: Option<String>,
+}
+
+/// Who works on a phase from here on, in place of who sat in its seat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSeat {
+    /// Which phase.
+    pub phase_key: PhaseKey,
+    /// Who worked on it, or would have.
+    pub was: VersionedName,
+    /// Who does now, frozen like the bindings of the start.
+    #[serde(flatten)]
+    pub binding: Binding,
+}
+
+impl NewSeat {
+    /// The phase, who worked on it and who does now, with their model.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let model = self.binding.model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
+        format!("{}: {}{model} instead of {}", self.phase_key, self.binding.persona, self.was)
+    }
 }
 
 /// The identity of a whole binding: SHA-256 of the canonical JSON of all bindings, ordered by role.

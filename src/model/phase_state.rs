@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{ArtifactError, ArtifactRef, AttemptCause, Fact, Tokens};
+use super::event::{ArtifactError, ArtifactRef, AttemptCause, Fact, Picked, Tokens};
 use super::hash::ContentHash;
 use super::id::{PhaseKey, VersionedName};
 use super::money::{Cost, NanoUsd};
@@ -32,6 +32,9 @@ pub struct PhaseState {
     /// The person who wrote the valid artifact, where no agent did.
     #[serde(default)]
     pub revised_by: Option<String>,
+    /// Whose version it is, where it was taken from a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picked: Option<Picked>,
     /// Stored versions so far, valid or not.
     pub versions: u32,
     /// The envelope of the current attempt, once it was sent.
@@ -77,6 +80,7 @@ impl PhaseState {
             persona: None,
             artifact: None,
             revised_by: None,
+            picked: None,
             versions: 0,
             prompt: None,
             previous: None,
@@ -96,6 +100,12 @@ impl PhaseState {
         }
     }
 
+    /// Who made its artifact: who works on it, or who did in the fork that it was taken from.
+    #[must_use]
+    pub fn made_by(&self) -> Option<&VersionedName> {
+        self.picked.as_ref().map(|picked| &picked.persona).or(self.persona.as_ref())
+    }
+
     /// Time agents worked, the current stretch included.
     #[must_use]
     pub fn working_ms_at(&self, now: Timestamp) -> u64 {
@@ -110,6 +120,13 @@ impl PhaseState {
 
     fn stretch(&self, now: Timestamp) -> u64 {
         self.clock.map_or(0, |since| now.since_ms(since))
+    }
+
+    /// Somebody else works on it from here; before its first attempt nobody does yet.
+    pub(super) fn reseat(&mut self, persona: &VersionedName) {
+        if self.attempt > 0 {
+            self.persona = Some(persona.clone());
+        }
     }
 
     /// Closes the current stretch under the old status, then goes to the new one.
@@ -175,7 +192,7 @@ impl PhaseState {
                 self.repairs = if *cause == AttemptCause::Repair { self.repairs + 1 } else { 0 };
                 (self.attempt, self.cause, self.persona) = (*attempt, *cause, Some(persona.clone()));
                 (self.artifact, self.gates_passed, self.decided, self.missing) = (None, 0, None, false);
-                self.prompt = None;
+                (self.prompt, self.picked) = (None, None);
                 self.started_at.get_or_insert(at);
                 self.enter(PhaseStatus::Running, at);
             }
@@ -203,7 +220,10 @@ impl PhaseState {
                     vec![ArtifactError { pointer: String::new(), message: format!("the attempt was stopped after {seconds} seconds") }];
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::ArtifactChanged { .. } => {
+            Fact::ArtifactChanged { picked, restored, .. } => {
+                if !restored {
+                    self.picked.clone_from(picked);
+                }
                 (self.gates_passed, self.decided) = (0, None);
                 self.enter(PhaseStatus::Validating, at);
             }

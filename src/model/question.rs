@@ -96,6 +96,29 @@ pub struct BudgetQuestion {
     pub needed: NanoUsd,
 }
 
+/// Who shall go on for less, as an answer about a budget names them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonaChoice {
+    /// In which phase; absent: in each that is still to be done, where it can take the seat and is cheaper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_key: Option<PhaseKey>,
+    /// `name` or `name@version`.
+    pub persona: String,
+}
+
+impl std::str::FromStr for PersonaChoice {
+    type Err = String;
+
+    /// Reads `NAME` or `PHASE=NAME`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (phase, persona) = text.split_once('=').map_or((None, text), |(phase, persona)| (Some(phase), persona));
+        if persona.is_empty() || phase.is_some_and(str::is_empty) {
+            return Err("write it like NAME or PHASE=NAME".to_owned());
+        }
+        Ok(Self { phase_key: phase.map(PhaseKey::from), persona: persona.to_owned() })
+    }
+}
+
 /// An answer about a tool that stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permit {
@@ -173,6 +196,17 @@ mod tests {
         assert!(!answer_for(&permits, &"plan".into(), "execute", "x").unwrap().allowed);
         assert!(answer_for(&permits, &"build".into(), "execute", "x").unwrap().allowed);
         assert_eq!(answer_for(&permits, &"build".into(), "task", "x"), None);
+    }
+
+    #[test]
+    fn a_choice_is_for_one_phase_or_for_all() {
+        let choice =
+            |phase: Option<&str>, persona: &str| PersonaChoice { phase_key: phase.map(PhaseKey::from), persona: persona.to_owned() };
+        assert_eq!("mini@2".parse(), Ok(choice(None, "mini@2")));
+        assert_eq!("build=mini".parse(), Ok(choice(Some("build"), "mini")));
+        for wrong in ["", "=mini", "build="] {
+            assert_eq!(wrong.parse::<PersonaChoice>(), Err("write it like NAME or PHASE=NAME".to_owned()), "{wrong}");
+        }
     }
 
     #[test]

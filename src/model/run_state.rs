@@ -14,6 +14,7 @@ use super::event::{Event, Fact, Tokens};
 use super::hash::ContentHash;
 use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SessionId};
 use super::money::{Cost, NanoUsd};
+use super::persona::{Binding, NewSeat};
 use super::phase_state::add;
 use super::question::{Permit, Question, Scope};
 use super::state::{Decision, PauseReason, PhaseStatus, RunStatus};
@@ -23,7 +24,7 @@ pub use super::phase_state::PhaseState;
 
 /// Which fold this is. Stored states of another one are folded anew, so it is raised with every
 /// change to what a journal folds to, or to how a state is written.
-pub const FOLD: u32 = 2;
+pub const FOLD: u32 = 4;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,9 @@ pub struct RunState {
     /// By how much the operator raised each budget for this run, by its scope.
     #[serde(default)]
     pub raises: BTreeMap<String, NanoUsd>,
+    /// Who works on which phase in place of who was bound to it, in the order it was decided.
+    #[serde(default)]
+    pub reseated: Vec<NewSeat>,
     /// The conversations, by role.
     pub sessions: BTreeMap<RoleId, SessionState>,
     /// How it ended, where it failed.
@@ -60,6 +64,9 @@ pub struct RunState {
     pub cost: Cost,
     /// What all calls used.
     pub tokens: Tokens,
+    /// What calls of each model cost and used, by its name.
+    #[serde(default)]
+    pub models: BTreeMap<String, Spent>,
     /// The last event folded in.
     pub last_seq: u64,
     /// When that was.
@@ -68,6 +75,17 @@ pub struct RunState {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What calls cost and used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// How many.
+    pub calls: u32,
+    /// What they cost.
+    pub cost: Cost,
+    /// What they used.
+    pub tokens: Tokens,
 }
 
 /// A question that waits for an answer.
@@ -115,10 +133,12 @@ impl RunState {
             approvals: 0,
             permits: Vec::new(),
             raises: BTreeMap::new(),
+            reseated: Vec::new(),
             sessions: BTreeMap::new(),
             error: None,
             cost: Cost::default(),
             tokens: Tokens::default(),
+            models: BTreeMap::new(),
             last_seq: 0,
             last_at: Timestamp::default(),
             created_at: Timestamp::default(),
@@ -148,6 +168,12 @@ impl RunState {
     #[must_use]
     pub fn phase(&self, key: &PhaseKey) -> Option<&PhaseState> {
         self.phases.iter().find(|phase| phase.key == *key)
+    }
+
+    /// Who works on a phase in place of who was bound to it at the start; absent: nobody does.
+    #[must_use]
+    pub fn new_seat(&self, key: &PhaseKey) -> Option<&Binding> {
+        self.reseated.iter().rev().find(|seat| seat.phase_key == *key).map(|seat| &seat.binding)
     }
 
     /// How many phases are done.
@@ -214,10 +240,17 @@ impl RunState {
                 });
             }
             Fact::ApprovalResolved { .. } => self.resolve(event)?,
-            Fact::LlmCalled { phase_key, tokens, cost, .. } => {
+            Fact::PersonasChanged { seats, .. } => {
+                for seat in seats {
+                    self.phase_mut(&seat.phase_key, event)?.reseat(&seat.binding.persona);
+                }
+                self.reseated.extend(seats.iter().cloned());
+            }
+            Fact::LlmCalled { phase_key, model, tokens, cost, .. } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
                 self.phase_mut(phase_key, event)?.called(tokens, *cost);
+                self.spend(model, tokens, *cost);
             }
             Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
                 self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: false });
@@ -246,6 +279,17 @@ impl RunState {
         }
         (self.last_seq, self.last_at) = (event.seq, at);
         Ok(())
+    }
+
+    fn spend(&mut self, model: &str, tokens: &Tokens, cost: Option<NanoUsd>) {
+        if !self.models.contains_key(model) {
+            self.models.insert(model.to_owned(), Spent::default());
+        }
+        if let Some(spent) = self.models.get_mut(model) {
+            spent.calls += 1;
+            spent.cost += Cost::of_call(cost);
+            add(&mut spent.tokens, tokens);
+        }
     }
 
     fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {

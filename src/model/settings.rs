@@ -114,6 +114,8 @@ pub struct OpenAiSettings {
     pub key_env: String,
     /// A file that holds the key where the variable is not set; only its owner may read it.
     pub key_file: String,
+    /// A command that prints the key, where there is neither variable nor file: program and arguments, no shell.
+    pub key_command: Vec<String>,
     /// The model of personas that name none.
     pub model: String,
     /// Sent with every request.
@@ -136,6 +138,7 @@ impl Default for OpenAiSettings {
             base_url: "https://openrouter.ai/api/v1".to_owned(),
             key_env: "OPENROUTER_API_KEY".to_owned(),
             key_file: String::new(),
+            key_command: Vec::new(),
             model: "anthropic/claude-sonnet-4.5".to_owned(),
             headers: BTreeMap::new(),
             connect_timeout_seconds: 10,
@@ -173,6 +176,15 @@ pub struct AgentSettings {
     pub pass_env: Vec<String>,
     /// Whether it may load what the repository brings along for it: settings, hooks, servers.
     pub trust_project: bool,
+    /// Whether the kernel keeps it from writing anything but the worktree, a temp folder and its own
+    /// folders, from reading your other private files, and from the sockets of other programs.
+    pub confined: bool,
+    /// Folders and files that it may write while it is confined, beside the usual ones of a well-known
+    /// program; absolute, or from `~/`.
+    pub own_folders: Vec<String>,
+    /// Files and folders of the worktree that are not there for it, because it would take them for its own
+    /// settings; beside the usual ones of a well-known program. All are there with `trust_project`.
+    pub hide: Vec<String>,
     /// How long it may take to begin and to open a session.
     pub start_timeout_seconds: u64,
     /// How long it may be silent while it works; after twice that it counts as broken.
@@ -188,6 +200,9 @@ impl Default for AgentSettings {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             trust_project: false,
+            confined: true,
+            own_folders: Vec::new(),
+            hide: Vec::new(),
             start_timeout_seconds: 60,
             idle_timeout_seconds: 300,
             retry_pause_ms: 1000,

@@ -1,4 +1,4 @@
-//! Which personas the operator has agreed to use, by the hash of what was agreed to.
+//! What the operator has agreed to use, by the hash of what was agreed to: personas, and what repositories bring.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::model::error::Result;
 use crate::model::hash::ContentHash;
 use crate::model::time::Timestamp;
 
-/// Keeps that `by` agreed to a persona; the first time counts.
+/// Keeps that `by` agreed to a persona, or to what a repository brings; the first time counts.
 ///
 /// # Errors
 /// What the database says.
@@ -20,7 +20,7 @@ pub fn give(tx: &Connection, persona: &str, hash: &ContentHash, by: &str, now: T
     Ok(())
 }
 
-/// Every persona that was agreed to.
+/// Everything that was agreed to.
 ///
 /// # Errors
 /// What the database says.
@@ -28,4 +28,21 @@ pub fn all(conn: &Connection) -> Result<BTreeSet<ContentHash>> {
     let mut query = conn.prepare_cached("SELECT persona_hash FROM consents")?;
     let rows = query.query_map([], |row| row.get(0).map(ContentHash))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether anything was agreed to under this name.
+///
+/// # Errors
+/// What the database says.
+pub fn given_as(conn: &Connection, name: &str) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM consents WHERE persona = ?1)")?.query_row([name], |row| row.get(0))?)
+}
+
+/// Forgets what was agreed to under this name, and this hash. Says whether there was anything.
+///
+/// # Errors
+/// What the database says.
+pub fn take_back(tx: &Connection, name: &str, hash: Option<&ContentHash>) -> Result<bool> {
+    let mut query = tx.prepare_cached("DELETE FROM consents WHERE persona = ?1 OR persona_hash = ?2")?;
+    Ok(query.execute((name, hash.map(ContentHash::as_str)))? > 0)
 }

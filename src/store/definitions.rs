@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::model::error::Result;
+use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
+use crate::model::persona::Persona;
 
 /// What kind of text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,15 @@ pub fn put(tx: &Connection, kind: DefinitionKind, hash: &ContentHash, name: &str
     tx.prepare_cached("INSERT INTO definitions (hash, kind, name, content) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO NOTHING")?
         .execute((hash.as_str(), kind.as_str(), name, content))?;
     Ok(())
+}
+
+/// Keeps a persona under its identity.
+///
+/// # Errors
+/// What the database says.
+pub fn put_persona(tx: &Connection, persona: &Persona) -> Result<()> {
+    let (hash, text) = (persona.hash().map_err(Failure::internal)?, serde_json::to_string(persona).map_err(Failure::internal)?);
+    put(tx, DefinitionKind::Persona, &hash, &persona.versioned_name().to_string(), &text)
 }
 
 /// The text with this hash, if it was kept as this kind.

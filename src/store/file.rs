@@ -1,14 +1,25 @@
 //! The database as a file: made private, looked at before SQLite sees it, vouched for by a marker.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::error::corrupt;
 use super::failpoint::Step;
 use crate::model::error::{Failure, Result};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The databases that this process has looked into, by device and inode.
+///
+/// SQLite's locks belong to the process and the file: to close any handle of a database is to let go of
+/// all of them, and the next process that closes it takes itself for the last one and removes the log
+/// under a living writer. So a handle stays open for as long as its file has a name.
+static LOOKED_INTO: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
 
 /// Makes sure that there is a file worth opening; `true` when it is new or never had anything in it.
 ///
@@ -61,7 +72,7 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
 
-/// The folder for backups made before a migration.
+/// The folder for backups: daily ones, and those made before a migration.
 pub fn backups(path: &Path) -> PathBuf {
     path.with_file_name("backups")
 }
@@ -87,13 +98,36 @@ fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    Step::DatabaseMade.around(|| private_file(path)).map(drop)
+    Step::DatabaseMade
+        .around(|| private_file(path))
+        .and_then(|file| keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e)))
+}
+
+fn keep(file: File) -> std::io::Result<()> {
+    let meta = file.metadata()?;
+    let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.insert((meta.dev(), meta.ino()), file);
+    Ok(())
+}
+
+/// The first bytes of a database, without ever closing it.
+fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
+    let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|_, file| file.metadata().is_ok_and(|meta| meta.nlink() > 0));
+    let meta = std::fs::metadata(path)?;
+    let file = match kept.entry((meta.dev(), meta.ino())) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => place.insert(File::open(path)?),
+    };
+    let mut header = [0; 100];
+    file.read_exact_at(&mut header, 0)?;
+    Ok(header)
 }
 
 /// The log and the shared memory that SQLite puts beside a database inherit its mode.
 fn private_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
@@ -108,18 +142,16 @@ fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
 }
 
 fn check_header(path: &Path, len: u64) -> Result<()> {
-    let mut header = [0_u8; 100];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    match read {
+    let header = match read_header(path) {
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Err(cut(path)),
         Err(e) => return Err(Failure::io(format!("cannot read {}", path.display()), &e)),
-        Ok(()) => {}
-    }
+        Ok(header) => header,
+    };
     if header[..16] != *MAGIC {
         return Err(corrupt(format!("{} is not a database", path.display())));
     }
     // While a log waits to be folded in, the file may rightly be shorter than its header says.
-    let log = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |meta| meta.len());
+    let log = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
     if log == 0 && len < expected_len(&header) { Err(cut(path)) } else { Ok(()) }
 }
 
@@ -134,9 +166,10 @@ fn expected_len(header: &[u8; 100]) -> u64 {
     if counted_by_last_writer { page_size * u64::from(word(28)) } else { page_size }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The log beside a database.
+pub fn log(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
+    name.push("-wal");
     name.into()
 }
 

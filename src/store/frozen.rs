@@ -54,7 +54,11 @@ pub fn schema(conn: &Connection, run: RunId, id: &SchemaId) -> Result<serde_json
     serde_json::from_str(&text).map_err(|e| refuse(&format!("cannot be read: {e}")))
 }
 
-fn persona(conn: &Connection, run: RunId, binding: &Binding) -> Result<Persona> {
+/// The persona of a binding, as it was frozen.
+///
+/// # Errors
+/// `persona_load_failed` when its text is missing or malformed.
+pub fn persona(conn: &Connection, run: RunId, binding: &Binding) -> Result<Persona> {
     let refuse = |why: &str| {
         Failure::new(
             Code::PersonaLoadFailed,

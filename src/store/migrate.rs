@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::failpoint::{self, Step};
-use super::{file, open};
+use super::{backup, file, open};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 
@@ -41,6 +41,12 @@ pub fn version(conn: &Connection) -> Result<i64> {
 /// that of a whole step.
 pub fn to_current(conn: &Connection, path: &Path) -> Result<()> {
     through(conn, path, STEPS)
+}
+
+/// Brings a database to the schema that the `steps`-th step leads to, as a program of that time did.
+#[cfg(test)]
+pub(super) fn to_schema(conn: &Connection, steps: usize) -> Result<()> {
+    STEPS[..steps].iter().zip(1..).try_for_each(|(step, to)| apply(conn, step, to))
 }
 
 /// The refusal of a database by a newer program.
@@ -87,14 +93,9 @@ fn apply(conn: &Connection, step: &str, to: i64) -> Result<()> {
 fn back_up(conn: &Connection, path: &Path, found: i64) -> Result<()> {
     let folder = file::backups(path);
     file::private_folder(&folder)?;
-    let copy = folder.join(format!("pre-v{}-{}.db", found + 1, Timestamp::now().0));
-    Step::DatabaseBackup.before();
-    conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
-    #[cfg(unix)]
-    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .map_err(|e| Failure::io(format!("cannot make {} private", copy.display()), &e))?;
-    std::fs::File::open(&copy).and_then(|f| f.sync_all()).map_err(|e| Failure::io(format!("cannot sync {}", copy.display()), &e))?;
-    Step::DatabaseBackup.after();
+    // Of two that begin in the same moment each makes its own.
+    let copy = folder.join(format!("pre-v{}-{}-{}.db", found + 1, Timestamp::now().0, uuid::Uuid::new_v4().simple()));
+    backup::write(conn, &copy)?;
     file::sync_folder(&copy)
 }
 
@@ -148,6 +149,26 @@ mod tests {
         assert_eq!((run.state.as_str(), run.requirements.as_str(), run.last_seq), ("paused", "words", 1));
         assert_eq!(crate::store::events::from(&conn, run.id, 1, 9).unwrap().len(), 1);
         assert!(crate::store::chain::walk(&conn, run.id).unwrap().problems.is_empty(), "what is older than the chain is not judged");
+    }
+
+    #[test]
+    fn many_that_open_an_old_database_at_once_bring_it_up_together() {
+        let (_dir, path, conn) = oldest();
+        drop(conn);
+        let barrier = std::sync::Barrier::new(8);
+        let open = || {
+            barrier.wait();
+            open::writer(&path).map(|conn| version(&conn).unwrap())
+        };
+        let versions: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(versions, vec![Ok(CURRENT); 8]);
+        for copy in std::fs::read_dir(file::backups(&path)).unwrap() {
+            let copy = Connection::open(copy.unwrap().path()).unwrap();
+            assert_eq!(copy.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).as_deref(), Ok("ok"));
+        }
     }
 
     #[test]

@@ -8,24 +8,29 @@
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod backup;
 pub mod ballast;
 pub mod bindings;
 pub mod blocks;
 pub mod chain;
 pub mod consents;
 pub mod contents;
+pub mod conversation;
 pub mod definitions;
 #[cfg(test)]
 mod documented;
 pub mod error;
 pub mod events;
 pub mod failpoint;
+pub mod fence;
 mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod forecast;
 pub mod frozen;
 pub mod gate_tokens;
+#[cfg(test)]
+mod golden;
 pub mod inbox;
 pub mod journal;
 pub mod ledger;

@@ -5,7 +5,8 @@
 //! serves many. A job that fails or panics undoes itself alone. Where SQLite has already undone the
 //! whole transaction (a full disk), every job of the group is told so, and later jobs begin afresh.
 //! After a failure that leaves the file in doubt (a failed flush, damage) nothing more is written:
-//! the next start repairs from what is on disk.
+//! the next start repairs from what is on disk. Nothing more is written either once another host has
+//! taken over ([`fence`](super::fence)): each transaction of a host begins with a look at its claim.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::blocks::Backlog;
 use super::failpoint::planted::{self, Bug};
 use super::failpoint::{self, Step};
+use super::fence::{self, Claimant, Claimed};
 use super::reader::Reader;
 use super::{error, open, retry};
-use crate::model::error::{Failure, Result};
+use crate::model::error::{Code, Failure, Result};
 
 /// Jobs that may wait before senders do.
 const QUEUE: usize = 1024;
@@ -70,6 +72,9 @@ struct Shared {
     thread: Mutex<Option<JoinHandle<()>>>,
     readers: Mutex<Readers>,
     returned: Condvar,
+    claimed: Option<Claimed>,
+    /// Why nothing is written any more, once that is so.
+    stopped: watch::Receiver<Option<Failure>>,
 }
 
 #[derive(Debug, Default)]
@@ -85,20 +90,57 @@ impl Store {
     /// # Errors
     /// `db_corrupt`, `db_newer_schema` (no byte is changed), `db_locked`, `disk_full`, `io_failed`.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::over(open::writer(path)?, path, None)
+    }
+
+    /// As [`open`](Self::open), for the host: from now on a host before it stores nothing any more, and
+    /// this one nothing once another comes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as_host(path: &Path, who: Claimant) -> Result<Self> {
         let conn = open::writer(path)?;
+        let claimed = fence::claim(&conn, who)?;
+        Self::over(conn, path, Some(claimed))
+    }
+
+    fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let (stops, stopped) = watch::channel(None);
+        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(conn, queue))
+            .spawn(move || serve(owner, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
-        let shared = Shared {
-            path: path.to_path_buf(),
-            jobs: Mutex::new(Some(jobs)),
-            thread: Mutex::new(Some(thread)),
-            readers: Mutex::default(),
-            returned: Condvar::default(),
-        };
+        let (jobs, thread) = (Mutex::new(Some(jobs)), Mutex::new(Some(thread)));
+        let (readers, returned) = (Mutex::default(), Condvar::default());
+        let shared = Shared { path: path.to_path_buf(), jobs, thread, readers, returned, claimed, stopped };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Whether this may still write as the host, by what `conn` reads; always for who made no claim.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn holds(&self, conn: &Connection) -> Result<bool> {
+        self.shared.claimed.as_ref().map_or(Ok(true), |claimed| claimed.holds(conn))
+    }
+
+    /// Waits until nothing is written any more, for good, and says why: another host has taken over, or
+    /// what is on disk is in doubt. Never ends where the store is closed in good order.
+    pub async fn stopped(&self) -> Failure {
+        let mut stopped = self.shared.stopped.clone();
+        let why = stopped.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Why nothing is written any more, if that is so.
+    #[must_use]
+    pub fn stop(&self) -> Option<Failure> {
+        self.shared.stopped.borrow().clone()
     }
 
     /// Runs `job` in the next transaction and returns when that is on disk. A job's error undoes that
@@ -284,8 +326,7 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
     }
 }
 
-fn serve(conn: Connection, mut queue: mpsc::Receiver<Message>) {
-    let mut owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()) };
+fn serve(mut owner: Owner, mut queue: mpsc::Receiver<Message>) {
     let mut closing = Vec::new();
     let mut expected = 0;
     loop {
@@ -332,6 +373,8 @@ struct Owner {
     doubt: Option<Failure>,
     /// Blocks of the journal that are still to be made; none once all are.
     backlog: Option<Backlog>,
+    claimed: Option<Claimed>,
+    stops: watch::Sender<Option<Failure>>,
 }
 
 impl Owner {
@@ -340,6 +383,7 @@ impl Owner {
         let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else { return false };
         let mut step = || -> Result<bool> {
             let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+            self.claimed.as_ref().map_or(Ok(()), |claimed| claimed.check(&tx))?;
             let mut left = true;
             for _ in 0..BACKLOG_STEPS {
                 left = left && backlog.step(&tx)?;
@@ -376,6 +420,10 @@ impl Owner {
             return Err(doubt.clone());
         }
         let tx = retry::transient(|| Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate))?;
+        if let Some(Err(failure)) = self.claimed.as_ref().map(|claimed| claimed.check(&tx)) {
+            drop(tx);
+            return Err(if failure.code == Code::SessionManagerAlreadyRunning { self.stop(failure) } else { failure });
+        }
         for work in waiting.by_ref() {
             let job = work(Some(&tx));
             let failure = job.failure.clone();
@@ -395,13 +443,18 @@ impl Owner {
             }
             Err(e) => {
                 let in_doubt = error::is_damage(&e);
+                drop(tx);
                 let failure = Failure::from(e);
-                if in_doubt {
-                    self.doubt = Some(failure.clone());
-                }
-                Err(failure)
+                Err(if in_doubt { self.stop(failure) } else { failure })
             }
         }
+    }
+
+    /// Nothing more is written.
+    fn stop(&mut self, why: Failure) -> Failure {
+        self.doubt = Some(why.clone());
+        self.stops.send_replace(Some(why.clone()));
+        why
     }
 
     fn end(self) -> Result<()> {

@@ -45,6 +45,7 @@ const READ_WHOLE: &[&str] = &[
     "SELECT id FROM runs WHERE rollback = 'asked'",
     "SELECT id, report_path FROM runs WHERE report_path IS NOT NULL",
     "SELECT id, last_seq FROM runs",
+    "SELECT EXISTS (SELECT 1 FROM consents WHERE persona = ?1)",
 ];
 
 fn statements() -> Vec<String> {

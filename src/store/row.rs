@@ -55,17 +55,17 @@ pub fn at_option(row: &Row<'_>, column: impl RowIndex) -> Result<Option<Timestam
 }
 
 /// A hash.
-pub fn hash(row: &Row<'_>, column: &str) -> Result<ContentHash> {
+pub fn hash(row: &Row<'_>, column: impl RowIndex) -> Result<ContentHash> {
     row.get(column).map(ContentHash)
 }
 
 /// A hash that may be absent.
-pub fn hash_option(row: &Row<'_>, column: &str) -> Result<Option<ContentHash>> {
+pub fn hash_option(row: &Row<'_>, column: impl RowIndex) -> Result<Option<ContentHash>> {
     Ok(row.get::<_, Option<String>>(column)?.map(ContentHash))
 }
 
 /// Money that may be unknown.
-pub fn money(row: &Row<'_>, column: &str) -> Result<Option<NanoUsd>> {
+pub fn money(row: &Row<'_>, column: impl RowIndex) -> Result<Option<NanoUsd>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(NanoUsd))
 }
 

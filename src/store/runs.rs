@@ -6,8 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::failpoint::planted::{self, Bug};
 use super::{projection, row};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Tokens;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RunId, ThreadId, VersionedName};
+use crate::model::money::{Cost, NanoUsd};
 use crate::model::record::{Origin, RunOptions, RunRecord};
 use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
@@ -19,7 +21,7 @@ pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, pa
      tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, rollback, retried_from, \
      forked_from, forked_phase, coalesce(line, CASE WHEN state = 'created' AND strategy <> 'reject' THEN (SELECT count(*) FROM runs q \
      WHERE q.thread = runs.thread AND q.state = 'created' AND q.strategy <> 'reject' \
-     AND (q.created_at_ms, q.id) <= (runs.created_at_ms, runs.id)) END) AS line";
+     AND (q.strategy = 'enqueue', q.created_at_ms, q.id) <= (runs.strategy = 'enqueue', runs.created_at_ms, runs.id)) END) AS line";
 
 /// What a run begins with; everything else comes from its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,52 +222,60 @@ pub fn not_found(text: &str) -> Failure {
     Failure::new(Code::RunNotFound, format!("there is no run '{text}'")).hint("`phasedeck runs` shows the runs; `@last` names the newest")
 }
 
-/// Reads a row of [`COLUMNS`]. Values that only another program can have written are shown as they are.
+/// Reads a row of [`COLUMNS`], by place: a name is looked for among all of them, which costs a list more
+/// than all the rest. Values that only another program can have written are shown as they are.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let mut places = 0..;
+    let mut next = || places.next().unwrap_or(usize::MAX);
     Ok(RunRecord {
-        id: row.get::<_, String>("id")?.parse().unwrap_or(RunId(uuid::Uuid::nil())),
-        workflow: row.get("workflow")?,
-        workflow_hash: row::hash(row, "workflow_hash")?,
-        thread: ThreadId(row.get("thread")?),
-        state: row.get("state")?,
-        paused_from_state: row.get("paused_from_state")?,
-        pause_reason: row.get("pause_reason")?,
-        requirements: row.get("requirements")?,
-        repo: row.get("repo")?,
-        base_branch: row.get("base_branch")?,
-        base_commit: row.get("base_commit")?,
-        branch: row.get("branch")?,
-        worktree: row.get("worktree")?,
-        current_phase: row.get::<_, Option<String>>("current_phase")?.map(PhaseKey),
-        phases_total: row::count(row, "phases_total")?,
-        phases_done: row::count(row, "phases_done")?,
-        pending_gate: row.get::<_, Option<String>>("pending_gate")?.map(GateKey),
-        pending_since: row::at_option(row, "pending_since_ms")?,
-        rehearsal: row.get("rehearsal")?,
-        options: serde_json::from_str(&row.get::<_, String>("options")?).unwrap_or_default(),
-        error_code: row.get("error_code")?,
-        error_message: row.get("error_message")?,
-        error_hint: row.get("error_hint")?,
-        report_path: row.get("report_path")?,
-        line: row.get::<_, Option<i64>>("line")?.and_then(|line| u32::try_from(line).ok()),
-        rollback: row.get("rollback")?,
-        origin: Origin {
-            retried_from: run_id(row, "retried_from")?,
-            forked_from: run_id(row, "forked_from")?,
-            forked_phase: row.get::<_, Option<String>>("forked_phase")?.map(PhaseKey),
+        id: row.get::<_, String>(next())?.parse().unwrap_or(RunId(uuid::Uuid::nil())),
+        workflow: row.get(next())?,
+        workflow_hash: row::hash(row, next())?,
+        thread: ThreadId(row.get(next())?),
+        state: row.get(next())?,
+        paused_from_state: row.get(next())?,
+        pause_reason: row.get(next())?,
+        requirements: row.get(next())?,
+        repo: row.get(next())?,
+        base_branch: row.get(next())?,
+        base_commit: row.get(next())?,
+        branch: row.get(next())?,
+        worktree: row.get(next())?,
+        current_phase: row.get::<_, Option<String>>(next())?.map(PhaseKey),
+        phases_total: row::count(row, next())?,
+        phases_done: row::count(row, next())?,
+        pending_gate: row.get::<_, Option<String>>(next())?.map(GateKey),
+        pending_since: row::at_option(row, next())?,
+        rehearsal: row.get(next())?,
+        options: serde_json::from_str(&row.get::<_, String>(next())?).unwrap_or_default(),
+        error_code: row.get(next())?,
+        error_message: row.get(next())?,
+        error_hint: row.get(next())?,
+        report_path: row.get(next())?,
+        last_seq: row::large(row, next())?,
+        cost: Cost { known: NanoUsd(row.get(next())?), unknown_calls: row::count(row, next())? },
+        calls: row::count(row, next())?,
+        tokens: Tokens {
+            input: row::large(row, next())?,
+            output: row::large(row, next())?,
+            cached: row::large(row, next())?,
+            reasoning: row::large(row, next())?,
         },
-        created_at: row::at(row, "created_at_ms")?,
-        started_at: row::at_option(row, "started_at_ms")?,
-        ended_at: row::at_option(row, "ended_at_ms")?,
-        updated_at: row::at(row, "updated_at_ms")?,
-        last_seq: row::large(row, "last_seq")?,
-        cost: row::cost(row)?,
-        tokens: row::tokens(row)?,
-        calls: row::count(row, "calls")?,
+        created_at: row::at(row, next())?,
+        started_at: row::at_option(row, next())?,
+        ended_at: row::at_option(row, next())?,
+        updated_at: row::at(row, next())?,
+        rollback: row.get(next())?,
+        origin: Origin {
+            retried_from: run_id(row, next())?,
+            forked_from: run_id(row, next())?,
+            forked_phase: row.get::<_, Option<String>>(next())?.map(PhaseKey),
+        },
+        line: row.get::<_, Option<i64>>(next())?.and_then(|line| u32::try_from(line).ok()),
     })
 }
 
-fn run_id(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<RunId>> {
+fn run_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<RunId>> {
     Ok(row.get::<_, Option<String>>(column)?.and_then(|text| text.parse().ok()))
 }
 
@@ -279,6 +289,36 @@ mod tests {
     use super::super::journal;
     use super::*;
     use crate::model::event::Fact;
+
+    #[test]
+    fn every_column_is_read_into_its_own_field() {
+        let conn = fixture::memory();
+        let id = fixture::insert_run(&conn, "lane");
+        let other = fixture::insert_run(&conn, "other");
+        let texts = "paused_from_state = 'a', pause_reason = 'b', requirements = 'c', repo = 'd', base_branch = 'e', base_commit = 'f', \
+                     branch = 'g', worktree = 'h', current_phase = 'i', pending_gate = 'j', error_code = 'k', error_message = 'l', \
+                     error_hint = 'm', report_path = 'n', rollback = 'done', forked_phase = 'p', options = '{\"budget\":7}'";
+        let numbers = "phases_total = 1, phases_done = 2, pending_since_ms = 3, rehearsal = 1, last_seq = 4, cost_nano = 5, \
+                       unknown_calls = 6, calls = 7, tokens_input = 8, tokens_output = 9, tokens_cached = 10, tokens_reasoning = 11, \
+                       created_at_ms = 12, started_at_ms = 13, ended_at_ms = 14, updated_at_ms = 15, line = 16";
+        let from = format!("retried_from = '{other}', forked_from = '{id}'");
+        conn.execute(&format!("UPDATE runs SET {texts}, {numbers}, {from} WHERE id = ?1"), [id.to_string()]).unwrap();
+        let told = serde_json::to_value(get(&conn, id).unwrap()).unwrap();
+        let text = |name: &str| told[name].as_str().unwrap_or_else(|| panic!("{name}: {told}")).to_owned();
+        let names = ["paused_from_state", "pause_reason", "requirements", "repo", "base_branch", "base_commit", "branch", "worktree"];
+        assert_eq!(names.map(text).concat(), "abcdefgh");
+        let names = ["current_phase", "pending_gate", "error_code", "error_message", "error_hint", "report_path", "rollback"];
+        assert_eq!(names.map(text).concat(), "ijklmndone");
+        let run = get(&conn, id).unwrap();
+        let Tokens { input, output, cached, reasoning } = run.tokens;
+        assert_eq!((run.phases_total, run.phases_done, run.pending_since, run.rehearsal), (1, 2, Some(Timestamp(3)), true));
+        assert_eq!((run.last_seq, run.cost.known.0, run.cost.unknown_calls, run.calls), (4, 5, 6, 7));
+        assert_eq!((input, output, cached, reasoning), (8, 9, 10, 11));
+        assert_eq!((run.created_at.0, run.started_at, run.ended_at), (12, Some(Timestamp(13)), Some(Timestamp(14))));
+        assert_eq!((run.updated_at.0, run.line, run.options.budget.map(|b| b.0)), (15, Some(16), Some(7)));
+        assert_eq!((run.origin.retried_from, run.origin.forked_from), (Some(other), Some(id)));
+        assert_eq!(run.origin.forked_phase, Some("p".into()));
+    }
 
     #[test]
     fn a_start_key_starts_one_run() {

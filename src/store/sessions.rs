@@ -213,6 +213,16 @@ pub fn transcript(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32)
     Ok(said)
 }
 
+/// What was said in one turn, in order.
+///
+/// # Errors
+/// What the database says.
+pub fn pieces(conn: &Connection, turn: TurnId) -> Result<Vec<(Said, String)>> {
+    let mut query = conn.prepare_cached("SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position")?;
+    let rows = query.query_map([turn.to_string()], |row| Ok((row::named(row, "kind", Said::parse)?, row.get("text")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 impl Said {
     /// The wire name.
     #[must_use]

@@ -28,7 +28,8 @@ pub fn holder(conn: &Connection, thread: &ThreadId) -> Result<Option<RunId>> {
     Ok(query.query_row([thread.as_str()], |row| row::parsed(row, "id")).optional()?)
 }
 
-/// The first in the line of each thread that somebody waits for.
+/// The first in the line of each thread that somebody waits for: who takes the thread from its holder
+/// stands before those who wait until it is free, and each kind stands in the order of coming.
 ///
 /// # Errors
 /// What the database says.
@@ -48,8 +49,13 @@ pub fn first_in_line(conn: &Connection) -> Result<Vec<Waiter>> {
     for row in rows {
         // Who cannot be read holds up nobody behind it.
         let (thread, Some(waiter)) = row? else { continue };
-        if first.last().is_none_or(|(last, _)| *last != thread) {
-            first.push((thread, waiter));
+        match first.last_mut() {
+            Some((last, first)) if *last == thread => {
+                if first.strategy == Strategy::Enqueue && waiter.strategy != Strategy::Enqueue {
+                    *first = waiter;
+                }
+            }
+            _ => first.push((thread, waiter)),
         }
     }
     Ok(first.into_iter().map(|(_, waiter)| waiter).collect())
@@ -157,6 +163,8 @@ mod tests {
         let [first, second] = [2_000, 3_000].map(|at| waits(&conn, "a", Strategy::Interrupt, at));
         let alone = waits(&conn, "b", Strategy::Enqueue, 1);
         waits(&conn, "c", Strategy::Reject, 1);
+        // Who waits was here first, and stands behind who takes the thread all the same.
+        let waits_first = waits(&conn, "a", Strategy::Enqueue, 1_500);
         let lines = [
             Waiter { run: first, strategy: Strategy::Interrupt, holder: Some(held) },
             Waiter { run: alone, strategy: Strategy::Enqueue, holder: None },
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!((holder(&conn, &"a".into()).unwrap(), holder(&conn, &"b".into()).unwrap()), (Some(held), None));
         assert_eq!(["a", "b", "c"].map(|thread| is_waited_for(&conn, &thread.into()).unwrap()), [true, true, false]);
         let places = run_list::list(&conn, &[], Some("a"), None).unwrap().into_iter().map(|run| (run.id, run.line));
-        assert_eq!(places.collect::<Vec<_>>(), [(second, Some(2)), (first, Some(1)), (held, None)]);
+        assert_eq!(places.collect::<Vec<_>>(), [(second, Some(2)), (first, Some(1)), (waits_first, Some(3)), (held, None)]);
     }
 
     #[test]

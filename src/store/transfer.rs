@@ -22,7 +22,9 @@ const TABLES: &[(&str, &str)] = &[
     (
         "definitions",
         "hash IN (SELECT workflow_hash FROM runs WHERE id = ?1 UNION SELECT persona_hash FROM bindings WHERE run_id = ?1 \
-         UNION SELECT hash FROM run_schemas WHERE run_id = ?1)",
+         UNION SELECT hash FROM run_schemas WHERE run_id = ?1 \
+         UNION SELECT seat.value ->> 'persona_hash' FROM events, json_each(payload, '$.seats') AS seat \
+         WHERE events.run_id = ?1 AND events.type = 'personas.changed')",
     ),
     ("runs", "id = ?1"),
     ("bindings", "run_id = ?1"),

@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink, wrapped};
+use super::text::{cell, cell_right, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{arrange, panes};
+use super::{arrange, panes, reader};
 use crate::app::finding::{Asked, Hit, Prompt};
 use crate::app::run_view::{Pane, RunView};
 use crate::app::telling::told;
@@ -73,18 +73,11 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 /// The line that is typed, and what it has found so far.
 fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
     let (sign, aside) = match prompt.asked {
-        Asked::Search => ("/", hit(run)),
-        Asked::Filter => ("&", "words, type:phase. or phase:plan; empty shows all".to_owned()),
+        Asked::Search => ('/', hit(run)),
+        Asked::Filter => ('&', "words, type:phase. or phase:plan; empty shows all".to_owned()),
     };
-    let width = usize::from(area.width);
-    let skip = prompt.text.chars().count().saturating_sub(width.saturating_sub(4));
-    let text: String = prompt.text.chars().skip(skip).collect();
-    let typed = format!(" {sign}{text}");
-    let taken = cells(&typed) + 3;
-    pen.line(area, 0, vec![ink(typed, pen.theme.title()), ink(" ", pen.theme.selected())]);
-    let style = if run.finding.hit == Hit::Nowhere { pen.theme.bad() } else { pen.theme.dim() };
-    let aside = pen.theme.own(&format!("{aside} "));
-    pen.right(area, 0, taken, vec![ink(aside, style)]);
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    reader::prompt(pen, area, (sign, &prompt.text), &aside, run.finding.hit == Hit::Nowhere);
 }
 
 fn hit(run: &RunView) -> String {

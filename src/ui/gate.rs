@@ -16,7 +16,7 @@ use super::{reader, run};
 use crate::app::gate::{Foretold, GateView, Stage, Tab};
 use crate::app::question;
 use crate::app::run_view::Known;
-use crate::app::wake::age_text;
+use crate::model::id::PhaseKey;
 use crate::model::persona::{Permission, Persona};
 use crate::model::question::Question;
 use crate::model::time::human_duration;
@@ -71,13 +71,12 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     // Once it is answered, what waits is another question.
     let answered = matches!(gate.stage, Stage::Receipt(_));
     let (glyph, style) = if answered { (theme.glyph(Mark::Done), theme.dim()) } else { (theme.glyph(Mark::Gate), theme.waiting()) };
-    let age = age_text(pen.state.now.wall.since_ms(gate.requested_at));
-    let age = if answered { "answered".to_owned() } else { format!("waits {age}") };
+    let age = if answered { "answered".to_owned() } else { format!("since {}", pen.state.time(gate.requested_at)) };
     let mut parts = vec![Part::new(0, style, format!(" {glyph} {}  ", gate.gate))];
     if let Some(at) = waiting.iter().position(|id| *id == gate.run_id).filter(|_| !answered) {
         parts.push(Part::new(5, theme.dim(), format!("{} of {}  ", at + 1, waiting.len())));
     }
-    if let Some(key) = &gate.phase_key {
+    if let Some(key) = about(gate, known) {
         let next = known.phase_after(key).map_or("end".to_owned(), |p| p.key.to_string());
         // An answer about a tool or a budget leads to no other phase.
         let asks = gate.question.is_some();
@@ -94,6 +93,12 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
+/// The phase it is about, or, for a question of the whole run, the one it came up in.
+fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
+    let current = || known.state.current().filter(|_| gate.question.is_some()).map(|phase| &phase.key);
+    gate.phase_key.as_ref().or_else(current)
+}
+
 fn path<'a>(gate: &GateView, known: &'a Known) -> Option<&'a str> {
     known.details.artifacts.iter().find(|a| Some(&a.sha256) == gate.sha256.as_ref()).map(|a| a.path.as_str())
 }
@@ -105,13 +110,17 @@ fn version(gate: &GateView) -> String {
 /// Persona and model (or who wrote it instead), verdict, spent, what the next phase will cost.
 fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
-    let phase = gate.phase_key.as_ref().and_then(|key| known.state.phase(key));
-    let model = gate.phase_key.as_ref().and_then(|key| known.phase(key)).and_then(|p| known.binding(p));
-    let model = model.map(|(b, _)| b.model.clone().unwrap_or_else(|| b.backend.clone())).unwrap_or_default();
-    let persona = phase.and_then(|p| p.persona.as_ref()).map(ToString::to_string).unwrap_or_default();
+    let phase = about(gate, known).and_then(|key| known.state.phase(key));
+    let model = about(gate, known).and_then(|key| known.works_on(key));
+    let model = model.map(|b| b.model.clone().unwrap_or_else(|| b.backend.clone())).unwrap_or_default();
+    let persona = phase.and_then(|p| p.made_by()).map(ToString::to_string).unwrap_or_default();
     let mut parts = vec![Part::new(0, theme.plain(), " ")];
     if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
         parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
+    } else if let Some(picked) = phase.and_then(|p| p.picked.as_ref()) {
+        parts.push(Part::new(0, theme.waiting(), format!("{} ", picked.persona)));
+        parts.push(Part::new(2, theme.waiting(), format!("in fork {} ", picked.fork.short())));
+        parts.push(Part::new(2, theme.plain(), " "));
     } else if !persona.is_empty() {
         parts.push(Part::new(2, theme.plain(), format!("{persona} ")));
         parts.push(Part::new(4, theme.plain(), format!("({model}) ")));
@@ -152,12 +161,12 @@ fn forecast(pen: &Pen<'_>, gate: &GateView) -> Vec<Part> {
 /// What approving begins, with which permissions, where it writes, and how it is undone.
 fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let (plain, dot) = (pen.theme.plain(), pen.state.dot());
-    let Some(key) = &gate.phase_key else {
-        return vec![Part::new(0, plain, " approving goes on with a fresh conversation")];
-    };
     if let Some(asked) = &gate.question {
         return unlocked_by(pen, asked);
     }
+    let Some(key) = &gate.phase_key else {
+        return vec![Part::new(0, plain, " approving goes on with a fresh conversation")];
+    };
     let more_gates = known.phase(key).map_or(0, |phase| known.workflow.as_ref().map_or(0, |w| w.gates(phase).len()));
     let passed = known.state.phase(key).map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
     if passed + 1 < more_gates {
@@ -170,7 +179,8 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let mut parts = vec![Part::new(0, plain, format!(" unlocks {}", next.key))];
     if let Some((binding, persona)) = known.binding(next) {
         let (all, short) = tools(persona);
-        parts.push(Part::new(4, plain, format!(": {}", binding.persona)));
+        let persona = known.works_on(&next.key).map_or(&binding.persona, |seat| &seat.persona);
+        parts.push(Part::new(4, plain, format!(": {persona}")));
         parts.push(Part::new(3, plain, format!("{dot}{all}")).or(format!("{dot}{short}")));
     }
     if let Some(expected) = &next.expected_artifact {
@@ -226,10 +236,14 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
 }
 
 fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2));
+    let found = reader::sought(pen, &gate.search, gate.reading(), usize::from(area.width / 3));
+    let taken: usize = found.iter().map(|span| cells(&span.content)).sum();
+    let mut title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2 + taken));
+    title.extend(found);
     let focused = matches!(gate.stage, Stage::Reading);
     let inner = pen.panel(area, title, focused);
-    let inner = beside(pen, arrange::inset(inner), gate);
+    let inner = reader::typed(pen, arrange::inset(inner), &gate.search, gate.reading());
+    let inner = beside(pen, inner, gate);
     pen.drawn.reading = Some((inner.width, inner.height));
     match gate.reading() {
         Some(reading) => {
@@ -282,7 +296,7 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
         (Tab::Whole, _) => "Whole".to_owned(),
-        (Tab::Forks, _) => format!("Forks ({})", gate.forks.len().saturating_sub(1)),
+        (Tab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
         (Tab::Errors, _) => "Errors before".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
         (Tab::Inputs, _) => "Inputs".to_owned(),

@@ -12,7 +12,8 @@ use super::theme::Mark;
 use crate::app::forks;
 use crate::app::gate::{GateView, Receipt, Stage};
 use crate::app::keymap::Action;
-use crate::app::question::{budget_of, short_of};
+use crate::app::question::{budget_of, short_of, terms};
+use crate::engine::api::Cheaper;
 use crate::model::question::{Question, Scope};
 use crate::model::state::Decision;
 
@@ -98,6 +99,9 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         }
         Some(Question::Budget(_)) => {
             answer(0, Action::Approve, "raise by an amount", "raise");
+            if gate.cheaper.as_ref().is_some_and(|found| !found.is_empty()) {
+                answer(0, Action::GateCheaper, "somebody cheaper", "cheaper");
+            }
             "stop"
         }
         None => {
@@ -117,7 +121,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     if gate.sha256.is_some() {
         answer(2, Action::GateEdit, "edit", "edit");
     }
-    if forks::valid(&gate.forks).next().is_some() {
+    if forks::valid(&gate.forks.candidates).next().is_some() {
         answer(1, Action::Pick, "take a fork", "pick");
     } else if gate.sha256.is_some() {
         answer(6, Action::Fork, "fork", "fork");
@@ -145,7 +149,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     pen.line(inner, 0, vec![unseen]);
     let row = match gate.question.as_deref() {
         Some(asked) => {
-            let meant = meant(asked, gate.scope);
+            let meant = gate.successor().map_or_else(|| meant(asked, gate.scope), |one| taken_over(gate, one));
             let style = if gate.scope == Scope::Once { pen.theme.plain() } else { pen.theme.waiting() };
             pen.text(inner, 1, &format!(" {meant}"), style);
             2
@@ -157,7 +161,11 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     if gate.asks_amount() {
         spans.extend([ink(" raise by $", pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
         let enter = if gate.is_complete() { pen.theme.key() } else { pen.theme.dim() };
-        spans.extend([ink("Enter ", enter), ink("raises   ", pen.theme.plain())]);
+        if gate.needs_no_amount() && typed.is_empty() {
+            spans.push(ink("(or nothing)  ", pen.theme.dim()));
+        }
+        let word = if gate.successor().is_some() { "goes on   " } else { "raises   " };
+        spans.extend([ink("Enter ", enter), ink(word, pen.theme.plain())]);
     } else if must_type.is_empty() {
         let word = if gate.question.is_some() { "allows   " } else { "approves   " };
         spans.extend([ink(" Enter ", pen.theme.key()), ink(word, pen.theme.plain())]);
@@ -186,7 +194,16 @@ fn meant(asked: &Question, scope: Scope) -> String {
     }
 }
 
+/// What somebody who goes on takes over, and what is missing beside them.
+fn taken_over(gate: &GateView, one: &Cheaper) -> String {
+    let amount = if gate.needs_no_amount() { "" } else { "; all of the budget is spent, so an amount is needed too" };
+    format!("{}{amount}", terms(one))
+}
+
 fn question(gate: &GateView) -> String {
+    if let Some(one) = gate.successor() {
+        return format!("Go on with {} ({})?", one.persona, one.model);
+    }
     match (gate.question.as_deref(), gate.scope) {
         (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
         (Some(Question::Tool(tool)), Scope::Phase) => return format!("Allow every call of {} in this phase?", tool.tool),

@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 use super::pen::Pen;
 use super::text::{cells, ink};
 use crate::app::keymap::{Action, Context};
-use crate::app::run_view::Pane;
+use crate::app::run_view::{Pane, RunView};
 use crate::app::state::{Leaving, Modal, Screen};
+use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
 
 /// Draws it.
@@ -45,6 +46,7 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut used = 1;
     for action in actions {
         let (chord, word) = pen.state.keys.hint(*action);
+        let word = if *action == Action::Resume && pen.state.run.as_ref().is_some_and(has_ended) { "retry" } else { word };
         // A hint with its keys in it (such as "[ ] versions") shows no chord of its own.
         let chord = if word.starts_with('[') { String::new() } else { chord };
         if word.is_empty() {
@@ -81,13 +83,15 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::Runs if state.runs.filter.is_on() => vec![Open, Back, Filter, NewRun],
         Screen::Runs => vec![Open, Filter, NewRun],
         Screen::Picker => vec![PickMark, PickPreview, PickLook, PickAbort, Back],
-        Screen::NewRun => return vec![FormStart, FormNext, FormLeave],
+        Screen::NewRun => return vec![FormStart, FormNext, FormEdit, FormLeave],
         Screen::Cost => vec![NextLook, Back],
         Screen::Doctor | Screen::Settings => vec![Back],
         Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
+        Screen::Run | Screen::Gate if is_typed(state) => return vec![Open, Back],
         Screen::Run => in_run(pen),
+        Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
         Screen::Gate if state.context() == Context::Text => return vec![Submit, TextFocus, Leave],
-        Screen::Gate => vec![NextTab, Back],
+        Screen::Gate => vec![NextTab, Find, Back],
     };
     if state.host_gone && state.opening.is_none() {
         actions.insert(0, TakeOver);
@@ -99,6 +103,11 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
     actions
 }
 
+/// Whether going on with it is a run of its own.
+fn has_ended(run: &RunView) -> bool {
+    run.state().is_some_and(|state| state.status.is_terminal())
+}
+
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
     let Some(run) = &pen.state.run else { return vec![Back] };
@@ -108,16 +117,25 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact => vec![NextVersion, NextSide],
-        Pane::Cost | Pane::Transcript => Vec::new(),
+        Pane::Transcript if run.said.grows() && !run.said.reading.follows() => vec![FollowSaid, FoldCalls],
+        Pane::Transcript => vec![FoldCalls],
+        Pane::Cost => Vec::new(),
     };
     if run.focus == Pane::Events {
-        actions.push(FindEvent);
+        actions.push(Find);
         actions.push(if run.tail.follows() { FilterEvents } else { Follow });
+    }
+    if matches!(run.focus, Pane::Artifact | Pane::Transcript) {
+        actions.push(Find);
+    }
+    if run.focus == Pane::Transcript && run.said_by().is_some_and(|(_, attempt)| attempt > 1 || run.said.attempt.is_some()) {
+        actions.push(NextAttempt);
     }
     actions.push(NextPane);
     match run.state().map(|s| s.status) {
         Some(RunStatus::Paused) => actions.push(Resume),
-        Some(status) if !status.is_terminal() => actions.push(Pause),
+        Some(status) if status.is_terminal() => actions.push(Resume),
+        Some(_) => actions.push(Pause),
         _ => {}
     }
     actions.push(Back);

@@ -4,18 +4,21 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::arrange;
 use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink};
+use super::text::{cell, cell_right, cells, ink};
 use super::theme::Mark;
+use super::{arrange, run_card};
 use crate::app::mouse::Spot;
 use crate::app::run_filter::Search;
 use crate::app::runs::{Line, waits};
-use crate::app::wake::{age_text, shown_age, takes_long};
+use crate::app::wake::{shown_since, takes_long};
 use crate::model::record::RunRecord;
 
 /// Rows that say more about the selected run.
 const DETAIL: u16 = 6;
+/// From this width on they stand beside the list, in so many columns.
+const BESIDE: u16 = 160;
+const SIDE: u16 = 64;
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
@@ -45,9 +48,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if area.height < 16 {
         return list(pen, area);
     }
+    if area.width >= BESIDE {
+        let [left, right] = arrange::left(area, area.width - SIDE);
+        list(pen, left);
+        return run_card::beside(pen, right);
+    }
     let [upper, lower] = arrange::bottom(area, DETAIL);
     list(pen, upper);
-    detail(pen, lower);
+    run_card::beneath(pen, lower);
 }
 
 /// What is looked for, in what, and how far that is; what is left of the area.
@@ -129,8 +137,8 @@ struct Widths {
 }
 
 impl Widths {
-    /// State 10, id 9, age 5, cost 10, and a cell on either side.
-    const FIXED: usize = 10 + 9 + 5 + 10 + 2;
+    /// State 10, id 9, time 7, cost 10, and a cell on either side.
+    const FIXED: usize = 10 + 9 + 7 + 10 + 2;
 
     fn of(width: u16) -> Self {
         let room = usize::from(width).saturating_sub(Self::FIXED);
@@ -153,7 +161,7 @@ impl Widths {
             wide("THREAD", self.thread),
             wide("PHASE", self.phase),
             wide("WISH", self.wish),
-            cell_right("AGE", 5, ""),
+            cell_right("SINCE", 7, ""),
             cell_right("COST", 10, "")
         )
     }
@@ -169,7 +177,7 @@ impl Widths {
         let indent = if within_fold { "  " } else { "" };
         let state = format!("{indent}{} {word}", theme.glyph(mark));
         let column = |text: &str, width: usize| if width == 0 { String::new() } else { cell(text, width - 1, more) + " " };
-        let age = shown_age(record).map_or_else(String::new, |at| age_text(pen.state.now.wall.since_ms(at)));
+        let since = pen.state.time(shown_since(record));
         vec![
             ink(" ", theme.plain()),
             ink(column(&state, 10), theme.of_mark(mark)),
@@ -178,7 +186,7 @@ impl Widths {
             ink(column(record.thread.as_str(), self.thread), theme.dim()),
             ink(column(&phase_of(record), self.phase), theme.plain()),
             ink(column(&record.requirements, self.wish), theme.dim()),
-            ink(cell_right(&age, 5, more), if waits(record) { theme.waiting() } else { theme.dim() }),
+            ink(cell_right(&since, 7, more), if waits(record) { theme.waiting() } else { theme.dim() }),
             ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
         ]
     }
@@ -188,51 +196,4 @@ fn phase_of(record: &RunRecord) -> String {
     let key = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
     let at = if key.is_empty() { record.phases_done } else { (record.phases_done + 1).min(record.phases_total) };
     format!("{at}/{}{key}", record.phases_total)
-}
-
-/// A few lines about the selected run: what it is for, where it works, what it needs.
-fn detail(pen: &mut Pen<'_>, area: Rect) {
-    let Some(record) = pen.state.runs.selected() else { return };
-    let inner = pen.panel(area, vec![ink(format!(" {} #{} ", record.workflow, record.id.short()), pen.theme.plain())], false);
-    let dot = pen.state.dot();
-    let kind = if record.rehearsal { format!("{dot}rehearsal") } else { String::new() };
-    let place = record.repo.as_deref().unwrap_or("a folder of its own");
-    let branch = record.branch.as_deref().map(|b| format!("{dot}{b}")).unwrap_or_default();
-    let width = usize::from(inner.width);
-    let lines = [
-        ("wish", record.requirements.clone(), pen.theme.plain()),
-        ("where", format!("{place}{branch}{dot}thread {}{kind}", record.thread), pen.theme.plain()),
-        need_of(pen, record),
-    ];
-    for (row, (label, text, style)) in lines.into_iter().enumerate() {
-        let label = ink(cell(label, 8, ""), pen.theme.dim());
-        let text = ink(cut(&text, width.saturating_sub(8), pen.theme.more()), style);
-        pen.line(inner, row, vec![label, text]);
-    }
-    if let Some(hint) = &record.error_hint {
-        let text = cut(hint, width.saturating_sub(8), pen.theme.more());
-        pen.line(inner, 3, vec![ink(cell("next", 8, ""), pen.theme.dim()), ink(text, pen.theme.plain())]);
-    }
-}
-
-/// What the run needs from the operator, or how it ended.
-fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui::style::Style) {
-    let keys = &pen.state.keys;
-    use crate::app::keymap::Action;
-    if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
-        return (
-            "asks",
-            format!("{gate}: {} opens the run, {} the oldest question", keys.shown(Action::Open), keys.shown(Action::NextGate)),
-            pen.theme.waiting(),
-        );
-    }
-    if let Some(message) = &record.error_message {
-        let code = record.error_code.as_deref().unwrap_or("?");
-        return ("error", format!("{message} [{code}]"), pen.theme.bad());
-    }
-    if record.state == "paused" {
-        let why = record.pause_reason.as_deref().unwrap_or("?");
-        return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
-    }
-    ("since", pen.state.clock(record.updated_at), pen.theme.dim())
 }

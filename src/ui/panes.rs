@@ -1,38 +1,37 @@
 //! The panes of a run that are not lists of events: phases, artifact, cost, transcript.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::arrange;
 use super::arrange::Arrangement;
 use super::fitting::{Part, fitted};
 use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink, wrapped};
+use super::text::{cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{events, phases, reader};
+use super::{events, phases, reader, run_cost, transcript};
 use crate::app::mouse::Spot;
-use crate::app::run_view::{Known, Pane, RunView, Side};
-use crate::engine::api::TextKind;
-use crate::model::event::Fact;
-use crate::model::money::{Cost, NanoUsd, grouped};
+use crate::app::run_view::{Pane, RunView, Side};
 use crate::model::record::ArtifactRecord;
-use crate::model::state::RunStatus;
 
 /// Draws a pane with its frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
     pen.place(area, Spot::Pane(pane));
-    if pane == Pane::Events {
-        return events::draw(pen, area, run);
+    match pane {
+        Pane::Events => return events::draw(pen, area, run),
+        Pane::Transcript => return transcript::draw(pen, area, run),
+        _ => {}
     }
-    let title = title(pen, run, pane);
+    let mut title = title(pen, run, pane);
+    if pane == Pane::Artifact {
+        title.extend(reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2)));
+    }
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {
         Pane::Phases => phases::draw(pen, inner, run),
         Pane::Artifact => artifact(pen, area, inner, run),
-        Pane::Cost => cost(pen, inner, run),
-        Pane::Events => {}
-        Pane::Transcript => transcript(pen, area, inner, run),
+        Pane::Cost => run_cost::draw(pen, inner, run),
+        Pane::Events | Pane::Transcript => {}
     }
 }
 
@@ -68,7 +67,7 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if run.version().is_none() && run.artifact.side != Side::Transcript {
         return no_artifact(pen, area, run);
     }
-    let area = arrange::inset(area);
+    let area = reader::typed(pen, arrange::inset(area), &run.artifact.search, run.artifact.reading.as_ref());
     pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
@@ -128,117 +127,6 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.text(area, 0, &format!(" {}: {line}", phase.label()), pen.theme.plain());
     for (row, text) in wrapped(&phase.instructions, usize::from(area.width).saturating_sub(2)).iter().enumerate() {
         pen.text(area, row + 2, &format!(" {text}"), pen.theme.dim());
-    }
-}
-
-/// Spent of the budget, tokens, per phase and per model.
-pub fn cost(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let Some(known) = &run.opened else { return };
-    let mut row = spent(pen, area, run, known) + 1;
-    if run.moment().is_some() {
-        pen.text(area, row, " up to this event, by phase", pen.theme.dim());
-        row += 1;
-    }
-    let most = known.state.cost.known.0.max(1);
-    for (label, cost, tokens) in by_phase(known) {
-        cost_line(pen, area, row, &label, cost, tokens, most, true);
-        row += 1;
-    }
-    for (label, cost, tokens) in by_model(known) {
-        cost_line(pen, area, row, &label, cost, tokens, most, false);
-        row += 1;
-    }
-}
-
-/// What the run has cost, and of how much; the rows that took.
-fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
-    let (theme, state) = (pen.theme, &known.state);
-    let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
-    let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
-    let limit = run.tail.events().rev().find_map(|event| limit_of(&event.fact));
-    spans.extend(limit.map(|limit| ink(format!(" of {limit}"), theme.plain())));
-    spans.push(ink(tokens, theme.dim()));
-    pen.line(area, 0, spans);
-    if state.cost.unknown_calls == 0 {
-        return 1;
-    }
-    pen.text(area, 1, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
-    2
-}
-
-fn limit_of(fact: &Fact) -> Option<NanoUsd> {
-    match fact {
-        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. } if scope == "run" => Some(*limit),
-        _ => None,
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "one line of a table, with all of its columns")]
-fn cost_line(pen: &mut Pen<'_>, area: Rect, row: usize, label: &str, cost: Cost, tokens: u64, most: i64, of_phase: bool) {
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(1));
-    let bar_room = if width < 48 { 0 } else { (width - 42).min(24) };
-    let tokens_room = if width < 60 { 0 } else { 14 };
-    let bar = bar(theme.own("█"), cost.known, most, bar_room);
-    let name = width.saturating_sub(bar_room + tokens_room + 12).max(8);
-    let tokens = if tokens_room > 0 { format!("{} tok", grouped(tokens)) } else { String::new() };
-    let spans = vec![
-        ink(cell(&format!(" {label}"), name - 1, more) + " ", if of_phase { theme.plain() } else { theme.dim() }),
-        ink(cell(&bar, bar_room, ""), theme.focus()),
-        ink(cell_right(&tokens, tokens_room, more), theme.dim()),
-        ink(cell_right(&cost.to_string(), 12, more), theme.plain()),
-    ];
-    pen.line(area, row, spans);
-}
-
-fn by_phase(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
-    let begun = known.state.phases.iter().filter(|p| p.started_at.is_some());
-    begun.map(|p| (p.key.to_string(), p.cost, p.tokens.input.saturating_add(p.tokens.output)))
-}
-
-fn by_model(known: &Known) -> impl Iterator<Item = (String, Cost, u64)> + '_ {
-    known.details.models.iter().map(|line| (line.label.clone(), line.cost, line.tokens.input.saturating_add(line.tokens.output)))
-}
-
-fn bar(block: String, part: NanoUsd, most: i64, room: usize) -> String {
-    let share = i128::from(part.0.max(0)) * i128::try_from(room).unwrap_or(0) / i128::from(most);
-    block.repeat(usize::try_from(share).unwrap_or(0).min(room))
-}
-
-/// What the agent says, newest at the bottom.
-pub fn transcript(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
-    let theme = pen.theme;
-    let (rows, width) = (usize::from(area.height), usize::from(area.width).saturating_sub(1).max(1));
-    pen.drawn.transcript = Some((area.width, area.height));
-    if run.moment().is_some() {
-        return pen.text(area, 0, " what agents say live is not kept for the past; events and artifacts are", theme.dim());
-    }
-    let mut shown: Vec<(String, Style)> = Vec::new();
-    for said in run.transcript.lines().rev().skip(run.transcript.up()) {
-        let (style, sign) = match said.kind {
-            None => (theme.title(), ""),
-            Some(TextKind::Answer) => (theme.plain(), ""),
-            Some(TextKind::Reasoning) => (theme.dim(), ""),
-            Some(TextKind::Tool) => (theme.focus(), "▸ "),
-            Some(TextKind::Note) => (theme.of_mark(Mark::Repair), "· "),
-        };
-        let text = format!("{}{}", theme.own(sign), said.text);
-        shown.extend(wrapped(&text, width).into_iter().rev().map(|line| (line, style)));
-        if shown.len() >= rows {
-            break;
-        }
-    }
-    if shown.is_empty() {
-        let ended = run.state().is_some_and(|s| s.status != RunStatus::Executing);
-        let text = if ended { " no agent is at work" } else { " nothing said since this run was opened" };
-        pen.text(area, 0, text, theme.dim());
-        return pen.text(area, 1, " what was stored: the Transcript tab of the artifact (2)", theme.dim());
-    }
-    shown.truncate(rows);
-    for (row, (text, style)) in shown.iter().rev().enumerate() {
-        pen.text(area, row, &format!(" {text}"), *style);
-    }
-    if run.transcript.dropped() > 0 {
-        pen.foot(frame, &format!("{} earlier lines not kept", run.transcript.dropped()), theme.dim());
     }
 }
 

@@ -3,21 +3,30 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
+use super::arrange;
 use super::pen::Pen;
-use super::text::{cell, cell_right, ink};
+use super::text::{cell, cell_right, cells, ink};
 use super::theme::Mark;
 use crate::app::run_view::{Pane, RunView};
+use crate::app::wake::age_text;
 use crate::model::run_state::{PhaseState, RunState};
+use crate::model::state::PhaseStatus;
 use crate::model::time::{Timestamp, human_duration};
 
 /// Draws what is inside the frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(state) = run.state() else { return };
+    let columns = Columns::of(state, usize::from(area.width).saturating_sub(1));
+    let headed = !run.arranged.bars && usize::from(area.height) > state.phases.len();
+    let [head, area] = arrange::top(area, u16::from(headed));
+    if headed {
+        heading(pen, head, &columns);
+    }
     let (selected, height) = (run.phase_at(), usize::from(area.height));
     let top = (selected + 1).saturating_sub(height.max(1));
     let shown = state.phases.iter().enumerate().skip(top).take(height);
     for (row, (index, phase)) in shown.enumerate() {
-        let spans = if run.arranged.bars { bars(pen, area, run, phase) } else { figures(pen, area, run, phase) };
+        let spans = if run.arranged.bars { bars(pen, area, run, phase) } else { figures(pen, run, phase, &columns) };
         pen.line(area, row, spans);
         if index == selected {
             // A bar that is reversed with its row would be a hole.
@@ -45,34 +54,74 @@ fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
     }
 }
 
-fn figures(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
-    let (theme, more, now, width) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall), usize::from(area.width).saturating_sub(1));
-    let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
-    let (waits, words) = (width >= 44, width >= 60);
-    let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
-    let waiting = phase.waiting_ms_at(now);
-    let waited = if waiting > 0 { format!("waited {}", coarse(waiting)) } else { String::new() };
-    let cost = if begun { phase.cost.to_string() } else { String::new() };
-    let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
-    let fixed = 3 + 3 + 7 + 9 + if waits { 15 } else { 0 } + if words { 10 } else { 0 };
-    let name = width.saturating_sub(fixed).max(6);
-    let style = if begun { theme.plain() } else { theme.dim() };
-    let mut spans = vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), style)];
-    if words {
-        spans.push(ink(cell(mark.told().2, 10, more), theme.of_mark(mark)));
-    }
-    spans.push(ink(cell_right(&attempt, 3, more), theme.of_mark(Mark::Repair)));
-    spans.push(ink(cell_right(&time, 7, more), theme.plain()));
-    if waits {
-        spans.push(ink(cell_right(&waited, 15, more), theme.dim()));
-    }
-    spans.push(ink(cell_right(&cost, 9, more), theme.plain()));
-    spans
+/// The columns of the figures, by the room there is. They begin where the longest name ends, not at the
+/// far edge, so that a figure is read with its name.
+struct Columns {
+    name: usize,
+    word: usize,
+    waited: usize,
+    who: usize,
 }
 
-/// A time that grows while nothing happens is told to the minute, so that nothing moves for its sake.
-fn coarse(ms: u64) -> String {
-    crate::app::wake::age_text(ms)
+impl Columns {
+    /// Tries, working time and cost are always there.
+    const TRIES: usize = 4;
+    const WORKED: usize = 8;
+    const COST: usize = 9;
+
+    fn of(state: &RunState, width: usize) -> Self {
+        let longest = state.phases.iter().map(|phase| cells(phase.key.as_str())).max().unwrap_or(0).max(5);
+        let (word, waited) = (if width >= 56 { 9 } else { 0 }, if width >= 46 { 13 } else { 0 });
+        let taken = 3 + Self::TRIES + Self::WORKED + Self::COST + word + waited;
+        let name = (longest + 1).min(width.saturating_sub(taken).max(6));
+        let left = width.saturating_sub(taken + name + 2);
+        Self { name, word, waited, who: if left >= 12 { left.min(28) } else { 0 } }
+    }
+}
+
+fn heading(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
+    let right = |text: &str, width: usize| if width == 0 { String::new() } else { cell_right(text, width, "") };
+    let text = format!(
+        "   {}{}{}{}{}{}{}",
+        cell("PHASE", columns.name, ""),
+        cell("", columns.word, ""),
+        right("TRY", Columns::TRIES),
+        right("WORKED", Columns::WORKED),
+        right("WAITED", columns.waited),
+        right("COST", Columns::COST),
+        if columns.who > 0 { "  WHO" } else { "" },
+    );
+    pen.line(area, 0, vec![ink(text, pen.theme.dim())]);
+}
+
+fn figures(pen: &Pen<'_>, run: &RunView, phase: &PhaseState, columns: &Columns) -> Vec<Span<'static>> {
+    let (theme, more, now) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall));
+    let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
+    let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
+    let cost = if begun { phase.cost.to_string() } else { String::new() };
+    let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
+    let style = if begun { theme.plain() } else { theme.dim() };
+    let who = phase.persona.as_ref().map(ToString::to_string).unwrap_or_default();
+    let right = |text: &str, width: usize| if width == 0 { String::new() } else { cell_right(text, width, more) };
+    vec![
+        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
+        ink(cell(phase.key.as_str(), columns.name, more), style),
+        ink(cell(if columns.word > 0 { mark.told().2 } else { "" }, columns.word, more), theme.of_mark(mark)),
+        ink(right(&attempt, Columns::TRIES), theme.of_mark(Mark::Repair)),
+        ink(right(&time, Columns::WORKED), theme.plain()),
+        ink(right(&waited(pen, phase), columns.waited), theme.dim()),
+        ink(right(&cost, Columns::COST), theme.plain()),
+        ink(if columns.who > 0 { format!("  {}", cell(&who, columns.who, more)) } else { String::new() }, theme.dim()),
+    ]
+}
+
+/// How long it waited; while it waits, since when, which does not change while nothing happens.
+fn waited(pen: &Pen<'_>, phase: &PhaseState) -> String {
+    match phase.clock.filter(|_| phase.status == PhaseStatus::AwaitingApproval) {
+        Some(since) => format!("since {}", pen.state.time(since)),
+        None if phase.waiting_ms > 0 => age_text(phase.waiting_ms),
+        None => String::new(),
+    }
 }
 
 /// Where one phase lies in the time of the run.

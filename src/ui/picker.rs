@@ -10,7 +10,6 @@ use crate::app::keymap::Action;
 use crate::app::mouse::Spot;
 use crate::app::msg::Preview;
 use crate::app::telling::told;
-use crate::app::wake::age_text;
 use crate::engine::api::Unsure;
 use crate::model::record::RunRecord;
 use crate::model::state::{PauseReason, RunStatus};
@@ -98,10 +97,10 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let preview = pen.state.picker.previews.get(&record.id);
     let sign = if marked { "[x]" } else { "[ ]" };
     let stopped = pen.state.picker.stopped_at(record);
-    let age = age_text(pen.state.now.wall.since_ms(stopped));
+    let stopped = pen.state.day_and_time(stopped);
     let place = record.repo.as_deref().unwrap_or("own folder");
     let name = if refusal.is_some() { theme.dim() } else { theme.title() };
-    let room = width.saturating_sub(5 + 11 + 9 + 5 + 13);
+    let room = width.saturating_sub(5 + 11 + 9 + 13 + 9);
     let wide = (room / 2).clamp(12, 28);
     pen.line(
         area,
@@ -115,7 +114,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ink(cell(&record.id.short(), 9, more), theme.dim()),
             ink(cell(&record.workflow, wide, more), name),
             ink(cell(place, room.saturating_sub(wide), more), theme.dim()),
-            ink(super::text::cell_right(&format!("{age} ago"), 9, more), theme.dim()),
+            ink(super::text::cell_right(&stopped, 13, more), theme.dim()),
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],
     );

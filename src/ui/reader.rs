@@ -1,4 +1,5 @@
-//! A document on the screen: its visible rows, coloured by what they are.
+//! A document on the screen: its visible rows, coloured by what they are, with what is searched standing
+//! out, and the line in which it is typed.
 
 use std::ops::Range;
 
@@ -8,17 +9,22 @@ use ratatui::text::Span;
 
 use super::arrange;
 use super::pen::Pen;
-use super::text::ink;
+use super::text::{cells, cut, ink};
 use super::theme::Theme;
 use crate::app::document::{DocLine, Ink};
+use crate::app::hits::Found;
+use crate::app::needle::Needle;
 use crate::app::reading::Reading;
+use crate::app::rows::Row;
 use crate::app::syntax::{self, Tint};
+use crate::app::text_search::TextSearch;
+use crate::model::money::grouped;
 
 /// Draws the rows of a document that are on the screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
         let Some(line) = reading.doc().lines.get(row.line) else { continue };
-        let mut spans = spans(pen.theme, line, &row.bytes);
+        let mut spans = Painted::new(pen.theme, line, reading, row.line).spans(row);
         if row.indent > 0 {
             spans.insert(0, ink(" ".repeat(row.indent), pen.theme.plain()));
         }
@@ -41,29 +47,113 @@ pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     let below = reading.lines_below();
     if below > 0 {
         let style = pen.theme.dim();
+        let below = grouped(u64::try_from(below).unwrap_or(u64::MAX));
         pen.foot(area, &format!("{below} more below"), style);
     }
 }
 
-/// The stretches of the whole line, each cut to the row, so that a wrapped string keeps its colour.
-fn spans(theme: Theme, line: &DocLine, bytes: &Range<usize>) -> Vec<Span<'static>> {
-    let plain = style_of(theme, line.ink);
-    let own = syntax::tints(line.ink, &line.text);
-    let tints = if line.tints.is_empty() { &own } else { &line.tints };
-    let (mut spans, mut at) = (Vec::new(), bytes.start);
-    let mut piece = |from: usize, to: usize, style: Style| {
-        if let Some(text) = line.text.get(from..to).filter(|text| !text.is_empty()) {
-            spans.push(ink(text, style));
-        }
-    };
-    for (range, tint) in tints.iter().filter(|(range, _)| range.end > bytes.start && range.start < bytes.end) {
-        let (start, end) = (range.start.max(bytes.start), range.end.min(bytes.end));
-        piece(at, start, plain);
-        piece(start, end, tinted(theme, *tint));
-        at = end;
+/// What is searched in a text and how that stands, for its title; nothing while it is typed.
+#[must_use]
+pub fn sought(pen: &Pen<'_>, search: &TextSearch, reading: Option<&Reading>, room: usize) -> Vec<Span<'static>> {
+    let Some(needle) = search.needle.as_ref().filter(|_| search.typing.is_none()) else { return Vec::new() };
+    let told = reading.map(|reading| told(reading.found())).unwrap_or_default();
+    let room = room.saturating_sub(cells(&told) + 2).max(8);
+    let typed = cut(&format!("/{}", needle.typed()), room, pen.theme.more());
+    vec![ink(format!(" {typed} "), pen.theme.waiting()), ink(pen.theme.own(&format!("{told} ")), pen.theme.dim())]
+}
+
+/// The line that is typed to find something, at the foot of a text; what is left for the text.
+pub fn typed(pen: &mut Pen<'_>, area: Rect, search: &TextSearch, reading: Option<&Reading>) -> Rect {
+    let Some(typing) = &search.typing else { return area };
+    let [text, foot] = arrange::bottom(area, 1.min(area.height));
+    let found = reading.map_or(Found::Nothing, Reading::found);
+    let aside = if typing.text.is_empty() { "finds as you type".to_owned() } else { told(found) };
+    prompt(pen, foot, ('/', &typing.text), &aside, found == Found::Nowhere);
+    text
+}
+
+/// A line that is being typed behind its sign, and what there is to say of it.
+pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: &str, bad: bool) {
+    let room = usize::from(area.width).saturating_sub(4);
+    let mut shown = text;
+    // Its end stays on the screen.
+    while cells(shown) > room
+        && let Some(first) = shown.chars().next()
+    {
+        shown = &shown[first.len_utf8()..];
     }
-    piece(at, bytes.end, plain);
-    spans
+    let typed = format!("{sign}{shown}");
+    let taken = cells(&typed) + 2;
+    pen.line(area, 0, vec![ink(typed, pen.theme.title()), ink(" ", pen.theme.selected())]);
+    let style = if bad { pen.theme.bad() } else { pen.theme.dim() };
+    let aside = pen.theme.own(&format!("{aside} "));
+    pen.right(area, 0, taken, vec![ink(aside, style)]);
+}
+
+/// How a search stands, in words.
+fn told(found: Found) -> String {
+    let number = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
+    let many = |count: usize, more: bool| if more { format!("{} or more", number(count)) } else { number(count) };
+    match found {
+        Found::Nothing => String::new(),
+        Found::Looking(at, of) => format!("looking … line {} of {}", number(at), number(of)),
+        Found::Nowhere => "no line has it".to_owned(),
+        Found::Many(1, false) => "1 hit".to_owned(),
+        Found::Many(count, more) => format!("{} hits", many(count, more)),
+        Found::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
+        Found::NoMore(at, count, true) => format!("{} of {}, none further down", number(at), number(count)),
+        Found::NoMore(at, count, false) => format!("{} of {}, none further up", number(at), number(count)),
+    }
+}
+
+/// A line with all of its styles.
+struct Painted<'a> {
+    theme: Theme,
+    line: &'a DocLine,
+    tints: Vec<(Range<usize>, Tint)>,
+    hits: Vec<Range<usize>>,
+    hit: Option<Range<usize>>,
+}
+
+impl<'a> Painted<'a> {
+    fn new(theme: Theme, line: &'a DocLine, reading: &Reading, number: usize) -> Self {
+        let tints = if line.tints.is_empty() { syntax::tints(line.ink, &line.text) } else { line.tints.clone() };
+        let (needle, hit) = reading.sought();
+        let hits = needle.into_iter().flat_map(|needle: &Needle| needle.places(&line.text)).collect();
+        let hit = hit.filter(|(at, _)| *at == number).map(|(_, range)| range.clone());
+        Self { theme, line, tints, hits, hit }
+    }
+
+    /// The stretches of the whole line, each cut to the row, so that a wrapped string keeps its colour.
+    fn spans(&self, row: &Row) -> Vec<Span<'static>> {
+        let plain = style_of(self.theme, self.line.ink);
+        let (mut spans, mut at) = (Vec::new(), row.bytes.start);
+        for (range, tint) in self.tints.iter().filter(|(range, _)| range.end > row.bytes.start && range.start < row.bytes.end) {
+            let (start, end) = (range.start.max(row.bytes.start), range.end.min(row.bytes.end));
+            self.piece(&mut spans, at..start, plain);
+            self.piece(&mut spans, start..end, tinted(self.theme, *tint));
+            at = end;
+        }
+        self.piece(&mut spans, at..row.bytes.end, plain);
+        spans
+    }
+
+    /// A stretch of one style, with what was found in it standing out.
+    fn piece(&self, spans: &mut Vec<Span<'static>>, range: Range<usize>, style: Style) {
+        let mut at = range.start;
+        let mut push = |from: usize, to: usize, style: Style| {
+            if let Some(text) = self.line.text.get(from..to).filter(|text| !text.is_empty()) {
+                spans.push(ink(text, style));
+            }
+        };
+        for hit in self.hits.iter().filter(|hit| hit.end > range.start && hit.start < range.end) {
+            let (start, end) = (hit.start.max(range.start), hit.end.min(range.end));
+            push(at, start, style);
+            push(start, end, if self.hit.as_ref() == Some(hit) { self.theme.hit() } else { self.theme.found() });
+            at = end;
+        }
+        push(at, range.end, style);
+    }
 }
 
 fn style_of(theme: Theme, ink: Ink) -> Style {
@@ -71,6 +161,8 @@ fn style_of(theme: Theme, ink: Ink) -> Style {
         Ink::Plain | Ink::Json | Ink::Yaml | Ink::Code | Ink::Script => theme.plain(),
         Ink::Heading => theme.title(),
         Ink::Note => theme.dim(),
+        Ink::Call => theme.focus(),
+        Ink::Aside => theme.of_mark(super::theme::Mark::Repair),
         Ink::Error | Ink::Removed => theme.bad(),
         Ink::Added => theme.good(),
     }
@@ -79,7 +171,8 @@ fn style_of(theme: Theme, ink: Ink) -> Style {
 fn tinted(theme: Theme, tint: Tint) -> Style {
     match tint {
         Tint::Key => theme.data_key(),
-        Tint::Text | Tint::Code => theme.good(),
+        Tint::Text | Tint::Code | Tint::Added => theme.good(),
+        Tint::Removed => theme.bad(),
         Tint::Value => theme.data_value(),
         Tint::Mark | Tint::Comment => theme.dim(),
         Tint::Heading | Tint::Strong => theme.title(),

@@ -4,14 +4,15 @@ use ratatui::layout::Rect;
 
 use super::arrange::{self, Arrangement};
 use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use super::theme::Mark;
-use super::{panes, verdict};
+use super::{panes, run_cost, verdict};
 use crate::app::mouse::Spot;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::waits;
-use crate::app::wake::{age_text, is_late, shown_age};
+use crate::app::wake::{age_text, is_late, shown_since};
 use crate::model::money::grouped;
+use crate::model::record::ApprovalRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::human_duration;
@@ -74,8 +75,8 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let [top, rest] = arrange::top(area, 1);
     let (state, keys) = (pen.state, &pen.state.keys);
     let at = run.state().map(|state| state.last_at).unwrap_or_default();
-    let age = crate::app::wake::age_text(state.now.wall.since_ms(at));
-    let place = format!(" PAST  event {} of {}  {}, {age} ago", grouped(seq), grouped(last), state.clock(at));
+    let day = if state.time(at).contains(':') { String::new() } else { format!("{} ", state.time(at)) };
+    let place = format!(" PAST  event {} of {}  {day}{}", grouped(seq), grouped(last), state.clock(at));
     let [back, on, turn_back, turn_on, now] = [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
     let ways = [
         format!("  {back} {on} event  {turn_back} {turn_on} phase or question  {now} now "),
@@ -86,7 +87,23 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let way = ways.iter().find(|way| cells(&place) + cells(way) <= width).cloned().unwrap_or_default();
     let text = cell(&place, width.saturating_sub(cells(&way)), pen.theme.more());
     pen.line(top, 0, vec![ink(text + &way, pen.theme.past())]);
+    let Some(asked) = past_question(pen, run).filter(|_| rest.height >= 10) else { return rest };
+    let [line, rest] = arrange::top(rest, 1);
+    let glyph = pen.glyph(Mark::Gate);
+    let asked = cut(&asked, usize::from(line.width).saturating_sub(4), pen.theme.more());
+    pen.line(line, 0, vec![ink(" ", pen.theme.plain()), glyph, ink(format!(" {asked}"), pen.theme.waiting())]);
     rest
+}
+
+/// The question that waited at the moment that is shown, and what became of it.
+fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
+    let open = run.state()?.approval.as_ref()?;
+    let record = run.now()?.details.approvals.iter().find(|record| record.id == open.request_id)?;
+    let version = record.artifact_version.map(|version| format!(" about v{version}")).unwrap_or_default();
+    let asked = format!("{}{version} waited here", open.gate);
+    let Some(at) = record.resolved_at else { return Some(format!("{asked}, and waits still")) };
+    let (after, by) = (human_duration(at.since_ms(open.requested_at)), record.resolved_by.as_deref().unwrap_or("the engine"));
+    Some(format!("{asked}: {} by {by} after {after}, at {}", record.state, pen.state.clock(at)))
 }
 
 fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
@@ -97,12 +114,12 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         return Some((Mark::Failed, failure.to_string(), failure.hint.clone()));
     }
     if let Some(open) = state.approval.as_ref().filter(|_| !state.status.is_terminal()) {
-        let age = age_text(pen.state.now.wall.since_ms(open.requested_at));
+        let since = pen.state.day_and_time(open.requested_at);
         let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
-            format!("paused, {gate} has waited {age}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
+            format!("paused, {gate} waits since {since}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
         } else {
-            format!("{gate} waits for you ({age}): {opens} opens the question")
+            format!("{gate} waits since {since}: {opens} opens the question")
         };
         let asked = open.question.as_deref().map(crate::app::question::line).unwrap_or_default();
         return Some((Mark::Gate, text, asked));
@@ -140,7 +157,7 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
     let phase = run.phase_key()?;
     if let Some(retry) = run.pulse.retry(now) {
         let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
-        let text = format!("{phase}: try {} failed [{}], the next begins in {left}", retry.failed, retry.code);
+        let text = format!("{phase}: next try in {left}, try {} failed [{}]", retry.failed, retry.code);
         return Some((Mark::Waits, text, String::new()));
     }
     let silent = age_text(run.pulse.quiet_ms(state, now)?);
@@ -182,9 +199,9 @@ fn below_phases(run: &RunView) -> Pane {
     }
 }
 
-/// Rows of a framed pane that shows every phase, and the legend of its bars.
+/// Rows of a framed pane that shows every phase, and what its columns or its bars mean.
 fn phase_rows(run: &RunView, most: u16) -> u16 {
-    let phases = run.state().map_or(0, |s| s.phases.len()) + usize::from(run.arranged.bars);
+    let phases = run.state().map_or(0, |s| s.phases.len()) + 1;
     u16::try_from(phases).unwrap_or(u16::MAX).clamp(1, most.max(1)) + 2
 }
 
@@ -214,7 +231,8 @@ fn share(whole: u16, percent: u32) -> u16 {
 }
 
 fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let [upper, lower] = arrange::bottom(area, changed(12, run.arranged.bottom, area.height));
+    let rows = run_cost::rows(run).clamp(6, (area.height / 4).max(6)) + 2;
+    let [upper, lower] = arrange::bottom(area, changed(rows, run.arranged.bottom, area.height));
     let [left, rest] = arrange::left(upper, changed(44, run.arranged.rail, upper.width));
     let [runs, phases] = arrange::bottom(left, phase_rows(run, left.height / 2));
     run_list(pen, runs, run);
@@ -235,21 +253,21 @@ fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let inner = pen.panel(area, vec![ink(" Runs ", pen.theme.title())], false);
-    let (width, now) = (usize::from(inner.width), pen.state.now.wall);
+    let width = usize::from(inner.width);
     for (row, record) in pen.state.runs.records.iter().take(usize::from(inner.height)).enumerate() {
         let mark = Mark::of_run(record);
         let style = if waits(record) { pen.theme.waiting() } else { pen.theme.plain() };
         let glyph = pen.glyph(mark);
         let (more, dim) = (pen.theme.more(), pen.theme.dim());
         let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
-        let taken = 19 + phase.as_deref().map_or(0, cells);
-        let age = shown_age(record).map_or_else(String::new, |at| age_text(now.since_ms(at)));
+        let taken = 21 + phase.as_deref().map_or(0, cells);
+        let since = pen.state.time(shown_since(record));
         let spans = vec![
             ink(" ", style),
             glyph,
             ink(format!(" {}", cell(&record.workflow, width.saturating_sub(taken), more)), style),
             ink(phase.unwrap_or_default(), dim),
-            ink(cell_right(&age, 5, more), dim),
+            ink(cell_right(&since, 7, more), dim),
             ink(format!("  {} ", record.id.short()), dim),
         ];
         pen.line(inner, row, spans);
@@ -267,26 +285,33 @@ fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     if answered.is_empty() {
         return pen.text(inner, 0, " none yet", pen.theme.dim());
     }
-    for (row, record) in answered.iter().take(usize::from(inner.height)).enumerate() {
-        let clock = record.resolved_at.map_or_else(String::new, |at| pen.state.clock(at));
-        let style = match record.state {
-            ApprovalStatus::Approved => pen.theme.good(),
-            ApprovalStatus::Rejected => pen.theme.bad(),
-            _ => pen.theme.of_mark(Mark::Repair),
-        };
-        let version = record.artifact_version.map(|v| format!(" v{v}")).unwrap_or_default();
-        let by = record.resolved_by.as_deref().unwrap_or("");
-        let comment = record.comment.as_deref().unwrap_or("");
-        let text = format!("{}{version} by {by}  {comment}", record.gate);
-        let room = usize::from(inner.width).saturating_sub(31);
-        pen.line(
-            inner,
-            row,
-            vec![
-                ink(format!(" {clock}  "), pen.theme.dim()),
-                ink(cell(record.state.as_str(), 18, ""), style),
-                ink(cut(&text, room, pen.theme.more()), pen.theme.plain()),
-            ],
-        );
+    let mut row = 0;
+    for record in answered {
+        row += decision(pen, inner, row, record);
     }
+}
+
+/// One answer, its words beneath each other; the rows it took.
+fn decision(pen: &mut Pen<'_>, area: Rect, row: usize, record: &ApprovalRecord) -> usize {
+    let clock = record.resolved_at.map_or_else(String::new, |at| pen.state.clock(at));
+    let style = match record.state {
+        ApprovalStatus::Approved => pen.theme.good(),
+        ApprovalStatus::Rejected => pen.theme.bad(),
+        _ => pen.theme.of_mark(Mark::Repair),
+    };
+    let version = record.artifact_version.map(|v| format!(" v{v}")).unwrap_or_default();
+    let by = record.resolved_by.as_deref().unwrap_or("");
+    let comment = record.comment.as_deref().unwrap_or("");
+    let room = usize::from(area.width).saturating_sub(31);
+    let lines = wrapped(&format!("{}{version} by {by}  {comment}", record.gate), room);
+    for (below, line) in lines.iter().enumerate() {
+        let (clock, state) = if below == 0 { (format!(" {clock}  "), record.state.as_str()) } else { (" ".repeat(11), "") };
+        let spans = vec![
+            ink(clock, pen.theme.dim()),
+            ink(cell(state, 18, ""), style),
+            ink(line, if below == 0 { pen.theme.plain() } else { pen.theme.dim() }),
+        ];
+        pen.line(area, row + below, spans);
+    }
+    lines.len()
 }

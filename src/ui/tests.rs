@@ -1,10 +1,13 @@
 //! Screens as text, at the sizes that matter.
 
+mod new_run;
 mod pictures;
 mod questions;
 mod recovery;
 mod run_screen;
 mod sizes;
+mod states;
+mod texts;
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -21,7 +24,7 @@ use crate::model::event::Fact;
 use crate::model::record::RunRecord;
 use crate::model::state::{Decision, PauseReason, Risk, RunStatus};
 
-const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (130, 40), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (120, 40), (200, 60)];
 
 /// The screen as text, and what was drawn.
 fn look(state: &AppState) -> (Buffer, Drawn) {
@@ -354,26 +357,6 @@ fn the_palette_finds_by_typing() {
     });
 }
 
-/// The form of a new run with its outlook, and a wish where one is given.
-fn on_form(size: (u16, u16), wish: &str) -> Bench {
-    let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
-    bench.state.here = Some("/home/op/shop-cart".to_owned());
-    let mut bench = bench.start(None);
-    bench.press("n");
-    bench.work();
-    for _ in 0..3 {
-        bench.press("Tab");
-    }
-    if wish.is_empty() {
-        bench.press("Shift-Tab");
-        bench.type_text("nowhere", 10);
-    } else {
-        bench.feed(Msg::Paste(wish.to_owned()));
-    }
-    bench.work();
-    bench
-}
-
 #[test]
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
@@ -430,7 +413,7 @@ fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() 
     bench.feed(Msg::Tick);
     assert!(look(&bench.state).contains("loading runs"));
     let failure = crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn").hint("restore a backup");
-    let ask = bench.state.runs.ask(bench.state.midnight());
+    let ask = bench.state.runs.ask(bench.state.midnight(), 24);
     bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), Err(failure)));
     let shown = look(&bench.state);
     assert!(shown.contains("a page is torn") && shown.contains("restore a backup") && !shown.contains("No runs"), "{shown}");
@@ -455,37 +438,6 @@ fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
         let thread = all.iter().find(|r| r.state == "executing").map(|r| r.thread.clone()).unwrap();
         all.push(RunRecord { thread, ..sample::record(9, RunStatus::Paused, 3000) });
         at_home(size, all)
-    });
-}
-
-#[test]
-fn the_form_of_a_new_run_shows_who_would_work_and_what_it_may_cost() {
-    snapshot("new_run", |size| on_form(size, "A cart that shows prices in cents.\nAnd never rounds them."));
-}
-
-#[test]
-fn the_form_says_what_is_wrong_beneath_the_field() {
-    snapshot("new_run_wrong", |size| on_form(size, ""));
-}
-
-#[test]
-fn the_form_finds_a_workflow_by_typing() {
-    snapshot("new_run_workflow", |size| {
-        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting).start(None);
-        bench.press("n");
-        bench.work();
-        bench.type_text("ques", 10);
-        bench.work();
-        bench
-    });
-}
-
-#[test]
-fn consent_is_asked_with_model_tools_and_permissions() {
-    snapshot("new_run_consent", |size| {
-        let mut bench = on_form(size, "A cart");
-        bench.press("Ctrl-S");
-        bench
     });
 }
 
@@ -560,7 +512,7 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
         at_home((80, 24), world(Place::Awaiting)),
         at_home((80, 24), records()),
         on_run((200, 60), Place::Executing),
-        on_form((120, 40), "A cart"),
+        new_run::on_form((120, 40), "A cart"),
         pressed("$"),
         pressed("F5"),
         pressed("F6"),
@@ -603,8 +555,8 @@ fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
         Box::new(|| pressed("x")),
         Box::new(|| pressed("?")),
         Box::new(|| pressed(":")),
-        Box::new(|| on_form((80, 24), "A cart")),
-        Box::new(|| on_form((80, 24), "")),
+        Box::new(|| new_run::on_form((80, 24), "A cart")),
+        Box::new(|| new_run::on_form((80, 24), "")),
         Box::new(|| pressed("$")),
         Box::new(|| {
             let mut bench = pressed("F5");
@@ -631,7 +583,7 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
     bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved has waited "), "{shown}");
+    assert!(shown.contains("paused, spec_approved waits since 04:28"), "{shown}");
     assert!(shown.contains("! opens the question, r goes on"), "{shown}");
 }
 

@@ -16,6 +16,10 @@ pub fn ink(text: impl AsRef<str>, style: Style) -> Span<'static> {
 /// Cells a text takes.
 #[must_use]
 pub fn cells(text: &str) -> usize {
+    // Nearly every text is plain, and screens measure thousands.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.len();
+    }
     text.graphemes(true).map(UnicodeWidthStr::width).sum()
 }
 
@@ -114,6 +118,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_plain_text_takes_what_its_graphemes_take(text in "[ -~é日👩]{0,12}") {
+            prop_assert_eq!(cells(&text), text.graphemes(true).map(UnicodeWidthStr::width).sum::<usize>());
+        }
+
         #[test]
         fn a_cell_has_its_width_whatever_is_in_it(text in any::<String>(), width in 0usize..40) {
             prop_assert_eq!(cells(&cell(&text, width, "…")), width);

@@ -136,6 +136,12 @@ impl Theme {
         self.style(Hue::Question, Modifier::UNDERLINED.union(Modifier::BOLD))
     }
 
+    /// The place that a search stands at.
+    #[must_use]
+    pub fn hit(self) -> Style {
+        self.style(Hue::Question, Modifier::REVERSED.union(Modifier::BOLD))
+    }
+
     /// A screen that shows the past.
     #[must_use]
     pub fn past(self) -> Style {

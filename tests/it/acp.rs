@@ -14,22 +14,24 @@ use crate::model_script::write_pair;
 
 const PERSONA: &str = "name: maker\nversion: 1\nbackend: acp\nagent: scripted\ncapabilities: [make]\ntools: [read_file, write_file]\n";
 
-struct Place {
-    home: Home,
-    state: PathBuf,
-    start: Vec<String>,
+pub struct Place {
+    pub home: Home,
+    pub state: PathBuf,
+    pub start: Vec<String>,
 }
 
 impl Place {
     /// A home with workflow `pair@1`, whose persona is played by the scripted agent.
-    fn with(script: &str, settings: &str) -> Self {
+    pub fn with(script: &str, settings: &str) -> Self {
         let home = Home::new();
         let state = home.path().join("agent");
         std::fs::create_dir_all(&state).unwrap();
+        std::fs::create_dir_all(home.path().join("operator")).unwrap();
         let me = std::env::current_exe().unwrap();
         home.configure(&format!(
             "[agents.scripted]\ncommand = [{me:?}, \"acp_agent::the_scripted_agent\", \"--exact\", \"--nocapture\", \"-q\"]\n\
-             env = {{ ACP_SCRIPT = {script:?}, ACP_STATE = {state:?} }}\nretry_pause_ms = 1\n{settings}\n"
+             env = {{ ACP_SCRIPT = {script:?}, ACP_STATE = {state:?}, HOME = {:?} }}\nown_folders = [{state:?}]\nretry_pause_ms = 1\n{settings}\n",
+            home.path().join("operator")
         ));
         write_pair(&home);
         std::fs::write(home.paths().config.join("personas/maker.yaml"), PERSONA).unwrap();
@@ -39,41 +41,41 @@ impl Place {
         Self { start: start.map(str::to_owned).to_vec(), state, home }
     }
 
-    fn run(&self, code: i32) -> RunRecord {
+    pub fn run(&self, code: i32) -> RunRecord {
         self.home.expect(code, &self.start.iter().map(String::as_str).collect::<Vec<_>>());
         let record = self.home.newest();
         check_invariants(&self.home, &record);
         record
     }
 
-    fn resume(&self, code: i32) -> RunRecord {
+    pub fn resume(&self, code: i32) -> RunRecord {
         self.home.expect(code, &["resume", "@last", "--headless", "--on-gate", "approve"]);
         let record = self.home.newest();
         check_invariants(&self.home, &record);
         record
     }
 
-    fn kinds(&self, run: &RunRecord) -> Vec<String> {
+    pub fn kinds(&self, run: &RunRecord) -> Vec<String> {
         self.home.events(run).iter().map(|event| event.fact.kind().to_owned()).collect()
     }
 
     /// What the program was sent.
-    fn heard(&self, method: &str) -> Vec<Value> {
+    pub fn heard(&self, method: &str) -> Vec<Value> {
         let log = std::fs::read_to_string(self.state.join("log")).unwrap_or_default();
         let messages = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         messages.filter(|message| message["method"] == method).map(|message| message["params"].clone()).collect()
     }
 
-    fn prompts(&self) -> Vec<String> {
+    pub fn prompts(&self) -> Vec<String> {
         self.heard("session/prompt").iter().map(|params| params["prompt"][0]["text"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn starts(&self) -> usize {
+    pub fn starts(&self) -> usize {
         std::fs::read_to_string(self.state.join("starts")).unwrap_or_default().lines().count()
     }
 }
 
-fn failure(place: &Place, run: &RunRecord) -> (String, String) {
+pub fn failure(place: &Place, run: &RunRecord) -> (String, String) {
     let failed = place.home.events(run).into_iter().rev().find_map(|event| match event.fact {
         Fact::SessionFailed { code, message, .. } => Some((code.to_string(), message)),
         _ => None,
@@ -226,13 +228,45 @@ fn a_model_is_chosen_where_it_is_offered_and_refused_where_it_is_not() {
     }
 }
 
+#[test]
+fn a_session_that_its_host_died_under_is_tried_three_times_and_then_left_to_a_person() {
+    let place = Place::with("children", "");
+    let args: Vec<&str> = place.start.iter().map(String::as_str).collect();
+    let mut host = place.home.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.state.join("ready").exists() {
+        assert!(Instant::now() < deadline, "the program is at work");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let run = place.home.newest();
+    let (before, lives) = (place.home.events(&run).len(), place.starts());
+    // From now on it dies whenever it is begun, and the next host goes on by itself.
+    let config = std::fs::read_to_string(place.home.paths().config_file()).unwrap().replace("\"children\"", "\"dies\"");
+    std::fs::write(place.home.paths().config_file(), format!("[engine]\non_crash = \"resume\"\n{config}")).unwrap();
+    let mut host = place.home.command(&["host"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    place.home.wait_for_question("session_recovery_required", &mut host);
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let kinds: Vec<String> = place.kinds(&run).split_off(before);
+    // It takes the session up each time, and dies of the prompt.
+    let told: Vec<&str> = kinds.iter().map(String::as_str).filter(|kind| !["llm.called", "session.recovered"].contains(kind)).collect();
+    let (retried, end) = (["llm.retried"; 3], ["session.failed", "run.paused", "approval.requested"]);
+    assert_eq!(told, [&["run.paused", "run.resumed"][..], &retried, &end].concat());
+    assert_eq!(place.starts() - lives, 4, "once, and three tries to bring it back");
+    let sessions = place.home.archive().sessions(run.id).unwrap();
+    assert_eq!(sessions.iter().map(|session| session.state).collect::<Vec<_>>(), [SessionStatus::FailedNeedsHuman]);
+    check_invariants(&place.home, &place.home.newest());
+}
+
 /// Whether a process with this number is there and no zombie.
 fn lives(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// The processes whose arguments hold all of `words` and whose variables hold `state`.
-fn processes_of(state: &str) -> Vec<String> {
+pub fn processes_of(state: &str) -> Vec<String> {
     let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let ours = |pid: &String| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| String::from_utf8_lossy(&env).contains(state));
     pids.filter(|pid| pid.parse::<u32>().is_ok()).filter(ours).filter(|pid| lives(pid)).collect()

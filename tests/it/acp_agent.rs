@@ -118,6 +118,45 @@ impl Agent {
                 say("I am done, I think.");
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
+            "escapes" => self.escape(),
+            "dear" | "dear_load" | "dear_stubborn" if lives == 1 => return self.spend(id, session),
+            "settings" => {
+                let seen = ["settings.json", ".mine/hooks.json", ".env", "kept.json"].map(|name| {
+                    let text =
+                        std::fs::read_to_string(name).map_or_else(|error| format!("{:?}", error.kind()), |text| text.trim().to_owned());
+                    format!("{name}: {text}\n")
+                });
+                append(&self.state.join("seen"), &seen.concat());
+                let tried = std::fs::write(".mine/mine", "x").is_ok();
+                append(&self.state.join("seen"), &format!("written: {tried}\n"));
+            }
+            "huge_file" => {
+                let _ = std::fs::create_dir_all("out");
+                let grown = std::process::Command::new("truncate").args(["-s", "2G", &task.path]).status().unwrap();
+                append(&self.state.join("grown"), &format!("{}\n", grown.success()));
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(&task.path).unwrap();
+                file.set_len(900 * 1024 * 1024).unwrap();
+                return reply(id, &json!({"stopReason": "end_turn"}));
+            }
+            "pipe" => {
+                let _ = std::fs::create_dir_all("out");
+                let _ = std::process::Command::new("mkfifo").arg(&task.path).status();
+                return reply(id, &json!({"stopReason": "end_turn"}));
+            }
+            "swaps" => {
+                self.swap(session, &task.path);
+                return reply(id, &json!({"stopReason": "end_turn"}));
+            }
+            "loops" => {
+                for number in 0..3000 {
+                    let call = format!("c{number}");
+                    update(
+                        session,
+                        &json!({"sessionUpdate": "tool_call", "toolCallId": call, "title": "look", "kind": "read", "status": "completed"}),
+                    );
+                }
+                return reply(id, &json!({"stopReason": "end_turn"}));
+            }
             "children" => {
                 let program = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).spawn().unwrap();
                 let mut kept = [program(&["sleep", "86399"]), program(&["setsid", "sleep", "86398"])];
@@ -149,6 +188,95 @@ impl Agent {
         update(session, &json!({"sessionUpdate": "a_kind_that_nobody_knows", "what": {}}));
         say("Written.");
         reply(id, &json!({"stopReason": "end_turn", "usage": {"totalTokens": 30, "inputTokens": 20, "outputTokens": 10}}));
+    }
+
+    /// Spends money until it is told to stop; a stubborn one does not stop then.
+    fn spend(&self, id: &Value, session: &Value) {
+        let told = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (log, heard) = (self.state.join("log"), std::sync::Arc::clone(&told));
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                append(&log, &format!("{line}\n"));
+                heard.fetch_or(line.contains("session/cancel"), std::sync::atomic::Ordering::Relaxed);
+            }
+            std::process::exit(0);
+        });
+        for quarter in 1..=4000_u32 {
+            let cost = json!({"amount": f64::from(quarter) * 0.25, "currency": "USD"});
+            update(session, &json!({"sessionUpdate": "usage_update", "used": 10, "size": 1000, "cost": cost}));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            if told.load(std::sync::atomic::Ordering::Relaxed) && self.script != "dear_stubborn" {
+                reply(id, &json!({"stopReason": "cancelled", "usage": {"inputTokens": 7, "outputTokens": 3}}));
+                break;
+            }
+        }
+        // Its pipes are read by the other thread now, which ends it with them.
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// Swaps the folder of the artifact for a link out of the worktree and back, while it has files written there.
+    fn swap(&mut self, session: &Value, path: &str) {
+        let outside = self.state.parent().unwrap().join("outside");
+        std::fs::create_dir_all("out").unwrap();
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (told, link) = (std::sync::Arc::clone(&over), std::env::current_dir().unwrap().join("link"));
+        let _ = std::os::unix::fs::symlink(outside, &link);
+        let swapping = std::thread::spawn(move || {
+            let mut swaps = 0_u32;
+            while !told.load(std::sync::atomic::Ordering::Relaxed) {
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                swaps += u32::from(rustix::fs::renameat_with(rustix::fs::CWD, "out", rustix::fs::CWD, &link, flags).is_ok());
+            }
+            swaps
+        });
+        for number in 0..400 {
+            self.ask("fs/write_text_file", json!({"sessionId": session, "path": format!("out/race-{number}"), "content": "hostile"}));
+            self.ask("fs/write_text_file", json!({"sessionId": session, "path": path, "content": "hostile"}));
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        append(&self.state.join("swaps"), &format!("{}\n", swapping.join().unwrap()));
+    }
+
+    /// Tries everything to reach what lies outside, straight at the disk, and puts down what worked.
+    fn escape(&self) {
+        let outside = self.state.parent().unwrap().join("outside");
+        let at = |name: &str| outside.join(name).display().to_string();
+        let up = format!("{}/outside/up", "../".repeat(3));
+        let home = std::env::var("HOME").unwrap();
+        let socket = at("socket");
+        let commands = [
+            ("write", format!("echo x > {}", at("new"))),
+            ("append", format!("echo x >> {}", at("canary"))),
+            ("up", format!("echo x > {up}")),
+            ("remove", format!("rm -f {}", at("canary"))),
+            ("take", format!("mv {} taken", at("canary"))),
+            ("hard link", format!("ln {} linked && echo x >> linked", at("canary"))),
+            ("soft link", format!("ln -sf {} soft; echo x >> soft", at("canary"))),
+            ("soft folder", format!("ln -sfn {} folder; echo x > folder/new", outside.display())),
+            ("cut", format!("truncate -s 0 {}", at("canary"))),
+            ("pipe", format!("mkfifo {}", at("pipe"))),
+            ("by proc", format!("echo x > /proc/self/root{}", at("new"))),
+            ("by host", format!("echo x > /proc/{}/root{}", std::os::unix::process::parent_id(), at("new"))),
+            ("home", format!("echo x > {home}/.profile")),
+            ("shared", "echo x > /tmp/phasedeck-acp-hostile".to_owned()),
+            ("read key", format!("cat {home}/.ssh/id")),
+            ("read outside", format!("cat {}", at("canary"))),
+            ("environment", format!("tr '\\0' '\\n' < /proc/{}/environ | grep .", std::os::unix::process::parent_id())),
+            ("signal", format!("kill -0 {}", std::os::unix::process::parent_id())),
+            ("own temp", "echo x > $TMPDIR/mine && cat $TMPDIR/mine".to_owned()),
+            ("worktree", "echo x > inside && cat inside".to_owned()),
+        ];
+        for (name, command) in commands {
+            let done = std::process::Command::new("sh").arg("-c").arg(&command).stderr(std::process::Stdio::null()).output().unwrap();
+            append(&self.state.join("escapes"), &format!("{name}: {}\n", done.status.success()));
+        }
+        let spoken = std::os::unix::net::UnixStream::connect(&socket).is_ok();
+        append(&self.state.join("escapes"), &format!("socket: {spoken}\n"));
+        for made in ["soft", "folder", "inside", "linked", "taken"] {
+            let _ = std::fs::remove_file(made);
+        }
     }
 
     fn prompts(&self) -> Vec<Value> {

@@ -47,15 +47,7 @@ fn next_question(home: &Home, run_id: RunId, after: Option<RequestId>) -> Reques
 
 fn again(run_id: RunId, request_id: RequestId, who: &str) -> Command {
     let comment = format!("{who} wants it otherwise");
-    Command::Decide {
-        run_id,
-        request_id: Some(request_id),
-        action: Decision::RequestChanges,
-        comment,
-        artifact_sha256: None,
-        scope: None,
-        raise_nano_usd: None,
-    }
+    Command::decide(run_id, Some(request_id), Decision::RequestChanges, comment)
 }
 
 /// As many gates as are asked for by `PHASEDECK_RACES`, else a few that take no time.

@@ -52,15 +52,7 @@ impl Stage {
     }
 
     fn decide(&self, run_id: RunId, action: Decision, comment: &str) -> Result<Answer, Failure> {
-        self.send(Command::Decide {
-            run_id,
-            request_id: None,
-            action,
-            comment: comment.to_owned(),
-            artifact_sha256: None,
-            scope: None,
-            raise_nano_usd: None,
-        })
+        self.send(Command::decide(run_id, None, action, comment))
     }
 
     fn wait(&self, run_id: RunId, what: &str, seen: impl Fn(&RunState) -> bool) -> RunState {

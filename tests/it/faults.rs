@@ -6,16 +6,21 @@ use std::process::Command as Program;
 use std::time::Duration;
 
 use phasedeck::engine::anchor;
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, StartRun};
-use phasedeck::engine::host::Host;
+use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
+use phasedeck::engine::host::{Host, attach, give_consent, live_host};
 use phasedeck::engine::paths::Paths;
 use phasedeck::engine::verify::{Verdict, verify};
-use phasedeck::model::error::Code;
+use phasedeck::model::error::{Code, Failure};
+use phasedeck::model::hash::ContentHash;
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::record::{RunOptions, Scenario};
 use phasedeck::model::settings::{OnCrash, Settings};
 use phasedeck::model::state::{Decision, PauseReason, RunStatus, Via};
-use phasedeck::store::ballast;
+use phasedeck::model::time::Timestamp;
+use phasedeck::store::fence::{self, Claimant};
+use phasedeck::store::{Store, backup, ballast};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
@@ -44,15 +49,7 @@ fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
 }
 
 fn approve(run_id: RunId) -> Command {
-    Command::Decide {
-        run_id,
-        request_id: None,
-        action: Decision::Approve,
-        comment: String::new(),
-        artifact_sha256: None,
-        scope: None,
-        raise_nano_usd: None,
-    }
+    Command::decide(run_id, None, Decision::Approve, "")
 }
 
 fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
@@ -229,6 +226,64 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
 }
 
 #[test]
+fn with_few_files_to_open_a_run_ends_or_says_why() {
+    for most in [32, 48, 64, 128] {
+        let home = Home::new();
+        write_pair(&home);
+        let program = home.command(&["run", "pair", "-m", "A note", "--rehearse", "--headless", "--on-gate", "approve", "--no-git"]);
+        let mut limited = Program::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program.get_program()).args(program.get_args());
+        limited
+            .env_clear()
+            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("PATH", std::env::var("PATH").unwrap());
+        let output = limited.current_dir(home.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{most}: {said}");
+        if !output.status.success() {
+            let asked = home.paths().database().exists().then(|| home.expect(0, &["events", "@last"])).unwrap_or_default();
+            assert!([&said, &asked].iter().any(|words| words.contains("Too many open files")), "{most}: {said}\n{asked}");
+        }
+        // With enough of them it goes on from wherever it stopped.
+        let host = Host::start(&home.paths(), &settings()).unwrap();
+        for run in home.archive().runs(&Default::default()).unwrap() {
+            check_invariants(&home, &run);
+        }
+        host.shutdown(Duration::ZERO).unwrap();
+        assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new(), "{most}");
+    }
+}
+
+#[test]
+fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_there_is_space() {
+    let Some(disk) = SmallDisk::new(64) else { return };
+    let paths = disk.paths();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    let _ = ballast::release(&paths.database());
+    let before = std::fs::read(paths.database()).unwrap();
+    let filler = fill(&disk.0);
+    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    assert_eq!(refused.code, Code::DiskFull, "{refused}");
+    assert!(!refused.hint.is_empty());
+    assert_eq!(std::fs::read(paths.database()).unwrap(), before, "nothing was overwritten");
+    std::fs::remove_file(filler).unwrap();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
+    let Some(disk) = SmallDisk::new(64) else { return };
+    let paths = disk.paths();
+    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    assert!(ballast::keep(&paths.database()));
+    fill(&disk.0);
+    let host = Host::start(&paths, &settings()).unwrap();
+    assert!(host.notices().iter().any(|words| words.contains("is full")), "{:?}", host.notices());
+    assert!(!ballast::file(&paths.database()).exists());
+    host.shutdown(Duration::ZERO).unwrap();
+}
+
+#[test]
 fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
     let Some(disk) = SmallDisk::new(64) else { return };
     let paths = disk.paths();
@@ -238,4 +293,179 @@ fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
     assert!(refused.message.contains("Read-only file system") && refused.message.contains("disk/data"), "{refused}");
     assert!(!refused.hint.is_empty());
     assert_eq!(std::fs::read_dir(&paths.data).unwrap().count(), 0);
+}
+
+#[test]
+fn a_host_that_writes_beside_itself_keeps_its_log() {
+    let home = Home::new();
+    write_pair(&home);
+    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let run = start(&host, &[]);
+    wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
+    // A row beside its own, as a console makes it that hosts; then one of another process.
+    give_consent(&home.paths(), "maker@1", &ContentHash::of(b"one"), "kim").unwrap();
+    home.expect(0, &["consent", "--all"]);
+    send(&host, approve(run));
+    wait_until(&home.paths(), run, "the end", RunStatus::Completed);
+    assert!(home.expect(0, &["show", "@last"]).contains("completed"), "another process sees what this one stored");
+    host.shutdown(Duration::ZERO).unwrap();
+    assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
+}
+
+/// A host without a screen, that is there.
+fn detached(home: &Home) -> std::process::Child {
+    let mut host = home.command(&["host"]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("the host", || live_host(&home.paths()).unwrap().filter(|info| info.pid == host.id()));
+    wait_for("its claim", || fence::last_host(&home.paths().database()).ok().flatten().filter(|claim| claim.who.pid == host.id()));
+    assert!(host.try_wait().unwrap().is_none());
+    host
+}
+
+fn at_gate(home: &Home) -> RunId {
+    let (runtime, paths) = (tokio::runtime::Runtime::new().unwrap(), home.paths());
+    let port = attach(&paths, runtime.handle()).unwrap();
+    let options = RunOptions { rehearse: true, ..RunOptions::default() };
+    let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
+    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
+    let answer = runtime.block_on(port.send(Command::Start(Box::new(start)), sender, ClientToken::new())).unwrap();
+    let Answer::Started { run_id, .. } = answer else { panic!("{answer:?}") };
+    wait_until(&paths, run_id, "the gate", RunStatus::AwaitingApproval);
+    run_id
+}
+
+#[test]
+fn of_a_host_whose_lock_was_deleted_and_one_that_comes_after_the_first_stays() {
+    let home = Home::new();
+    write_pair(&home);
+    let mut first = detached(&home);
+    let run = at_gate(&home);
+    let before = home.archive().events(run, 1, 1000).unwrap();
+    std::fs::remove_file(home.paths().lock()).unwrap();
+    let second = home.run(&["host"]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(5), "{said}");
+    assert!(said.contains(&format!("process {}", first.id())) && said.contains("was deleted under it"), "{said}");
+    assert_eq!(home.archive().events(run, 1, 1000).unwrap(), before, "nothing was touched");
+    assert!(first.try_wait().unwrap().is_none());
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn a_host_that_was_overtaken_ends_with_its_code_and_nothing_is_stored_twice() {
+    let home = Home::new();
+    write_pair(&home);
+    let mut first = detached(&home);
+    let run = at_gate(&home);
+    // As a host whose lock nobody here can see: of another machine, of a container of its own.
+    let elsewhere = Claimant { pid: 4_000_000, lock_device: 0, lock_inode: 0 };
+    let second = Store::open_as_host(&home.paths().database(), elsewhere).unwrap();
+    let said = wait_for("the end of the first", || first.try_wait().unwrap());
+    assert_eq!(said.code(), Some(5), "it was at rest, and learned of it all the same");
+    let mut words = String::new();
+    std::io::Read::read_to_string(first.stderr.as_mut().unwrap(), &mut words).unwrap();
+    assert!(words.contains("has taken over this data folder (process 4000000"), "{words}");
+    let kinds = home.archive().events(run, 1, 1000).unwrap();
+    assert_eq!(kinds.last().unwrap().fact.kind(), "approval.requested", "it did not even store that it paused");
+    second.close_blocking().unwrap();
+    let host = Host::start(&home.paths(), &settings()).unwrap();
+    assert_eq!(home.archive().state(run).unwrap().pause_reason, Some(PauseReason::Crashed));
+    send(&host, Command::Resume { run_id: run });
+    send(&host, approve(run));
+    wait_until(&home.paths(), run, "the end", RunStatus::Completed);
+    check_invariants(&home, &home.newest());
+    host.shutdown(Duration::ZERO).unwrap();
+    assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
+}
+
+#[test]
+fn a_host_that_was_overtaken_at_work_ends_its_agents_and_refuses_what_it_is_asked() {
+    let home = Home::new();
+    write_pair(&home);
+    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let run = start(&host, &[("first", Scenario::Timeout)]);
+    wait_for("work", || home.archive().state(run).unwrap().phases[0].prompt.as_ref().map(drop));
+    let before = home.archive().last_seq(run).unwrap();
+    let mut signals = host.port().signals();
+    let other = Store::open_as_host(&home.paths().database(), Claimant { pid: 4_000_000, lock_device: 0, lock_inode: 0 }).unwrap();
+    let why = host.handle().block_on(host.stopped());
+    assert_eq!(why.code, Code::SessionManagerAlreadyRunning);
+    host.handle().block_on(async { while !matches!(signals.recv().await.unwrap(), Signal::Host(false)) {} });
+    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
+    let refused = host.handle().block_on(host.port().send(Command::Pause { run_id: run }, sender, ClientToken::new())).unwrap_err();
+    assert_eq!(refused, why);
+    assert_eq!(host.shutdown(Duration::from_secs(5)), Err(why));
+    assert_eq!(home.archive().last_seq(run).unwrap(), before, "nothing of it was stored any more");
+    other.close_blocking().unwrap();
+}
+
+#[test]
+fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
+    let home = Home::new();
+    write_pair(&home);
+    let (paths, database) = (home.paths(), home.paths().database());
+    let host = Host::start(&paths, &settings()).unwrap();
+    let run = start(&host, &[]);
+    wait_until(&paths, run, "the gate", RunStatus::AwaitingApproval);
+    let copied = home.archive().events(run, 1, 1000).unwrap();
+    let copy = backup::daily(&database, Timestamp::now()).unwrap().expect("a copy beside a living host");
+    send(&host, approve(run));
+    wait_until(&paths, run, "the end", RunStatus::Completed);
+    host.shutdown(Duration::ZERO).unwrap();
+    std::fs::write(&database, b"").unwrap();
+    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    assert_eq!(refused.code, Code::DbCorrupt);
+    std::fs::remove_file(&database).unwrap();
+    std::fs::copy(copy, &database).unwrap();
+    let host = Host::start(&paths, &settings()).unwrap();
+    let told = host.notices().join("\n");
+    assert!(told.contains("was it put back from a copy?"), "{told}");
+    assert_eq!(home.archive().events(run, 1, copied.len() as u32).unwrap(), copied);
+    send(&host, Command::Resume { run_id: run });
+    send(&host, approve(run));
+    wait_until(&paths, run, "the end once more", RunStatus::Completed);
+    host.shutdown(Duration::ZERO).unwrap();
+}
+
+/// Everything that the journals say, and what follows from them, in words.
+fn told(paths: &Paths) -> Result<Vec<String>, String> {
+    let archive = Archive::open(paths).map_err(|failure| failure.to_string())?;
+    let runs = archive.runs(&Default::default()).map_err(|failure| failure.to_string())?;
+    let each = runs.iter().map(|run| {
+        let events = archive.events(run.id, 1, 10_000)?;
+        Ok(format!("{:?} {events:?} {:?} {:?}", run.state, archive.phases(run.id)?, archive.approvals(run.id)?))
+    });
+    each.collect::<Result<_, Failure>>().map_err(|failure| failure.to_string())
+}
+
+/// As many bits as `PHASEDECK_FLIPS` says, else a few that take no time.
+#[test]
+fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told() {
+    let flips: usize = std::env::var("PHASEDECK_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let home = Home::new();
+    write_pair(&home);
+    let host = Host::start(&home.paths(), &settings()).unwrap();
+    let run = start(&host, &[]);
+    wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
+    send(&host, approve(run));
+    wait_until(&home.paths(), run, "the end", RunStatus::Completed);
+    host.shutdown(Duration::ZERO).unwrap();
+    let database = home.paths().database();
+    let (whole, said) = (std::fs::read(&database).unwrap(), told(&home.paths()).unwrap());
+    let mut dice = StdRng::seed_from_u64(7);
+    let (mut found, mut harmless) = (0, 0);
+    for _ in 0..flips {
+        let (at, bit) = (dice.random_range(0..whole.len()), dice.random_range(0..8));
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << bit;
+        std::fs::write(&database, &bytes).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let noticed = runtime.block_on(verify(&home.paths(), None)).map_or(true, |verdict| !verdict.sound);
+        let same = told(&home.paths()).is_ok_and(|now| now == said);
+        assert!(noticed || same, "bit {bit} of byte {at} changes what is told, and nobody notices");
+        found += usize::from(noticed);
+        harmless += usize::from(!noticed);
+    }
+    println!("{flips} flips: {found} found, {harmless} changed nothing of what is told");
+    assert!(found > 0);
 }

@@ -233,15 +233,7 @@ fn start() -> Command {
 }
 
 fn approve(run_id: RunId) -> Command {
-    Command::Decide {
-        run_id,
-        request_id: None,
-        action: Decision::Approve,
-        comment: String::new(),
-        artifact_sha256: None,
-        scope: None,
-        raise_nano_usd: None,
-    }
+    Command::decide(run_id, None, Decision::Approve, "")
 }
 
 #[test]

@@ -7,11 +7,14 @@ mod model_server;
 
 mod acp;
 mod acp_agent;
+mod acp_hostile;
 mod attached;
+mod brought;
 mod cli;
 mod console;
 mod crash;
 mod demo;
+mod documents;
 mod engine;
 mod faults;
 mod guide;

@@ -34,26 +34,44 @@ fn a_draft_survives_a_crash() {
 }
 
 #[test]
-fn at_a_gate_the_console_sleeps() {
+fn where_nothing_happens_a_console_neither_writes_nor_wakes() {
     let home = Home::new();
-    let mut terminal = at_the_gate(&home, 120, 40);
-    terminal.rest();
-    let before = woken(&terminal);
-    // What shows the time in minutes may change once at most.
-    assert!(terminal.stays(Duration::from_secs(3)) < 400, "it writes while nothing happens");
-    let woken = woken(&terminal) - before;
-    assert!(woken < 30, "it was woken {woken} times in three seconds in which nothing happened");
+    let mut hosting = at_the_gate(&home, 120, 40);
+    sleeps(&mut hosting, "the run that waits");
+    hosting.press_until("!", "the gate", |screen| screen.contains("A approve"));
+    sleeps(&mut hosting, "its gate");
+    hosting.press_until("\x1b", "the list", |screen| screen.contains("STATE"));
+    sleeps(&mut hosting, "the list of runs");
+    let mut attached = Terminal::open(&home, &[], 120, 40);
+    attached.wait_until("the list", |screen| screen.contains("attached") && screen.contains("development@1"));
+    sleeps(&mut attached, "the list of an attached console");
 }
 
-/// How often the threads of the program were woken so far.
-fn woken(terminal: &Terminal) -> u64 {
+/// The quiet that is measured.
+const QUIET: Duration = Duration::from_secs(3);
+
+fn sleeps(terminal: &mut Terminal, what: &str) {
+    terminal.rest();
+    let (woken, busy) = used(terminal);
+    assert_eq!(terminal.stays(QUIET), 0, "{what}: it writes while nothing happens");
+    let (woken, busy) = (used(terminal).0 - woken, used(terminal).1 - busy);
+    // A slow look for what the kernel could not tell is all.
+    assert!(woken <= 4, "{what}: woken {woken} times while nothing happened");
+    assert!(busy < QUIET / 1000, "{what}: {busy:?} of a core while nothing happened");
+}
+
+/// How often the threads of the program went to sleep so far, and for how long they ran.
+fn used(terminal: &Terminal) -> (u64, Duration) {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", terminal.child.process_id().unwrap())).unwrap();
     let of_task = |task: std::io::Result<std::fs::DirEntry>| {
-        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let task = task.unwrap().path();
+        let status = std::fs::read_to_string(task.join("status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned();
-        line.split_whitespace().next_back().unwrap().parse::<u64>().unwrap()
+        let ran = std::fs::read_to_string(task.join("schedstat")).unwrap();
+        let number = |text: Option<&str>| text.unwrap().parse::<u64>().unwrap();
+        (number(line.split_whitespace().next_back()), Duration::from_nanos(number(ran.split_whitespace().next())))
     };
-    tasks.map(of_task).sum()
+    tasks.map(of_task).fold((0, Duration::ZERO), |sum, task| (sum.0 + task.0, sum.1 + task.1))
 }
 
 #[test]
@@ -83,22 +101,103 @@ fn a_second_console_shows_the_same_answers_and_sees_the_host_end() {
 fn no_screen_breaks_at_any_size() {
     let home = Home::new();
     let mut terminal = at_the_gate(&home, 80, 24);
-    // Each opens another screen or something in front of one; the last leads back.
-    for keys in ["", "\x1b", "\r", "?", "?:", "\x1b!", "c", "\x1b"] {
-        terminal.press(keys);
-        for (columns, rows) in [(1, 1), (300, 100), (39, 9), (40, 10), (2, 60), (160, 12), (119, 40), (200, 3), (80, 24)] {
-            terminal.resize(columns, rows);
-            terminal.stays(Duration::from_millis(15));
+    // A key, and what its screen shows; each leads on from the one before.
+    let tour: &[(&[&str], &str)] = &[
+        (&["1"], "1 Phases"),
+        (&["t"], "waiting for you"),
+        (&["2"], "2 Artifact"),
+        (&["]"], "2 Artifact"),
+        (&["3"], "3 Cost"),
+        (&["4"], "FOLLOW"),
+        (&["k"], "PAUSED"),
+        (&["/", "spec"], "spec"),
+        (&["\x1b", "\x1b", ","], "PAST"),
+        (&["5"], "5 Transcript"),
+        (&["\x1b[F"], "opens the question"),
+        (&["x"], "abort"),
+        (&["\x1b", "!"], "A approve"),
+        (&["c"], "send"),
+        (&["\x1b", "\x1b"], "opens the question"),
+        (&["\x1b"], "STATE"),
+        (&["?"], "Everywhere"),
+        (&["\x1b", ":"], "quit"),
+        (&["\x1b", "$"], "cost"),
+        (&["\x1b", "\x1b[15~"], "doctor"),
+        (&["\x1b", "\x1b[17~"], "settings"),
+        (&["\x1b", "n"], "new run"),
+        (&["\x1b"], "STATE"),
+    ];
+    let mut sizes = Sizes(7);
+    for (keys, what) in tour {
+        for key in *keys {
+            terminal.press(key);
+            terminal.stays(Duration::from_millis(30));
         }
+        terminal.wait_until(what, |screen| screen.contains(what));
+        for (columns, rows) in [(1, 1), (300, 100), (39, 9), (40, 10)].into_iter().chain((0..8).map(|_| sizes.next())) {
+            terminal.resize(columns, rows);
+            terminal.stays(Duration::from_millis(5));
+        }
+        terminal.resize(80, 24);
+        terminal.wait_until(what, |screen| screen.contains(what));
     }
-    terminal.press("\x1b");
-    terminal.wait_until("a whole screen", |screen| screen.contains("quit") || screen.contains("commands"));
-    terminal.stays(Duration::from_millis(50));
     terminal.press("\x03");
     terminal.wait_until("the question to be sure", |screen| screen.contains("Ctrl-C again"));
     terminal.press("\x03");
     terminal.wait_for_end();
     assert!(terminal.is_clean(), "the terminal is as it was");
+}
+
+/// Sizes from 1x1 to 300x100 in an order that is the same every time.
+struct Sizes(u32);
+
+impl Sizes {
+    fn next(&mut self) -> (u16, u16) {
+        let mut number = |most: u32| {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            u16::try_from((self.0 >> 16) % most + 1).unwrap()
+        };
+        (number(300), number(100))
+    }
+}
+
+#[test]
+fn a_console_that_watches_goes_on_under_the_next_host() {
+    let home = Home::new();
+    let mut first = at_the_gate(&home, 100, 30);
+    let mut watches = Terminal::open(&home, &[], 100, 30);
+    watches.wait_until("the list", |screen| screen.contains("attached") && screen.contains("development@1"));
+    watches.press("\r");
+    watches.wait_until("the run", |screen| screen.contains("opens the question"));
+    let mut next = Terminal::open(&home, &[], 100, 30);
+    next.wait_until("the list", |screen| screen.contains("attached") && screen.contains("development@1"));
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    watches.wait_until("word of the end", |screen| screen.contains("no host"));
+    next.wait_until("word of the end", |screen| screen.contains("no host"));
+    take_over(&mut next);
+    watches.wait_until("the next host", |screen| screen.contains("attached"));
+    // What the next host did is on its screen: the question was asked anew, and it answers that one.
+    watches.press_until("!", "the gate", |screen| screen.contains("A approve") && !screen.contains("keys ignored"));
+    watches.press_until("A", "the question to be sure", |screen| screen.contains("Approve spec v1"));
+    watches.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
+    watches.press("\r");
+    watches.wait_until("the answer to count", |screen| screen.contains("In effect"));
+    next.press("\r");
+    next.wait_until("what follows from it", |screen| screen.contains("approval.resolved") || screen.contains("plan_approved"));
+    watches.press("q");
+    watches.wait_for_end();
+    assert!(watches.is_clean());
+}
+
+fn take_over(terminal: &mut Terminal) {
+    terminal.press("H");
+    terminal.wait_until("the question", |screen| screen.contains("Take over here?"));
+    terminal.stays(Duration::from_millis(900));
+    terminal.press("\t");
+    terminal.stays(Duration::from_millis(100));
+    terminal.press("\r");
+    terminal.wait_until("being the host", |screen| screen.contains(" host") && !screen.contains("no host"));
 }
 
 #[test]

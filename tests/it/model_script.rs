@@ -111,39 +111,8 @@ impl Asked {
     }
 }
 
-const WORKFLOW: &str = "\
-name: pair
-version: 1
-description: Two phases, for tests
-roles:
-  - id: maker
-    required_capabilities: [make]
-phases:
-  - key: first
-    role: maker
-    instructions: Say what it is.
-    timeout_seconds: 60
-    expected_artifact: { path: out/first.json, schema: test/note@1 }
-    gates: [first_approved]
-  - key: second
-    role: maker
-    instructions: Say it again, better.
-    timeout_seconds: 60
-    expected_artifact: { path: out/second.json, schema: test/note@1 }
-    gates: []
-";
-
-const PERSONA: &str = "\
-name: maker
-version: 1
-description: Makes notes
-backend: openai
-model: test/model
-capabilities: [make]
-system_prompt: You make notes.
-tools: [ls, read_file, write_file, edit_file, glob, grep, write_todos]
-";
-
+const WORKFLOW: &str = include_str!("../support/pair.yaml");
+const PERSONA: &str = include_str!("../support/maker.yaml");
 const SCHEMA: &str = include_str!("../support/note.schema.json");
 
 /// Writes workflow `pair@1`, its persona and its schema into a home's config folder.

@@ -7,7 +7,7 @@ use crate::model_server::{ModelServer, Reply};
 
 const ENDED: i32 = 0;
 
-fn waiting_at_the_first_gate(home: &Home) -> String {
+pub fn waiting_at_the_first_gate(home: &Home) -> String {
     let mut host = home.command(&["demo", "--headless"]);
     host.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let mut host = host.spawn().unwrap();

@@ -81,6 +81,13 @@ fn rows() -> Vec<Row> {
         row("408", |_| error(408), LOADED, FREE, Gate),
         row("409", |_| error(409), LOADED, FREE, Gate),
         row("413", |_| error(413), &[], FREE, Paused),
+        row(
+            "a prompt longer than the model takes",
+            |_| Reply::status(400, r#"{"error":{"code":"context_length_exceeded"}}"#),
+            &[],
+            FREE,
+            Paused,
+        ),
         row("422", |_| error(422), &[], FREE, Paused),
         row("425", |_| error(425), LOADED, FREE, Gate),
         row("429", |_| error(429), LIMITED, FREE, Gate),

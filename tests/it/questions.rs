@@ -210,3 +210,61 @@ fn a_budget_that_comes_near_is_told_once() {
     assert_eq!((warned.len(), warned[0].1), (1, 3_700_000));
     assert!(warned[0].0.starts_with("day:20"), "{warned:?}");
 }
+
+#[test]
+fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_answer() {
+    let script = Script::serve(|asked| match asked.turn {
+        1 => asked.writes(&asked.artifact()),
+        _ => Reply::stream().text("Done.").finish("stop").usage(300, 10, None).done(),
+    });
+    let (home, mut start) = two_phase_home(&script);
+    let personas = home.paths().config.join("personas");
+    let dear = std::fs::read_to_string(personas.join("maker.yaml")).unwrap() + "params: { max_tokens: 1000 }\n";
+    std::fs::write(personas.join("maker.yaml"), &dear).unwrap();
+    let mini = dear.replace("name: maker", "name: mini").replace("test/model", "test/small");
+    std::fs::write(personas.join("mini.yaml"), &mini).unwrap();
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[prices.\"test/model\"]\ninput = \"1\"\noutput = \"10\"\n\
+         [prices.\"test/small\"]\ninput = \"0.1\"\noutput = \"1\"\n",
+        script.base_url()
+    ));
+    home.expect(0, &["consent", "maker"]);
+    // The first call fits with its reserve, the second does not any more, the small model's does.
+    start.extend(["--budget".to_owned(), "0.0125".to_owned()]);
+    let args: Vec<&str> = start.iter().map(String::as_str).collect();
+    home.expect(4, &args);
+    let record = home.newest();
+    assert_eq!((record.calls, record.pause_reason.as_deref()), (1, Some("budget")));
+    let told = String::from_utf8(home.run(&["approve", "@last", "--persona", "mini"]).stderr).unwrap();
+    assert!(told.contains("consent") && told.contains("mini"), "{told}");
+    home.expect(0, &["consent", "mini"]);
+    let told = String::from_utf8(home.run(&["approve", "@last", "--persona", "maker"]).stderr).unwrap();
+    assert!(told.contains("maker@1 cannot go on with phase first for less"), "{told}");
+    home.expect(0, &["approve", "@last", "--persona", "mini"]);
+    // What it is changed to later does not count: it was frozen.
+    std::fs::write(personas.join("mini.yaml"), mini.replace("test/small", "test/other")).unwrap();
+    let id = record.id.to_string();
+    home.expect(0, &["resume", &id, "--headless", "--on-gate", "approve"]);
+    let record = home.newest();
+    let state = check_invariants(&home, &record);
+    assert_eq!((record.state.as_str(), record.calls), ("completed", 4));
+    let models: Vec<_> = script.requests().iter().map(|asked| asked.body["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(models, ["test/model", "test/small", "test/small", "test/small"], "nothing was paid twice");
+    let history = script.requests()[1].body["messages"].as_array().unwrap().len();
+    assert_eq!(history, 4, "it goes on with what the other one did: system, envelope, answer, result");
+    let ledger: Vec<_> = home.archive().ledger(record.id).unwrap().into_iter().map(|row| (row.persona, row.model)).collect();
+    assert_eq!(ledger[0], ("maker@1".to_owned(), "test/model".to_owned()));
+    assert!(ledger[1..].iter().all(|row| *row == ("mini@1".to_owned(), "test/small".to_owned())), "{ledger:?}");
+    assert_eq!(state.reseated.iter().map(|seat| seat.phase_key.to_string()).collect::<Vec<_>>(), ["first", "second"]);
+    let changed = home.events(&record).into_iter().filter(|event| event.fact.kind() == "personas.changed").count();
+    assert_eq!(changed, 1);
+    let exported = home.path().join("run.tar");
+    home.expect(0, &["export", "@last", "-o", &exported.to_string_lossy()]);
+    let elsewhere = Home::new();
+    elsewhere.expect(0, &["import", &exported.to_string_lossy()]);
+    let reader = phasedeck::store::Reader::open(&elsewhere.paths().database()).unwrap();
+    let frozen = phasedeck::store::frozen::persona(reader.connection(), record.id, &state.reseated[0].binding).unwrap();
+    assert_eq!(frozen.model.as_deref(), Some("test/small"), "it travels with the run, as it was frozen");
+    let report = home.expect(0, &["report", "@last"]);
+    assert!(report.contains("maker in first, instead of maker@1"), "{report}");
+}

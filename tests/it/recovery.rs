@@ -133,7 +133,7 @@ fn ask(host: &Host, port: &Port, by: &str, command: Command) -> Result<Answer, F
 }
 
 fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision) -> Command {
-    Command::Decide { run_id, request_id, action, comment: "because".to_owned(), artifact_sha256: None, scope: None, raise_nano_usd: None }
+    Command::decide(run_id, request_id, action, "because")
 }
 
 #[test]
@@ -342,6 +342,44 @@ fn a_run_that_takes_its_host_with_it_each_time_is_left_to_a_person() {
     place.send(decide(run_id, None, Decision::Approve)).unwrap();
     assert_eq!(place.state(run_id).status, RunStatus::Executing, "a person tries again");
     place.crash();
+}
+
+#[test]
+fn a_run_whose_host_dies_each_time_it_is_committed_is_left_to_a_person_too() {
+    let mut place = Place::new();
+    let run_id = place.at_gate();
+    place.crash();
+    // The answer is stored, and its host dies whenever it commits what was approved.
+    let question = place.state(run_id).approval.unwrap();
+    append(
+        &place.home.paths(),
+        run_id,
+        Fact::ApprovalResolved {
+            request_id: question.request_id,
+            phase_key: question.phase_key,
+            gate: question.gate,
+            action: Decision::Approve,
+            comment: String::new(),
+            by: "kim".to_owned(),
+            via: Via::Cli,
+            artifact_sha256: question.artifact_sha256,
+            scope: None,
+            raise: None,
+        },
+    );
+    for ordinal in 1..=3 {
+        append(&place.home.paths(), run_id, Fact::RunPaused { ordinal, reason: PauseReason::Crashed, from_state: RunStatus::Executing });
+        append(&place.home.paths(), run_id, Fact::RunResumed { ordinal, from_state: RunStatus::Executing });
+    }
+    let before = place.state(run_id).last_seq;
+    place.begin(OnCrash::Resume);
+    assert_eq!(place.kinds_after(run_id, before), ["session.failed", "run.paused", "approval.requested"]);
+    let state = place.check(run_id);
+    assert_eq!(state.approval.unwrap().gate.as_str(), "session_recovery_required");
+    assert_eq!(state.pause_reason, Some(PauseReason::SessionRecovery));
+    place.send(decide(run_id, None, Decision::Approve)).unwrap();
+    let kinds = || place.kinds_after(run_id, before);
+    wait_for("what came after the commit", || kinds().contains(&"phase.completed").then_some(()));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::home::Home;
 /// A terminal with the program in it.
 pub struct Terminal {
     screen: vt100::Parser,
+    /// Everything that was written.
+    raw: Vec<u8>,
     bytes: Receiver<Vec<u8>>,
     keys: Box<dyn std::io::Write + Send>,
     master: Box<dyn MasterPty + Send>,
@@ -66,7 +68,14 @@ impl Terminal {
                 }
             }
         });
-        Self { screen: vt100::Parser::new(cells(rows), cells(columns), 0), bytes, keys: writer, master: pair.master, child }
+        Self {
+            screen: vt100::Parser::new(cells(rows), cells(columns), 0),
+            raw: Vec::new(),
+            bytes,
+            keys: writer,
+            master: pair.master,
+            child,
+        }
     }
 
     /// Types text as a person would, key by key as far as the program can tell.
@@ -96,6 +105,8 @@ impl Terminal {
             && !screen.hide_cursor()
             && !screen.bracketed_paste()
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+            && modes_left(&self.raw).is_empty()
+            && times(&self.raw, b"\x1b[22;0t") == times(&self.raw, b"\x1b[23;0t")
     }
 
     /// Whether the program's own screen is gone; a shell has manners of its own.
@@ -176,7 +187,24 @@ impl Terminal {
             self.press(&format!("\x1b[{};{}R", row + 1, column + 1));
         }
         self.screen.process(bytes);
+        self.raw.extend_from_slice(bytes);
     }
+}
+
+/// The private modes that a program has left otherwise than a terminal begins with: only the cursor is on then.
+pub fn modes_left(raw: &[u8]) -> Vec<u32> {
+    let mut last = std::collections::BTreeMap::new();
+    for sequence in raw.split(|byte| *byte == 0x1b).filter_map(|rest| rest.strip_prefix(b"[?")) {
+        let digits = sequence.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if let (Ok(mode), Some(end @ (b'h' | b'l'))) = (std::str::from_utf8(&sequence[..digits]).unwrap().parse(), sequence.get(digits)) {
+            last.insert(mode, *end == b'h');
+        }
+    }
+    last.into_iter().filter(|(mode, on)| *on != (*mode == 25_u32)).map(|(mode, _)| mode).collect()
+}
+
+fn times(raw: &[u8], bytes: &[u8]) -> usize {
+    raw.windows(bytes.len()).filter(|window| *window == bytes).count()
 }
 
 fn cells(count: u16) -> std::num::NonZeroU16 {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phasedeck::engine::api::{Answer, Command, ForkRun, RetryRun, Sender, StartRun};
+use phasedeck::engine::api::{Answer, Command, ForkRun, RetryRun, Sender, Signal, StartRun};
 use phasedeck::engine::host::{HandOver, Host, attach};
 use phasedeck::model::error::{Code, Failure};
 use phasedeck::model::event::Fact;
@@ -90,17 +90,7 @@ impl Lane {
     }
 
     fn approve(&self, run: RunId) {
-        let comment = String::new();
-        self.send(Command::Decide {
-            run_id: run,
-            request_id: None,
-            action: Decision::Approve,
-            comment,
-            artifact_sha256: None,
-            scope: None,
-            raise_nano_usd: None,
-        })
-        .unwrap();
+        self.send(Command::decide(run, None, Decision::Approve, "")).unwrap();
     }
 
     fn record(&self, run: RunId) -> RunRecord {
@@ -205,17 +195,44 @@ fn a_run_that_was_paused_while_it_waited_never_begins_by_surprise() {
 }
 
 #[test]
-fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
+fn who_takes_the_thread_does_not_stand_behind_those_who_wait_for_it() {
     let lane = Lane::new();
     let older = lane.at_work();
-    let line = lane.start(Strategy::Enqueue);
-    // Stands behind the other, so that its turn has not come when it is taken back.
+    let [second, third] = [0, 1].map(|_| lane.start(Strategy::Enqueue));
+    let newer = lane.start(Strategy::Interrupt);
+    lane.at_gate(newer);
+    assert_eq!((lane.state(older).status, lane.state(older).pause_reason), (RunStatus::Paused, Some(PauseReason::Interrupted)));
+    assert_eq!(
+        [second, third].map(|run| (lane.state(run).status, lane.record(run).line)),
+        [(RunStatus::Created, Some(1)), (RunStatus::Created, Some(2))]
+    );
+    // Those who wait come after it, before the run that was interrupted and that nobody resumed.
+    lane.approve(newer);
+    lane.at_gate(second);
+    assert_eq!(lane.state(older).status, RunStatus::Paused);
+}
+
+#[test]
+fn a_start_that_was_taken_back_leaves_the_older_run_at_work() {
+    // Slow enough that the older run is still on its way to its checkpoint when the newer one is taken back.
+    let mut settings = settings();
+    settings.rehearsal.pace_ms = 300;
+    let lane = Lane::with(settings);
+    let mut signals = lane.host().port().signals();
+    let older = lane.at_work();
     let newer = lane.start(Strategy::Interrupt);
     lane.send(Command::Abort { run_id: newer, reason: String::new() }).unwrap();
     lane.send(Command::Abort { run_id: newer, reason: "again".to_owned() }).unwrap();
-    lane.send(Command::Abort { run_id: line, reason: String::new() }).unwrap();
-    assert_eq!(lane.state(older).status, RunStatus::Executing);
     assert_eq!(lane.kinds(newer), ["run.created", "run.aborted"]);
+    // At the checkpoint nobody wants the thread any more, and it goes on: it says its opening once more.
+    let mut openings = 0;
+    while openings < 2 {
+        let heard = async { tokio::time::timeout(Duration::from_secs(60), signals.recv()).await };
+        let signal = lane.host().handle().block_on(heard).expect("it goes on").unwrap();
+        openings +=
+            usize::from(matches!(signal, Signal::Text(chunk) if chunk.run_id == older && chunk.text.starts_with("Rehearsal of phase")));
+    }
+    assert_eq!(lane.state(older).status, RunStatus::Executing);
     assert!(!lane.kinds(older).contains(&"run.paused"));
 }
 
@@ -482,15 +499,7 @@ fn a_hundred_consoles_that_answer_one_gate_make_one_decision() {
     let port = attach(&lane.home.paths(), &lane.host().handle()).unwrap();
     let send = |n: usize| {
         let action = if n.is_multiple_of(2) { Decision::Approve } else { Decision::Reject };
-        let command = Command::Decide {
-            run_id: run,
-            request_id: question,
-            action,
-            comment: "so".to_owned(),
-            artifact_sha256: None,
-            scope: None,
-            raise_nano_usd: None,
-        };
+        let command = Command::decide(run, question, action, "so");
         let (port, sender) = (port.clone(), Sender { by: format!("console-{n}"), via: Via::Console });
         async move { (action, port.send(command, sender, ClientToken::new()).await) }
     };

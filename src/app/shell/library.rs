@@ -9,26 +9,33 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::texts;
+use super::{drafts, texts};
 use crate::app::document::Document;
+use crate::app::forks::Compared;
 use crate::app::looks::Costs;
 use crate::app::msg::{Details, Draft, DraftKey, Loaded, Msg, Opened, Preview, Query};
+use crate::app::new_run_draft::FormDraft;
 use crate::app::recorder::{Moment, TURNS};
 use crate::app::retry::RetryPlan;
 use crate::app::tail::{CHUNK, Need};
 use crate::app::update::MANY;
 use crate::engine::api::{Archive, Candidate, CostBy, Page, search_words};
-use crate::engine::paths::{Paths, create_private_dir};
+use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::event::Fact;
 use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::{PhaseState, RunState};
-use crate::model::state::PhaseStatus;
+use crate::model::state::{PhaseStatus, Strategy};
 use crate::model::wanted::Wanted;
 
 /// Artifacts searched before other questions get their turn.
 const SEARCHED_AT_ONCE: u32 = 128;
+
+/// The file of what stands in the form of a new run.
+const FORM: &str = "new-run.json";
+/// Bytes of a long content that are shown before the rest of it.
+const START_BYTES: usize = 128 * 1024;
 
 /// Work for the reader.
 #[derive(Debug)]
@@ -37,6 +44,10 @@ pub enum Task {
     Ask(Query),
     /// Keep a draft; an empty one is removed.
     Keep(DraftKey, Draft),
+    /// Keep what stands in the form of a new run.
+    KeepForm(Option<Box<FormDraft>>),
+    /// Say when everything before this is done.
+    Settle(Sender<()>),
 }
 
 /// Starts the reader. It ends when the sender of its tasks is gone.
@@ -71,10 +82,16 @@ impl Reader {
     }
 
     fn work(mut self, inbox: &Receiver<Task>) {
+        // Nobody has asked yet, and the first question shall not wait for this. Whatever is wrong is said then.
+        if self.texts.is_some() && self.paths.database().exists() {
+            drop(self.archive());
+        }
         for task in inbox {
             let told = match task {
                 Task::Ask(query) if query.is_text() && self.texts.is_some() => {
-                    self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                    let start = self.start_of(&query);
+                    let told = start.is_none_or(|start| self.tell(Msg::Loaded(query.clone(), Ok(Loaded::Text(Arc::new(start))))));
+                    told && self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
                 }
                 Task::Ask(query) => {
                     let answer = self.answer(&query);
@@ -84,11 +101,28 @@ impl Reader {
                     Ok(()) => true,
                     Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
                 },
+                Task::KeepForm(draft) => match drafts::keep(&self.drafts(), FORM, draft.as_deref()) {
+                    Ok(()) => true,
+                    Err(failure) => self.tell(Msg::Loaded(Query::FormDraft, Err(failure))),
+                },
+                Task::Settle(done) => {
+                    // Who asked may have lost its patience.
+                    let _ = done.send(());
+                    true
+                }
             };
             if !told {
                 return;
             }
         }
+    }
+
+    /// The beginning of a long content, so that it can be read at once. What fails here fails again, and
+    /// is told, when all of it is read.
+    fn start_of(&mut self, query: &Query) -> Option<Document> {
+        let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else { return None };
+        let start = self.archive().ok()?.content_start(hash, START_BYTES)?;
+        Some(Document::of_start(path, &start))
     }
 
     fn tell(&self, msg: Msg) -> bool {
@@ -106,6 +140,9 @@ impl Reader {
         if let Query::Draft(key) = query {
             return self.draft(key).map(Loaded::Draft);
         }
+        if *query == Query::FormDraft {
+            return drafts::read(&self.drafts(), FORM).map(Loaded::FormDraft);
+        }
         // Before the first start there are no runs; that is no failure.
         if matches!(query, Query::Runs(_)) && !self.paths.database().exists() {
             return Ok(Loaded::Runs(Box::default()));
@@ -120,7 +157,7 @@ impl Reader {
             }
             Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
-            Query::Forks(run) => Loaded::Forks(forks(archive, *run)?),
+            Query::Forks(run) => Loaded::Forks(Box::new(Compared::of(forks(archive, *run)?))),
             Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
             Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
             Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
@@ -130,52 +167,35 @@ impl Reader {
             Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
             Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
             Query::Draft(_) => Loaded::Draft(None),
+            Query::FormDraft => Loaded::FormDraft(None),
             Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors))),
             Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
             Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
             Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
             Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
             Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
-            Query::Transcript(run, key, attempt) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt)?)),
+            Query::Transcript(run, key, attempt, at) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt, *at)?)),
             Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
         })
     }
 
-    /// A phase key is a name by its grammar, so it is safe in the name of a file.
-    fn draft_file(&self, key: &DraftKey) -> PathBuf {
-        let about: String = key.about.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
-        self.paths.state.join("drafts").join(format!("{}.{about}.json", key.run_id))
+    fn drafts(&self) -> PathBuf {
+        self.paths.state.join("drafts")
     }
 
     fn draft(&self, key: &DraftKey) -> Result<Option<Draft>> {
-        let file = self.draft_file(key);
-        match std::fs::read(&file) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::io(format!("cannot read the draft {}", file.display()), &error)),
-        }
+        drafts::read(&self.drafts(), &draft_file(key))
     }
 
     fn keep(&self, key: &DraftKey, draft: &Draft) -> Result<()> {
-        let file = self.draft_file(key);
-        let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the draft {}", file.display()), error);
-        if draft.text.is_empty() {
-            return match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),
-                _ => Ok(()),
-            };
-        }
-        let folder = self.paths.state.join("drafts");
-        create_private_dir(&folder)?;
-        let write = || -> std::io::Result<()> {
-            let mut temporary = tempfile::NamedTempFile::new_in(&folder)?;
-            serde_json::to_writer(&mut temporary, draft)?;
-            temporary.as_file().sync_data()?;
-            temporary.persist(&file)?;
-            Ok(())
-        };
-        write().map_err(|error| failed(&error))
+        drafts::keep(&self.drafts(), &draft_file(key), Some(draft).filter(|draft| !draft.text.is_empty()))
     }
+}
+
+/// A phase key is a name by its grammar, so it is safe in the name of a file.
+fn draft_file(key: &DraftKey) -> String {
+    let about: String = key.about.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
+    format!("{}.{about}.json", key.run_id)
 }
 
 fn page(archive: &Archive, run: RunId, need: Need, wanted: &Wanted, limit: u32) -> Result<Page> {
@@ -224,7 +244,7 @@ fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
 }
 
 fn details(archive: &Archive, run: RunId) -> Result<Details> {
-    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)?, models: archive.costs(Some(run), CostBy::Model)? })
+    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)? })
 }
 
 fn costs(archive: &Archive) -> Result<Costs> {
@@ -261,7 +281,8 @@ fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
         let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
         Ok((phase.key.clone(), forecast::of(&samples)))
     };
-    Ok(RetryPlan { run_id: run, phases: state.phases.iter().map(foretold).collect::<Result<_>>()?, open })
+    let phases = state.phases.iter().map(foretold).collect::<Result<_>>()?;
+    Ok(RetryPlan { run_id: run, phases, open, thread: record.thread, strategy: Strategy::Reject })
 }
 
 #[cfg(test)]

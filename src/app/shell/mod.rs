@@ -5,6 +5,7 @@
 //! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
 //! runs an editor or a pager, the loop waits for that and for a reason to end it.
 
+pub mod drafts;
 pub mod escapes;
 pub mod input;
 pub mod library;
@@ -102,6 +103,9 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
         return Err(Failure::new(Code::NotATerminal, "the console needs a terminal for input and output")
             .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
     }
+    let (sender, events) = channel();
+    // The reader opens the archive while the rest is made ready.
+    let library = library::start(options.paths.clone(), sender.clone())?;
     let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size().map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
     let mut state = AppState::new(look(&options, size), keys, false);
@@ -115,13 +119,11 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
         notifications: options.settings.console.notifications,
         between: escapes::Between::here(),
     };
-    let (sender, events) = channel();
     let paths = options.paths.clone();
     state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
     state.here = workshop::here();
     let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
-    let library = library::start(options.paths, sender.clone())?;
     // What is asked first is asked about today.
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);

@@ -35,6 +35,7 @@ pub struct Errand {
 
 enum Kind {
     Edit { request_id: RequestId, copy: PathBuf, before: ContentHash },
+    Wish { folder: PathBuf, copy: PathBuf, before: ContentHash },
     Page,
 }
 
@@ -46,6 +47,7 @@ impl Errand {
     pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
         match outside {
             Outside::Edit { request_id, sha256, path } => Self::edit(paths, *request_id, sha256, path),
+            Outside::Wish { text } => Self::wish(paths, text),
             Outside::Page { name, text } => Self::page(paths, name, text),
         }
     }
@@ -60,6 +62,20 @@ impl Errand {
         }
         let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
         Ok(Self { command, program, kind: Kind::Edit { request_id, copy, before: sha256.clone() }, _folder: None })
+    }
+
+    /// The folder is named by the text, so that what an editor was left with is opened again only where
+    /// it began from the same words.
+    fn wish(paths: &Paths, text: &str) -> Result<Self> {
+        let before = ContentHash::of(text.as_bytes());
+        let folder = paths.state.join("edits").join(format!("wish-{}", before.short()));
+        create_private_dir(&folder)?;
+        let copy = folder.join("wish.md");
+        if !copy.exists() {
+            write(&copy, text.as_bytes())?;
+        }
+        let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
+        Ok(Self { command, program, kind: Kind::Wish { folder, copy, before }, _folder: None })
     }
 
     fn page(paths: &Paths, name: &str, text: &PageText) -> Result<Self> {
@@ -90,9 +106,14 @@ impl Errand {
     pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
         match (status, self.kind) {
             (Ok(status), Kind::Edit { request_id, copy, before }) if status.success() => edited(request_id, &copy, &before),
+            (Ok(status), Kind::Wish { folder, copy, before }) if status.success() => wished(&folder, &copy, &before),
             (Ok(status), Kind::Page) if status.success() => Returned::Read,
             (Ok(status), kind) => {
-                let kept = if matches!(kind, Kind::Edit { .. }) { "nothing was sent; e opens your text again" } else { "" };
+                let kept = match kind {
+                    Kind::Edit { .. } => "nothing was sent; e opens your text again",
+                    Kind::Wish { .. } => "the wish is as it was; the editor opens your text again",
+                    Kind::Page => "",
+                };
                 Returned::Failed(Failure::new(Code::IoFailed, format!("{} ended badly ({status})", self.program)).hint(kept))
             }
             (Err(error), _) => Returned::Failed(Failure::io(format!("cannot wait for {}", self.program), &error)),
@@ -103,6 +124,21 @@ impl Errand {
 /// A pager gets what a screen gets: lines that are safe to show.
 fn plain(doc: &Document) -> String {
     doc.lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
+}
+
+fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
+    let bytes = match std::fs::read(copy) {
+        Ok(bytes) => bytes,
+        Err(error) => return Returned::Failed(Failure::io(format!("cannot read what was edited in {}", copy.display()), &error)),
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("the wish is as it was"));
+    };
+    // Should it stay, it is of no harm: the form has the text.
+    let _ = std::fs::remove_dir_all(folder);
+    // Editors end the last line, a wish does not.
+    let same = [text.as_str(), text.trim_end_matches('\n')].into_iter().any(|text| ContentHash::of(text.as_bytes()) == *before);
+    if same { Returned::Unchanged } else { Returned::Wished(text) }
 }
 
 fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned {
@@ -220,5 +256,27 @@ mod tests {
         assert!(matches!(errand().ended(status(0)), Returned::Failed(_)));
         drop_edit(&paths, request_id);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_wish_comes_back_changed_unchanged_or_is_kept_for_the_next_time() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        let errand = || Errand::prepare(&paths, &Outside::Wish { text: "a cart".to_owned() }).unwrap();
+        let copy = || {
+            let folder = std::fs::read_dir(paths.state.join("edits")).unwrap().next().unwrap().unwrap();
+            folder.path().join("wish.md")
+        };
+        let first = errand();
+        std::fs::write(copy(), "a cart\n").unwrap();
+        assert_eq!(first.ended(status(0)), Returned::Unchanged, "an editor ends the last line");
+        let second = errand();
+        assert_eq!(std::fs::read_to_string(copy()).unwrap(), "a cart");
+        std::fs::write(copy(), "two carts\n").unwrap();
+        let Returned::Failed(killed) = second.ended(status(9)) else { panic!("killed") };
+        assert!(killed.hint.contains("opens your text again"), "{killed}");
+        let third = errand();
+        assert_eq!(third.ended(status(0)), Returned::Wished("two carts\n".to_owned()));
+        assert_eq!(std::fs::read_dir(paths.state.join("edits")).unwrap().count(), 0);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::process::{Child, ExitStatus};
 use std::sync::PoisonError;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::input::{self, Keyboard};
@@ -20,7 +20,7 @@ use super::{Exit, Parting};
 use crate::app::key::Chord;
 use crate::app::msg::{Cmd, Msg, Now, Outside, Query, Returned, Work};
 use crate::app::state::{AppState, Leaving};
-use crate::app::update::update;
+use crate::app::update::{keep_all, update};
 use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::time::Timestamp;
@@ -31,6 +31,9 @@ pub const FRAME: Duration = Duration::from_millis(16);
 const FLOOD_FRAME: Duration = Duration::from_millis(33);
 /// News since the last frame that make a flood: some 2,000 a second.
 const FLOOD: usize = 33;
+
+/// How long leaving waits for what is to be kept.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Breaks the loop, for the test of what happens then.
 #[cfg(test)]
@@ -111,7 +114,18 @@ impl Pump {
     /// `io_failed` when the terminal refuses a frame; why there is no engine.
     pub fn run(mut self, first: Vec<Cmd>) -> Result<Exit> {
         let exit = self.turn(first)?;
+        self.settle();
         self.refused.take().map_or(Ok(exit), Err)
+    }
+
+    /// Keeps every text that is not kept yet, and waits, not for ever, until all of them are on the disk.
+    fn settle(&mut self) {
+        let cmds = keep_all(&mut self.state);
+        let _ = self.carry_out(cmds, &mut VecDeque::new());
+        let (done, told) = channel();
+        if self.library.send(Task::Settle(done)).is_ok() {
+            let _ = told.recv_timeout(SETTLE);
+        }
     }
 
     fn turn(&mut self, first: Vec<Cmd>) -> Result<Exit> {
@@ -258,6 +272,7 @@ impl Pump {
                 Cmd::Query(query) => drop(self.library.send(Task::Ask(query))),
                 Cmd::Work(work) => drop(self.workshop.send(work)),
                 Cmd::SaveDraft(key, draft) => drop(self.library.send(Task::Keep(key, draft))),
+                Cmd::SaveForm(draft) => drop(self.library.send(Task::KeepForm(draft))),
                 // A terminal that cannot ring is no reason to stop.
                 Cmd::Notify(words) => drop(self.terminal.notify(words)),
                 Cmd::Copy(text, what) => {

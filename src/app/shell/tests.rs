@@ -147,14 +147,23 @@ impl Seen {
         let screen = self.screen.screen();
         assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
-        assert!(self.wrote(b"\x1b[?1004h") && self.wrote(b"\x1b[?1004l"), "focus reports are off");
-        assert!(self.wrote(b"\x1b[?1000h") && self.wrote(b"\x1b[?1000l"), "mouse reports are off");
+        for mode in ["1049", "2004", "1004", "1000", "1006"] {
+            let last = |end: &str| self.last(format!("\x1b[?{mode}{end}").as_bytes());
+            assert!(last("h").is_some() && last("h") < last("l"), "mode {mode} is off again");
+        }
+        assert!(self.last(b"\x1b[?25l") < self.last(b"\x1b[?25h"), "the cursor is there again");
+        assert!(self.last(b"\x1b[?2026h") <= self.last(b"\x1b[?2026l"), "no frame is held back");
+        assert!(!self.wrote(b"\x1b[>"), "no keyboard of its own was asked for");
         assert_eq!((self.times(b"\x1b[22;0t"), self.times(b"\x1b[23;0t")), (1, 1), "the title is put back");
         assert_eq!(self.modes(), self.before, "the line settings are as they were");
     }
 
     fn wrote(&self, bytes: &[u8]) -> bool {
         self.times(bytes) > 0
+    }
+
+    fn last(&self, bytes: &[u8]) -> Option<usize> {
+        self.raw.windows(bytes.len()).rposition(|window| window == bytes)
     }
 
     fn times(&self, bytes: &[u8]) -> usize {

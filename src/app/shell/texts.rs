@@ -8,6 +8,8 @@ use crate::model::error::Result;
 use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
+use crate::model::record::PhaseRecord;
+use crate::model::state::PhaseStatus;
 
 /// Events of a phase that its log shows at most, the newest ones.
 const LOG_EVENTS: usize = 5000;
@@ -99,10 +101,13 @@ pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> 
     Ok(found)
 }
 
-/// What the agent of an attempt said and did.
+/// What the agent of an attempt said and did, or had by an event.
 ///
 /// # Errors
 /// What the archive says.
-pub fn transcript(archive: &Archive, run: RunId, key: &PhaseKey, attempt: u32) -> Result<Document> {
-    Ok(stored_transcript::document(&archive.turns(run, key, attempt)?))
+pub fn transcript(archive: &Archive, run: RunId, key: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Document> {
+    let turns = archive.conversation(run, key, attempt, at)?;
+    let works = |phase: &PhaseRecord| phase.phase_key == *key && phase.attempt == attempt && phase.state == PhaseStatus::Running;
+    let at_work = at.is_some() || archive.phases(run)?.iter().any(works);
+    Ok(stored_transcript::document(&turns, at_work))
 }

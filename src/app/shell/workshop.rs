@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::pump::Event;
 use crate::app::msg::{Done, Msg, Work};
-use crate::engine::api::{Patient, Sender as From, StartRun, Subject, give_consent, outlook, prepare_demo};
+use crate::engine::api::{Patient, Sender as From, StartRun, Subject, cheaper, give_consent, outlook, prepare_demo};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::state::Via;
@@ -45,6 +45,7 @@ impl Workshop {
                     self.tell(Done::Seats(Box::new(ahead)))
                 }
                 Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
+                Work::Cheaper(run) => self.tell(Done::Cheaper(run, cheaper(&self.patient.paths, &self.patient.settings, run))),
                 Work::Demo => {
                     let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));
                     self.tell(Done::Demo(prepared.map(Box::new)))

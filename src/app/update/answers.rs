@@ -1,6 +1,6 @@
 //! What the engine answered to a command.
 
-use super::{fork, new_run, outside, picker, retry, run_actions, signals};
+use super::{fork, new_run_start, outside, picker, retry, run_actions, signals};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Draft, Query, Ticket};
 use crate::app::state::{AppState, Sent};
@@ -10,7 +10,7 @@ use crate::model::error::{Code, Failure};
 /// An answer came.
 pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Failure>) -> Vec<Cmd> {
     if state.starting == Some(ticket) {
-        return new_run::started(state, result);
+        return new_run_start::started(state, result);
     }
     let sent = state.sent.remove(&ticket);
     let answer = sent.as_ref().is_some_and(|sent| sent.what == "answering");

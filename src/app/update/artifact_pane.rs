@@ -71,6 +71,19 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
+/// Takes in the text that was asked for.
+pub fn take(run: &mut RunView, doc: &Arc<Document>, size: (u16, u16)) {
+    let pane = &mut run.artifact;
+    let reading = match &mut pane.reading {
+        Some(reading) => {
+            reading.replace(doc.clone());
+            reading
+        }
+        none => none.insert(Reading::new(doc.clone(), size)),
+    };
+    reading.look_for(pane.search.sought());
+}
+
 /// Asks for the text that is shown, unless it is there or asked for.
 pub fn want(run: &mut RunView) -> Vec<Cmd> {
     if !run.sides().contains(&run.artifact.side) {
@@ -80,8 +93,11 @@ pub fn want(run: &mut RunView) -> Vec<Cmd> {
     if run.artifact.source == source && run.artifact.side != Side::Errors {
         return Vec::new();
     }
-    let errors = errors_shown(run).map(|doc| Reading::new(Arc::new(doc), (80, 24)));
-    (run.artifact.source, run.artifact.reading) = (source.clone(), errors);
+    let errors = errors_shown(run);
+    (run.artifact.source, run.artifact.reading) = (source.clone(), None);
+    if let Some(errors) = errors {
+        take(run, &Arc::new(errors), (80, 24));
+    }
     source.map(Cmd::Query).into_iter().collect()
 }
 
@@ -89,7 +105,7 @@ fn source(run: &RunView) -> Option<Query> {
     let key = run.phase_key()?.clone();
     let Some(shown) = run.version() else {
         let attempt = run.state()?.phases.get(run.phase_at())?.attempt;
-        return (run.artifact.side == Side::Transcript && attempt > 0).then_some(Query::Transcript(run.run_id, key, attempt));
+        return (run.artifact.side == Side::Transcript && attempt > 0).then_some(Query::Transcript(run.run_id, key, attempt, run.moment()));
     };
     let (hash, path) = (shown.sha256.clone(), shown.path.clone());
     Some(match run.artifact.side {
@@ -101,7 +117,7 @@ fn source(run: &RunView) -> Option<Query> {
         }
         Side::Base => Query::BaseDiff(run.run_id, path, hash),
         Side::Errors => return None,
-        Side::Transcript => Query::Transcript(run.run_id, key, shown.attempt),
+        Side::Transcript => Query::Transcript(run.run_id, key, shown.attempt, run.moment()),
     })
 }
 

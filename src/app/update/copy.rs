@@ -59,10 +59,7 @@ fn in_pane(state: &AppState, run: &RunView) -> Option<(String, &'static str)> {
             (line.trim_end().to_owned(), "the event")
         }),
         Pane::Artifact => run.artifact.reading.as_ref().map(|reading| (text_of(reading), "the artifact")),
-        Pane::Transcript => {
-            let lines: Vec<&str> = run.transcript.lines().map(|said| said.text.as_str()).collect();
-            (!lines.is_empty()).then(|| (lines.join("\n"), "the transcript"))
-        }
+        Pane::Transcript => Some((text_of(&run.said.reading), "the transcript")).filter(|(text, _)| !text.is_empty()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
 
-use super::{picker, runs};
+use super::{picker, runs, transcript_pane};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn};
 use crate::app::state::{AppState, Modal, Screen};
@@ -49,6 +49,10 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
         changed |= new;
         cmds.extend(need.map(|need| super::events_pane::ask(run, need)));
     }
+    if let (Some(size), Some(run)) = (drawn.transcript, &mut state.run) {
+        changed |= run.said.reading.lay_out(size);
+        cmds.extend(transcript_pane::want(run));
+    }
     state.look.receipt_rows = drawn.receipt.unwrap_or(0);
     if let (Some(size), Some(beside)) = (drawn.beside, state.gate.as_mut().and_then(|gate| gate.repaired.as_mut())) {
         changed |= beside.lay_out(size);
@@ -78,6 +82,10 @@ fn after_list(state: &mut AppState) -> Vec<Cmd> {
 
 fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
     match state.screen() {
+        Screen::Gate if state.gate.as_ref().is_some_and(|gate| gate.is_comparison_of_another_width(size.0)) => {
+            state.gate.iter_mut().for_each(|gate| gate.lay_out_forks(size));
+            true
+        }
         Screen::Gate => state.gate.as_mut().and_then(|gate| gate.reading_mut()).is_some_and(|reading| {
             let laid = reading.lay_out(size);
             // Rows of another width are on the screen: what they showed counts from the next frame on.

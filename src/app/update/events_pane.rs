@@ -15,7 +15,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     let need = match action {
         Action::Follow => run.tail.follow(),
-        Action::FindEvent => return finding::open(run, Asked::Search),
+        Action::Find => return finding::open(run, Asked::Search),
         Action::FilterEvents => return finding::open(run, Asked::Filter),
         Action::NextHit => return finding::next(run, true),
         Action::PrevHit => return finding::next(run, false),

@@ -30,29 +30,53 @@ pub fn open(run: &mut RunView, asked: Asked) -> Vec<Cmd> {
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     let Some(prompt) = &mut run.finding.prompt else { return Vec::new() };
-    match chord.code {
-        KeyCode::Esc => return cancel(run),
-        KeyCode::Enter => return done(run),
-        KeyCode::Backspace if prompt.text.is_empty() => return cancel(run),
-        KeyCode::Up if prompt.asked == Asked::Search => return next(run, false),
-        KeyCode::Down if prompt.asked == Asked::Search => return next(run, true),
-        KeyCode::Backspace => drop(prompt.text.pop()),
-        KeyCode::Char('u') if chord.ctrl => prompt.text.clear(),
-        KeyCode::Char('w') if chord.ctrl => {
-            let kept = prompt.text.trim_end().rfind(' ').map_or(0, |at| at + 1);
-            prompt.text.truncate(kept);
-        }
-        _ => prompt.text.extend(chord.typed().filter(|_| prompt.text.chars().count() < LINE)),
+    match (chord.code, edit(&mut prompt.text, chord)) {
+        (KeyCode::Up | KeyCode::Down, _) if prompt.asked == Asked::Search => next(run, chord.code == KeyCode::Down),
+        (_, Edited::Cancelled) => cancel(run),
+        (_, Edited::Done) => done(run),
+        (_, Edited::Changed) => typed(run),
     }
-    typed(run)
+}
+
+/// What a key made of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// It is given up.
+    Cancelled,
+    /// It is complete.
+    Done,
+    /// It may say something else.
+    Changed,
+}
+
+/// A key in a line that is typed to find something, wherever that is.
+pub fn edit(line: &mut String, chord: Chord) -> Edited {
+    match chord.code {
+        KeyCode::Esc => return Edited::Cancelled,
+        KeyCode::Enter => return Edited::Done,
+        KeyCode::Backspace if line.is_empty() => return Edited::Cancelled,
+        KeyCode::Backspace => drop(line.pop()),
+        KeyCode::Char('u') if chord.ctrl => line.clear(),
+        KeyCode::Char('w') if chord.ctrl => {
+            let kept = line.trim_end().rfind(' ').map_or(0, |at| at + 1);
+            line.truncate(kept);
+        }
+        _ => line.extend(chord.typed().filter(|_| line.chars().count() < LINE)),
+    }
+    Edited::Changed
+}
+
+/// A paste into such a line.
+pub fn pasted(line: &mut String, text: &str) {
+    let room = LINE.saturating_sub(line.chars().count());
+    line.extend(text.chars().filter(|c| !c.is_control()).take(room));
 }
 
 /// A paste while a line is typed.
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(run) = &mut state.run else { return Vec::new() };
     if let Some(prompt) = &mut run.finding.prompt {
-        let room = LINE.saturating_sub(prompt.text.chars().count());
-        prompt.text.extend(text.chars().filter(|c| !c.is_control()).take(room));
+        pasted(&mut prompt.text, text);
     }
     typed(run)
 }

@@ -1,15 +1,11 @@
 //! Forks at a gate: choosing who makes the phase again, comparing what came of it, taking the better one.
 
-use std::sync::Arc;
-
 use super::run_actions;
-use crate::app::document::Document;
-use crate::app::forks::{self, ForkAsk};
-use crate::app::gate::{Stage, Tab};
+use crate::app::forks::{self, Compared, ForkAsk};
+use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Query, Work};
-use crate::app::reading::Reading;
 use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
-use crate::engine::api::{Answer, Candidate, Command, ForkRun, Outlook, StartRun};
+use crate::engine::api::{Answer, Command, ForkRun, Outlook, StartRun};
 use crate::model::error::Failure;
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
@@ -87,14 +83,13 @@ pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) 
 }
 
 /// The candidates are known; a tab for them only where there is more than one.
-pub fn compared(state: &mut AppState, run: RunId, candidates: Vec<(Candidate, Option<Vec<u8>>)>) -> Vec<Cmd> {
+pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd> {
     let size = state.look.reading;
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == run) else { return Vec::new() };
-    if candidates.len() > 1 {
-        let doc: Document = forks::document(&candidates, size.0);
-        gate.texts.insert(Tab::Forks, Reading::new(Arc::new(doc), size));
+    gate.forks = compared;
+    if gate.forks.candidates.len() > 1 {
+        gate.lay_out_forks(size);
     }
-    gate.forks = candidates.into_iter().map(|(candidate, _)| candidate).collect();
     Vec::new()
 }
 
@@ -116,7 +111,7 @@ pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
 pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
     let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
-    let picks = forks::valid(&gate.forks);
+    let picks = forks::valid(&gate.forks.candidates);
     choices.extend(picks.map(|(place, fork)| (format!("Fork {place} by {}", fork.persona.as_deref().unwrap_or("?")), Choice::Pick(place))));
     if choices.len() == 1 {
         state.say("no fork has a valid artifact to take");
@@ -135,7 +130,7 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
 /// Takes it; the operator has chosen.
 pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
-    let (run_id, Some(fork)) = (gate.run_id, gate.forks.get(place).map(|fork| fork.run_id)) else { return Vec::new() };
+    let (run_id, Some(fork)) = (gate.run_id, gate.forks.candidates.get(place).map(|fork| fork.run_id)) else { return Vec::new() };
     let cmds = run_actions::send(state, run_id, run_actions::PICKING, Command::Pick { run_id, fork });
     // The answers' line says how far it is.
     state.notice = None;

@@ -1,10 +1,10 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
 use super::tick::keep_draft;
-use super::{fork, gate_verdict, run};
+use super::{cheaper, fork, gate_verdict, run, text_search};
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
-use crate::app::msg::{Cmd, Outside, PageText, Query};
+use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
 use crate::app::question;
 use crate::app::run_view::RunView;
 use crate::app::runs::step;
@@ -73,6 +73,9 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if gate.sha256.is_some() {
         cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
     }
+    if gate.asks_amount() {
+        cmds.push(Cmd::Work(Work::Cheaper(gate.run_id)));
+    }
     match state.drafts.get(&gate.draft_key()) {
         Some(draft) => gate.input = TextInput::of_draft(draft),
         None => cmds.push(Cmd::Query(Query::Draft(gate.draft_key()))),
@@ -134,10 +137,19 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
+        Action::GateCheaper => cheaper::ask(state),
         Action::Fork => fork::ask(state),
         Action::Pick => fork::ask_pick(state),
         Action::GatePager => page(state),
         Action::Open => enter(state),
+        Action::Find => {
+            text_search::open(state);
+            Vec::new()
+        }
+        Action::NextHit | Action::PrevHit => {
+            text_search::next(state, action == Action::NextHit);
+            Vec::new()
+        }
         other => {
             scroll(state, other);
             Vec::new()
@@ -185,8 +197,13 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
         let at = tabs.iter().position(|tab| *tab == gate.tab).unwrap_or(0);
         let by = if by == usize::MAX { tabs.len() - 1 } else { by };
         (gate.tab, gate.tab_chosen) = (tabs[(at + by) % tabs.len()], true);
+        let sought = gate.search.sought();
+        if gate.is_comparison_of_another_width(state.look.reading.0) {
+            gate.lay_out_forks(state.look.reading);
+        }
         if let Some(reading) = gate.reading_mut() {
             reading.lay_out(state.look.reading);
+            reading.look_for(sought);
         }
     }
     Vec::new()
@@ -218,9 +235,19 @@ pub fn on_event(state: &mut AppState, event: &Event) {
                 top: 0,
             });
         }
-        Fact::ArtifactChanged { request_id, by, .. } if *request_id == gate.request_id => {
+        Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
+            if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
+                let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
+                receipt.came_to += &format!(": {} goes on with {}", seat.binding.persona, phases.join(", "));
+            }
+        }
+        Fact::ArtifactChanged { request_id, by, picked, .. } if *request_id == gate.request_id => {
             let ours = matches!(gate.stage, Stage::Revising { .. });
-            let told = by.as_ref().map(|by| format!("{by}, who wrote another version: the next question asks about it"));
+            let brought = |by: &String| match picked {
+                Some(picked) => format!("{by}, who took the version of fork {} by {}", picked.fork.short(), picked.persona),
+                None => format!("{by}, who wrote another version"),
+            };
+            let told = by.as_ref().map(|by| format!("{}: the next question asks about it", brought(by)));
             gate.stage = Stage::Receipt(Receipt {
                 action: "superseded".to_owned(),
                 came_to: String::new(),

@@ -1,14 +1,14 @@
 //! Answers at a gate: two strokes to approve, words to ask for changes or reject, nothing by accident.
 
-use super::run_actions;
 use super::tick::keep_draft;
+use super::{cheaper, run_actions};
 use crate::app::gate::{GateView, Stage};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Screen};
-use crate::engine::api::Command;
-use crate::model::question::{Question, Scope};
+use crate::engine::api::{Cheaper, Command};
+use crate::model::question::{PersonaChoice, Question, Scope};
 use crate::model::state::Decision;
 
 /// A verdict key was pressed; it counts only when the gate is armed.
@@ -21,7 +21,7 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
         let takes = match gate.question.as_deref() {
             Some(Question::Tool(_)) => "a tool is allowed once, for this phase or for this run, or denied",
-            Some(Question::Budget(_)) => "a budget is raised, or the run stops here",
+            Some(Question::Budget(_)) => "a budget is raised, somebody cheaper goes on, or the run stops here",
             None => "this question takes approve, reject or abort",
         };
         state.say(takes);
@@ -37,7 +37,7 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::AllowRun => Scope::Run,
         _ => Scope::Once,
     };
-    (gate.notice, gate.failure) = (None, None);
+    (gate.notice, gate.failure, gate.chosen) = (None, None, None);
     gate.stage = match action {
         Action::Approve | Action::AllowPhase | Action::AllowRun => Stage::Confirm { typed: String::new(), since: None },
         Action::RequestChanges => Stage::Writing { action: Decision::RequestChanges, on_button: false },
@@ -67,7 +67,9 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let Stage::Confirm { typed, .. } = &mut gate.stage else { return Vec::new() };
     match chord.code {
         KeyCode::Esc => gate.stage = Stage::Reading,
-        KeyCode::Enter if !ignored && complete => return decide(state, Decision::Approve),
+        KeyCode::Enter if !ignored && complete => {
+            return if cheaper::asks_consent(state) { Vec::new() } else { decide(state, Decision::Approve) };
+        }
         KeyCode::Backspace => drop(typed.pop()),
         _ if typing => typed.extend(chord.typed().filter(|c| typed.chars().count() < 64 && (!amount || c.is_ascii_digit() || *c == '.'))),
         _ => {}
@@ -124,7 +126,7 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// Sends an answer about exactly the content that was shown.
-fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
+pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
     let Some(gate) = &state.gate else { return Vec::new() };
     let command = command(gate, action);
     let run_id = gate.run_id;
@@ -148,5 +150,11 @@ fn command(gate: &GateView, action: Decision) -> Command {
         artifact_sha256: gate.sha256.clone(),
         scope: (action == Decision::Approve && tool).then_some(gate.scope),
         raise_nano_usd: gate.raise().filter(|_| action == Decision::Approve),
+        personas: gate.successor().filter(|_| action == Decision::Approve).map(named).into_iter().collect(),
     }
+}
+
+/// Somebody for every phase that is still to be done, where they can take it.
+fn named(successor: &Cheaper) -> PersonaChoice {
+    PersonaChoice { phase_key: None, persona: successor.persona.clone() }
 }

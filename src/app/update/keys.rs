@@ -2,11 +2,13 @@
 
 use super::{
     copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs,
+    text_search,
 };
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Screen, run_action};
+use crate::app::text_search::is_typed;
 
 /// A key was pressed.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
@@ -29,6 +31,8 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
         return runs::paste_filter(state, text);
     } else if finding::is_typed(state) {
         return finding::paste(state, text);
+    } else if is_typed(state) {
+        text_search::paste(state, text);
     } else if state.modal.is_none() && state.context() == Context::Form {
         state.last_input = state.now.ticks;
         return new_run::paste(state, text);
@@ -50,6 +54,10 @@ fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
     if finding::is_typed(state) {
         return finding::press(state, chord);
+    }
+    if is_typed(state) {
+        text_search::press(state, chord);
+        return Vec::new();
     }
     let context = state.context();
     if context == Context::Form {
@@ -124,6 +132,7 @@ fn home(state: &mut AppState) -> Vec<Cmd> {
 
 fn back(state: &mut AppState) -> Vec<Cmd> {
     match state.screen() {
+        Screen::Gate if text_search::step_back(state) => Vec::new(),
         Screen::Gate => gate::leave(state),
         Screen::Runs if state.runs.filter.is_on() => runs::clear_filter(state),
         Screen::Run if run::can_step_back(state) => run::step_back(state),

@@ -35,6 +35,15 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
         // It is this console that is becoming the host.
         return Vec::new();
     }
+    if state.hosting && !there {
+        state.hosting = false;
+        state.warnings.push(
+            "This console hosts the runs no more: another phasedeck has taken over, or the disk failed. Nothing you do here is \
+             stored: quit, and start phasedeck again."
+                .to_owned(),
+        );
+        return signals::stale(state);
+    }
     state.host_gone = !there;
     if there {
         state.say("a host is back: what you do here is served again");
@@ -106,10 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn a_console_that_hosts_no_more_says_that_nothing_it_does_is_stored() {
+        let mut bench = opening();
+        bench.feed(Msg::Linked(true, Vec::new()));
+        bench.feed(Msg::Host(false));
+        assert!(!bench.state.hosting);
+        assert!(bench.state.warnings[0].contains("another phasedeck has taken over"), "{:?}", bench.state.warnings);
+    }
+
+    #[test]
     fn a_list_that_cannot_be_read_yet_is_no_failure_until_the_engine_says_so() {
         let mut bench = opening();
         bench.state.runs.loaded = false;
-        let ask = bench.state.runs.ask(bench.state.midnight());
+        let ask = bench.state.runs.ask(bench.state.midnight(), 24);
         let failed = || Err(Failure::new(Code::IoFailed, "of an older schema"));
         bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask.clone()), failed()));
         assert_eq!(bench.state.runs.failure, None);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, finding, fork, gate, looks, picker, recorder, retry, runs, signals};
+use super::{artifact_pane, events_pane, finding, fork, gate, looks, new_run, picker, recorder, retry, runs, signals, transcript_pane};
 use crate::app::document::Document;
 use crate::app::gate::{Foretold, log_of};
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
-use crate::app::reading::Reading;
 use crate::app::state::AppState;
 use crate::app::tail::Need;
 use crate::app::text_input::TextInput;
@@ -27,7 +26,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
         (Query::Open(id), Ok(Loaded::Open(opened))) => open(state, id, Ok(*opened)),
         (Query::Open(id), Err(failure)) => open(state, id, Err(failure)),
         (Query::Previews(_), Ok(Loaded::Previews(previews))) => picker::keep_previews(state, previews),
-        (Query::Forks(id), Ok(Loaded::Forks(found))) => fork::compared(state, id, found),
+        (Query::Forks(id), Ok(Loaded::Forks(found))) => fork::compared(state, id, *found),
         (Query::Retry(_), Ok(Loaded::Retry(plan))) => retry::planned(state, plan),
         (Query::Events(id, need, wanted), result) => events(state, id, need, &wanted, result),
         (Query::Find(id, need, wanted), result) => hit(state, id, need, &wanted, result),
@@ -55,6 +54,7 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
             }
             Vec::new()
         }
+        (Query::FormDraft, Ok(Loaded::FormDraft(draft))) => new_run::draft_found(state, draft.map(|draft| *draft)),
         (Query::Draft(key), Ok(Loaded::Draft(draft))) => keep_draft(state, &key, draft),
         (_, Err(failure)) => {
             state.complain(&failure);
@@ -141,7 +141,10 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
 fn text(state: &mut AppState, query: &Query, doc: &Arc<Document>) -> Vec<Cmd> {
     let size = state.look.reading;
     if let Some(run) = state.run.as_mut().filter(|run| run.artifact.source.as_ref() == Some(query)) {
-        run.artifact.reading = Some(Reading::new(doc.clone(), size));
+        artifact_pane::take(run, doc, size);
+    }
+    if let Some(run) = &mut state.run {
+        transcript_pane::take(run, query, doc);
     }
     if let Some(gate) = &mut state.gate {
         gate.take(query, doc, size);

@@ -3,6 +3,7 @@
 
 mod answers;
 mod artifact_pane;
+mod cheaper;
 mod copy;
 mod demo;
 mod drawn;
@@ -19,6 +20,7 @@ mod looks;
 mod modal;
 mod mouse;
 mod new_run;
+mod new_run_start;
 mod notify;
 mod outside;
 pub mod palette;
@@ -29,8 +31,12 @@ mod run;
 mod run_actions;
 mod runs;
 mod signals;
+mod text_search;
 mod tick;
+mod transcript_pane;
 
+#[cfg(test)]
+mod new_run_tests;
 #[cfg(test)]
 mod past_tests;
 #[cfg(test)]
@@ -39,8 +45,12 @@ mod question_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
 
+pub use self::gate_verdict::confirms;
 pub use self::signals::MANY;
+pub use self::tick::keep_all;
 use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
 use crate::model::id::RunId;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::cheaper;
 use super::copy;
 use super::fork;
 use super::leave;
 use super::linking;
 use super::new_run;
+use super::new_run_start;
 use super::retry;
 use super::run_actions;
 use crate::app::document::{Document, Ink};
@@ -112,6 +114,7 @@ fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> 
         }
         _ => {}
     }
+    retry::retell(state);
     Vec::new()
 }
 
@@ -119,11 +122,16 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
     state.modal = None;
     match choice {
         Choice::Stay => Vec::new(),
+        Choice::GoOnWith(place) => cheaper::choose(state, place),
+        Choice::AgreeAndGoOn => cheaper::agree(state),
         Choice::Fork(place) => fork::begin(state, place),
         Choice::Pick(place) => fork::pick(state, place),
         Choice::Retry(from) => retry::begin(state, from),
+        Choice::RetryStrategy => retry::turn_strategy(state),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
-        Choice::AgreeAndStart => new_run::agree_and_start(state),
+        Choice::AgreeAndStart => new_run_start::agree_and_start(state),
+        Choice::RollBackAndStart => new_run_start::with_consent(state),
+        Choice::EmptyForm => new_run::clear(state),
         Choice::PauseAndQuit => leave::pause_and_quit(state),
         Choice::TakeOver => linking::take_over(state),
         Choice::LeaveRunning => leave::leave_running(state),

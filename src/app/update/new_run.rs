@@ -1,24 +1,46 @@
-//! The form of a new run: writing, choosing, looking ahead, asking for consent, starting.
+//! The form of a new run: writing, choosing, looking ahead, and keeping what was written.
 
-use super::{fork, run};
+use super::new_run_start::{agreed, send, start};
+use super::{cheaper, fork};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
-use crate::app::msg::{Cmd, Done, Ticket, Work};
+use crate::app::msg::{Cmd, Done, Outside, Query, Work};
 use crate::app::new_run::{Field, NewRun};
+use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
-use crate::engine::api::{Answer, Command, ConsentAsk, StartRun};
-use crate::model::error::Failure;
-use crate::model::persona::Permission;
-use crate::model::safe_text::safe_line;
 
-/// Opens the form, with what was written before.
+/// What is said when a text was longer than a field takes.
+const TOO_LONG: &str = "the text was long: only its first 64 KiB were taken";
+
+/// Opens the form, with what was written before, here or by a console that is gone.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.show(Screen::NewRun);
+    let mut cmds = Vec::new();
     if state.new_run.is_none() {
         state.new_run = Some(NewRun::new(state.here.as_deref()));
+        cmds.push(Cmd::Query(Query::FormDraft));
     }
     // Files, keys and prices may have changed since it was left.
-    changed(state)
+    cmds.extend(look_again(state));
+    cmds
+}
+
+/// What an earlier console kept of the form.
+pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
+    let (Some(draft), Some(form)) = (draft, &mut state.new_run) else { return Vec::new() };
+    let elsewhere = Some(draft.repo.as_str()).filter(|repo| !repo.is_empty() && state.here.as_deref() != Some(repo)).map(str::to_owned);
+    draft.put_into(form);
+    let of = elsewhere.map(|repo| format!(" (for {repo})")).unwrap_or_default();
+    let keys = state.keys.shown(Action::FormClear);
+    state.say(format!("what you wrote before is back{of}; {keys} empties the form"));
+    look_again(state)
+}
+
+/// Keeps what stands in the form, if that is not kept yet.
+pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
+    let Some(form) = state.new_run.as_mut().filter(|form| form.unsaved.is_some()) else { return Vec::new() };
+    form.unsaved = None;
+    vec![Cmd::SaveForm(FormDraft::of(form, state.here.as_deref()).map(Box::new))]
 }
 
 /// A key in the form: an action of the key table, else it belongs to the field.
@@ -36,10 +58,53 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::FormNext => form.turn(1),
         Action::FormPrev => form.turn(form.fields().len() - 1),
         Action::FormStart => return start(state),
-        Action::FormLeave => drop(state.back()),
+        Action::FormEdit => return edit(state),
+        Action::FormClear => ask_clear(state),
+        Action::FormLeave => {
+            state.back();
+            return keep_draft(state);
+        }
         _ => {}
     }
     Vec::new()
+}
+
+/// Hands the wish to the operator's editor.
+fn edit(state: &mut AppState) -> Vec<Cmd> {
+    let Some(form) = &mut state.new_run else { return Vec::new() };
+    form.focus = Field::Wish;
+    let text = form.wish.text();
+    let mut cmds = keep_draft(state);
+    cmds.push(Cmd::Outside(Outside::Wish { text }));
+    cmds
+}
+
+/// The editor gave a wish back.
+pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
+    let Some(form) = &mut state.new_run else { return Vec::new() };
+    if form.wish.replace(text.trim_end_matches(['\n', '\r'])) {
+        state.say(TOO_LONG);
+    }
+    changed(state)
+}
+
+fn ask_clear(state: &mut AppState) {
+    state.modal = Some(Modal::Confirm(Confirm {
+        question: "Empty the form?".to_owned(),
+        detail: "The wish and everything else that was written here goes.".to_owned(),
+        choices: vec![("Keep it".to_owned(), Choice::Stay), ("Empty it".to_owned(), Choice::EmptyForm)],
+        cursor: 0,
+        drawn: None,
+    }));
+}
+
+/// Empties the form; the operator has confirmed it.
+pub fn clear(state: &mut AppState) -> Vec<Cmd> {
+    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let fresh = NewRun::new(state.here.as_deref());
+    // The outlook stays until the next one is there, so that nothing flickers, and changes go on being counted.
+    *form = NewRun { revision: form.revision, asked: form.asked, outlook: form.outlook.take(), ..fresh };
+    changed(state)
 }
 
 fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
@@ -53,6 +118,10 @@ fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         (_, KeyCode::Down | KeyCode::Enter) => form.turn(1),
         (Field::Seat(seat), KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
             form.turn_persona(seat, chord.code != KeyCode::Left);
+            return changed(state);
+        }
+        (Field::Strategy, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
+            form.turn_strategy(chord.code != KeyCode::Left);
             return changed(state);
         }
         (Field::Rehearse, KeyCode::Left | KeyCode::Right | KeyCode::Char(' ')) => {
@@ -114,13 +183,21 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(input) = form.text_mut() else { return Vec::new() };
     let cut = input.paste(if wish { text } else { line.trim() });
     if cut {
-        state.say("the paste was long: only its first 64 KiB were taken");
+        state.say(TOO_LONG);
     }
     changed(state)
 }
 
-/// Something was changed: look ahead anew.
+/// Something was changed: it is to be kept, and to be looked ahead at anew.
 fn changed(state: &mut AppState) -> Vec<Cmd> {
+    let ticks = state.now.ticks;
+    if let Some(form) = &mut state.new_run {
+        form.unsaved.get_or_insert(ticks);
+    }
+    look_again(state)
+}
+
+fn look_again(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else { return Vec::new() };
     form.revision += 1;
     form.failure = None;
@@ -147,6 +224,9 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             {
                 form.focus = Field::Thread;
             }
+            if form.focus == Field::Strategy && !form.has_lane() {
+                form.focus = Field::Budget;
+            }
             if form.is_current() { Vec::new() } else { look_ahead(form) }
         }
         Done::Seats(ahead) => fork::seated(state, &ahead),
@@ -154,6 +234,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             state.doctor.take(subject, checks);
             Vec::new()
         }
+        Done::Cheaper(run, found) => cheaper::found(state, run, found),
         Done::Demo(Ok(request)) => {
             state.preparing = false;
             send(state, *request)
@@ -163,106 +244,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             state.complain(&failure);
             Vec::new()
         }
-        Done::Agreed(Ok(())) => begin(state),
-        Done::Agreed(Err(failure)) => failed(state, failure),
+        Done::Agreed(result) if cheaper::awaits_consent(state) => cheaper::agreed(state, result),
+        Done::Agreed(result) => agreed(state, result),
     }
-}
-
-/// Starts, if nothing stands in the way; what needs consent is asked first.
-fn start(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
-    if form.starting {
-        return Vec::new();
-    }
-    if !form.is_current() {
-        state.say("still looking ahead; press again in a moment");
-        return Vec::new();
-    }
-    let problem = form.ahead().and_then(|ahead| ahead.problems.first()).map(|(_, failure)| failure.clone());
-    if let Some(failure) = problem {
-        state.complain(&failure);
-        return Vec::new();
-    }
-    let asks: Vec<ConsentAsk> = consents(form);
-    if asks.is_empty() {
-        return begin(state);
-    }
-    state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("Let {} work for you?", if asks.len() == 1 { "this persona" } else { "these personas" }),
-        detail: asks.iter().map(told).collect::<Vec<_>>().join("\n"),
-        choices: vec![("Keep editing".to_owned(), Choice::Stay), ("Agree and start".to_owned(), Choice::AgreeAndStart)],
-        cursor: 0,
-        drawn: None,
-    }));
-    Vec::new()
-}
-
-/// What is asked, each persona once.
-fn consents(form: &NewRun) -> Vec<ConsentAsk> {
-    let mut asks: Vec<ConsentAsk> = Vec::new();
-    for ask in form.seats().iter().filter_map(|seat| seat.consent.as_ref()) {
-        if !asks.contains(ask) {
-            asks.push(ask.clone());
-        }
-    }
-    asks
-}
-
-fn told(ask: &ConsentAsk) -> String {
-    let tool = |(name, permission): &(String, Permission)| match permission {
-        Permission::Auto => name.clone(),
-        Permission::Ask => format!("{name} (asks)"),
-        Permission::Deny => format!("{name} (denied)"),
-    };
-    let tools: Vec<String> = ask.tools.iter().map(tool).collect();
-    let tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
-    // One line each, whatever the files say.
-    safe_line(&format!("{}: {}; {tools}", ask.persona, ask.runs_on))
-}
-
-/// The operator agrees.
-pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
-    form.starting = true;
-    vec![Cmd::Work(Work::Agree(consents(form).into_iter().map(|ask| (ask.persona, ask.hash)).collect()))]
-}
-
-fn begin(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
-    let Some((_, request, _)) = &form.outlook else { return Vec::new() };
-    let request = (**request).clone();
-    form.starting = true;
-    send(state, request)
-}
-
-fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
-    let ticket = Ticket(state.last_ticket.0 + 1);
-    (state.last_ticket, state.starting) = (ticket, Some(ticket));
-    state.say("starting the run: sending");
-    vec![Cmd::Send(ticket, Command::Start(Box::new(request)))]
-}
-
-/// The engine answered a start.
-pub fn started(state: &mut AppState, result: Result<Answer, Failure>) -> Vec<Cmd> {
-    state.starting = None;
-    match result {
-        Ok(Answer::Started { run_id, .. }) => {
-            if state.new_run.as_ref().is_some_and(|form| form.starting) {
-                state.new_run = None;
-                state.screens.retain(|screen| *screen != Screen::NewRun);
-            }
-            state.say(format!("run {} started", run_id.short()));
-            run::open(state, run_id)
-        }
-        Ok(_) => Vec::new(),
-        Err(failure) => failed(state, failure),
-    }
-}
-
-fn failed(state: &mut AppState, failure: Failure) -> Vec<Cmd> {
-    state.complain(&failure);
-    if let Some(form) = &mut state.new_run {
-        (form.starting, form.failure) = (false, Some(failure));
-    }
-    Vec::new()
 }

@@ -1,6 +1,6 @@
 //! What another program left behind: a version of the operator's own, or nothing.
 
-use super::{modal, run_actions};
+use super::{modal, new_run, run_actions};
 use crate::app::document::{Document, Ink};
 use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Query, Returned};
@@ -19,6 +19,7 @@ pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
     }
     match returned {
         Returned::Edited { request_id, content } => return send(state, request_id, content),
+        Returned::Wished(text) => return new_run::edited(state, &text),
         Returned::Unchanged => state.say("nothing was changed, so nothing was sent"),
         Returned::Read => {}
         Returned::Failed(failure) => match state.gate.as_mut().filter(|gate| on_gate && gate.is_open()) {

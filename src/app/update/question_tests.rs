@@ -1,8 +1,9 @@
 //! Flows at questions about tools and money: how far an answer reaches, what must be typed, what never decides.
 
 use crate::app::gate::Stage;
-use crate::app::msg::Msg;
+use crate::app::msg::{Drawn, Msg};
 use crate::app::sample::{self, Bench, Place, request_id, run_id};
+use crate::app::state::Modal;
 use crate::engine::api::Command;
 use crate::model::money::NanoUsd;
 use crate::model::question::{Question, Scope};
@@ -106,4 +107,96 @@ fn keys_of_answers_that_a_question_does_not_take_do_nothing() {
 fn words_about_a_tool_are_not_words_about_the_artifact() {
     let bench = asked(sample::a_command());
     assert_eq!(bench.state.gate.as_ref().unwrap().draft_key().about, "tool_permission");
+}
+
+/// A budget gate at which it is known who could go on for less.
+fn beside_cheaper(question: Question) -> Bench {
+    let mut bench = asked(question);
+    bench.cheaper = sample::cheaper();
+    bench.work();
+    bench
+}
+
+/// Chooses the answer at a place of what is asked, with Enter on a drawn question.
+fn take(bench: &mut Bench, place: usize) {
+    (0..place).for_each(|_| bench.press("Right"));
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Enter");
+}
+
+fn named(bench: &Bench) -> (Vec<String>, Option<NanoUsd>) {
+    let Some((_, Command::Decide { action: Decision::Approve, personas, raise_nano_usd, .. })) = bench.sent.last() else {
+        panic!("{:?}", bench.sent)
+    };
+    assert!(personas.iter().all(|choice| choice.phase_key.is_none()), "wherever they can");
+    (personas.iter().map(|choice| choice.persona.clone()).collect(), *raise_nano_usd)
+}
+
+#[test]
+fn somebody_cheaper_goes_on_after_two_questions_with_or_without_an_amount() {
+    for (typed, raise) in [("", None), ("1.5", Some(NanoUsd(1_500_000_000)))] {
+        let mut bench = beside_cheaper(sample::a_budget());
+        bench.press("C");
+        assert!(bench.state.modal.is_some() && bench.sent.is_empty());
+        take(&mut bench, 2);
+        assert!(bench.sent.is_empty(), "choosing decides nothing");
+        bench.drew_gate(true);
+        bench.type_text(typed, 50);
+        enter(&mut bench);
+        assert_eq!(named(&bench), (vec!["mini@1".to_owned()], raise));
+    }
+}
+
+#[test]
+fn consent_to_somebody_cheaper_is_stored_before_the_answer() {
+    let mut bench = beside_cheaper(sample::a_budget());
+    bench.press("C");
+    take(&mut bench, 1);
+    enter(&mut bench);
+    assert!(bench.sent.is_empty() && matches!(&bench.state.modal, Some(Modal::Confirm(c)) if c.detail.starts_with("tiny@2: ")));
+    take(&mut bench, 1);
+    assert_eq!(bench.worked.len(), 1, "the consent first");
+    assert!(bench.sent.is_empty());
+    bench.work();
+    assert_eq!(named(&bench), (vec!["tiny@2".to_owned()], None));
+}
+
+#[test]
+fn where_all_is_spent_somebody_cheaper_needs_an_amount_too() {
+    let Question::Budget(budget) = sample::a_budget() else { panic!() };
+    let mut bench = beside_cheaper(Question::Budget(crate::model::question::BudgetQuestion { spent: budget.limit, ..budget }));
+    bench.press("C");
+    take(&mut bench, 2);
+    enter(&mut bench);
+    assert!(bench.sent.is_empty());
+    bench.type_text("2", 50);
+    enter(&mut bench);
+    assert_eq!(named(&bench), (vec!["mini@1".to_owned()], Some(NanoUsd(2_000_000_000))));
+}
+
+#[test]
+fn an_amount_alone_names_nobody_even_after_somebody_was_looked_at() {
+    let mut bench = beside_cheaper(sample::a_budget());
+    bench.press("C");
+    take(&mut bench, 2);
+    bench.press("Esc");
+    bench.drew_gate(true);
+    bench.ticks += 1000;
+    bench.press("A");
+    bench.type_text("2", 50);
+    enter(&mut bench);
+    assert_eq!(named(&bench), (vec![], Some(NanoUsd(2_000_000_000))));
+}
+
+#[test]
+fn where_nobody_is_cheaper_it_is_said() {
+    let mut bench = asked(sample::a_budget());
+    bench.press("C");
+    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("still looking up"));
+    bench.work();
+    bench.press("C");
+    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("nobody who could go on costs less"));
+    let mut bench = asked(sample::a_command());
+    bench.press("C");
+    assert!(bench.state.modal.is_none());
 }

@@ -1,12 +1,13 @@
 //! Flows after a crash and after an end: unsure calls are answered one by one, an ended run is tried again.
 
+use crate::app::gate::Stage;
 use crate::app::msg::{Cmd, Drawn, Msg, Query};
 use crate::app::sample::{self, Bench, Place, record, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command, Settle};
 use crate::model::error::{Code, Failure};
 use crate::model::record::RunRecord;
-use crate::model::state::{PauseReason, RunStatus};
+use crate::model::state::{PauseReason, RunStatus, Strategy};
 
 fn crashed() -> Bench {
     let run = RunRecord {
@@ -126,4 +127,48 @@ fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
     bench.answer(Err(Failure::new(Code::IllegalTransition, "that fork is still at work")));
     let gate = bench.state.gate.as_ref().unwrap();
     assert!(gate.is_open() && gate.failure.is_some());
+}
+
+#[test]
+fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
+    let mut bench = ended();
+    let lines = |bench: &Bench| {
+        let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("not asked") };
+        confirm.detail.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let enter = |bench: &mut Bench| {
+        bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+        bench.press("Enter");
+    };
+    bench.records.push(RunRecord { thread: "shop-cart:main1".into(), ..record(3, RunStatus::Executing, 3) });
+    bench.feed(Msg::Stale);
+    bench.press("Right");
+    assert_eq!((lines(&bench)[0].as_str(), lines(&bench)[4].as_str()), ("keeps       spec", "if held     this start is refused"));
+    bench.press("Right");
+    assert_eq!(lines(&bench)[0], "keeps       nothing");
+    bench.press("Right");
+    enter(&mut bench);
+    assert!(bench.sent.is_empty(), "that was another word, no start");
+    assert_eq!(lines(&bench)[4], format!("if held     it waits until run {} rests or ends", run_id(3).short()));
+    bench.press("Left");
+    enter(&mut bench);
+    let Some((_, Command::Retry(retry))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
+    assert_eq!((retry.from.as_ref().map(|key| key.as_str()), retry.strategy), (Some("spec"), Some(Strategy::Enqueue)));
+}
+
+#[test]
+fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_no_more() {
+    let mut bench = at_gate();
+    bench.press("K");
+    choose_the_second(&mut bench);
+    bench.happens(sample::picked().remove(0));
+    let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else { panic!("no receipt") };
+    let told = format!("mo, who took the version of fork {} by terse-analyst@1: the next question asks about it", run_id(5).short());
+    assert_eq!((receipt.action.as_str(), receipt.by.as_str(), receipt.ours), ("superseded", told.as_str(), true));
+    bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
+    sample::picked().into_iter().skip(1).for_each(|fact| bench.happens(fact));
+    bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+    assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(3), "the next question is on the screen");
+    bench.press("K");
+    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("no fork has"), "{:?}", bench.state.notice);
 }

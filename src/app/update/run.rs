@@ -1,12 +1,13 @@
 //! A run's screen: panes, the phase under the cursor, going in.
 
-use super::{artifact_pane, events_pane, finding, gate, modal, recorder};
+use super::{artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Query};
 use crate::app::question;
 use crate::app::run_view::{Pane, RunView};
 use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
+use crate::app::text_search::focused;
 use crate::model::id::RunId;
 
 /// Opens a run, anew or where it was left.
@@ -57,6 +58,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Now if run.moment().is_some() => return recorder::leave(run),
         Action::Now => return in_pane(state, Action::Bottom),
         Action::Open if run.focus == Pane::Phases => return go_in(state),
+        Action::Find | Action::NextHit | Action::PrevHit => return find(state, action),
         other => return in_pane(state, other),
     };
     focus(run, pane);
@@ -104,14 +106,33 @@ fn go_in(state: &mut AppState) -> Vec<Cmd> {
 pub fn can_step_back(state: &AppState) -> bool {
     let Some(run) = &state.run else { return false };
     let found = run.focus == Pane::Events && !(run.finding.search.is_empty() && run.finding.filter.is_empty());
-    found || run.moment().is_some()
+    let sought = focused(state).is_some_and(|(search, _)| search.needle.is_some());
+    found || sought || run.moment().is_some()
 }
 
 /// One step back: out of a search, a filter, the past.
 pub fn step_back(state: &mut AppState) -> Vec<Cmd> {
+    if text_search::step_back(state) {
+        return Vec::new();
+    }
     let Some(run) = &mut state.run else { return Vec::new() };
     let found = if run.focus == Pane::Events { finding::step_back(run) } else { None };
     found.unwrap_or_else(|| recorder::leave(run))
+}
+
+/// Finds in the text that has the focus; where there is none, in the events.
+fn find(state: &mut AppState, action: Action) -> Vec<Cmd> {
+    match (focused(state).is_some(), action) {
+        (true, Action::Find) => text_search::open(state),
+        (true, _) => text_search::next(state, action == Action::NextHit),
+        (false, _) => {
+            if let Some(run) = &mut state.run {
+                focus(run, Pane::Events);
+            }
+            return events_pane::act(state, action);
+        }
+    }
+    Vec::new()
 }
 
 fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
@@ -119,29 +140,13 @@ fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match run.focus {
         Pane::Events => events_pane::act(state, action),
         Pane::Artifact => artifact_pane::act(state, action),
-        Pane::Transcript => {
-            run.transcript.scroll(transcript_step(action, state.look.size.1));
-            Vec::new()
-        }
+        Pane::Transcript => transcript_pane::act(state, action),
         Pane::Phases if is_movement(action) => {
             let phases = run.state().map_or(0, |s| s.phases.len());
             run.phase = Some(step(run.phase_at(), phases, 10, action));
-            run.artifact.version = None;
+            (run.artifact.version, run.said.attempt) = (None, None);
             artifact_pane::want(run)
         }
         Pane::Phases | Pane::Cost => Vec::new(),
-    }
-}
-
-fn transcript_step(action: Action, rows: u16) -> isize {
-    let page = isize::try_from(rows / 2).unwrap_or(10);
-    match action {
-        Action::Up => 1,
-        Action::Down => -1,
-        Action::PageUp => page,
-        Action::PageDown => -page,
-        Action::Top => isize::MAX,
-        Action::Bottom | Action::Follow => isize::MIN,
-        _ => 0,
     }
 }

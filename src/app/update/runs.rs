@@ -5,7 +5,7 @@ use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::{Cmd, Loaded, Query};
 use crate::app::run_filter::Search;
-use crate::app::runs::Line;
+use crate::app::runs::{Line, WINDOW};
 use crate::app::state::{AppState, Screen};
 use crate::engine::api::{ArtifactHits, PageAsk};
 use crate::model::error::Failure;
@@ -130,7 +130,7 @@ fn question(state: &mut AppState) -> Cmd {
     if !state.runs.loaded {
         state.runs.since.get_or_insert(state.now.ticks);
     }
-    Cmd::Query(Query::Runs(state.runs.ask(state.midnight())))
+    Cmd::Query(Query::Runs(state.runs.ask(state.midnight(), state.look.size.1)))
 }
 
 /// The archive answered.
@@ -154,7 +154,8 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
             }
             cmds.extend(linking::offer(state));
             cmds.extend(demo::look_at_empty(state, first));
-            cmds.extend(window(state));
+            let short = ask.limit < WINDOW && state.runs.counts.rest > ask.limit;
+            cmds.extend(if short { refresh(state) } else { window(state) });
         }
         Ok(_) => {}
     }

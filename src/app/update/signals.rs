@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{fork, gate, looks, runs};
+use super::{fork, gate, looks, runs, transcript_pane};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::AppState;
@@ -36,6 +36,7 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
 fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.newest = run.newest.max(event.seq);
     run.pulse.event(event);
+    transcript_pane::on_event(run, event);
     let fits = run.opened.is_some() && run.tail.push(event.clone());
     let Some(known) = run.now_mut() else { return Vec::new() };
     let follows = event.seq <= known.state.last_seq + 1;
@@ -51,21 +52,15 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     if in_details && run.asking_details.due() { vec![Cmd::Query(Query::Details(run.run_id))] } else { Vec::new() }
 }
 
-/// What calls to models change: costs in the list, and those of the open run by model.
+/// What calls to models change: costs in the list. Those of the open run follow from its events.
 pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
-    let mut cmds: Vec<Cmd> = runs::ask(state).into_iter().chain(looks::ask_costs(state)).collect();
-    if let Some(run) = state.run.as_mut().filter(|run| run.opened.is_some())
-        && run.asking_details.due()
-    {
-        cmds.push(Cmd::Query(Query::Details(run.run_id)));
-    }
-    cmds
+    runs::ask(state).into_iter().chain(looks::ask_costs(state)).collect()
 }
 
 /// An agent said something.
 pub fn text(state: &mut AppState, chunk: &TextChunk) -> Vec<Cmd> {
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == chunk.run_id) {
-        run.transcript.push(chunk);
+        transcript_pane::hear(run, chunk);
         run.pulse.text(state.now.wall);
     }
     Vec::new()

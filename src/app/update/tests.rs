@@ -58,6 +58,7 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
             artifact_sha256: Some(ContentHash::of(sample::SPEC_V2.as_bytes())),
             scope: None,
             raise_nano_usd: None,
+            personas: Vec::new(),
         }
     );
     assert!(matches!(stage(&bench), Stage::Sending { .. }));
@@ -344,13 +345,11 @@ fn a_run_that_ends_closes_its_open_gate() {
 }
 
 #[test]
-fn an_idle_console_sleeps_until_an_age_changes() {
+fn an_idle_console_sleeps_until_midnight() {
     let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
     bench.feed(Msg::Tick);
-    assert!(bench.state.wakes_in().unwrap() > 1000);
-    let mut bench = Bench::new((80, 24), vec![], Place::Awaiting).start(None);
-    bench.feed(Msg::Tick);
-    assert_eq!(bench.state.wakes_in(), None);
+    // It is 04:40.
+    assert_eq!(bench.state.wakes_in(), Some((19 * 60 + 20) * 60_000));
 }
 
 fn any_chord() -> impl Strategy<Value = Chord> {
@@ -553,96 +552,6 @@ fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
     let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
     assert_eq!(resumed, [&Command::Resume { run_id: run_id(1) }, &Command::Resume { run_id: run_id(2) }]);
     assert!(bench.state.notice.as_ref().unwrap().text.contains("1 cannot go on"), "{:?}", bench.state.notice);
-}
-
-/// The form with a wish, and everything known about it.
-fn form() -> Bench {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting);
-    bench.state.here = Some("/shop".to_owned());
-    let mut bench = bench.start(None);
-    bench.press("n");
-    bench.work();
-    for _ in 0..3 {
-        bench.press("Tab");
-    }
-    bench.type_text("a cart", 10);
-    bench.work();
-    bench
-}
-
-#[test]
-fn what_was_written_in_the_form_survives_leaving_it() {
-    let mut bench = form();
-    bench.press("Esc");
-    assert_eq!(bench.state.screen(), Screen::Runs);
-    bench.press("n");
-    bench.work();
-    assert_eq!(bench.state.new_run.as_ref().unwrap().wish.text(), "a cart");
-}
-
-#[test]
-fn a_start_waits_for_what_is_wrong_and_for_consent() {
-    let mut bench = form();
-    for _ in 0.."a cart".len() {
-        bench.press("Backspace");
-    }
-    bench.press("Ctrl-S");
-    assert!(bench.sent.is_empty(), "what is shown is about other words");
-    bench.work();
-    bench.press("Ctrl-S");
-    assert!(bench.sent.is_empty() && bench.state.modal.is_none());
-    assert!(bench.state.notice.as_ref().unwrap().text.contains("say what you want made"));
-    bench.type_text("flags", 10);
-    bench.work();
-    bench.press("Ctrl-S");
-    assert!(matches!(bench.state.modal, Some(Modal::Confirm(_))));
-    bench.press("Right");
-    bench.press("Enter");
-    assert!(bench.worked.is_empty(), "the question was not drawn yet");
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
-    bench.press("Enter");
-    assert_eq!(bench.worked.len(), 1, "consent first");
-    bench.work();
-    let Some((_, Command::Start(request))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
-    assert_eq!((request.requirements.as_str(), request.workflow.as_str()), ("flags", "development"));
-    bench.press("Ctrl-S");
-    assert_eq!(bench.sent.len(), 1, "once");
-    bench.answer(Ok(crate::engine::api::Answer::Started { run_id: run_id(1), existing: false }));
-    assert_eq!((bench.state.screen(), bench.state.new_run.is_none()), (Screen::Run, true));
-}
-
-#[test]
-fn a_start_that_is_refused_keeps_the_form() {
-    let mut bench = form();
-    bench.state.new_run.as_mut().unwrap().outlook.as_mut().unwrap().2.seats.clear();
-    bench.press("Ctrl-S");
-    bench.answer(Err(Failure::new(Code::ThreadBusy, "the thread is taken")));
-    let form = bench.state.new_run.as_ref().unwrap();
-    assert_eq!((form.failure.as_ref().unwrap().code, form.starting, form.wish.text().as_str()), (Code::ThreadBusy, false, "a cart"));
-}
-
-#[test]
-fn a_seat_is_given_to_another_and_back_to_the_binder() {
-    let mut bench = form();
-    bench.press("Tab");
-    let named = |bench: &mut Bench| {
-        bench.work();
-        let form = bench.state.new_run.as_ref().unwrap();
-        (form.personas.values().cloned().collect::<Vec<_>>(), form.seats()[0].persona.clone().unwrap())
-    };
-    bench.press("Left");
-    assert_eq!(named(&mut bench), (vec!["other@2".to_owned()], "other@2".to_owned()));
-    bench.press("Right");
-    assert_eq!(named(&mut bench), (vec![], "analyst@1".to_owned()));
-}
-
-#[test]
-fn of_many_changes_only_the_last_is_looked_at() {
-    let mut bench = form();
-    bench.type_text(" with cents", 10);
-    assert_eq!(bench.worked.len(), 1);
-    bench.work();
-    assert!(bench.state.new_run.as_ref().unwrap().is_current());
 }
 
 #[test]

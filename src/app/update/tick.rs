@@ -1,6 +1,6 @@
 //! Time passing: notices end, drafts are kept.
 
-use super::runs;
+use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, NOTICE_MS};
 use crate::app::wake::DRAFT_MS;
@@ -11,15 +11,26 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
         state.notice = None;
     }
+    text_search::look_on(state);
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {
-        return super::signals::after_calls(state);
+        cmds.extend(super::signals::after_calls(state));
     }
     match &state.gate {
         Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
         _ => {}
     }
+    if state.new_run.as_ref().is_some_and(|form| form.unsaved.is_some_and(due)) {
+        cmds.extend(new_run::keep_draft(state));
+    }
+    cmds
+}
+
+/// Keeps every text that is not kept yet: this process ends.
+pub fn keep_all(state: &mut AppState) -> Vec<Cmd> {
+    let mut cmds = keep_draft(state);
+    cmds.extend(new_run::keep_draft(state));
     cmds
 }
 
@@ -30,4 +41,21 @@ pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
     let (key, draft) = (gate.draft_key(), gate.draft());
     state.drafts.insert(key.clone(), draft.clone());
     vec![Cmd::SaveDraft(key, draft)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::msg::Query;
+    use crate::app::sample::{Bench, Place, records};
+
+    #[test]
+    fn a_list_that_is_due_together_with_news_of_calls_is_still_asked_for() {
+        let mut state = Bench::new((120, 40), records(), Place::Awaiting).state;
+        state.now.ticks = 10_000;
+        state.runs.due_at = Some(10_000);
+        assert!(state.pace.lets(9_000) && !state.pace.lets(9_100), "news of a call is held back");
+        let asks = |cmds: &[Cmd]| cmds.iter().filter(|cmd| matches!(cmd, Cmd::Query(Query::Runs(_)))).count();
+        assert_eq!(asks(&tick(&mut state)), 1);
+    }
 }

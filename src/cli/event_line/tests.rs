@@ -105,7 +105,15 @@ fn artifacts_and_gates_name_what_they_are_about() {
             artifact_version: Some(2),
             question: None,
         },
-        Fact::ArtifactChanged { phase_key: "spec".into(), request_id, expected: hash(), found: None, restored: true, by: None },
+        Fact::ArtifactChanged {
+            phase_key: "spec".into(),
+            request_id,
+            expected: hash(),
+            found: None,
+            restored: true,
+            by: None,
+            picked: None,
+        },
         Fact::ApprovalResolved {
             request_id,
             phase_key: None,

@@ -47,6 +47,8 @@ pub struct Job {
     pub artifact: Option<ExpectedFile>,
     /// The run's worktree, absolute. Every path an agent names is resolved beneath it.
     pub worktree: PathBuf,
+    /// Where the refs and objects of the repository lie; absent in a plain folder. No agent writes there.
+    pub repository: Option<PathBuf>,
     /// The turns of this attempt that are stored already; empty when it begins.
     pub history: Vec<TurnRecord>,
     /// How often the operator's word had set the agent going again: limits count from there.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::engine::confine::Fence;
 use crate::engine::guard;
 
 /// Variables that every program gets: where things lie, which language, how the net is reached.
@@ -61,6 +62,8 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     /// Variables that it gets from the console's own, beside the few that every program gets.
     pub pass_env: Vec<String>,
+    /// What it may reach; everything that the operator may where there is none.
+    pub fence: Option<Fence>,
 }
 
 /// A program that runs.
@@ -76,8 +79,8 @@ impl Program {
     /// # Errors
     /// What beginning it says. A program that the guard cannot begin ends at once with code 127.
     pub async fn begin(launch: &Launch, folder: &Path) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
-        let args: Vec<OsString> = launch.args.iter().map(OsString::from).collect();
-        let mut command = guard::command(launch.program.as_os_str(), &args)?;
+        let (program, args) = launch.words()?;
+        let mut command = guard::command(&program, &args)?;
         command.env_clear().envs(launch.variables()).current_dir(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = guard::spawn(command).await?;
@@ -116,7 +119,17 @@ impl Program {
 }
 
 impl Launch {
-    fn variables(&self) -> Vec<(OsString, OsString)> {
+    /// What the guard is to begin: the program itself, or this one that becomes it within its fence.
+    fn words(&self) -> std::io::Result<(OsString, Vec<OsString>)> {
+        let args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
+        Ok(match &self.fence {
+            Some(fence) => (guard::own_program()?.into_os_string(), fence.words(Some(self.program.as_os_str()), &args)),
+            None => (self.program.clone().into_os_string(), args),
+        })
+    }
+
+    /// The variables that it gets.
+    pub(super) fn variables(&self) -> Vec<(OsString, OsString)> {
         let names = ALWAYS.iter().copied().chain(self.pass_env.iter().map(String::as_str));
         let own = names.filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
         own.chain(self.env.iter().map(|(name, value)| (name.into(), value.into()))).collect()
@@ -165,6 +178,7 @@ mod tests {
             args: Vec::new(),
             env: BTreeMap::from([("MINE".to_owned(), "1".to_owned())]),
             pass_env: vec!["CARGO_PKG_NAME".to_owned(), "NOT_SET_ANYWHERE".to_owned()],
+            fence: None,
         };
         let names: Vec<OsString> = launch.variables().into_iter().map(|(name, _)| name).collect();
         assert!(names.contains(&"PATH".into()) && names.contains(&"MINE".into()) && names.contains(&"CARGO_PKG_NAME".into()));

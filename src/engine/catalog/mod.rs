@@ -1,8 +1,9 @@
 //! What can be run and by whom: workflows, personas and artifact schemas, shipped and the operator's.
 //!
 //! The shipped set lives in the binary; `workflows/`, `personas/` and `artifacts/` beneath the config
-//! folder add to it or shadow it (same name and version: the operator's file wins). A broken file
-//! never hides the others: it becomes a problem of the catalog, with place and hint. Files flow
+//! folder add to it or shadow it (same name and version: the operator's file wins). Between the two
+//! stands what a repository brings in `.phasedeck/`, where the operator agreed to it ([`brought`]). A
+//! broken file never hides the others: it becomes a problem of the catalog, with place and hint. Files flow
 //! text → `yaml` or `json` (a tree with positions) → `workflow`, `persona`, `schema` (typed, checked).
 //!
 //! Not its work: which persona takes which role ([`bind`](super::bind)), checking artifacts against
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use self::brought::Brought;
+use self::load::Sources;
 pub use self::schema::check_schema;
 pub use self::shipped::files as shipped_files;
 pub use self::validate::validate_files;
@@ -24,6 +27,7 @@ use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::Persona;
 use crate::model::workflow::Workflow;
 
+pub mod brought;
 mod json;
 mod load;
 mod names;
@@ -62,14 +66,35 @@ impl CatalogDirs {
 pub enum Origin {
     /// The binary.
     Shipped,
+    /// A file that a repository brings, which the operator agreed to.
+    Repository(PathBuf),
     /// The operator's file.
     Path(PathBuf),
+}
+
+impl Origin {
+    /// What stands over what: the higher wins, two of one layer are a mistake.
+    fn layer(&self) -> u8 {
+        match self {
+            Self::Shipped => 0,
+            Self::Repository(_) => 1,
+            Self::Path(_) => 2,
+        }
+    }
+
+    fn file(&self) -> String {
+        match self {
+            Self::Shipped => self.to_string(),
+            Self::Repository(path) | Self::Path(path) => path.display().to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Shipped => f.write_str("shipped"),
+            Self::Repository(path) => write!(f, "repository: {}", path.display()),
             Self::Path(path) => path.display().fmt(f),
         }
     }
@@ -118,21 +143,29 @@ pub struct Catalog {
     pub personas: Vec<Entry<Persona>>,
     /// By id.
     pub schemas: Vec<Entry<ArtifactSchema>>,
-    /// What is wrong with the operator's files; they are left out above.
+    /// What is wrong with the operator's files, or those of a repository; they are left out above.
     pub problems: Vec<Failure>,
+    /// What a repository brings and the operator has not agreed to; nothing of it is above.
+    pub withheld: Option<Brought>,
 }
 
 impl Catalog {
     /// The shipped set and the operator's files.
     #[must_use]
     pub fn load(dirs: &CatalogDirs) -> Self {
-        load::load(Some(dirs))
+        load::load(Sources { operator: Some(dirs), repository: None })
+    }
+
+    /// As [`load`](Self::load), with what a repository brings and the operator has agreed to.
+    #[must_use]
+    pub fn load_with(dirs: &CatalogDirs, brought: &Brought) -> Self {
+        load::load(Sources { operator: Some(dirs), repository: Some(brought) })
     }
 
     /// The shipped set alone.
     #[must_use]
     pub fn shipped() -> Self {
-        load::load(None)
+        load::load(Sources::default())
     }
 
     /// The workflow named `name`, `name@version` or by the absolute path of its file; the highest
@@ -179,6 +212,9 @@ impl Catalog {
         let mut hint = did_you_mean_or_list(name, "known", known.iter().map(String::as_str));
         if !self.problems.is_empty() {
             hint.push_str(&format!("; files with mistakes are left out, `phasedeck {command}` shows them"));
+        }
+        if let Some(brought) = &self.withheld {
+            hint.push_str(&format!("; {} brings files that you have not agreed to, `phasedeck trust` shows them", brought.top.display()));
         }
         Failure::new(code, format!("no {what} is named '{name}'")).hint(hint)
     }

@@ -9,6 +9,8 @@
 //! done between fork and exec is done by a whole process of our own, so nothing here is unsafe. The
 //! warden adopts whatever the command leaves behind and ends it, also when the host was killed: its
 //! input closes then. What the kernel enforces is told by [`Launcher::probe`].
+//!
+//! Whole programs that need the network are held more loosely: by a [`Fence`].
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,11 +23,19 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
+pub use self::fence::Fence;
 use crate::model::error::{Code, Failure, Result};
 
 mod capture;
+mod fence;
+#[cfg(target_os = "linux")]
+mod hiding;
 #[cfg(target_os = "linux")]
 mod inner;
+#[cfg(target_os = "linux")]
+mod rules;
+#[cfg(target_os = "linux")]
+mod sockets;
 #[cfg(target_os = "linux")]
 mod warden;
 
@@ -69,7 +79,7 @@ pub struct Bounds<'a> {
     pub time: Duration,
 }
 
-/// What the kernel enforces on commands.
+/// What the kernel enforces on commands and programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protection {
     /// Nothing outside worktree and temp folder can be written, and no private folder read.
@@ -78,29 +88,50 @@ pub struct Protection {
     pub network: bool,
     /// No TCP, where the network could not be taken away whole.
     pub tcp: bool,
+    /// No socket of another program on this machine can be reached.
+    pub sockets: bool,
+    /// Files of the worktree can be hidden from a program.
+    pub hides: bool,
     /// Why something is missing; empty when nothing is.
     pub missing: String,
 }
 
 impl Protection {
-    /// Whether commands are confined: files and network both.
+    /// Whether commands are confined: files, sockets and network, all of them.
     #[must_use]
     pub fn confined(&self) -> bool {
-        self.files && (self.network || self.tcp)
+        self.fenced() && (self.network || self.tcp)
+    }
+
+    /// Whether programs that have the network are confined otherwise.
+    #[must_use]
+    pub fn fenced(&self) -> bool {
+        self.files && self.sockets
     }
 
     /// In words: `confined` or `not confined`, and by what.
     #[must_use]
     pub fn words(&self) -> String {
-        let files = if self.files { "writes only its worktree" } else { "writes wherever you can" };
         let network = match (self.network, self.tcp) {
             (true, _) => "no network",
             (false, true) => "no TCP",
             (false, false) => "network open",
         };
-        let verdict = if self.confined() { "confined" } else { "not confined" };
+        self.told(self.confined(), "writes only its worktree", network)
+    }
+
+    /// The same of a program that has the network.
+    #[must_use]
+    pub fn program_words(&self) -> String {
+        self.told(self.fenced(), "writes only its worktree and its own folders", "network open")
+    }
+
+    fn told(&self, confined: bool, writes: &str, network: &str) -> String {
+        let verdict = if confined { "confined" } else { "not confined" };
+        let files = if self.files { writes } else { "writes wherever you can" };
+        let sockets = if self.sockets { "" } else { ", may ask other programs of yours" };
         let why = if self.missing.is_empty() { String::new() } else { format!(" ({})", self.missing) };
-        format!("{verdict}: {files}, {network}{why}")
+        format!("{verdict}: {files}, {network}{sockets}{why}")
     }
 }
 
@@ -147,13 +178,26 @@ impl Launcher {
 
     /// What the kernel would enforce on a command here, by trying it.
     pub async fn probe(&self) -> Protection {
+        let temp = std::env::temp_dir();
+        self.tried(vec![OsString::from(INNER), temp.clone().into(), temp.into()]).await
+    }
+
+    /// What the kernel would enforce on a program in a [`Fence`], by trying it.
+    pub async fn probe_fence(&self) -> Protection {
+        let Ok(hidden) = tempfile::tempdir() else { return Protection::default() };
+        let blank = hidden.path().to_path_buf();
+        let with = Fence { hidden: vec![blank.clone()], blank, ..Fence::default() };
+        let protection = self.tried(with.words(None, &[])).await;
+        // What cannot hide may still hold.
+        if protection.hides { protection } else { self.tried(Fence::default().words(None, &[])).await }
+    }
+
+    async fn tried(&self, args: Vec<OsString>) -> Protection {
         let nothing = |why: &str| Protection { missing: why.to_owned(), ..Protection::default() };
         if !cfg!(target_os = "linux") {
             return nothing("this system has no Landlock");
         }
-        let temp = std::env::temp_dir();
-        let asked =
-            Command::new(&self.program).args([OsString::from(INNER), temp.clone().into(), temp.into()]).stdin(Stdio::null()).output();
+        let asked = Command::new(&self.program).args(args).stdin(Stdio::null()).output();
         match tokio::time::timeout(ENDING, asked).await {
             Ok(Ok(output)) => serde_json::from_slice(&output.stdout).unwrap_or_else(|_| nothing("the launcher gave no answer")),
             _ => nothing("the launcher could not be run"),
@@ -251,6 +295,9 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
 #[must_use]
 pub fn serve(args: &[OsString]) -> Option<u8> {
     let (mode, rest) = (args.get(1)?.to_str()?, args.get(2..)?);
+    if mode == fence::FENCED {
+        return fence::serve(rest);
+    }
     #[cfg(target_os = "linux")]
     match (mode, rest) {
         (WARDEN, [worktree, temp, command]) => return Some(warden::serve(worktree, temp, command)),

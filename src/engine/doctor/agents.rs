@@ -1,25 +1,86 @@
-//! Agent programs that speak ACP, where they lie on PATH.
+//! Agent programs that speak ACP: the well-known ones that lie on PATH, and those of the settings.
 
-use super::{Findings, Patient, on_path};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
-/// Programs that are known to speak ACP, by themselves or through an adapter.
-const KNOWN: &[(&str, &str)] = &[
-    ("claude-code-acp", "Claude Code"),
-    ("codex-acp", "Codex"),
-    ("copilot", "Copilot CLI"),
-    ("gemini", "Gemini CLI"),
-    ("goose", "Goose"),
-    ("opencode", "OpenCode"),
-    ("qwen", "Qwen Code"),
-];
+use tokio::process::Command;
 
-pub(super) fn programs(_: &Patient, found: &mut Findings) {
-    let there: Vec<_> = KNOWN.iter().filter_map(|(program, name)| on_path(program).map(|path| (*name, path))).collect();
+use super::{Findings, Patient, awaited};
+use crate::engine::agent::acp::presets::{on_path, preset};
+use crate::engine::agent::acp::{Preset, presets};
+
+/// How long a program may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn programs(patient: &Patient, found: &mut Findings) {
+    let all = presets();
+    let there: Vec<_> = all.iter().filter_map(|(preset, path)| Some((*preset, path.as_deref()?))).collect();
     if there.is_empty() {
-        let names: Vec<&str> = KNOWN.iter().map(|(program, _)| *program).collect();
-        return found.ok("on PATH", format!("none of {}; none is needed", names.join(", ")));
+        let names: Vec<&str> = all.iter().map(|(preset, _)| preset.name).collect();
+        found.ok("on PATH", format!("none of {}; none is needed", names.join(", ")));
     }
-    for (name, path) in there {
-        found.ok(name, path.display().to_string());
+    let versions = awaited(async { futures_util::future::join_all(there.iter().map(|(_, path)| version(path))).await });
+    for ((preset, path), version) in there.iter().zip(versions.unwrap_or_default()) {
+        well_known(preset, path, version.as_deref(), found);
+    }
+    for (name, agent) in &patient.settings.agents {
+        let usual = preset(name).map(|preset| preset.command[0]);
+        let Some(program) = agent.command.first().map(String::as_str).or(usual) else { continue };
+        match on_path(program) {
+            Some(path) => found.ok(&format!("agents.{name}"), path.display().to_string()),
+            None => {
+                let hint = preset(name).map_or_else(|| format!("see 'agents.{name}' in the settings"), |known| known.install.to_owned());
+                found.warn(&format!("agents.{name}"), format!("'{program}' is not there"), hint);
+            }
+        }
+    }
+}
+
+fn well_known(preset: &Preset, path: &Path, version: Option<&str>, found: &mut Findings) {
+    match version {
+        Some(version) => found.ok(preset.name, format!("{version} ({})", path.display())),
+        None => found.ok(preset.name, format!("{}, which does not tell its version", path.display())),
+    }
+}
+
+/// The first line that `PROGRAM --version` prints; absent when it prints none in time.
+async fn version(program: &Path) -> Option<String> {
+    let asked = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir(std::env::temp_dir())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    output.status.success().then(|| line.chars().take(80).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_the_first_line_of_a_program_that_ends_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        for (name, text, told) in [
+            ("good", "echo; echo 'agent 1.2.3'; echo more", Some("agent 1.2.3")),
+            ("bad", "echo 1.2.3; exit 1", None),
+            ("mute", "exit 0", None),
+        ] {
+            let path = program(name, text);
+            assert_eq!(awaited(version(&path)).unwrap().as_deref(), told, "{name}");
+        }
     }
 }

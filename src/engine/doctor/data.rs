@@ -51,7 +51,7 @@ fn aside(patient: &Patient, found: &mut Findings) {
 
 pub(super) fn host(patient: &Patient, found: &mut Findings) {
     match live_host(&patient.paths) {
-        Ok(Some(host)) => found.ok("process", format!("process {} works on the runs of this data", host.pid)),
+        Ok(Some(host)) => found.ok("process", format!("process {} works on the runs of this data, since {}", host.pid, host.since)),
         Ok(None) => found.ok("process", "none; the next phasedeck becomes it"),
         Err(failure) => found.failure("process", &failure),
     }

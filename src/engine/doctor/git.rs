@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use super::{Findings, Patient, on_path};
+use super::{Findings, Patient};
+use crate::engine::agent::acp::presets::on_path;
 
 /// From this version on `GIT_ATTR_SOURCE` is obeyed.
 const OBEYS_ATTR_SOURCE: (u32, u32) = (2, 41);

@@ -1,10 +1,11 @@
-//! The machine: the terminal, room on the disk, and what the kernel can confine.
+//! The machine: the terminal, the disk and its kind, and what the kernel holds commands to.
 
 use std::path::Path;
 
 use rustix::termios::tcgetwinsize;
 
-use super::{Findings, Patient, size};
+use super::{Findings, Patient, awaited, size};
+use crate::engine::confine::{Launcher, Protection};
 
 const MIB: u64 = 1024 * 1024;
 /// Below this much room nothing can be stored for long.
@@ -14,11 +15,13 @@ const LITTLE: u64 = 1024 * MIB;
 
 pub(super) fn terminal(_: &Patient, found: &mut Findings) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let term = variable("TERM").unwrap_or_default();
     match variable("TERM") {
         None => found.warn("type", "TERM is not set", "set TERM to what your terminal is, such as xterm-256color"),
         Some(term) if term == "dumb" => found.warn("type", "TERM is dumb: no screen can be shown", "use the commands, or set TERM"),
         Some(term) => found.ok("type", if variable("TMUX").is_some() { format!("{term}, in tmux") } else { term }),
     }
+    found.ok("colours", colours(variable("NO_COLOR").is_some(), &variable("COLORTERM").unwrap_or_default(), &term));
     match tcgetwinsize(std::io::stdout()) {
         Ok(at) if at.ws_col >= 80 && at.ws_row >= 20 => found.ok("size", format!("{}x{}", at.ws_col, at.ws_row)),
         Ok(at) => found.warn("size", format!("{}x{}", at.ws_col, at.ws_row), "80x24 shows more; below 40x10 the console says so and waits"),
@@ -33,10 +36,21 @@ pub(super) fn terminal(_: &Patient, found: &mut Findings) {
     }
 }
 
+fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
+    match () {
+        () if unwanted => "none: NO_COLOR is set",
+        () if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") => "16 million",
+        () if term.contains("256color") => "256",
+        () if term.is_empty() || term == "dumb" => "none",
+        () => "16",
+    }
+}
+
 pub(super) fn disk(patient: &Patient, found: &mut Findings) {
     for (name, folder) in [("data", &patient.paths.data), ("state", &patient.paths.state)] {
         let there = folder.ancestors().find(|above| above.exists()).unwrap_or(Path::new("/"));
         room(name, there, found);
+        kind(name, there, found);
         writable(name, folder, there, found);
     }
 }
@@ -55,6 +69,43 @@ fn room(name: &str, folder: &Path, found: &mut Findings) {
     }
 }
 
+/// A database needs a disk of this machine: locks and shared memory do not reach across a network, and
+/// what lies in memory is gone with the machine.
+fn kind(name: &str, folder: &Path, found: &mut Findings) {
+    let name = format!("{name}: kind");
+    let Ok(stat) = rustix::fs::statfs(folder) else { return };
+    match kind_of(stat.f_type as u64) {
+        Kind::Local => found.ok(&name, "a disk of this machine"),
+        Kind::Memory => found.warn(&name, "lies in memory", "set PHASEDECK_HOME to a folder on a disk: all is lost with the next restart"),
+        Kind::Network(what) => found.warn(
+            &name,
+            format!("{what}: a network file system, across which locks and shared memory do not hold"),
+            "set PHASEDECK_HOME to a folder on a disk of this machine",
+        ),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Local,
+    Memory,
+    Network(&'static str),
+}
+
+/// By the numbers that statfs(2) gives.
+fn kind_of(number: u64) -> Kind {
+    match number & 0xffff_ffff {
+        0x6969 => Kind::Network("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Kind::Network("SMB"),
+        0x0102_1997 => Kind::Network("9P"),
+        0x00c3_6400 => Kind::Network("Ceph"),
+        0x5346_414f => Kind::Network("AFS"),
+        0x0bd0_0bd0 => Kind::Network("Lustre"),
+        0x0102_1994 | 0x8584_58f6 => Kind::Memory,
+        _ => Kind::Local,
+    }
+}
+
 fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
     let name = format!("{name}: folder");
     let access = rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
@@ -68,44 +119,71 @@ fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
     }
 }
 
+/// By trying it: a process of ours takes everything away from itself and says what worked.
 pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
-    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let on = modules.split(',').any(|module| module.trim() == "landlock");
-    match landlock_abi(&release) {
-        Some(abi) if on => found.ok("Landlock", format!("on; ABI {abi} or later (kernel {release})")),
-        Some(_) if modules.is_empty() => found.warn(
-            "Landlock",
-            format!("the kernel {release} may have it, but does not tell (no /sys/kernel/security)"),
-            "file tools are confined without it; give `execute` only to personas you trust",
-        ),
-        Some(_) => found.warn("Landlock", format!("the kernel {release} has it switched off"), "add landlock to the kernel's lsm= list"),
-        None => found.warn(
-            "Landlock",
-            format!("the kernel {release} is older than 5.13"),
-            "file tools are confined without it; give `execute` only to personas you trust",
-        ),
-    }
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let told = awaited(Launcher::own().probe()).unwrap_or_default();
+    commands(&told, &kernel, found);
 }
 
-/// The Landlock ABI that a kernel release brought at least.
-fn landlock_abi(release: &str) -> Option<u32> {
-    const SINCE: [((u32, u32), u32); 6] = [((6, 12), 6), ((6, 10), 5), ((6, 7), 4), ((6, 2), 3), ((5, 19), 2), ((5, 13), 1)];
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next()?, numbers.next()?);
-    SINCE.iter().find(|(since, _)| version >= *since).map(|(_, abi)| *abi)
+fn commands(told: &Protection, kernel: &str, found: &mut Findings) {
+    let words = format!("{}; kernel {kernel}", told.words());
+    if told.confined() {
+        return found.ok("commands", words);
+    }
+    let advice = "file tools are confined without it; give `execute` only to personas you trust, or use a kernel from 6.7 on with Landlock";
+    found.warn("commands", words, advice);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::doctor::{Subject, Verdict};
 
     #[test]
-    fn a_kernel_release_tells_its_landlock() {
-        for (release, abi) in
-            [("6.12.3-arch1", Some(6)), ("6.8.0-49-generic", Some(4)), ("5.13", Some(1)), ("5.4.0", None), ("", None), ("7.0", Some(6))]
-        {
-            assert_eq!(landlock_abi(release), abi, "{release}");
+    fn a_file_system_is_known_by_its_number() {
+        for (number, kind) in [
+            (0x6969, Kind::Network("NFS")),
+            (0xff53_4d42, Kind::Network("SMB")),
+            (0xffff_ffff_ff53_4d42, Kind::Network("SMB")),
+            (0x0102_1994, Kind::Memory),
+            (0xef53, Kind::Local),
+            (0x794c_7630, Kind::Local),
+        ] {
+            assert_eq!(kind_of(number), kind, "{number:x}");
+        }
+    }
+
+    #[test]
+    fn what_holds_commands_is_told_and_what_does_not_warns() {
+        for (protection, verdict, words) in [
+            (
+                Protection { files: true, network: true, sockets: true, ..Protection::default() },
+                Verdict::Ok,
+                "confined: writes only its worktree, no network; kernel 6.8",
+            ),
+            (
+                Protection { files: true, missing: "no namespaces".to_owned(), ..Protection::default() },
+                Verdict::Warning,
+                "not confined: writes only its worktree, network open (no namespaces); kernel 6.8",
+            ),
+        ] {
+            let mut found = Findings { subject: Subject::Sandbox, checks: Vec::new() };
+            commands(&protection, "6.8", &mut found);
+            assert_eq!((found.checks[0].verdict, found.checks[0].found.as_str()), (verdict, words));
+        }
+    }
+
+    #[test]
+    fn colours_follow_what_the_terminal_says_of_itself() {
+        for (unwanted, colorterm, term, told) in [
+            (true, "truecolor", "xterm-256color", "none: NO_COLOR is set"),
+            (false, "truecolor", "xterm", "16 million"),
+            (false, "", "xterm-256color", "256"),
+            (false, "", "linux", "16"),
+            (false, "", "dumb", "none"),
+        ] {
+            assert_eq!(colours(unwanted, colorterm, term), told, "{term}");
         }
     }
 }

@@ -126,12 +126,9 @@ impl Findings {
     }
 }
 
-/// Where a program lies on PATH.
-fn on_path(program: &str) -> Option<std::path::PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let folders = std::env::var_os("PATH")?;
-    let runs = |path: &std::path::PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(runs)
+/// Waits for what can only be had asynchronously; a check has a thread to itself.
+fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 /// Bytes as people read them.
@@ -188,6 +185,13 @@ mod tests {
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(checks[0].verdict, Verdict::Warning);
         assert!(checks[0].found.contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"), "{checks:?}");
+        patient.settings.openai.key_command = ["echo", "canary-of-doctor"].map(str::to_owned).to_vec();
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!((checks[0].verdict, checks[0].found.as_str()), (Verdict::Ok, "the key is printed by 'echo'"));
+        patient.settings.openai.key_command = vec!["false".to_owned()];
+        let checks = Subject::Keys.examine(&patient);
+        assert_eq!(checks[0].verdict, Verdict::Warning);
+        assert!(checks[0].found.ends_with("'openai.key_command' ended with exit status: 1"), "{checks:?}");
         // PATH is surely set, and surely not to be printed.
         patient.settings.openai.key_env = "PATH".to_owned();
         let checks = Subject::Keys.examine(&patient);

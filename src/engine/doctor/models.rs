@@ -7,9 +7,13 @@ use crate::engine::host::backends as of_host;
 
 pub(super) fn keys(patient: &Patient, found: &mut Findings) {
     let (variable, file) = (&patient.settings.openai.key_env, &patient.settings.openai.key_file);
-    if !file.is_empty() && std::env::var_os(variable).is_none_or(|value| value.is_empty()) {
+    let elsewhere = match patient.settings.openai.key_command.first() {
+        _ if !file.is_empty() => Some(format!("the key is in {file}")),
+        program => program.map(|program| format!("the key is printed by '{program}'")),
+    };
+    if let Some(place) = elsewhere.filter(|_| std::env::var_os(variable).is_none_or(|value| value.is_empty())) {
         return match key(&patient.settings.openai) {
-            Ok(_) => found.ok("openai", format!("the key is in {file}")),
+            Ok(_) => found.ok("openai", place),
             Err(failure) => found.warn("openai", failure.message, failure.hint),
         };
     }

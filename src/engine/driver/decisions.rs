@@ -5,15 +5,21 @@
 //! nothing and is asked about anew. What the answer then makes of the run is the machine's, and
 //! storing it the loop's.
 
+use std::sync::Arc;
+
 use super::Driver;
 use crate::engine::api::Answer;
-use crate::engine::attempt::{self, Beside, Judged};
+use crate::engine::attempt::{self, Judged};
+use crate::engine::beside::Beside;
+use crate::engine::cheaper;
+use crate::engine::context::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
 use crate::model::money::NanoUsd;
-use crate::model::question::Scope;
+use crate::model::persona::{NewSeat, Persona};
+use crate::model::question::{PersonaChoice, Scope};
 use crate::model::state::{Decision, Via};
 use crate::model::time::Timestamp;
 use crate::store::approvals;
@@ -37,12 +43,15 @@ pub struct Answered {
     pub scope: Option<Scope>,
     /// By how much a budget is raised.
     pub raise: Option<NanoUsd>,
+    /// Who goes on for less.
+    pub personas: Vec<PersonaChoice>,
 }
 
 impl Driver {
     /// Gives the answer, if it can be given and is about what lies there; says what became of it.
     pub(super) async fn decided(&mut self, decision: Answered) -> Result<Answer> {
         let (open, words) = (self.state.approval.clone(), decision.comment.clone());
+        let (seats, personas): (Vec<_>, Vec<_>) = self.new_seats(&decision).await?.into_iter().unzip();
         let input = Input::Decide {
             request_id: decision.request_id,
             action: decision.action,
@@ -52,6 +61,7 @@ impl Driver {
             reviewed: decision.reviewed,
             scope: decision.scope,
             raise: decision.raise,
+            seats,
         };
         // Whether it can be given at all comes first: a late answer must not touch the file.
         if let Err(failure) = decide(self.plan(), &self.state, input.clone(), Timestamp::now()) {
@@ -61,8 +71,27 @@ impl Driver {
             self.refuse_changed_content().await?;
         }
         let request_id = open.map(|open| open.request_id).ok_or_else(|| Failure::internal("a decision without a question"))?;
-        self.input(input).await?;
+        self.input_with(input, personas.into()).await?;
         Ok(Answer::Decided { run_id: self.run_id(), request_id, action: decision.action })
+    }
+
+    /// The seats that the answer's choices make. An answer that comes too late makes none; that it does is
+    /// the machine's to say.
+    async fn new_seats(&self, decision: &Answered) -> Result<Vec<(NewSeat, Persona)>> {
+        let Some(open) = self.state.approval.as_ref().filter(|open| decision.request_id.is_none_or(|id| id == open.request_id)) else {
+            return Ok(Vec::new());
+        };
+        if decision.personas.is_empty() {
+            return Ok(Vec::new());
+        }
+        let about_budget = open.question.as_deref().is_some_and(|question| question.budget().is_some());
+        if !about_budget || decision.action != Decision::Approve {
+            let message = format!("{} of gate {} takes no persona", decision.action, open.gate);
+            return Err(Failure::new(Code::UsageInvalid, message).hint("cheaper personas go on where `budget_exceeded` is approved"));
+        }
+        let (context, files) = (Arc::clone(&self.context), Arc::clone(&self.files));
+        let (state, choices) = (self.state.clone(), decision.personas.clone());
+        blocking(move || cheaper::seats(&context, &files, &state, &choices)).await
     }
 
     /// What a late answer learns: that it is the one that counted, or who was first.

@@ -25,7 +25,8 @@ pub use stopping::{AskedStop, Successor, asked_stop};
 use super::agent::Stop;
 use super::agent::desk::close_lost_calls;
 use super::api::{Answer, Sender};
-use super::attempt::{self, Beside};
+use super::attempt::{self, Attempt};
+use super::beside::Beside;
 use super::context::Context;
 use super::final_report;
 use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
@@ -38,7 +39,6 @@ use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
 use crate::model::time::Timestamp;
-use crate::store::contents::Content;
 use crate::store::{events, journal, runs};
 
 /// Something for one run.
@@ -90,6 +90,8 @@ pub enum Order {
     Pick {
         /// The fork.
         fork: RunId,
+        /// Who takes it.
+        by: String,
         /// Where what became of it goes.
         reply: Reply,
     },
@@ -226,6 +228,11 @@ impl Driver {
             self.input(Input::Continue).await?;
         }
         loop {
+            if self.running.is_none()
+                && let Some(why) = self.context.store.stop()
+            {
+                return Err(why);
+            }
             self.start_what_is_wanted();
             if self.running.is_none() && self.rests() {
                 match self.orders.try_recv() {
@@ -252,7 +259,7 @@ impl Driver {
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() {
+        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some() {
             return;
         }
         let Some(what) = wanted(self.plan(), &self.state) else { return };
@@ -264,8 +271,9 @@ impl Driver {
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
+                let made = Attempt { context, files, state, phase_key: phase_key.clone(), taken_up, stop, workspace }.make();
                 tokio::spawn(async move {
-                    let (outcome, beside) = attempt::make(context, files, state, phase_key.clone(), taken_up, stop, workspace).await;
+                    let (outcome, beside) = made.await;
                     Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, beside, workspace: None }
                 })
             }
@@ -319,8 +327,8 @@ impl Driver {
                 let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
                 let _ = reply.send(answer);
             }
-            Order::Pick { fork, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork).await };
+            Order::Pick { fork, by, reply } => {
+                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork, by).await };
                 let _ = reply.send(answer);
             }
             Order::Revise { revision, reply } => {
@@ -358,9 +366,10 @@ impl Driver {
     async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
         let facts = self.facts(input)?;
         self.stored = std::mem::take(&mut beside.stored);
-        let content = beside.content.clone();
+        // An answer is left out: its turn went with the row.
+        let kept = Beside { unsettled: None, ..beside.clone() };
         let events = match self.append_after(beside, facts.clone()).await {
-            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(content, facts).await?,
+            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(kept, facts).await?,
             appended => appended?,
         };
         self.take_in(&events).await
@@ -389,12 +398,12 @@ impl Driver {
     }
 
     /// The run's row has vanished: it is written anew from memory, with everything the journal knows.
-    async fn append_to_restored(&self, content: Option<Content>, facts: Vec<Fact>) -> Result<Vec<Event>> {
+    async fn append_to_restored(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
         tracing::error!(run = %self.run_id(), "the row of the run has vanished; it is written anew from its journal");
         let record = self.files.record.clone();
         let job = move |tx: &rusqlite::Transaction<'_>| {
-            content.map_or(Ok(()), |content| content.store(tx))?;
             runs::restore(tx, &record)?;
+            beside.store(tx)?;
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context.store_patiently(job, |words| self.note(words)).await

@@ -64,6 +64,7 @@ impl Driver {
             reviewed: None,
             scope: None,
             raise: None,
+            seats: Vec::new(),
         };
         // A question that takes no answer takes no content either.
         decide(self.plan(), &self.state, asks, Timestamp::now())?;

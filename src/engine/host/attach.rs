@@ -233,9 +233,14 @@ fn tell_news(reader: &Reader, news: &mut News, signals: &broadcast::Sender<Signa
 }
 
 /// Writes one thing beside a live host, which SQLite allows in turn.
-pub fn write_beside(paths: &Paths, write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Send + 'static) -> Result<()> {
+pub fn write_beside<T: Send + 'static>(
+    paths: &Paths,
+    write: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
     let written = store.write_blocking(write);
-    written.and(store.close_blocking())
+    let closed = store.close_blocking();
+    let value = written?;
+    closed.map(|()| value)
 }

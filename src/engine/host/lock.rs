@@ -1,10 +1,13 @@
 //! The lock that makes a process the host of a data directory.
 //!
 //! An OS lock on a file that is never deleted: it is free the moment its owner is gone, however it
-//! went. The file's content says who holds it, for people only.
+//! went. The file's content says who holds it, for people only. Somebody may delete the file all the
+//! same, and the next host then locks another one: so the last host's claim in the database names its
+//! file, and where that one is still locked, by the word of the kernel, its owner is still the host.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::time::Timestamp;
 use crate::store::failpoint::Step;
+use crate::store::fence::{self, Claimant};
 
 /// Somebody who only looks holds the lock for microseconds, and so does a child between fork and exec;
 /// neither is a host.
@@ -62,6 +66,42 @@ impl HostLock {
             .map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))?;
         Ok(Self { file })
     }
+
+    /// This process as the holder of this very file.
+    ///
+    /// # Errors
+    /// `io_failed` when the file cannot be looked at.
+    pub fn claimant(&self) -> Result<Claimant> {
+        let meta = self.file.metadata().map_err(|error| Failure::io("cannot look at the lock", &error))?;
+        Ok(Claimant { pid: std::process::id(), lock_device: meta.dev(), lock_inode: meta.ino() })
+    }
+
+    /// Makes sure that no host lives whose lock was deleted under it.
+    ///
+    /// # Errors
+    /// `session_manager_already_running` naming that host; `io_failed`. Nothing was changed.
+    pub fn look_for_others(&self, paths: &Paths) -> Result<()> {
+        // What is wrong with a database is said by whoever opens it to work with it.
+        let last = fence::last_host(&paths.database()).unwrap_or_default();
+        let other = last.filter(|last| !same_file(&self.file, last.who) && is_locked(last.who));
+        other.map_or(Ok(()), |last| {
+            let who = HostInfo { pid: last.who.pid, since: last.since };
+            Err(taken(Some(&who)).hint(format!("its lock {} was deleted under it; end that process first", paths.lock().display())))
+        })
+    }
+}
+
+fn same_file(file: &File, who: Claimant) -> bool {
+    file.metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == (who.lock_device, who.lock_inode))
+}
+
+/// Whether the kernel knows of a lock on that file, which may have no name any more. Where it tells nothing
+/// the claim in the database keeps hosts apart.
+fn is_locked(who: Claimant) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let (major, minor) = (rustix::fs::major(who.lock_device), rustix::fs::minor(who.lock_device));
+    let file = format!("{major:02x}:{minor:02x}:{}", who.lock_inode);
+    locks.lines().any(|line| line.contains(" FLOCK ") && line.contains(" WRITE ") && line.split_whitespace().any(|word| word == file))
 }
 
 impl Drop for HostLock {
@@ -136,5 +176,24 @@ mod tests {
         drop(first);
         assert_eq!(live_host(&paths).unwrap(), None);
         HostLock::take(&paths).unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_host_whose_lock_was_deleted_is_still_the_host() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::beneath(home.path());
+        let first = HostLock::take(&paths).unwrap();
+        first.look_for_others(&paths).unwrap();
+        let store = crate::store::Store::open_as_host(&paths.database(), first.claimant().unwrap()).unwrap();
+        first.look_for_others(&paths).unwrap();
+        std::fs::remove_file(paths.lock()).unwrap();
+        let second = HostLock::take(&paths).unwrap();
+        let refused = second.look_for_others(&paths).unwrap_err();
+        assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
+        assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        second.look_for_others(&paths).unwrap();
+        store.close_blocking().unwrap();
     }
 }

@@ -6,6 +6,7 @@
 //! [`attach`] gives a `Port` of the same make whose other end is that inbox.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +34,14 @@ use crate::model::time::Timestamp;
 use crate::store::{Reader, Store, consents, inbox};
 
 mod attach;
+mod backups;
 mod doorbell;
 mod handover;
 mod lock;
 mod recovery;
+mod remote;
 mod space;
+mod sweep;
 mod tellers;
 
 pub use attach::{attach, write_beside};
@@ -81,7 +85,9 @@ impl Host {
 
     fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
         let lock = HostLock::take(paths)?;
-        let store = Store::open(&paths.database())?;
+        lock.look_for_others(paths)?;
+        let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
+        let (store, full) = space::open(&paths.database(), lock.claimant()?)?;
         let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings, paths)?));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -90,7 +96,9 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let notices = anchor::check(paths, &context.store.reader()?)?;
+        let mut notices = anchor::check(paths, &context.store.reader()?)?;
+        notices.extend(full);
+        notices.extend(remote::warning(&paths.data));
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
@@ -105,7 +113,9 @@ impl Host {
         let shared = Arc::clone(&context);
         runtime.spawn(async move {
             recovery::write_reports(Arc::clone(&shared), reports).await;
-            recovery::mend_reports(shared).await;
+            recovery::mend_reports(Arc::clone(&shared)).await;
+            let swept = blocking(move || Ok(sweep::unfinished_files(&shared.paths, begun))).await;
+            tracing::info!(files = ?swept, "unfinished files of hosts that were killed were taken away");
         });
         for backend in context.backends.values().filter(|_| begins) {
             let backend = Arc::clone(backend);
@@ -115,7 +125,9 @@ impl Host {
         let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
-        runtime.spawn(anchor::Keeper::new(paths)?.run());
+        runtime.spawn(backups::keep(Arc::clone(&context)));
+        runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
+        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
 
@@ -135,6 +147,13 @@ impl Host {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.runtime.handle().clone()
+    }
+
+    /// Waits until this host can store nothing any more, and says why: another has taken the data folder
+    /// over, or the disk failed. Its work has been told to end then; what is left is to end the process.
+    pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
+        let store = self.context.store.clone();
+        async move { store.stopped().await }
     }
 
     /// Something that shortens a drain that is under way, from another thread.
@@ -170,7 +189,8 @@ impl Host {
         let handed = handover::leave_word(&self.context, paused, over)
             .inspect_err(|failure| tracing::error!(%failure, "could not hand over; the runs are paused"))
             .unwrap_or_default();
-        if let Err(failure) = anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep()) {
+        let anchor = || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
+        if let (None, Err(failure)) = (self.context.store.stop(), anchor()) {
             tracing::warn!(%failure, "the anchor is behind the database");
         }
         let closed = self.context.store.close_blocking();
@@ -199,6 +219,22 @@ pub(crate) fn backends(settings: &Settings, paths: &Paths) -> Result<Vec<Arc<dyn
         Arc::new(Acp::new(settings)),
         Arc::new(Rehearsal::new(settings.rehearsal.pace_ms)),
     ])
+}
+
+/// Who can store nothing must not work on, and refuses what it is asked.
+async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
+    let why = store.stopped().await;
+    tracing::error!(failure = %why, "nothing can be stored any more");
+    let _ = calls.send(Call::Stopped(why)).await;
+}
+
+/// The anchor belongs to the host: one that was overtaken leaves it alone.
+async fn keep_anchor(store: Store, keeper: anchor::Keeper) {
+    tokio::select! {
+        biased;
+        _ = store.stopped() => {}
+        () = keeper.run() => {}
+    }
 }
 
 /// Ports speak in requests, the supervisor in calls.
@@ -238,6 +274,11 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         };
         looked_at = Some(version);
         let Some(open) = open else { continue };
+        // Also a host at rest learns that another has taken over: by any commit of that one.
+        if !context.store.holds(reader.connection()).unwrap_or(true) {
+            let _ = context.store.write(|_| Ok(())).await;
+            return;
+        }
         taken.retain(|token| open.iter().any(|row| row.token == *token));
         for row in open {
             if taken.insert(row.token) {

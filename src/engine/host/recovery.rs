@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::engine::agent::desk::close_lost_calls;
 use crate::engine::context::{Context, blocking};
 use crate::engine::driver::{AskedStop, asked_stop};
-use crate::engine::machine::{Input, Outcome, Plan, decide};
+use crate::engine::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use crate::engine::{final_report, run_files};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
@@ -190,12 +190,14 @@ fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
 /// A run that takes its host with it each time is left to a person.
 fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
     let files = run_files::load_files(reader.connection(), record)?;
-    let Some(phase) = state.current() else { return Ok(Vec::new()) };
     let message = format!("the host died {FRUITLESS} times when this run went on");
     let failure = Failure::new(Code::SessionRecoveryRequired, message).hint("approve tries once more; reject or abort ends the run");
-    let (phase_key, attempt, outcome) = (phase.key.clone(), phase.attempt, Outcome::Failed(failure));
-    let facts = decide(&files.plan, state, Input::AttemptEnded { phase_key, attempt, outcome }, Timestamp::now())?;
-    if facts.is_empty() { decide(&files.plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now()) } else { Ok(facts) }
+    let input = match wanted(&files.plan, state) {
+        Some(Activity::Attempt { phase_key, attempt }) => Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(failure) },
+        Some(Activity::Commit { phase_key }) => Input::CommitFailed { phase_key, failure },
+        None => Input::Pause(PauseReason::Crashed),
+    };
+    decide(&files.plan, state, input, Timestamp::now())
 }
 
 fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {

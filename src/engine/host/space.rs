@@ -4,6 +4,7 @@
 //! Runs rest with reason `disk_full`. When the ballast fits again there is room: it is made, and the runs
 //! that rested for want of space go on by themselves.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,27 @@ use tokio::sync::mpsc;
 
 use crate::engine::context::{Context, blocking};
 use crate::engine::supervisor::Call;
-use crate::store::ballast;
+use crate::model::error::{Code, Result};
+use crate::store::fence::Claimant;
+use crate::store::{Store, ballast};
 
 /// How often it is looked whether there is space again.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Opens the database, where there is no room even for that with the space that was kept; says so then.
+///
+/// # Errors
+/// As [`Store::open_as_host`].
+pub(super) fn open(database: &Path, who: Claimant) -> Result<(Store, Option<String>)> {
+    match Store::open_as_host(database, who) {
+        Err(full) if full.code == Code::DiskFull && ballast::release(database) => {
+            let free = ballast::free_bytes(database).map_or_else(String::new, |free| format!(", {} KiB are left", free / 1024));
+            let words = format!("the disk of {} is full: the space that was kept for this is in use{free}", database.display());
+            Store::open_as_host(database, who).map(|store| (store, Some(words)))
+        }
+        opened => opened.map(|store| (store, None)),
+    }
+}
 
 /// Keeps the ballast, and stops and starts runs as space goes and comes.
 pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {

@@ -75,7 +75,7 @@ impl Scratch<'_> {
         };
         let attempt = phase.attempt + 1;
         self.open_session(&definition)?;
-        let persona = self.plan.persona(&definition);
+        let persona = self.plan.persona(&definition, &self.state);
         self.push(Fact::PhaseStarted { phase_key: phase.key.clone(), attempt, role: definition.role.clone(), persona, cause })?;
         if let Some(expected) = definition.expected_artifact {
             let (path, schema) = (expected.path, expected.schema);

@@ -9,11 +9,12 @@ use super::advance::Scratch;
 use super::plan::Plan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, Fact, SkipReason};
+use crate::model::event::{ArtifactError, ArtifactRef, Fact, Picked, SkipReason};
 use crate::model::going_on::{Refusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId};
 use crate::model::money::NanoUsd;
+use crate::model::persona::NewSeat;
 use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
 use crate::model::run_state::{OpenApproval, RunState};
 use crate::model::state::{Decision, PauseReason, PhaseStatus, RunStatus, Via};
@@ -62,6 +63,8 @@ pub enum Input {
         scope: Option<Scope>,
         /// By how much a budget is raised.
         raise: Option<NanoUsd>,
+        /// Who goes on for less; each is frozen with the answer.
+        seats: Vec<NewSeat>,
     },
     /// The file is not what was validated and shown.
     ContentChanged {
@@ -77,6 +80,15 @@ pub enum Input {
         /// The new version.
         artifact: ArtifactRef,
         /// Who wrote it.
+        by: String,
+    },
+    /// The operator took the version of a fork in place of the one that is asked about.
+    Picked {
+        /// The new version.
+        artifact: ArtifactRef,
+        /// Whose it is.
+        picked: Picked,
+        /// Who took it.
         by: String,
     },
     /// An attempt is over.
@@ -159,14 +171,20 @@ pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Res
         Input::Continue => {}
         Input::Pause(reason) => scratch.pause(reason)?,
         Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
-        Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise } => {
-            let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref(), raise)?;
-            scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise })?;
+        Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise, seats } => {
+            let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref())?;
+            if action == Decision::Approve {
+                scratch.unlocks(&open, raise, &seats)?;
+            }
+            scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise, seats })?;
         }
-        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None)?,
+        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None, None)?,
         Input::Revised { request_id, artifact, by } => {
-            scratch.answerable(Some(request_id), Decision::Abort, "", None, None)?;
-            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by))?;
+            scratch.answerable(Some(request_id), Decision::Abort, "", None)?;
+            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), None)?;
+        }
+        Input::Picked { artifact, picked, by } => {
+            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), Some(picked))?;
         }
         Input::AttemptEnded { phase_key, attempt, outcome } => {
             let current = state.current().filter(|phase| phase.key == phase_key && phase.attempt == attempt);
@@ -252,14 +270,7 @@ impl Scratch<'_> {
     }
 
     /// The question that an answer is about, if it can be given.
-    fn answerable(
-        &self,
-        id: Option<RequestId>,
-        action: Decision,
-        comment: &str,
-        reviewed: Option<&ContentHash>,
-        raise: Option<NanoUsd>,
-    ) -> Result<OpenApproval> {
+    fn answerable(&self, id: Option<RequestId>, action: Decision, comment: &str, reviewed: Option<&ContentHash>) -> Result<OpenApproval> {
         if self.state.status.is_terminal() {
             return Err(self.not_now("decided"));
         }
@@ -284,11 +295,6 @@ impl Scratch<'_> {
             return Err(Failure::new(Code::UsageInvalid, format!("gate {} takes approve, reject or abort", open.gate))
                 .hint("approve goes on from the last stored turn"));
         }
-        let about_budget = matches!(open.question.as_deref(), Some(Question::Budget(_)));
-        if about_budget && action == Decision::Approve && raise.is_none_or(|raise| raise.0 <= 0) {
-            return Err(Failure::new(Code::UsageInvalid, format!("gate {} needs an amount: by how much is the budget raised?", open.gate))
-                .hint(format!("`phasedeck approve {run} --raise 2.50` raises it by 2.50 dollars for this run; reject stops here")));
-        }
         if let (Some(reviewed), Some(asked)) = (reviewed, &open.artifact_sha256)
             && !asked.as_str().starts_with(reviewed.as_str())
         {
@@ -301,8 +307,35 @@ impl Scratch<'_> {
         Ok(open.clone())
     }
 
+    /// Whether what was said about a budget can let its next call through.
+    fn unlocks(&self, open: &OpenApproval, raise: Option<NanoUsd>, seats: &[NewSeat]) -> Result<()> {
+        let Some(Question::Budget(budget)) = open.question.as_deref() else { return Ok(()) };
+        if raise.is_some_and(|raise| raise.0 > 0) {
+            return Ok(());
+        }
+        let (run, gate) = (self.state.run_id.short(), &open.gate);
+        let says = |message: String| Failure::new(Code::UsageInvalid, message);
+        let hint = format!("`phasedeck approve {run} --raise 2.50` raises it by 2.50 dollars for this run; reject stops here");
+        if seats.is_empty() {
+            return Err(says(format!("gate {gate} needs an amount or a cheaper persona: how shall the run go on?")).hint(hint));
+        }
+        if budget.spent >= budget.limit {
+            let message = format!("{} of {} is spent: a cheaper persona alone cannot go on", budget.spent, budget.limit);
+            return Err(says(message).hint(hint));
+        }
+        let current = self.state.current().map(|phase| &phase.key);
+        if let Some(current) = current.filter(|key| seats.iter().all(|seat| seat.phase_key != **key)) {
+            let message = format!("the next call is of phase {current}, and nobody cheaper was named for it");
+            return Err(says(message).hint(format!("name one with --persona {current}=NAME, or an amount with --raise")));
+        }
+        Ok(())
+    }
+
     fn resolve(&mut self, open: &OpenApproval, said: Said<'_>) -> Result<()> {
         self.push(resolved(open, &said))?;
+        if !said.seats.is_empty() {
+            self.push(Fact::PersonasChanged { request_id: open.request_id, seats: said.seats.clone() })?;
+        }
         let phase_key = open.phase_key.clone();
         let Said { action, comment, by, via, .. } = said;
         if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort {
@@ -318,15 +351,33 @@ impl Scratch<'_> {
         }
     }
 
-    fn content_changed(&mut self, found: Option<ContentHash>, replacement: Option<ArtifactRef>, by: Option<String>) -> Result<()> {
+    /// Other bytes lie there; `by` brought them, and wrote them where they are `picked` from nowhere.
+    fn content_changed(
+        &mut self,
+        found: Option<ContentHash>,
+        replacement: Option<ArtifactRef>,
+        by: Option<String>,
+        picked: Option<Picked>,
+    ) -> Result<()> {
         let Some(open) = self.state.approval.clone() else { return Ok(()) };
         let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else { return Ok(()) };
         let attempt = self.state.phase(&phase_key).map_or(0, |phase| phase.attempt);
         let restored = replacement.is_none();
         let request_id = open.request_id;
-        self.push(Fact::ArtifactChanged { phase_key: phase_key.clone(), request_id, expected, found, restored, by: by.clone() })?;
+        self.push(Fact::ArtifactChanged {
+            phase_key: phase_key.clone(),
+            request_id,
+            expected,
+            found,
+            restored,
+            by: by.clone(),
+            picked: picked.clone(),
+        })?;
         match replacement {
-            Some(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by }),
+            Some(artifact) => {
+                let by = by.filter(|_| picked.is_none());
+                self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by })
+            }
             None => Ok(()),
         }
     }
@@ -432,11 +483,12 @@ struct Said<'a> {
     via: Via,
     scope: Option<Scope>,
     raise: Option<NanoUsd>,
+    seats: Vec<NewSeat>,
 }
 
 impl<'a> Said<'a> {
     fn plain(action: Decision, comment: &'a str, by: &'a str, via: Via) -> Self {
-        Self { action, comment, by, via, scope: None, raise: None }
+        Self { action, comment, by, via, scope: None, raise: None, seats: Vec::new() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::model::id::{GateKey, PhaseKey, RoleId, ThreadId, VersionedName};
 use crate::model::persona::Binding;
+use crate::model::run_state::RunState;
 use crate::model::workflow::{Phase, Workflow};
 
 /// The frozen plan of a run.
@@ -44,9 +45,15 @@ impl Plan {
         self.bindings.iter().find(|binding| binding.role == *role)
     }
 
-    /// The persona of a phase; a plan is checked for it when it is loaded.
+    /// Who works on a phase now: who was named for it since the start, else who fills its seat.
     #[must_use]
-    pub fn persona(&self, phase: &Phase) -> VersionedName {
-        self.binding(&phase.role).map_or_else(|| VersionedName { name: "unbound".to_owned(), version: 0 }, |b| b.persona.clone())
+    pub fn works_on<'a>(&'a self, phase: &Phase, state: &'a RunState) -> Option<&'a Binding> {
+        state.new_seat(&phase.key).or_else(|| self.binding(&phase.role))
+    }
+
+    /// The persona of a phase now; a plan is checked for it when it is loaded.
+    #[must_use]
+    pub fn persona(&self, phase: &Phase, state: &RunState) -> VersionedName {
+        self.works_on(phase, state).map_or_else(|| VersionedName { name: "unbound".to_owned(), version: 0 }, |b| b.persona.clone())
     }
 }

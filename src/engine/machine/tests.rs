@@ -1,10 +1,13 @@
 //! The rules of a run, as stories and as properties over random histories.
 
+mod histories;
+mod questions;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::error::{Code, Failure};
-use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact};
+use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact, Picked};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;
@@ -138,6 +141,7 @@ fn answer(action: Decision) -> Input {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     }
 }
 
@@ -280,6 +284,28 @@ fn an_answer_given_while_the_run_rests_is_acted_on_when_it_goes_on() {
     }
 }
 
+fn made_by(story: &Story) -> String {
+    story.state.current().unwrap().made_by().unwrap().to_string()
+}
+
+#[test]
+fn a_version_taken_from_a_fork_names_who_made_it_until_the_phase_is_made_anew() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    story.ended(valid("a"));
+    let picked = Picked { fork: RunId(uuid::Uuid::from_u128(5)), persona: "terse@2".parse().unwrap() };
+    let told = story.tell(Input::Picked { artifact: artifact("b", 2), picked: picked.clone(), by: "me".to_owned() }).unwrap();
+    assert_eq!(told, ["artifact.changed", "artifact.validated", "approval.requested"]);
+    let phase = story.state.current().unwrap().clone();
+    assert_eq!((phase.picked, phase.revised_by), (Some(picked), None), "nobody wrote it by hand");
+    assert_eq!(made_by(&story), "terse@2");
+    story.tell(Input::ContentChanged { found: None, replacement: None }).unwrap();
+    assert_eq!(made_by(&story), "terse@2", "what was put back is still theirs");
+    let own = artifact("c", 3);
+    story.tell(Input::ContentChanged { found: Some(own.sha256.clone()), replacement: Some(own) }).unwrap();
+    assert_eq!(story.state.current().unwrap().picked, None, "other bytes are not");
+}
+
 #[test]
 fn changed_content_is_asked_about_anew_and_the_same_bytes_twice_are_two_facts() {
     let mut story = Story::begin();
@@ -346,6 +372,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(wordless).unwrap_err().code, Code::UsageInvalid);
     let other = Input::Decide {
@@ -357,6 +384,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: Some(ContentHash::of(b"something else")),
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(other).unwrap_err().code, Code::ArtifactChanged);
     let stale = Input::Decide {
@@ -368,6 +396,7 @@ fn answers_that_cannot_be_given_say_why_and_change_nothing() {
         reviewed: None,
         scope: None,
         raise: None,
+        seats: Vec::new(),
     };
     assert_eq!(story.tell(stale).unwrap_err().code, Code::ApprovalAlreadyResolved);
     assert_eq!(story.state, before);
@@ -380,229 +409,4 @@ fn an_end_of_an_older_attempt_is_dropped() {
     story.ended(invalid("x"));
     let late = Input::AttemptEnded { phase_key: "spec".into(), attempt: 1, outcome: valid("late") };
     assert_eq!(story.tell(late).unwrap(), Vec::<&str>::new());
-}
-
-/// What may happen to a run, in any order.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    Valid,
-    Invalid,
-    Missing,
-    TimedOut,
-    AgentFailed,
-    Committed,
-    CommitFailed,
-    Late,
-    Decide(Decision),
-    Changed(bool),
-    Pause,
-    Resume,
-    Continue,
-    Abort,
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
-    prop_oneof![
-        4 => Just(Valid),
-        2 => Just(Invalid),
-        1 => Just(Missing),
-        1 => Just(TimedOut),
-        1 => Just(AgentFailed),
-        4 => Just(Committed),
-        1 => Just(CommitFailed),
-        1 => Just(Late),
-        4 => Just(Decide(Decision::Approve)),
-        1 => Just(Decide(Decision::RequestChanges)),
-        1 => Just(Decide(Decision::Reject)),
-        1 => Just(Decide(Decision::Abort)),
-        1 => any::<bool>().prop_map(Changed),
-        2 => Just(Pause),
-        3 => Just(Resume),
-        1 => Just(Continue),
-        1 => Just(Abort),
-    ]
-}
-
-fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Input> {
-    let phase = state.current();
-    let version = phase.map_or(1, |phase| phase.versions + 1);
-    let ended = |outcome| phase.map(|p| Input::AttemptEnded { phase_key: p.key.clone(), attempt: p.attempt, outcome });
-    let failure = || Failure::new(Code::LlmAuth, "no");
-    match happening {
-        Happening::Valid => ended(Outcome::Valid(artifact(&format!("v{step}"), version))),
-        Happening::Invalid => ended(invalid(&format!("i{step}"))),
-        Happening::Missing => ended(Outcome::Missing),
-        Happening::TimedOut => ended(Outcome::TimedOut { seconds: 1 }),
-        Happening::AgentFailed => ended(Outcome::Failed(failure())),
-        Happening::Committed => phase.map(|p| Input::Committed { phase_key: p.key.clone(), commit: None }),
-        Happening::CommitFailed => phase.map(|p| Input::CommitFailed { phase_key: p.key.clone(), failure: failure() }),
-        Happening::Late => Some(Input::AttemptEnded { phase_key: "a".into(), attempt: 0, outcome: valid("late") }),
-        Happening::Decide(action) => Some(answer(action)),
-        Happening::Changed(valid) => {
-            let new = artifact(&format!("c{step}"), version);
-            Some(Input::ContentChanged { found: Some(new.sha256.clone()), replacement: valid.then_some(new) })
-        }
-        Happening::Pause => Some(Input::Pause(PauseReason::Operator)),
-        Happening::Resume => Some(resume()),
-        Happening::Continue => Some(Input::Continue),
-        Happening::Abort => Some(Input::Abort { by: "me".to_owned(), via: Via::Cli, reason: String::new() }),
-    }
-}
-
-fn three_phases() -> Story {
-    let mut story = Story::with(&[("a", &["one", "two"]), ("b", &[]), ("c", &["three"])]);
-    story.tell(Input::Start).unwrap();
-    story
-}
-
-/// Everything goes well from here on.
-fn finish(story: &mut Story) {
-    for _ in 0..60 {
-        if story.state.status.is_terminal() {
-            return;
-        }
-        match story.wants() {
-            Some(Activity::Attempt { .. }) => drop(story.ended(valid("fine"))),
-            Some(Activity::Commit { .. }) => drop(story.committed()),
-            None if story.state.status == RunStatus::Paused => drop(story.tell(resume()).unwrap()),
-            None => drop(story.answer(Decision::Approve).unwrap()),
-        }
-    }
-    panic!("no end in sight: {:?}", story.state);
-}
-
-proptest! {
-    #[test]
-    fn any_history_keeps_the_promises(happenings in proptest::collection::vec(happening(), 0..60)) {
-        let mut story = three_phases();
-        for (step, happening) in happenings.into_iter().enumerate() {
-            let Some(input) = input_for(happening, &story.state, step) else { continue };
-            let before = story.state.clone();
-            if story.tell(input).is_err() {
-                prop_assert_eq!(&story.state, &before, "a refusal changes nothing");
-            }
-        }
-        let journal = story.journal.clone();
-        let folded = RunState::fold(story.state.run_id, &journal).unwrap();
-        prop_assert_eq!(&folded, &story.state, "the journal alone gives the state");
-
-        let mut keys: Vec<_> = journal.iter().map(|event| event.fact.key()).collect();
-        keys.sort();
-        let all = keys.len();
-        keys.dedup();
-        prop_assert_eq!(keys.len(), all, "two different facts never share a key");
-
-        let ends = journal.iter().filter(|event| event.fact.key() == "run.ended").count();
-        prop_assert_eq!(ends, usize::from(story.state.status.is_terminal()), "a run ends once");
-
-        for (index, event) in journal.iter().enumerate() {
-            if let Fact::ApprovalResolved { action: Decision::Reject, .. } = event.fact {
-                let later = &journal[index + 1..];
-                let went_on = later.iter().any(|e| matches!(e.fact, Fact::PhaseStarted { .. } | Fact::PhaseCompleted { .. }));
-                prop_assert!(!went_on, "nothing leads from rejected to the next phase");
-            }
-            if let Fact::PhaseStarted { phase_key, .. } = &event.fact && phase_key.as_str() == "b" {
-                let approved = journal[..index].iter().filter(|e| {
-                    matches!(&e.fact, Fact::ApprovalResolved { phase_key: Some(key), action: Decision::Approve, .. } if key.as_str() == "a")
-                });
-                prop_assert!(approved.count() >= 2, "both gates of the phase before were passed");
-            }
-        }
-    }
-
-    #[test]
-    fn every_prefix_of_a_journal_recovers_and_completes(
-        happenings in proptest::collection::vec(happening(), 0..30),
-        cut in 0.0..1.0f64,
-    ) {
-        let mut story = three_phases();
-        for (step, happening) in happenings.into_iter().enumerate() {
-            if let Some(input) = input_for(happening, &story.state, step) {
-                let _ = story.tell(input);
-            }
-        }
-        // A crash keeps a prefix of what was stored; it ends between two transactions or within what
-        // one decision made, if those were stored apart.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a fraction of a small length")]
-        let kept = 1 + ((story.journal.len() - 1) as f64 * cut) as usize;
-        story.journal.truncate(kept);
-        story.state = RunState::fold(story.state.run_id, &story.journal).unwrap();
-        if story.state.status == RunStatus::Created {
-            story.tell(Input::Start).unwrap();
-        }
-        if !story.state.status.is_terminal() {
-            story.tell(Input::Pause(PauseReason::Crashed)).unwrap();
-            story.tell(resume()).unwrap();
-            finish(&mut story);
-        }
-        let completed = story.journal.iter().filter(|e| matches!(e.fact, Fact::PhaseCompleted { .. })).count();
-        prop_assert!(completed <= 3);
-        if story.state.status == RunStatus::Completed {
-            prop_assert_eq!(completed, 3);
-        }
-    }
-}
-
-fn tool_question(call: &str) -> Outcome {
-    let (tool, target, detail) = ("execute".to_owned(), "make".to_owned(), "make".to_owned());
-    Outcome::Asks(Box::new(ToolQuestion { call: call.to_owned(), tool, target, detail }))
-}
-
-fn scoped(action: Decision, scope: Option<Scope>, raise: Option<NanoUsd>) -> Input {
-    let (comment, by) = ("because".to_owned(), "me".to_owned());
-    Input::Decide { request_id: None, action, comment, by, via: Via::Cli, reviewed: None, scope, raise }
-}
-
-#[test]
-fn an_attempt_that_asks_about_a_tool_waits_and_goes_on_with_the_answer() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    let attempt = story.wants();
-    for (action, scope, allowed) in [(Decision::Approve, None, true), (Decision::Reject, Some(Scope::Phase), false)] {
-        assert_eq!(story.ended(tool_question("t:1")), ["approval.requested"]);
-        assert_eq!((story.state.status, story.wants()), (RunStatus::AwaitingApproval, None));
-        assert_eq!(story.answer(Decision::RequestChanges).unwrap_err().code, Code::UsageInvalid);
-        assert_eq!(story.tell(scoped(action, scope, None)).unwrap(), ["approval.resolved"]);
-        assert_eq!((story.state.status, story.wants()), (RunStatus::Executing, attempt.clone()), "the same attempt goes on");
-        let permit = story.state.permits.last().unwrap();
-        assert_eq!((permit.allowed, permit.scope, permit.tool.as_str()), (allowed, scope.unwrap_or_default(), "execute"));
-    }
-    assert_eq!(story.state.current().unwrap().gates_passed, 0, "no gate of the phase was passed by it");
-    story.ended(valid("a"));
-    assert_eq!(story.state.approval.as_ref().unwrap().gate.as_str(), "spec_approved");
-}
-
-#[test]
-fn an_answer_about_a_tool_while_paused_counts_when_the_run_goes_on() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    let attempt = story.wants();
-    story.ended(tool_question("t:1"));
-    story.tell(Input::Pause(PauseReason::Shutdown)).unwrap();
-    story.tell(scoped(Decision::Approve, Some(Scope::Run), None)).unwrap();
-    assert_eq!((story.state.status, story.wants()), (RunStatus::Paused, None));
-    story.tell(Input::Resume { by: "kim".to_owned(), via: Via::Cli }).unwrap();
-    assert_eq!((story.state.status, story.wants()), (RunStatus::Executing, attempt));
-}
-
-#[test]
-fn a_budget_pauses_the_run_until_it_is_raised() {
-    let mut story = Story::begin();
-    story.tell(Input::Start).unwrap();
-    let attempt = story.wants();
-    let over = || {
-        let scope = "run".to_owned();
-        Outcome::OverBudget(BudgetQuestion { scope, limit: NanoUsd(100), spent: NanoUsd(90), needed: NanoUsd(20) })
-    };
-    assert_eq!(story.ended(over()), ["run.paused", "approval.requested"]);
-    assert_eq!(story.state.pause_reason, Some(PauseReason::Budget));
-    assert_eq!(story.answer(Decision::Approve).unwrap_err().code, Code::UsageInvalid, "it must say by how much");
-    assert_eq!(story.tell(scoped(Decision::Approve, None, Some(NanoUsd(50)))).unwrap(), ["approval.resolved", "run.resumed"]);
-    assert_eq!((story.wants(), story.state.raises.get("run")), (attempt, Some(&NanoUsd(50))));
-    story.ended(over());
-    story.tell(scoped(Decision::Approve, None, Some(NanoUsd(7)))).unwrap();
-    assert_eq!(story.state.raises.get("run"), Some(&NanoUsd(57)));
-    story.ended(over());
-    assert_eq!(story.answer(Decision::Reject).unwrap(), ["approval.resolved", "run.failed"]);
 }

@@ -5,21 +5,21 @@
 //! What happened before notices were first wanted is not told. It never delays a run.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use self::message::{Message, matters};
-use super::api::{Archive, Signal};
-use super::context::{Context, blocking};
+use super::api::Signal;
+use super::context::Context;
 use super::gate_token;
+use super::retried::retried;
 use crate::model::error::{Failure, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::state::ApprovalStatus;
 use crate::model::time::Timestamp;
-use crate::store::notices;
+use crate::store::{approvals, events, notices, runs};
 
 mod hook;
 mod message;
@@ -29,8 +29,6 @@ mod webhook;
 const PAGE: u32 = 256;
 /// Tries of one way for one notice.
 const TRIES: u32 = 5;
-/// Pause before the second try; doubled with each one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Tells notices until `closing`, and then what is left. Returns at once where no way is set.
 pub async fn run(context: Arc<Context>, closing: CancellationToken) {
@@ -77,13 +75,7 @@ struct Teller {
 impl Teller {
     /// Tells what the last host could not. Runs that were never told of begin at their open question.
     async fn catch_up(&self) -> Result<()> {
-        let paths = self.context.paths.clone();
-        let behind = blocking(move || {
-            let archive = Archive::open(&paths)?;
-            archive.untold()
-        })
-        .await?;
-        for run in behind {
+        for run in self.context.read(notices::behind).await? {
             self.run_moved(run).await?;
         }
         Ok(())
@@ -92,12 +84,7 @@ impl Teller {
     /// Tells everything of a run that matters and was not told.
     async fn run_moved(&self, run: RunId) -> Result<()> {
         loop {
-            let paths = self.context.paths.clone();
-            let events = blocking(move || {
-                let archive = Archive::open(&paths)?;
-                archive.events(run, archive.told(run)? + 1, PAGE)
-            })
-            .await?;
+            let events = self.context.read(move |conn| events::from(conn, run, notices::last(conn, run)? + 1, PAGE)).await?;
             let Some(last) = events.last().map(|event| event.seq) else { return Ok(()) };
             for event in events.iter().filter(|event| matters(&event.fact, &self.context.settings.notify)) {
                 self.tell(event).await?;
@@ -114,24 +101,26 @@ impl Teller {
     async fn tell(&self, event: &Event) -> Result<()> {
         let Some(message) = self.message(event).await? else { return Ok(()) };
         let settings = &self.context.settings.notify;
+        // A way that stays shut was logged; the next notice tries it anew.
         if !settings.command.is_empty() {
-            retried("the notify command", || hook::tell(&settings.command, &message)).await;
+            let again = |failure: &Failure| is_worth_another_try("the notify command", failure);
+            let _ = retried(TRIES, again, || hook::tell(&settings.command, &message)).await;
         }
         if let Some(webhook) = &self.webhook {
-            retried("the webhook", || webhook.tell(&message)).await;
+            let again = |failure: &Failure| is_worth_another_try("the webhook", failure);
+            let _ = retried(TRIES, again, || webhook.tell(&message)).await;
         }
         Ok(())
     }
 
     /// What to tell; nothing of a question that was answered meanwhile.
     async fn message(&self, event: &Event) -> Result<Option<Message>> {
-        let (paths, id, asked) = (self.context.paths.clone(), event.run_id, asked(&event.fact));
-        let (run, question) = blocking(move || {
-            let archive = Archive::open(&paths)?;
-            let question = archive.approvals(id)?.into_iter().find(|question| Some(question.id) == asked);
-            Ok((archive.run(id)?, question))
-        })
-        .await?;
+        let (id, asked) = (event.run_id, asked(&event.fact));
+        let read = move |conn: &rusqlite::Connection| {
+            let question = approvals::of_run(conn, id)?.into_iter().find(|question| Some(question.id) == asked);
+            Ok((runs::get(conn, id)?, question))
+        };
+        let (run, question) = self.context.read(read).await?;
         if asked.is_some() && question.as_ref().is_none_or(|question| question.state != ApprovalStatus::Pending) {
             return Ok(None);
         }
@@ -151,21 +140,7 @@ fn asked(fact: &Fact) -> Option<crate::model::id::RequestId> {
     if let Fact::ApprovalRequested { request_id, .. } = fact { Some(*request_id) } else { None }
 }
 
-/// Tries again with growing pauses; a way that stays shut is logged, and the next notice tries it anew.
-async fn retried<T: Future<Output = Result<()>>>(way: &str, mut tell: impl FnMut() -> T) {
-    let mut pause = FIRST_PAUSE;
-    for number in 1..=TRIES {
-        let Err(failure) = tell().await else { return };
-        tracing::warn!(%failure, way, number, "a notice was not taken");
-        if number < TRIES && is_worth_another_try(&failure) {
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        } else {
-            return;
-        }
-    }
-}
-
-fn is_worth_another_try(failure: &Failure) -> bool {
+fn is_worth_another_try(way: &str, failure: &Failure) -> bool {
+    tracing::warn!(%failure, way, "a notice was not taken");
     failure.class() == crate::model::error::ErrorClass::Recoverable
 }

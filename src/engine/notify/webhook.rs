@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::message::Message;
+use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::NotifySettings;
 use crate::model::time::Timestamp;
@@ -44,9 +45,7 @@ impl Webhook {
                 wrong(format!("the variable {name} that 'notify.webhook_secret_env' names is not set"), "export it, or empty the setting")
             })?),
         };
-        // Without a provider the TLS library panics; another one that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().redirect(redirect::Policy::none()).timeout(PATIENCE).build().map_err(Failure::internal)?;
+        let client = http::client(&url).timeout(PATIENCE).build().map_err(Failure::internal)?;
         Ok(Some(Self { client, url, secret }))
     }
 
@@ -60,7 +59,6 @@ impl Webhook {
             .client
             .post(self.url.clone())
             .header("content-type", "application/json")
-            .header("user-agent", concat!("phasedeck/", env!("CARGO_PKG_VERSION")))
             .header("phasedeck-delivery", format!("{}:{}", message.run_id, message.seq));
         if let Some(secret) = &self.secret {
             let seconds = Timestamp::now().0 / 1000;

@@ -7,7 +7,7 @@ use super::shape::{
 };
 use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
-use crate::model::persona::Binding;
+use crate::model::persona::{Binding, NewSeat};
 use crate::model::record::{ApprovalRecord, ArtifactRecord, LedgerRecord, RunRecord};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::{ApprovalStatus, PhaseStatus};
@@ -39,7 +39,7 @@ impl Report {
             error: error(run, state),
             aborted: last_events.iter().rev().find_map(|event| abort(&event.fact)),
             unresolved: unresolved(state, approvals, ledger),
-            bindings: bindings.iter().map(seat).collect(),
+            bindings: bindings.iter().map(seat).chain(state.reseated.iter().map(new_seat)).collect(),
             phases: state.phases.iter().map(|phase| the_phase(phase, state, workflow)).collect(),
             artifacts: artifacts.iter().map(artifact).collect(),
             decisions: approvals.iter().map(decision).collect(),
@@ -116,7 +116,13 @@ fn seat(binding: &Binding) -> SeatReport {
         persona_hash: binding.persona_hash.to_string(),
         backend: binding.backend.clone(),
         model: binding.model.clone(),
+        phase_key: None,
+        instead_of: None,
     }
+}
+
+fn new_seat(new: &NewSeat) -> SeatReport {
+    SeatReport { phase_key: Some(new.phase_key.to_string()), instead_of: Some(new.was.to_string()), ..seat(&new.binding) }
 }
 
 fn the_phase(phase: &PhaseState, state: &RunState, workflow: Option<&Workflow>) -> PhaseReport {
@@ -126,7 +132,7 @@ fn the_phase(phase: &PhaseState, state: &RunState, workflow: Option<&Workflow>) 
         title: planned.map(|planned| planned.title.clone()).filter(|title| !title.is_empty()),
         risk: planned.map(|planned| planned.risk),
         role: planned.map(|planned| planned.role.to_string()),
-        persona: phase.persona.as_ref().map(ToString::to_string),
+        persona: phase.made_by().map(ToString::to_string),
         state: phase.status,
         attempts: phase.attempt,
         started_at: phase.started_at,

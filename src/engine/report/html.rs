@@ -218,7 +218,7 @@ fn people(report: &Report) -> Markup {
     html! {
         section { h2 { "Who worked" } table { thead { tr { th { "Role" } th { "Persona" } th { "Backend" } th { "Model" } } }
             tbody { @for seat in &report.bindings { tr {
-                td { (safe_line(&seat.role)) } td { (safe_line(&seat.persona)) } td { (safe_line(&seat.backend)) }
+                td { (safe_line(&seat.seat())) } td { (safe_line(&seat.persona)) } td { (safe_line(&seat.backend)) }
                 td { (safe_line(seat.model.as_deref().unwrap_or("-"))) } } } } } }
     }
 }

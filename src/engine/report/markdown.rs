@@ -204,7 +204,7 @@ fn costs(out: &mut String, report: &Report) {
 fn seats(out: &mut String, report: &Report) {
     let rows = report.bindings.iter().map(|seat| {
         vec![
-            plain(&seat.role),
+            plain(&seat.seat()),
             plain(&seat.persona),
             plain(&seat.backend),
             optional(seat.model.as_deref()),

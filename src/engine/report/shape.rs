@@ -143,6 +143,23 @@ pub struct SeatReport {
     pub backend: String,
     /// The model; null where the backend has none.
     pub model: Option<String>,
+    /// The one phase in which it went on for less, by an answer about a budget; null: every other of its role.
+    #[serde(default)]
+    pub phase_key: Option<String>,
+    /// Who had that phase before; null for the bindings of the start.
+    #[serde(default)]
+    pub instead_of: Option<String>,
+}
+
+impl SeatReport {
+    /// The seat in words: its role, and where it was taken over which phase, and whose.
+    #[must_use]
+    pub fn seat(&self) -> String {
+        match (&self.phase_key, &self.instead_of) {
+            (Some(phase), Some(before)) => format!("{} in {phase}, instead of {before}", self.role),
+            _ => self.role.clone(),
+        }
+    }
 }
 
 /// One phase.

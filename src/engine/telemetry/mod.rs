@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use self::meters::Meters;
 use self::otlp::Collector;
 use self::spans::{Span, Spans};
-use super::api::{Archive, Signal};
-use super::context::{Context, blocking};
+use super::api::Signal;
+use super::context::Context;
 use crate::model::error::Result;
 use crate::model::event::Event;
 use crate::model::id::RunId;
 use crate::model::time::Timestamp;
+use crate::store::events;
 
 mod meters;
 mod otlp;
@@ -106,8 +107,7 @@ impl Watcher {
         let is_new = !self.runs.contains_key(&run);
         loop {
             let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
-            let paths = self.context.paths.clone();
-            let events = blocking(move || Archive::open(&paths)?.events(run, from, PAGE)).await?;
+            let events = self.context.read(move |conn| events::from(conn, run, from, PAGE)).await?;
             let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));
             let mut moved = false;
             for event in events.iter().filter(|event| event.seq < before) {

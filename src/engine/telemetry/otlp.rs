@@ -3,20 +3,21 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 use serde_json::{Value as Json, json};
 
 use super::meters::{BOUNDS, Labels, Meters};
 use super::spans::{Span, Value};
+use crate::engine::http;
+use crate::engine::retried::retried;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::TelemetrySettings;
 use crate::model::time::Timestamp;
 
 /// How long a delivery may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Tries of one delivery, and the pause before the second; doubled with each one.
+/// Tries of one delivery.
 const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The way to one collector.
 pub struct Collector {
@@ -43,10 +44,8 @@ impl Collector {
             let value = value.parse().map_err(|_| wrong(format!("the header '{name}' of 'telemetry.headers' has no valid value")))?;
             headers.insert(name, value);
         }
-        // Without a provider the TLS library panics; another one that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().default_headers(headers).redirect(redirect::Policy::none()).timeout(PATIENCE);
-        Ok(Some(Self { client: client.build().map_err(Failure::internal)?, endpoint }))
+        let client = http::client(&endpoint).default_headers(headers).timeout(PATIENCE).build().map_err(Failure::internal)?;
+        Ok(Some(Self { client, endpoint }))
     }
 
     /// Sends spans; what is not taken is logged and dropped.
@@ -63,23 +62,27 @@ impl Collector {
 
     async fn send(&self, path: &str, body: &Json) {
         let Ok(url) = self.endpoint.join(path) else { return };
-        let mut pause = FIRST_PAUSE;
-        for number in 1..=TRIES {
-            match self.client.post(url.clone()).json(body).send().await {
-                Ok(reply) if reply.status().is_success() => return,
-                Ok(reply) if reply.status().is_client_error() && reply.status().as_u16() != 429 => {
-                    return tracing::warn!(status = %reply.status(), path, "the collector refused telemetry");
-                }
-                Ok(reply) => tracing::debug!(status = %reply.status(), path, number, "telemetry was not taken"),
-                Err(error) => tracing::debug!(error = %error.without_url(), path, number, "telemetry was not taken"),
-            }
-            if number < TRIES {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
+        if let Err(refusal) = retried(TRIES, |refusal: &Refusal| refusal.may_pass, || self.post(&url, body)).await {
+            tracing::warn!(path, why = refusal.why, "telemetry was dropped: the collector does not take it");
         }
-        tracing::warn!(path, "telemetry was dropped: the collector does not take it");
     }
+
+    async fn post(&self, url: &Url, body: &Json) -> Result<(), Refusal> {
+        match self.client.post(url.clone()).json(body).send().await {
+            Ok(reply) if reply.status().is_success() => Ok(()),
+            Ok(reply) => {
+                let status = reply.status();
+                Err(Refusal { may_pass: !status.is_client_error() || status.as_u16() == 429, why: status.to_string() })
+            }
+            Err(error) => Err(Refusal { may_pass: true, why: error.without_url().to_string() }),
+        }
+    }
+}
+
+/// Why a delivery was not taken, and whether that may pass.
+struct Refusal {
+    may_pass: bool,
+    why: String,
 }
 
 fn traces(spans: &[Span]) -> Json {

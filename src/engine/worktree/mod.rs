@@ -53,6 +53,15 @@ impl Workspace {
         }
     }
 
+    /// Where the repository's refs and objects lie; `None` in a plain folder.
+    #[must_use]
+    pub fn repository(&self) -> Option<&Path> {
+        match self {
+            Self::Git(worktree) => worktree.git_dir.ancestors().nth(2),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// The run's branch, without `refs/heads/`; `None` in a plain folder.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {

@@ -56,6 +56,8 @@ steps! {
     Recovery = "host.recovery",
     /// What vouches for the database from outside of it.
     Anchor = "host.anchor",
+    /// An unfinished file of a host that was killed taken away.
+    Sweep = "host.sweep",
     /// The worktree's files forced to disk.
     WorktreeSync = "worktree.sync",
     /// The mark of a half-made worktree taken away.

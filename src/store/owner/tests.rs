@@ -201,12 +201,37 @@ fn a_handle_may_be_dropped_by_its_own_job() {
 fn a_store_in_doubt_writes_nothing_more() {
     let (_dir, store) = store();
     let conn = open::writer(store.path()).unwrap();
-    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None };
+    let (stops, _stopped) = watch::channel(None);
+    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops };
     let (work, answer) = wrap(|tx| agree(tx, "never"));
     owner.commit_together(vec![work]);
     assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DbCorrupt);
     assert_eq!(agreed(&store.reader().unwrap()), 0);
     assert_eq!(owner.end().unwrap_err().code, Code::DbCorrupt);
+}
+
+#[tokio::test]
+async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("phasedeck.db");
+    let process = |pid| Claimant { pid, lock_device: 1, lock_inode: 1 };
+    let first = Store::open_as_host(&path, process(7)).unwrap();
+    first.write(|tx| agree(tx, "first")).await.unwrap();
+    let reader = first.reader().unwrap();
+    assert_eq!((first.holds(reader.connection()), first.stop()), (Ok(true), None));
+    let second = Store::open_as_host(&path, process(8)).unwrap();
+    assert_eq!(first.holds(reader.connection()), Ok(false));
+    // Who writes beside a host claims nothing, before and after.
+    Store::open(&path).unwrap().write(|tx| agree(tx, "beside")).await.unwrap();
+    for name in ["late", "later"] {
+        assert_eq!(first.write(move |tx| agree(tx, name)).await.unwrap_err().code, Code::SessionManagerAlreadyRunning);
+    }
+    let why = first.stopped().await;
+    assert!(why.message.contains("process 8, since"), "{why}");
+    assert_eq!((first.stop(), first.close().await), (Some(why.clone()), Err(why)));
+    second.write(|tx| agree(tx, "second")).await.unwrap();
+    assert_eq!(agreed(&reader), 3);
+    second.close().await.unwrap();
 }
 
 #[cfg(unix)]

@@ -89,6 +89,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         Fact::PromptSent { .. }
         | Fact::PromptRepaired { .. }
         | Fact::AgentAdapted { .. }
+        | Fact::PersonasChanged { .. }
         | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }

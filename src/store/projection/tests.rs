@@ -70,6 +70,7 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
             found: None,
             restored: rarely,
             by: None,
+            picked: None,
         },
         16 | 17 => fixture::requested(RequestId::new(), Some(key.as_str())),
         18 => fixture::requested(RequestId::new(), None),

@@ -50,6 +50,35 @@ fn a_budget_is_raised_by_a_typed_amount() {
     snapshot("question_raise", |size| confirming(size, sample::a_budget(), &["A", "2", ".", "5"]));
 }
 
+/// A budget gate at which it is known who could go on for less.
+fn beside_cheaper(size: (u16, u16)) -> Bench {
+    let mut bench = asked(size, sample::a_budget());
+    bench.cheaper = sample::cheaper();
+    bench.work();
+    settle(&mut bench);
+    bench.ticks += 2000;
+    bench
+}
+
+#[test]
+fn somebody_cheaper_is_offered_with_price_and_phases() {
+    snapshot("question_cheaper", beside_cheaper);
+    let who = |size| {
+        let mut bench = beside_cheaper(size);
+        bench.press("C");
+        bench
+    };
+    snapshot("question_cheaper_who", who);
+    snapshot("question_cheaper_sure", |size| {
+        let mut bench = who(size);
+        settle(&mut bench);
+        ["Right", "Right", "Enter"].iter().for_each(|key| bench.press(key));
+        settle(&mut bench);
+        bench.ticks += 1000;
+        bench
+    });
+}
+
 #[test]
 fn what_stands_is_said_on_the_run_and_listed() {
     let standing = |size| {

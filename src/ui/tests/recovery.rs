@@ -1,6 +1,7 @@
 //! What a crash left, a retry of what has ended, and what was found wrong at the start.
 
 use super::*;
+use crate::engine::api::Answer;
 
 fn with_card(size: (u16, u16)) -> Bench {
     let crashed = RunRecord {
@@ -71,4 +72,22 @@ fn a_fork_asks_who_makes_it_again() {
 fn forks_are_compared_and_one_is_taken() {
     snapshot("forks_compared", |size| forked(size, &["]", "]"]));
     snapshot("forks_pick", |size| forked(size, &["K"]));
+}
+
+#[test]
+fn the_gate_names_who_made_the_version_that_was_taken() {
+    snapshot("forks_taken", |size| {
+        let mut bench = forked(size, &[]);
+        ["K", "Right"].iter().for_each(|key| bench.press(key));
+        settle(&mut bench);
+        bench.press("Enter");
+        bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
+        sample::picked().into_iter().for_each(|fact| bench.happens(fact));
+        bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
+        settle(&mut bench);
+        bench.press("]");
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    });
 }

@@ -31,10 +31,10 @@ fn a_wait_before_the_next_try_is_counted_down() {
         settle(bench)
     };
     let shown = at(&mut bench, 500);
-    assert!(shown.contains("◷ spec: try 2 failed [llm_unreachable], the next begins in 12s"), "{shown}");
+    assert!(shown.contains("◷ spec: next try in 12s, try 2 failed [llm_unreachable]"), "{shown}");
     assert!(shown.contains("◷ spec "), "{shown}");
     let shown = at(&mut bench, 4000);
-    assert!(shown.contains("the next begins in 8.0s"), "{shown}");
+    assert!(shown.contains("next try in 8.0s"), "{shown}");
     assert!(bench.state.wakes_in().unwrap() <= 1000);
     let shown = at(&mut bench, 8000);
     assert!(!shown.contains("the next begins"), "{shown}");

@@ -3,37 +3,47 @@
 //! ```text
 //! work ── talk (stored prompts → what next), session (the states)      pure
 //!   │  ── words (what is said), counters (what it cost)                pure
-//!   ├── line ── wire (lines ↔ messages, bounded)
-//!   │     ├── heard (updates → text, tool calls)                       pure
+//!   ├── line, choice, prompting ── wire (lines ↔ messages, bounded)
+//!   │     ├── hearing (where it goes) ── heard (updates → text, tool calls)
 //!   │     └── serve (files and permissions, from the persona's table)
-//!   ├── program (the process, under a guard)
+//!   ├── program (the process, under a guard), fence (what it may reach)
 //!   └── book (the session's own rows), desk (turns, money, audit)
 //! ```
 //!
 //! The program is begun for one attempt and ended with it; its conversation outlives it, by the name
 //! that the program gave it. Not here: judging the artifact, which counts however it was written.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use agent_client_protocol_schema::v1::{EnvVariable, McpServer, McpServerStdio};
+use tokio::sync::OnceCell;
 
+use self::fence::{Grounds, Own};
 use self::presets::{Aloof, on_path, preset};
 use self::work::Worker;
 use super::program::Launch;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
-use crate::engine::confine::Launcher;
+use crate::engine::api::TextKind;
+use crate::engine::confine::{Fence, Launcher, Protection};
 use crate::model::error::{Code, Failure, Result};
+use crate::model::event::Fact;
 use crate::model::persona::{Permission, Persona};
 use crate::model::settings::{AgentSettings, Settings};
 
 pub use self::presets::{Preset, presets};
 
 mod book;
+mod choice;
 mod counters;
+pub mod fence;
 mod heard;
+mod hearing;
 mod line;
 pub mod presets;
+mod prompting;
 mod serve;
 pub mod session;
 mod talk;
@@ -44,6 +54,7 @@ mod work;
 /// The backend that talks to agent programs.
 pub struct Acp {
     settings: Settings,
+    protection: OnceCell<Protection>,
 }
 
 /// One agent program, ready to be begun for a persona.
@@ -52,6 +63,8 @@ pub struct Agent {
     settings: AgentSettings,
     launch: Launch,
     aloof: Option<&'static Aloof>,
+    own: &'static [Own],
+    brought: &'static [&'static str],
     servers: Vec<McpServer>,
     reads: bool,
     writes: bool,
@@ -61,7 +74,7 @@ impl Acp {
     /// A backend for the programs of the settings, and the well-known ones.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone() }
+        Self { settings: settings.clone(), protection: OnceCell::new() }
     }
 
     fn agent(&self, persona: &Persona) -> Result<Agent> {
@@ -83,22 +96,61 @@ impl Acp {
                 known.map_or_else(|| "install it, or mend the command".to_owned(), |preset| format!("install it: {}", preset.install));
             return Err(unavailable(format!("the agent program '{program}' is not found"), install));
         };
-        let mut env = settings.env.clone();
+        let usual = known.into_iter().flat_map(|preset| preset.env);
+        let mut env: BTreeMap<String, String> = usual.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        env.extend(settings.env.clone());
         if let (Some(Aloof::Variable(name, value)), false) = (known.map(|preset| &preset.aloof), settings.trust_project) {
             env.insert((*name).to_owned(), (*value).to_owned());
         }
         let keys = known.into_iter().flat_map(|preset| preset.keys.iter().map(|key| (*key).to_owned()));
         let pass_env = settings.pass_env.iter().cloned().chain(keys).collect();
-        let may = |tool: &str| persona.tools.iter().any(|given| given == tool) && persona.permission(tool) == Permission::Auto;
+        let asks = known.is_none_or(|preset| preset.asks_for_files);
+        let may = |tool: &str| asks && persona.tools.iter().any(|given| given == tool) && persona.permission(tool) == Permission::Auto;
         Ok(Agent {
             name: name.to_owned(),
-            launch: Launch { program: path, args: command.collect(), env, pass_env },
+            launch: Launch { program: path, args: command.collect(), env, pass_env, fence: None },
             aloof: known.map(|preset| &preset.aloof),
+            own: known.map_or(&[], |preset| preset.own),
+            brought: known.map_or(&[], |preset| preset.brought),
             servers: self.servers(persona)?,
             reads: may("read_file"),
             writes: may("write_file"),
             settings,
         })
+    }
+
+    /// Puts a fence around a program, and tells what holds it.
+    ///
+    /// # Errors
+    /// `backend_unavailable` where settings of the repository cannot be hidden from it.
+    async fn confine(&self, agent: &mut Agent, job: &Job, desk: &Desk, temp: &Path) -> Result<()> {
+        let confined = agent.settings.confined;
+        let kernel = self.protection.get_or_init(|| async { Launcher::own().probe_fence().await }).await.clone();
+        let looked_for = fence::in_the_checkout(job.repository.as_deref(), agent.names());
+        let hidden = agent.hidden(&job.worktree, &looked_for)?;
+        if !hidden.is_empty() && !kernel.hides {
+            return Err(agent.cannot_hide(&hidden));
+        }
+        let grounds = Grounds {
+            own: agent.own,
+            more: &agent.settings.own_folders,
+            worktree: &job.worktree,
+            temp,
+            repository: job.repository.as_deref(),
+            looked_for: &looked_for,
+        };
+        let fence = if confined { fence::fence(&agent.launch, &grounds) } else { Fence { open: true, ..Fence::default() } };
+        agent.launch.fence = (confined || !hidden.is_empty()).then(|| Fence { hidden, blank: temp.join("empty.json"), ..fence });
+        let missing = format!("agents.{}.confined is false", agent.name);
+        let protection = if confined { kernel } else { Protection { missing, ..Protection::default() } };
+        let (confined, words) = (protection.fenced(), format!("{}: {}", agent.name, protection.program_words()));
+        if !confined {
+            desk.text(TextKind::Note, &words);
+        }
+        if job.history.is_empty() {
+            desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+        }
+        Ok(())
     }
 
     /// The servers that the program is told of. It calls their tools itself, so that it gets whole servers
@@ -139,11 +191,34 @@ impl Agent {
         persona.model.clone().unwrap_or_else(|| self.name.clone())
     }
 
+    /// What it would take for its settings, by the names in a repository.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.brought.iter().copied().chain(self.settings.hide.iter().map(String::as_str))
+    }
+
+    /// What is hidden from it of what the repository brings along.
+    fn hidden(&self, worktree: &Path, looked_for: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        if self.settings.trust_project {
+            return Ok(Vec::new());
+        }
+        let mut hidden = fence::brought_along(worktree, self.names())?;
+        hidden.extend_from_slice(looked_for);
+        Ok(hidden)
+    }
+
+    fn cannot_hide(&self, hidden: &[PathBuf]) -> Failure {
+        let names: Vec<_> = hidden.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+        let words = format!("the repository has settings for '{}' ({}), which cannot be hidden from it here", self.name, names.join(", "));
+        let hint = format!("remove them from the repository, or let them count: agents.{}.trust_project = true", self.name);
+        Failure::new(Code::BackendUnavailable, words).hint(hint)
+    }
+
     /// What is to be known before the program is begun in a worktree, in words; absent where nothing is.
     fn warning(&self) -> Option<String> {
-        let unknown = !matches!(self.aloof, Some(Aloof::Variable(..) | Aloof::Meta(_) | Aloof::ByItself));
+        let known = matches!(self.aloof, Some(Aloof::Variable(..) | Aloof::Meta(_)));
+        let unknown = !known && self.brought.is_empty() && self.settings.hide.is_empty();
         (unknown && !self.settings.trust_project)
-            .then(|| format!("'{}' has no switch that keeps it from loading settings of the repository", self.name))
+            .then(|| format!("it is not known what '{0}' takes for its settings in a repository; name that in agents.{0}.hide", self.name))
     }
 }
 
@@ -166,8 +241,17 @@ impl Backend for Acp {
             // Servers are begun by the program, which knows no words of ours.
             fill_in_worktree(&mut agent.servers, job);
             if let Some(warning) = agent.warning() {
-                desk.text(crate::engine::api::TextKind::Note, &warning);
+                desk.text(TextKind::Note, &warning);
             }
+            let temp = tempfile::Builder::new()
+                .prefix("phasedeck-")
+                .tempdir()
+                .map_err(|error| Failure::io("no folder for temporary files", &error))?;
+            for name in ["TMPDIR", "TMP", "TEMP"] {
+                agent.launch.env.insert(name.to_owned(), temp.path().to_string_lossy().into_owned());
+            }
+            std::fs::write(temp.path().join("empty.json"), "{}").map_err(|error| Failure::io("no file for temporary use", &error))?;
+            self.confine(&mut agent, job, desk, temp.path()).await?;
             let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
             Worker { agent: &agent, job, desk, stop, tools, allowed: Mutex::default() }.run().await
         })

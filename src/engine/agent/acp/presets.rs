@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fence::Own;
+
 /// A well-known agent program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
@@ -16,7 +18,15 @@ pub struct Preset {
     pub install: &'static str,
     /// Variables of the console's own that it is given: where its keys and settings lie.
     pub keys: &'static [&'static str],
-    /// How it is kept from loading project settings.
+    /// Whether its file tools work through the protocol; others read and write the disk themselves.
+    pub asks_for_files: bool,
+    /// Where it keeps what is its own; it may write there while it is confined.
+    pub own: &'static [Own],
+    /// Variables that it is begun with.
+    pub env: &'static [(&'static str, &'static str)],
+    /// What it would take for its settings of what a repository brings along; that is hidden from it.
+    pub brought: &'static [&'static str],
+    /// Its own switch against loading such settings.
     pub aloof: Aloof,
 }
 
@@ -27,9 +37,7 @@ pub enum Aloof {
     Variable(&'static str, &'static str),
     /// By this member of `_meta` when a session is opened; a JSON document.
     Meta(&'static str),
-    /// It asks for trust by itself, and a worktree of ours is never trusted.
-    ByItself,
-    /// There is no switch.
+    /// There is no switch that is known.
     Not,
 }
 
@@ -39,17 +47,30 @@ pub const PRESETS: &[Preset] = &[
         name: "claude",
         title: "Claude Code, by its ACP adapter",
         command: &["claude-agent-acp"],
-        install: "npm install -g @zed-industries/claude-agent-acp",
+        install: "npm install -g @agentclientprotocol/claude-agent-acp",
         keys: &["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CONFIG_DIR"],
+        asks_for_files: true,
+        own: &[
+            Own::Named("CLAUDE_CONFIG_DIR", ".claude"),
+            Own::HomeFile(".claude.json"),
+            Own::Everywhere("claude"),
+            Own::Everywhere("claude-cli-nodejs"),
+        ],
+        env: &[],
+        brought: &[".claude", ".mcp.json"],
         aloof: Aloof::Meta(r#"{"claudeCode":{"options":{"settingSources":["user"]}}}"#),
     },
     Preset {
         name: "codex",
         title: "Codex, by its ACP adapter",
         command: &["codex-acp"],
-        install: "npm install -g @zed-industries/codex-acp",
-        keys: &["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_HOME"],
-        aloof: Aloof::ByItself,
+        install: "npm install -g @agentclientprotocol/codex-acp",
+        keys: &["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_HOME", "CODEX_PATH"],
+        asks_for_files: true,
+        own: &[Own::Named("CODEX_HOME", ".codex")],
+        env: &[("INITIAL_AGENT_MODE", "workspace-write")],
+        brought: &[".codex"],
+        aloof: Aloof::Not,
     },
     Preset {
         name: "copilot",
@@ -57,6 +78,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["copilot", "--acp"],
         install: "npm install -g @github/copilot",
         keys: &["GH_TOKEN", "GITHUB_TOKEN", "COPILOT_GITHUB_TOKEN"],
+        asks_for_files: true,
+        own: &[Own::Named("COPILOT_HOME", ".copilot"), Own::Everywhere("copilot")],
+        env: &[],
+        brought: &[".copilot", ".github/copilot", ".github/hooks", ".github/mcp.json", ".mcp.json", ".vscode/mcp.json"],
         aloof: Aloof::Not,
     },
     Preset {
@@ -65,6 +90,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["gemini", "--acp"],
         install: "npm install -g @google/gemini-cli",
         keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_GENAI_USE_VERTEXAI"],
+        asks_for_files: false,
+        own: &[Own::Home(".gemini")],
+        env: &[],
+        brought: &[".gemini", ".env"],
         aloof: Aloof::Variable("GEMINI_CLI_TRUST_WORKSPACE", "false"),
     },
     Preset {
@@ -73,6 +102,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["goose", "acp"],
         install: "see the releases of block/goose",
         keys: &["GOOSE_PROVIDER", "GOOSE_MODEL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"],
+        asks_for_files: true,
+        own: &[Own::Everywhere("goose")],
+        env: &[],
+        brought: &[".goose"],
         aloof: Aloof::Not,
     },
     Preset {
@@ -81,6 +114,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["kimi", "acp"],
         install: "uv tool install kimi-cli",
         keys: &["KIMI_API_KEY", "KIMI_BASE_URL"],
+        asks_for_files: true,
+        own: &[Own::Home(".kimi")],
+        env: &[],
+        brought: &[".kimi"],
         aloof: Aloof::Not,
     },
     Preset {
@@ -89,6 +126,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["opencode", "acp"],
         install: "npm install -g opencode-ai",
         keys: &["OPENCODE_CONFIG", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"],
+        asks_for_files: true,
+        own: &[Own::Everywhere("opencode")],
+        env: &[],
+        brought: &[".opencode", "opencode.json", "opencode.jsonc"],
         aloof: Aloof::Variable("OPENCODE_DISABLE_PROJECT_CONFIG", "1"),
     },
     Preset {
@@ -97,6 +138,10 @@ pub const PRESETS: &[Preset] = &[
         command: &["qwen", "--acp"],
         install: "npm install -g @qwen-code/qwen-code",
         keys: &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DASHSCOPE_API_KEY"],
+        asks_for_files: true,
+        own: &[Own::Home(".qwen")],
+        env: &[],
+        brought: &[".qwen", ".env"],
         aloof: Aloof::Not,
     },
 ];

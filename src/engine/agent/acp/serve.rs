@@ -245,9 +245,12 @@ fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
     serde_json::from_value(params).map_err(|error| Refusal { code: BAD_PARAMS, message: error.to_string(), data: Value::Null })
 }
 
+/// Programs know a file that is not there by these words, which the protocol's own libraries use.
 fn refused(reply: &ToolReply) -> Refusal {
-    let code = if reply.denied.is_some() { BAD_PARAMS } else { NOT_FOUND };
-    Refusal { code, message: reply.result.clone(), data: Value::Null }
+    if reply.denied.is_some() {
+        return Refusal { code: BAD_PARAMS, message: reply.result.clone(), data: Value::Null };
+    }
+    Refusal { code: NOT_FOUND, message: format!("Resource not found: {}", reply.result), data: Value::Null }
 }
 
 fn done(tool: &str, reply: ToolReply) -> ToolDone {

@@ -25,7 +25,7 @@ fn what_is_missing_is_said_with_how_to_get_it() {
         (json!({"agent": "mine", "tools": ["mcp:files"]}), "", ""),
         (json!({"agent": "nobody"}), "no agent program is named 'nobody'", "[agents.nobody]"),
         (json!({"agent": "gone"}), "the agent program 'no-such-program-anywhere' is not found", "mend the command"),
-        (json!({"agent": "codex"}), "the agent program 'no-such-codex' is not found", "npm install -g @zed-industries/codex-acp"),
+        (json!({"agent": "codex"}), "the agent program 'no-such-codex' is not found", "npm install -g @agentclientprotocol/codex-acp"),
         (json!({"agent": "empty"}), "agents.empty has no command", "agents.empty.command"),
         (json!({"agent": "mine", "tools": ["mcp:files/read"]}), "an agent program cannot be given 'mcp:files/read' alone", "whole server"),
         (json!({"agent": "mine", "tools": ["mcp:none"]}), "no server of tools is named 'none'", "[mcp.NAME]"),

@@ -18,7 +18,9 @@ use super::Agent;
 use super::book;
 use super::counters::Counters;
 use super::heard::Heard;
-use super::line::{Line, Prompted};
+use super::hearing::Hearing;
+use super::line::Line;
+use super::prompting::Prompted;
 use super::serve::Table;
 use super::talk::{Next, Stored, Talk};
 use super::words;
@@ -226,16 +228,26 @@ impl Worker<'_> {
             let (answer, heard) = match self.prompt(line, state, &there.session, &text).await? {
                 Prompted::Answered(answer, heard) => (answer, heard),
                 Prompted::Cancelled(heard) => {
-                    self.store(state, "cancelled", heard).await?;
+                    self.store(state, "cancelled", heard, true).await?;
                     return Ok(Ended::Stopped);
                 }
                 Prompted::Asks(heard, question) => {
-                    self.store(state, "cancelled", heard).await?;
+                    self.store(state, "cancelled", heard, true).await?;
                     return Ok(Ended::Asks(question));
+                }
+                Prompted::TooDear(heard, said) => {
+                    self.note("the budget is used up; the prompt was called off");
+                    self.store(state, "cancelled", heard, said).await?;
+                    // Refused now that its cost is stored; the refusal asks the operator.
+                    self.reserve(state).await?;
+                    if !said {
+                        return Err(Broken::Program(Code::SessionRecoveryRequired, "it did not stop when it was told to".to_owned()));
+                    }
+                    continue;
                 }
             };
             state.tries = 0;
-            self.store(state, &answer, heard).await?;
+            self.store(state, &answer, heard, true).await?;
             match state.talk.next(self.job, self.artifact_there()) {
                 Next::Done => return Ok(Ended::Done),
                 Next::Fail(failure) => return Err(Broken::Final(failure)),
@@ -272,11 +284,13 @@ impl Worker<'_> {
         book::prompted(self.desk, &mut state.session, &key, open.id).await?;
         open.sent = true;
         let table = Table { persona: &self.job.persona, phase: &self.job.phase_key, permits: &self.job.permits, allowed: &self.allowed };
-        line.prompt(there, text, open.id, self.desk, &self.tools, &table).await
+        let known = Counters { cost: state.session.cost, tokens: state.session.tokens };
+        line.prompt(there, text, Hearing::of(self.desk, open.id, known), &self.tools, &table).await
     }
 
-    /// Stores what a prompt came to: the answer, its cost, and what its tools said.
-    async fn store(&self, state: &mut State, stop: &str, mut heard: Heard) -> Result<()> {
+    /// Stores what a prompt came to: the answer, its cost, and what its tools said. The cost of one that the
+    /// program has not ended is what it had told by then.
+    async fn store(&self, state: &mut State, stop: &str, mut heard: Heard, ended: bool) -> Result<()> {
         let Some(open) = state.turn.take() else { return Err(Failure::internal("an answer without a turn")) };
         let known = Counters { cost: state.session.cost, tokens: state.session.tokens };
         let (cost, tokens, counters) = heard.told.since(known);
@@ -285,7 +299,7 @@ impl Worker<'_> {
         let answer = serde_json::to_string(&Stored { text, stop: stop.to_owned() }).map_err(Failure::internal)?;
         let calls = heard.into_calls();
         let tools = calls.iter().map(|call| (call.done.call_id.clone(), call.done.tool.clone(), call.arguments.clone())).collect();
-        let answered = Answered { answer, tools, tokens, cost, estimated: false, latency_ms: ms(open.begun), provider_request_id: None };
+        let answered = Answered { answer, tools, tokens, cost, estimated: !ended, latency_ms: ms(open.begun), provider_request_id: None };
         self.desk.answered(open.id, answered).await?;
         self.desk.tools_done(open.id, calls.into_iter().map(|call| call.done).collect(), None).await?;
         book::answered(self.desk, &mut state.session, counters).await?;

@@ -253,6 +253,7 @@ fn launch(servers: &BTreeMap<String, McpSettings>, name: &str, worktree: &Path) 
         args: args.iter().map(|arg| arg.replace("{worktree}", &worktree)).collect(),
         env: settings.env.clone(),
         pass_env: settings.pass_env.clone(),
+        fence: None,
     })
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Fault {
     pub retry: Retry,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the request was longer than the model takes.
+    pub too_long: bool,
 }
 
 impl Fault {
@@ -54,6 +56,7 @@ impl Fault {
             billable,
             retry: Retry::Always,
             retry_after: None,
+            too_long: false,
         }
     }
 
@@ -69,7 +72,8 @@ impl Fault {
         let (code, retry, hint) = kind_of(number, said);
         let name = status.canonical_reason().unwrap_or("unknown status");
         let words = format!("the provider answered {number} {name}{}", if said.is_empty() { String::new() } else { format!(": {said}") });
-        Self { code, words, hint: hint.to_owned(), status: Some(number), billable: false, retry, retry_after }
+        let too_long = code == Code::LlmContextExceeded;
+        Self { code, words, hint: hint.to_owned(), status: Some(number), billable: false, retry, retry_after, too_long }
     }
 
     /// Chunks that make no answer; `begun` when part of one had come.
@@ -82,7 +86,8 @@ impl Fault {
                 let (number, said) = error_in_stream(error);
                 let (code, retry, hint) = kind_of(number, &said);
                 let words = format!("the provider broke off with an error: {said}");
-                Self { code, hint: hint.to_owned(), status: Some(number), retry, ..Self::lost(words, begun) }
+                let too_long = code == Code::LlmContextExceeded;
+                Self { code, hint: hint.to_owned(), status: Some(number), retry, too_long, ..Self::lost(words, begun) }
             }
         }
     }
@@ -130,16 +135,41 @@ fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
     const KEY: &str = "check the key in the variable that 'openai.key_env' names";
     const MONEY: &str = "the account has no credit left: top it up at the provider, then resume the run";
     const LATER: &str = "wait a while, then resume the run";
+    const LENGTH: &str = "take a model with a larger window, or give the phase less at once; 'openai.context_window' says how much fits";
     const REQUEST: &str = "check the persona's model and params against what the provider offers";
     let unpaid =
         status == 402 || ["insufficient_quota", "billing_hard_limit", "exceeded your current quota"].iter().any(|mark| said.contains(mark));
     match status {
         _ if unpaid => (Code::LlmAuth, Retry::Never, MONEY),
+        413 => (Code::LlmContextExceeded, Retry::Never, LENGTH),
+        400 | 422 | 500 if is_too_long(said) => (Code::LlmContextExceeded, Retry::Never, LENGTH),
         401 | 403 => (Code::LlmAuth, Retry::Never, KEY),
         429 => (Code::LlmRateLimited, Retry::Always, LATER),
         408 | 409 | 425 | 500..=599 => (Code::LlmOverloaded, Retry::Always, LATER),
         _ => (Code::LlmBadResponse, Retry::Never, REQUEST),
     }
+}
+
+/// Whether these are a server's words for a request that is longer than the model takes: of OpenAI and those who
+/// speak like it, vLLM, llama.cpp, LiteLLM, Anthropic, Gemini, Mistral, text-generation-inference, LM Studio.
+fn is_too_long(said: &str) -> bool {
+    const MARKS: [&str; 13] = [
+        "context_length_exceeded",
+        "exceed_context_size",
+        "contextwindowexceeded",
+        "maximum context length",
+        "available context size",
+        "context window",
+        "context length of",
+        "prompt is too long",
+        "input is too long",
+        "request_too_large",
+        "exceeds the maximum number of tokens",
+        "reduce the length of the messages",
+        "`max_new_tokens` must be",
+    ];
+    let said = said.to_lowercase();
+    MARKS.iter().any(|mark| said.contains(mark))
 }
 
 /// The status that an error object stands for, and its words. Unknown kinds count as the server's
@@ -181,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_status_has_its_code_and_only_some_are_tried_again() {
-        use Code::{LlmAuth, LlmBadResponse, LlmOverloaded, LlmRateLimited};
+        use Code::{LlmAuth, LlmBadResponse, LlmContextExceeded, LlmOverloaded, LlmRateLimited};
         for (status, said, code, retry) in [
             (301, "", LlmBadResponse, Retry::Never),
             (400, "", LlmBadResponse, Retry::Never),
@@ -191,7 +221,7 @@ mod tests {
             (404, "", LlmBadResponse, Retry::Never),
             (408, "", LlmOverloaded, Retry::Always),
             (409, "", LlmOverloaded, Retry::Always),
-            (413, "", LlmBadResponse, Retry::Never),
+            (413, "", LlmContextExceeded, Retry::Never),
             (422, "", LlmBadResponse, Retry::Never),
             (425, "", LlmOverloaded, Retry::Always),
             (429, "", LlmRateLimited, Retry::Always),
@@ -203,6 +233,35 @@ mod tests {
             let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
             assert_eq!((fault.code, fault.retry, fault.billable), (code, retry, false), "{status} {said}");
         }
+    }
+
+    #[test]
+    fn every_servers_word_for_too_long_is_known_and_others_are_not() {
+        for (status, said) in [
+            (
+                400,
+                "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (invalid_request_error context_length_exceeded)",
+            ),
+            (400, "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. (BadRequestError)"),
+            (400, "the request exceeds the available context size, try increasing it (exceed_context_size_error)"),
+            (500, "the request exceeds the available context size. try increasing the context size or enable context shift"),
+            (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: ... (400)"),
+            (400, "prompt is too long: 213462 tokens > 200000 maximum (invalid_request_error)"),
+            (413, "Request exceeds the maximum allowed number of bytes (request_too_large)"),
+            (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+            (400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length"),
+            (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 (validation)"),
+            (400, "Please reduce the length of the messages or completion. (invalid_request_error context_length_exceeded)"),
+            (400, "The model is loaded with context length of only 4096 tokens, which is not enough"),
+        ] {
+            let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
+            assert_eq!((fault.code, fault.retry, fault.too_long), (Code::LlmContextExceeded, Retry::Never, true), "{said}");
+        }
+        for (status, said) in [(400, "temperature is too high"), (404, "no model with that context window"), (429, "too long a queue")] {
+            assert!(!Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None).too_long, "{said}");
+        }
+        let inner = json!({"code": "context_length_exceeded", "message": "too much", "type": "invalid_request_error"});
+        assert!(Fault::of_broken(&Broken::Error(inner), false).too_long);
     }
 
     #[test]

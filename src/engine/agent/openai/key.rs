@@ -1,6 +1,9 @@
-//! Where the provider's key is: in a variable, else in a file that only its owner may read.
+//! Where the provider's key is: in a variable, else in a file that only its owner may read, else where a
+//! command of the operator's has it.
 //!
 //! Everybody asks here (the backend, `doctor`, the redactor), so that what is sent is what is hidden.
+
+mod command;
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -27,11 +30,19 @@ pub fn key(settings: &OpenAiSettings) -> Result<Option<SecretString>> {
     if !file.is_empty() {
         return of_file(Path::new(file)).map(Some);
     }
+    if !settings.key_command.is_empty() {
+        let printed = command::printed_by(&settings.key_command);
+        return printed.map(Some).map_err(|words| {
+            missing(format!("'openai.key_command' {words}"))
+                .hint("run the command yourself: it must print the key alone, within ten seconds")
+        });
+    }
     if variable.is_empty() {
         return Ok(None);
     }
     Err(missing(format!("{variable} is not set")).hint(format!(
-        "set {variable} to the provider's key, 'openai.key_file' to a file that holds it, or 'openai.key_env' to \"\" for a server that needs none"
+        "set {variable} to the provider's key, 'openai.key_file' to a file that holds it, 'openai.key_command' to a command that prints it, or \
+         'openai.key_env' to \"\" for a server that needs none"
     )))
 }
 
@@ -112,5 +123,9 @@ mod tests {
         let by_variable = OpenAiSettings { key_env: "PATH".to_owned(), key_file: "/no/such/file".to_owned(), ..OpenAiSettings::default() };
         assert!(key(&by_variable).unwrap().is_some());
         assert!(key(&OpenAiSettings { key_env: String::new(), ..OpenAiSettings::default() }).unwrap().is_none());
+        let key_command = ["printf", "by-command"].map(str::to_owned).to_vec();
+        let by_command = OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), key_command, ..OpenAiSettings::default() };
+        assert_eq!(key(&by_command).unwrap().unwrap().expose_secret(), "by-command");
+        assert_ne!(key(&OpenAiSettings { key_env: "PATH".to_owned(), ..by_command }).unwrap().unwrap().expose_secret(), "by-command");
     }
 }

@@ -78,6 +78,12 @@ impl Prices {
         self.own.get(model).copied().or_else(listed).or_else(|| self.shipped.get(model).copied())
     }
 
+    /// What a million tokens cost, sent and received; absent when the price is unknown.
+    #[must_use]
+    pub fn per_million(&self, model: &str) -> Option<(NanoUsd, NanoUsd)> {
+        self.of(model).map(|price| (price.input, price.output))
+    }
+
     /// What `tokens` cost; absent when the price is unknown.
     #[must_use]
     pub fn cost(&self, model: &str, tokens: Tokens) -> Option<NanoUsd> {

@@ -43,6 +43,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         persona: persona(),
         artifact: Some(ExpectedFile { path: "out.json".to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(Value::Null) }),
         worktree: worktree.to_path_buf(),
+        repository: None,
         history: Vec::new(),
         stretch: 1,
         scenario: Scenario::Ok,

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, Url, redirect, retry};
+use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use super::assemble::{Assembled, Assembly, Broken};
 use super::fault::{Fault, Retry, described, retry_after};
 use super::sse::{Decoder, Event};
 use crate::engine::api::TextKind;
+use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::OpenAiSettings;
 
@@ -73,18 +74,8 @@ impl Wire {
     /// # Errors
     /// `config_invalid` naming the base URL, header or key variable that cannot be used.
     pub(super) fn new(settings: &OpenAiSettings, key: Option<SecretString>, limits: Limits) -> Result<Self> {
-        // Without a provider the TLS library panics; another one that is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let url = endpoint(&settings.base_url)?;
-        let mut builder = Client::builder()
-            .default_headers(headers(settings, key.as_ref())?)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .connect_timeout(limits.connect)
-            .user_agent(concat!("phasedeck/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
+        let builder = http::client(&url).default_headers(headers(settings, key.as_ref())?).connect_timeout(limits.connect);
         let client =
             builder.build().map_err(|error| invalid(format!("no HTTP client can be made: {error}"), "look at the proxy variables"))?;
         Ok(Self { client, url, key, limits })
@@ -305,11 +296,6 @@ fn headers(settings: &OpenAiSettings, key: Option<&SecretString>) -> Result<Head
         }
     }
     if mistakes.is_empty() { Ok(headers) } else { Err(invalid(mistakes.join("; "), "correct the settings or the variable")) }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn invalid(words: String, hint: &str) -> Failure {

@@ -69,6 +69,27 @@ pub(super) struct Talk {
     asked: Asked,
     /// What stands in place of the oldest turns.
     summary: Option<Summary>,
+    /// What the provider has shown that it does not take.
+    refused: Option<Refused>,
+}
+
+/// A request that the provider refused as longer than the model takes.
+#[derive(Clone, Copy)]
+struct Refused {
+    /// About how many tokens it had.
+    tokens: u64,
+    /// The turn that it was for.
+    number: u32,
+}
+
+/// What became of a request.
+enum Heard {
+    /// It was answered, and the answer is stored.
+    Answer(TurnId, Answer),
+    /// It was longer than the model takes.
+    TooLong(Fault),
+    /// The work is stopped.
+    Stopped,
 }
 
 /// A request that is reserved, and may be sent.
@@ -104,18 +125,43 @@ impl<B: Book> Worker<'_, B> {
                 Then::End(ended) => return Ok(ended),
                 Then::Ask(open) => *open,
             };
-            let (number, sums_up) = (open.reserve.number, open.sums_up);
-            let Some((turn, answer)) = self.ask(open).await? else { return Ok(Ended::Stopped) };
+            let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.to_string().len()));
+            let (turn, answer) = match self.ask(open).await? {
+                Heard::Answer(turn, answer) => (turn, answer),
+                Heard::Stopped => return Ok(Ended::Stopped),
+                Heard::TooLong(fault) => {
+                    then = self.shorten(talk, tokens, fault).await?;
+                    continue;
+                }
+            };
             if sums_up {
                 talk.summary = Some(Summary::of(number, &answer));
-                self.book
-                    .adapted(&format!("turns up to {number} were summarised, to stay within the model's window of {} tokens", self.window));
+                let window = talk.refused.map_or_else(|| format!(" of {} tokens", self.window), |_| String::new());
+                self.book.adapted(&format!("turns up to {number} were summarised, to stay within the model's window{window}"));
                 then = self.go_on(talk).await?;
                 continue;
             }
             talk.asked.last = number;
             then = self.close(talk, turn, (number, self.job.stretch), answer, None).await?;
         }
+    }
+
+    /// After a request that was longer than the model takes: a summary of the oldest turns, for half of that
+    /// room, once for each turn.
+    ///
+    /// # Errors
+    /// `llm_context_exceeded` when that was done already, or there is nothing to summarise.
+    async fn shorten(&self, talk: &mut Talk, tokens: u64, fault: Fault) -> Result<Then> {
+        let number = talk.asked.last + 1;
+        let again = talk.refused.replace(Refused { tokens, number }).is_some_and(|before| before.number == number);
+        let (reserve, body, sums_up) = self.prepare(talk)?;
+        if again || !sums_up {
+            return Err(fault.into_failure(1));
+        }
+        self.book
+            .adapted(&format!("about {tokens} tokens are more than the model takes; its oldest turns are summarised ({})", fault.words));
+        let turn = self.book.reserve(reserve.clone()).await?;
+        Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
     }
 
     /// Takes up the stored turns, and ends the last one where a crash left it open.
@@ -272,14 +318,14 @@ impl<B: Book> Worker<'_, B> {
         }
     }
 
-    /// Sends a reserved request, again where that helps, and stores its answer. Absent when stopped.
-    async fn ask(&self, mut open: Open) -> Result<Option<(TurnId, Answer)>> {
+    /// Sends a reserved request, again where that helps, and stores its answer.
+    async fn ask(&self, mut open: Open) -> Result<Heard> {
         let mut tries = 1;
         loop {
             let begun = Instant::now();
             if self.stop.now.is_cancelled() {
                 self.give_up(open.turn, CallStatus::Failed, begun).await?;
-                return Ok(None);
+                return Ok(Heard::Stopped);
             }
             // A summary is no word of the agent's.
             let show = |kind, text: &str| {
@@ -297,18 +343,21 @@ impl<B: Book> Worker<'_, B> {
             match asked {
                 None => {
                     self.give_up(open.turn, CallStatus::Unknown, begun).await?;
-                    return Ok(None);
+                    return Ok(Heard::Stopped);
                 }
-                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(Some),
+                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
                 Some(Err(fault)) => {
                     let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
                     self.book.failed(open.turn, failed).await?;
+                    if fault.too_long {
+                        return Ok(Heard::TooLong(fault));
+                    }
                     if self.without_schema(&mut open, &fault) {
                         open.turn = self.book.reserve(open.reserve.clone()).await?;
                         continue;
                     }
                     if !self.pause(open.turn, tries, fault).await? {
-                        return Ok(None);
+                        return Ok(Heard::Stopped);
                     }
                     open.turn = self.book.reserve(open.reserve.clone()).await?;
                     tries += 1;
@@ -383,7 +432,9 @@ impl<B: Book> Worker<'_, B> {
         let artifact = self.job.artifact.as_ref().filter(|_| self.structured && !self.schema_refused.load(Ordering::Relaxed));
         let body = chat::request(&self.model, &messages, tools.as_deref(), params, artifact.map(structured::response_format))?;
         let bytes = body.len();
-        let (room, covered) = (summary::room(self.window, params), talk.summary.as_ref().map_or(0, |summary| summary.covers));
+        let shown = talk.refused.map_or(u64::MAX, |refused| refused.tokens / 2);
+        let room = summary::room(self.window, params).min(shown);
+        let covered = talk.summary.as_ref().map_or(0, |summary| summary.covers);
         let Some(covers) = summary::to_cover(&talk.turns, covered, bytes, room) else {
             let (conversation, number) = (self.conversation.clone(), talk.asked.last + 1);
             return Ok((self.reserve_for(conversation, number, bytes, params), body, false));

@@ -58,6 +58,7 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         persona: serde_json::from_value(persona).unwrap(),
         artifact: Some(ExpectedFile { path: path.to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(schema()) }),
         worktree: worktree.to_owned(),
+        repository: None,
         history: Vec::new(),
         scenario,
         max_turns: 10,

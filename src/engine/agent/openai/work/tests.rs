@@ -320,6 +320,73 @@ async fn a_conversation_that_nears_the_window_goes_on_from_a_summary_and_a_kill_
     }
 }
 
+/// Refuses what is longer than the model takes, whatever the settings say of its window.
+fn with_a_window(most: usize) -> impl Fn(&super::super::model_server::RecordedRequest) -> Reply + Send + Sync + 'static {
+    move |request| match request.body.to_string().len() {
+        0.. if request.body.to_string().len() / 3 <= most => long_winded(request),
+        _ => Reply::status(400, r#"{"error":{"code":"context_length_exceeded","message":"This model's maximum context length is short"}}"#),
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_takes_less_than_is_known_brings_on_one_summary_and_the_work_goes_on() {
+    let run = |fails_from| async move {
+        let mut scene = long_scene().await;
+        scene.server = ModelServer::script(with_a_window(3_500)).await;
+        scene.window = 128_000;
+        scene.book.fails_from = fails_from;
+        let ended = scene.run().await;
+        (scene, ended)
+    };
+    let (straight, ended) = run(None).await;
+    assert_eq!(ended, Ok(Ended::Done));
+    let lines = straight.book.lines();
+    let refused = lines.iter().filter(|line| *line == "failed Failed llm_context_exceeded").count();
+    assert_eq!(refused, 1, "what it takes is learned once: {lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with("retried")));
+    let notes = straight.book.shown(TextKind::Note);
+    assert!(notes.iter().any(|note| note.contains("more than the model takes") && note.contains("maximum context length is short")));
+    assert_eq!(straight.book.turns().iter().filter(|turn| turn.conversation.is_empty() && turn.answer.is_some()).count(), 10);
+    for killed_at in 0..lines.len() {
+        let (mut scene, _) = run(Some(killed_at)).await;
+        scene.job.history = scene.book.turns();
+        scene.book = Notebook::resuming(&scene.book);
+        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
+        let turns = scene.book.turns();
+        let mut answered: Vec<_> =
+            turns.iter().filter(|turn| turn.answer.is_some()).map(|turn| (turn.conversation.as_str(), turn.number)).collect();
+        assert_eq!(answered.iter().filter(|(conversation, _)| conversation.is_empty()).count(), 10, "at {killed_at}");
+        let all = answered.len();
+        answered.sort_unstable();
+        answered.dedup();
+        assert_eq!(answered.len(), all, "at {killed_at}: no turn is answered, and paid for, twice");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_shorter_ends_with_its_code_after_one_summary() {
+    for (looks, calls) in [(0, 1), (3, 6)] {
+        let script = move |request: &super::super::model_server::RecordedRequest| {
+            let summary = request.messages()[0]["content"].as_str().unwrap().starts_with("You summarise");
+            let said = request.messages().iter().filter(|message| message["role"] == "assistant").count();
+            let summarised = request.messages()[1]["content"].as_str().unwrap().contains("[SUMMARY");
+            match (summary, said) {
+                (true, _) => Reply::answer("did it"),
+                (false, said) if said < looks && !summarised => {
+                    Reply::calls("read_file", &json!({"file_path": "long.txt", "offset": said + 1}))
+                }
+                _ => Reply::status(413, ""),
+            }
+        };
+        let mut scene = long_scene().await;
+        scene.server = ModelServer::script(script).await;
+        scene.window = 128_000;
+        let failure = scene.run().await.unwrap_err();
+        assert_eq!((failure.code, scene.server.requests().len()), (Code::LlmContextExceeded, calls), "{}", failure.message);
+        assert!(failure.hint.contains("larger window"), "{}", failure.hint);
+    }
+}
+
 #[tokio::test]
 async fn it_is_reminded_once_and_then_the_engine_judges() {
     let scene = Scene::new([Reply::answer("done"), Reply::answer("really done")]).await;

@@ -1,0 +1,64 @@
+//! Kills in pairs: one in the run, and one in the recovery that follows it, for every point of the one and
+//! every point of the other, or evenly spread over them where there are too many.
+
+use std::collections::BTreeSet;
+
+use phasedeck::store::failpoint::Step;
+
+use crate::invariants::{self, Memory};
+use crate::model::Model;
+use crate::story::{Home, Story};
+use crate::{Outcome, killed_at};
+
+/// Plays at most `pairs` of them in each story; whether all held.
+pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
+    let model = Model::start()?;
+    for story in Story::ALL.into_iter().filter(|story| only.is_none_or(|only| only == *story)) {
+        let whole = Home::new(story, &model.base_url())?;
+        model.forget();
+        let (_, in_run) = killed_at(&whole, None)?;
+        let Some(in_recovery) = in_recovery(&model, story, in_run.len())? else { return Err("no recovery was recorded".into()) };
+        let all = in_run.len() * in_recovery;
+        let (mut played, mut in_both, mut points) = (0, 0, BTreeSet::new());
+        for at in (0..pairs.min(all)).map(|number| number * all / pairs.min(all)) {
+            let (first, second) = (at / in_recovery + 1, at % in_recovery + 1);
+            let home = Home::new(story, &model.base_url())?;
+            model.forget();
+            let (mut memory, mut broken) = (Memory::default(), Vec::new());
+            for nth in [first, second] {
+                let (killed, passed) = killed_at(&home, Some(nth))?;
+                broken.extend(invariants::after_kill(&home, &model, &mut memory)?);
+                if nth == second && killed {
+                    in_both += u64::from(!passed.contains(&format!("{}:after", Step::Recovery.as_str())));
+                    points.extend(passed.last().cloned());
+                }
+            }
+            let (killed, _) = killed_at(&home, None)?;
+            broken.extend(invariants::after_kill(&home, &model, &mut memory)?);
+            broken.extend(invariants::at_end(&home, &model)?);
+            if killed || !broken.is_empty() {
+                println!("VIOLATION in {}: killed at point {first}, then at {second}; kept in {}", story.name(), home.dir.keep().display());
+                broken.iter().for_each(|words| println!("  {words}"));
+                return Ok(false);
+            }
+            played += 1;
+        }
+        println!(
+            "{:<9} {played} of {all} pairs ({} points x {in_recovery} of recovery), {in_both} second kills inside recovery, \
+             at {} different points: 0 violations",
+            story.name(),
+            in_run.len(),
+            points.len()
+        );
+    }
+    Ok(true)
+}
+
+/// How many points a recovery from the middle of a story passes until it is over.
+fn in_recovery(model: &Model, story: Story, points: usize) -> Outcome<Option<usize>> {
+    let home = Home::new(story, &model.base_url())?;
+    model.forget();
+    killed_at(&home, Some(points / 2))?;
+    let (_, passed) = killed_at(&home, None)?;
+    Ok(passed.iter().position(|point| point == &format!("{}:after", Step::Recovery.as_str())).map(|at| at + 1))
+}

@@ -1,0 +1,68 @@
+//! What the operator wrote and did not send: small private files of the console's own.
+//!
+//! A file is whole or not there: it is written beside its place, synced and renamed.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::paths::create_private_dir;
+use crate::model::error::{Failure, Result};
+
+/// What is kept under a name; none where nothing is, or where it cannot be understood any more.
+///
+/// # Errors
+/// `io_failed`.
+pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>> {
+    let file = folder.join(name);
+    match std::fs::read(&file) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io(format!("cannot read the draft {}", file.display()), &error)),
+    }
+}
+
+/// Keeps it; `None` keeps nothing any more.
+///
+/// # Errors
+/// `io_failed`; what was kept before is still there.
+pub fn keep<T: Serialize>(folder: &Path, name: &str, draft: Option<&T>) -> Result<()> {
+    let file = folder.join(name);
+    let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the draft {}", file.display()), error);
+    let Some(draft) = draft else {
+        return match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),
+            _ => Ok(()),
+        };
+    };
+    create_private_dir(folder)?;
+    let write = || -> std::io::Result<()> {
+        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut temporary, draft)?;
+        temporary.as_file().sync_data()?;
+        temporary.persist(&file)?;
+        Ok(())
+    };
+    write().map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_again_and_what_is_no_draft_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("drafts");
+        let read = || read::<Vec<String>>(&folder, "form.json").unwrap();
+        assert_eq!(read(), None);
+        keep(&folder, "form.json", Some(&vec!["a", "b"])).unwrap();
+        assert_eq!(read(), Some(vec!["a".to_owned(), "b".to_owned()]));
+        std::fs::write(folder.join("form.json"), "{").unwrap();
+        assert_eq!(read(), None);
+        keep::<()>(&folder, "form.json", None).unwrap();
+        keep::<()>(&folder, "form.json", None).unwrap();
+        assert!(!folder.join("form.json").exists());
+    }
+}

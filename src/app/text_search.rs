@@ -1,0 +1,102 @@
+//! Finding in a text that is read: the line being typed, and what was typed last.
+//!
+//! The words and keys are those of the events ([`super::finding`]); there the archive looks, here the
+//! text itself ([`super::hits`]). Each place where texts are read has a search of its own, which stays
+//! when another text comes in the place of this one.
+
+use super::hits::Place;
+use super::needle::Needle;
+use super::reading::Reading;
+use super::run_view::Pane;
+use super::state::{AppState, Screen};
+
+/// A line being typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Typing {
+    /// So far.
+    pub text: String,
+    /// What was on top when it began.
+    pub began: Place,
+    /// Whether the end was followed then.
+    pub followed: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextSearch {
+    /// The line being typed.
+    pub typing: Option<Typing>,
+    /// What was typed last.
+    pub needle: Option<Needle>,
+}
+
+impl TextSearch {
+    /// What is searched: the line being typed, else what was typed last.
+    #[must_use]
+    pub fn sought(&self) -> Option<Needle> {
+        match &self.typing {
+            Some(typing) => Needle::new(&typing.text),
+            None => self.needle.clone(),
+        }
+    }
+}
+
+/// The search of the text that has the focus, with the text where it is there.
+#[must_use]
+pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&Reading>)> {
+    if state.modal.is_some() {
+        return None;
+    }
+    match (state.screen(), &state.run, &state.gate) {
+        (Screen::Run, Some(run), _) => match run.focus {
+            Pane::Artifact => Some((&run.artifact.search, run.artifact.reading.as_ref())),
+            Pane::Transcript => Some((&run.said.search, Some(&run.said.reading))),
+            _ => None,
+        },
+        (Screen::Gate, _, Some(gate)) => Some((&gate.search, gate.reading())),
+        _ => None,
+    }
+}
+
+/// See [`focused`].
+pub fn focused_mut(state: &mut AppState) -> Option<(&mut TextSearch, Option<&mut Reading>)> {
+    if state.modal.is_some() {
+        return None;
+    }
+    match (state.screen(), &mut state.run, &mut state.gate) {
+        (Screen::Run, Some(run), _) => match run.focus {
+            Pane::Artifact => Some((&mut run.artifact.search, run.artifact.reading.as_mut())),
+            Pane::Transcript => Some((&mut run.said.search, Some(&mut run.said.reading))),
+            _ => None,
+        },
+        (Screen::Gate, _, Some(gate)) => Some((&mut gate.search, gate.texts.get_mut(&gate.tab))),
+        _ => None,
+    }
+}
+
+/// Whether a line is being typed in the text that has the focus.
+#[must_use]
+pub fn is_typed(state: &AppState) -> bool {
+    focused(state).is_some_and(|(search, _)| search.typing.is_some())
+}
+
+/// Texts on the screen that are looked through and not to their end.
+pub fn looking(state: &mut AppState) -> impl Iterator<Item = &mut Reading> {
+    let (of_run, of_gate) = (state.screen() == Screen::Run, state.screen() == Screen::Gate);
+    let run = state.run.as_mut().filter(|_| of_run).into_iter();
+    let gate = state.gate.as_mut().filter(|_| of_gate).and_then(|gate| gate.texts.get_mut(&gate.tab));
+    run.flat_map(|run| run.artifact.reading.as_mut().into_iter().chain([&mut run.said.reading]))
+        .chain(gate)
+        .filter(|reading| reading.looks())
+}
+
+/// Whether [`looking`] has any.
+#[must_use]
+pub fn is_looking(state: &AppState) -> bool {
+    let looks = |reading: Option<&Reading>| reading.is_some_and(Reading::looks);
+    match state.screen() {
+        Screen::Run => state.run.as_ref().is_some_and(|run| looks(run.artifact.reading.as_ref()) || run.said.reading.looks()),
+        Screen::Gate => looks(state.gate.as_ref().and_then(|gate| gate.reading())),
+        _ => false,
+    }
+}

@@ -1,0 +1,67 @@
+//! What a backend puts down: a call before it is sent, its answer or its failure, and what a tool said.
+
+use crate::model::error::{Code, Failure};
+use crate::model::event::{CallStatus, Tokens, ToolOutcome};
+use crate::model::money::NanoUsd;
+
+/// A call that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    pub conversation: String,
+    /// Counts the turns of the attempt, from 1.
+    pub number: u32,
+    /// Which model is asked.
+    pub model: String,
+    /// What is set aside for it; absent when the price is unknown.
+    pub reserved: Option<NanoUsd>,
+}
+
+/// A model's whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer as the backend wants it back in `Job::history`; a JSON document.
+    pub answer: String,
+    /// The tools it calls, in order: engine's own call id, tool, arguments as text.
+    pub tools: Vec<(String, String, String)>,
+    /// What it used.
+    pub tokens: Tokens,
+    /// What it cost; absent when unknown.
+    pub cost: Option<NanoUsd>,
+    /// Whether the cost is the reserve, because the true one was not told.
+    pub estimated: bool,
+    /// From request to last byte.
+    pub latency_ms: u64,
+    /// The provider's name for the request.
+    pub provider_request_id: Option<String>,
+}
+
+/// A call that gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallFailed {
+    /// `Failed`: nothing was billed. `Unknown`: it may have been; the reserve is charged.
+    pub status: CallStatus,
+    /// Why.
+    pub code: Code,
+    /// From request to failure.
+    pub latency_ms: u64,
+}
+
+/// What a tool said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolDone {
+    /// The engine's own call id.
+    pub call_id: String,
+    /// Which tool.
+    pub tool: String,
+    /// The path or command it was about.
+    pub target: String,
+    /// How it ended.
+    pub outcome: ToolOutcome,
+    /// Set when confinement or a permission refused it.
+    pub denied: Option<Failure>,
+    /// The text the model gets.
+    pub result: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}

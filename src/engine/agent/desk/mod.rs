@@ -1,0 +1,402 @@
+//! Where a backend puts down what must survive, before it acts on it.
+//!
+//! One desk serves one attempt. Everything durable about the conversation goes through it: each
+//! method is one transaction, and returns when that is committed. Streamed text goes through it
+//! too, but only to whoever watches (`live.rs`); every tool call has its line in the audit (`audit.rs`);
+//! calls that gave no answer are closed in `lost.rs`.
+
+mod audit;
+mod entries;
+mod live;
+mod lost;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use entries::{Answered, CallFailed, Reserve, ToolDone};
+use live::Texts;
+use lost::close_call;
+pub use lost::close_lost_calls;
+
+use super::settle::Unsettled;
+use crate::engine::api::TextKind;
+use crate::engine::budget::{self, Budget, Verdict};
+use crate::engine::context::Context;
+use crate::engine::redact::Redactor;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{Event, Fact};
+use crate::model::id::{PhaseKey, RunId, TurnId};
+use crate::model::money::NanoUsd;
+use crate::model::question::BudgetQuestion;
+use crate::model::time::Timestamp;
+use crate::store::contents::Content;
+use crate::store::{journal, turns};
+
+/// How many events a desk remembers for whoever goes on after it.
+const STORED_KEPT: usize = 256;
+
+/// The desk of one attempt.
+pub struct Desk {
+    context: Arc<Context>,
+    run_id: RunId,
+    phase_key: PhaseKey,
+    attempt: u32,
+    stretch: u32,
+    persona: String,
+    /// Facts that are stored with the first call, so that they cost no commit of their own.
+    opening: Mutex<Vec<Fact>>,
+    /// Calls that were told when they ended, before their turn did.
+    told: Mutex<BTreeSet<(TurnId, String)>>,
+    /// The answer that is stored with what comes next.
+    unsettled: Mutex<Option<Unsettled>>,
+    /// The prompt, which is stored with what comes first.
+    kept: Mutex<Option<Content>>,
+    /// The first events that were stored through it, in order of their storing.
+    stored: Mutex<Vec<Event>>,
+    budget: Budget,
+    redactor: Arc<Redactor>,
+    live: Mutex<Texts>,
+    /// The limit that refused a call.
+    refused: Arc<Mutex<Option<BudgetQuestion>>>,
+}
+
+impl Desk {
+    /// A desk for one attempt; `opening` is stored before anything else.
+    #[must_use]
+    pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
+        let redactor = Arc::clone(&context.redactor);
+        Self {
+            context,
+            run_id,
+            phase_key,
+            attempt,
+            stretch: 0,
+            persona,
+            opening: Mutex::new(opening),
+            budget: Budget::default(),
+            redactor,
+            live: Mutex::default(),
+            refused: Arc::default(),
+            told: Mutex::default(),
+            unsettled: Mutex::default(),
+            kept: Mutex::default(),
+            stored: Mutex::default(),
+        }
+    }
+
+    /// Sets how often the operator's word had set the agent going again; each turn is stored with it.
+    #[must_use]
+    pub fn in_stretch(mut self, stretch: u32) -> Self {
+        self.stretch = stretch;
+        self
+    }
+
+    /// Sets what may be spent; without limits unless set.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Takes these secrets out of what is written down and shown, too.
+    #[must_use]
+    pub fn hiding(mut self, redactor: Arc<Redactor>) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Stores this content with the opening facts, which name it.
+    #[must_use]
+    pub fn keeping(mut self, content: Option<Content>) -> Self {
+        self.kept = Mutex::new(content);
+        self
+    }
+
+    /// The limit that refused a call, where one did: the work ended with `budget_exceeded` then.
+    #[must_use]
+    pub fn over_budget(&self) -> Option<BudgetQuestion> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
+    fn grant(&self) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>> + Clone + Send + use<> {
+        let (budget, refused, run_id) = (self.budget.clone(), Arc::clone(&self.refused), self.run_id);
+        move |tx, turn, now| {
+            let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
+                Verdict::Granted(facts) => {
+                    turns::reserve(tx, turn, now)?;
+                    (facts, None)
+                }
+                Verdict::Refused(question) => (budget::exceeded(tx, run_id, &question)?.into_iter().collect(), Some(question)),
+            };
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+            journal::append(tx, run_id, &facts, now)
+        }
+    }
+
+    fn still_granted(&self) -> Result<()> {
+        let Some(question) = self.over_budget() else { return Ok(()) };
+        let BudgetQuestion { scope, limit, spent, needed } = question;
+        let words = format!("the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent");
+        Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
+    }
+
+    /// Stores the opening facts now, for a backend that makes no calls.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn open(&self) -> Result<()> {
+        let (facts, run_id) = (self.take_opening(), self.run_id);
+        self.store(move |tx| journal::append(tx, run_id, &facts, Timestamp::now())).await
+    }
+
+    /// Stores that a call is about to be sent, with its money. Send only after this returned.
+    ///
+    /// # Errors
+    /// `budget_exceeded`; what the store says; nothing may be sent then.
+    pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
+        let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
+        let id = turn.id;
+        let grant = self.grant();
+        self.store(move |tx| {
+            let now = Timestamp::now();
+            let mut events = journal::append(tx, run_id, &opening, now)?;
+            events.extend(grant(tx, &turn, now)?);
+            Ok(events)
+        })
+        .await?;
+        self.still_granted()?;
+        Ok(id)
+    }
+
+    /// Stores a whole answer, its cost, and the tools it wants. Run them only after this returned.
+    ///
+    /// # Errors
+    /// What the store says; the call is paid and open then.
+    pub async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
+        self.put_down(turn, answered);
+        self.settle().await
+    }
+
+    /// Takes an answer that wants no tools. It is stored with what comes next: another call, or what the
+    /// attempt came to.
+    pub fn put_down(&self, turn: TurnId, answered: Answered) {
+        self.say_rest();
+        let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
+        *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Unsettled { run_id, phase_key, attempt, turn, answered });
+    }
+
+    /// The answer that waits to be stored; whoever takes it stores it.
+    #[must_use]
+    pub fn take_unsettled(&self) -> Option<Unsettled> {
+        self.say_rest();
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Stores the answer that waits, if one does.
+    ///
+    /// # Errors
+    /// What the store says; the call is paid and open then.
+    pub async fn settle(&self) -> Result<()> {
+        let Some(unsettled) = self.take_unsettled() else { return Ok(()) };
+        self.store_patiently(move |tx| unsettled.settle(tx)).await
+    }
+
+    /// The events that were stored through this desk, without those after the first few hundred: whoever
+    /// goes on from them need not read them again.
+    #[must_use]
+    pub fn take_stored(&self) -> Vec<Event> {
+        let mut stored = std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
+        stored.sort_unstable_by_key(|event| event.seq);
+        stored
+    }
+
+    async fn store_patiently<F>(&self, job: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+    {
+        let events = self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await?;
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = STORED_KEPT.saturating_sub(stored.len());
+        stored.extend(events.into_iter().take(room));
+        Ok(())
+    }
+
+    /// Stores that a call gave no answer.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
+        let run_id = self.run_id;
+        self.store(move |tx| {
+            let facts = close_call(tx, turn, &failed)?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        })
+        .await
+    }
+
+    /// Stores that a call is tried again after a pause, before pausing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn retried(&self, turn: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64) -> Result<()> {
+        let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms };
+        let run_id = self.run_id;
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+    }
+
+    /// Stores what all tools of a turn said, which makes the turn a checkpoint, and reserves the
+    /// next call in the same transaction where there is one.
+    ///
+    /// # Errors
+    /// `budget_exceeded` when only the next call was refused; what the store says.
+    pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
+        if done.is_empty() && next.is_none() {
+            // A turn without tools was settled with its answer.
+            return Ok(None);
+        }
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let (next, run_id) = (next.map(|reserve| self.new_turn(reserve)), self.run_id);
+        let next_id = next.as_ref().map(|turn| turn.id);
+        let grant = self.grant();
+        self.store(move |tx| {
+            let now = Timestamp::now();
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            if !results.is_empty() {
+                turns::tools_done(tx, turn, &results)?;
+            }
+            let mut events = journal::append(tx, run_id, &facts, now)?;
+            if let Some(next) = &next {
+                events.extend(grant(tx, next, now)?);
+            }
+            Ok(events)
+        })
+        .await?;
+        self.still_granted()?;
+        Ok(next_id)
+    }
+
+    /// Stores what one tool said as soon as it has, for turns that go on for long. Its turn may end
+    /// without ever telling it again; where it is told again, that adds nothing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tool_told(&self, turn: TurnId, done: &ToolDone) -> Result<()> {
+        self.audit(turn, std::slice::from_ref(done)).await?;
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((turn, done.call_id.clone()));
+        let (fact, run_id) = (self.tool_fact(turn, done), self.run_id);
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+    }
+
+    /// Whether a call that goes on has reached a limit with what it has cost so far. Tells once where one
+    /// comes near.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn has_reached_a_limit(&self, so_far: NanoUsd) -> Result<bool> {
+        if self.budget.is_unlimited() {
+            return Ok(false);
+        }
+        let (budget, run_id) = (self.budget.clone(), self.run_id);
+        let verdict = self.context.read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now())).await?;
+        match verdict {
+            Verdict::Refused(_) => Ok(true),
+            Verdict::Granted(near) if near.is_empty() => Ok(false),
+            Verdict::Granted(near) => self.store(move |tx| journal::append(tx, run_id, &near, Timestamp::now())).await.map(|()| false),
+        }
+    }
+
+    /// Which attempt this desk serves.
+    pub(super) fn place(&self) -> (RunId, &PhaseKey, u32) {
+        (self.run_id, &self.phase_key, self.attempt)
+    }
+
+    /// What all drivers share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Stores what some tools of a turn said, and that the turn stops before the call `at`, which has
+    /// not begun; or, without one, that it goes on.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
+        if !done.is_empty() {
+            self.audit(turn, &done).await?;
+        }
+        let facts: Vec<Fact> = done.iter().map(|tool| self.tool_fact(turn, tool)).collect();
+        let run_id = self.run_id;
+        self.store(move |tx| {
+            let results: Vec<_> = done.into_iter().map(tool_result).collect();
+            turns::hold(tx, turn, &results, at.as_deref())?;
+            journal::append(tx, run_id, &facts, Timestamp::now())
+        })
+        .await
+    }
+
+    /// What an agent was paid for is not given up because the disk is full for a while.
+    pub(super) async fn store<F>(&self, job: F) -> Result<()>
+    where
+        F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
+    {
+        let unsettled = self.take_unsettled();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let job = move |tx: &rusqlite::Transaction<'_>| {
+            kept.map_or(Ok(()), |content| content.store(tx))?;
+            let mut events = unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))?;
+            events.extend(job(tx)?);
+            Ok(events)
+        };
+        self.store_patiently(job).await
+    }
+
+    fn new_turn(&self, reserve: Reserve) -> turns::NewTurn {
+        turns::NewTurn {
+            id: TurnId::new(),
+            run_id: self.run_id,
+            phase_key: self.phase_key.clone(),
+            attempt: self.attempt,
+            conversation: reserve.conversation,
+            number: reserve.number,
+            stretch: self.stretch,
+            persona: self.persona.clone(),
+            model: reserve.model,
+            reserved: reserve.reserved,
+        }
+    }
+
+    fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
+        let (phase_key, call_id, tool) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone());
+        let hidden = |words: &str| self.redactor.apply(words).into_owned();
+        let target = hidden(&done.target);
+        match &done.denied {
+            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: hidden(&why.message) },
+            None => Fact::ToolCalled { phase_key, turn_id, call_id, tool, target, outcome: done.outcome, duration_ms: done.duration_ms },
+        }
+    }
+
+    /// Adds a fact to what is stored with the first call.
+    pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
+        let fact = fact(&self.phase_key, self.attempt);
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+    }
+
+    /// Tells that the work goes on in another way than it was begun; stored with the next reserve.
+    pub fn adapted(&self, words: &str) {
+        self.text(TextKind::Note, words);
+        let words = self.hidden(words);
+        self.also(|phase_key, attempt| Fact::AgentAdapted { phase_key: phase_key.clone(), attempt, words });
+    }
+
+    fn take_opening(&self) -> Vec<Fact> {
+        std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn tool_result(done: ToolDone) -> turns::ToolResult {
+    turns::ToolResult { call_id: done.call_id, result: done.result, outcome: done.outcome, duration_ms: done.duration_ms }
+}

@@ -1,0 +1,134 @@
+//! Whole programs of the operator's that work for a run: an agent program with its own folders and keys.
+//!
+//! They need the network and places of their own, so they are held more loosely than commands: they
+//! write beneath the worktree and the folders that are named, read what tools need, and reach no socket
+//! of another program. What is hidden is not there for them. The program is begun by this one, called
+//! again, which takes away from itself what the program shall not have and then becomes it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::Protection;
+
+/// The hidden verb of a process that becomes a fenced program.
+pub(super) const FENCED: &str = "__fenced";
+/// How many processes and threads a program may have beside those that the user has already.
+#[cfg(target_os = "linux")]
+const MAX_MORE_PROCESSES: u64 = 2048;
+const NO_PROGRAM: u8 = 127;
+const OPEN: &str = "open";
+const CLOSED: &str = "closed";
+
+/// What a program may reach besides what everybody may read. Folders that are not there are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// Only hides: the program may do all else that the operator may.
+    pub open: bool,
+    /// What lies over hidden documents: a file that holds an empty one.
+    pub blank: PathBuf,
+    /// Beneath these it may do everything.
+    pub writable: Vec<PathBuf>,
+    /// Beneath these it may read and run.
+    pub readable: Vec<PathBuf>,
+    /// These are not there for it.
+    pub hidden: Vec<PathBuf>,
+}
+
+impl Fence {
+    /// The arguments with which this program becomes `program` within the fence; without one it tells what
+    /// is in force.
+    #[must_use]
+    pub fn words(&self, program: Option<&OsStr>, args: &[OsString]) -> Vec<OsString> {
+        let lists = [&self.writable, &self.readable, &self.hidden];
+        let counts = lists.map(|list| OsString::from(list.len().to_string()));
+        let folders = lists.into_iter().flatten().map(|path| path.clone().into_os_string());
+        let mode = [OsString::from(FENCED), if self.open { OPEN } else { CLOSED }.into(), self.blank.clone().into()];
+        let program = program.into_iter().map(OsStr::to_owned);
+        mode.into_iter().chain(counts).chain(folders).chain(program).chain(args.iter().cloned()).collect()
+    }
+
+    /// The fence that [`words`](Self::words) told of, and the rest.
+    fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
+        let [mode, blank, counts @ ..] = words else { return None };
+        let (counts, mut rest) = counts.split_at_checked(3)?;
+        let mut lists = [Vec::new(), Vec::new(), Vec::new()];
+        for (list, count) in lists.iter_mut().zip(counts) {
+            let (paths, after) = rest.split_at_checked(count.to_str()?.parse().ok()?)?;
+            (*list, rest) = (paths.iter().map(PathBuf::from).collect(), after);
+        }
+        let [writable, readable, hidden] = lists;
+        Some((Self { open: mode == OPEN, blank: blank.into(), writable, readable, hidden }, rest))
+    }
+}
+
+/// Confines this process, then becomes the program, or says what is in force.
+pub(super) fn serve(words: &[OsString]) -> Option<u8> {
+    let (fence, rest) = Fence::read(words)?;
+    let stands = fence.stand();
+    let Some((program, args)) = rest.split_first() else {
+        let protection = stands.unwrap_or_else(|missing| Protection { missing, ..Protection::default() });
+        let text = serde_json::to_string(&protection).unwrap_or_default();
+        return Some(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
+    };
+    if let Err(words) = stands {
+        let _ = writeln!(std::io::stderr(), "the repository's settings cannot be hidden from {}: {words}", program.display());
+        return Some(NO_PROGRAM);
+    }
+    let error = Command::new(program).args(args).exec();
+    let _ = writeln!(std::io::stderr(), "cannot run {}: {error}", program.display());
+    Some(NO_PROGRAM)
+}
+
+impl Fence {
+    /// Takes everything away; what could not be hidden is an error, because settings are code.
+    #[cfg(target_os = "linux")]
+    fn stand(&self) -> Result<Protection, String> {
+        use super::{hiding, inner, rules, sockets};
+        let hides = hiding::hide(&self.hidden, &self.blank);
+        if self.open {
+            return hides.map(|()| Protection::default());
+        }
+        inner::limit(MAX_MORE_PROCESSES, None);
+        let reach = rules::Reach { writable: &self.writable, readable: &self.readable, tcp: true };
+        let (files, missing) = inner::kept(rules::keep_within(reach));
+        let protection = Protection { files, sockets: sockets::take_away(), hides: hides.is_ok(), missing, ..Protection::default() };
+        inner::drop_capabilities();
+        hides.map(|()| protection)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn stand(&self) -> Result<Protection, String> {
+        let missing = "this system has no Landlock".to_owned();
+        if self.hidden.is_empty() { Ok(Protection { missing, ..Protection::default() }) } else { Err(missing) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_fence_is_what_is_read() {
+        let os = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        for (writable, readable, hidden, program, args) in [
+            (vec!["/w", "/t"], vec!["/r"], vec!["/w/.x"], Some("/bin/x"), vec!["-a", "3"]),
+            (vec![], vec![], vec![], None, vec![]),
+            (vec!["7"], vec!["2", "1"], vec!["0"], Some("0"), vec![]),
+        ] {
+            let paths = |words: &[&str]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
+            let (writable, readable, hidden) = (paths(&writable), paths(&readable), paths(&hidden));
+            let fence = Fence { open: hidden.is_empty(), blank: "/b".into(), writable, readable, hidden };
+            let words = fence.words(program.map(OsStr::new), &os(&args));
+            let rest = [program.into_iter().collect::<Vec<_>>(), args].concat();
+            assert_eq!(Fence::read(&words[1..]), Some((fence, &os(&rest)[..])));
+        }
+        for nonsense in
+            [&["open"][..], &["open", "/b", "1", "0", "0"], &["open", "/b", "x", "0", "0"], &["open", "/b", "2", "0", "0", "/a"]]
+        {
+            assert_eq!(Fence::read(&os(nonsense)), None, "{nonsense:?}");
+        }
+    }
+}

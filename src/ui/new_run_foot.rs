@@ -1,0 +1,244 @@
+//! The lower end of the form: who would work, in which lane, for how much, and the button.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::new_run::{Form, line_field};
+use super::pen::Pen;
+use super::text::{cell, cells, cut, ink};
+use crate::app::lane::Lane;
+use crate::app::new_run::{Field, NewRun};
+use crate::app::state::AppState;
+use crate::engine::api::{Estimate, Part, Seat};
+use crate::model::error::Failure;
+use crate::model::money::NanoUsd;
+use crate::model::state::Strategy;
+
+/// Who sits where nobody can.
+const NOBODY: &str = "nobody";
+/// Cells of a strategy's name between its signs.
+const STRATEGY: usize = 13;
+
+/// What stands in the foot.
+pub(super) struct Foot {
+    lane: Option<LaneTold>,
+    budget: Option<Failure>,
+    roomy: bool,
+    /// Rows of the seats, without what is wrong with them.
+    seats: usize,
+    wrong: Vec<Option<String>>,
+}
+
+/// The lane of the run, in words.
+struct LaneTold {
+    held: Option<String>,
+    strategy: String,
+    refused: bool,
+    ends: bool,
+}
+
+impl Foot {
+    /// What there is to be said below the wish.
+    pub fn of(state: &AppState, form: &NewRun, roomy: bool) -> Self {
+        let lane = form.has_lane().then(|| {
+            let name = form.lane_name().unwrap_or_default();
+            let lane = Lane::of(&name, &state.runs);
+            LaneTold {
+                held: lane.held(),
+                strategy: lane.told(form.strategy),
+                refused: lane.refuses(form.strategy).is_some(),
+                ends: form.strategy == Strategy::Rollback && lane.holder.is_some(),
+            }
+        });
+        let wrong = (0..form.seats().len()).map(|index| remedy(form, index)).collect();
+        let seats = if form.is_current() { form.seats().len() } else { form.seats().len().max(1) };
+        Self { lane, budget: form.budget_problem(), roomy, seats, wrong }
+    }
+
+    /// Rows that all of it needs.
+    pub fn rows(&self) -> u16 {
+        let wrong = self.wrong.iter().flatten().count();
+        let rows = self.seats + wrong + self.lane_rows() + 4 + usize::from(self.budget.is_some()) + if self.roomy { 2 } else { 0 };
+        u16::try_from(rows).unwrap_or(u16::MAX)
+    }
+
+    /// Thread and strategy.
+    fn lane_rows(&self) -> usize {
+        1 + self.lane.as_ref().map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
+    }
+
+    /// In which row a field stands; of what is not in the foot, all of it is below.
+    pub fn row_of(&self, focus: Field) -> u16 {
+        let seats = self.seats + self.wrong.iter().flatten().count() + usize::from(self.roomy);
+        let row = match focus {
+            Field::Seat(seat) => seat + self.wrong.iter().take(seat).flatten().count(),
+            Field::Thread => seats,
+            Field::Strategy => seats + self.lane_rows() - 1,
+            Field::Budget | Field::Rehearse | Field::Start => seats + self.lane_rows(),
+            Field::Workflow | Field::Repo | Field::Base | Field::Wish => return u16::MAX,
+        };
+        u16::try_from(row).unwrap_or(u16::MAX)
+    }
+
+    /// Draws it.
+    pub fn draw(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+        self.seats(pen, at);
+        self.lane(pen, at);
+        self.budget(pen, at);
+        self.rest(pen, at);
+    }
+
+    fn lane(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+        let form = at.form;
+        let own = form.ahead().and_then(|ahead| ahead.thread.clone()).unwrap_or_else(|| "one of its own".to_owned());
+        line_field(pen, at, "thread", &form.thread, form.focus == Field::Thread, &own);
+        let Some(lane) = &self.lane else { return };
+        if let Some(held) = &lane.held {
+            let area = at.field(1);
+            let style = if lane.refused { pen.theme.bad() } else { pen.theme.waiting() };
+            pen.text(area, 0, held, style);
+            at.row += 1;
+        }
+        let focused = form.focus == Field::Strategy;
+        at.label(pen, "if held", focused);
+        let area = at.field(1);
+        let shown = if focused { format!("< {} >", form.strategy) } else { form.strategy.to_string() };
+        let room = usize::from(area.width).saturating_sub(STRATEGY + 1);
+        let style = match () {
+            () if lane.refused => pen.theme.bad(),
+            () if lane.ends => pen.theme.waiting(),
+            () => pen.theme.dim(),
+        };
+        let said = cut(&lane.strategy, room, pen.theme.more());
+        pen.line(area, 0, vec![ink(cell(&shown, STRATEGY + 1, ""), pen.theme.title()), ink(said, style)]);
+        at.row += 1;
+    }
+
+    fn budget(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+        let form = at.form;
+        let usual = form.ahead().and_then(|ahead| ahead.budget);
+        let empty = usual.map_or_else(|| "no limit for this run".to_owned(), |usual| format!("{} as in the settings", short(usual)));
+        line_field(pen, at, "budget", &form.budget, form.focus == Field::Budget, &empty);
+        if let Some((said, asks)) = form.budget_reach() {
+            let area = Rect { y: at.field(1).y.saturating_sub(1), height: u16::from(at.row > at.skip), ..at.field(1) };
+            let taken = if form.budget.is_blank() { cells(&empty) + 4 } else { cells(&form.budget.text()) + 3 };
+            let style = if asks { pen.theme.waiting() } else { pen.theme.dim() };
+            pen.right(area, 0, taken, vec![ink(said, style)]);
+        }
+        if let Some(failure) = &self.budget {
+            at.wrong(pen, failure);
+        }
+    }
+
+    fn seats(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+        let form = at.form;
+        let role = form.seats().iter().map(|seat| cells(seat.role.as_str())).max().unwrap_or(0);
+        let who = form.seats().iter().map(|seat| cells(seat.persona.as_deref().unwrap_or(NOBODY))).max().unwrap_or(0) + 4;
+        for (index, seat) in form.seats().iter().enumerate() {
+            let focused = form.focus == Field::Seat(index);
+            at.label(pen, if index == 0 { "who" } else { "" }, focused);
+            let area = at.field(1);
+            let spans = seat_spans(pen, seat, focused, (role, who), usize::from(area.width));
+            pen.line(area, 0, spans);
+            at.row += 1;
+            if let Some(said) = self.wrong.get(index).and_then(Option::as_ref) {
+                let area = at.field(1);
+                pen.text(area, 0, said, pen.theme.bad());
+                at.row += 1;
+            }
+        }
+        if form.seats().is_empty() && !form.is_current() {
+            at.label(pen, "who", false);
+            let area = at.field(1);
+            pen.text(area, 0, &pen.theme.own("looking …"), pen.theme.dim());
+            at.row += 1;
+        }
+        at.row += u16::from(self.roomy);
+    }
+
+    fn rest(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
+        let form = at.form;
+        at.label(pen, "rehearse", form.focus == Field::Rehearse);
+        let (sign, about) =
+            if form.rehearse { ("[x]", "no model is asked; nothing costs anything") } else { ("[ ]", "Space: play it without a model") };
+        let area = at.field(1);
+        pen.line(area, 0, vec![ink(format!("{sign} "), pen.theme.plain()), ink(about, pen.theme.dim())]);
+        at.row += 1;
+        at.label(pen, "price", false);
+        let area = at.field(1);
+        pen.text(area, 0, &estimate(form), pen.theme.plain());
+        at.row += 1 + u16::from(self.roomy);
+        button(pen, at);
+    }
+}
+
+/// What would give somebody to a seat; nothing where the seat before says the same.
+fn remedy(form: &NewRun, index: usize) -> Option<String> {
+    let said = |index: usize| {
+        let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
+        Some(if failure.hint.is_empty() { failure.message.clone() } else { failure.hint.clone() })
+    };
+    said(index).filter(|this| index.checked_sub(1).and_then(said).as_ref() != Some(this))
+}
+
+fn seat_spans(pen: &Pen<'_>, seat: &Seat, focused: bool, (role, who): (usize, usize), width: usize) -> Vec<ratatui::text::Span<'static>> {
+    let name = seat.persona.as_deref().unwrap_or(NOBODY);
+    let shown = if focused { format!("< {name} >") } else { format!("  {name}") };
+    let style = if seat.persona.is_some() { pen.theme.title() } else { pen.theme.bad() };
+    let mut spans = vec![ink(format!("{} ", cell(seat.role.as_str(), role, "")), pen.theme.plain()), ink(cell(&shown, who + 1, ""), style)];
+    let mut room = width.saturating_sub(role + 1 + who + 1);
+    let price = match (&seat.model, seat.price) {
+        (Some(_), Some((input, output))) => format!("{} / {} per M", short(input), short(output)),
+        (Some(_), None) => "price ?".to_owned(),
+        (None, _) => String::new(),
+    };
+    let model = seat.model.as_deref().unwrap_or(&seat.backend).to_owned();
+    let mut add = |text: &str, style: Style| {
+        let text = cut(text, room, pen.theme.more());
+        room = room.saturating_sub(cells(&text));
+        spans.push(ink(text, style));
+    };
+    if seat.consent.is_some() {
+        add("asks consent  ", pen.theme.waiting());
+    }
+    add(&format!("{model}  "), pen.theme.plain());
+    add(&format!("{price}  "), pen.theme.dim());
+    add(&seat.why, pen.theme.dim());
+    spans
+}
+
+/// Dollars without needless digits.
+fn short(money: NanoUsd) -> String {
+    let text = money.to_string();
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn estimate(form: &NewRun) -> String {
+    let Some(ahead) = form.ahead() else { return "?".to_owned() };
+    match ahead.estimate {
+        Estimate::Unknown => "? (no earlier runs, and a model without a known price)".to_owned(),
+        Estimate::Free => "$0.00 (rehearsed)".to_owned(),
+        Estimate::History { p50, p90, runs } => format!("half at most {p50}, 9 of 10 at most {p90} ({runs} earlier runs)"),
+        Estimate::AtMost(most) => format!("at most about {most}, by prices and limits (too few earlier runs)"),
+    }
+}
+
+fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    let form = at.form;
+    let focused = form.focus == Field::Start;
+    at.label(pen, "", focused);
+    let (_, problems) = form.in_the_way(&pen.state.runs);
+    let asks = form.seats().iter().filter(|seat| seat.consent.is_some()).count();
+    let style = if focused { pen.theme.selected() } else { pen.theme.key() };
+    let said = match () {
+        () if form.starting => ("sending".to_owned(), pen.theme.waiting()),
+        () if form.failure.is_some() => (form.failure.as_ref().map(ToString::to_string).unwrap_or_default(), pen.theme.bad()),
+        () if problems == 1 => ("one thing stands in the way".to_owned(), pen.theme.waiting()),
+        () if problems > 1 => (format!("{problems} things stand in the way"), pen.theme.waiting()),
+        () if asks > 0 => ("asks for your consent first".to_owned(), pen.theme.dim()),
+        () => (String::new(), pen.theme.dim()),
+    };
+    let area = at.field(1);
+    let room = usize::from(area.width).saturating_sub(13);
+    pen.line(area, 0, vec![ink("[ Start ]", style), ink(format!("  {}", cut(&said.0, room, pen.theme.more())), said.1)]);
+}

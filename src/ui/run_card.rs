@@ -1,0 +1,125 @@
+//! More about the run under the cursor of a list: what it is for, where it works, what it needs.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::pen::Pen;
+use super::text::{cell, cells, cut, ink, wrapped};
+use super::theme::Mark;
+use crate::app::keymap::Action;
+use crate::app::runs::waits;
+use crate::app::wake::shown_since;
+use crate::model::money::grouped;
+use crate::model::record::RunRecord;
+
+/// Cells of the labels.
+const LABEL: usize = 8;
+
+/// A few lines beneath the list.
+pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
+    let Some(record) = pen.state.runs.selected() else { return };
+    let inner = framed(pen, area, record);
+    let dot = pen.state.dot();
+    let kind = if record.rehearsal { format!("{dot}rehearsal") } else { String::new() };
+    let branch = record.branch.as_deref().map(|b| format!("{dot}{b}")).unwrap_or_default();
+    let lines = [
+        ("wish", record.requirements.clone(), pen.theme.plain()),
+        ("where", format!("{}{branch}{dot}thread {}{kind}", place(record), record.thread), pen.theme.plain()),
+        need_of(pen, record),
+        ("next", record.error_hint.clone().unwrap_or_default(), pen.theme.plain()),
+    ];
+    let room = usize::from(inner.width).saturating_sub(LABEL + 2);
+    for (row, (label, text, style)) in lines.into_iter().enumerate().filter(|(_, (_, text, _))| !text.is_empty()) {
+        let text = ink(cut(&text, room, pen.theme.more()), style);
+        pen.line(inner, row, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), text]);
+    }
+}
+
+/// Everything that a list knows of it, in a column of its own.
+pub fn beside(pen: &mut Pen<'_>, area: Rect) {
+    let Some(record) = pen.state.runs.selected() else { return };
+    let inner = framed(pen, area, record);
+    let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
+    let mark = Mark::of_run(record);
+    let word = match record.place_in_line() {
+        Some(place) => format!("waits in line, place {place}"),
+        None if mark == Mark::Strange => record.state.clone(),
+        None => mark.told().2.to_owned(),
+    };
+    let state = format!("{} {word}, since {}", pen.theme.glyph(mark), pen.state.day_and_time(shown_since(record)));
+    let phase = record.current_phase.as_ref().map(|key| format!(", {key}")).unwrap_or_default();
+    let kind = if record.rehearsal { ", a rehearsal" } else { "" };
+    let moment = |at: Option<_>| at.map(|at| pen.state.day_and_time(at)).unwrap_or_default();
+    let calls = if record.calls == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(u64::from(record.calls))) };
+    let tokens = format!("{} in, {} out", grouped(record.tokens.input), grouped(record.tokens.output));
+    let (label, need, style) = need_of(pen, record);
+    let lines = [
+        ("state", state, pen.theme.of_mark(mark)),
+        (label, need, style),
+        ("next", record.error_hint.clone().unwrap_or_default(), plain),
+        ("", String::new(), plain),
+        ("wish", record.requirements.clone(), plain),
+        ("", String::new(), plain),
+        ("phases", format!("{} of {} done{phase}", record.phases_done, record.phases_total), plain),
+        ("cost", format!("{} in {calls}{kind}", record.cost), plain),
+        ("tokens", tokens, dim),
+        ("", String::new(), plain),
+        ("where", place(record).to_owned(), plain),
+        ("branch", record.branch.clone().unwrap_or_default(), plain),
+        ("base", record.base_branch.clone().unwrap_or_default(), plain),
+        ("thread", record.thread.to_string(), plain),
+        ("begun", moment(Some(record.created_at)), dim),
+        ("ended", moment(record.ended_at), dim),
+        ("report", record.report_path.clone().unwrap_or_default(), dim),
+    ];
+    let mut row = 0;
+    for (label, text, style) in lines {
+        row += entry(pen, inner, row, (label, &text, style));
+    }
+}
+
+/// A label and its text, wrapped; the rows it took. An empty text has no label; without either it is a gap.
+fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, (label, text, style): (&str, &str, Style)) -> usize {
+    if text.is_empty() {
+        return usize::from(label.is_empty());
+    }
+    let room = usize::from(area.width).saturating_sub(LABEL + 2);
+    let lines = wrapped(text, room);
+    for (below, line) in lines.iter().enumerate() {
+        let label = if below == 0 { label } else { "" };
+        pen.line(area, row + below, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), ink(line, style)]);
+    }
+    lines.len()
+}
+
+fn framed(pen: &mut Pen<'_>, area: Rect, record: &RunRecord) -> Rect {
+    let id = format!(" #{} ", record.id.short());
+    let room = usize::from(area.width).saturating_sub(cells(&id) + 3);
+    let title = vec![ink(format!(" {}", cut(&record.workflow, room, pen.theme.more())), pen.theme.title()), ink(id, pen.theme.dim())];
+    pen.panel(area, title, false)
+}
+
+fn place(record: &RunRecord) -> &str {
+    record.repo.as_deref().unwrap_or("a folder of its own")
+}
+
+/// What the run needs from the operator, or how it ended.
+fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui::style::Style) {
+    let keys = &pen.state.keys;
+    if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
+        return (
+            "asks",
+            format!("{gate}: {} opens the run, {} the oldest question", keys.shown(Action::Open), keys.shown(Action::NextGate)),
+            pen.theme.waiting(),
+        );
+    }
+    if let Some(message) = &record.error_message {
+        let code = record.error_code.as_deref().unwrap_or("?");
+        return ("error", format!("{message} [{code}]"), pen.theme.bad());
+    }
+    if record.state == "paused" {
+        let why = record.pause_reason.as_deref().unwrap_or("?");
+        return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
+    }
+    ("since", pen.state.clock(record.updated_at), pen.theme.dim())
+}

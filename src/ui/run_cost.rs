@@ -1,0 +1,140 @@
+//! What a run has cost: of how much, by phase and by model. Figures stand beside the names they belong to.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::arrange;
+use super::pen::Pen;
+use super::text::{cell, cell_right, cells, ink};
+use crate::app::run_view::{Known, RunView};
+use crate::model::event::Fact;
+use crate::model::money::{Cost, NanoUsd, grouped};
+
+/// From this width on, phases and models stand side by side.
+const SIDE_BY_SIDE: u16 = 84;
+/// Cells of the figures, and of the longest bar.
+const COST: usize = 10;
+const TOKENS: usize = 14;
+const BAR: usize = 24;
+
+/// Draws what is inside the frame.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let Some(known) = &run.opened else { return };
+    let mut taken = spent(pen, area, run, known) + 1;
+    if run.moment().is_some() {
+        pen.text(area, taken, " up to this event", pen.theme.dim());
+        taken += 1;
+    }
+    let [_, body] = arrange::top(area, u16::try_from(taken).unwrap_or(area.height));
+    let (phases, models) = (by_phase(known), by_model(known));
+    let most = known.state.cost.known.0.max(1);
+    let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
+    if body.width >= SIDE_BY_SIDE {
+        let [left, right] = arrange::halves(body);
+        table(pen, left, &phases, longest(&phases), most, plain);
+        table(pen, right, &models, longest(&models), most, dim);
+    } else {
+        let names = longest(&phases).max(longest(&models));
+        table(pen, body, &phases, names, most, plain);
+        let gap = usize::from(usize::from(body.height) > phases.len() + models.len());
+        let [_, below] = arrange::top(body, u16::try_from(phases.len() + gap).unwrap_or(body.height));
+        table(pen, below, &models, names, most, dim);
+    }
+}
+
+/// Rows that the pane needs where phases and models stand side by side.
+#[must_use]
+pub fn rows(run: &RunView) -> u16 {
+    let Some(known) = &run.opened else { return 0 };
+    // All phases, begun or not: the pane keeps its height while the run goes on.
+    let lines = known.state.phases.len().max(known.state.models.len());
+    u16::try_from(2 + usize::from(known.state.cost.unknown_calls > 0) + lines).unwrap_or(u16::MAX)
+}
+
+/// What the run has cost, and of how much; the rows that took.
+fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
+    let (theme, state) = (pen.theme, &known.state);
+    let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
+    let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
+    // A limit that was raised is told by the facts.
+    let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
+    let told = run.tail.events().rev().filter(by_then).find_map(|event| limit_of(&event.fact));
+    if let Some(limit) = told.or(known.record.options.budget) {
+        spans.push(ink(format!(" of {limit}"), theme.plain()));
+        if area.width >= 60 {
+            let full = bar(&theme.own("█"), state.cost.known, limit.0.max(1), BAR);
+            let style = if state.cost.known.0 >= limit.0 / 5 * 4 { theme.waiting() } else { theme.focus() };
+            spans.push(ink(format!("  {full}"), style));
+            spans.push(ink(theme.own("░").repeat(BAR.saturating_sub(cells(&full))), theme.dim()));
+        }
+    }
+    spans.push(ink(tokens, theme.dim()));
+    pen.line(area, 0, spans);
+    if state.cost.unknown_calls == 0 {
+        return 1;
+    }
+    pen.text(area, 1, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
+    2
+}
+
+fn limit_of(fact: &Fact) -> Option<NanoUsd> {
+    match fact {
+        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. } if scope == "run" => Some(*limit),
+        _ => None,
+    }
+}
+
+/// One line of the table.
+struct Line {
+    label: String,
+    /// Absent while it has not begun.
+    figures: Option<(Cost, u64)>,
+}
+
+fn by_phase(known: &Known) -> Vec<Line> {
+    let figures = |p: &crate::model::run_state::PhaseState| (p.cost, p.tokens.input.saturating_add(p.tokens.output));
+    known.state.phases.iter().map(|p| Line { label: p.key.to_string(), figures: p.started_at.is_some().then(|| figures(p)) }).collect()
+}
+
+fn by_model(known: &Known) -> Vec<Line> {
+    let models = known.state.models.iter();
+    models
+        .map(|(model, spent)| Line {
+            label: model.clone(),
+            figures: Some((spent.cost, spent.tokens.input.saturating_add(spent.tokens.output))),
+        })
+        .collect()
+}
+
+fn longest(lines: &[Line]) -> usize {
+    lines.iter().map(|line| cells(&line.label)).max().unwrap_or(0)
+}
+
+/// Name, cost, tokens, bar; what there is no room for goes from the right.
+fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64, style: Style) {
+    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(2));
+    let name = names.min(width.saturating_sub(COST));
+    let left = width.saturating_sub(name + COST);
+    let tokens_room = if left >= TOKENS { TOKENS } else { 0 };
+    let bar_room = left.saturating_sub(tokens_room + 2).min(BAR);
+    for (row, line) in lines.iter().enumerate() {
+        let label = cell(&format!(" {}", line.label), name + 1, more);
+        let Some((cost, tokens)) = line.figures else {
+            pen.line(area, row, vec![ink(label, theme.dim())]);
+            continue;
+        };
+        let tokens = if tokens_room > 0 { format!("{} tok", grouped(tokens)) } else { String::new() };
+        let spans = vec![
+            ink(label, style),
+            ink(cell_right(&cost.to_string(), COST, more), theme.plain()),
+            ink(cell_right(&tokens, tokens_room, more), theme.dim()),
+            ink(format!("  {}", bar(&theme.own("█"), cost.known, most, bar_room)), theme.focus()),
+        ];
+        pen.line(area, row, spans);
+    }
+}
+
+fn bar(block: &str, part: NanoUsd, most: i64, room: usize) -> String {
+    let share = i128::from(part.0.max(0)) * i128::try_from(room).unwrap_or(0) / i128::from(most);
+    block.repeat(usize::try_from(share).unwrap_or(0).min(room))
+}

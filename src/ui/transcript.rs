@@ -1,0 +1,88 @@
+//! The transcript pane: what the agent of an attempt said and did, and says now.
+
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::fitting::{Part, fitted};
+use super::pen::Pen;
+use super::text::{ink, wrapped};
+use super::{arrange, panes, reader};
+use crate::app::keymap::Action;
+use crate::app::run_view::{Pane, RunView};
+use crate::model::money::grouped;
+use crate::model::state::PhaseStatus;
+
+/// Draws the framed pane.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let mut title = panes::title(pen, run, Pane::Transcript);
+    title.extend(whose(pen, run));
+    title.extend(reader::sought(pen, &run.said.search, Some(&run.said.reading), usize::from(area.width / 2)));
+    let inner = arrange::inset(pen.panel(area, title, run.focus == Pane::Transcript));
+    let text = reader::typed(pen, inner, &run.said.search, Some(&run.said.reading));
+    pen.drawn.transcript = Some((text.width, text.height));
+    if run.said.reading.doc().lines.is_empty() {
+        return nothing(pen, text, run);
+    }
+    reader::draw(pen, text, &run.said.reading);
+    place(pen, area, run);
+    calls(pen, area, run);
+}
+
+/// Which phase, and which attempt of how many.
+fn whose(pen: &Pen<'_>, run: &RunView) -> Option<Span<'static>> {
+    let (phase, attempt) = run.said_by()?;
+    let last = run.state()?.phase(&phase)?.attempt;
+    let attempt = if last > 1 { format!("{}attempt {attempt} of {last}", pen.state.dot()) } else { String::new() };
+    Some(ink(format!(" {phase}{attempt} "), pen.theme.plain()))
+}
+
+/// Whether it follows, as with the events; how much lies below where nothing more will come.
+fn place(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let reading = &run.said.reading;
+    if !run.said.grows() {
+        return reader::foot(pen, area, reading);
+    }
+    if reading.follows() {
+        let style = pen.theme.dim();
+        return pen.foot(area, "FOLLOW", style);
+    }
+    let style = pen.theme.waiting();
+    let below = u64::try_from(reading.lines_below()).unwrap_or(u64::MAX);
+    pen.foot(area, &format!("PAUSED +{}", grouped(below)), style);
+}
+
+/// How tool calls are shown, in the lower frame on the left, and what is not kept.
+fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    if area.height < 3 || area.width < 30 {
+        return;
+    }
+    let mut parts = Vec::new();
+    let (count, key) = (run.said.calls(), pen.state.keys.shown(Action::FoldCalls));
+    if count > 0 {
+        let calls = if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
+        let told = if run.said.is_whole() { format!(" {calls} open: {key} folds ") } else { format!(" {calls} folded: {key} opens ") };
+        parts.push(Part::new(0, pen.theme.dim(), told));
+    }
+    if run.said.dropped() > 0 {
+        parts.push(Part::new(1, pen.theme.waiting(), format!(" {} earlier lines not kept ", grouped(run.said.dropped()))));
+    }
+    let room = area.width.saturating_sub(20);
+    let line = Rect { x: area.x + 2, y: area.y + area.height - 1, width: room, height: 1 };
+    let spans = fitted(parts, usize::from(room));
+    pen.line(line, 0, spans);
+}
+
+/// Why there is nothing to read.
+fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
+    let phase = run.state().and_then(|state| state.phases.get(run.phase_at()));
+    let text = match phase {
+        _ if run.said.loads() => pen.theme.own("loading …"),
+        Some(phase) if phase.attempt == 0 && run.moment().is_some() => format!("{} had not begun by this event", phase.key),
+        Some(phase) if phase.attempt == 0 && phase.status == PhaseStatus::Skipped => format!("{} was skipped", phase.key),
+        Some(phase) if phase.attempt == 0 => format!("{} has not begun", phase.key),
+        _ => "nothing said yet".to_owned(),
+    };
+    for (row, line) in wrapped(&text, usize::from(area.width)).iter().enumerate() {
+        pen.text(area, row, line, pen.theme.dim());
+    }
+}
