@@ -1,21 +1,46 @@
 #!/usr/bin/env bash
-# Builds target/deb/phasedeck_<version>_<arch>.deb: program, manual pages, completions, documents.
-# Needs Rust and dpkg-deb.
+# Builds target/deb/phasedeck_<version>_<arch>.deb: program, manual pages, completions, documents, licences.
+#
+#   packaging/deb.sh              builds the program for this system
+#   packaging/deb.sh --static     builds it against musl: one file that needs no library of the system
+#   packaging/deb.sh FILE         packs a program that is built already
+#
+# Needs Rust, dpkg-deb and jq; --static also `rustup target add <arch>-unknown-linux-musl` and musl-tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case "${1-}" in
+  '')
+    cargo build --release --locked
+    program=target/release/phasedeck
+    ;;
+  --static)
+    triple=$(uname -m)-unknown-linux-musl
+    export "CC_${triple//-/_}=musl-gcc"
+    cargo build --release --locked --target "$triple"
+    program=target/$triple/release/phasedeck
+    ;;
+  *) program=$1 ;;
+esac
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 arch=$(dpkg --print-architecture)
 root=target/deb/root
 package=target/deb/phasedeck_${version}_${arch}.deb
 
-cargo build --release --locked
+# A program without an interpreter brings its own library; the others say which version they need.
+depends=git
+if readelf -l "$program" | grep -q INTERP; then
+  glibc=$(readelf -V "$program" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+  depends="libc6 (>= ${glibc#GLIBC_}), libgcc-s1, git"
+fi
+
 rm -rf "$root"
-install -Dm755 target/release/phasedeck "$root/usr/bin/phasedeck"
+install -Dm755 "$program" "$root/usr/bin/phasedeck"
 bin=$root/usr/bin/phasedeck
 
 install -d "$root/usr/share/man/man1"
-"$bin" man --dir "$root/usr/share/man/man1"
+"$bin" man --dir "$root/usr/share/man/man1" >/dev/null
 gzip -9n "$root"/usr/share/man/man1/*.1
 
 completion() { install -d "$(dirname "$root/usr/share/$2")" && "$bin" completions "$1" >"$root/usr/share/$2"; }
@@ -28,9 +53,12 @@ install -d "$doc"
 cp -r README.md ARCHITECTURE.md docs "$doc/"
 {
   printf 'Copyright 2026 The phasedeck authors\n\nLicensed under either of the MIT License or, at your option,\n'
-  printf 'the Apache License 2.0 (/usr/share/common-licenses/Apache-2.0).\n\n'
+  printf 'the Apache License 2.0 (/usr/share/common-licenses/Apache-2.0).\n'
+  printf 'The licences of what is built in are in THIRD-PARTY.gz.\n\n'
   cat LICENSE-MIT
 } >"$doc/copyright"
+packaging/third-party.sh | gzip -9n >"$doc/THIRD-PARTY.gz"
+packaging/sbom.sh >"$doc/sbom.cdx.json"
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 
 install -d "$root/DEBIAN"
@@ -41,13 +69,15 @@ Architecture: $arch
 Maintainer: The phasedeck authors <phasedeck@localhost>
 Section: devel
 Priority: optional
-Depends: libc6, git
+Depends: $depends
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Description: terminal console that runs agent workflows phase by phase
  Every phase leaves an artifact that is checked against a schema; at the gates
  between phases a person reads it and decides. Everything is stored before it is
  acted on, so that a crash or a power cut costs nothing that was done or paid for.
 CONTROL
+(cd "$root" && find usr -type f -printf '%P\0' | sort -z | (cd usr && xargs -0 md5sum | sed 's|  |  usr/|') >DEBIAN/md5sums)
 find "$root" -type d -exec chmod 755 {} +
+find "$root" -type f ! -path '*/bin/*' -exec chmod 644 {} +
 dpkg-deb --root-owner-group --build "$root" "$package"
 printf '%s\n' "$package"

@@ -75,7 +75,7 @@ impl<'a> Lane<'a> {
         let said = match (strategy, self.holder.map(|holder| holder.id.short())) {
             (Strategy::Reject, None) if self.waiting == 0 => "while another run holds it, this is not started".to_owned(),
             (Strategy::Reject, _) => "this start is refused".to_owned(),
-            (Strategy::Enqueue, None) => "it waits in line while another run holds the thread".to_owned(),
+            (Strategy::Enqueue, None) => "it waits in line while another run holds it".to_owned(),
             (Strategy::Enqueue, Some(run)) => format!("it waits until run {run} rests or ends"),
             (Strategy::Interrupt, None) => "a run that holds it is paused, and can go on later".to_owned(),
             (Strategy::Interrupt, Some(run)) => format!("run {run} is paused, and can go on later"),

@@ -90,6 +90,7 @@ impl Reading {
         self.seen.resize(self.doc.lines.len(), false);
         self.unseen = self.seen.iter().filter(|seen| !**seen).count();
         self.hits.forget_from(line);
+        self.look_on();
     }
 
     /// Columns and rows of the screen.

@@ -12,6 +12,9 @@ use crate::model::record::{ToolRecord, TurnRecord, TurnStatus};
 /// Characters of one argument in the line of a call.
 const ARGUMENT: usize = 60;
 
+/// What is said of a turn in place of its answer, until that begins.
+pub const ON_ITS_WAY: &str = "sent, the answer is on its way";
+
 /// What stands before the details of a call.
 const INDENT: &str = "   ";
 
@@ -40,7 +43,7 @@ fn push_turn(doc: &mut Document, turn: &TurnRecord, pieces: &[(Said, String)], a
     match &turn.answer {
         _ if !pieces.is_empty() => push_pieces(doc, pieces),
         Some(answer) => push_answer(doc, answer),
-        None if turn.status == TurnStatus::Reserved && at_work => doc.push(Ink::Note, "sent, the answer is on its way"),
+        None if turn.status == TurnStatus::Reserved && at_work => doc.push(Ink::Note, ON_ITS_WAY),
         None if turn.status == TurnStatus::Reserved => doc.push(Ink::Note, "sent, not answered"),
         None => doc.push(Ink::Note, "no answer is stored"),
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::document::{DocLine, Document, Ink};
 use super::msg::Query;
 use super::reading::Reading;
+use super::stored_transcript::ON_ITS_WAY;
 use super::text_search::TextSearch;
 use super::transcript::LiveText;
 use crate::engine::api::TextChunk;
@@ -190,8 +191,11 @@ impl TranscriptPane {
             let nothing = !live.is_empty() && stored.lines.iter().all(|line| line.ink == Ink::Note);
             doc.lines.extend(stored.lines.iter().filter(|line| !nothing && (self.whole || !line.detail)).cloned());
         }
-        if !doc.lines.is_empty() && !live.is_empty() {
-            doc.push(Ink::Plain, "");
+        match doc.lines.last() {
+            // What is said now is the answer that is on its way.
+            Some(last) if !live.is_empty() && last.ink == Ink::Note && last.text == ON_ITS_WAY => drop(doc.lines.pop()),
+            Some(_) if !live.is_empty() => doc.push(Ink::Plain, ""),
+            _ => {}
         }
         let base = doc.lines.len();
         doc.lines.extend_from_slice(live);

@@ -5,11 +5,26 @@
 use std::path::Path;
 
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::args::{self, Completions, ManPages};
 use super::exit::Exit;
 use super::out::{Out, Outcome};
 use crate::model::error::{Failure, Result};
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PHASEDECK_HOME", "One folder for settings, data and state, instead of the folders below."),
+    ("PHASEDECK_*", "A setting by its path, such as PHASEDECK_OPENAI_BASE_URL; over the file, beneath the flags."),
+    ("OPENROUTER_API_KEY", "The key of the endpoint, unless openai.key_env names another variable."),
+    ("NO_COLOR", "No colours."),
+];
+
+const FILES: [(&str, &str); 4] = [
+    ("~/.config/phasedeck", "config.toml, and the operator's own workflows/, personas/ and artifacts/."),
+    ("~/.local/share/phasedeck", "The database, artifact contents, and the worktrees of runs."),
+    ("~/.local/state/phasedeck", "Reports, audit and log."),
+    (".phasedeck", "At the top of a repository: workflows, personas and schemas that it brings; see phasedeck-trust(1)."),
+];
 
 /// Prints the completion script of a shell.
 ///
@@ -35,15 +50,33 @@ pub fn man(out: Out, args: &ManPages) -> Outcome {
 }
 
 fn write_pages(dir: &Path) -> Result<()> {
+    let whole = page(args::plain_command())?;
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(args::plain_command(), dir))
+        // The page of the program has more to say than the definitions.
+        .and_then(|()| std::fs::write(dir.join("phasedeck.1"), whole))
         .map_err(|e| Failure::io(format!("cannot write manual pages into {}", dir.display()), &e))
 }
 
 fn page(command: clap::Command) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    Man::new(command).render(&mut text).map_err(Failure::internal)?;
+    Man::new(command).render(&mut text).and_then(|()| more().to_writer(&mut text)).map_err(Failure::internal)?;
     Ok(text)
+}
+
+/// What the page of the program says beside the definitions.
+fn more() -> Roff {
+    let mut roff = Roff::new();
+    let mut list = |title: &str, rows: &[(String, &str)]| {
+        roff.control("SH", [title]);
+        for (term, words) in rows {
+            roff.control("TP", []).text([bold(term.as_str())]).text([roman(*words)]);
+        }
+    };
+    list("EXIT STATUS", &Exit::ALL.map(|(exit, words)| (exit.code().to_string(), words)));
+    list("ENVIRONMENT", &ENVIRONMENT.map(|(name, words)| (name.to_owned(), words)));
+    list("FILES", &FILES.map(|(place, words)| (place.to_owned(), words)));
+    roff
 }
 
 #[cfg(test)]
@@ -73,6 +106,7 @@ mod tests {
         for name in std::iter::once("phasedeck".to_owned()).chain(names) {
             let text = std::fs::read_to_string(dir.path().join(format!("{name}.1"))).unwrap();
             assert!(text.contains(".SH NAME") && text.contains(&name.replace('-', "\\-")), "{name}");
+            assert_eq!(text.contains(".SH \"EXIT STATUS\""), name == "phasedeck", "{name}");
         }
     }
 }

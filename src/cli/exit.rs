@@ -23,6 +23,17 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every code and what it says, in their order.
+    pub const ALL: [(Self, &str); 7] = [
+        (Self::Done, "done"),
+        (Self::Failed, "the run failed, or something outside refused"),
+        (Self::Usage, "wrong usage or bad input"),
+        (Self::Aborted, "the run was aborted"),
+        (Self::Waiting, "a person is waited for: at a gate, or the run is paused"),
+        (Self::Busy, "another host owns the data"),
+        (Self::Defect, "a defect of ours"),
+    ];
+
     /// The code as the shell sees it.
     #[must_use]
     pub fn code(self) -> u8 {

@@ -79,7 +79,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
     let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };
-    let parsed = args::command().color(choice).try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = match args.len() {
+        // The console is there sooner where the grammar of all commands is not built for nothing.
+        0 | 1 => Ok(Cli { command: None, look: args::Look::default() }),
+        _ => args::command().color(choice).try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)),
+    };
     let outcome = match parsed {
         Ok(cli) => obey(cli, json),
         Err(error) => refuse(&error, json),

@@ -144,7 +144,7 @@ struct Verdict<'a> {
 /// Only of writing; problems are results: they go to stderr, or into the JSON document.
 pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
     let problems = validate_files(&setup.catalog(), &args.files);
-    let exit = if problems.is_empty() { Exit::Done } else { Exit::of_failures(&problems) };
+    let exit = if problems.is_empty() { Exit::Done } else { Exit::Usage };
     if args.json {
         setup.out.document(&Verdict { files: args.files.len(), problems: &problems })?;
         return Ok(exit);

@@ -11,7 +11,7 @@ use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use crate::engine::api::Sender;
 use crate::engine::transfer::{self, Imported};
-use crate::model::error::{Failure, Result};
+use crate::model::error::{Code, Failure, Result};
 use crate::model::safe_text::safe_line;
 use crate::model::state::Via;
 
@@ -42,7 +42,10 @@ pub fn import(setup: &Setup, args: &Import) -> Outcome {
     let imported = if args.file == Path::new("-") {
         transfer::import(&setup.paths, &mut std::io::stdin().lock(), &by)
     } else {
-        let file = File::open(&args.file).map_err(|e| Failure::io(format!("cannot read {}", args.file.display()), &e))?;
+        let file = File::open(&args.file).map_err(|e| {
+            Failure::new(Code::UsageInvalid, format!("cannot read {}: {e}", args.file.display()))
+                .hint("name a file that `phasedeck export` wrote")
+        })?;
         transfer::import(&setup.paths, &mut BufReader::new(file), &by)
     };
     tell(setup, &imported?, args.json)?;

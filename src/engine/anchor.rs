@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
+use super::api::Signal;
 use super::context::blocking;
 use super::paths::Paths;
 use crate::model::error::{Failure, Result};
@@ -24,7 +27,7 @@ use crate::store::chain::{self, End};
 use crate::store::failpoint::Step;
 use crate::store::{Reader, identity};
 
-/// How often the anchor follows the database.
+/// The least time between two anchors.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Journals that an anchor remembers: those that moved last.
 const ENDS_KEPT: usize = 512;
@@ -147,24 +150,28 @@ impl Keeper {
         Ok(Self { paths: paths.clone(), reader, known: BTreeMap::new(), since: Timestamp(i64::MIN), version: None })
     }
 
-    /// Follows for ever. An anchor that cannot be written is told in the log, and tried again.
-    pub async fn run(self) {
+    /// Follows the news for ever; without any it sleeps. An anchor that cannot be written is told in the
+    /// log, and tried again.
+    pub async fn run(self, mut news: broadcast::Receiver<Signal>) {
         let mut keeper = self;
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            // What was told by now was committed before, and is seen by this look.
+            while matches!(news.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
             let kept = blocking(move || {
                 let written = keeper.keep();
                 Ok((keeper, written))
             });
-            match kept.await {
-                Ok((back, Ok(()))) => keeper = back,
-                Ok((back, Err(failure))) => {
-                    tracing::warn!(%failure, "the anchor is behind the database");
+            let written = match kept.await {
+                Ok((back, written)) => {
                     keeper = back;
+                    written
                 }
                 Err(failure) => return tracing::error!(%failure, "nobody keeps the anchor any more"),
+            };
+            tokio::time::sleep(INTERVAL).await;
+            match written {
+                Ok(()) => a_fact(&mut news).await,
+                Err(failure) => tracing::warn!(%failure, "the anchor is behind the database"),
             }
         }
     }
@@ -189,6 +196,17 @@ impl Keeper {
         write(&self.paths, &Anchor { database: identity(self.reader.connection())?, at: looked, ends })?;
         (self.version, self.since) = (Some(version), Timestamp(looked.0 - OVERLAP_MS));
         Ok(())
+    }
+}
+
+/// Waits until a fact was stored, or may have been.
+async fn a_fact(news: &mut broadcast::Receiver<Signal>) {
+    loop {
+        match news.recv().await {
+            Ok(Signal::Event(_)) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use super::artifact::contents::Contents;
 use super::crash_card::{self, CrashCard};
+use super::final_report;
 use super::paths::Paths;
+use super::report::Report;
 use super::run_files;
 use super::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
@@ -105,10 +107,6 @@ impl Archive {
     /// `io_failed` when there is no database yet; `db_newer_schema`; `db_corrupt`.
     pub fn open(paths: &Paths) -> Result<Self> {
         Ok(Self { reader: Reader::open(&paths.database())?, contents: Contents::new(paths.contents()) })
-    }
-
-    pub(super) fn connection(&self) -> &rusqlite::Connection {
-        self.reader.connection()
     }
 
     /// The runs that fit, newest first; the order is the same every time, also when times tie.
@@ -311,7 +309,10 @@ impl Archive {
             run_id: run,
             state: record.state,
             phase_key: phase_key.clone(),
-            persona: phase.and_then(|phase| phase.made_by()).map(ToString::to_string),
+            persona: phase.and_then(|phase| match &phase.revised_by {
+                Some(by) => Some(format!("{by}, by hand")),
+                None => phase.made_by().map(ToString::to_string),
+            }),
             artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
             cost: phase.map(|phase| phase.cost).unwrap_or_default(),
             calls: record.calls,
@@ -408,6 +409,14 @@ impl Archive {
     /// `schema_not_found` when it is missing or malformed.
     pub fn schema(&self, run: RunId, id: &SchemaId) -> Result<serde_json::Value> {
         frozen::schema(self.reader.connection(), run, id)
+    }
+
+    /// The report of a run as its rows say it now.
+    ///
+    /// # Errors
+    /// `run_not_found`; `run_metadata_missing`.
+    pub fn report(&self, run: RunId) -> Result<Report> {
+        final_report::build(self.reader.connection(), run)
     }
 
     /// A stored content, whole, held against its hash.

@@ -3,13 +3,11 @@
 //! Called at the end of a run, and at start-up for ends whose report a crash prevented; both give the
 //! same bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::archive::Archive;
 use super::context::{Context, blocking};
-use super::paths::Paths;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
@@ -22,11 +20,7 @@ const LAST_EVENTS: u32 = 20;
 ///
 /// # Errors
 /// What reading the rows says.
-pub fn build(archive: &Archive, run_id: RunId) -> Result<Report> {
-    read(archive.connection(), run_id)
-}
-
-fn read(conn: &Connection, run_id: RunId) -> Result<Report> {
+pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
     let run = runs::get(conn, run_id)?;
     let bindings: Vec<_> = frozen::personas(conn, run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
     Ok(Report::build(
@@ -41,19 +35,11 @@ fn read(conn: &Connection, run_id: RunId) -> Result<Report> {
     ))
 }
 
-/// Builds and writes the report; says its path without extension.
-///
-/// # Errors
-/// What reading the rows and writing the files says.
-pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
-    report::write(&paths.reports(), run_id, &build(&Archive::open(paths)?, run_id)?)
-}
-
-/// As [`write`], and notes on the run where it lies. A report that cannot be written is no reason to
+/// Writes the report and notes on the run where it lies. A report that cannot be written is no reason to
 /// lose the end of a run: the next start writes it.
 pub async fn write_and_note(context: &Context, run_id: RunId) {
     let folder = context.paths.reports();
-    let written = match context.read(move |conn| read(conn, run_id)).await {
+    let written = match context.read(move |conn| build(conn, run_id)).await {
         Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,
         Err(failure) => Err(failure),
     };

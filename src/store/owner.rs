@@ -112,9 +112,15 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || serve(owner, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
-        let (jobs, thread) = (Mutex::new(Some(jobs)), Mutex::new(Some(thread)));
-        let (readers, returned) = (Mutex::default(), Condvar::default());
-        let shared = Shared { path: path.to_path_buf(), jobs, thread, readers, returned, claimed, stopped };
+        let shared = Shared {
+            path: path.to_path_buf(),
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            readers: Mutex::default(),
+            returned: Condvar::default(),
+            claimed,
+            stopped,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -35,6 +35,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         _ => area,
     };
     let area = standing(pen, area, known);
+    let area = resting(pen, area, known);
     let [facts, rest] = arrange::top(area, 3);
     let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
     let width = usize::from(facts.width);
@@ -61,6 +62,18 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
     let text = super::text::cut(&format!(" {glyph} {told}"), room, pen.theme.more());
     pen.line(line, 0, vec![ink(text, style), ink(hint, pen.theme.dim())]);
+    rest
+}
+
+/// That an answer is kept until the run goes on, while it rests; what is left of the area.
+fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
+    if !gate_answers::rests(&known.state) {
+        return area;
+    }
+    let [line, rest] = arrange::top(area, 1);
+    let reason = known.state.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let told = format!(" {} the run is paused{reason}: an answer is kept, and counts when it goes on", pen.theme.glyph(Mark::Paused));
+    pen.text(line, 0, &told, pen.theme.waiting());
     rest
 }
 

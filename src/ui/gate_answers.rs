@@ -13,9 +13,14 @@ use crate::app::forks;
 use crate::app::gate::{GateView, Receipt, Stage};
 use crate::app::keymap::Action;
 use crate::app::question::{budget_of, short_of, terms};
+use crate::app::run_view::RunView;
 use crate::engine::api::Cheaper;
 use crate::model::question::{Question, Scope};
-use crate::model::state::Decision;
+use crate::model::run_state::RunState;
+use crate::model::state::{Decision, PauseReason, RunStatus};
+
+/// From so many columns on, what Enter does has its place beside all answers.
+const STEADY: usize = 58;
 
 /// Rows it needs, of `room` in all.
 #[must_use]
@@ -36,6 +41,13 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
             u16::try_from(words).unwrap_or(u16::MAX).saturating_add(4).min((room / 2).max(4))
         }
     }
+}
+
+/// Whether a run rests for another reason than its question, so that an answer is kept until it goes on.
+#[must_use]
+pub fn rests(state: &RunState) -> bool {
+    let asks = matches!(state.pause_reason, Some(PauseReason::Budget | PauseReason::SessionRecovery));
+    state.status == RunStatus::Paused && !asks
 }
 
 /// Draws it.
@@ -78,10 +90,11 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let words = !gate.input.is_blank();
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
     // One place for what Enter does and for how long keys do nothing, so that nothing moves.
+    let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
-        (0, true) if !gate.takes(Decision::RequestChanges) => Part::new(4, theme.selected(), " Write on          "),
-        (0, true) => Part::new(4, theme.selected(), " Request changes   "),
-        (0, false) => Part::new(4, theme.selected(), " Keep reading      "),
+        (0, true) if !gate.takes(Decision::RequestChanges) => Part::new(rank, theme.selected(), " Write on          "),
+        (0, true) => Part::new(rank, theme.selected(), " Request changes   "),
+        (0, false) => Part::new(rank, theme.selected(), " Keep reading      "),
         _ => Part::new(0, theme.dim(), format!(" keys ignored {} s", tenths(ignored))),
     };
     let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
@@ -257,6 +270,7 @@ fn progress(pen: &mut Pen<'_>, area: Rect, action: Decision, sending: &str, reco
 
 /// Who said what, when.
 fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
+    let rests = pen.state.run.as_ref().and_then(RunView::now).is_some_and(|known| rests(&known.state));
     let theme = pen.theme;
     let mark = match receipt.action.as_str() {
         "approved" => Mark::Done,
@@ -264,10 +278,14 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         "changes_requested" => Mark::Repair,
         _ => Mark::Stopped,
     };
-    let title = if receipt.ours { " In effect " } else { " Answered already " };
+    let title = match (receipt.ours, rests) {
+        (true, true) => " Recorded ",
+        (true, false) => " In effect ",
+        (false, _) => " Answered already ",
+    };
     let inner = pen.framed(area, vec![ink(title, theme.of_mark(mark))], theme.of_mark(mark));
     let glyph = pen.glyph(mark);
-    let line = format!(" {}{} by {} at {}", receipt.action, receipt.came_to, receipt.by, pen.state.clock(receipt.at));
+    let line = format!(" {}{} by {} at {}", receipt.action.replace('_', " "), receipt.came_to, receipt.by, pen.state.clock(receipt.at));
     pen.line(inner, 0, vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())]);
     let words = words_of(receipt, area.width);
     let room = usize::from(inner.height).saturating_sub(2);
@@ -282,7 +300,14 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     }
     if inner.height > 1 {
         let row = usize::from(inner.height) - 1;
-        pen.text(inner, row, "   Enter or Esc goes back, ! to the next question", theme.dim());
+        let (said, style) = match receipt.action.as_str() {
+            "approved" | "changes_requested" if rests => (
+                format!("   the run is paused: it acts on this when it goes on ({} there)", pen.state.keys.shown(Action::Resume)),
+                theme.waiting(),
+            ),
+            _ => ("   Enter or Esc goes back, ! to the next question".to_owned(), theme.dim()),
+        };
+        pen.text(inner, row, &said, style);
     }
 }
 

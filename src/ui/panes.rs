@@ -24,7 +24,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
     }
     let mut title = title(pen, run, pane);
     if pane == Pane::Artifact {
-        title.extend(reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2)));
+        let found = reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2));
+        // Hash and schema give way first: what was typed and how often it is there is asked for now.
+        let ranks = [0, 0, 2, 4, 1, 5].into_iter().chain(std::iter::repeat(3));
+        let parts = title.into_iter().zip(ranks).map(|(span, rank)| Part::of(rank, vec![span])).chain([Part::of(0, found)]);
+        title = fitted(parts.collect(), usize::from(area.width).saturating_sub(2));
     }
     let inner = pen.panel(area, title, run.focus == pane);
     match pane {

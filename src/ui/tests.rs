@@ -358,6 +358,27 @@ fn the_palette_finds_by_typing() {
 }
 
 #[test]
+fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
+    let resting = |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Interrupted, from_state: RunStatus::AwaitingApproval });
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    };
+    snapshot("gate_resting", resting);
+    snapshot("gate_resting_receipt", |size| {
+        let mut bench = resting(size);
+        bench.press("A");
+        settle(&mut bench);
+        bench.ticks += 1000;
+        bench.press("Enter");
+        bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+        bench
+    });
+}
+
+#[test]
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
         let mut all = world(Place::Awaiting);

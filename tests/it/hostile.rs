@@ -204,6 +204,35 @@ async fn a_fork_bomb_ends_at_its_time_limit() {
 }
 
 #[tokio::test]
+async fn a_command_that_begins_too_many_processes_is_ended() {
+    let yard = Yard::new();
+    // The kernel refuses more to a user, and the warden ends those of an administrator, whom it does not bind.
+    let script = "i=0; while [ $i -lt 1500 ]; do setsid sleep 98766 & i=$((i+1)); done; wait";
+    let ran = yard.run(script, Duration::from_secs(60)).await;
+    assert_ne!(ran.finish, Finish::Exit(0), "{}", ran.printed);
+    assert_ne!(ran.finish, Finish::TimedOut, "{}", ran.printed);
+    assert!(!anything_runs("sleep 98766"));
+    let words = if rustix::process::getuid().is_root() { "it began more than 512 processes, and was ended" } else { "ork" };
+    assert!(ran.printed.contains(words), "{}", ran.printed);
+}
+
+#[tokio::test]
+async fn sockets_of_other_programs_cannot_be_reached() {
+    let Some(protection) = protection().await else { return };
+    let yard = Yard::new();
+    // Within the worktree, where nothing else keeps a command from it.
+    let _socket = std::os::unix::net::UnixListener::bind(yard.path("worktree/socket")).unwrap();
+    let try_it = "python3 -c \"import socket; socket.socketpair(); print('pair'); s = socket.socket(socket.AF_UNIX); s.connect('socket'); print('reached')\"";
+    let ran = yard.run(try_it, LONG).await;
+    if ran.printed.contains("not found") {
+        println!("skipped: there is no python3 here");
+        return;
+    }
+    assert_eq!(protection.sockets, !ran.printed.contains("reached"), "{}", ran.printed);
+    assert!(ran.printed.contains("pair\n"), "its own processes may have sockets among them: {}", ran.printed);
+}
+
+#[tokio::test]
 async fn a_file_cannot_grow_beyond_its_limit() {
     let yard = Yard::new();
     let ran =

@@ -31,6 +31,7 @@ mod notices;
 mod oddities;
 mod questions;
 mod real;
+mod real_agents;
 mod recovery;
 mod terminal;
 mod threads;

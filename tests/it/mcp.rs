@@ -105,3 +105,32 @@ fn a_tool_that_needs_a_word_is_asked_for_and_a_server_that_is_missing_is_named()
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("no server of tools is named 'nowhere'"), "{said}");
 }
+
+#[test]
+fn a_sub_agent_has_its_parents_tools_of_servers_and_one_that_only_looks_has_none() {
+    let task = |description: &str, kind: &str| json!({"description": description, "subagent": kind}).to_string();
+    let calls =
+        |tool: &str, arguments: &str| Reply::stream().tool_call(tool, arguments, &[3]).finish("tool_calls").usage(10, 5, None).done();
+    let script = Script::serve(move |asked| match (asked.envelope.contains("PHASEDECK_PROMPT_BEGIN"), asked.turn) {
+        (true, 1) => calls("task", &task("Shout the word hush.", "general")),
+        (true, 2) => calls("task", &task("Look around.", "explorer")),
+        (true, 3) => asked.writes(&asked.artifact()),
+        (false, 1) if asked.envelope.starts_with("Shout") => calls("mcp__loud__shout", r#"{"word":"hush"}"#),
+        _ => Reply::answer("Done."),
+    });
+    let (home, start) = place(&script, "\"mcp:loud/shout\", task");
+    std::fs::write(home.path().join("mcp-state"), "it has died before").unwrap();
+    home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = home.newest();
+    check_invariants(&home, &run);
+    let requests = script.requests();
+    let offers = |words: &str| {
+        let asked = requests.iter().find(|asked| asked.envelope.contains(words)).expect("it was asked");
+        asked.body["tools"].to_string().contains("mcp__loud__shout")
+    };
+    assert_eq!((offers("Shout the word"), offers("Look around"), offers("PHASEDECK_PROMPT_BEGIN")), (true, false, true));
+    let told = requests.iter().any(|asked| asked.envelope.starts_with("Shout") && asked.body["messages"].to_string().contains("HUSH"));
+    assert!(told, "the server's answer came back to the sub-agent");
+    let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
+    assert_eq!(audit.lines().filter(|line| line.contains("mcp__loud__shout") && line.contains("\"ok\"")).count(), 2, "once in each phase");
+}

@@ -18,7 +18,7 @@ use crate::model_server::Reply;
 const KEY: &str = "sk-phasedeck-0123456789abcdef-0123456789abcdef";
 
 /// A program of the folder, or nothing, and then it is said why.
-fn program(path: &str) -> Option<PathBuf> {
+pub fn program(path: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("PHASEDECK_REAL_PROGRAMS") else {
         println!("skipped: PHASEDECK_REAL_PROGRAMS names no folder made by tests/real/install.sh");
         return None;

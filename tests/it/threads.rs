@@ -435,6 +435,8 @@ fn a_fork_is_made_beside_the_gate_and_picking_it_asks_about_it() {
         let picked = lane.state(forked).phases[0].artifact.clone().unwrap().sha256;
         assert_eq!(asked.approval.as_ref().unwrap().artifact_sha256.as_ref(), Some(&picked));
         assert_eq!(asked.approvals, 2, "picking approves nothing");
+        let made_by = asked.phases[0].picked.clone().unwrap();
+        assert_eq!((made_by.fork, made_by.persona.to_string().as_str()), (forked, "maker@1"), "and says whose it is");
         lane.approve(run);
         let state = lane.ended(run);
         assert_eq!((state.status, state.phases[0].artifact.clone().unwrap().sha256), (RunStatus::Completed, picked));

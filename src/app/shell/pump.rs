@@ -195,6 +195,8 @@ impl Pump {
                 return None;
             }
             Some(Event::Resized) => {
+                // Back at the size it had, a terminal may have lost cells on the way.
+                self.terminal.forget();
                 let (columns, rows) = crossterm::terminal::size().unwrap_or(self.state.look.size);
                 Msg::Resize(columns, rows)
             }

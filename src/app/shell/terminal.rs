@@ -108,6 +108,11 @@ impl Terminal {
         self.shown = Buffer::empty(Rect::new(0, 0, size.0, size.1));
     }
 
+    /// What the terminal shows is not known any more: the next frame clears it and is drawn whole.
+    pub fn forget(&mut self) {
+        self.shown = Buffer::empty(Rect::ZERO);
+    }
+
     /// Draws a frame.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
 
+use std::sync::Arc;
+
 use super::tick::keep_draft;
 use super::{cheaper, fork, gate_verdict, run, text_search};
+use crate::app::document::Document;
 use crate::app::gate::{GateView, Receipt, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
@@ -66,7 +69,12 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     }
     let why = state.run.as_ref().and_then(why_stopped);
     let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
-    let mut cmds: Vec<Cmd> = gate.sources.values().cloned().map(Cmd::Query).collect();
+    if let Some((source, text)) = state.run.as_ref().and_then(shown_whole) {
+        // What is on the screen already needs no second reading.
+        gate.take(source, &text, state.look.reading);
+    }
+    let missing = gate.sources.iter().filter(|(tab, _)| !gate.texts.contains_key(tab));
+    let mut cmds: Vec<Cmd> = missing.map(|(_, query)| Cmd::Query(query.clone())).collect();
     if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
         cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
     }
@@ -83,6 +91,12 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.gate = Some(gate);
     state.show(Screen::Gate);
     cmds
+}
+
+/// The text in the artifact pane, where all of it is there, and what it is.
+fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
+    let reading = run.artifact.reading.as_ref().filter(|reading| !reading.doc().part)?;
+    Some((run.artifact.source.as_ref()?, reading.shared()))
 }
 
 /// Why an agent could not go on, in the words of the last such event.

@@ -21,6 +21,12 @@ fn every_command_is_listed_under_one_subject() {
 }
 
 #[test]
+fn no_arguments_mean_the_console_as_it_is() {
+    let nothing = parse("").unwrap();
+    assert!(nothing.command.is_none() && nothing.look == Look::default(), "what is taken without parsing");
+}
+
+#[test]
 fn good_lines_are_understood() {
     for line in [
         "",

@@ -18,7 +18,7 @@ use super::{Protection, rules, sockets};
 const MAX_FILE: u64 = 1 << 30;
 const MAX_OPEN: u64 = 1024;
 /// How many processes and threads a command may have beside those that the user has already.
-const MAX_MORE_PROCESSES: u64 = 512;
+pub(super) const MAX_MORE_PROCESSES: u64 = 512;
 const NO_COMMAND: u8 = 126;
 
 /// Confines this process, then becomes the command, or says what is in force.

@@ -28,7 +28,12 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
         let usual = preset(name).map(|preset| preset.command[0]);
         let Some(program) = agent.command.first().map(String::as_str).or(usual) else { continue };
         match on_path(program) {
-            Some(path) => found.ok(&format!("agents.{name}"), path.display().to_string()),
+            Some(path) if agent.confined => found.ok(&format!("agents.{name}"), path.display().to_string()),
+            Some(path) => found.warn(
+                &format!("agents.{name}"),
+                format!("{}; not confined", path.display()),
+                "it may write wherever you can; `confined = true` holds it",
+            ),
             None => {
                 let hint = preset(name).map_or_else(|| format!("see 'agents.{name}' in the settings"), |known| known.install.to_owned());
                 found.warn(&format!("agents.{name}"), format!("'{program}' is not there"), hint);

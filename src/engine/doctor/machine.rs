@@ -124,6 +124,13 @@ pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let told = awaited(Launcher::own().probe()).unwrap_or_default();
     commands(&told, &kernel, found);
+    let programs = awaited(Launcher::own().probe_fence()).unwrap_or_default();
+    if programs.fenced() && programs.hides {
+        return found.ok("agent programs", programs.program_words());
+    }
+    let hides = if programs.hides { "" } else { "; settings of a repository cannot be hidden from them" };
+    let advice = "let agent programs work only on repositories you trust, or use a kernel with Landlock and user namespaces";
+    found.warn("agent programs", format!("{}{hides}", programs.program_words()), advice);
 }
 
 fn commands(told: &Protection, kernel: &str, found: &mut Findings) {

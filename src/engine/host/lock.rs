@@ -24,6 +24,9 @@ use crate::store::fence::{self, Claimant};
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The length of the lock's file.
+const TEXT_BYTES: usize = 128;
+
 /// Who holds a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostInfo {
@@ -57,7 +60,7 @@ impl HostLock {
         }
         match locked {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(read(&mut file).as_ref())),
+            Err(TryLockError::WouldBlock) => return Err(taken(read_patiently(&mut file).as_ref())),
             Err(TryLockError::Error(error)) => return Err(Failure::io(format!("cannot lock {}", path.display()), &error)),
         }
         let info = HostInfo { pid: std::process::id(), since: Timestamp::now() };
@@ -140,10 +143,24 @@ fn open(path: &Path) -> Result<File> {
     options.open(path).map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))
 }
 
+/// One write of always the same length, so that nobody reads half of it.
 fn write(file: &mut File, info: &HostInfo) -> std::io::Result<()> {
-    file.set_len(0)?;
     file.rewind()?;
-    file.write_all(serde_json::to_string(info)?.as_bytes())
+    file.write_all(format!("{:<TEXT_BYTES$}", serde_json::to_string(info)?).as_bytes())?;
+    file.set_len(TEXT_BYTES as u64)
+}
+
+/// Who has just taken the lock may not have said yet who it is.
+fn read_patiently(file: &mut File) -> Option<HostInfo> {
+    let mut info = read(file);
+    for _ in 1..TRIES {
+        if info.is_some() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        info = read(file);
+    }
+    info
 }
 
 fn read(file: &mut File) -> Option<HostInfo> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::doorbell::Doorbell;
 pub use self::lock::{HostInfo, HostLock, live_host};
@@ -22,7 +22,7 @@ use super::agent::acp::Acp;
 use super::agent::openai::{Models, OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
-use super::api::{Port, Request};
+use super::api::{Port, Request, Signal};
 use super::context::{Context, blocking};
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
@@ -127,7 +127,7 @@ impl Host {
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
-        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?));
+        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?, context.signals.subscribe()));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
 
@@ -229,11 +229,11 @@ async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
 }
 
 /// The anchor belongs to the host: one that was overtaken leaves it alone.
-async fn keep_anchor(store: Store, keeper: anchor::Keeper) {
+async fn keep_anchor(store: Store, keeper: anchor::Keeper, news: broadcast::Receiver<Signal>) {
     tokio::select! {
         biased;
         _ = store.stopped() => {}
-        () = keeper.run() => {}
+        () = keeper.run(news) => {}
     }
 }
 

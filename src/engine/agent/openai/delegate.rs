@@ -85,6 +85,8 @@ impl<B: Book> Worker<'_, B> {
             let conversation = if self.conversation.is_empty() { call.id.clone() } else { format!("{}/{}", self.conversation, call.id) };
             let deepest = conversation.split('/').count() >= MAX_DEPTH;
             let tools = self.tools.limited(|tool| (tool != "task" || !deepest) && (!explores || self.tools.is_read_only(tool)));
+            // What a server's tool does nobody knows, so one that only looks gets none.
+            let tools = if explores { tools } else { tools.with_servers_of(&self.tools) };
             let job = Job { prompt: description, artifact: None, ..self.job.clone() };
             self.book.text(TextKind::Tool, &format!("sub-agent begins: {}", self.tools.target(&call.name, &call.arguments)));
             let (wire, prices, pace, window, model) = (self.wire, self.prices, self.pace, self.window, self.model.clone());

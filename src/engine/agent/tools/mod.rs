@@ -137,6 +137,13 @@ impl Toolbox {
         self
     }
 
+    /// Lays the tools of the servers of another toolbox there, with the same permissions.
+    #[must_use]
+    pub fn with_servers_of(mut self, other: &Self) -> Self {
+        self.shelf.clone_from(&other.shelf);
+        self
+    }
+
     /// What the persona says of a tool of a server; absent for any other tool.
     fn on_shelf(&self, tool: &str) -> Option<Permission> {
         self.shelf.as_ref()?.permission(tool)
