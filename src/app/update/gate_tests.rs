@@ -3,13 +3,12 @@
 use crate::app::gate::Stage;
 use crate::app::key::{Chord, KeyCode};
 use crate::app::msg::{Cmd, Msg, Outside, Returned};
-use crate::app::sample::{self, Bench, Place, record, request_id, run_id};
+use crate::app::sample::{self, Bench, Place, request_id, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command};
 use crate::model::error::{Code, Failure};
 use crate::model::event::Fact;
 use crate::model::hash::ContentHash;
-use crate::model::record::RunRecord;
 use crate::model::state::{Decision, Risk};
 
 /// A bench at the gate of run 1, drawn and quiet.
@@ -21,6 +20,7 @@ fn at_gate(place: Place) -> Bench {
     bench
 }
 
+/// The row of run 1 at its gate.
 pub fn waiting_record() -> crate::model::record::RunRecord {
     sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record
 }
@@ -29,6 +29,7 @@ fn stage(bench: &Bench) -> &Stage {
     &bench.state.gate.as_ref().unwrap().stage
 }
 
+/// The answer that was sent, and its words.
 pub fn decided(bench: &Bench) -> Option<(Decision, String)> {
     bench.sent.iter().find_map(|(_, command)| match command {
         Command::Decide { action, comment, .. } => Some((*action, comment.clone())),
@@ -254,7 +255,8 @@ fn a_run_that_ends_closes_its_open_gate() {
     assert!(!bench.state.gate.as_ref().unwrap().is_open());
 }
 
-fn asked_outside(bench: &Bench) -> Option<&Outside> {
+/// The program that was wanted.
+pub fn asked_outside(bench: &Bench) -> Option<&Outside> {
     bench.done.iter().rev().find_map(|cmd| if let Cmd::Outside(outside) = cmd { Some(outside) } else { None })
 }
 

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::gate_tests::{decided, waiting_record};
+use super::gate_tests::{asked_outside, decided, waiting_record};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::msg::{Cmd, Drawn, Msg, Outside};
 use crate::app::sample::{self, Bench, Place, record, records, run_id};
 use crate::app::state::{Modal, Screen};
-use crate::engine::api::{Answer, Command};
+use crate::engine::api::Command;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
