@@ -2,7 +2,9 @@
 //! makes the same requests and six commits and nothing else.
 //!
 //! `cargo bench --bench engine -- run 64` makes one run of 64 phases and measures nothing: for tools that
-//! count instructions or system calls, which say what a phase costs where a busy machine cannot.
+//! count instructions or system calls, which say what a phase costs where a busy machine cannot. `model`
+//! is the model alone, and `beside URL` the phases of one run over such a model, in seconds: for
+//! `benches/side/run.py`, which does the same with other programs.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,7 +23,7 @@ use phasedeck::model::event::Fact;
 use phasedeck::model::id::{ClientToken, RunId};
 use phasedeck::model::settings::Settings;
 use phasedeck::model::state::{RunStatus, Via};
-use resources::{commits_in_log, cpu_of_process, empty_log, forget_peak, peak_mib};
+use resources::{commits_in_log, cpu_of_process, empty_log, forget_peak, peak_mib, without_clocks};
 
 #[path = "support/bare.rs"]
 mod bare;
@@ -31,6 +33,8 @@ mod measure;
 mod model;
 #[path = "support/resources.rs"]
 mod resources;
+#[path = "support/turns.rs"]
+mod turns;
 
 const ROUNDS: usize = 9;
 /// Phases of a run, and of as many turns of the bare loop.
@@ -45,11 +49,17 @@ const AT_ONCE: usize = 100;
 const COMMITS_OF_BARE_LOOP: usize = 6;
 
 fn main() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip_while(|arg| arg != "run").collect();
-    if let [_, phases, ..] = &args[..] {
-        return Stage::new()?.only(phases.parse()?);
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["run", phases] => {
+            without_clocks();
+            return Stage::new(Model::start()?)?.only(phases.parse()?);
+        }
+        ["model"] => return serve_for_ever(),
+        ["beside", base_url] => return Stage::new(Model::at(base_url))?.beside(),
+        _ => {}
     }
-    let stage = Stage::new()?;
+    let stage = Stage::new(Model::start()?)?;
     let bare = Bare::new(&stage)?;
     one_phase(&stage, &bare)?;
     late_phases(&stage, &bare)?;
@@ -57,6 +67,7 @@ fn main() -> Outcome<()> {
     commits(&stage)?;
     fill_log(&rusqlite::Connection::open(stage.paths().database())?)?;
     many_runs(&stage)?;
+    turns::turns(&stage, &bare)?;
     stage.host.shutdown(Duration::from_secs(5))?;
     Ok(())
 }
@@ -76,8 +87,8 @@ struct Moment {
 }
 
 impl Stage {
-    fn new() -> Outcome<Self> {
-        let (dir, model) = (folder()?, Model::start()?);
+    fn new(model: Model) -> Outcome<Self> {
+        let dir = folder()?;
         let paths = Paths::beneath(dir.path());
         paths.create()?;
         for phases in LENGTHS {
@@ -107,6 +118,16 @@ impl Stage {
     /// One run of one of the [lengths](LENGTHS) and nothing more.
     fn only(self, phases: usize) -> Outcome<()> {
         self.run(phases)?;
+        Ok(self.host.shutdown(Duration::from_secs(5))?)
+    }
+
+    /// What a phase takes, in seconds, on one line.
+    fn beside(self) -> Outcome<()> {
+        self.run(FEW)?;
+        let runs: Vec<Vec<Moment>> = (0..3).map(|_| self.run(PHASES)).collect::<Outcome<_>>()?;
+        let wall = median(runs.iter().flat_map(|run| walls(run).skip(1)));
+        let cpu = middle(runs.iter().map(|run| cpu_of_phase(run)));
+        println!("{{\"wall_s\": {wall}, \"cpu_s\": {cpu}}}");
         Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
@@ -164,6 +185,15 @@ impl Stage {
             }
             Ok(begun.elapsed())
         })
+    }
+}
+
+/// The model for other programs: says where it is, and serves until it is ended.
+fn serve_for_ever() -> Outcome<()> {
+    let model = Model::start()?;
+    println!("{}", model.base_url());
+    loop {
+        std::thread::park();
     }
 }
 

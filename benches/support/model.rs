@@ -16,7 +16,7 @@ use crate::resources::cpu_of_thread;
 
 /// A running model; it ends with the program.
 pub struct Model {
-    address: std::net::SocketAddr,
+    base_url: String,
     seen: Arc<Seen>,
 }
 
@@ -37,11 +37,16 @@ impl Model {
         let address = listener.local_addr()?;
         let shared = Arc::clone(&seen);
         std::thread::Builder::new().name("model".to_owned()).spawn(move || runtime.block_on(accept(listener, shared)))?;
-        Ok(Self { address, seen })
+        Ok(Self { base_url: format!("http://{address}/v1"), seen })
+    }
+
+    /// A model that serves elsewhere and keeps its own account.
+    pub fn at(base_url: &str) -> Self {
+        Self { base_url: base_url.to_owned(), seen: Arc::default() }
     }
 
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        self.base_url.clone()
     }
 
     /// CPU time of its thread so far.

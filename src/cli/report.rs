@@ -7,7 +7,6 @@ use super::exit::Exit;
 use super::out::Outcome;
 use super::setup::Setup;
 use crate::engine::api::Archive;
-use crate::engine::final_report::build;
 use crate::engine::report::{render_html, render_markdown, to_json};
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;
@@ -56,11 +55,11 @@ fn page(archive: &Archive, run: RunId) -> Result<String> {
             Some((artifact.phase_key.to_string(), artifact.version, String::from_utf8(bytes).ok()?))
         })
         .collect();
-    Ok(render_html(&build(archive, run)?, &contents))
+    Ok(render_html(&archive.report(run)?, &contents))
 }
 
 /// The same from rows, for a run that goes on or whose file was removed.
 fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
-    let report = build(archive, run)?;
+    let report = archive.report(run)?;
     if json { to_json(&report) } else { Ok(render_markdown(&report)) }
 }

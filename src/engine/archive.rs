@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use super::artifact::contents::Contents;
 use super::crash_card::{self, CrashCard};
+use super::final_report;
 use super::paths::Paths;
+use super::report::Report;
 use super::run_files;
 use super::worktree::base_file;
 use crate::model::error::{Code, Failure, Result};
@@ -141,7 +143,7 @@ impl Archive {
         if let Some(refusal) = going_on::refusal_of(&record.state, holder) {
             return Ok(Some(refusal.words()));
         }
-        Ok(run_files::load_files(&self.reader, record).err().map(|failure| failure.message))
+        Ok(run_files::load_files(self.reader.connection(), record).err().map(|failure| failure.message))
     }
 
     /// Searches the texts of stored artifacts for `words` (all of them, in small letters), the newest
@@ -407,6 +409,14 @@ impl Archive {
     /// `schema_not_found` when it is missing or malformed.
     pub fn schema(&self, run: RunId, id: &SchemaId) -> Result<serde_json::Value> {
         frozen::schema(self.reader.connection(), run, id)
+    }
+
+    /// The report of a run as its rows say it now.
+    ///
+    /// # Errors
+    /// `run_not_found`; `run_metadata_missing`.
+    pub fn report(&self, run: RunId) -> Result<Report> {
+        final_report::build(self.reader.connection(), run)
     }
 
     /// A stored content, whole, held against its hash.

@@ -164,6 +164,7 @@ impl Attempt {
         let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
             .in_stretch(stretch)
             .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
+            .limited_to(self.context.settings.engine.max_tokens)
             .hiding(redactor)
             .keeping(kept);
         let job = Job {
@@ -232,9 +233,9 @@ impl Attempt {
             let redactor = env.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content)));
             let previous = progress.previous.as_ref().map(|hash| contents.get(conn, hash)).transpose()?;
             let errors = errors(&progress, artifact.as_ref(), previous.as_deref())?;
-            let previous = previous.map(text);
+            let previous = previous.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             let one = |artifact: ArtifactRef| {
-                let content = text(contents.get(conn, &artifact.sha256)?);
+                let content = contents.text(conn, &artifact.sha256)?;
                 Ok(EarlierArtifact { path: artifact.path, schema: artifact.schema, content })
             };
             let earlier = earlier.into_iter().map(one).collect::<Result<_>>()?;
@@ -331,10 +332,6 @@ fn errors(progress: &PhaseState, artifact: Option<&ExpectedFile>, previous: Opti
     Ok(validate(&CompiledSchema::compile(&file.schema_id, &file.schema)?, &file.path, bytes).errors)
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
 enum Worked {
     TimedOut,
     Ended(Result<Ended>),
@@ -380,6 +377,9 @@ pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Wo
         let compiled = files.compiled(&expected.schema)?;
         let verdict = validate(&compiled, &expected.path, &bytes);
         let content = contents.take(&bytes)?;
+        if verdict.errors.is_empty() {
+            contents.remember(content.sha256(), &bytes);
+        }
         Ok(Judged::Read { content, bytes: bytes.len() as u64, verdict })
     })
     .await

@@ -54,7 +54,7 @@ pub struct Cheaper {
 pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Cheaper>> {
     let reader = Reader::open(&paths.database())?;
     let state = events::state(reader.connection(), run)?;
-    let files = load_files(&reader, runs::get(reader.connection(), run)?)?;
+    let files = load_files(reader.connection(), runs::get(reader.connection(), run)?)?;
     let backends = backends(settings, paths)?.into_iter().map(|backend| (backend.name(), backend)).collect();
     let given = consents::all(reader.connection())?;
     let market =

@@ -14,6 +14,7 @@ use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
 use super::redact::Redactor;
+use super::run_files::SharedSchemas;
 use super::slots::Slots;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{Event, Fact};
@@ -48,6 +49,8 @@ pub struct Context {
     pub full: Arc<Notify>,
     /// The places to work.
     pub slots: Slots,
+    /// Schemas that runs share.
+    pub schemas: SharedSchemas,
 }
 
 impl Context {
@@ -62,6 +65,7 @@ impl Context {
             signals: news_channel(),
             full: Arc::default(),
             slots: Slots::new(settings.engine.max_concurrent_runs),
+            schemas: SharedSchemas::default(),
             paths,
             settings,
         }

@@ -3,15 +3,15 @@
 //! Called at the end of a run, and at start-up for ends whose report a crash prevented; both give the
 //! same bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::archive::Archive;
+use rusqlite::Connection;
+
 use super::context::{Context, blocking};
-use super::paths::Paths;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
-use crate::store::runs;
+use crate::store::{approvals, artifacts, events, frozen, ledger, runs};
 
 /// How many of the last events the report shows.
 const LAST_EVENTS: u32 = 20;
@@ -20,34 +20,30 @@ const LAST_EVENTS: u32 = 20;
 ///
 /// # Errors
 /// What reading the rows says.
-pub fn build(archive: &Archive, run_id: RunId) -> Result<Report> {
-    let run = archive.run(run_id)?;
-    let bindings: Vec<_> = archive.bindings(run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
+pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
+    let run = runs::get(conn, run_id)?;
+    let bindings: Vec<_> = frozen::personas(conn, run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
     Ok(Report::build(
         &run,
-        &archive.state(run_id)?,
-        archive.workflow(run_id).ok().as_ref(),
+        &events::state(conn, run_id)?,
+        frozen::workflow(conn, run_id).ok().as_ref(),
         &bindings,
-        &archive.artifacts(run_id)?,
-        &archive.approvals(run_id)?,
-        &archive.ledger(run_id)?,
-        &archive.events_before(run_id, run.last_seq + 1, LAST_EVENTS)?,
+        &artifacts::of_run(conn, run_id)?,
+        &approvals::of_run(conn, run_id)?,
+        &ledger::of_run(conn, run_id)?,
+        &events::before(conn, run_id, run.last_seq + 1, LAST_EVENTS)?,
     ))
 }
 
-/// Builds and writes the report; says its path without extension.
-///
-/// # Errors
-/// What reading the rows and writing the files says.
-pub fn write(paths: &Paths, run_id: RunId) -> Result<PathBuf> {
-    report::write(&paths.reports(), run_id, &build(&Archive::open(paths)?, run_id)?)
-}
-
-/// As [`write`], and notes on the run where it lies. A report that cannot be written is no reason to
+/// Writes the report and notes on the run where it lies. A report that cannot be written is no reason to
 /// lose the end of a run: the next start writes it.
 pub async fn write_and_note(context: &Context, run_id: RunId) {
-    let paths = context.paths.clone();
-    let noted = match blocking(move || write(&paths, run_id)).await {
+    let folder = context.paths.reports();
+    let written = match context.read(move |conn| build(conn, run_id)).await {
+        Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,
+        Err(failure) => Err(failure),
+    };
+    let noted = match written {
         Ok(path) => context.store.write(move |tx| runs::set_report(tx, run_id, &text(&path))).await,
         Err(failure) => Err(failure),
     };

@@ -103,7 +103,7 @@ async fn load(context: &Context, run: RunId) -> Result<Parent> {
         let record = runs::get(reader.connection(), run)?;
         let state = events::state(reader.connection(), run)?;
         let schemas = bindings::schemas_of_run(reader.connection(), run)?;
-        let files = load_files(&reader, record.clone())?;
+        let files = load_files(reader.connection(), record.clone())?;
         Ok(Parent { record, state, files, schemas })
     })
     .await

@@ -3,7 +3,10 @@
 //! Loaded from the run's rows alone, once for each owner of the run; files of the catalog that changed
 //! since then change nothing here. What an attempt does with them is the attempt's.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use rusqlite::Connection;
 
 use super::artifact::schema::CompiledSchema;
 use super::machine::Plan;
@@ -13,7 +16,7 @@ use crate::model::id::SchemaId;
 use crate::model::persona::{Binding, Persona};
 use crate::model::record::RunRecord;
 use crate::model::workflow::Phase;
-use crate::store::{Reader, bindings, frozen};
+use crate::store::{bindings, frozen};
 
 /// What does not change while a run is worked on.
 pub struct RunFiles {
@@ -24,17 +27,41 @@ pub struct RunFiles {
     /// The frozen personas, by the hash in the binding.
     pub personas: Vec<(ContentHash, Persona)>,
     /// The frozen schemas.
-    pub schemas: Vec<FrozenSchema>,
+    pub schemas: Vec<Arc<FrozenSchema>>,
 }
 
 /// A schema as a run was begun with it.
 pub struct FrozenSchema {
     /// Its name.
     pub id: SchemaId,
+    /// Under which it is stored.
+    hash: ContentHash,
     /// The schema itself.
     pub value: Arc<serde_json::Value>,
     /// Compiled when it is first validated with; a run asks for the same few schemas again and again.
     compiled: OnceLock<CompiledSchema>,
+}
+
+/// The schemas of the runs that are worked on, so that those which began with the same share it,
+/// compiled: it is the largest thing that a run keeps in memory.
+#[derive(Default)]
+pub struct SharedSchemas {
+    known: Mutex<BTreeMap<(SchemaId, ContentHash), Weak<FrozenSchema>>>,
+}
+
+impl SharedSchemas {
+    /// Puts schemas that other runs have in place of those of `files`.
+    pub fn share(&self, files: &mut RunFiles) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, schema| schema.strong_count() > 0);
+        for schema in &mut files.schemas {
+            let key = (schema.id.clone(), schema.hash.clone());
+            match known.get(&key).and_then(Weak::upgrade) {
+                Some(same) => *schema = same,
+                None => drop(known.insert(key, Arc::downgrade(schema))),
+            }
+        }
+    }
 }
 
 impl RunFiles {
@@ -62,7 +89,7 @@ impl RunFiles {
     }
 
     fn frozen(&self, id: &SchemaId) -> Result<&FrozenSchema> {
-        self.schemas.iter().find(|schema| schema.id == *id).ok_or_else(|| {
+        self.schemas.iter().map(|schema| &**schema).find(|schema| schema.id == *id).ok_or_else(|| {
             Failure::new(Code::SchemaNotFound, format!("run {} was stored without schema {id}", self.record.id.short()))
                 .hint("its database rows were changed from outside; start a new run")
         })
@@ -88,14 +115,13 @@ impl RunFiles {
 /// # Errors
 /// `run_not_found`, `run_metadata_missing`, `template_load_failed`, `persona_load_failed`,
 /// `schema_not_found`.
-pub fn load_files(reader: &Reader, record: RunRecord) -> Result<RunFiles> {
-    let conn = reader.connection();
+pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
     let bound = frozen::personas(conn, record.id)?;
     let workflow = frozen::workflow(conn, record.id)?;
     let mut schemas = Vec::new();
-    for (id, _) in bindings::schemas_of_run(conn, record.id)? {
+    for (id, hash) in bindings::schemas_of_run(conn, record.id)? {
         let schema = frozen::schema(conn, record.id, &id)?;
-        schemas.push(FrozenSchema { id, value: Arc::new(schema), compiled: OnceLock::new() });
+        schemas.push(Arc::new(FrozenSchema { id, hash, value: Arc::new(schema), compiled: OnceLock::new() }));
     }
     let plan = Plan {
         workflow,

@@ -25,7 +25,7 @@ use crate::model::state::Strategy;
 use crate::model::time::Timestamp;
 use crate::model::workflow::Workflow;
 use crate::store::definitions::{self, DefinitionKind};
-use crate::store::{Reader, bindings, consents, journal, runs, threads};
+use crate::store::{bindings, consents, journal, runs, threads};
 
 /// A run that was stored.
 pub struct Started {
@@ -123,7 +123,7 @@ fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
 }
 
 pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
-    let given = consents::all(Reader::open(&context.paths.database())?.connection())?;
+    let given = context.store.read(consents::all)?;
     let personas: Vec<_> = catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
     let availability = |persona: &Persona| context.backend(&persona.backend)?.available(persona);
     let rehearse = request.options.rehearse;

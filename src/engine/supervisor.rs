@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::api::{Answer, Command, Request, Sender, Signal};
-use super::context::{Context, blocking};
+use super::context::Context;
 use super::crash_card::{self, Settle};
 use super::driver::{self, Answered, Driver, Order, Reply, Rest, Revision, Successor};
 use super::offspring;
@@ -252,15 +252,19 @@ impl Supervisor {
 
     fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
         self.runs.insert(run_id, Owner::Loading(orders));
-        let (path, own, place) = (self.context.paths.database(), self.own.clone(), Arc::clone(&self.loading));
+        let (context, own, place) = (Arc::clone(&self.context), self.own.clone(), Arc::clone(&self.loading));
         tokio::spawn(async move {
             let _place = place.acquire_owned().await;
-            let loaded = blocking(move || {
-                let reader = Reader::open(&path)?;
-                let record = runs::get(reader.connection(), run_id)?;
-                let state = events::state(reader.connection(), run_id)?;
+            let shared = Arc::clone(&context);
+            let loaded = context.read(move |conn| {
+                let record = runs::get(conn, run_id)?;
+                let state = events::state(conn, run_id)?;
                 // An ended run answers for itself, whatever became of its files.
-                let files = load_files(&reader, record.clone());
+                let files = load_files(conn, record.clone());
+                let files = files.map(|mut files| {
+                    shared.schemas.share(&mut files);
+                    files
+                });
                 if state.status.is_terminal() && files.is_err() {
                     return Err(super::machine::ended(&state));
                 }

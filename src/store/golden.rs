@@ -22,6 +22,7 @@ const JOURNALS: &[&str] = &[
     include_str!("golden/0005.jsonl"),
     include_str!("golden/0006.jsonl"),
     include_str!("golden/0007.jsonl"),
+    include_str!("golden/0008.jsonl"),
 ];
 
 fn run_of(schema: usize) -> RunId {

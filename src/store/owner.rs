@@ -10,7 +10,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,12 @@ const GROUP: usize = 256;
 /// How long the others of the last group are waited for: less than the flush that this saves.
 const GATHER: Duration = Duration::from_micros(200);
 
-/// Readers that are kept for the next who reads; opening one costs more than most reads.
+/// Readers that are kept for whoever reads. Opening one costs more than most reads, and each has memory of
+/// its own, so that more of them than cores help nobody.
 const READERS: usize = 4;
+
+/// How long one of them is waited for before another is opened: much longer than reads take.
+const READER_WAIT: Duration = Duration::from_millis(50);
 
 /// Blocks that are made in one transaction while nobody waits: a few milliseconds of work.
 const BACKLOG_STEPS: usize = 4;
@@ -66,10 +70,18 @@ struct Shared {
     path: PathBuf,
     jobs: Mutex<Option<mpsc::Sender<Message>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    readers: Mutex<Vec<Reader>>,
+    readers: Mutex<Readers>,
+    returned: Condvar,
     claimed: Option<Claimed>,
     /// Why nothing is written any more, once that is so.
     stopped: watch::Receiver<Option<Failure>>,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    free: Vec<Reader>,
+    /// How many there are, those in use included.
+    open: usize,
 }
 
 impl Store {
@@ -100,8 +112,15 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || serve(owner, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
-        let (jobs, thread) = (Mutex::new(Some(jobs)), Mutex::new(Some(thread)));
-        let shared = Shared { path: path.to_path_buf(), jobs, thread, readers: Mutex::default(), claimed, stopped };
+        let shared = Shared {
+            path: path.to_path_buf(),
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            readers: Mutex::default(),
+            returned: Condvar::default(),
+            claimed,
+            stopped,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -167,20 +186,13 @@ impl Store {
         Reader::open(&self.shared.path)
     }
 
-    /// Reads with a reader that is kept for such. Blocks on the disk.
+    /// Reads with a reader that is kept for such. Blocks on the disk, and on others who read.
     ///
     /// # Errors
     /// As [`Reader::open`], and those of `work`.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let kept = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = kept.map_or_else(|| self.reader(), Ok)?;
-        let outcome = work(reader.connection())?;
-        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever closes must be the last to have the file open, so that the log goes with it.
-        if readers.len() < READERS && self.sender().is_ok() {
-            readers.push(reader);
-        }
-        Ok(outcome)
+        let lent = Lent { reader: Some(self.shared.lend()?), store: self };
+        lent.reader.as_ref().map_or_else(|| Err(closed()), |reader| work(reader.connection()))
     }
 
     /// The database file.
@@ -227,9 +239,44 @@ impl Store {
     }
 }
 
+/// A reader while it is used; given back also where the work panics.
+struct Lent<'a> {
+    reader: Option<Reader>,
+    store: &'a Store,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut readers = self.store.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever closes must be the last to have the file open, so that the log goes with it.
+        if readers.free.len() < READERS && self.store.sender().is_ok() {
+            readers.free.extend(self.reader.take());
+        } else {
+            readers.open -= 1;
+        }
+        self.store.shared.returned.notify_one();
+    }
+}
+
 impl Shared {
+    /// A reader that is free or can be opened, else one that becomes free soon, else another all the same.
+    fn lend(&self) -> Result<Reader> {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |readers: &mut Readers| readers.free.is_empty() && readers.open >= READERS;
+        let waited = self.returned.wait_timeout_while(readers, READER_WAIT, full);
+        let (mut readers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = readers.free.pop() {
+            return Ok(reader);
+        }
+        readers.open += 1;
+        drop(readers);
+        Reader::open(&self.path).inspect_err(|_| self.readers.lock().unwrap_or_else(PoisonError::into_inner).open -= 1)
+    }
+
     fn drop_readers(&self) {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.open -= readers.free.len();
+        readers.free.clear();
     }
 
     /// Lets go of the queue and waits for the thread, unless this is the thread.

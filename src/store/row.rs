@@ -1,4 +1,4 @@
-//! Reads columns as the types of the model. Numbers that no program of ours writes become the
+//! Reads columns as the types of the model, by name, or by place where a row is read very often. Numbers that no program of ours writes become the
 //! nearest one that fits, so that a list shows a damaged row instead of failing on it.
 
 use std::str::FromStr;

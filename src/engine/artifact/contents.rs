@@ -6,6 +6,7 @@
 //! them; larger ones are files, durable before that: `<dir>/<first two hex digits>/<hash>`, 0600 in
 //! folders 0700. Which run a content belongs to is the database's to know.
 
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -26,13 +27,41 @@ pub struct Contents {
     dir: PathBuf,
     /// Whether this process has made sure of the folders, so that a new content waits for its own names alone.
     ready: Arc<Mutex<bool>>,
+    recent: Arc<Mutex<Recent>>,
+}
+
+/// Bytes of recent artifacts that are kept in memory.
+const RECENT_BYTES: usize = 1024 * 1024;
+
+/// Artifacts that were judged not long ago, as text: the next phases' prompts hold them again and again.
+#[derive(Debug, Default)]
+struct Recent {
+    texts: HashMap<ContentHash, Arc<str>>,
+    /// Oldest first.
+    order: VecDeque<ContentHash>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn keep(&mut self, hash: ContentHash, text: Arc<str>) {
+        if text.len() > SMALL || self.texts.contains_key(&hash) {
+            return;
+        }
+        self.bytes += text.len();
+        self.order.push_back(hash.clone());
+        self.texts.insert(hash, text);
+        while self.bytes > RECENT_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.texts.remove(&oldest).map_or(0, |text| text.len());
+        }
+    }
 }
 
 impl Contents {
     /// A store in `dir`; nothing is made before the first large content.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, ready: Arc::default() }
+        Self { dir, ready: Arc::default(), recent: Arc::default() }
     }
 
     /// Takes `bytes` in. Small ones are kept when the [`Content`] is stored, which belongs into the
@@ -117,6 +146,26 @@ impl Contents {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Failure::io(format!("cannot read the artifact in {}", path.display()), &e)),
         }
+    }
+
+    /// The content with this hash as text, from memory where it was told or read not long ago; what is no
+    /// UTF-8 in it is replaced. Else blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn text(&self, conn: &Connection, hash: &ContentHash) -> Result<Arc<str>> {
+        if let Some(text) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).texts.get(hash) {
+            return Ok(Arc::clone(text));
+        }
+        let bytes = self.get(conn, hash)?;
+        Ok(self.remember(hash, &bytes))
+    }
+
+    /// Notes an artifact that was just taken in, since the next phases' prompts will ask for its text.
+    pub fn remember(&self, hash: &ContentHash, bytes: &[u8]) -> Arc<str> {
+        let text: Arc<str> = String::from_utf8_lossy(bytes).into();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(hash.clone(), Arc::clone(&text));
+        text
     }
 
     /// At most the first `limit` bytes of a content, as they lie there; absent where they cannot be read.
@@ -240,6 +289,23 @@ mod tests {
         std::fs::write(here.file(&hash), b"old").unwrap();
         assert_eq!(here.get(&hash).unwrap(), b"old");
         assert_eq!(here.store.read(|conn| Ok(here.contents.beginning(conn, &hash, 2))).unwrap().unwrap(), b"ol");
+    }
+
+    #[test]
+    fn recent_texts_come_from_memory_within_a_limit_and_others_from_the_store() {
+        let here = here();
+        let hash = here.keep(b"kept");
+        let text = |hash: &ContentHash| here.store.read(|conn| here.contents.text(conn, hash));
+        assert_eq!(&*text(&hash).unwrap(), "kept");
+        here.store.write_blocking(|tx| Ok(tx.execute("DELETE FROM contents", [])?)).unwrap();
+        assert_eq!(&*text(&hash).unwrap(), "kept", "it was read before");
+        for first in 0..=u8::try_from(RECENT_BYTES / SMALL).unwrap() {
+            let bytes = [&[first][..], &vec![b'x'; SMALL - 1]].concat();
+            here.contents.remember(&ContentHash::of(&bytes), &bytes);
+        }
+        assert_eq!(text(&hash).unwrap_err().code, Code::DbCorrupt, "it was pushed out of memory");
+        assert!(here.contents.recent.lock().unwrap().bytes <= RECENT_BYTES);
+        assert_eq!(&*here.contents.remember(&ContentHash::of(b"\xff"), b"\xff"), "\u{fffd}");
     }
 
     #[test]

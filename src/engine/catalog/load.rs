@@ -1,20 +1,29 @@
 //! Puts the catalog together: the shipped set, over it what a repository brings and the operator agreed
 //! to, over both the operator's own files.
+//!
+//! It is put together anew at each start of a run. The files are read each time; what their text means
+//! is remembered as long as the text is the same, and the shipped set is read once.
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::brought::{self, Brought};
+use super::memory::Memory;
 use super::{ArtifactSchema, Catalog, CatalogDirs, Entry, Origin, persona, schema, shipped, source, workflow};
 use crate::model::error::{Code, Failure, Place, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
 use crate::model::persona::Persona;
+use crate::model::workflow::Workflow;
 
 pub(super) const YAML: &[&str] = &["yaml", "yml"];
 pub(super) const JSON: &[&str] = &["json"];
+
+static WORKFLOWS: Memory<Workflow> = Memory::new();
+static PERSONAS: Memory<Persona> = Memory::new();
+static SCHEMAS: Memory<ArtifactSchema> = Memory::new();
 
 /// Where files come from beside the binary.
 #[derive(Clone, Copy, Default)]
@@ -24,61 +33,106 @@ pub(super) struct Sources<'a> {
 }
 
 pub(super) fn load(sources: Sources<'_>) -> Catalog {
-    let (dirs, brought) = (sources.operator, sources.repository);
-    let mut problems = brought.map(|brought| brought.problems.clone()).unwrap_or_default();
-    let schemas = schemas(sources, &mut problems);
-    let ids: BTreeSet<SchemaId> = schemas.iter().map(|entry| entry.item.id.clone()).collect();
-    let workflow = |text: &str, file: &str| {
-        let item = workflow::read(text, file, &ids)?;
-        let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
-        Ok(((item.name.clone(), item.version), item, hash))
-    };
-    let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow");
-    workflows.ship(shipped::WORKFLOWS, &mut problems, workflow);
-    workflows.bring(brought.into_iter().flat_map(|brought| brought.texts("workflows")), &mut problems, workflow);
-    workflows.fill(dirs.map(|d| d.workflows.as_path()), &mut problems, workflow);
-    let of = |item: Persona| {
-        let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
-        Ok(((item.name.clone(), item.version), item, hash))
-    };
-    let persona = |text: &str, file: &str| persona::read(text, file).and_then(of);
-    let mut personas = Shelf::new(Code::PersonaInvalid, "persona");
-    personas.ship(shipped::PERSONAS, &mut problems, persona);
-    personas.bring(brought.into_iter().flat_map(|brought| brought.texts("personas")), &mut problems, |text, file| {
-        persona::read(text, file).map(brought::held).and_then(of)
-    });
-    personas.fill(dirs.map(|d| d.personas.as_path()), &mut problems, persona);
+    static SHIPPED: OnceLock<Catalog> = OnceLock::new();
+    over(SHIPPED.get_or_init(shipped), sources)
+}
+
+fn shipped() -> Catalog {
+    let mut problems = Vec::new();
+    let mut schemas = Shelf::new(Code::SchemaInvalid, "schema", &[], schema_key);
+    for (id, text) in shipped::SCHEMAS {
+        let read = read_schema(SchemaId::from(*id), text, &format!("shipped:{id}.json"));
+        schemas.put(Origin::Shipped, read, &mut problems);
+    }
+    let schemas = schemas.sorted();
+    let ids = ids(&schemas);
+    let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow", &[], workflow_key);
+    for (file, text) in shipped::WORKFLOWS {
+        workflows.put(Origin::Shipped, read_workflow(text, &format!("shipped:{file}"), &ids), &mut problems);
+    }
+    let mut personas = Shelf::new(Code::PersonaInvalid, "persona", &[], persona_key);
+    for (file, text) in shipped::PERSONAS {
+        personas.put(Origin::Shipped, read_persona(text, &format!("shipped:{file}")), &mut problems);
+    }
     Catalog { workflows: workflows.sorted(), personas: personas.sorted(), schemas, problems, withheld: None }
 }
 
-fn schemas(sources: Sources<'_>, problems: &mut Vec<Failure>) -> Vec<Entry<ArtifactSchema>> {
-    let mut shelf = Shelf::new(Code::SchemaInvalid, "schema");
-    for (id, text) in shipped::SCHEMAS {
-        let read = schema::read(text, &format!("shipped:{id}.json")).and_then(|value| shelf_schema(SchemaId::from(*id), value));
-        shelf.put(Origin::Shipped, read, problems);
-    }
+fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
+    let (dirs, brought) = (sources.operator, sources.repository);
+    let mut problems = shipped.problems.clone();
+    problems.extend(brought.into_iter().flat_map(|brought| brought.problems.clone()));
+    let schemas = schemas(shipped, sources, &mut problems);
+    let ids = ids(&schemas);
+    let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow", &shipped.workflows, workflow_key);
+    workflows.bring(brought, "workflows", &mut problems, |text, file| read_workflow(text, file, &ids));
+    workflows.fill(dirs.map(|dirs| dirs.workflows.as_path()), &mut problems, |path, text| {
+        WORKFLOWS.read(path, text, &ids, |text, file| read_workflow(text, file, &ids))
+    });
+    let mut personas = Shelf::new(Code::PersonaInvalid, "persona", &shipped.personas, persona_key);
+    personas.bring(brought, "personas", &mut problems, |text, file| persona::read(text, file).map(brought::held).and_then(identified));
+    personas.fill(dirs.map(|dirs| dirs.personas.as_path()), &mut problems, |path, text| {
+        PERSONAS.read(path, text, &BTreeSet::new(), read_persona)
+    });
+    Catalog { workflows: workflows.sorted(), personas: personas.sorted(), schemas, problems, withheld: None }
+}
+
+fn schemas(shipped: &Catalog, sources: Sources<'_>, problems: &mut Vec<Failure>) -> Vec<Entry<ArtifactSchema>> {
+    let mut shelf = Shelf::new(Code::SchemaInvalid, "schema", &shipped.schemas, schema_key);
     for (path, text) in sources.repository.into_iter().flat_map(|brought| brought.texts("artifacts")) {
         let folder = sources.repository.map(|brought| brought.top.join(brought::FOLDER).join("artifacts")).unwrap_or_default();
-        let read = read_schema(&folder, &path, text);
+        let read = id_of(&folder, &path).and_then(|id| read_schema(id, text, &path.display().to_string()));
         shelf.put(Origin::Repository(path), read, problems);
     }
     let Some(folder) = sources.operator.map(|dirs| dirs.artifacts.as_path()) else { return shelf.sorted() };
     for path in listed(source::files_beneath(folder, JSON), problems) {
-        let text = source::text(&path, Code::SchemaInvalid).map_err(|failure| vec![failure]);
-        let read = text.and_then(|text| read_schema(folder, &path, &text));
+        let read = id_of(folder, &path).and_then(|id| {
+            let text = source::text(&path, Code::SchemaInvalid).map_err(|failure| vec![failure])?;
+            SCHEMAS.read(&path, text, &BTreeSet::new(), |text, file| read_schema(id, text, file))
+        });
         shelf.put(Origin::Path(path), read, problems);
     }
     shelf.sorted()
 }
 
-fn read_schema(folder: &Path, path: &Path, text: &str) -> Read<SchemaId, ArtifactSchema> {
-    let id = schema::id_of(folder, path).map_err(|failure| vec![failure])?;
-    schema::read(text, &path.display().to_string()).and_then(|value| shelf_schema(id, value))
+fn id_of(folder: &Path, path: &Path) -> Result<SchemaId, Vec<Failure>> {
+    schema::id_of(folder, path).map_err(|failure| vec![failure])
 }
 
-fn shelf_schema(id: SchemaId, value: serde_json::Value) -> Read<SchemaId, ArtifactSchema> {
+fn ids(schemas: &[Entry<ArtifactSchema>]) -> BTreeSet<SchemaId> {
+    schemas.iter().map(|entry| entry.item.id.clone()).collect()
+}
+
+fn schema_key(schema: &ArtifactSchema) -> SchemaId {
+    schema.id.clone()
+}
+
+fn workflow_key(workflow: &Workflow) -> (String, u32) {
+    (workflow.name.clone(), workflow.version)
+}
+
+fn persona_key(persona: &Persona) -> (String, u32) {
+    (persona.name.clone(), persona.version)
+}
+
+fn read_schema(id: SchemaId, text: &str, file: &str) -> Read<ArtifactSchema> {
+    let value = schema::read(text, file)?;
     let hash = ContentHash::of_canonical(&value).map_err(|e| vec![Failure::internal(e)])?;
-    Ok((id.clone(), ArtifactSchema { id, value: Arc::new(value) }, hash))
+    Ok((Arc::new(ArtifactSchema { id, value: Arc::new(value) }), hash))
+}
+
+fn read_workflow(text: &str, file: &str, ids: &BTreeSet<SchemaId>) -> Read<Workflow> {
+    let item = workflow::read(text, file, ids)?;
+    let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
+    Ok((Arc::new(item), hash))
+}
+
+fn read_persona(text: &str, file: &str) -> Read<Persona> {
+    persona::read(text, file).and_then(identified)
+}
+
+fn identified(item: Persona) -> Read<Persona> {
+    let hash = item.hash().map_err(|e| vec![Failure::internal(e)])?;
+    Ok((Arc::new(item), hash))
 }
 
 fn listed(files: Result<Vec<PathBuf>>, problems: &mut Vec<Failure>) -> Vec<PathBuf> {
@@ -88,55 +142,45 @@ fn listed(files: Result<Vec<PathBuf>>, problems: &mut Vec<Failure>) -> Vec<PathB
     })
 }
 
-/// What reading one file gives: its key on the shelf, the thing, its identity.
-type Read<K, T> = Result<(K, T, ContentHash), Vec<Failure>>;
+/// What reading one file gives: the thing, and its identity.
+pub(super) type Read<T> = Result<(Arc<T>, ContentHash), Vec<Failure>>;
 
 /// One kind of thing, by key; filled from the lowest layer to the highest.
 struct Shelf<K, T> {
     code: Code,
     what: &'static str,
+    key: fn(&T) -> K,
     entries: BTreeMap<K, Entry<T>>,
 }
 
 impl<K: Ord, T: super::Label> Shelf<K, T> {
-    fn new(code: Code, what: &'static str) -> Self {
-        Self { code, what, entries: BTreeMap::new() }
+    fn new(code: Code, what: &'static str, shipped: &[Entry<T>], key: fn(&T) -> K) -> Self {
+        Self { code, what, key, entries: shipped.iter().map(|entry| (key(&entry.item), entry.clone())).collect() }
     }
 
-    fn ship(&mut self, texts: &[(&str, &str)], problems: &mut Vec<Failure>, read: impl Fn(&str, &str) -> Read<K, T>) {
-        for (file, text) in texts {
-            self.put(Origin::Shipped, read(text, &format!("shipped:{file}")), problems);
-        }
-    }
-
-    fn bring<'a>(
-        &mut self,
-        texts: impl Iterator<Item = (PathBuf, &'a str)>,
-        problems: &mut Vec<Failure>,
-        read: impl Fn(&str, &str) -> Read<K, T>,
-    ) {
-        for (path, text) in texts {
+    fn bring(&mut self, brought: Option<&Brought>, kind: &str, problems: &mut Vec<Failure>, read: impl Fn(&str, &str) -> Read<T>) {
+        for (path, text) in brought.into_iter().flat_map(|brought| brought.texts(kind)) {
             let entry = read(text, &path.display().to_string());
             self.put(Origin::Repository(path), entry, problems);
         }
     }
 
-    fn fill(&mut self, folder: Option<&Path>, problems: &mut Vec<Failure>, read: impl Fn(&str, &str) -> Read<K, T>) {
+    fn fill(&mut self, folder: Option<&Path>, problems: &mut Vec<Failure>, read: impl Fn(&Path, String) -> Read<T>) {
         let Some(folder) = folder else { return };
         for path in listed(source::files(folder, YAML), problems) {
             let text = source::text(&path, self.code).map_err(|failure| vec![failure]);
-            let entry = text.and_then(|text| read(&text, &path.display().to_string()));
+            let entry = text.and_then(|text| read(&path, text));
             self.put(Origin::Path(path), entry, problems);
         }
     }
 
-    fn put(&mut self, origin: Origin, read: Read<K, T>, problems: &mut Vec<Failure>) {
-        let (key, item, hash) = match read {
+    fn put(&mut self, origin: Origin, read: Read<T>, problems: &mut Vec<Failure>) {
+        let (item, hash) = match read {
             Ok(read) => read,
             Err(mut failures) => return problems.append(&mut failures),
         };
-        let entry = Entry { item: Arc::new(item), hash, origin };
-        match self.entries.entry(key) {
+        let entry = Entry { item, hash, origin };
+        match self.entries.entry((self.key)(&entry.item)) {
             Slot::Occupied(slot) if slot.get().origin.layer() == entry.origin.layer() => {
                 problems.push(twice(self.code, self.what, slot.get(), &entry))
             }

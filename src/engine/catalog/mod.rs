@@ -30,6 +30,7 @@ use crate::model::workflow::Workflow;
 pub mod brought;
 mod json;
 mod load;
+mod memory;
 mod names;
 mod persona;
 mod reader;

@@ -196,7 +196,7 @@ impl Driver {
             let reader = Reader::open(&path)?;
             let state = events::state(reader.connection(), to)?;
             let record = runs::get(reader.connection(), to)?;
-            load_files(&reader, record).map(|files| (state, files.plan))
+            load_files(reader.connection(), record).map(|files| (state, files.plan))
         })
         .await?;
         if newer.status != RunStatus::Created || !self.state.status.holds_thread() {

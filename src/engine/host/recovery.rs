@@ -189,7 +189,7 @@ fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
 
 /// A run that takes its host with it each time is left to a person.
 fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
-    let files = run_files::load_files(reader, record)?;
+    let files = run_files::load_files(reader.connection(), record)?;
     let message = format!("the host died {FRUITLESS} times when this run went on");
     let failure = Failure::new(Code::SessionRecoveryRequired, message).hint("approve tries once more; reject or abort ends the run");
     let input = match wanted(&files.plan, state) {
@@ -201,7 +201,7 @@ fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<
 }
 
 fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
-    let files = run_files::load_files(reader, record)?;
+    let files = run_files::load_files(reader.connection(), record)?;
     let mut paused = state.clone();
     for fact in rests {
         let seq = paused.last_seq + 1;

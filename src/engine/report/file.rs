@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{Report, SCHEMA, render_markdown, to_json};
@@ -29,9 +31,17 @@ pub fn write(dir: &Path, run_id: RunId, report: &Report) -> Result<PathBuf> {
 
 /// Holds the text against the schema, so that who reads the file may rely on it.
 pub(super) fn check(json: &str) -> Result<()> {
-    let schema: Value = serde_json::from_str(SCHEMA).map_err(Failure::internal)?;
+    /// Compiled once: it takes longer than all that is done with it for one report.
+    static JUDGE: OnceLock<Validator> = OnceLock::new();
     let report: Value = serde_json::from_str(json).map_err(Failure::internal)?;
-    let judge = jsonschema::options().offline().build(&schema).map_err(Failure::internal)?;
+    let judge = match JUDGE.get() {
+        Some(judge) => judge,
+        None => {
+            let schema: Value = serde_json::from_str(SCHEMA).map_err(Failure::internal)?;
+            let judge = jsonschema::options().offline().build(&schema).map_err(Failure::internal)?;
+            JUDGE.get_or_init(|| judge)
+        }
+    };
     judge.validate(&report).map_err(|error| Failure::internal(format!("the report is not valid at {}: {error}", error.instance_path())))
 }
 

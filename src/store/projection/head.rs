@@ -65,28 +65,34 @@ impl Head {
     }
 
     fn read(run_id: RunId, row: &Row<'_>) -> rusqlite::Result<Self> {
-        let text = |column: &str| row.get::<_, Option<String>>(column);
-        let error = text("error_code")?.zip(text("error_message")?).zip(text("error_hint")?);
+        // In the order of `LOAD`, by place: names of two dozen columns are looked for in vain at every append.
+        let text = |place: usize| row.get::<_, Option<String>>(place);
+        let error = text(8)?.zip(text(9)?).zip(text(10)?);
         Ok(Self {
             run_id,
             status: row::named(row, "state", RunStatus::parse)?,
-            last_seq: row::large(row, "last_seq")?,
-            updated_at: row::at(row, "updated_at_ms")?,
+            last_seq: row::large(row, 11)?,
+            updated_at: row::at(row, 22)?,
             chain: chain::link(row)?,
             error: error.map(|((code, message), hint)| (code, message, hint)),
-            started_at: row::at_option(row, "started_at_ms")?,
-            pending: text("pending_gate")?.map(GateKey).zip(row::at_option(row, "pending_since_ms")?),
+            started_at: row::at_option(row, 20)?,
+            pending: text(6)?.map(GateKey).zip(row::at_option(row, 7)?),
             phases_moved: false,
-            paused_from: text("paused_from_state")?.and_then(|state| RunStatus::parse(&state)),
-            pause_reason: text("pause_reason")?.and_then(|reason| PauseReason::parse(&reason)),
-            current_phase: text("current_phase")?,
-            phases_total: row::count(row, "phases_total")?,
-            phases_done: row::count(row, "phases_done")?,
-            cost: row::cost(row)?,
-            tokens: row::tokens(row)?,
-            calls: row::count(row, "calls")?,
-            created_at: row::at(row, "created_at_ms")?,
-            ended_at: row::at_option(row, "ended_at_ms")?,
+            paused_from: text(1)?.and_then(|state| RunStatus::parse(&state)),
+            pause_reason: text(2)?.and_then(|reason| PauseReason::parse(&reason)),
+            current_phase: text(3)?,
+            phases_total: row::count(row, 4)?,
+            phases_done: row::count(row, 5)?,
+            cost: Cost { known: NanoUsd(row.get(12)?), unknown_calls: row::count(row, 13)? },
+            tokens: Tokens {
+                input: row::large(row, 15)?,
+                output: row::large(row, 16)?,
+                cached: row::large(row, 17)?,
+                reasoning: row::large(row, 18)?,
+            },
+            calls: row::count(row, 14)?,
+            created_at: row::at(row, 19)?,
+            ended_at: row::at_option(row, 21)?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The rows of phases.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Head;
 use crate::model::error::{Code, Failure, Result};
@@ -49,11 +49,19 @@ pub(super) fn skipped(tx: &Connection, head: &mut Head, key: &PhaseKey, event: &
 /// Goes to `to`; an end is noted with its moment.
 pub(super) fn enter(tx: &Connection, head: &mut Head, key: &PhaseKey, to: PhaseStatus, event: &Event) -> Result<()> {
     let ended = matches!(to, PhaseStatus::Completed | PhaseStatus::Failed | PhaseStatus::Skipped).then_some(event.at.0);
+    let run = head.run_id.to_string();
+    let mut before = tx.prepare_cached("SELECT state FROM run_phases WHERE run_id = ?1 AND phase_key = ?2")?;
+    let before: Option<String> = before.query_row((&run, key.as_str()), |row| row.get(0)).optional()?;
     let changed = tx
         .prepare_cached("UPDATE run_phases SET state = ?3, ended_at_ms = coalesce(?4, ended_at_ms) WHERE run_id = ?1 AND phase_key = ?2")?
-        .execute((head.run_id.to_string(), key.as_str(), to.as_str(), ended))?;
-    head.phases_moved = true;
+        .execute((run, key.as_str(), to.as_str(), ended))?;
+    // Progress counts the phases that are done: to look at them all for any other change would cost more than the change.
+    head.phases_moved |= is_done(to.as_str()) || before.as_deref().is_some_and(is_done);
     if changed == 1 { Ok(()) } else { Err(unknown(key, event)) }
+}
+
+fn is_done(state: &str) -> bool {
+    matches!(state, "completed" | "skipped")
 }
 
 pub(super) fn called(tx: &Connection, head: &Head, key: &PhaseKey, cost: Option<NanoUsd>, event: &Event) -> Result<()> {

@@ -4,10 +4,11 @@
 //! and never spoils the fields beside it.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
+use crate::model::error::Failure;
 use crate::model::event::Tokens;
 use crate::model::money::NanoUsd;
 use crate::model::persona::Params;
@@ -141,24 +142,61 @@ impl Usage {
     }
 }
 
-/// The body of a request.
-pub(super) fn request(model: &str, messages: Vec<Value>, tools: Vec<Value>, params: &Params) -> Value {
-    let mut body = Map::new();
-    body.insert("model".to_owned(), model.into());
-    body.insert("messages".to_owned(), messages.into());
-    body.insert("stream".to_owned(), true.into());
-    body.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    if !tools.is_empty() {
-        body.insert("tools".to_owned(), tools.into());
-    }
-    let sampling = [
-        ("max_tokens", params.max_tokens.map(Value::from)),
-        ("temperature", params.temperature.map(Value::from)),
-        ("top_p", params.top_p.map(Value::from)),
-        ("reasoning", params.reasoning_effort.as_ref().map(|effort| json!({"effort": effort}))),
-    ];
-    body.extend(sampling.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    Value::Object(body)
+/// A request as it is sent. It is written as text once: the text is measured, and the same text is sent.
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    messages: &'a [Value],
+    stream: bool,
+    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Reasoning<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+struct Reasoning<'a> {
+    effort: &'a str,
+}
+
+/// The body of a request; `tools` is the text of a list.
+///
+/// # Errors
+/// `internal`, for what no JSON can say.
+pub(super) fn request(
+    model: &str,
+    messages: &[Value],
+    tools: Option<&RawValue>,
+    params: &Params,
+    response_format: Option<Value>,
+) -> Result<String, Failure> {
+    let body = Request {
+        model,
+        messages,
+        stream: true,
+        stream_options: StreamOptions { include_usage: true },
+        tools,
+        max_tokens: params.max_tokens,
+        temperature: params.temperature,
+        top_p: params.top_p,
+        reasoning: params.reasoning_effort.as_deref().map(|effort| Reasoning { effort }),
+        response_format,
+    };
+    serde_json::to_string(&body).map_err(Failure::internal)
 }
 
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -168,6 +206,8 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> R
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn usage(text: &str) -> Usage {
@@ -208,9 +248,9 @@ mod tests {
             reasoning_effort: Some("low".to_owned()),
             mode: Some("tools".to_owned()),
         };
-        let body = request("m", vec![json!({"role": "user", "content": "x"})], Vec::new(), &params);
+        let body = request("m", &[json!({"role": "user", "content": "x"})], None, &params, None).unwrap();
         assert_eq!(
-            body,
+            serde_json::from_str::<Value>(&body).unwrap(),
             json!({
                 "model": "m", "messages": [{"role": "user", "content": "x"}], "stream": true, "stream_options": {"include_usage": true},
                 "max_tokens": 900, "temperature": 0.2, "reasoning": {"effort": "low"}

@@ -45,9 +45,10 @@ pub(super) fn response_format(artifact: &ExpectedFile) -> Value {
     json!({"type": "json_schema", "json_schema": {"name": "artifact", "schema": &*artifact.schema}})
 }
 
-/// Takes the schema out of a request again.
-pub(super) fn without_schema(body: &mut Value) {
-    body.as_object_mut().and_then(|body: &mut Map<String, Value>| body.remove("response_format"));
+/// The request without its schema; absent where it has none.
+pub(super) fn without_schema(body: &str) -> Option<String> {
+    let mut body: Map<String, Value> = serde_json::from_str(body).ok()?;
+    body.remove("response_format").map(|_| Value::Object(body).to_string())
 }
 
 /// Writes the document of an answer where the artifact belongs; says whether there was one.

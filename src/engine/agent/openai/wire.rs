@@ -81,11 +81,11 @@ impl Wire {
         Ok(Self { client, url, key, limits })
     }
 
-    /// Sends one request and reads its answer to the end. Dropping the future ends the call.
+    /// Sends one request, whose `body` is JSON, and reads its answer to the end. Dropping the future ends the call.
     ///
     /// # Errors
     /// The fault, without secrets.
-    pub(super) async fn ask(&self, turn: u32, body: &Value, show: Show<'_>) -> Result<Assembled, Fault> {
+    pub(super) async fn ask(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
         let too_long = || Fault::lost(format!("the answer took longer than {} s", self.limits.total.as_secs()), true);
         let asked = tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
         asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| Fault { words: self.safe(&fault.words), ..fault })
@@ -112,8 +112,9 @@ impl Wire {
         list.ok_or_else(|| Fault::senseless(format!("{} told no list of models", self.host()), Retry::Never))
     }
 
-    async fn ask_unbounded(&self, turn: u32, body: &Value, show: Show<'_>) -> Result<Assembled, Fault> {
-        let sent = self.client.post(self.url.clone()).header(ACCEPT, "text/event-stream").json(body).send();
+    async fn ask_unbounded(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
+        let request = self.client.post(self.url.clone()).header(ACCEPT, "text/event-stream").header(CONTENT_TYPE, "application/json");
+        let sent = request.body(body.to_owned()).send();
         let response = match tokio::time::timeout(self.limits.first_byte, sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.not_sent(&error)),

@@ -10,8 +10,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::assemble::{Answer, Assembled, Call, Finish};
 use super::book::Book;
 use super::chat;
@@ -98,7 +96,8 @@ enum Heard {
 struct Open {
     turn: TurnId,
     reserve: Reserve,
-    body: Value,
+    /// As it is sent.
+    body: String,
     /// Whether a summary is asked for.
     sums_up: bool,
 }
@@ -155,7 +154,7 @@ impl<B: Book> Worker<'_, B> {
     async fn shorten(&self, talk: &mut Talk, tokens: u64, fault: Fault) -> Result<Then> {
         let number = talk.asked.last + 1;
         let again = talk.refused.replace(Refused { tokens, number }).is_some_and(|before| before.number == number);
-        let (reserve, body, sums_up) = self.prepare(talk);
+        let (reserve, body, sums_up) = self.prepare(talk)?;
         if again || !sums_up {
             return Err(fault.into_failure(1));
         }
@@ -197,7 +196,7 @@ impl<B: Book> Worker<'_, B> {
             Next::Done => Ok(Then::End(Ended::Done)),
             Next::Ask if self.stopping() => Ok(Then::End(Ended::Stopped)),
             Next::Ask => {
-                let (reserve, body, sums_up) = self.prepare(talk);
+                let (reserve, body, sums_up) = self.prepare(talk)?;
                 let turn = self.book.reserve(reserve.clone()).await?;
                 Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
             }
@@ -271,7 +270,7 @@ impl<B: Book> Worker<'_, B> {
             };
         }
         self.note_reminder(talk);
-        let (reserve, body, sums_up) = self.prepare(talk);
+        let (reserve, body, sums_up) = self.prepare(talk)?;
         let turn = match self.book.tools_done(turn, done, Some(reserve.clone())).await? {
             Some(turn) => turn,
             None => self.book.reserve(reserve.clone()).await?,
@@ -370,11 +369,12 @@ impl<B: Book> Worker<'_, B> {
     /// Takes the schema out of a request that the server refused with it; says whether that may help. The
     /// schema stands in the prompt as well.
     fn without_schema(&self, open: &mut Open, fault: &Fault) -> bool {
-        if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) || !open.body["response_format"].is_object() {
+        if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) {
             return false;
         }
+        let Some(without) = structured::without_schema(&open.body) else { return false };
         self.schema_refused.store(true, Ordering::Relaxed);
-        structured::without_schema(&mut open.body);
+        open.body = without;
         self.book.adapted(&format!("the server takes no schema; asked without it ({})", fault.words));
         true
     }
@@ -425,27 +425,24 @@ impl<B: Book> Worker<'_, B> {
     }
 
     /// The next request: the conversation, or first a summary of its oldest turns where it has no room.
-    fn prepare(&self, talk: &Talk) -> (Reserve, Value, bool) {
+    fn prepare(&self, talk: &Talk) -> Result<(Reserve, String, bool)> {
         let params = &self.job.persona.params;
         let messages = messages(self.job, &talk.turns, talk.summary.as_ref(), self.structured);
-        let tools = if self.structured { Vec::new() } else { self.tools.definitions() };
-        let mut body = chat::request(&self.model, messages, tools, params);
+        let tools = if self.structured { None } else { self.tools.on_offer()? };
         let artifact = self.job.artifact.as_ref().filter(|_| self.structured && !self.schema_refused.load(Ordering::Relaxed));
-        if let (Some(artifact), Some(body)) = (artifact, body.as_object_mut()) {
-            body.insert("response_format".to_owned(), structured::response_format(artifact));
-        }
-        let bytes = body.to_string().len();
+        let body = chat::request(&self.model, &messages, tools.as_deref(), params, artifact.map(structured::response_format))?;
+        let bytes = body.len();
         let shown = talk.refused.map_or(u64::MAX, |refused| refused.tokens / 2);
         let room = summary::room(self.window, params).min(shown);
         let covered = talk.summary.as_ref().map_or(0, |summary| summary.covers);
         let Some(covers) = summary::to_cover(&talk.turns, covered, bytes, room) else {
             let (conversation, number) = (self.conversation.clone(), talk.asked.last + 1);
-            return (self.reserve_for(conversation, number, bytes, params), body, false);
+            return Ok((self.reserve_for(conversation, number, bytes, params), body, false));
         };
         let (messages, params) = summary::request(&talk.turns, talk.summary.as_ref(), covers, room);
-        let body = chat::request(&self.model, messages, Vec::new(), &params);
-        let bytes = body.to_string().len();
-        (self.reserve_for(summary::name_of(&self.conversation), covers, bytes, &params), body, true)
+        let body = chat::request(&self.model, &messages, None, &params, None)?;
+        let bytes = body.len();
+        Ok((self.reserve_for(summary::name_of(&self.conversation), covers, bytes, &params), body, true))
     }
 
     fn reserve_for(&self, conversation: String, number: u32, bytes: usize, params: &Params) -> Reserve {

@@ -8,10 +8,13 @@
 //! Not here: deciding what to do about a refusal, storing anything, asking the operator, running a
 //! sub-agent (`task` is only declared here; the loop of the conversation does it).
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Instant;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -160,12 +163,19 @@ impl Toolbox {
         TOOLS.iter().map(|tool| tool.name).collect()
     }
 
-    /// The tools on offer, as the `tools` of a Chat Completions request. What is refused anyway
-    /// (`deny`) is not offered.
-    #[must_use]
-    pub fn definitions(&self) -> Vec<Value> {
-        let own = self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| tool.definition());
-        own.chain(self.shelf.iter().flat_map(|shelf| shelf.definitions())).collect()
+    /// The tools on offer, as the text of the `tools` of a Chat Completions request; absent where there are
+    /// none. What is refused anyway (`deny`) is not offered.
+    ///
+    /// # Errors
+    /// `internal`, when a server's tool cannot be written.
+    pub fn on_offer(&self) -> Result<Option<Box<RawValue>>> {
+        let own = self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| Cow::from(tool.text()));
+        let foreign = self.shelf.iter().flat_map(|shelf| shelf.definitions()).map(|tool| Cow::from(tool.to_string()));
+        let tools: Vec<Cow<'static, str>> = own.chain(foreign).collect();
+        if tools.is_empty() {
+            return Ok(None);
+        }
+        RawValue::from_string(format!("[{}]", tools.join(","))).map(Some).map_err(Failure::internal)
     }
 
     /// Whether running `tool` again after a crash changes nothing.
@@ -272,6 +282,13 @@ impl Toolbox {
 }
 
 impl Tool {
+    /// Its definition as text; it never changes, and every request of every run has it.
+    fn text(&self) -> &'static str {
+        static TEXTS: LazyLock<HashMap<&'static str, String>> =
+            LazyLock::new(|| TOOLS.iter().map(|tool| (tool.name, tool.definition().to_string())).collect());
+        TEXTS.get(self.name).map_or("{}", String::as_str)
+    }
+
     fn definition(&self) -> Value {
         json!({"type": "function", "function": {"name": self.name, "description": self.description, "parameters": (self.parameters)()}})
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::*;
 use crate::model::persona::Params;
 
@@ -69,6 +71,31 @@ async fn each_tool_answers_as_its_description_says() {
 }
 
 #[tokio::test]
+async fn lists_are_taken_and_given_up_to_their_limit_and_what_is_past_it_is_said() {
+    let tree = tempfile::tempdir().unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
+    let call =
+        async |tool: &str, arguments: serde_json::Value| tools.call(tool, &arguments.to_string(), false, &CancellationToken::new()).await;
+    for (count, outcome) in [(100, ToolOutcome::Ok), (101, ToolOutcome::Error)] {
+        let todos = vec![json!({"content": "a", "status": "pending"}); count];
+        let reply = call("write_todos", json!({ "todos": todos })).await;
+        assert_eq!((reply.outcome, reply.result.contains("the limit is 100")), (outcome, outcome == ToolOutcome::Error), "{count} todos");
+    }
+    std::fs::write(tree.path().join("lines.txt"), "match\n".repeat(500)).unwrap();
+    let found = async || call("grep", json!({"pattern": "match", "output_mode": "content"})).await.result;
+    assert_eq!(found().await.lines().count(), 500);
+    std::fs::write(tree.path().join("lines.txt"), "match\n".repeat(501)).unwrap();
+    let cut = found().await;
+    assert!(cut.lines().count() == 501 && !cut.lines().last().unwrap().contains("match"), "{}", cut.lines().last().unwrap());
+    for (files, lines) in [(500, 500), (501, 501)] {
+        (0..files).for_each(|n| std::fs::write(tree.path().join(format!("f{n:03}.rs")), "").unwrap());
+        let found = call("glob", json!({"pattern": "*.rs"})).await.result;
+        assert_eq!(found.lines().count(), lines, "a list that was cut ends with a line that says so");
+        assert_eq!(found.lines().last().unwrap().ends_with(".rs"), files == 500);
+    }
+}
+
+#[tokio::test]
 async fn bad_arguments_are_answered_with_what_is_wrong() {
     let tree = tree();
     let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
@@ -130,7 +157,7 @@ async fn the_persona_decides_what_is_offered_and_used() {
     let tree = tree();
     let permissions = [("write_file", Permission::Ask), ("grep", Permission::Deny)];
     let tools = Toolbox::new(tree.path(), &persona(&["ls", "write_file", "grep", "execute"], &permissions), Launcher::own()).unwrap();
-    let definitions = tools.definitions();
+    let definitions: Vec<Value> = serde_json::from_str(tools.on_offer().unwrap().unwrap().get()).unwrap();
     let offered: Vec<_> = definitions.iter().map(|tool| tool["function"]["name"].as_str().unwrap()).collect();
     assert_eq!(offered, ["ls", "write_file", "execute"]);
 

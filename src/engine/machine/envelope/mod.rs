@@ -8,6 +8,7 @@
 //! work; cutting what is too long for a prompt is done here.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -57,7 +58,7 @@ pub struct EarlierArtifact {
     /// What it was checked against.
     pub schema: SchemaId,
     /// Its whole content; the envelope cuts it.
-    pub content: String,
+    pub content: Arc<str>,
 }
 
 /// Why an attempt is made, with what its prompt has to say about the attempt before.
@@ -244,7 +245,7 @@ fn content(out: &mut String, text: &str, limit: usize, rest: &str) {
 
 /// Puts `text` between fences that it cannot close: longer than its longest run of backticks.
 fn fence(out: &mut String, language: &str, text: &str) {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let longest = if text.contains('`') { text.split(|c| c != '`').map(str::len).max().unwrap_or(0) } else { 0 };
     let fence = "`".repeat(longest.max(2) + 1);
     let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let _ = writeln!(out, "{fence}{language}\n{text}{newline}{fence}");

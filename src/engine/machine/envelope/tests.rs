@@ -26,7 +26,7 @@ fn render_with(requirements: &str, earlier: &[EarlierArtifact], why: Why<'_>) ->
 }
 
 fn spec(content: &str) -> EarlierArtifact {
-    EarlierArtifact { path: "spec.json".to_owned(), schema: "dev/spec@1".into(), content: content.to_owned() }
+    EarlierArtifact { path: "spec.json".to_owned(), schema: "dev/spec@1".into(), content: content.into() }
 }
 
 /// What stands after the instructions.

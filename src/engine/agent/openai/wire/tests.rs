@@ -25,7 +25,7 @@ fn wire_with(base_url: &str, limits: Limits) -> Wire {
 async fn ask_with(server: &ModelServer, limits: Limits) -> (Result<Assembled, Fault>, String) {
     let shown = Mutex::new(String::new());
     let show = |_: TextKind, text: &str| shown.lock().unwrap().push_str(text);
-    let asked = wire_with(&server.base_url(), limits).ask(1, &json!({"model": "m"}), &show).await;
+    let asked = wire_with(&server.base_url(), limits).ask(1, r#"{"model":"m"}"#, &show).await;
     (asked, shown.into_inner().unwrap())
 }
 
@@ -63,7 +63,7 @@ async fn a_stream_cut_at_any_byte_is_lost_or_whole_and_never_half() {
     let wire = wire_with(&server.base_url(), limits(Duration::from_secs(20)));
     for at in 0..=body.len() {
         for how in ["cut", "ended"] {
-            let asked = wire.ask(1, &json!({}), &|_, _| ()).await;
+            let asked = wire.ask(1, "{}", &|_, _| ()).await;
             // A clean end lets a last event count without its blank line; a broken connection does not.
             let needed = if how == "cut" { complete_from + 2 } else { complete_from };
             if at >= needed {
@@ -181,7 +181,7 @@ async fn what_is_no_stream_is_read_or_named() {
 async fn a_closed_port_costs_nothing_and_is_tried_again() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let base_url = format!("http://127.0.0.1:{port}/v1");
-    let fault = wire_with(&base_url, limits(Duration::from_secs(20))).ask(1, &json!({}), &|_, _| ()).await.unwrap_err();
+    let fault = wire_with(&base_url, limits(Duration::from_secs(20))).ask(1, "{}", &|_, _| ()).await.unwrap_err();
     assert_eq!((fault.code, fault.retry, fault.call_status()), (Code::LlmUnreachable, Retry::Always, CallStatus::Failed));
     assert!(fault.words.starts_with("cannot reach 127.0.0.1: "), "{}", fault.words);
     let (asked, _) = ask(Reply::hang_up()).await;
