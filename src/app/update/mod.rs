@@ -42,6 +42,8 @@ mod new_run_tests;
 #[cfg(test)]
 mod past_tests;
 #[cfg(test)]
+mod paste_tests;
+#[cfg(test)]
 mod question_tests;
 #[cfg(test)]
 mod recovery_tests;

@@ -1,0 +1,63 @@
+//! What judging an artifact of a mebibyte costs, against the schema library alone: the same bytes read as
+//! JSON and held against the same schema. Ours also refuses keys that occur twice and nesting without end.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use measure::{Goal, Outcome, figure, median};
+use phasedeck::engine::artifact::schema::CompiledSchema;
+use phasedeck::engine::artifact::validate::validate;
+use serde_json::{Value, json};
+
+#[expect(dead_code, reason = "shared with the benches that need more of it")]
+#[path = "support/measure.rs"]
+mod measure;
+
+const ROUNDS: usize = 41;
+const BYTES: usize = 1024 * 1024;
+
+fn main() -> Outcome<()> {
+    let schema = schema();
+    let (valid, torn) = (document("ok"), document("not one of those"));
+    let ours = CompiledSchema::compile(&"bench/rows@1".into(), &schema)?;
+    let alone = jsonschema::options().offline().build(&schema)?;
+    for (name, bytes, goal) in
+        [("validation of 1 MiB / the schema library", &valid, Goal::AtMost(1.2)), ("  the same with an error in every row", &torn, Goal::None)]
+    {
+        let (mut us, mut them) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let begun = Instant::now();
+            black_box(validate(&ours, "out/rows.json", bytes));
+            us.push(begun.elapsed());
+            let begun = Instant::now();
+            let value: Value = serde_json::from_slice(bytes)?;
+            black_box(alone.iter_errors(&value).count());
+            them.push(begun.elapsed());
+        }
+        figure(name, median(us) / median(them), goal);
+    }
+    Ok(())
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["rows"],
+        "properties": { "rows": { "type": "array", "items": {
+            "type": "object",
+            "required": ["id", "state", "text"],
+            "additionalProperties": false,
+            "properties": {
+                "id": { "type": "integer", "minimum": 0 },
+                "state": { "enum": ["ok", "late"] },
+                "text": { "type": "string", "minLength": 1, "maxLength": 200 }
+            }
+        } } }
+    })
+}
+
+fn document(state: &str) -> Vec<u8> {
+    let row = |id: usize| json!({ "id": id, "state": state, "text": "a line of an artifact as agents write them" });
+    let rows: Vec<Value> = (0..BYTES / row(10_000).to_string().len()).map(row).collect();
+    json!({ "rows": rows }).to_string().into_bytes()
+}
