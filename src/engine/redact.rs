@@ -126,7 +126,7 @@ impl Redactor {
 static OPEN_END: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x)
-        (?: (?:[\w.~+/=-]*(?i:bearer)\s+)? [\w.~+/=-]*
+        (?: (?:[\w.~+/=-]*(?i:bearer)\s+)* [\w.~+/=-]*
           | -----BEGIN [A-Z\ -]*
           | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----[A-Za-z0-9+/=\s]*
         )$",
@@ -141,9 +141,14 @@ fn straddled(text: &str, secret: &str, at: usize) -> Option<usize> {
     (first..at).find(|start| text[*start..].starts_with(secret))
 }
 
+/// Bearer and its token, whatever stands right before it: once a secret there is hidden, the word begins anew.
+#[expect(clippy::expect_used, reason = "a constant that a test compiles")]
+static BEARER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[\w.~+/=-]*(?i:bearer)\s+[\w.~+/=-]+").expect("a valid expression"));
+
 /// Where something of one of the shapes begins that goes from before `at` to after it.
 fn shape_at(text: &str, at: usize) -> Option<usize> {
-    SHAPES.find_iter(text).find(|found| found.start() < at && at < found.end()).map(|found| found.start())
+    let mut found = SHAPES.find_iter(text).chain(BEARER.find_iter(text));
+    found.find(|found| found.start() < at && at < found.end()).map(|found| found.start())
 }
 
 fn percent_encoded(text: &str) -> String {

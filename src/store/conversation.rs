@@ -128,13 +128,13 @@ mod tests {
         sessions::add_to_transcript(&conn, second, &[(Said::Answer, "done".to_owned())]).unwrap();
         journal::append(&conn, run, &[fixture::called(second, "spec", Tokens::default(), None)], later(30)).unwrap();
 
-        let told = |at: Option<u64>| -> Vec<(u32, TurnStatus, bool, Vec<Option<String>>, usize)> {
+        let told = |at: Option<u64>| {
             let turns = of_attempt(&conn, run, &"spec".into(), 1, at).unwrap();
             let told = |(turn, pieces): Turn| {
-                let results = turn.tools.iter().map(|tool| tool.result.clone()).collect();
+                let results: Vec<Option<String>> = turn.tools.iter().map(|tool| tool.result.clone()).collect();
                 (turn.number, turn.status, turn.answer.is_some(), results, pieces.len())
             };
-            turns.into_iter().map(told).collect()
+            turns.into_iter().map(told).collect::<Vec<_>>()
         };
         let answered = |result: Option<&str>| (1, TurnStatus::Settled, true, vec![result.map(str::to_owned)], 0);
         let last = (2, TurnStatus::Settled, true, vec![], 1);

@@ -10,7 +10,7 @@ use crate::model::persona::{BACKENDS, MAX_ANSWER_TOKENS, MODES, Params, Permissi
 
 const FIELDS: &[&str] =
     &["name", "version", "description", "backend", "agent", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
-const PARAMS: &[&str] = &["temperature", "top_p", "max_tokens", "reasoning_effort"];
+const PARAMS: &[&str] = &["temperature", "top_p", "max_tokens", "mode", "reasoning_effort"];
 const PERMISSIONS: &[(&str, Permission)] = &[("auto", Permission::Auto), ("ask", Permission::Ask), ("deny", Permission::Deny)];
 
 /// Reads a persona.

@@ -49,7 +49,7 @@ mod tests {
         all
     }
 
-    const TEXTS: [&str; 7] = [
+    const TEXTS: [&str; 9] = [
         "the key is canary/secret+1, and again canary/secret+1canary/secret+1.",
         "abababababab babababbabababab ab élan-vital-é line one\nline two line one\n",
         "Authorization: Bearer  abcdefghijklmnop.qr and bearer of good news",
@@ -57,6 +57,8 @@ mod tests {
         "-----BEGIN RSA PRIVATE KEY-----\nAAAA\nBBBB==\n-----END RSA PRIVATE KEY----- -----BEGIN CERTIFICATE-----\nCCCC",
         "%2F canary%2Fsecret%2B1 \"canary",
         "ghp_0123456789abcdefghij0123 xoxb-1234567890-abc",
+        "ababababBearer aa0a0aBearer ",
+        "ababababBearer aaaaaaaaaaaaaline one more",
     ];
 
     #[test]

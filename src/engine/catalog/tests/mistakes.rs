@@ -229,7 +229,7 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
                 "p.yaml:5:33 (params.top_p): must be 0 to 1, and is -0.5 [persona_invalid]\n  change the number",
                 "p.yaml:5:51 (params.max_tokens): must be 1 to 1000000, and is 0 [persona_invalid]\n  change the number",
                 "p.yaml:5:72 (params.reasoning_effort): 'huge' is not a reasoning effort [persona_invalid]\n  known: low, medium, high",
-                "p.yaml:5:78 (params.seed): there is no field 'seed' here [persona_invalid]\n  known: temperature, top_p, max_tokens, reasoning_effort",
+                "p.yaml:5:78 (params.seed): there is no field 'seed' here [persona_invalid]\n  known: temperature, top_p, max_tokens, mode, reasoning_effort",
             ],
         ),
         (
