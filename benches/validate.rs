@@ -9,6 +9,7 @@ use phasedeck::engine::artifact::schema::CompiledSchema;
 use phasedeck::engine::artifact::validate::validate;
 use serde_json::{Value, json};
 
+#[expect(dead_code, reason = "shared with benches that need more of it")]
 #[path = "support/measure.rs"]
 mod measure;
 
