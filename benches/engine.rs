@@ -33,6 +33,8 @@ mod measure;
 mod model;
 #[path = "support/resources.rs"]
 mod resources;
+#[path = "support/turns.rs"]
+mod turns;
 
 const ROUNDS: usize = 9;
 /// Phases of a run, and of as many turns of the bare loop.
@@ -65,6 +67,7 @@ fn main() -> Outcome<()> {
     commits(&stage)?;
     fill_log(&rusqlite::Connection::open(stage.paths().database())?)?;
     many_runs(&stage)?;
+    turns::turns(&stage, &bare)?;
     stage.host.shutdown(Duration::from_secs(5))?;
     Ok(())
 }

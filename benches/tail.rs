@@ -209,7 +209,7 @@ fn answer() -> Outcome<()> {
     }
     store.close_blocking()?;
     let mut least = Seen::start(SCREENFUL, &screenful)?;
-    least.wait(Some("line 1 of"))?;
+    least.wait(Some("line"))?;
     let mut console = Seen::start(HOME, home.path())?;
     console.wait(Some("Phases"))?;
     console.press("4", None)?;

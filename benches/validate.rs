@@ -9,7 +9,7 @@ use phasedeck::engine::artifact::schema::CompiledSchema;
 use phasedeck::engine::artifact::validate::validate;
 use serde_json::{Value, json};
 
-#[expect(dead_code, reason = "shared with benches that need more of it")]
+#[expect(dead_code, reason = "shared with the benches that need more of it")]
 #[path = "support/measure.rs"]
 mod measure;
 
@@ -21,9 +21,10 @@ fn main() -> Outcome<()> {
     let (valid, torn) = (document("ok"), document("not one of those"));
     let ours = CompiledSchema::compile(&"bench/rows@1".into(), &schema)?;
     let alone = jsonschema::options().offline().build(&schema)?;
-    for (name, bytes, goal) in
-        [("validation of 1 MiB / the schema library", &valid, Goal::AtMost(1.2)), ("  the same with an error in every row", &torn, Goal::None)]
-    {
+    for (name, bytes, goal) in [
+        ("validation of 1 MiB / the schema library", &valid, Goal::AtMost(1.2)),
+        ("  the same with an error in every row", &torn, Goal::None),
+    ] {
         let (mut us, mut them) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let begun = Instant::now();

@@ -2,8 +2,8 @@
 //!
 //! `crash --kills N --seed S` plays rounds of the stories in turn until N kills were made; `--story NAME`
 //! plays one story only; `--bugs` plants bugs one after the other and wants each to be found;
-//! `--power --images N` takes the power away instead; `--disk` lets every write and flush fail in turn
-//! (every N-th with `--stride N`); `--pairs N` kills once in the run and once in the recovery that follows,
+//! `--power --images N` takes the power away instead; `--disk` lets every flush and write fail in
+//! turn (every N-th write with `--stride N`); `--pairs N` kills once in the run and once in the recovery that follows,
 //! at N pairs of points a story. It ends with 1 at the first violation, keeps the home, and prints the line
 //! that plays the same round again.
 

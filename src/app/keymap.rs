@@ -185,7 +185,7 @@ actions! {
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
     AllowPhase "allow_phase" Gate ["P"] "allow every call of a tool in this phase (asks for Enter)" "this phase";
     AllowRun "allow_run" Gate ["R"] "allow every call of a tool in this run (asks for Enter)" "this run";
-    GateCheaper "gate_cheaper" Gate ["C"] "at a budget: go on with somebody cheaper (asks who)" "cheaper";
+    GateCheaper "gate_cheaper" Gate ["C"] "at a budget: somebody cheaper goes on (asks who)" "cheaper";
     RequestChanges "request_changes" Gate ["c"] "request changes, with words" "changes";
     Reject "reject" Gate ["X"] "reject, with a reason" "reject";
     GateEdit "gate_edit" Gate ["e"] "edit it ($EDITOR): your version is asked about anew" "edit";

@@ -183,6 +183,8 @@ pub struct AppState {
     pub screens: Vec<Screen>,
     /// What is in front of them.
     pub modal: Option<Modal>,
+    /// What is looked for in a text in front.
+    pub modal_search: super::text_search::TextSearch,
     /// The list of runs.
     pub runs: RunsState,
     /// The resume picker.
@@ -256,6 +258,7 @@ impl AppState {
             keys,
             screens: vec![Screen::Runs],
             modal: None,
+            modal_search: super::text_search::TextSearch::default(),
             runs: RunsState::default(),
             picker: PickerState { may_open: true, ..PickerState::default() },
             new_run: None,

@@ -8,7 +8,7 @@ use super::hits::Place;
 use super::needle::Needle;
 use super::reading::Reading;
 use super::run_view::Pane;
-use super::state::{AppState, Screen};
+use super::state::{AppState, Modal, Screen};
 
 /// A line being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +44,10 @@ impl TextSearch {
 /// The search of the text that has the focus, with the text where it is there.
 #[must_use]
 pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&Reading>)> {
-    if state.modal.is_some() {
-        return None;
+    match &state.modal {
+        Some(Modal::Text(_, reading)) => return Some((&state.modal_search, Some(reading))),
+        Some(_) => return None,
+        None => {}
     }
     match (state.screen(), &state.run, &state.gate) {
         (Screen::Run, Some(run), _) => match run.focus {
@@ -60,10 +62,13 @@ pub fn focused(state: &AppState) -> Option<(&TextSearch, Option<&Reading>)> {
 
 /// See [`focused`].
 pub fn focused_mut(state: &mut AppState) -> Option<(&mut TextSearch, Option<&mut Reading>)> {
-    if state.modal.is_some() {
-        return None;
+    let screen = state.screen();
+    match &mut state.modal {
+        Some(Modal::Text(_, reading)) => return Some((&mut state.modal_search, Some(reading))),
+        Some(_) => return None,
+        None => {}
     }
-    match (state.screen(), &mut state.run, &mut state.gate) {
+    match (screen, &mut state.run, &mut state.gate) {
         (Screen::Run, Some(run), _) => match run.focus {
             Pane::Artifact => Some((&mut run.artifact.search, run.artifact.reading.as_mut())),
             Pane::Transcript => Some((&mut run.said.search, Some(&mut run.said.reading))),

@@ -44,7 +44,8 @@ impl Window {
         let stretch = events.first().map_or(1, |first| first.seq)..events.last().map_or(1, |last| last.seq + 1);
         self.end = self.end.max(stretch.end - 1);
         let newer = self.covered.as_ref().is_some_and(|known| known.end >= stretch.end);
-        if !newer && !(elsewhere && self.covered.is_some()) {
+        let stays = newer || (elsewhere && self.covered.is_some());
+        if !stays {
             self.events = events.into_iter().filter(|event| self.wanted.fits(event)).map(Arc::new).collect();
             (self.covered, self.asked) = (Some(stretch), None);
         }

@@ -164,6 +164,7 @@ impl Attempt {
         let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
             .in_stretch(stretch)
             .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
+            .limited_to(self.context.settings.engine.max_tokens)
             .hiding(redactor)
             .keeping(kept);
         let job = Job {

@@ -135,3 +135,64 @@ pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Resul
     let fact = Fact::BudgetExceeded { scope: question.scope.clone(), limit: question.limit, spent: question.spent };
     Ok(if journal::knows(tx, run, &fact.key())? { None } else { Some(fact) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::hash::ContentHash;
+    use crate::store::{Store, runs};
+
+    /// A run that has spent so much.
+    fn run_that_spent(tx: &Connection, spent: i64) -> Result<RunId> {
+        let id = RunId::new();
+        runs::insert(
+            tx,
+            &runs::NewRun {
+                id,
+                workflow: "w@1".parse().unwrap(),
+                workflow_hash: ContentHash::of(b"w"),
+                thread: "t".into(),
+                requirements: "make it".to_owned(),
+                place: runs::RunPlace::default(),
+                rehearsal: false,
+                options: Default::default(),
+                start: None,
+                origin: Default::default(),
+                created_at: Timestamp(0),
+            },
+        )?;
+        tx.execute("UPDATE runs SET cost_nano = ?2 WHERE id = ?1", (id.to_string(), spent))?;
+        Ok(id)
+    }
+
+    #[test]
+    fn a_call_is_granted_up_to_the_limit_and_refused_one_past_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("b.db")).unwrap();
+        for (spent, needed, raised, verdict) in [
+            (79, Some(21), 0, Some(false)),
+            (79, Some(22), 0, None),
+            (80, Some(20), 0, Some(true)),
+            (80, Some(21), 0, None),
+            (80, Some(21), 1, Some(true)),
+            (99, None, 0, Some(true)),
+            (100, None, 0, None),
+            (100, Some(0), 0, None),
+        ] {
+            let raises = BTreeMap::from([("run".to_owned(), NanoUsd(raised))]);
+            let budget = Budget { run: Some(NanoUsd(100)), raises, ..Budget::default() };
+            let judged = store.write_blocking(move |tx| {
+                let run = run_that_spent(tx, spent)?;
+                budget.judge(tx, run, needed.map(NanoUsd), Timestamp(0))
+            });
+            let granted = match judged.unwrap() {
+                Verdict::Granted(near) => Some(!near.is_empty()),
+                Verdict::Refused(question) => {
+                    assert_eq!((question.spent.0, question.needed.0), (spent, needed.unwrap_or(0)));
+                    None
+                }
+            };
+            assert_eq!(granted, verdict, "{spent} + {needed:?}, raised by {raised}: granted, and told that it comes near");
+        }
+    }
+}

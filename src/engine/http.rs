@@ -7,7 +7,6 @@ use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 
 /// A client for one peer: it follows no redirect, so that what it carries goes to that peer alone,
 /// tries nothing again, says who it is, and reaches loopback without the proxy of the environment.
-#[must_use]
 pub fn client(peer: &Url) -> ClientBuilder {
     // Without a provider the TLS library panics; another one that is installed already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -50,6 +50,8 @@ pub struct EngineSettings {
     pub max_artifact_bytes: u64,
     /// Turns one attempt may take.
     pub max_turns: u32,
+    /// Tokens one attempt may use, sent and received together; 0: as many as it needs.
+    pub max_tokens: u64,
 }
 
 impl Default for EngineSettings {
@@ -60,6 +62,7 @@ impl Default for EngineSettings {
             on_crash: OnCrash::Ask,
             max_artifact_bytes: 10 * 1024 * 1024,
             max_turns: 50,
+            max_tokens: 0,
         }
     }
 }

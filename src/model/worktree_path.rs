@@ -4,12 +4,14 @@
 //! one. It is about the text alone; that nothing on disk leads out of the worktree is checked when
 //! a file is opened.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 const MAX_PARTS: usize = 64;
 const MAX_PART_BYTES: usize = 200;
 
 /// Checks a path that is meant relative to a worktree: parts divided by `/`, none of them empty, `.`,
 /// `..` or `.git` in any spelling, no characters that cannot be seen or that some file systems cannot
-/// keep; at most 64 parts of at most 200 bytes.
+/// keep, all of them composed (NFC), so that one name is one file everywhere; at most 64 parts of at most 200 bytes.
 ///
 /// # Errors
 /// What is wrong with it, as the rest of a sentence about the path.
@@ -19,6 +21,9 @@ pub fn check(path: &str) -> Result<(), String> {
     }
     if let Some(c) = path.chars().find(|c| is_unseen(*c)) {
         return Err(format!("has the unseen character U+{:04X}", u32::from(c)));
+    }
+    if !ComposingNormalizerBorrowed::new_nfc().is_normalized(path) {
+        return Err("has letters in parts; write them composed (Unicode NFC)".to_owned());
     }
     if path.contains('\\') {
         return Err("has a backslash; parts are divided by /".to_owned());
@@ -59,10 +64,11 @@ fn check_part(part: &str) -> Result<(), String> {
 }
 
 /// Whether a name is the repository's own folder in any spelling that some file system takes for it:
-/// case folded, unseen characters dropped, trailing dots and spaces dropped, what follows a colon
+/// case folded, letters for compatibility replaced, unseen characters dropped, trailing dots and spaces dropped, what follows a colon
 /// dropped, and the short names that stand for it.
 #[must_use]
 pub fn is_git(name: &str) -> bool {
+    let name = ComposingNormalizerBorrowed::new_nfkc().normalize(name);
     let seen: String = name.chars().filter(|c| !is_unseen(*c)).flat_map(char::to_lowercase).collect();
     let stem = seen.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
     stem == ".git" || stem.strip_prefix("git~").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
@@ -130,6 +136,9 @@ mod tests {
             ("GIT~1/x", git("GIT~1")),
             ("git~20", git("git~20")),
             (".g\u{200c}it/x", "has the unseen character U+200C".to_owned()),
+            (".ｇｉｔ/config", git(".ｇｉｔ")),
+            ("gro\u{308}ße.txt", "has letters in parts; write them composed (Unicode NFC)".to_owned()),
+            ("\u{212B}.txt", "has letters in parts; write them composed (Unicode NFC)".to_owned()),
             ("a\0b", "has the unseen character U+0000".to_owned()),
             ("a\nb", "has the unseen character U+000A".to_owned()),
             ("a\u{85}b", "has the unseen character U+0085".to_owned()),
@@ -155,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_the_repositorys_folder_is_known_and_nothing_else() {
-        for name in [".git", ".GiT", ".git. .", ".g\u{200c}it", "git~1", "GIT~2", ".git:x"] {
+        for name in [".git", ".GiT", ".git. .", "．git", "ｇｉｔ~1", ".g\u{200c}it", "git~1", "GIT~2", ".git:x"] {
             assert!(is_git(name), "{name:?}");
         }
         for name in [".gitignore", "git", "git~", "git~x", ".github", "x.git"] {

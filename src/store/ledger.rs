@@ -83,6 +83,20 @@ pub fn spent_by_run(conn: &Connection, run: RunId) -> Result<NanoUsd> {
     Ok(NanoUsd(query.query_row([run.to_string()], |row| row.get(0))?))
 }
 
+/// The tokens that an attempt has used, sent and received together, since the operator's last word: those of the
+/// turns with the same stretch as the one that is to follow.
+///
+/// # Errors
+/// What the database says.
+pub fn tokens_of_stretch(conn: &Connection, next: &NewTurn) -> Result<u64> {
+    let mut query = conn.prepare_cached(
+        "SELECT coalesce(sum(tokens_input + tokens_output), 0) AS used FROM ledger JOIN turns ON turns.id = turn_id \
+         WHERE ledger.run_id = ?1 AND ledger.phase_key = ?2 AND ledger.attempt = ?3 AND stretch = ?4",
+    )?;
+    let of = (next.run_id.to_string(), next.phase_key.as_str(), next.attempt, next.stretch);
+    Ok(query.query_row(of, |row| row::large(row, "used"))?)
+}
+
 /// What all runs have spent and set aside since a moment.
 ///
 /// # Errors

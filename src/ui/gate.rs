@@ -72,7 +72,7 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     }
     let [line, rest] = arrange::top(area, 1);
     let reason = known.state.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let told = format!(" {} the run is paused{reason}: an answer is kept, and counts when it goes on", pen.theme.glyph(Mark::Paused));
+    let told = format!(" {} the run is paused{reason}: it acts on an answer when it goes on", pen.theme.glyph(Mark::Paused));
     pen.text(line, 0, &told, pen.theme.waiting());
     rest
 }

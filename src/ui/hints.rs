@@ -72,7 +72,9 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         return match modal {
             Modal::Palette(_) | Modal::Confirm(_) => vec![Open, Back],
             Modal::Help(help) if help.typing => vec![Open, Back],
-            Modal::Help(_) | Modal::Text(..) => vec![Back],
+            Modal::Text(..) if is_typed(state) => vec![Open, Back],
+            Modal::Text(..) => vec![Find, Back],
+            Modal::Help(_) => vec![Back],
         };
     }
     let open = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);

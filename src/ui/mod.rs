@@ -97,7 +97,7 @@ fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
 fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
     match modal {
         Modal::Help(help) => help::draw(pen, area, help),
-        Modal::Text(title, reading) => reader::draw_modal(pen, area, title, reading),
+        Modal::Text(title, reading) => reader::draw_modal(pen, area, title, (&pen.state.modal_search, reading)),
         Modal::Palette(palette) => help::draw_palette(pen, area, palette),
         Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),
     }

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::pen::Pen;
-use super::text::{cell, cut, ink};
+use super::text::{cell, cut, cut_front, ink};
 use super::theme::Mark;
 use super::{arrange, crash_card};
 use crate::app::keymap::Action;
@@ -102,6 +102,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let name = if refusal.is_some() { theme.dim() } else { theme.title() };
     let room = width.saturating_sub(5 + 11 + 9 + 13 + 9);
     let wide = (room / 2).clamp(12, 28);
+    let there = room.saturating_sub(wide);
     pen.line(
         area,
         row,
@@ -113,7 +114,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ),
             ink(cell(&record.id.short(), 9, more), theme.dim()),
             ink(cell(&record.workflow, wide, more), name),
-            ink(cell(place, room.saturating_sub(wide), more), theme.dim()),
+            ink(cell(&format!("{} ", cut_front(place, there.saturating_sub(1), more)), there, ""), theme.dim()),
             ink(super::text::cell_right(&stopped, 13, more), theme.dim()),
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],

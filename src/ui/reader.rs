@@ -33,10 +33,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 }
 
 /// A text in front of the screen.
-pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, reading: &Reading) {
+pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, (search, reading): (&TextSearch, &Reading)) {
     pen.clear(area);
     let area = arrange::centred(area, area.width.min(120), area.height);
-    let inner = arrange::inset(pen.panel(area, vec![ink(format!(" {title} "), pen.theme.title())], true));
+    let mut title = vec![ink(format!(" {title} "), pen.theme.title())];
+    title.extend(sought(pen, search, Some(reading), usize::from(area.width / 2)));
+    let inner = arrange::inset(pen.panel(area, title, true));
+    let inner = typed(pen, inner, search, Some(reading));
     pen.drawn.modal = Some((inner.width, inner.height));
     draw(pen, inner, reading);
     foot(pen, area, reading);

@@ -34,11 +34,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         table(pen, left, &phases, longest(&phases), most, plain);
         table(pen, right, &models, longest(&models), most, dim);
     } else {
-        let names = longest(&phases).max(longest(&models));
-        table(pen, body, &phases, names, most, plain);
+        // Beneath each other the figures are aligned, where the name of a model leaves room for more than one.
+        let together = longest(&phases).max(longest(&models));
+        let aligned = usize::from(body.width) >= together + 2 * COST;
+        let (of_phases, of_models) = if aligned { (together, together) } else { (longest(&phases), longest(&models)) };
+        table(pen, body, &phases, of_phases, most, plain);
         let gap = usize::from(usize::from(body.height) > phases.len() + models.len());
         let [_, below] = arrange::top(body, u16::try_from(phases.len() + gap).unwrap_or(body.height));
-        table(pen, below, &models, names, most, dim);
+        table(pen, below, &models, of_models, most, dim);
     }
 }
 

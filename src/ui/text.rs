@@ -45,6 +45,27 @@ pub fn cut(text: &str, width: usize, more: &str) -> String {
     out
 }
 
+/// As [`cut`], at the front: of a path the end says most.
+#[must_use]
+pub fn cut_front(text: &str, width: usize, more: &str) -> String {
+    let text = safe_line(text);
+    if cells(&text) <= width {
+        return text;
+    }
+    if width < cells(more) {
+        return String::new();
+    }
+    let (mut from, mut used) = (text.len(), cells(more));
+    for (at, cluster) in text.grapheme_indices(true).rev() {
+        used += cells(cluster);
+        if used > width {
+            break;
+        }
+        from = at;
+    }
+    format!("{more}{}", &text[from..])
+}
+
 /// A safe text of exactly `width` cells: cut, or filled on the right.
 #[must_use]
 pub fn cell(text: &str, width: usize, more: &str) -> String {
@@ -106,6 +127,9 @@ mod tests {
         assert_eq!(cell("日本語", 4, "…"), "日… ");
         assert_eq!(cut("e\u{301}e\u{301}e\u{301}", 2, "…"), "e\u{301}…");
         assert_eq!(cut("abc", 0, "…"), "");
+        assert_eq!(cut_front("/home/op/shop", 6, "…"), "…/shop");
+        assert_eq!(cut_front("日本語", 4, "…"), "…語");
+        assert_eq!((cut_front("abc", 3, "…"), cut_front("abc", 0, "…")), ("abc".to_owned(), String::new()));
         assert_eq!(cell_right("7", 3, "…"), "  7");
     }
 

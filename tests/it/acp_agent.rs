@@ -148,7 +148,7 @@ impl Agent {
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
             "loops" => {
-                for number in 0..3000 {
+                for number in 0..600 {
                     let call = format!("c{number}");
                     update(
                         session,

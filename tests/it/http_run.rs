@@ -244,3 +244,32 @@ fn a_stale_file_is_not_this_attempts_artifact() {
     let kept: Vec<_> = std::fs::read_dir(aside).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
     assert_eq!(kept, [stale.to_string()], "the stale file was kept, out of the way");
 }
+
+#[test]
+fn an_attempt_that_has_used_its_tokens_rests_and_gets_as_many_again() {
+    // 120 and 240 tokens are used by two turns: the third is asked for while fewer than the limit are.
+    for (limit, code, calls) in [(361, 0, 6), (360, 4, 2)] {
+        let script = Script::serve_two_phases();
+        let (home, start) = two_phase_home(&script);
+        home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[engine]\nmax_tokens = {limit}\n", script.base_url()));
+        run(&home, &start, code);
+        let record = home.newest();
+        check_invariants(&home, &record);
+        assert_eq!(record.calls, calls, "{limit}");
+        if code == 0 {
+            continue;
+        }
+        assert_eq!(record.pending_gate.as_ref().map(|gate| gate.as_str()), Some("session_recovery_required"));
+        let failed = home.events(&record).into_iter().find_map(|event| match event.fact {
+            Fact::SessionFailed { code, message, .. } => Some((code.as_str(), message)),
+            _ => None,
+        });
+        let (code, message) = failed.unwrap();
+        assert!(code == "agent_limit_reached" && message.contains("used 360 tokens of at most 360"), "{message}");
+        home.expect(0, &["approve", "@last"]);
+        home.expect(4, &["resume", &record.id.to_string(), "--headless", "--on-gate", "approve"]);
+        let record = home.newest();
+        let state = check_invariants(&home, &record);
+        assert_eq!(state.phases_done(), 1, "what it got again was enough for the first phase");
+    }
+}

@@ -125,11 +125,11 @@ fn no_screen_breaks_at_any_size() {
         (&["\x1b", "\x1b"], "opens the question"),
         (&["\x1b"], "STATE"),
         (&["?"], "Everywhere"),
-        (&["\x1b", ":"], "quit"),
-        (&["\x1b", "$"], "cost"),
-        (&["\x1b", "\x1b[15~"], "doctor"),
-        (&["\x1b", "\x1b[17~"], "settings"),
-        (&["\x1b", "n"], "new run"),
+        (&["\x1b", ":"], "Commands"),
+        (&["\x1b", "$"], "phasedeck · cost"),
+        (&["\x1b", "\x1b[15~"], "phasedeck · doctor"),
+        (&["\x1b", "\x1b[17~"], "phasedeck · settings"),
+        (&["\x1b", "n"], "phasedeck · new run"),
         (&["\x1b"], "STATE"),
     ];
     let mut sizes = Sizes(7);

@@ -206,6 +206,8 @@ fn the_screen_is_there_and_answers_before_the_engine_is() {
     seen.press("?");
     seen.wait_for("Everywhere");
     seen.press("\x1b");
+    // Another key right behind it would make it that key with Alt.
+    seen.wait_for("No runs yet.");
     std::fs::write(seen.home.path().join("go"), "").unwrap();
     seen.wait_until("the engine is there", |screen| screen.contents().contains(" host") && !screen.contents().contains("starting"));
     seen.press("q");

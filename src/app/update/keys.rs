@@ -46,6 +46,10 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
 fn route(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     match &state.modal {
         Some(Modal::Palette(_)) => return palette::press(state, chord),
+        Some(Modal::Text(..)) if is_typed(state) => {
+            text_search::press(state, chord);
+            return Vec::new();
+        }
         Some(_) => return modal::press(state, chord),
         None => {}
     }

@@ -36,9 +36,13 @@ mod tick;
 mod transcript_pane;
 
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod new_run_tests;
 #[cfg(test)]
 mod past_tests;
+#[cfg(test)]
+mod paste_tests;
 #[cfg(test)]
 mod question_tests;
 #[cfg(test)]

@@ -11,12 +11,14 @@ use super::new_run;
 use super::new_run_start;
 use super::retry;
 use super::run_actions;
+use super::text_search;
 use crate::app::document::{Document, Ink};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::Cmd;
 use crate::app::reading::Reading;
 use crate::app::state::{AppState, Choice, HelpView, Modal};
+use crate::app::text_search::TextSearch;
 
 /// Shows the keys.
 pub fn help(state: &mut AppState) -> Vec<Cmd> {
@@ -29,6 +31,7 @@ pub fn help(state: &mut AppState) -> Vec<Cmd> {
 pub fn show_text(state: &mut AppState, title: String, doc: Document) {
     let reading = Reading::new(Arc::new(doc), state.look.reading);
     state.modal = Some(Modal::Text(title, Box::new(reading)));
+    state.modal_search = TextSearch::default();
 }
 
 /// What was found wrong at the start, whole; from now on it counts as read.
@@ -49,7 +52,12 @@ pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
 
 /// A key while something is in front.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let action = state.keys.action(Context::Global, chord);
+    let action = state.keys.action(Context::Reading, chord);
+    if let (Some(Modal::Text(..)), Some(action)) = (&state.modal, action)
+        && finds(state, action)
+    {
+        return Vec::new();
+    }
     match &mut state.modal {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
         Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => write_help(help, chord),
@@ -60,6 +68,17 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         None => {}
     }
     Vec::new()
+}
+
+/// Finds in a text in front, or ends that; whether the action was about it.
+fn finds(state: &mut AppState, action: Action) -> bool {
+    match action {
+        Action::Find => text_search::open(state),
+        Action::NextHit | Action::PrevHit => text_search::next(state, action == Action::NextHit),
+        Action::Back => return text_search::step_back(state),
+        _ => return false,
+    }
+    true
 }
 
 /// Moves what is in front.

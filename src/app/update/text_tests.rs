@@ -195,3 +195,20 @@ fn what_is_searched_at_a_gate_is_searched_in_each_of_its_texts() {
     bench.press("n");
     assert_eq!(told(&bench), Found::At(1, 2, false));
 }
+
+#[test]
+fn a_whole_event_is_searched_like_any_text_and_esc_first_ends_the_search() {
+    let mut bench = on_run(Place::Awaiting);
+    bench.press_all("4 Enter / s p e c Enter");
+    let told = |bench: &Bench| match &bench.state.modal {
+        Some(crate::app::state::Modal::Text(_, reading)) => Some(reading.found()),
+        _ => None,
+    };
+    assert!(matches!(told(&bench), Some(Found::At(1, count, false)) if count > 1), "{:?}", told(&bench));
+    bench.press("n");
+    assert!(matches!(told(&bench), Some(Found::At(2, _, false))));
+    bench.press("Esc");
+    assert_eq!(told(&bench), Some(Found::Nothing));
+    bench.press("Esc");
+    assert_eq!(told(&bench), None);
+}

@@ -172,7 +172,7 @@ mod tests {
             (
                 Protection { files: true, missing: "no namespaces".to_owned(), ..Protection::default() },
                 Verdict::Warning,
-                "not confined: writes only its worktree, network open (no namespaces); kernel 6.8",
+                "not confined: writes only its worktree, network open, may ask other programs of yours (no namespaces); kernel 6.8",
             ),
         ] {
             let mut found = Findings { subject: Subject::Sandbox, checks: Vec::new() };

@@ -97,9 +97,10 @@ pub fn fence(launch: &Launch, grounds: &Grounds<'_>) -> Fence {
 /// # Errors
 /// `backend_unavailable` for one that leads out of it: what lies there is not the repository's to hide.
 pub fn brought_along<'a>(worktree: &Path, names: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
-    let (found, out) = within(worktree, names)?;
+    let root = really(worktree)?;
+    let (found, out): (Vec<_>, Vec<_>) = there(&root, names).partition(|(_, real)| leads_within(real, &root));
     match out.into_iter().next() {
-        None => Ok(found),
+        None => Ok(found.into_iter().map(|(_, real)| real).collect()),
         Some((name, real)) => {
             let words = format!("'{name}' of the repository leads out of it, to {}", real.display());
             Err(Failure::new(Code::BackendUnavailable, words)
@@ -113,16 +114,21 @@ pub fn brought_along<'a>(worktree: &Path, names: impl Iterator<Item = &'a str>) 
 #[must_use]
 pub fn in_the_checkout<'a>(repository: Option<&Path>, names: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
     let checkout = repository.filter(|folder| folder.ends_with(".git")).and_then(Path::parent);
-    checkout.and_then(|checkout| within(checkout, names).ok()).map(|(found, _)| found).unwrap_or_default()
+    let Some(root) = checkout.and_then(|checkout| really(checkout).ok()) else { return Vec::new() };
+    there(&root, names).map(|(_, real)| real).filter(|real| leads_within(real, &root)).collect()
 }
 
-/// What is there of `names`, as it really is: within the folder, and leading out of it by a link. A link
-/// that leads nowhere is not there.
-fn within<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<(Vec<PathBuf>, Vec<(&'a str, PathBuf)>)> {
-    let root = folder.canonicalize().map_err(|error| Failure::io("the worktree cannot be looked at", &error))?;
-    let there = names.filter_map(|name| Some((name, root.join(name).canonicalize().ok()?)));
-    let (inside, outside): (Vec<_>, Vec<_>) = there.partition(|(_, real)| *real != root && real.starts_with(&root));
-    Ok((inside.into_iter().map(|(_, real)| real).collect(), outside))
+fn really(folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().map_err(|error| Failure::io("the worktree cannot be looked at", &error))
+}
+
+/// What is there of `names` in a folder, as it really is. A link that leads nowhere is not there.
+fn there<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (&'a str, PathBuf)> {
+    names.filter_map(|name| Some((name, root.join(name).canonicalize().ok()?)))
+}
+
+fn leads_within(real: &Path, root: &Path) -> bool {
+    real != root && real.starts_with(root)
 }
 
 /// A path of the settings.
@@ -205,8 +211,9 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("tools")).unwrap();
         std::fs::write(root.join("settings.json"), "{}").unwrap();
-        let link = |name: &str, to: &str| std::os::unix::fs::symlink(to, root.join(name)).unwrap();
-        (link(".inside", "tools"), link(".nowhere", "not-there"), link(".outside", "/usr"), link(".self", "."));
+        for (name, to) in [(".inside", "tools"), (".nowhere", "not-there"), (".outside", "/usr"), (".self", ".")] {
+            std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+        }
         let found = |name: &str| brought_along(&root, [name].into_iter());
         assert_eq!(found("settings.json").unwrap(), [root.join("settings.json")]);
         assert_eq!(found(".inside").unwrap(), [root.join("tools")]);

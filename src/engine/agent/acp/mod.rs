@@ -272,4 +272,6 @@ fn well_known() -> String {
 }
 
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 //!
 //! One desk serves one attempt. Everything durable about the conversation goes through it: each
 //! method is one transaction, and returns when that is committed. Streamed text goes through it
-//! too, but only to whoever watches (`live.rs`); every tool call has its line in the audit (`audit.rs`);
+//! too, but only to whoever watches (`live.rs`); what may be used is looked at with every reserve (`limits.rs`); every tool call has its line in the audit (`audit.rs`);
 //! calls that gave no answer are closed in `lost.rs`.
 
 mod audit;
 mod entries;
+mod limits;
 mod live;
 mod lost;
 
@@ -14,20 +15,19 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use entries::{Answered, CallFailed, Reserve, ToolDone};
+use limits::Refused;
 use live::Texts;
 use lost::close_call;
 pub use lost::close_lost_calls;
 
 use super::settle::Unsettled;
 use crate::engine::api::TextKind;
-use crate::engine::budget::{self, Budget, Verdict};
+use crate::engine::budget::Budget;
 use crate::engine::context::Context;
 use crate::engine::redact::Redactor;
-use crate::model::error::{Code, Failure, Result};
+use crate::model::error::{Code, Result};
 use crate::model::event::{Event, Fact};
 use crate::model::id::{PhaseKey, RunId, TurnId};
-use crate::model::money::NanoUsd;
-use crate::model::question::BudgetQuestion;
 use crate::model::time::Timestamp;
 use crate::store::contents::Content;
 use crate::store::{journal, turns};
@@ -56,8 +56,10 @@ pub struct Desk {
     budget: Budget,
     redactor: Arc<Redactor>,
     live: Mutex<Texts>,
+    /// Tokens that the attempt may use; 0: as many as it needs.
+    max_tokens: u64,
     /// The limit that refused a call.
-    refused: Arc<Mutex<Option<BudgetQuestion>>>,
+    refused: Arc<Mutex<Option<Refused>>>,
 }
 
 impl Desk {
@@ -76,6 +78,7 @@ impl Desk {
             budget: Budget::default(),
             redactor,
             live: Mutex::default(),
+            max_tokens: 0,
             refused: Arc::default(),
             told: Mutex::default(),
             unsettled: Mutex::default(),
@@ -88,13 +91,6 @@ impl Desk {
     #[must_use]
     pub fn in_stretch(mut self, stretch: u32) -> Self {
         self.stretch = stretch;
-        self
-    }
-
-    /// Sets what may be spent; without limits unless set.
-    #[must_use]
-    pub fn within(mut self, budget: Budget) -> Self {
-        self.budget = budget;
         self
     }
 
@@ -112,35 +108,6 @@ impl Desk {
         self
     }
 
-    /// The limit that refused a call, where one did: the work ended with `budget_exceeded` then.
-    #[must_use]
-    pub fn over_budget(&self) -> Option<BudgetQuestion> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
-    fn grant(&self) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>> + Clone + Send + use<> {
-        let (budget, refused, run_id) = (self.budget.clone(), Arc::clone(&self.refused), self.run_id);
-        move |tx, turn, now| {
-            let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
-                Verdict::Granted(facts) => {
-                    turns::reserve(tx, turn, now)?;
-                    (facts, None)
-                }
-                Verdict::Refused(question) => (budget::exceeded(tx, run_id, &question)?.into_iter().collect(), Some(question)),
-            };
-            *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
-            journal::append(tx, run_id, &facts, now)
-        }
-    }
-
-    fn still_granted(&self) -> Result<()> {
-        let Some(question) = self.over_budget() else { return Ok(()) };
-        let BudgetQuestion { scope, limit, spent, needed } = question;
-        let words = format!("the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent");
-        Err(Failure::new(Code::BudgetExceeded, words).hint("raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here"))
-    }
-
     /// Stores the opening facts now, for a backend that makes no calls.
     ///
     /// # Errors
@@ -153,7 +120,7 @@ impl Desk {
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
     ///
     /// # Errors
-    /// `budget_exceeded`; what the store says; nothing may be sent then.
+    /// `budget_exceeded`, `agent_limit_reached`; what the store says; nothing may be sent then.
     pub async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
         let (turn, opening, run_id) = (self.new_turn(reserve), self.take_opening(), self.run_id);
         let id = turn.id;
@@ -249,7 +216,7 @@ impl Desk {
     /// next call in the same transaction where there is one.
     ///
     /// # Errors
-    /// `budget_exceeded` when only the next call was refused; what the store says.
+    /// `budget_exceeded` or `agent_limit_reached` when only the next call was refused; what the store says.
     pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
         if done.is_empty() && next.is_none() {
             // A turn without tools was settled with its answer.
@@ -289,24 +256,6 @@ impl Desk {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((turn, done.call_id.clone()));
         let (fact, run_id) = (self.tool_fact(turn, done), self.run_id);
         self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
-    }
-
-    /// Whether a call that goes on has reached a limit with what it has cost so far. Tells once where one
-    /// comes near.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn has_reached_a_limit(&self, so_far: NanoUsd) -> Result<bool> {
-        if self.budget.is_unlimited() {
-            return Ok(false);
-        }
-        let (budget, run_id) = (self.budget.clone(), self.run_id);
-        let verdict = self.context.read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now())).await?;
-        match verdict {
-            Verdict::Refused(_) => Ok(true),
-            Verdict::Granted(near) if near.is_empty() => Ok(false),
-            Verdict::Granted(near) => self.store(move |tx| journal::append(tx, run_id, &near, Timestamp::now())).await.map(|()| false),
-        }
     }
 
     /// Which attempt this desk serves.

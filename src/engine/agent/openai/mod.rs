@@ -57,6 +57,8 @@ mod wire;
 mod work;
 
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 #[path = "../../../../tests/support/model_server.rs"]
 mod model_server;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::*;
 use crate::model::persona::Params;
 
@@ -66,6 +68,31 @@ async fn each_tool_answers_as_its_description_says() {
         assert_eq!(reply.denied, None);
     }
     assert_eq!(std::fs::read_to_string(tree.path().join("src/lib.rs")).unwrap(), "fn one() {}\nfn 2() {}\n");
+}
+
+#[tokio::test]
+async fn lists_are_taken_and_given_up_to_their_limit_and_what_is_past_it_is_said() {
+    let tree = tempfile::tempdir().unwrap();
+    let tools = Toolbox::new(tree.path(), &persona(&Toolbox::names(), &[]), Launcher::own()).unwrap();
+    let call =
+        async |tool: &str, arguments: serde_json::Value| tools.call(tool, &arguments.to_string(), false, &CancellationToken::new()).await;
+    for (count, outcome) in [(100, ToolOutcome::Ok), (101, ToolOutcome::Error)] {
+        let todos = vec![json!({"content": "a", "status": "pending"}); count];
+        let reply = call("write_todos", json!({ "todos": todos })).await;
+        assert_eq!((reply.outcome, reply.result.contains("the limit is 100")), (outcome, outcome == ToolOutcome::Error), "{count} todos");
+    }
+    std::fs::write(tree.path().join("lines.txt"), "match\n".repeat(500)).unwrap();
+    let found = async || call("grep", json!({"pattern": "match", "output_mode": "content"})).await.result;
+    assert_eq!(found().await.lines().count(), 500);
+    std::fs::write(tree.path().join("lines.txt"), "match\n".repeat(501)).unwrap();
+    let cut = found().await;
+    assert!(cut.lines().count() == 501 && !cut.lines().last().unwrap().contains("match"), "{}", cut.lines().last().unwrap());
+    for (files, lines) in [(500, 500), (501, 501)] {
+        (0..files).for_each(|n| std::fs::write(tree.path().join(format!("f{n:03}.rs")), "").unwrap());
+        let found = call("glob", json!({"pattern": "*.rs"})).await.result;
+        assert_eq!(found.lines().count(), lines, "a list that was cut ends with a line that says so");
+        assert_eq!(found.lines().last().unwrap().ends_with(".rs"), files == 500);
+    }
 }
 
 #[tokio::test]

@@ -229,6 +229,16 @@ async fn limits_end_the_work_with_their_code() {
 }
 
 #[tokio::test]
+async fn a_job_that_needs_all_of_its_turns_is_done_and_one_that_needs_one_more_is_not() {
+    for (max_turns, code) in [(3, None), (2, Some(Code::AgentLimitReached))] {
+        let mut scene = Scene::new([Reply::calls("ls", &json!({})), write_artifact(), Reply::answer("done")]).await;
+        scene.job.max_turns = max_turns;
+        assert_eq!(scene.run().await.err().map(|failure| failure.code), code, "{max_turns}");
+        assert_eq!(scene.server.requests().len(), max_turns as usize);
+    }
+}
+
+#[tokio::test]
 async fn going_on_after_a_circle_or_a_limit_helps() {
     for (max_turns, told) in [(20, "repeated the same calls"), (3, "used all of your turns")] {
         let script = |request: &super::super::model_server::RecordedRequest| {

@@ -1,0 +1,67 @@
+//! What a turn of an agent costs over the bare round trip: the same request to the same model by the same client,
+//! from as many tasks at once as there are runs.
+
+use std::time::Duration;
+
+use crate::measure::{Goal, Outcome, figure, median, middle};
+use crate::resources::{forget_peak, peak_mib};
+use crate::{Bare, Moment, PHASES, Stage};
+
+const ROUNDS: usize = 3;
+/// Runs at once.
+const COUNTS: [usize; 3] = [1, 10, 100];
+/// What 100 runs at once may hold altogether, in MiB; each has its part of it.
+const WHOLE_MIB: f64 = 64.0;
+
+/// Wall and CPU of one turn.
+struct Turn {
+    wall: Duration,
+    cpu: f64,
+}
+
+/// Prints the figures of turns, for each number of runs at once.
+pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
+    stage.runs(1)?;
+    let body = stage.model.bodies()[1].clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    for count in COUNTS {
+        forget_peak();
+        let before = peak_mib();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(timed(stage, || stage.runs(count).map(drop))?);
+            // The last words of runs are written after their end.
+            std::thread::sleep(Duration::from_millis(100));
+            theirs.push(timed(stage, || runtime.block_on(asked(bare, &body, count)))?);
+        }
+        let wall = |turns: &[Turn]| median(turns.iter().map(|turn| turn.wall));
+        let cpu = |turns: &[Turn]| middle(turns.iter().map(|turn| turn.cpu));
+        figure(&format!("a turn, {count} runs at once, wall / bare round trip"), wall(&ours) / wall(&theirs), Goal::None);
+        figure(&format!("a turn, {count} runs at once, CPU / bare round trip"), cpu(&ours) / cpu(&theirs), Goal::None);
+        if let (Some(peak), Some(before)) = (peak_mib(), before) {
+            let part = (peak - before) / count as f64 / (WHOLE_MIB / 100.0);
+            figure(&format!("  memory a run, {count} at once / a hundredth of 64 MiB"), part, Goal::None);
+        }
+    }
+    Ok(())
+}
+
+/// How long one request of `work` takes, on the whole, and how much CPU beside the model's.
+fn timed(stage: &Stage, work: impl FnOnce() -> Outcome<()>) -> Outcome<Turn> {
+    let (asked, before): (_, Moment) = (stage.model.requests_and_connections().0, stage.now());
+    work()?;
+    let after = stage.now();
+    let turns = (stage.model.requests_and_connections().0 - asked).max(1);
+    Ok(Turn { wall: (after.at - before.at) / u32::try_from(turns)?, cpu: (after.cpu - before.cpu).as_secs_f64() / turns as f64 })
+}
+
+/// As many requests as so many runs make.
+async fn asked(bare: &Bare, body: &[u8], count: usize) -> Outcome<()> {
+    let one = || async {
+        for _ in 0..2 * PHASES {
+            bare.ask(body.to_vec()).await?;
+        }
+        Ok(())
+    };
+    futures_util::future::join_all((0..count).map(|_| one())).await.into_iter().collect()
+}
