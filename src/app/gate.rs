@@ -169,6 +169,8 @@ pub struct GateView {
     pub drawn: Option<u64>,
     /// How far the answer is.
     pub stage: Stage,
+    /// The answer that was last sent from here, also where no word came back whether it counts.
+    pub sent: Option<Decision>,
     /// The operator's words.
     pub input: TextInput,
     /// What the last thing done came to, in words.
@@ -211,6 +213,7 @@ impl GateView {
             reviewed,
             drawn: None,
             stage: Stage::Reading,
+            sent: None,
             input: TextInput::default(),
             notice: None,
             failure: None,

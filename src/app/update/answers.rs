@@ -75,6 +75,10 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
             gate.drawn = None;
             gate.failure = Some(failure.clone());
             let run_id = gate.run_id;
+            // Whoever goes away has stored the command perhaps; any other refusal means that it does not count.
+            if !matches!(failure.code, Code::HostGoingAway | Code::PaneBrieflyUnresponsive) {
+                gate.sent = None;
+            }
             match failure.code {
                 Code::ApprovalAlreadyResolved | Code::NoPendingApproval | Code::ArtifactChanged | Code::RunAlreadyTerminal => {
                     vec![Cmd::Query(Query::Details(run_id))]

@@ -238,7 +238,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == event.run_id) else { return };
     match &event.fact {
         Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, phase_key, .. } if *request_id == gate.request_id => {
-            let ours = matches!(gate.stage, Stage::Sending { .. } | Stage::Recorded { .. });
+            let ours = gate.sent == Some(*action);
             gate.stage = Stage::Receipt(Receipt {
                 action: action.resolves_to().to_string(),
                 came_to: question::came_to(*scope, *raise, phase_key.as_ref().map(PhaseKey::as_str)),
@@ -296,7 +296,8 @@ pub fn on_approvals(state: &mut AppState) {
     }
     let found = known.details.approvals.iter().find(|a| a.id == gate.request_id && a.state != ApprovalStatus::Pending);
     if let Some(record) = found {
-        let ours = matches!(gate.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. });
+        let sent = gate.sent.is_some_and(|action| action.resolves_to() == record.state);
+        let ours = sent || matches!(gate.stage, Stage::Revising { .. });
         gate.stage = Stage::Receipt(receipt_of(record, ours));
     }
 }

@@ -227,6 +227,22 @@ fn who_was_faster_is_shown() {
 }
 
 #[test]
+fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
+    for (code, ours) in [(Code::HostGoingAway, true), (Code::PaneBrieflyUnresponsive, true), (Code::ApprovalAlreadyResolved, false)] {
+        let mut bench = at_gate(Place::Awaiting);
+        bench.press("A");
+        bench.drew_gate(true);
+        bench.ticks += 400;
+        bench.press("Enter");
+        bench.answer(Err(Failure::new(code, "no word")));
+        assert!(matches!(stage(&bench), Stage::Reading), "{code}");
+        bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+        let Stage::Receipt(receipt) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
+        assert_eq!(receipt.ours, ours, "{code}");
+    }
+}
+
+#[test]
 fn an_answer_elsewhere_turns_the_open_gate_into_a_receipt() {
     let mut bench = at_gate(Place::Awaiting);
     bench.happens(sample::resolved(2, Decision::Approve, "ann"));

@@ -135,6 +135,7 @@ pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
     let ticket = state.last_ticket;
     if let Some(gate) = &mut state.gate {
         gate.stage = Stage::Sending { ticket, action };
+        gate.sent = Some(action);
     }
     cmds
 }
