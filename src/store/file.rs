@@ -133,11 +133,20 @@ fn private_file(path: &Path) -> Result<File> {
     options.open(path).map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
 }
 
+/// The marker is there whole or not at all: another program may look for it, or this one be killed, at any moment.
 fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
-    Step::DatabaseMarker.before();
-    let mut file = private_file(marker)?;
-    let written = writeln!(file, "{uuid}").and_then(|()| file.sync_all());
-    Step::DatabaseMarker.after();
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(marker.parent().unwrap_or(marker))?;
+        writeln!(file, "{uuid}")?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(marker) {
+            // Another program was faster, with the same database.
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error.error),
+            Ok(_) => Ok(()),
+        }
+    };
+    let written = Step::DatabaseMarker.around(write);
     written.map_err(|e| Failure::io(format!("cannot write {}", marker.display()), &e))
 }
 
