@@ -2,7 +2,7 @@
 # Builds target/deb/phasedeck_<version>_<arch>.deb: program, manual pages, completions, documents, licences.
 #
 #   packaging/deb.sh              builds the program for this system
-#   packaging/deb.sh --static     builds it against musl: one file that needs no library of the system
+#   packaging/deb.sh --static     builds it against musl (not built yet on any machine of ours)
 #   packaging/deb.sh FILE         packs a program that is built already
 #
 # Needs Rust, dpkg-deb and jq; --static also `rustup target add <arch>-unknown-linux-musl` and musl-tools.
