@@ -194,7 +194,6 @@ pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::VersionedName;
     use crate::model::record::ToolRecord;
     use crate::store::fixture::{self, BEGIN};
     use crate::store::turns::{NewTurn, Settlement};
@@ -204,19 +203,7 @@ mod tests {
         let run = fixture::insert_run(conn, "lane");
         let started = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
         journal::append(conn, run, &started, BEGIN).unwrap();
-        let persona: VersionedName = fixture::named("ada@1");
-        let turn = |number| NewTurn {
-            id: TurnId::new(),
-            run_id: run,
-            phase_key: "spec".into(),
-            attempt: 1,
-            number,
-            stretch: 0,
-            conversation: String::new(),
-            persona: persona.to_string(),
-            model: "m".to_owned(),
-            reserved: Some(NanoUsd(50)),
-        };
+        let turn = |number| NewTurn { reserved: Some(NanoUsd(50)), ..fixture::new_turn(run, number) };
         let settlement = Settlement {
             status: CallStatus::Ok,
             tokens: crate::model::event::Tokens::default(),

@@ -75,18 +75,7 @@ mod tests {
     use crate::store::turns::{NewTurn, Settlement, ToolResult};
 
     fn reserve(conn: &Connection, run: RunId, number: u32, at: Timestamp) -> TurnId {
-        let turn = NewTurn {
-            id: TurnId::new(),
-            run_id: run,
-            phase_key: "spec".into(),
-            attempt: 1,
-            conversation: String::new(),
-            number,
-            stretch: 0,
-            persona: "ada@1".to_owned(),
-            model: "small".to_owned(),
-            reserved: None,
-        };
+        let turn = NewTurn { model: "small".to_owned(), ..fixture::new_turn(run, number) };
         turns::reserve(conn, &turn, at).unwrap();
         turn.id
     }

@@ -9,7 +9,7 @@ use super::fixture::{self, BEGIN};
 use super::journal;
 use super::turns::{self, NewTurn, Settlement};
 use crate::model::event::{CallStatus, Tokens};
-use crate::model::id::{RequestId, TurnId};
+use crate::model::id::RequestId;
 use crate::model::money::NanoUsd;
 use crate::model::state::Decision;
 
@@ -69,18 +69,7 @@ fn every_example_query_runs_and_finds_something() {
     for (thread, answer) in [("one", None), ("two", Some(Decision::Approve))] {
         let run = fixture::insert_run(&conn, thread);
         let id = RequestId::new();
-        let turn = NewTurn {
-            id: TurnId::new(),
-            run_id: run,
-            phase_key: "spec".into(),
-            attempt: 1,
-            conversation: String::new(),
-            number: 1,
-            stretch: 0,
-            persona: "ada@1".to_owned(),
-            model: "m".to_owned(),
-            reserved: Some(NanoUsd(9)),
-        };
+        let turn = NewTurn { reserved: Some(NanoUsd(9)), ..fixture::new_turn(run, 1) };
         let mut facts = vec![fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)];
         facts.extend([fixture::phase_started("spec", 2), fixture::requested(id, Some("spec"))]);
         facts.extend(answer.map(|action| fixture::resolved(id, Some("spec"), action, "kim")));

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::runs::{NewRun, RunPlace};
+use super::turns::NewTurn;
 use super::{migrate, runs};
 use crate::model::event::{AttemptCause, CallStatus, Fact, Tokens};
 use crate::model::hash::ContentHash;
@@ -47,6 +48,22 @@ pub fn insert_run(conn: &Connection, thread: &str) -> RunId {
     let run = new_run(thread);
     runs::insert(conn, &run).unwrap();
     run.id
+}
+
+/// A turn of the first attempt at `spec`, of which nothing is set aside.
+pub fn new_turn(run: RunId, number: u32) -> NewTurn {
+    NewTurn {
+        id: TurnId::new(),
+        run_id: run,
+        phase_key: "spec".into(),
+        attempt: 1,
+        conversation: String::new(),
+        number,
+        stretch: 0,
+        persona: "ada@1".to_owned(),
+        model: "m".to_owned(),
+        reserved: None,
+    }
 }
 
 pub fn created(phases: &[&str]) -> Fact {

@@ -262,18 +262,7 @@ mod tests {
     }
 
     fn turn(conn: &Connection, run: RunId) -> TurnId {
-        let turn = NewTurn {
-            id: TurnId::new(),
-            run_id: run,
-            phase_key: "spec".into(),
-            attempt: 1,
-            conversation: String::new(),
-            number: 1,
-            stretch: 0,
-            persona: "ada@1".to_owned(),
-            model: "program".to_owned(),
-            reserved: None,
-        };
+        let turn = NewTurn { model: "program".to_owned(), ..fixture::new_turn(run, 1) };
         turns::reserve(conn, &turn, Timestamp(1)).unwrap();
         turn.id
     }

@@ -295,18 +295,8 @@ mod tests {
     }
 
     fn new_turn(run: RunId, phase: &str, number: u32) -> NewTurn {
-        NewTurn {
-            id: TurnId::new(),
-            run_id: run,
-            phase_key: phase.into(),
-            attempt: 1,
-            conversation: String::new(),
-            number,
-            stretch: 0,
-            persona: "ada@1".to_owned(),
-            model: format!("model-{phase}"),
-            reserved: Some(NanoUsd(50)),
-        }
+        let (phase_key, model, reserved) = (phase.into(), format!("model-{phase}"), Some(NanoUsd(50)));
+        NewTurn { phase_key, model, reserved, ..fixture::new_turn(run, number) }
     }
 
     fn settlement(cost: Option<i64>) -> Settlement {
