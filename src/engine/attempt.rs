@@ -149,7 +149,7 @@ impl Attempt {
         history: Vec<TurnRecord>,
     ) -> Result<(Job, Desk, Arc<dyn Backend>)> {
         let (binding, persona) = self.bound(phase).await?;
-        let backend = self.context.backend(&binding.backend)?;
+        let backend = Arc::clone(self.context.backends.named(&binding.backend)?);
         let artifact = match &phase.expected_artifact {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
             None => None,

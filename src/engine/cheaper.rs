@@ -7,9 +7,8 @@
 //! taken. Storing who was chosen is the driver's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::agent::Backend;
+use super::agent::Backends;
 use super::agent::openai::Prices;
 use super::bind::{BindRequest, Candidate, bind};
 use super::catalog::{Catalog, CatalogDirs};
@@ -55,10 +54,10 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
     let reader = Reader::open(&paths.database())?;
     let state = events::state(reader.connection(), run)?;
     let files = load_files(reader.connection(), runs::get(reader.connection(), run)?)?;
-    let backends = backends(settings, paths)?.into_iter().map(|backend| (backend.name(), backend)).collect();
+    let prices = prices(settings, paths)?;
+    let backends = backends(settings, prices.clone())?.into_iter().collect();
     let given = consents::all(reader.connection())?;
-    let market =
-        Market::new(&Catalog::load(&CatalogDirs::beneath(&paths.config)), &files, &state, &backends, prices(settings, paths)?, None);
+    let market = Market::new(&Catalog::load(&CatalogDirs::beneath(&paths.config)), &files, &state, &backends, prices, None);
     let mut found: Vec<Cheaper> = market.people.iter().filter_map(|(hash, persona)| market.offer(hash, persona, &given)).collect();
     found.sort_by(|a, b| (a.price.1, a.price.0, &a.persona).cmp(&(b.price.1, b.price.0, &b.persona)));
     Ok(found)
@@ -73,7 +72,7 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
 /// is not cheaper or has no known price; what binding says, `persona_consent_required` among it.
 pub fn seats(context: &Context, files: &RunFiles, state: &RunState, choices: &[PersonaChoice]) -> Result<Vec<(NewSeat, Persona)>> {
     let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
-    let given = consents::all(Reader::open(&context.paths.database())?.connection())?;
+    let given = context.store.read(consents::all)?;
     let prices = prices(&context.settings, &context.paths)?;
     Market::new(&catalog, files, state, &context.backends, prices, Some(given)).seats(choices)
 }
@@ -84,7 +83,7 @@ struct Market<'a> {
     state: &'a RunState,
     /// Who there is: of the library, and of the run where the library has them no longer.
     people: Vec<(ContentHash, Persona)>,
-    backends: &'a BTreeMap<&'static str, Arc<dyn Backend>>,
+    backends: &'a Backends,
     prices: Prices,
     /// Whom the operator has agreed to; absent: that is not asked.
     consents: Option<BTreeSet<ContentHash>>,
@@ -95,7 +94,7 @@ impl<'a> Market<'a> {
         catalog: &Catalog,
         files: &'a RunFiles,
         state: &'a RunState,
-        backends: &'a BTreeMap<&'static str, Arc<dyn Backend>>,
+        backends: &'a Backends,
         prices: Prices,
         consents: Option<BTreeSet<ContentHash>>,
     ) -> Self {
@@ -177,7 +176,7 @@ impl<'a> Market<'a> {
         if binding.backend != now.backend {
             return Err(refuse(format!("it is on backend {}, and {} on {}", binding.backend, now.persona, now.backend)));
         }
-        let model = self.backend(&binding.backend)?.model(persona);
+        let model = self.backends.named(&binding.backend)?.model(persona);
         let prices = (self.price(model.as_deref()), self.price(now.model.as_deref()));
         match prices {
             (None, _) => return Err(refuse(format!("the price of {} is unknown", model.as_deref().unwrap_or("its model")))),
@@ -200,7 +199,7 @@ impl<'a> Market<'a> {
         let alone = Workflow { roles, ..self.plan.workflow.clone() };
         let everybody = self.people.iter().map(|(hash, _)| hash.clone()).collect();
         let overrides: BTreeMap<RoleId, String> = BTreeMap::from([(phase.role.clone(), name.to_owned())]);
-        let availability = |persona: &Persona| self.backend(&persona.backend)?.available(persona);
+        let availability = |persona: &Persona| self.backends.named(&persona.backend)?.available(persona);
         let asked = BindRequest {
             workflow: &alone,
             personas: &personas,
@@ -211,11 +210,6 @@ impl<'a> Market<'a> {
         };
         let bound = bind(&asked).map_err(Failure::together)?;
         bound.into_iter().next().ok_or_else(|| Failure::internal(format!("phase {} has no role", phase.key)))
-    }
-
-    fn backend(&self, name: &str) -> Result<&Arc<dyn Backend>> {
-        let missing = || Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"));
-        self.backends.get(name).ok_or_else(missing)
     }
 
     fn price(&self, model: Option<&str>) -> Option<(NanoUsd, NanoUsd)> {

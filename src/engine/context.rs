@@ -2,14 +2,13 @@
 //!
 //! A fact becomes real in the journal, in a committed transaction; it is told here, and only afterwards.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 
-use super::agent::Backend;
+use super::agent::{Backend, Backends};
 use super::api::{Signal, TextChunk, TextKind};
 use super::artifact::contents::Contents;
 use super::paths::Paths;
@@ -40,7 +39,7 @@ pub struct Context {
     /// Settings.
     pub settings: Settings,
     /// By the name that personas give.
-    pub backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    pub backends: Backends,
     /// Takes secrets out of what is written down and shown.
     pub redactor: Arc<Redactor>,
     /// News for screens.
@@ -60,7 +59,7 @@ impl Context {
         Self {
             store,
             contents: Contents::new(paths.contents()),
-            backends: backends.into_iter().map(|backend| (backend.name(), backend)).collect(),
+            backends: backends.into_iter().collect(),
             redactor: Arc::new(Redactor::of(&settings)),
             signals: news_channel(),
             full: Arc::default(),
@@ -138,18 +137,6 @@ impl Context {
     pub fn text(&self, run_id: RunId, phase_key: &PhaseKey, attempt: u32, kind: TextKind, text: &str) {
         let chunk = TextChunk { run_id, phase_key: phase_key.clone(), attempt, kind, text: text.into() };
         let _ = self.signals.send(Signal::Text(chunk));
-    }
-
-    /// The backend of this name.
-    ///
-    /// # Errors
-    /// `backend_unavailable` when the program has none such.
-    pub fn backend(&self, name: &str) -> Result<Arc<dyn Backend>> {
-        self.backends.get(name).cloned().ok_or_else(|| {
-            let known: Vec<_> = self.backends.keys().copied().collect();
-            Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"))
-                .hint(format!("backends here: {}", known.join(", ")))
-        })
     }
 
     /// Where files of a run go that were in the way.

@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::agent::Backend;
+use super::agent::Backends;
 use super::agent::openai::Prices;
 use super::api::StartRun;
 use super::bind::{BindRequest, Candidate, bind};
@@ -196,15 +195,16 @@ struct Seating<'a> {
     catalog: &'a Catalog,
     workflow: &'a Workflow,
     request: &'a StartRun,
-    backends: Vec<Arc<dyn Backend>>,
+    backends: Backends,
     consents: BTreeSet<ContentHash>,
     prices: Prices,
 }
 
 fn look_at_seats(ahead: &mut Outlook, paths: &Paths, settings: &Settings, catalog: &Catalog, workflow: &Workflow, request: &StartRun) {
-    let (backends, prices) = match (backends(settings, paths), prices(settings, paths)) {
-        (Ok(backends), Ok(prices)) => (backends, prices),
-        (Err(failure), _) | (_, Err(failure)) => return ahead.problem(Part::Whole, failure),
+    let found = prices(settings, paths).and_then(|prices| Ok((backends(settings, prices.clone())?.into_iter().collect(), prices)));
+    let (backends, prices) = match found {
+        Ok(found) => found,
+        Err(failure) => return ahead.problem(Part::Whole, failure),
     };
     let reader = Reader::open(&paths.database()).ok();
     let consents = reader.as_ref().and_then(|reader| consents::all(reader.connection()).ok()).unwrap_or_default();
@@ -221,12 +221,7 @@ fn look_at_seats(ahead: &mut Outlook, paths: &Paths, settings: &Settings, catalo
 
 impl Seating<'_> {
     fn availability(&self, persona: &Persona) -> Result<(), Failure> {
-        self.backend(&persona.backend)?.available(persona)
-    }
-
-    fn backend(&self, name: &str) -> Result<&Arc<dyn Backend>, Failure> {
-        let missing = || Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"));
-        self.backends.iter().find(|backend| backend.name() == name).ok_or_else(missing)
+        self.backends.named(&persona.backend)?.available(persona)
     }
 
     /// The binder's own answer for one role. Consent is asked apart, because it can be given here.
@@ -264,7 +259,7 @@ impl Seating<'_> {
         };
         let Ok(entry) = self.catalog.persona(&binding.persona.to_string()) else { return (empty, Vec::new()) };
         let rehearse = self.request.options.rehearse;
-        let model = if rehearse { None } else { self.backend(&binding.backend).ok().and_then(|backend| backend.model(&entry.item)) };
+        let model = if rehearse { None } else { self.backends.named(&binding.backend).ok().and_then(|backend| backend.model(&entry.item)) };
         let consent = (!rehearse && !self.consents.contains(&entry.hash)).then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
         let seat = Seat {
             persona: Some(binding.persona.to_string()),

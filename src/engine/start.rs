@@ -125,7 +125,7 @@ fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
 pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
     let given = context.store.read(consents::all)?;
     let personas: Vec<_> = catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
-    let availability = |persona: &Persona| context.backend(&persona.backend)?.available(persona);
+    let availability = |persona: &Persona| context.backends.named(&persona.backend)?.available(persona);
     let rehearse = request.options.rehearse;
     let asked = BindRequest {
         workflow,
@@ -140,7 +140,7 @@ pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalo
     for binding in &mut bindings {
         let persona = catalog.persona(&binding.persona.to_string())?;
         if !rehearse {
-            binding.model = context.backend(&binding.backend)?.model(&persona.item);
+            binding.model = context.backends.named(&binding.backend)?.model(&persona.item);
         }
         bound.push((binding.clone(), Persona::clone(&persona.item)));
     }

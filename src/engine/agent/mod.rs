@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::backends::Backends;
 pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
 pub use self::settle::Unsettled;
 use crate::model::error::Failure;
@@ -20,6 +21,7 @@ use crate::model::question::{Permit, ToolQuestion};
 use crate::model::record::{Scenario, TurnRecord};
 
 pub mod acp;
+mod backends;
 pub mod desk;
 pub mod mcp;
 pub mod openai;

@@ -1,7 +1,9 @@
 //! Who is offered and who is taken, and the exact words for who is not.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::engine::agent::{Ended, Job, Stop, Work};
+use crate::engine::agent::{Backend, Ended, Job, Stop, Work};
 use crate::model::event::{Event, Fact};
 use crate::model::id::RequestId;
 use crate::model::settings::Price;
@@ -88,7 +90,7 @@ struct Shop {
     plan: Plan,
     state: RunState,
     people: Vec<(ContentHash, Persona)>,
-    backends: BTreeMap<&'static str, Arc<dyn Backend>>,
+    backends: Backends,
     unconsented: Vec<&'static str>,
 }
 
@@ -104,7 +106,7 @@ impl Shop {
             persona("elsewhere", "acp", "small", &both),
             persona("keyless", "openai", "small", &both),
         ];
-        let backends = BTreeMap::from([("openai", Arc::new(Named("openai")) as Arc<dyn Backend>), ("acp", Arc::new(Named("acp")))]);
+        let backends = ["openai", "acp"].map(|name| Arc::new(Named(name)) as Arc<dyn Backend>).into_iter().collect();
         Self { plan: plan(), state: state(), people, backends, unconsented: Vec::new() }
     }
 

@@ -3,7 +3,7 @@
 use super::{Findings, Patient};
 use crate::engine::agent::openai::key::key;
 use crate::engine::catalog::{Catalog, CatalogDirs};
-use crate::engine::host::backends as of_host;
+use crate::engine::host::{backends as of_host, prices};
 
 pub(super) fn keys(patient: &Patient, found: &mut Findings) {
     let (variable, file) = (&patient.settings.openai.key_env, &patient.settings.openai.key_file);
@@ -31,7 +31,7 @@ pub(super) fn keys(patient: &Patient, found: &mut Findings) {
 }
 
 pub(super) fn backends(patient: &Patient, found: &mut Findings) {
-    let backends = match of_host(&patient.settings, &patient.paths) {
+    let backends = match prices(&patient.settings, &patient.paths).and_then(|prices| of_host(&patient.settings, prices)) {
         Ok(backends) => backends,
         Err(failure) => return found.failure("settings", &failure),
     };

@@ -88,7 +88,8 @@ impl Host {
         lock.look_for_others(paths)?;
         let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
         let (store, full) = space::open(&paths.database(), lock.claimant()?)?;
-        let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends(settings, paths)?));
+        let backends = backends(settings, prices(settings, paths)?)?;
+        let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(BLOCKING)
@@ -117,7 +118,7 @@ impl Host {
             let swept = blocking(move || Ok(sweep::unfinished_files(&shared.paths, begun))).await;
             tracing::info!(files = ?swept, "unfinished files of hosts that were killed were taken away");
         });
-        for backend in context.backends.values().filter(|_| begins) {
+        for backend in context.backends.all().filter(|_| begins) {
             let backend = Arc::clone(backend);
             runtime.spawn(async move { backend.in_background().await });
         }
@@ -212,8 +213,7 @@ pub(crate) fn prices(settings: &Settings, paths: &Paths) -> Result<Prices> {
 ///
 /// # Errors
 /// `config_invalid` for settings that a backend cannot work with.
-pub(crate) fn backends(settings: &Settings, paths: &Paths) -> Result<Vec<Arc<dyn Backend>>> {
-    let prices = prices(settings, paths)?;
+pub(crate) fn backends(settings: &Settings, prices: Prices) -> Result<Vec<Arc<dyn Backend>>> {
     Ok(vec![
         Arc::new(OpenAi::new(&settings.openai, prices)?.with_servers(settings.mcp.clone())),
         Arc::new(Acp::new(settings)),
