@@ -234,6 +234,24 @@ async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     second.close().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_panic_of_the_thread_itself_stops_everything_and_says_why() {
+    let (_dir, store) = store();
+    store.write(|tx| agree(tx, "before")).await.unwrap();
+    let reader = store.reader().unwrap();
+    let breaks: Work = Box::new(|_| Done { failure: None, reply: Box::new(|_| panic!("a defect, made on purpose")) });
+    store.sender().unwrap().send(Message::Job(breaks)).await.unwrap();
+    let why = store.stopped().await;
+    assert_eq!(why.code, Code::Internal);
+    assert!(why.message.ends_with("the store's thread panicked: a defect, made on purpose"), "{why}");
+    assert_eq!(store.write(|tx| agree(tx, "after")).await, Err(why.clone()));
+    assert_eq!((store.stop(), store.close().await), (Some(why.clone()), Err(why)));
+    assert_eq!(agreed(&reader), 1);
+    let again = Store::open(store.path()).unwrap();
+    again.write(|tx| agree(tx, "the next start")).await.unwrap();
+    assert_eq!(agreed(&reader), 2);
+}
+
 #[cfg(unix)]
 #[test]
 fn everything_is_readable_by_its_owner_alone() {
