@@ -69,7 +69,7 @@ impl Host {
     /// Becomes the host: lock, database, recovery, service.
     ///
     /// # Errors
-    /// `session_manager_already_running` before anything is read or changed; what opening the
+    /// `network_file_system` and `session_manager_already_running` before anything is read or changed; what opening the
     /// database says; `config_invalid` for settings a backend cannot work with.
     pub fn start(paths: &Paths, settings: &Settings) -> Result<Self> {
         Self::begin(paths, settings, true)
@@ -84,6 +84,7 @@ impl Host {
     }
 
     fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
+        let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
         let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
@@ -99,7 +100,7 @@ impl Host {
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
-        notices.extend(remote::warning(&paths.data));
+        notices.extend(remote);
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
