@@ -75,6 +75,7 @@ struct Shared {
     claimed: Option<Claimed>,
     /// Why nothing is written any more, once that is so.
     stopped: watch::Receiver<Option<Failure>>,
+    held: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -106,8 +107,8 @@ impl Store {
 
     fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (stops, stopped) = watch::channel(None);
-        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops };
+        let ((stops, stopped), (holds, held)) = (watch::channel(None), watch::channel(false));
+        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops, holds };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || serve_or_stop(owner, queue))
@@ -120,6 +121,7 @@ impl Store {
             returned: Condvar::default(),
             claimed,
             stopped,
+            held,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -147,6 +149,13 @@ impl Store {
     #[must_use]
     pub fn stop(&self) -> Option<Failure> {
         self.shared.stopped.borrow().clone()
+    }
+
+    /// Whether another process keeps this from writing: true from the first try that found no turn in
+    /// [`BUSY_TIMEOUT`](open::BUSY_TIMEOUT) until one does. What waits is stored then.
+    #[must_use]
+    pub fn held(&self) -> watch::Receiver<bool> {
+        self.shared.held.clone()
     }
 
     /// Runs `job` in the next transaction and returns when that is on disk. A job's error undoes that
@@ -397,6 +406,7 @@ struct Owner {
     backlog: Option<Backlog>,
     claimed: Option<Claimed>,
     stops: watch::Sender<Option<Failure>>,
+    holds: watch::Sender<bool>,
 }
 
 impl Owner {
@@ -441,7 +451,7 @@ impl Owner {
         if let Some(doubt) = &self.doubt {
             return Err(doubt.clone());
         }
-        let tx = retry::transient(|| Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate))?;
+        let tx = retry::transient(|| self.begin())?;
         if let Some(Err(failure)) = self.claimed.as_ref().map(|claimed| claimed.check(&tx)) {
             drop(tx);
             return Err(if failure.code == Code::SessionManagerAlreadyRunning { self.stop(failure) } else { failure });
@@ -470,6 +480,13 @@ impl Owner {
                 Err(if in_doubt { self.stop(failure) } else { failure })
             }
         }
+    }
+
+    fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+        let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        let held = begun.as_ref().is_err_and(error::is_transient);
+        self.holds.send_if_modified(|before| std::mem::replace(before, held) != held);
+        begun
     }
 
     /// Nothing more is written.

@@ -129,6 +129,7 @@ impl Host {
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
+        runtime.spawn(tell_of_hold(context.store.clone(), context.signals.clone()));
         runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?, context.signals.subscribe()));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
@@ -227,6 +228,17 @@ async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
     let why = store.stopped().await;
     tracing::error!(failure = %why, "nothing can be stored any more");
     let _ = calls.send(Call::Stopped(why)).await;
+}
+
+/// Nothing is begun that could not be stored, and the runs go on when the other lets go: only the operator
+/// has to know.
+async fn tell_of_hold(store: Store, signals: broadcast::Sender<Signal>) {
+    let mut held = store.held();
+    while held.changed().await.is_ok() {
+        let held = *held.borrow_and_update();
+        tracing::warn!(held, "another process holds the database");
+        let _ = signals.send(Signal::Held(held));
+    }
 }
 
 /// The anchor belongs to the host: one that was overtaken leaves it alone.

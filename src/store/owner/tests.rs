@@ -201,8 +201,8 @@ fn a_handle_may_be_dropped_by_its_own_job() {
 fn a_store_in_doubt_writes_nothing_more() {
     let (_dir, store) = store();
     let conn = open::writer(store.path()).unwrap();
-    let (stops, _stopped) = watch::channel(None);
-    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops };
+    let ((stops, _stopped), (holds, _held)) = (watch::channel(None), watch::channel(false));
+    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops, holds };
     let (work, answer) = wrap(|tx| agree(tx, "never"));
     owner.commit_together(vec![work]);
     assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DbCorrupt);
