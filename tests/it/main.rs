@@ -37,3 +37,4 @@ mod real_agents;
 mod recovery;
 mod terminal;
 mod threads;
+mod waits;

@@ -8,7 +8,7 @@
 //! Stopping: `soon` is looked at where nothing is open, `now` wherever something is awaited. A tool
 //! that has begun is always awaited to its end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::assemble::{Answer, Call, Finish};
@@ -44,6 +44,8 @@ pub(super) struct Pace {
     pub max_tries: u32,
     /// The first pause; later ones double.
     pub base: Duration,
+    /// The longest pause that is slept in a call; a longer one ends the work until it is over.
+    pub longest: Duration,
 }
 
 /// One attempt being worked on.
@@ -62,6 +64,8 @@ pub(super) struct Worker<'a, B> {
     pub book: &'a B,
     pub stop: &'a Stop,
     pub tools: Toolbox,
+    /// How often the next request was tried before this work began.
+    pub tries: &'a AtomicU32,
     /// Whose turns these are: empty for the agent of the phase, else the call that began a sub-agent.
     pub conversation: String,
 }
@@ -122,6 +126,7 @@ impl<B: Book> Worker<'_, B> {
             let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.to_string().len()));
             let (turn, answer) = match self.ask(open).await? {
                 Heard::Answer(turn, answer) => (turn, answer),
+                Heard::Waits(wait) => return Ok(Ended::Waits(wait)),
                 Heard::Stopped => return Ok(Ended::Stopped),
                 Heard::TooLong(fault) => {
                     then = self.shorten(talk, tokens, fault).await?;

@@ -1,7 +1,8 @@
 //! One request until it is answered: sent, tried again where that helps, and its answer stored.
 //!
 //! The only layer that tries again. Each try is a call of its own in the ledger, reserved before it is
-//! sent and closed before the next one.
+//! sent and closed before the next one. A pause that is too long to be slept here ends the work, and is the
+//! engine's to wait out (`engine/waiting.rs`).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use crate::engine::agent::openai::{chat, structured};
 use crate::engine::agent::{Answered, CallFailed};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Tokens};
+use crate::model::event::{CallStatus, LongWait, Tokens};
 use crate::model::id::TurnId;
-use crate::model::time::human_duration;
+use crate::model::time::{Timestamp, human_duration};
 use crate::store::failpoint::Step;
 
 /// What became of a request.
@@ -25,14 +26,26 @@ pub(super) enum Heard {
     Answer(TurnId, Answer),
     /// It was longer than the model takes.
     TooLong(Fault),
+    /// The server asks for a longer wait than is slept in a call.
+    Waits(LongWait),
     /// The work is stopped.
+    Stopped,
+}
+
+/// What a pause led to.
+enum Paused {
+    /// It is over.
+    Over,
+    /// It is too long to be slept here.
+    TooLong(LongWait),
+    /// The work was stopped in it.
     Stopped,
 }
 
 impl<B: Book> Worker<'_, B> {
     /// Sends a reserved request, again where that helps, and stores its answer.
     pub(super) async fn ask(&self, mut open: Open) -> Result<Heard> {
-        let mut tries = 1;
+        let mut tries = 1 + self.tries.swap(0, Ordering::Relaxed);
         loop {
             let begun = Instant::now();
             if self.stop.now.is_cancelled() {
@@ -68,8 +81,10 @@ impl<B: Book> Worker<'_, B> {
                         open.turn = self.book.reserve(open.reserve.clone()).await?;
                         continue;
                     }
-                    if !self.pause(open.turn, tries, fault).await? {
-                        return Ok(Heard::Stopped);
+                    match self.pause(open.turn, tries, fault).await? {
+                        Paused::Over => {}
+                        Paused::TooLong(wait) => return Ok(Heard::Waits(wait)),
+                        Paused::Stopped => return Ok(Heard::Stopped),
                     }
                     open.turn = self.book.reserve(open.reserve.clone()).await?;
                     tries += 1;
@@ -91,20 +106,26 @@ impl<B: Book> Worker<'_, B> {
         true
     }
 
-    /// Waits before the next try; says no when the work is stopped meanwhile.
-    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<bool> {
+    /// Waits before the next try, where that is not for too long.
+    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<Paused> {
         if !fault.tried_again(tries, self.pace.max_tries) {
             return Err(fault.into_failure(tries));
         }
         let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
+        if wait > self.pace.longest {
+            let wait = ms(wait);
+            let until = Timestamp(Timestamp::now().0.saturating_add_unsigned(wait));
+            self.book.text(TextKind::Note, &format!("{}; the server asks to wait for {}", fault.words, human_duration(wait)));
+            return Ok(Paused::TooLong(LongWait { turn_id: turn, tries, status: fault.status, code: fault.code, wait_ms: wait, until }));
+        }
         self.book.retried(turn, tries, fault.status, fault.code, ms(wait)).await?;
         let next = format!("next try in {} ({}/{})", human_duration(ms(wait)), tries + 1, self.pace.max_tries);
         self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
         tokio::select! {
             biased;
-            () = self.stop.now.cancelled() => Ok(false),
-            () = self.stop.soon.cancelled() => Ok(false),
-            () = tokio::time::sleep(wait) => Ok(true),
+            () = self.stop.now.cancelled() => Ok(Paused::Stopped),
+            () = self.stop.soon.cancelled() => Ok(Paused::Stopped),
+            () = tokio::time::sleep(wait) => Ok(Paused::Over),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::model::settings::{OpenAiSettings, Price};
 mod asking;
 mod stops;
 mod structured_mode;
+mod waits;
 mod window;
 
 struct Scene {
@@ -44,14 +45,29 @@ impl Scene {
         let settings =
             OpenAiSettings { base_url: self.server.base_url(), idle_timeout_seconds: self.idle_seconds, ..OpenAiSettings::default() };
         let wire = Wire::new(&settings, None, Limits::of(&settings)).unwrap();
-        let pace = Pace { max_tries: 5, base: Duration::from_millis(1) };
+        let pace = Pace { max_tries: 5, base: Duration::from_millis(1), longest: Duration::from_secs(60) };
         let tools = Toolbox::new(self.tree.path(), &self.job.persona, Launcher::own()).unwrap();
         let model = "test/model".to_owned();
         let (structured, schema_refused) = (structured::wanted(&self.job, None), AtomicBool::new(false));
+        let tries = &AtomicU32::new(self.job.tries);
         let (prices, job, book, stop, window) = (&self.prices, &self.job, &self.book, &self.stop, self.window);
-        Worker { wire: &wire, prices, pace, model, window, structured, schema_refused, job, book, stop, tools, conversation: String::new() }
-            .run()
-            .await
+        Worker {
+            wire: &wire,
+            prices,
+            pace,
+            model,
+            window,
+            structured,
+            schema_refused,
+            job,
+            book,
+            stop,
+            tools,
+            tries,
+            conversation: String::new(),
+        }
+        .run()
+        .await
     }
 
     fn roles(&self, request: usize) -> Vec<String> {
