@@ -38,3 +38,4 @@ mod real_agents;
 mod recovery;
 mod terminal;
 mod threads;
+mod waits;
