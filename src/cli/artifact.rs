@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
@@ -16,10 +17,11 @@ use crate::model::record::ArtifactRecord;
 use crate::model::safe_text::{safe_block, safe_line};
 
 /// A version with its content, for scripts.
-#[derive(Serialize)]
-struct Whole<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Whole<'a> {
     #[serde(flatten)]
     record: &'a ArtifactRecord,
+    /// The whole content as text; bytes that are no UTF-8 are replaced.
     content: String,
 }
 

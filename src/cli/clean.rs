@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args;
@@ -21,9 +22,11 @@ use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
 /// What became of one run's leftovers.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Cleaned {
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Cleaned {
+    /// Which run.
     run_id: RunId,
+    /// `name@version`.
     workflow: String,
     /// What was there: `merged`, `unmerged`, `uncommitted`, `plain_folder`, `repository_gone`.
     found: &'static str,
@@ -31,6 +34,7 @@ struct Cleaned {
     removed: bool,
     /// Where the branch stood, to bring it back.
     commit: Option<String>,
+    /// The folder that its agents worked in.
     path: PathBuf,
 }
 
@@ -84,7 +88,7 @@ fn named(archive: &Archive, names: &[String]) -> Result<Vec<RunRecord>, Vec<Fail
 }
 
 fn require_ended(run: RunRecord) -> Result<RunRecord> {
-    if RunStatus::parse(&run.state).is_some_and(RunStatus::is_terminal) {
+    if run.has_ended() {
         return Ok(run);
     }
     let hint = format!("end it first: phasedeck abort {}", run.id.short());

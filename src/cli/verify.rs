@@ -17,7 +17,7 @@ use crate::model::safe_text::safe_line;
 pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
     let run = match &args.run {
         Some(text) => Some(setup.find(text)?.1),
-        None if setup.archive_if_any()?.is_none() => return nothing_yet(setup),
+        None if setup.archive_if_any()?.is_none() => return nothing_yet(setup, args.json),
         None => None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -31,8 +31,12 @@ pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
     Ok(if verdict.sound { Exit::Done } else { Exit::Failed })
 }
 
-fn nothing_yet(setup: &Setup) -> Outcome {
-    setup.out.print("there is nothing to verify yet\n")?;
+fn nothing_yet(setup: &Setup, json: bool) -> Outcome {
+    if json {
+        setup.out.document(&Verdict::of_nothing())?;
+    } else {
+        setup.out.print("there is nothing to verify yet\n")?;
+    }
     Ok(Exit::Done)
 }
 

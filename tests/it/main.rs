@@ -18,6 +18,7 @@ mod documents;
 mod engine;
 mod faults;
 mod foreign;
+mod formats;
 mod guide;
 mod home;
 mod hostile;
