@@ -152,6 +152,7 @@ fn gates_are_answered(formats: &mut Formats) {
     home.wait_for_question_of(run, "plan_approved", &mut host);
     formats.say(&home, "stop", &["pause", run, "--json"]);
     assert_eq!(host.wait().unwrap().code(), Some(4));
+    formats.say(&home, "event", &["fork", run, "--persona", "architect=architect", "--json"]);
     let said = formats.say(&home, "answer", &["approve", run, "--json"]);
     assert_eq!(said[0]["in_effect"], false);
     formats.say(&home, "event", &["resume", run, "--headless", "--on-gate", "fail", "--json"]);
