@@ -12,6 +12,7 @@ use super::args;
 use super::event_line::counted;
 use super::exit::Exit;
 use super::out::Outcome;
+use super::session::runtime;
 use super::setup::Setup;
 use super::table::{Cell, Table};
 use crate::engine::api::{Archive, RunFilter};
@@ -46,8 +47,7 @@ pub struct Cleaned {
 pub fn clean(setup: &Setup, args: &args::Clean) -> Outcome {
     let Some(archive) = setup.archive_if_any()? else { return nothing(setup, args) };
     let runs = if args.runs.is_empty() { ended(&archive)? } else { named(&archive, &args.runs)? };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::io("cannot start threads", &e))?;
+    let runtime = runtime()?;
     let mut cleaned = Vec::new();
     for run in &runs {
         cleaned.extend(runtime.block_on(one(setup, run, args))?);

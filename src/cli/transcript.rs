@@ -61,13 +61,16 @@ fn nothing(archive: &Archive, run: RunId) -> Result<String> {
 
 fn chosen(phases: Vec<PhaseRecord>, wanted: Option<&str>, run: RunId) -> Result<Vec<PhaseRecord>> {
     let Some(wanted) = wanted else { return Ok(phases) };
-    let keys: Vec<String> = phases.iter().map(|phase| phase.phase_key.to_string()).collect();
-    let found: Vec<PhaseRecord> = phases.into_iter().filter(|phase| phase.phase_key.as_str() == wanted).collect();
-    if !found.is_empty() {
-        return Ok(found);
+    match phases.iter().find(|phase| phase.phase_key.as_str() == wanted) {
+        Some(found) => Ok(vec![found.clone()]),
+        None => Err(no_such_phase(run, wanted, phases.iter().map(|phase| phase.phase_key.as_str()))),
     }
-    let hint = did_you_mean(wanted, keys.iter().map(String::as_str));
-    Err(Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(hint))
+}
+
+/// That a run has no such phase, with the one that was probably meant.
+#[must_use]
+pub fn no_such_phase<'a>(run: RunId, wanted: &str, keys: impl IntoIterator<Item = &'a str>) -> Failure {
+    Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(did_you_mean(wanted, keys))
 }
 
 fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<u32> {

@@ -37,6 +37,13 @@ esac; }
 ssh() { shift; "$@"; }
 "#;
 
+/// Every fenced block of a page: what stands behind the ticks, and the text.
+pub fn fenced(page: &str) -> Vec<(String, String)> {
+    let page = format!("\n{page}");
+    let blocks = page.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap());
+    blocks.map(|(head, text)| (head.to_owned(), text.to_owned())).collect()
+}
+
 /// The text of every block of this kind, page by page.
 fn blocks(kind: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -48,11 +55,9 @@ fn blocks(kind: &str) -> Vec<(String, String)> {
     pages.sort();
     let mut found = Vec::new();
     for page in pages {
-        let text = format!("\n{}", std::fs::read_to_string(root.join(&page)).unwrap());
-        for block in text.split("\n```").skip(1).step_by(2) {
-            let (head, body) = block.split_once('\n').unwrap();
+        for (head, text) in fenced(&std::fs::read_to_string(root.join(&page)).unwrap()) {
             if head.split(' ').next() == Some(kind) {
-                found.push((page.to_str().unwrap().to_owned(), body.to_owned()));
+                found.push((page.to_str().unwrap().to_owned(), text));
             }
         }
     }
