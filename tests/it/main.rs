@@ -19,6 +19,7 @@ mod documents;
 mod engine;
 mod faults;
 mod foreign;
+mod formats;
 mod guide;
 mod home;
 mod hostile;
