@@ -260,6 +260,7 @@ impl RunState {
             }
             Fact::ToolCalled { .. }
             | Fact::AgentAdapted { .. }
+            | Fact::ClockSkewed { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
             | Fact::LlmRetried { .. }
