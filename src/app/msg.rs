@@ -388,6 +388,8 @@ pub struct Drawn {
     pub receipt: Option<usize>,
     /// Half a screen, beside the text for reading.
     pub beside: Option<(u16, u16)>,
+    /// The furthest line that help can have on top.
+    pub help: Option<usize>,
     /// Help or a whole event.
     pub modal: Option<(u16, u16)>,
     /// The question whose text and answers are on the screen.

@@ -61,7 +61,7 @@ pub struct EventFilter {
 }
 
 /// One of several artifacts of a phase that waits at a gate: of the run itself, or of a fork of it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Candidate {
     /// Who made it.
     pub run_id: RunId,

@@ -11,7 +11,7 @@ use super::input::{Input, Outcome};
 use super::plan::Plan;
 use super::wanted::passed;
 use crate::model::error::{Code, ErrorClass, Failure, Result};
-use crate::model::event::{ArtifactError, ArtifactRef, Fact, Picked, SkipReason};
+use crate::model::event::{ArtifactError, ArtifactRef, Fact, LongWait, Picked, SkipReason};
 use crate::model::going_on::{Refusal, refusal};
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey};
@@ -196,6 +196,10 @@ impl Scratch<'_> {
                 None => self.complete(phase_key, commit),
             },
             Outcome::Asks(question) => self.ask_about(Some(phase_key), TOOL_PERMISSION_GATE, Question::Tool(*question)),
+            Outcome::Waits(wait) => {
+                let LongWait { turn_id, tries, status, code, wait_ms, until } = wait;
+                self.push(Fact::LlmRetried { phase_key, turn_id, r#try: tries, status, code, wait_ms, until: Some(until) })
+            }
             Outcome::OverBudget(question) => {
                 self.pause(PauseReason::Budget)?;
                 self.ask_about(None, BUDGET_GATE, Question::Budget(question))

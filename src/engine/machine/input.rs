@@ -1,7 +1,7 @@
 //! What can happen to a run: the words that its rules are told in.
 
 use crate::model::error::Failure;
-use crate::model::event::{ArtifactError, ArtifactRef, Picked};
+use crate::model::event::{ArtifactError, ArtifactRef, LongWait, Picked};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RequestId};
 use crate::model::money::NanoUsd;
@@ -135,6 +135,8 @@ pub enum Outcome {
     },
     /// The agent wants to use a tool that the operator must allow; the attempt goes on with the answer.
     Asks(Box<ToolQuestion>),
+    /// The model's server asks for a long wait; the attempt goes on after it.
+    Waits(LongWait),
     /// The next call would cross a budget; everything before it is stored.
     OverBudget(BudgetQuestion),
     /// It was asked to stop, and did.
