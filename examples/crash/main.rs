@@ -230,13 +230,13 @@ fn summary(counts: &Counts, begun: Instant) {
 /// finds nothing either way would prove nothing.
 fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
     let Some(lost) = power::play(images, seed, None)? else { return Ok(true) };
-    println!("synchronous=FULL: {} of {} disks lost something that was promised", lost.len(), images * 2);
+    println!("synchronous=FULL: {} of {} disks lost something that was promised", lost.len(), images * power::STORIES.len());
     lost.iter().take(5).for_each(|words| println!("  {words}"));
     if !cfg!(feature = "planted-bugs") {
         return Ok(lost.is_empty());
     }
     let control = power::play(images, seed, Some(Bug::SynchronousNormal))?.unwrap_or_default();
-    println!("synchronous=NORMAL: {} of {} disks lost something that was promised", control.len(), images * 2);
+    println!("synchronous=NORMAL: {} of {} disks lost something that was promised", control.len(), images * power::STORIES.len());
     control.iter().take(2).for_each(|words| println!("  {words}"));
     Ok(lost.is_empty() && !control.is_empty())
 }

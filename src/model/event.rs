@@ -214,6 +214,9 @@ pub enum Fact {
         outcome: ToolOutcome,
         duration_ms: u64,
     },
+    /// The clock went back behind the last event; moments stand still until it has caught up.
+    #[serde(rename = "clock.skewed")]
+    ClockSkewed { since: Timestamp, behind_ms: u64 },
     /// What the kernel enforces on the commands of an attempt.
     #[serde(rename = "commands.confined")]
     CommandsConfined { phase_key: PhaseKey, attempt: u32, confined: bool, words: String },
@@ -334,6 +337,7 @@ impl Fact {
             Self::SessionStarted { .. } => "session.started",
             Self::SessionRecovered { .. } => "session.recovered",
             Self::SessionFailed { .. } => "session.failed",
+            Self::ClockSkewed { .. } => "clock.skewed",
             Self::CommandsConfined { .. } => "commands.confined",
             Self::AgentAdapted { .. } => "agent.adapted",
             Self::ToolCalled { .. } => "tool.called",
@@ -377,6 +381,7 @@ impl Fact {
             Self::SessionStarted { session_id, ordinal, .. }
             | Self::SessionRecovered { session_id, ordinal, .. }
             | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),
+            Self::ClockSkewed { since, .. } => format!("{kind}:{}", since.0),
             Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),

@@ -284,6 +284,7 @@ impl RunState {
             }
             Fact::ToolCalled { .. }
             | Fact::AgentAdapted { .. }
+            | Fact::ClockSkewed { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
             | Fact::BudgetWarned { .. }
