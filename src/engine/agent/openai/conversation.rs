@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::assemble::{Answer, Finish};
-use super::circles::{Step, circle};
+use super::circles::{STOPPED_AT, Step, TOLD_AT, circle};
 use super::structured;
 use super::summary::Summary;
 use crate::engine::agent::Job;
@@ -73,7 +73,7 @@ pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool
         let nudged = turns[..turns.len() - 1].iter().any(|said| nudge_follows(&said.answer));
         return if artifact_there || nudged { Next::Done } else { ask(asked, job) };
     }
-    match circle(&steps(current(turns, job.stretch))) {
+    match circle(&steps(current(turns, job.stretch)), STOPPED_AT) {
         Some(tools) => Next::Fail(in_circles(&tools)),
         None => ask(asked, job),
     }
@@ -89,7 +89,7 @@ fn current(turns: &[Said], stretch: u32) -> &[Said] {
 fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
     let last = turns.last().filter(|said| said.stretch != stretch)?;
     let before = current(turns, last.stretch);
-    let why = match circle(&steps(before)) {
+    let why = match circle(&steps(before), STOPPED_AT) {
         Some(tools) => format!("you repeated the same calls with the same results: {tools}. Do not repeat them; take another way"),
         None if before.len() >= job.max_turns as usize => "you had used all of your turns. Come to an end with what you have".to_owned(),
         None => return None,
@@ -103,6 +103,7 @@ pub(super) fn messages(job: &Job, turns: &[Said], summary: Option<&Summary>, str
     let prompt = summary.map_or_else(|| job.prompt.clone(), |summary| format!("{}\n\n{}", job.prompt, summary.words()));
     let mut messages = vec![json!({"role": "system", "content": system(job, structured)}), json!({"role": "user", "content": prompt})];
     let covered = summary.map_or(0, |summary| summary.covers);
+    let hints = hints(turns);
     for (at, said) in turns.iter().enumerate().filter(|(_, said)| said.number > covered) {
         messages.extend(looked_at(&turns[..at], said.stretch, job).map(|words| json!({"role": "user", "content": words})));
         messages.push(assistant(&said.answer));
@@ -115,10 +116,30 @@ pub(super) fn messages(job: &Job, turns: &[Said], summary: Option<&Summary>, str
         } else {
             let results = said.answer.calls.iter().zip(&said.results);
             messages.extend(results.map(|(call, result)| json!({"role": "tool", "tool_call_id": call.id, "content": result})));
+            messages.extend(hints[at].as_ref().map(|words| json!({"role": "user", "content": words})));
         }
     }
     messages.extend(looked_at(turns, job.stretch, job).map(|words| json!({"role": "user", "content": words})));
     messages
+}
+
+/// What the agent is told after each of the turns that made a circle of its calls.
+fn hints(turns: &[Said]) -> Vec<Option<String>> {
+    let (mut made, mut stretch, mut before) = (Vec::new(), None, false);
+    let mut hint = |said: &Said| {
+        if stretch.replace(said.stretch) != Some(said.stretch) {
+            made.clear();
+            before = false;
+        }
+        made.extend(steps(std::slice::from_ref(said)));
+        let circle = circle(&made, TOLD_AT);
+        let new = !std::mem::replace(&mut before, circle.is_some());
+        circle.filter(|_| new).map(|tools| {
+            let more = STOPPED_AT - TOLD_AT;
+            format!("You made the same calls {TOLD_AT} times with the same results: {tools}. Take another way; {more} more rounds end your work.")
+        })
+    };
+    turns.iter().map(&mut hint).collect()
 }
 
 fn ask(asked: Asked, job: &Job) -> Next {
@@ -278,6 +299,29 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_is_told_once_when_the_same_comes_round_for_the_third_time() {
+        let same = said("", &[("ls", "{}", "a"), ("grep", "{}", "b")], Finish::Stop);
+        let other = said("", &[("ls", "{}", "c")], Finish::Stop);
+        let told = |turns: &[Said]| -> Vec<usize> {
+            let hints = hints(turns).into_iter().enumerate();
+            hints
+                .filter_map(|(at, hint)| hint.filter(|words| words.contains(": ls, grep.") && words.contains("2 more rounds")).map(|_| at))
+                .collect()
+        };
+        let again = |times| vec![same.clone(); times];
+        assert_eq!((told(&again(2)), told(&again(3)), told(&again(4))), (vec![], vec![2], vec![2]));
+        assert_eq!(told(&[again(3), vec![other], again(3)].concat()), [2, 6], "and again when it begins anew");
+        assert_eq!(
+            told(&[again(2), vec![Said { stretch: 3, ..same.clone() }; 2]].concat()),
+            [0_usize; 0],
+            "the operator's word begins anew"
+        );
+        let sent = messages(&job(true), &again(3), None, false);
+        assert_eq!(sent.last().unwrap()["role"], "user");
+        assert_eq!(messages(&job(true), &again(4), None, false)[..sent.len()], sent[..], "what was said stays as it was said");
+    }
+
+    #[test]
     fn limits_count_from_the_operators_last_word_and_the_agent_is_told_why_it_was_stopped() {
         let calls = said("", &[("ls", "{}", "a")], Finish::Stop);
         let long = said("x", &[], Finish::Length);
@@ -293,7 +337,7 @@ mod tests {
         assert_eq!(next(&anew[..9], Asked { last: 9, before: 5 }, &went_on, false), Next::Ask);
         assert_eq!(code(next(&anew, Asked { last: 10, before: 5 }, &went_on, false)), Some(Code::AgentLoopDetected));
         assert_eq!(
-            messages(&went_on, &anew, None, false)[..13],
+            messages(&went_on, &anew, None, false)[..14],
             messages(&went_on, &anew[..5], None, false),
             "what was said stays as it was said"
         );
