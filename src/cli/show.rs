@@ -1,5 +1,6 @@
 //! `phasedeck show`: one run on one screen.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::OneRun;
@@ -23,12 +24,17 @@ use crate::model::time::{Timestamp, human_duration};
 const WANTED_LINES: usize = 6;
 
 /// Everything `show` shows; its JSON is this too.
-#[derive(Debug, Serialize)]
-struct Shown {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Shown {
+    /// The run itself.
     run: RunRecord,
+    /// Its phases in order.
     phases: Vec<PhaseRecord>,
+    /// Every question to the operator, in the order they were asked.
     approvals: Vec<ApprovalRecord>,
+    /// Every stored version of every artifact.
     artifacts: Vec<ArtifactRecord>,
+    /// What a crash left; absent where there was none, or it was dealt with.
     #[serde(skip_serializing_if = "Option::is_none")]
     crash: Option<CrashCard>,
     /// What the model's server asked to wait for, while that is not over.

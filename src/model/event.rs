@@ -5,6 +5,7 @@
 //! fact ([`Fact::key`]) is what makes writing it twice harmless, so two different facts must never
 //! share one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Code;
@@ -17,7 +18,7 @@ use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
 
 /// A fact with its place in the journal of its run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Which run.
     pub run_id: RunId,
@@ -31,7 +32,7 @@ pub struct Event {
 }
 
 /// Why an attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptCause {
     /// The phase begins.
@@ -43,7 +44,7 @@ pub enum AttemptCause {
 }
 
 /// One way in which an artifact does not fit its schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactError {
     /// JSON Pointer (RFC 6901) to the offending value; empty for the document itself.
     pub pointer: String,
@@ -52,7 +53,7 @@ pub struct ArtifactError {
 }
 
 /// Whose version was taken at a gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Picked {
     /// The fork that made it.
     pub fork: RunId,
@@ -61,7 +62,7 @@ pub struct Picked {
 }
 
 /// A version of an artifact: whole content, by hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactRef {
     /// Relative to the worktree.
     pub path: String,
@@ -76,7 +77,7 @@ pub struct ArtifactRef {
 }
 
 /// What one call to a model used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// Sent, cached ones included.
     pub input: u64,
@@ -89,7 +90,7 @@ pub struct Tokens {
 }
 
 /// What happened. The wire name of each variant is its event type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "payload")]
 #[expect(missing_docs, reason = "the fields are the wire names that docs/events.md explains one by one")]
 pub enum Fact {
@@ -254,7 +255,7 @@ pub enum Fact {
 }
 
 /// Why a phase was left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// It was done before the run stopped.
@@ -264,7 +265,7 @@ pub enum SkipReason {
 }
 
 /// How a tool call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolOutcome {
     /// It did what was asked.
@@ -293,7 +294,7 @@ pub struct LongWait {
 }
 
 /// How a call to a model ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
     /// Answered.

@@ -60,7 +60,7 @@ fn the_report_of_the_demo_fits_the_schema_that_ships() {
     let run = home.newest();
     let text = home.expect(0, &["report", &run.id.short(), "--json"]);
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let schema: serde_json::Value = serde_json::from_str(include_str!("../../schemas/report.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../../schemas/output/report.schema.json")).unwrap();
     let validator = jsonschema::options().build(&schema).unwrap();
     let errors: Vec<_> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");

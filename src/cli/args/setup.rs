@@ -15,6 +15,17 @@ pub struct Doctor {
     pub json: bool,
 }
 
+/// `phasedeck formats`.
+#[derive(Clone, Debug, Args)]
+pub struct Formats {
+    /// The format, such as event; absent: all of them.
+    #[arg(value_name = "FORMAT")]
+    pub name: Option<String>,
+    /// Print JSON: all of them with their schemas.
+    #[arg(long, conflicts_with = "name")]
+    pub json: bool,
+}
+
 /// `phasedeck init`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Init {

@@ -1,5 +1,6 @@
 //! States that a screen is in now and then: something waits, was lost, was refused, or is asked about.
 
+use super::events::in_events;
 use super::*;
 use crate::app::msg::{Loaded, Query};
 use crate::app::run_view::RunView;
