@@ -18,6 +18,9 @@ pub(super) const INTERRUPTED: &str = "interrupted: this tool may have run; look 
 /// The result of a tool that a stop came before.
 pub(super) const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
 
+/// How often an agent may name what lies outside of its worktree, until the operator looks at it.
+const MAX_WAYS_OUT: usize = 5;
+
 /// Said when the model stops and its file is not there.
 const NUDGE: &str = "You stopped, but the expected file does not exist yet. Write it now with the write_file tool, at exactly this path: ";
 /// Said when an answer was cut off by its length.
@@ -75,6 +78,7 @@ pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool
     }
     match circle(&steps(current(turns, job.stretch)), STOPPED_AT) {
         Some(tools) => Next::Fail(in_circles(&tools)),
+        None if ways_out(current(turns, job.stretch)) >= MAX_WAYS_OUT => Next::Fail(wants_out()),
         None => ask(asked, job),
     }
 }
@@ -91,6 +95,7 @@ fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
     let before = current(turns, last.stretch);
     let why = match circle(&steps(before), STOPPED_AT) {
         Some(tools) => format!("you repeated the same calls with the same results: {tools}. Do not repeat them; take another way"),
+        None if ways_out(before) >= MAX_WAYS_OUT => "you named paths outside of your worktree again and again. Stay within it".to_owned(),
         None if before.len() >= job.max_turns as usize => "you had used all of your turns. Come to an end with what you have".to_owned(),
         None => return None,
     };
@@ -161,6 +166,12 @@ fn steps(turns: &[Said]) -> Vec<Step> {
     ran.map(|(call, result)| Step::new(&call.name, &call.arguments, result)).collect()
 }
 
+/// How many calls were refused because they led out of the worktree.
+fn ways_out(turns: &[Said]) -> usize {
+    let refused = |result: &&String| result.starts_with("refused: ") && result.contains(Code::PathOutsideWorktree.as_str());
+    turns.iter().flat_map(|said| &said.results).filter(refused).count()
+}
+
 fn system(job: &Job, structured: bool) -> String {
     let mut text = job.persona.system_prompt.trim().to_owned();
     if !text.is_empty() {
@@ -214,6 +225,11 @@ fn sendable_name(name: &str) -> String {
 /// model is told of the mistake by the result.
 fn sendable_arguments(arguments: &str) -> &str {
     if serde_json::from_str::<Map<String, Value>>(arguments).is_ok() { arguments } else { "{}" }
+}
+
+fn wants_out() -> Failure {
+    let words = format!("the agent named {MAX_WAYS_OUT} paths that lead out of its worktree; none was followed");
+    Failure::new(Code::AgentLimitReached, words).hint("look at the events tool.denied to see what it wanted; approve lets it go on")
 }
 
 fn too_long() -> Failure {
@@ -319,6 +335,21 @@ mod tests {
         let sent = messages(&job(true), &again(3), None, false);
         assert_eq!(sent.last().unwrap()["role"], "user");
         assert_eq!(messages(&job(true), &again(4), None, false)[..sent.len()], sent[..], "what was said stays as it was said");
+    }
+
+    #[test]
+    fn the_fifth_way_out_stops_the_agent_until_the_operator_has_looked() {
+        let refused = "refused: path '../x' leaves the worktree by '..' [path_outside_worktree]. name it relative to the worktree";
+        let way = |n: usize| {
+            said("", &[("ls", &format!("{{\"path\":\"../{n}\"}}"), refused), ("read_file", "{}", "path_outside_worktree")], Finish::Stop)
+        };
+        let ways = |count| (0..count).map(way).collect::<Vec<_>>();
+        assert_eq!(next(&ways(4), after(4), &job(true), false), Next::Ask);
+        assert_eq!(code(next(&ways(5), after(5), &job(true), false)), Some(Code::AgentLimitReached));
+        let went_on = Job { stretch: 3, ..job(true) };
+        assert_eq!(next(&ways(5), Asked { last: 5, before: 5 }, &went_on, false), Next::Ask);
+        let told = messages(&went_on, &ways(5), None, false).pop().unwrap();
+        assert!(told["content"].as_str().unwrap().contains("Stay within it"), "{told}");
     }
 
     #[test]
