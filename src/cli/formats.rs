@@ -13,7 +13,7 @@ use super::args::Formats;
 use super::exit::Exit;
 use super::out::{Out, Outcome};
 use super::table::{Cell, Table};
-use super::{artifact, clean, consent, cost, decide, doctor, fork, out, registry, show, stop, transcript, trust};
+use super::{artifact, clean, consent, cost, decide, doctor, fork, init, out, registry, show, stop, transcript, trust};
 use crate::engine::api::Candidate;
 use crate::engine::report::Report;
 use crate::engine::{doctor as examined, transfer, verify};
@@ -65,6 +65,7 @@ pub const FORMATS: &[Format] = &[
     printed::<consent::Consented<'_>>("consent", &["consent"], "A persona that may be used now, an object a line."),
     printed::<trust::Document<'_>>("trust", &["trust"], "What a repository brings, and whether it may be used."),
     printed::<trust::Revoked<'_>>("revoked", &["trust --revoke"], "That your word about a repository was taken back."),
+    printed::<init::Laid<'_>>("init", &["init"], "A file that is there now, an object a line."),
     printed::<Vec<examined::Check>>("doctor", &["doctor"], "What was looked at, and what to do."),
     printed::<Vec<doctor::Setting<'_>>>("settings", &["doctor --config"], "Every setting in force, and where it comes from."),
     printed::<Vec<clean::Cleaned>>("clean", &["clean"], "What became of the leftovers of runs."),

@@ -220,6 +220,8 @@ fn the_registry_is_listed(formats: &mut Formats) {
 
 fn the_installation_is_looked_at(formats: &mut Formats) {
     let home = Home::new();
+    let laid = formats.say(&home, "init", &["init", "--json"]);
+    assert_eq!((&laid[0]["written"], &laid[1]["written"]), (&false.into(), &true.into()), "this home has settings already");
     home.configure("[console.keys]\nquit = ['Q']\n");
     formats.say(&home, "doctor", &["doctor", "--json"]);
     formats.say_by(&home, "doctor --config", "settings", &["doctor", "--config", "--json"]);

@@ -32,6 +32,9 @@ pub struct Init {
     /// Personas and artifact schemas too.
     #[arg(long)]
     pub all: bool,
+    /// Print each file as one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `phasedeck clean`.
