@@ -17,7 +17,6 @@ use super::text_input::TextInput;
 use super::text_search::TextSearch;
 use crate::engine::api::Cheaper;
 use crate::model::error::Failure;
-use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{GateKey, PhaseKey, RequestId, RunId};
 use crate::model::money::NanoUsd;
@@ -90,15 +89,6 @@ pub enum Stage {
     Receipt(Receipt),
 }
 
-/// What is known about the cost of the next phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foretold {
-    /// Too few earlier runs.
-    NoHistory,
-    /// From earlier runs.
-    Known(Forecast),
-}
-
 /// How a question was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -157,8 +147,6 @@ pub struct GateView {
     pub repaired: Option<Reading>,
     /// What can be taken: its own artifact first, then those of its forks.
     pub forks: Compared,
-    /// What the next phase cost and took before; none while it is looked up.
-    pub forecast: Option<Foretold>,
     /// Who could go on for less, where a budget is asked about; none while that is looked up.
     pub cheaper: Option<Vec<Cheaper>>,
     /// Which of them the answer names, and whether the operator's consent is being stored.
@@ -171,6 +159,8 @@ pub struct GateView {
     pub stage: Stage,
     /// The answer that was last sent from here, also where no word came back whether it counts.
     pub sent: Option<Decision>,
+    /// The last event that counted here; the same one may be told twice.
+    pub told: u64,
     /// The operator's words.
     pub input: TextInput,
     /// What the last thing done came to, in words.
@@ -206,7 +196,6 @@ impl GateView {
             search: TextSearch::default(),
             repaired: None,
             forks: Compared::default(),
-            forecast: None,
             cheaper: None,
             chosen: None,
             agreeing: false,
@@ -214,6 +203,7 @@ impl GateView {
             drawn: None,
             stage: Stage::Reading,
             sent: None,
+            told: 0,
             input: TextInput::default(),
             notice: None,
             failure: None,

@@ -74,6 +74,8 @@ pub enum Msg {
     Copied(&'static str, usize, Result<&'static str, Failure>),
     /// Whether the process that hosts the runs, another than this, is there.
     Host(bool),
+    /// Whether another program keeps this engine from storing anything.
+    Held(bool),
     /// There is a way to the engine: whether it lives in this process, and what the operator should know of
     /// how the data was found.
     Linked(bool, Vec<String>),
@@ -386,6 +388,8 @@ pub struct Drawn {
     pub receipt: Option<usize>,
     /// Half a screen, beside the text for reading.
     pub beside: Option<(u16, u16)>,
+    /// The furthest line that help can have on top.
+    pub help: Option<usize>,
     /// Help or a whole event.
     pub modal: Option<(u16, u16)>,
     /// The question whose text and answers are on the screen.

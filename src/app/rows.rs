@@ -47,7 +47,7 @@ pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
 /// How far the rows stand in that go on a line: two cells further than it, where there is room for that.
 fn hanging(text: &str, width: usize) -> usize {
     let own = text.len() - text.trim_start_matches(' ').len();
-    let list = text[own..].starts_with("- ") || text[own..].starts_with("* ");
+    let list = ["- ", "+ ", "* "].iter().any(|bullet| text[own..].starts_with(bullet));
     let further = if own > 0 || list { own + 2 } else { 0 };
     if further <= width / 3 { further } else { 0 }
 }
@@ -78,6 +78,7 @@ mod tests {
         let indents = |text: &str, width| wrap(0, text, width).into_iter().map(|row| row.indent).collect::<Vec<_>>();
         assert_eq!(indents("  \"approach\": \"one two three four\"", 20), [0, 4]);
         assert_eq!(indents("- one two three four", 12), [0, 2]);
+        assert_eq!(indents("+ one two three four", 12), [0, 2], "of a difference, both sides alike");
         assert_eq!(indents("one two three four", 12), [0, 0], "prose keeps its edge");
         assert_eq!(indents("        deep in here", 12), [0, 0], "where it is narrow, every cell is for the text");
     }

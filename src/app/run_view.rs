@@ -1,5 +1,7 @@
 //! One run as the operator looks at it: its folded journal, its panes, and what is chosen in them.
 
+use std::collections::BTreeMap;
+
 use super::finding::Finding;
 use super::msg::{Details, Opened, Query};
 use super::pulse::Pulse;
@@ -10,6 +12,7 @@ use super::tail::{Need, Tail};
 use super::text_search::TextSearch;
 use super::transcript_pane::TranscriptPane;
 use crate::model::error::Failure;
+use crate::model::forecast::Forecast;
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::persona::{Binding, Persona};
@@ -126,6 +129,8 @@ pub struct RunView {
     pub newest: u64,
     /// Signs of life.
     pub pulse: Pulse,
+    /// What phases will cost and take; none while it is looked up.
+    pub foretold: BTreeMap<PhaseKey, Option<Foretold>>,
     /// How the operator arranged the panes.
     pub arranged: Arranged,
     /// When it was asked for, in ticks.
@@ -156,6 +161,15 @@ impl Arranged {
         };
         *edge = (*edge + if larger { step } else { -step }).clamp(-80, 80);
     }
+}
+
+/// What is known about the cost of a phase that has not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foretold {
+    /// Too few earlier runs.
+    NoHistory,
+    /// From earlier runs.
+    Known(Forecast),
 }
 
 /// What is known of a run.
@@ -194,6 +208,7 @@ impl RunView {
             asking_details: Asking::Idle,
             newest: 0,
             pulse: Pulse::default(),
+            foretold: BTreeMap::new(),
             arranged: Arranged::default(),
             since: 0,
         }
@@ -313,6 +328,12 @@ impl RunView {
         (attempt > 0).then(|| (phase.key.clone(), attempt))
     }
 
+    /// What the next phase will cost and take; none while that is looked up, and where there is none.
+    #[must_use]
+    pub fn foretold(&self) -> Option<Foretold> {
+        *self.foretold.get(&self.now()?.next_phase()?.key)?
+    }
+
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
@@ -343,6 +364,13 @@ impl Known {
     pub fn phase_after(&self, key: &PhaseKey) -> Option<&Phase> {
         let phases = &self.workflow.as_ref().ok()?.phases;
         phases.iter().skip_while(|phase| phase.key != *key).nth(1)
+    }
+
+    /// The phase after the one in progress; none where the run is over or at its last one.
+    #[must_use]
+    pub fn next_phase(&self) -> Option<&Phase> {
+        let current = self.state.current().filter(|_| !self.state.status.is_terminal())?;
+        self.phase_after(&current.key)
     }
 
     /// Who sits in the seat of a phase.

@@ -47,4 +47,5 @@ mod telemetry;
 pub mod transfer;
 pub mod trust;
 pub mod verify;
+mod waiting;
 pub mod worktree;

@@ -163,6 +163,8 @@ codes! {
     DiskFull = "disk_full", HumanRequired;
     /// A file or folder could not be used.
     IoFailed = "io_failed", HumanRequired;
+    /// The data folder lies on the disk of another machine.
+    NetworkFileSystem = "network_file_system", HumanRequired;
     /// No terminal where one is needed.
     NotATerminal = "not_a_terminal", HumanRequired;
     /// A defect of ours.

@@ -234,9 +234,20 @@ pub enum Fact {
         latency_ms: u64,
         status: CallStatus,
     },
-    /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one.
+    /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one. `until` is
+    /// there when the server asks for more than is slept in a call: the attempt rests until then, also
+    /// across restarts.
     #[serde(rename = "llm.retried")]
-    LlmRetried { phase_key: PhaseKey, turn_id: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64 },
+    LlmRetried {
+        phase_key: PhaseKey,
+        turn_id: TurnId,
+        r#try: u32,
+        status: Option<u16>,
+        code: Code,
+        wait_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     #[serde(rename = "budget.warned")]
     BudgetWarned { scope: String, limit: NanoUsd, spent: NanoUsd },
     #[serde(rename = "budget.exceeded")]
@@ -263,6 +274,23 @@ pub enum ToolOutcome {
     Error,
     /// Begun before a crash and not recorded; nobody knows.
     Unknown,
+}
+
+/// A pause before the next try that is too long to be slept in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongWait {
+    /// The call that failed.
+    pub turn_id: TurnId,
+    /// How often this turn was tried, from 1.
+    pub tries: u32,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Why it failed.
+    pub code: Code,
+    /// How long the server asks to wait.
+    pub wait_ms: u64,
+    /// When that is over.
+    pub until: Timestamp,
 }
 
 /// How a call to a model ended.

@@ -75,11 +75,13 @@ pub struct HostSettings {
     pub on_disconnect: OnDisconnect,
     /// Whether a host that took runs over stays when all of them have ended.
     pub linger: bool,
+    /// Whether the data folder may lie on the disk of another machine (NFS, SMB, FUSE and their like).
+    pub allow_network_fs: bool,
 }
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { on_disconnect: OnDisconnect::Cancel, linger: false }
+        Self { on_disconnect: OnDisconnect::Cancel, linger: false, allow_network_fs: false }
     }
 }
 

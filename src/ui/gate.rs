@@ -13,9 +13,10 @@ use super::pen::Pen;
 use super::text::{cells, ink};
 use super::theme::Mark;
 use super::{reader, run};
-use crate::app::gate::{Foretold, GateView, Stage, Tab};
+use crate::app::gate::{GateView, Stage, Tab};
 use crate::app::question;
-use crate::app::run_view::Known;
+use crate::app::run_view::{Foretold, Known};
+use crate::model::forecast::Forecast;
 use crate::model::id::PhaseKey;
 use crate::model::persona::{Permission, Persona};
 use crate::model::question::Question;
@@ -150,25 +151,28 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
     }
     if gate.question.is_none() {
-        parts.extend(forecast(pen, gate));
+        parts.extend(forecast(pen));
     }
     parts
 }
 
 /// Half of the earlier runs stayed below the first value, nine of ten below the second.
-fn forecast(pen: &Pen<'_>, gate: &GateView) -> Vec<Part> {
+fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     let dim = pen.theme.dim();
-    let told = match gate.forecast {
+    let told = match pen.state.run.as_ref().and_then(|run| run.foretold()) {
         None => return Vec::new(),
         Some(Foretold::NoHistory) => return vec![Part::new(1, dim, "next phase: no history").or("no history")],
         Some(Foretold::Known(forecast)) => forecast,
     };
-    let time = format!("{} to {}", human_duration(told.working_ms.p50), human_duration(told.working_ms.p90));
-    let cost = told.cost.map_or_else(|| "?".to_owned(), |cost| format!("{} to {}", cost.p50, cost.p90));
-    vec![
-        Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())),
-        Part::new(5, dim, format!(" (p50 to p90 of {} runs)", told.runs)),
-    ]
+    let [cost, time, of] = foretold(&told);
+    vec![Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())), Part::new(5, dim, format!(" ({of})"))]
+}
+
+/// What a phase will cost and how long it will take, and what that is known from.
+pub fn foretold(forecast: &Forecast) -> [String; 3] {
+    let time = format!("{} to {}", human_duration(forecast.working_ms.p50), human_duration(forecast.working_ms.p90));
+    let cost = forecast.cost.map_or_else(|| "?".to_owned(), |cost| format!("{} to {}", cost.p50, cost.p90));
+    [cost, time, format!("p50 to p90 of {} runs", forecast.runs)]
 }
 
 /// What approving begins, with which permissions, where it writes, and how it is undone.

@@ -5,10 +5,13 @@ use ratatui::text::Span;
 
 use super::arrange;
 use super::pen::Pen;
-use super::text::{cell, cell_right, cells, cut, ink};
+use super::text::{cell, cell_right, cells, cut, ink, wrapped};
 use crate::app::keymap::Context;
 use crate::app::state::{HelpView, Palette};
 use crate::app::update::palette::found;
+
+/// Cells of the keys.
+const KEYS: usize = 22;
 
 /// What Ctrl-C does, whatever the settings say.
 const LEAVES: &str = "pause what runs here and quit";
@@ -20,16 +23,18 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     let inner = pen.panel(area, vec![ink(" Keys ", pen.theme.title())], true);
     let searching = help.typing || !help.typed.is_empty();
     let body = if searching { search_line(pen, inner, help) } else { inner };
-    let lines = lines(pen, help);
+    let lines = rows(lines(pen, help), usize::from(body.width).saturating_sub(KEYS + 4));
     let height = usize::from(body.height);
-    let top = help.top.min(lines.len().saturating_sub(height));
+    let last = lines.len().saturating_sub(height);
+    let top = help.top.min(last);
+    pen.drawn.help = Some(last);
     if lines.is_empty() {
         pen.text(body, 0, " no key does that", pen.theme.dim());
     }
     for (row, (chords, label, heading)) in lines.iter().skip(top).take(height).enumerate() {
         let spans = match heading {
             true => vec![ink(format!(" {chords}"), pen.theme.title())],
-            false => vec![ink(format!("   {}", cell(chords, 22, "")), pen.theme.key()), ink(*label, pen.theme.plain())],
+            false => vec![ink(format!("   {}", cell(chords, KEYS, "")), pen.theme.key()), ink(label, pen.theme.plain())],
         };
         pen.line(body, row, spans);
     }
@@ -43,6 +48,16 @@ fn search_line(pen: &mut Pen<'_>, area: Rect, help: &HelpView) -> Rect {
     let cursor = if help.typing { "_" } else { "" };
     pen.line(line, 0, vec![ink(" / ", pen.theme.key()), ink(format!("{}{cursor}", help.typed), pen.theme.plain())]);
     rest
+}
+
+/// The lines with what a key does broken to `room` cells; what goes on stands beneath its beginning.
+fn rows(lines: Vec<(String, &'static str, bool)>, room: usize) -> Vec<(String, String, bool)> {
+    let broken = |(chords, label, heading): (String, &str, bool)| {
+        let label = wrapped(label, room.max(16));
+        let more = label.iter().skip(1).map(|rest| (String::new(), rest.clone(), false)).collect::<Vec<_>>();
+        std::iter::once((chords, label.first().cloned().unwrap_or_default(), heading)).chain(more)
+    };
+    lines.into_iter().flat_map(broken).collect()
 }
 
 /// Keys, what they do, and whether it is a heading.

@@ -48,7 +48,7 @@ fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
     let works = matches!(mark, Mark::Running | Mark::Repair) && run.moment().is_none();
     let now = run.clock(pen.state.now.wall);
     match () {
-        () if works && run.pulse.retry(now).is_some() => Mark::Waits,
+        () if works && run.pulse.retry(state, now).is_some() => Mark::Waits,
         () if works && run.pulse.quiet_ms(state, now).is_some() => Mark::Quiet,
         () => mark,
     }
@@ -99,7 +99,8 @@ fn figures(pen: &Pen<'_>, run: &RunView, phase: &PhaseState, columns: &Columns) 
     let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
     let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
     let cost = if begun { phase.cost.to_string() } else { String::new() };
-    let attempt = if phase.attempt > 1 { phase.attempt.to_string() } else { String::new() };
+    let attempt = if begun { phase.attempt.to_string() } else { String::new() };
+    let tried = if phase.attempt > 1 { theme.of_mark(Mark::Repair) } else { theme.dim() };
     let style = if begun { theme.plain() } else { theme.dim() };
     let who = phase.persona.as_ref().map(ToString::to_string).unwrap_or_default();
     let right = |text: &str, width: usize| if width == 0 { String::new() } else { cell_right(text, width, more) };
@@ -107,7 +108,7 @@ fn figures(pen: &Pen<'_>, run: &RunView, phase: &PhaseState, columns: &Columns) 
         ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
         ink(cell(phase.key.as_str(), columns.name, more), style),
         ink(cell(if columns.word > 0 { mark.told().2 } else { "" }, columns.word, more), theme.of_mark(mark)),
-        ink(right(&attempt, Columns::TRIES), theme.of_mark(Mark::Repair)),
+        ink(right(&attempt, Columns::TRIES), tried),
         ink(right(&time, Columns::WORKED), theme.plain()),
         ink(right(&waited(pen, phase), columns.waited), theme.dim()),
         ink(right(&cost, Columns::COST), theme.plain()),

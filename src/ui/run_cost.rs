@@ -4,10 +4,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::arrange;
+use super::fitting::{Part, fitted};
+use super::gate::foretold;
 use super::pen::Pen;
 use super::text::{cell, cell_right, cells, ink};
-use crate::app::run_view::{Known, RunView};
+use crate::app::run_view::{Foretold, Known, RunView};
 use crate::model::event::Fact;
+use crate::model::forecast::LEAST_RUNS;
 use crate::model::money::{Cost, NanoUsd, grouped};
 
 /// From this width on, phases and models stand side by side.
@@ -20,7 +23,8 @@ const BAR: usize = 24;
 /// Draws what is inside the frame.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let Some(known) = &run.opened else { return };
-    let mut taken = spent(pen, area, run, known) + 1;
+    let spent = spent(pen, area, run, known);
+    let mut taken = spent + next(pen, area, spent, run) + 1;
     if run.moment().is_some() {
         pen.text(area, taken, " up to this event", pen.theme.dim());
         taken += 1;
@@ -51,7 +55,28 @@ pub fn rows(run: &RunView) -> u16 {
     let Some(known) = &run.opened else { return 0 };
     // All phases, begun or not: the pane keeps its height while the run goes on.
     let lines = known.state.phases.len().max(known.state.models.len());
-    u16::try_from(2 + usize::from(known.state.cost.unknown_calls > 0) + lines).unwrap_or(u16::MAX)
+    // So does the line of the next phase.
+    let next = usize::from(!known.state.status.is_terminal());
+    u16::try_from(2 + next + usize::from(known.state.cost.unknown_calls > 0) + lines).unwrap_or(u16::MAX)
+}
+
+/// What the next phase will cost and take; the rows that took.
+fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
+    let key = run.now().filter(|_| run.moment().is_none()).and_then(|known| known.next_phase()).map(|phase| &phase.key);
+    let (Some(key), Some(told)) = (key, run.foretold()) else { return 0 };
+    let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
+    let mut parts = vec![Part::new(0, dim, " next "), Part::new(0, plain, format!("{key}  "))];
+    match told {
+        Foretold::NoHistory => parts.push(Part::new(1, dim, format!("no history yet: {LEAST_RUNS} runs are needed")).or("no history")),
+        Foretold::Known(forecast) => {
+            let [cost, time, of] = foretold(&forecast);
+            let time = format!("{}{time}", pen.state.dot());
+            parts.extend([Part::new(1, plain, cost), Part::new(2, plain, time), Part::new(3, dim, format!(" ({of})"))]);
+        }
+    }
+    let spans = fitted(parts, usize::from(area.width));
+    pen.line(area, row, spans);
+    1
 }
 
 /// What the run has cost, and of how much; the rows that took.

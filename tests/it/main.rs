@@ -5,6 +5,7 @@
 #[path = "../support/model_server.rs"]
 mod model_server;
 
+mod accidents;
 mod acp;
 mod acp_agent;
 mod acp_hostile;
@@ -38,3 +39,4 @@ mod real_agents;
 mod recovery;
 mod terminal;
 mod threads;
+mod waits;

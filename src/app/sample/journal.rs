@@ -184,7 +184,8 @@ pub fn workflow(risk: Risk) -> Workflow {
     }
 }
 
-pub(super) fn bindings() -> Vec<(Binding, Persona)> {
+/// Who sits in its seats.
+pub fn bindings() -> Vec<(Binding, Persona)> {
     let bind = |role: &str| {
         let persona = Persona {
             name: role.to_owned(),
@@ -260,6 +261,10 @@ pub(super) fn details(events: &[Event]) -> Details {
                     scope: None,
                     raise: None,
                 })
+            }
+            Fact::ArtifactChanged { request_id, .. } => {
+                let open = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
+                (open.state, open.resolved_at) = (ApprovalStatus::Superseded, Some(event.at));
             }
             Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } => {
                 let (scope, raise) = (*scope, *raise);

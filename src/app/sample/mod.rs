@@ -14,7 +14,7 @@ mod said;
 
 pub use self::bench::Bench;
 pub use self::gate::{candidates, forecast, picked, resolved, revised};
-pub use self::journal::{Place, facts, journal, opened, workflow};
+pub use self::journal::{Place, bindings, facts, journal, opened, workflow};
 pub use self::looks::{checks, costs};
 pub use self::new_run::outlook;
 pub use self::questions::{a_budget, a_command, a_write, allowed, asks, cannot_work, cheaper};

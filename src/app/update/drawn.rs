@@ -60,6 +60,9 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
         changed |= reading.lay_out(size);
     }
+    if let (Some(last), Some(Modal::Help(help))) = (drawn.help, &mut state.modal) {
+        help.top = help.top.min(last);
+    }
     changed |= arm(state, drawn);
     state.dirty |= changed;
     if let Some(lines) = drawn.lines {

@@ -1,23 +1,21 @@
-//! Gates: opening one, reading in it, leaving it open, and what others do to it meanwhile.
+//! Gates: opening one, reading in it and leaving it open.
 
 use std::sync::Arc;
 
 use super::tick::keep_draft;
 use super::{cheaper, fork, gate_verdict, run, text_search};
 use crate::app::document::Document;
-use crate::app::gate::{GateView, Receipt, Stage, Tab};
+use crate::app::gate::{GateView, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
-use crate::app::question;
 use crate::app::run_view::RunView;
 use crate::app::runs::step;
 use crate::app::state::{AppState, Screen};
 use crate::app::telling::told;
 use crate::app::text_input::TextInput;
 use crate::model::event::{Event, Fact};
-use crate::model::id::{PhaseKey, RunId};
-use crate::model::record::ApprovalRecord;
-use crate::model::state::{ApprovalStatus, Decision};
+use crate::model::id::RunId;
+use crate::model::state::Decision;
 
 /// The question of the run that is looked at; else the next of any run, the oldest first, behind the
 /// one that is open.
@@ -75,9 +73,6 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     }
     let missing = gate.sources.iter().filter(|(tab, _)| !gate.texts.contains_key(tab));
     let mut cmds: Vec<Cmd> = missing.map(|(_, query)| Cmd::Query(query.clone())).collect();
-    if let Some(next) = gate.phase_key.as_ref().and_then(|key| known.phase_after(key)) {
-        cmds.push(Cmd::Query(Query::Forecast(known.record.workflow.clone(), known.record.rehearsal, next.key.clone())));
-    }
     if gate.sha256.is_some() {
         cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
     }
@@ -231,87 +226,4 @@ pub fn leave(state: &mut AppState) -> Vec<Cmd> {
     }
     state.back();
     cmds
-}
-
-/// An event of the run whose question is open.
-pub fn on_event(state: &mut AppState, event: &Event) {
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == event.run_id) else { return };
-    match &event.fact {
-        Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, phase_key, .. } if *request_id == gate.request_id => {
-            let ours = gate.sent == Some(*action);
-            gate.stage = Stage::Receipt(Receipt {
-                action: action.resolves_to().to_string(),
-                came_to: question::came_to(*scope, *raise, phase_key.as_ref().map(PhaseKey::as_str)),
-                by: format!("{by} ({via})"),
-                at: event.at,
-                comment: comment.clone(),
-                ours,
-                top: 0,
-            });
-        }
-        Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
-            if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
-                let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
-                receipt.came_to += &format!(": {} goes on with {}", seat.binding.persona, phases.join(", "));
-            }
-        }
-        Fact::ArtifactChanged { request_id, by, picked, .. } if *request_id == gate.request_id => {
-            let ours = matches!(gate.stage, Stage::Revising { .. });
-            let brought = |by: &String| match picked {
-                Some(picked) => format!("{by}, who took the version of fork {} by {}", picked.fork.short(), picked.persona),
-                None => format!("{by}, who wrote another version"),
-            };
-            let told = by.as_ref().map(|by| format!("{}: the next question asks about it", brought(by)));
-            gate.stage = Stage::Receipt(Receipt {
-                action: "superseded".to_owned(),
-                came_to: String::new(),
-                by: told.unwrap_or_else(|| "the file was changed after it was checked".to_owned()),
-                at: event.at,
-                comment: String::new(),
-                ours,
-                top: 0,
-            });
-            state.wants_gate |= ours;
-        }
-        Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. } if gate.is_open() => {
-            gate.stage = Stage::Receipt(Receipt {
-                action: "closed".to_owned(),
-                came_to: String::new(),
-                by: format!("the run ended ({})", event.fact.kind()),
-                at: event.at,
-                comment: String::new(),
-                ours: false,
-                top: 0,
-            });
-        }
-        _ => {}
-    }
-}
-
-/// The stored answers of the run whose question is open: it may be answered already.
-pub fn on_approvals(state: &mut AppState) {
-    let (Some(gate), Some(known)) = (&mut state.gate, state.run.as_ref().and_then(|run| run.now())) else { return };
-    if matches!(gate.stage, Stage::Receipt(_)) || known.state.run_id != gate.run_id {
-        return;
-    }
-    let found = known.details.approvals.iter().find(|a| a.id == gate.request_id && a.state != ApprovalStatus::Pending);
-    if let Some(record) = found {
-        let sent = gate.sent.is_some_and(|action| action.resolves_to() == record.state);
-        let ours = sent || matches!(gate.stage, Stage::Revising { .. });
-        gate.stage = Stage::Receipt(receipt_of(record, ours));
-    }
-}
-
-fn receipt_of(record: &ApprovalRecord, ours: bool) -> Receipt {
-    let via = record.via.map(|via| format!(" ({via})")).unwrap_or_default();
-    let by = record.resolved_by.as_ref().map_or_else(|| "the engine".to_owned(), |by| format!("{by}{via}"));
-    Receipt {
-        action: record.state.to_string(),
-        came_to: question::came_to(record.scope, record.raise, record.phase_key.as_ref().map(PhaseKey::as_str)),
-        by,
-        at: record.resolved_at.unwrap_or(record.requested_at),
-        comment: record.comment.clone().unwrap_or_default(),
-        ours,
-        top: 0,
-    }
 }

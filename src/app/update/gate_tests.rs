@@ -2,13 +2,14 @@
 
 use crate::app::gate::Stage;
 use crate::app::key::{Chord, KeyCode};
-use crate::app::msg::{Cmd, Msg, Outside, Returned};
+use crate::app::msg::{Cmd, Msg, Outside, Query, Returned};
 use crate::app::sample::{self, Bench, Place, request_id, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command};
 use crate::model::error::{Code, Failure};
 use crate::model::event::Fact;
 use crate::model::hash::ContentHash;
+use crate::model::persona::NewSeat;
 use crate::model::state::{Decision, Risk};
 
 /// A bench at the gate of run 1, drawn and quiet.
@@ -240,6 +241,28 @@ fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
         let Stage::Receipt(receipt) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
         assert_eq!(receipt.ours, ours, "{code}");
     }
+}
+
+#[test]
+fn a_fact_that_comes_as_news_and_as_an_answer_of_the_archive_counts_once() {
+    let mut bench = at_gate(Place::Awaiting);
+    bench.press("A");
+    bench.drew_gate(true);
+    bench.ticks += 400;
+    bench.press("Enter");
+    let since = bench.events.last().unwrap().seq;
+    bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+    let (binding, _) = sample::bindings().remove(0);
+    let seat = NewSeat { phase_key: "plan".into(), was: binding.persona.clone(), binding };
+    bench.happens(Fact::PersonasChanged { request_id: sample::request_id(2), seats: vec![seat] });
+    let once = stage(&bench).clone();
+    let Stage::Receipt(receipt) = &once else { panic!("{once:?}") };
+    assert!(receipt.ours && receipt.came_to.matches("goes on with plan").count() == 1, "{receipt:?}");
+    let query = Query::News(run_id(1), since);
+    let answer = bench.look_up(&query);
+    bench.feed(Msg::Loaded(query, answer));
+    let Stage::Receipt(again) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
+    assert_eq!(again, receipt);
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{artifact_pane, events_pane, finding, fork, gate, looks, new_run, picker, recorder, retry, runs, signals, transcript_pane};
+use super::{
+    artifact_pane, events_pane, finding, foretelling, fork, gate, gate_receipt, looks, new_run, picker, recorder, retry, runs, signals,
+    transcript_pane,
+};
 use crate::app::document::Document;
-use crate::app::gate::{Foretold, log_of};
+use crate::app::gate::log_of;
 use crate::app::msg::{Cmd, Details, Draft, DraftKey, Loaded, Opened, Query};
 use crate::app::state::AppState;
 use crate::app::tail::Need;
@@ -48,10 +51,8 @@ pub fn loaded(state: &mut AppState, query: Query, result: Result<Loaded, Failure
             let lines: Vec<String> = events.iter().map(|event| gate::log_line(state, event)).collect();
             text(state, &query, &Arc::new(log_of(&lines)))
         }
-        (Query::Forecast(..), Ok(Loaded::Forecast(forecast))) => {
-            if let Some(gate) = &mut state.gate {
-                gate.forecast = Some(forecast.map_or(Foretold::NoHistory, Foretold::Known));
-            }
+        (Query::Forecast(workflow, rehearsal, key), Ok(Loaded::Forecast(forecast))) => {
+            foretelling::told(state, (&workflow, rehearsal, key), forecast);
             Vec::new()
         }
         (Query::FormDraft, Ok(Loaded::FormDraft(draft))) => new_run::draft_found(state, draft.map(|draft| *draft)),
@@ -75,7 +76,8 @@ fn open(state: &mut AppState, id: RunId, result: Result<Opened, Failure>) -> Vec
             cmds.extend(need.map(|need| events_pane::ask(run, need)));
             cmds.extend(recorder::refresh(run));
             cmds.extend(artifact_pane::want(run));
-            gate::on_approvals(state);
+            cmds.extend(foretelling::want(run));
+            gate_receipt::on_approvals(state);
             if state.wants_gate {
                 cmds.extend(gate::open(state));
             }
@@ -132,7 +134,7 @@ fn details(state: &mut AppState, id: RunId, found: Option<Details>) -> Vec<Cmd> 
     if again {
         cmds.push(Cmd::Query(Query::Details(id)));
     }
-    gate::on_approvals(state);
+    gate_receipt::on_approvals(state);
     cmds.extend(gate::follow(state));
     cmds
 }

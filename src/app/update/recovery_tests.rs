@@ -6,6 +6,7 @@ use crate::app::sample::{self, Bench, Place, record, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command, Settle};
 use crate::model::error::{Code, Failure};
+use crate::model::event::Event;
 use crate::model::record::RunRecord;
 use crate::model::state::{PauseReason, RunStatus, Strategy};
 
@@ -171,4 +172,29 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
     assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(3), "the next question is on the screen");
     bench.press("K");
     assert!(bench.state.notice.as_ref().unwrap().text.starts_with("no fork has"), "{:?}", bench.state.notice);
+}
+
+#[test]
+fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() {
+    let rows = || Query::Details(run_id(1));
+    let facts = || Query::News(run_id(1), 0);
+    for asked in [vec![rows(), facts()], vec![facts(), rows()], vec![facts(), facts()], vec![Query::Open(run_id(1))]] {
+        let mut bench = at_gate();
+        bench.press("K");
+        choose_the_second(&mut bench);
+        // No signal comes: the console looks itself.
+        for fact in sample::picked().into_iter().take(1) {
+            let (seq, at) = (bench.events.last().unwrap().seq + 1, bench.now().wall);
+            bench.events.push(Event { run_id: run_id(1), seq, at, fact });
+        }
+        for query in asked.clone() {
+            let answer = bench.look_up(&query);
+            bench.feed(Msg::Loaded(query, answer));
+        }
+        let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
+            panic!("{asked:?}: {:?}", bench.state.gate.as_ref().map(|gate| (&gate.stage, gate.told, gate.request_id)))
+        };
+        let told = format!("mo, who took the version of fork {} by terse-analyst@1: the next question asks about it", run_id(5).short());
+        assert_eq!((receipt.by.as_str(), receipt.ours), (told.as_str(), true), "{asked:?}");
+    }
 }

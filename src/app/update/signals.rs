@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{fork, gate, looks, runs, transcript_pane};
+use super::{foretelling, fork, gate_receipt, looks, runs, transcript_pane};
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::RunView;
 use crate::app::state::AppState;
@@ -27,7 +27,10 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     }
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == event.run_id) {
         cmds.extend(fold(run, event));
-        gate::on_event(state, event);
+        if kind.starts_with("phase.") {
+            cmds.extend(foretelling::want(run));
+        }
+        gate_receipt::on_event(state, event);
     }
     cmds.extend(fork::on_event(state, event));
     cmds

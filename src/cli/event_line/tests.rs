@@ -162,7 +162,15 @@ fn work_says_what_it_cost_and_how_it_ended() {
         called(Some(NanoUsd(4_100_000)), false, CallStatus::Ok),
         called(None, false, CallStatus::Failed),
         called(Some(NanoUsd(4_100_000)), true, CallStatus::Unknown),
-        Fact::LlmRetried { phase_key: "spec".into(), turn_id, r#try: 1, status: Some(429), code: Code::LlmRateLimited, wait_ms: 2_000 },
+        Fact::LlmRetried {
+            phase_key: "spec".into(),
+            turn_id,
+            r#try: 1,
+            status: Some(429),
+            code: Code::LlmRateLimited,
+            wait_ms: 2_000,
+            until: None,
+        },
         Fact::ToolCalled {
             phase_key: "spec".into(),
             turn_id,

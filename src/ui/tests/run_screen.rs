@@ -1,6 +1,6 @@
 //! What a run's screen says of a phase that is quiet, waits out a failure, or took its time.
 
-use super::{Place, look, on_run, run_id, settle, snapshot, text};
+use super::{Bench, Place, look, on_run, run_id, sample, settle, snapshot, text, world};
 use crate::app::mouse::{Mouse, Spot};
 use crate::app::msg::{Cmd, Msg};
 use crate::app::run_view::Pane;
@@ -9,7 +9,15 @@ use crate::model::event::Fact;
 
 fn retried() -> Fact {
     let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
-    Fact::LlmRetried { phase_key: "spec".into(), turn_id, r#try: 2, status: Some(429), code: Code::LlmUnreachable, wait_ms: 12_000 }
+    Fact::LlmRetried {
+        phase_key: "spec".into(),
+        turn_id,
+        r#try: 2,
+        status: Some(429),
+        code: Code::LlmUnreachable,
+        wait_ms: 12_000,
+        until: None,
+    }
 }
 
 #[test]
@@ -145,4 +153,20 @@ fn what_loads_is_said_after_a_moment_and_not_before() {
     assert_eq!(bench.state.wakes_in(), Some(1));
     bench.ticks += 1;
     assert!(settle(&mut bench).contains("loading the run"));
+}
+
+#[test]
+fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known() {
+    for (size, told) in [
+        ((80, 24), "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 (p50 to p90 of 6 runs)"),
+        ((120, 40), "next plan  $0.1200 to $0.2400 "),
+        ((60, 16), "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 "),
+    ] {
+        let mut bench = Bench::new(size, world(Place::Executing), Place::Executing);
+        bench.forecast = sample::forecast();
+        let mut bench = bench.start(Some(run_id(1)));
+        bench.press("3");
+        let screen = settle(&mut bench);
+        assert!(screen.contains(told), "{size:?}\n{screen}");
+    }
 }

@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -66,6 +66,8 @@ mod scene;
 
 /// The window of a model that nobody knows anything of, in tokens.
 const USUAL_WINDOW: u64 = 128_000;
+/// The longest pause that is slept in a call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often is looked whether the list of models is a day old.
 const LIST_LOOK: Duration = Duration::from_secs(60 * 60);
 
@@ -98,7 +100,7 @@ impl OpenAi {
         Ok(Self {
             wire: Wire::new(settings, key, Limits::of(settings))?,
             prices,
-            pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1) },
+            pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1), longest: LONGEST_PAUSE },
             model: settings.model.clone(),
             keyless,
             model_list: settings.model_list,
@@ -113,6 +115,13 @@ impl OpenAi {
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
         self.pace.base = pause;
+        self
+    }
+
+    /// Sets the longest pause that is slept in a call; a minute unless set. The engine waits out longer ones.
+    #[must_use]
+    pub fn with_longest_pause(mut self, pause: Duration) -> Self {
+        self.pace.longest = pause;
         self
     }
 
@@ -190,9 +199,9 @@ impl Backend for OpenAi {
             let (model, conversation) = (self.model_of(&job.persona), String::new());
             let (wire, prices, pace, window) = (&self.wire, &self.prices, self.pace, self.window_of(&model));
             let structured = structured::wanted(job, prices.models().of(&model).as_ref());
-            let schema_refused = AtomicBool::new(false);
+            let (schema_refused, tries) = (AtomicBool::new(false), &AtomicU32::new(job.tries));
             let worker =
-                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, conversation };
+                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, tries, conversation };
             let ended = worker.run().await;
             shelf.end().await;
             ended

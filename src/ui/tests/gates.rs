@@ -1,0 +1,150 @@
+//! A gate, from its first frame to its receipt.
+
+use super::*;
+
+#[test]
+fn a_second_review_begins_at_what_changed() {
+    snapshot("gate_diff", |size| at_gate(size, Place::Awaiting));
+}
+
+#[test]
+fn a_first_review_shows_the_whole_and_counts_what_was_seen() {
+    snapshot("gate_whole", |size| at_gate(size, Place::AwaitingFirst));
+}
+
+#[test]
+fn approving_asks_for_exactly_this_content() {
+    snapshot("gate_confirm", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.press("A");
+        bench
+    });
+}
+
+#[test]
+fn a_comment_is_written_beside_the_text_it_is_about() {
+    snapshot("gate_comment", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.press("c");
+        bench.feed(Msg::Paste("Please say what happens with an empty cart.\nAnd 日本語 names.".to_owned()));
+        bench
+    });
+}
+
+#[test]
+fn an_answer_ends_as_a_receipt() {
+    snapshot("gate_receipt", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.happens(sample::resolved(2, Decision::Approve, "ann"));
+        bench
+    });
+}
+
+#[test]
+fn each_tab_of_a_gate_shows_its_text() {
+    for (tabs, name) in [(2, "gate_errors"), (3, "gate_comments"), (4, "gate_inputs"), (5, "gate_log")] {
+        snapshot(name, |size| {
+            let mut bench = at_gate(size, Place::Awaiting);
+            for _ in 0..tabs {
+                bench.press("]");
+                settle(&mut bench);
+            }
+            bench
+        });
+    }
+}
+
+#[test]
+fn the_facts_of_a_gate_lose_the_less_important_words_first() {
+    for width in [40, 60, 80, 120, 200] {
+        let mut bench = Bench::new((width, 30), world(Place::Awaiting), Place::Awaiting);
+        bench.forecast = sample::forecast();
+        let mut bench = bench.start(Some(run_id(1)));
+        bench.press("!");
+        let shown = settle(&mut bench);
+        let facts: Vec<&str> = shown.lines().skip(1).take(3).collect();
+        insta::assert_snapshot!(format!("gate_facts_{width}"), facts.join("\n"));
+        assert!(facts[0].contains("v3 b1fdcdcf"), "version and hash at {width}: {}", facts[0]);
+        assert!(facts[1].contains("valid") && facts[2].contains("unlocks plan"), "{width}");
+    }
+}
+
+#[test]
+fn a_receipt_shows_every_line_of_the_words() {
+    snapshot("gate_receipt_words", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        let mut answer = sample::resolved(2, Decision::RequestChanges, "ann");
+        if let Fact::ApprovalResolved { comment, .. } = &mut answer {
+            *comment = (1..=20).map(|n| format!("{n}. this is too long\n")).collect();
+        }
+        bench.happens(answer);
+        settle(&mut bench);
+        bench.press("Down");
+        bench.press("Down");
+        bench
+    });
+}
+
+#[test]
+fn nothing_beneath_something_in_front_looks_like_an_answer() {
+    for key in ["x", "?", ":"] {
+        let mut bench = at_gate((120, 40), Place::Awaiting);
+        bench.press(key);
+        let shown = settle(&mut bench);
+        assert!(!shown.contains("A approve"), "{key}: {shown}");
+    }
+}
+
+#[test]
+fn a_question_about_no_artifact_says_what_happened_and_what_each_answer_does() {
+    snapshot("gate_recovery", |size| {
+        let mut bench = on_run(size, Place::Executing);
+        sample::cannot_work().into_iter().for_each(|fact| bench.happens(fact));
+        settle(&mut bench);
+        bench.press("!");
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    });
+}
+
+#[test]
+fn a_version_of_the_operators_own_is_told_as_such() {
+    snapshot("gate_edited", |size| {
+        let mut bench = at_gate(size, Place::AwaitingFirst);
+        let content = sample::SPEC_V2.to_owned();
+        bench.feed(Msg::Returned(Returned::Edited { request_id: sample::request_id(1), content }));
+        sample::revised().into_iter().for_each(|fact| bench.happens(fact));
+        bench
+    });
+}
+
+#[test]
+fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
+    let resting = |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Interrupted, from_state: RunStatus::AwaitingApproval });
+        settle(&mut bench);
+        bench.ticks += 2000;
+        bench
+    };
+    snapshot("gate_resting", resting);
+    snapshot("gate_resting_receipt", |size| {
+        let mut bench = resting(size);
+        bench.press("A");
+        settle(&mut bench);
+        bench.ticks += 1000;
+        bench.press("Enter");
+        bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+        bench
+    });
+}
+
+#[test]
+fn a_pause_at_a_gate_is_told_beside_the_question() {
+    let mut bench = on_run((80, 24), Place::Awaiting);
+    bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
+    let shown = text(&look(&bench.state).0);
+    assert!(shown.contains("paused, spec_approved waits since 04:28"), "{shown}");
+    assert!(shown.contains("! opens the question, r goes on"), "{shown}");
+}
