@@ -46,5 +46,6 @@ pub mod supervisor;
 mod telemetry;
 pub mod transfer;
 pub mod trust;
+pub mod trust_ask;
 pub mod verify;
 pub mod worktree;
