@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::measure::Outcome;
 use crate::resources::cpu_of_thread;
 
+#[path = "../../tests/support/sse.rs"]
+mod sse;
+
 /// A running model; it ends with the program.
 pub struct Model {
     base_url: String,
@@ -148,14 +151,7 @@ fn words() -> Vec<u8> {
 }
 
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
-    let mut stream = String::new();
-    let mut event = |data: &Value| stream.push_str(&format!("data: {data}\n\n"));
-    for delta in deltas {
-        event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }));
-    }
-    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] }));
-    event(&json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }));
-    stream.push_str("data: [DONE]\n\n");
+    let stream = sse::stream(deltas, finish);
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     format!("{head}{:x}\r\n{stream}\r\n0\r\n\r\n", stream.len()).into_bytes()
 }
