@@ -203,6 +203,7 @@ actions! {
     FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
     FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
     FormEdit "form_edit" Form ["Ctrl-E", "Alt-e"] "write the wish in the editor ($EDITOR)" "editor";
+    FormTrust "form_trust" Form ["Alt-t"] "look at what the repository brings, and allow it to be used (asks)" "";
     FormClear "form_clear" Form ["Alt-n"] "empty the form (asks)" "";
     FormLeave "form_leave" Form ["Esc"] "back, what was written is kept" "back, text is kept";
 

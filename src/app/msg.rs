@@ -13,6 +13,7 @@ use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
     Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
+    TrustAsk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -184,6 +185,8 @@ pub enum Work {
     Seats(Box<StartRun>),
     /// Record the operator's consent to these personas.
     Agree(Vec<(String, ContentHash)>),
+    /// Record that the operator agrees to what a repository brings.
+    Trust(Box<TrustAsk>),
     /// Say who could go on with a run for less.
     Cheaper(RunId),
     /// Make the repository of the demo.
@@ -201,6 +204,8 @@ pub enum Done {
     Seats(Box<Outlook>),
     /// The consents are recorded.
     Agreed(Result<(), Failure>),
+    /// The agreement to what a repository brings is recorded.
+    Trusted(Result<(), Failure>),
     /// Who could go on with a run for less.
     Cheaper(RunId, Result<Vec<Cheaper>, Failure>),
     /// The demo can be started.

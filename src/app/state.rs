@@ -134,6 +134,8 @@ pub enum Choice {
     AgreeAndGoOn,
     /// Becomes the host.
     TakeOver,
+    /// Agrees to what the form's repository brings.
+    TrustBrought,
     /// Agrees to the personas of the form and starts its run.
     AgreeAndStart,
     /// Starts the run of the form, and lets it end the one that holds its thread.
@@ -247,6 +249,8 @@ pub struct AppState {
     pub now: Now,
     /// Whether the screen is not what the state says.
     pub dirty: bool,
+    /// When what was drawn last changes by itself, in ticks.
+    pub stale_at: Option<u64>,
 }
 
 impl AppState {
@@ -290,6 +294,7 @@ impl AppState {
             ctrl_c: None,
             now: Now::default(),
             dirty: true,
+            stale_at: None,
         }
     }
 

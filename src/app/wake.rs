@@ -11,9 +11,20 @@ pub const DRAFT_MS: u64 = 400;
 /// How often a countdown is drawn.
 const COUNTDOWN_MS: u64 = 100;
 
-/// Milliseconds until something on the screen changes by itself.
+/// Milliseconds until something on the screen changes by itself; 0 when it has since it was drawn.
 #[must_use]
 pub fn wakes_in(state: &AppState) -> Option<u64> {
+    let stale = state.stale_at.map(|at| at.saturating_sub(state.now.ticks));
+    stale.into_iter().chain(changes_in(state)).min()
+}
+
+/// A frame was drawn of the moment that the state stands at. What ends while it is drawn, or while something
+/// else is told, must not stay on the screen.
+pub fn drawn(state: &mut AppState) {
+    state.stale_at = changes_in(state).map(|ms| state.now.ticks + ms);
+}
+
+fn changes_in(state: &AppState) -> Option<u64> {
     [
         countdown(state),
         notice(state),
@@ -148,6 +159,29 @@ mod tests {
             let wait = i64::try_from(state.wakes_in().unwrap()).unwrap();
             let then = Timestamp(state.now.wall.0 + wait);
             assert_eq!(state.clock(then), "00:00:00");
+        }
+    }
+
+    #[test]
+    fn a_countdown_that_ends_while_it_is_drawn_does_not_stay_on_the_screen() {
+        let mut bench = Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1)));
+        bench.press("!");
+        let midnight = 60_000;
+        for (late, wakes) in [(0, 40), (39, 1), (40, 0), (90, 0)] {
+            bench.ticks += 5_000;
+            bench.press("j");
+            bench.drew_gate(true);
+            bench.ticks += super::super::gate::QUIET_MS - 40;
+            // The frame shows 0.1 s; it takes its time to be written.
+            bench.state.now = bench.now();
+            bench.ticks += late;
+            bench.drew_gate(true);
+            assert_eq!(bench.state.wakes_in(), Some(wakes), "{late}");
+            bench.ticks += wakes;
+            bench.feed(crate::app::msg::Msg::Tick);
+            assert!(bench.state.dirty);
+            bench.drew_gate(true);
+            assert!(bench.state.wakes_in().unwrap() > midnight, "and then it sleeps");
         }
     }
 

@@ -13,13 +13,11 @@ use super::args::Formats;
 use super::exit::Exit;
 use super::out::{Out, Outcome};
 use super::table::{Cell, Table};
-use super::{artifact, clean, consent, cost, decide, doctor, fork, out, registry, show, stop, transcript, trust};
+use super::{artifact, clean, consent, cost, decide, doctor, fork, init, out, registry, show, stop, transcript, trust};
 use crate::engine::api::Candidate;
 use crate::engine::report::Report;
 use crate::engine::{doctor as examined, transfer, verify};
-use crate::model::error::{Code, Failure, Result};
 use crate::model::event::Event;
-use crate::model::nearest::did_you_mean_or_list;
 use crate::model::persona::Persona;
 use crate::model::record::RunRecord;
 use crate::model::settings::Settings;
@@ -29,7 +27,8 @@ use crate::model::workflow::Workflow;
 pub struct Format {
     /// Names it, and its file beneath `schemas/`.
     pub name: &'static str,
-    /// The commands that print it with `--json`, with the flag that makes them; empty for files that are read.
+    /// The commands that print it with `--json`, with the flag that makes them; `*` for all of them, empty for
+    /// files that are read.
     pub printed_by: &'static [&'static str],
     /// What it is.
     pub what: &'static str,
@@ -65,13 +64,14 @@ pub const FORMATS: &[Format] = &[
     printed::<consent::Consented<'_>>("consent", &["consent"], "A persona that may be used now, an object a line."),
     printed::<trust::Document<'_>>("trust", &["trust"], "What a repository brings, and whether it may be used."),
     printed::<trust::Revoked<'_>>("revoked", &["trust --revoke"], "That your word about a repository was taken back."),
+    printed::<init::Laid<'_>>("init", &["init"], "A file that is there now, an object a line."),
     printed::<Vec<examined::Check>>("doctor", &["doctor"], "What was looked at, and what to do."),
     printed::<Vec<doctor::Setting<'_>>>("settings", &["doctor --config"], "Every setting in force, and where it comes from."),
     printed::<Vec<clean::Cleaned>>("clean", &["clean"], "What became of the leftovers of runs."),
     printed::<transfer::Line>("export", &["export"], "One line of the file of a run, an object a line, also without --json."),
     printed::<transfer::Imported>("import", &["import"], "What an import brought."),
     printed::<Vec<Told>>("formats", &["formats"], "Every format with its schema."),
-    printed::<out::ErrorObject<'_>>("error", &["COMMAND"], "An error, on stderr, an object a line."),
+    printed::<out::ErrorObject<'_>>("error", &["*"], "An error, on stderr, an object a line."),
     read::<Settings>("config", "Settings: config.toml."),
     read::<Workflow>("workflow", "A workflow file."),
     read::<Persona>("persona", "A persona file."),
@@ -82,7 +82,7 @@ pub const FORMATS: &[Format] = &[
 pub struct Told {
     /// Names it.
     name: &'static str,
-    /// The commands that print it with `--json`; empty for files that are read.
+    /// The commands that print it with `--json`; `*` for all of them, empty for files that are read.
     printed_by: &'static [&'static str],
     /// What it is.
     what: &'static str,
@@ -126,21 +126,14 @@ fn of_input<T: JsonSchema>() -> Schema {
 /// Lists the formats, or prints the schema of one.
 ///
 /// # Errors
-/// `usage_invalid` for a name that is not known.
+/// Only of writing.
 pub fn formats(out: Out, args: &Formats) -> Outcome {
-    match &args.name {
-        Some(name) => out.document(&named(name)?.schema())?,
+    match FORMATS.iter().find(|format| Some(format.name) == args.name.as_deref()) {
+        Some(format) => out.document(&format.schema())?,
         None if args.json => out.document(&FORMATS.iter().map(Format::told).collect::<Vec<_>>())?,
         None => out.print(&table().drawn(0, out.style))?,
     }
     Ok(Exit::Done)
-}
-
-fn named(name: &str) -> Result<&'static Format> {
-    FORMATS.iter().find(|format| format.name == name).ok_or_else(|| {
-        let hint = did_you_mean_or_list(name, "formats", FORMATS.iter().map(|format| format.name));
-        Failure::new(Code::UsageInvalid, format!("there is no format '{name}'")).hint(hint)
-    })
 }
 
 fn table() -> Table {

@@ -30,6 +30,7 @@ pub use super::demo::prepare as prepare_demo;
 pub use super::doctor::{Check, Patient, Subject, Verdict};
 pub use super::host::give_consent;
 pub use super::outlook::{ConsentAsk, Estimate, Outlook, Part, Place, Seat, outlook};
+pub use super::trust_ask::{TrustAsk, agree as agree_to_brought};
 pub use crate::store::run_page::words as search_words;
 
 /// What an operator can ask of the engine.

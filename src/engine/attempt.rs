@@ -117,6 +117,7 @@ impl Attempt {
     /// Waits for as long as the model's server asked; says no when it is stopped meanwhile.
     async fn waited_out(&self, progress: &PhaseState) -> bool {
         let Some(waiting) = self.state.waiting.as_ref().filter(|waiting| waiting.phase_key == progress.key) else { return true };
+        self.note(&format!("waits until {}, as the server asked [{}]", waiting.until.local_clock(), waiting.code));
         tokio::select! {
             biased;
             () = self.stop.soon.cancelled() => false,

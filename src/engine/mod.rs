@@ -46,6 +46,7 @@ pub mod supervisor;
 mod telemetry;
 pub mod transfer;
 pub mod trust;
+pub mod trust_ask;
 pub mod verify;
 mod waiting;
 pub mod worktree;

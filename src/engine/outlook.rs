@@ -16,6 +16,7 @@ use super::host::{backends, prices};
 use super::paths::Paths;
 use super::start::default_thread;
 use super::trust;
+use super::trust_ask::{self, TrustAsk};
 use super::worktree::{Base, Repo};
 use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
@@ -67,6 +68,8 @@ pub struct Outlook {
     pub estimate: Estimate,
     /// What the settings let one run cost, where they say.
     pub budget: Option<NanoUsd>,
+    /// What the repository brings that the operator has not agreed to; nothing of it is used.
+    pub withheld: Option<Box<TrustAsk>>,
     /// Everything that stands in the way.
     pub problems: Vec<(Part, Failure)>,
 }
@@ -147,6 +150,7 @@ pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> 
     look_at_place(&mut ahead, request).await;
     let catalog = trust::catalog(paths, ahead.place.as_ref().map(|place| place.repo.as_path()));
     let named = |workflow: &Workflow| (workflow.versioned_name().to_string(), workflow.description.clone());
+    ahead.withheld = catalog.withheld.as_ref().and_then(|brought| trust_ask::ask(paths, &brought.top).ok().flatten()).map(Box::new);
     ahead.workflows = catalog.workflows.iter().map(|entry| named(&entry.item)).collect();
     match catalog.workflow(&request.workflow) {
         Ok(found) => look_at_seats(&mut ahead, paths, settings, &catalog, &found.item, request),

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Failure};
@@ -81,7 +82,7 @@ pub struct RunState {
 }
 
 /// A wait that the model's server asked for. It ends by itself; until then the run holds no place to work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// Which phase waits.
     pub phase_key: PhaseKey,

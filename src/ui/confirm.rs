@@ -10,8 +10,9 @@ use crate::app::state::Confirm;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     let width = area.width.saturating_sub(4).min(64);
-    let detail = wrapped(&confirm.detail, usize::from(width).saturating_sub(4));
     let choices = rows_of(confirm, usize::from(width).saturating_sub(2)).len();
+    let room = usize::from(area.height).saturating_sub(choices + 4);
+    let detail = shortened(wrapped(&confirm.detail, usize::from(width).saturating_sub(4)), room);
     let rows = u16::try_from(detail.len() + choices).unwrap_or(4).saturating_add(4);
     let area = arrange::centred(area, width, rows);
     pen.clear(area);
@@ -29,6 +30,16 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
         }
         pen.line(inner, detail.len() + 2 + row, spans);
     }
+}
+
+/// As many lines as have room above the answers; how many more there are is said in the last.
+fn shortened(mut lines: Vec<String>, room: usize) -> Vec<String> {
+    if lines.len() > room {
+        let more = lines.len() + 1 - room.max(1);
+        lines.truncate(room.saturating_sub(1));
+        lines.push(format!("and {more} more lines"));
+    }
+    lines
 }
 
 fn shown(confirm: &Confirm, index: usize) -> String {

@@ -9,6 +9,7 @@ use super::help::marked;
 use super::new_run_foot::Foot;
 use super::pen::Pen;
 use super::text::{cell, cells, cut, ink};
+use crate::app::keymap::Action;
 use crate::app::new_run::{Field, NewRun};
 use crate::app::text_input::TextInput;
 use crate::engine::api::Part;
@@ -127,6 +128,7 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
     line_field(pen, at, "repository", &form.repo, form.focus == Field::Repo, "none: a plain folder of its own, without commits");
     at.problem(pen, &Part::Repo);
+    brought(pen, at);
     let current = form.ahead().and_then(|ahead| ahead.place.as_ref());
     let commit = current.map(|place| {
         let commit: String = place.commit.chars().take(8).collect();
@@ -144,6 +146,17 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         pen.right(area, 0, taken, vec![ink(commit, pen.theme.dim())]);
     }
     at.problem(pen, &Part::Base);
+}
+
+/// That the repository brings files which are not used, and the key that shows them.
+fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
+    let Some(asked) = at.form.ahead().and_then(|ahead| ahead.withheld.as_deref()) else { return };
+    let files = if asked.files == 1 { "1 file".to_owned() } else { format!("{} files", asked.files) };
+    let why = if asked.changed { "have changed: not used" } else { "are not used yet" };
+    let key = pen.state.keys.shown(Action::FormTrust);
+    let area = at.field(1);
+    pen.text(area, 0, &format!("{key}: {files} it brings {why}"), pen.theme.waiting());
+    at.row += 1;
 }
 
 /// A text of one line; what empty means while nothing is written.

@@ -175,6 +175,7 @@ impl Bench {
                     let ahead = outlook(&request);
                     self.feed(Msg::Done(Done::Seats(Box::new(ahead))));
                 }
+                Work::Trust(_) => self.feed(Msg::Done(Done::Trusted(Ok(())))),
                 Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
                 Work::Cheaper(run) => self.feed(Msg::Done(Done::Cheaper(run, Ok(self.cheaper.clone())))),
                 Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),

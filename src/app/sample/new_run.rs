@@ -1,6 +1,8 @@
 //! What the engine would say of a start.
 
-use crate::engine::api::{ConsentAsk, Estimate, Outlook, Part, Seat, StartRun};
+use std::path::Path;
+
+use crate::engine::api::{ConsentAsk, Estimate, Outlook, Part, Seat, StartRun, TrustAsk};
 use crate::model::error::{Code, Failure};
 use crate::model::hash::ContentHash;
 use crate::model::money::NanoUsd;
@@ -53,6 +55,26 @@ pub fn outlook(request: &StartRun) -> Outlook {
         thread: request.repo.as_ref().map(|_| "shop-cart:main#a1b2".to_owned()),
         estimate: Estimate::History { p50: NanoUsd(410_000_000), p90: NanoUsd(920_000_000), runs: 12 },
         budget: Some(NanoUsd(5_000_000_000)),
+        withheld: request.repo.as_ref().filter(|repo| repo.ends_with("theirs")).map(|repo| Box::new(brought(repo))),
         problems,
+    }
+}
+
+/// What a repository of somebody else brings.
+fn brought(top: &Path) -> TrustAsk {
+    TrustAsk {
+        top: top.to_owned(),
+        hash: ContentHash::of(b"theirs"),
+        changed: false,
+        files: 3,
+        workflows: vec![("release@2".to_owned(), ["draft", "check", "ship"].map(str::to_owned).to_vec())],
+        personas: vec![ConsentAsk {
+            persona: "releaser@1".to_owned(),
+            hash: ContentHash::of(b"releaser"),
+            runs_on: "openai, its default model".to_owned(),
+            tools: vec![("execute".to_owned(), Permission::Ask)],
+        }],
+        schemas: vec!["ours/note@1".to_owned()],
+        problems: Vec::new(),
     }
 }

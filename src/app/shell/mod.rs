@@ -12,6 +12,7 @@ pub mod library;
 pub mod link;
 pub mod outside;
 pub mod pump;
+mod queue;
 pub mod terminal;
 pub mod texts;
 pub mod wires;

@@ -1,8 +1,8 @@
 //! The loop: take what came, update, do what is to be done, draw when something changed.
 //!
-//! At most one frame in [`FRAME`], and one more for a key, which is answered at once; half as many while
-//! news floods in. Between frames everything that
-//! came is taken at once. With nothing on its way and nothing that ages on the screen it sleeps.
+//! At most one frame in [`FRAME`], and one more for a key, which is answered at once and does not wait behind
+//! news ([`super::queue`]); half as many while news floods in. Between frames everything that came is taken at
+//! once. With nothing on its way and nothing that ages on the screen it sleeps.
 
 use std::collections::VecDeque;
 use std::process::{Child, ExitStatus};
@@ -14,6 +14,7 @@ use super::input::{self, Keyboard};
 use super::library::Task;
 use super::link::{self, Link, Linked};
 use super::outside::{self, Errand, Settings};
+use super::queue;
 use super::terminal::Terminal;
 use super::wires::Wires;
 use super::{Exit, Parting};
@@ -136,7 +137,10 @@ impl Pump {
             return Ok(exit);
         }
         loop {
-            if self.state.dirty && Instant::now() >= next_frame {
+            waiting.extend(self.events.try_iter());
+            let first = queue::before_news(&mut waiting);
+            // A frame that is due shows what a key does that is here already.
+            if first.is_none() && self.state.dirty && Instant::now() >= next_frame {
                 if let Some(exit) = self.frame(&mut waiting)? {
                     return Ok(exit);
                 }
@@ -144,10 +148,7 @@ impl Pump {
                 next_frame = Instant::now() + if flood { FLOOD_FRAME } else { FRAME };
                 continue;
             }
-            let event = match waiting.pop_front() {
-                Some(event) => Some(event),
-                None => self.wait(next_frame),
-            };
+            let event = first.or_else(|| waiting.pop_front()).or_else(|| self.wait(next_frame));
             if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
                 // A key is not kept waiting for what else goes on.
                 next_frame = next_frame.min(next_after_key);
@@ -233,8 +234,7 @@ impl Pump {
         self.state.now = self.now();
         let mut drawn = self.terminal.draw(&self.state).map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
         waiting.extend(self.events.try_iter());
-        let input = |event: &Event| matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)));
-        drawn.drained = !waiting.iter().any(input);
+        drawn.drained = !waiting.iter().any(queue::is_input);
         if self.linking == Linking::Due {
             self.begin_link();
         }

@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::pump::Event;
 use crate::app::msg::{Done, Msg, Work};
-use crate::engine::api::{Patient, Sender as From, StartRun, Subject, cheaper, give_consent, outlook, prepare_demo};
+use crate::engine::api::{
+    Patient, Sender as From, StartRun, Subject, TrustAsk, agree_to_brought, cheaper, give_consent, outlook, prepare_demo,
+};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::state::Via;
@@ -45,6 +47,7 @@ impl Workshop {
                     self.tell(Done::Seats(Box::new(ahead)))
                 }
                 Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
+                Work::Trust(asked) => self.tell(Done::Trusted(self.trust(&asked))),
                 Work::Cheaper(run) => self.tell(Done::Cheaper(run, cheaper(&self.patient.paths, &self.patient.settings, run))),
                 Work::Demo => {
                     let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));
@@ -78,6 +81,10 @@ impl Workshop {
         request.repo = request.repo.map(|dir| resolved(&dir));
         let ahead = self.runtime.block_on(outlook(&self.patient.paths, &self.patient.settings, &request));
         self.tell(Done::Ahead(revision, Box::new(request), Box::new(ahead)))
+    }
+
+    fn trust(&self, asked: &TrustAsk) -> Result<()> {
+        agree_to_brought(&self.patient.paths, asked, &From::of_process(Via::Console).by)
     }
 
     fn agree(&self, personas: &[(String, ContentHash)]) -> Result<()> {

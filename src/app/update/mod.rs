@@ -23,6 +23,7 @@ mod modal;
 mod mouse;
 mod new_run;
 mod new_run_start;
+mod new_run_trust;
 mod notify;
 mod outside;
 pub mod palette;
@@ -59,10 +60,14 @@ pub use self::signals::MANY;
 pub use self::tick::keep_all;
 use super::msg::{Cmd, Msg, Now};
 use super::state::AppState;
+use super::wake;
 use crate::model::id::RunId;
 
 /// Changes the state by a message; what is to be done about it.
 pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
+    if matches!(msg, Msg::Drawn(_)) {
+        wake::drawn(state);
+    }
     state.now = now;
     state.dirty |= shows(state, &msg);
     match msg {

@@ -9,6 +9,7 @@ use super::leave;
 use super::linking;
 use super::new_run;
 use super::new_run_start;
+use super::new_run_trust;
 use super::retry;
 use super::run_actions;
 use super::text_search;
@@ -148,6 +149,7 @@ fn take(state: &mut AppState, choice: Choice) -> Vec<Cmd> {
         Choice::Retry(from) => retry::begin(state, from),
         Choice::RetryStrategy => retry::turn_strategy(state),
         Choice::Abort(run_id) => run_actions::abort(state, run_id),
+        Choice::TrustBrought => new_run_trust::agree(state),
         Choice::AgreeAndStart => new_run_start::agree_and_start(state),
         Choice::RollBackAndStart => new_run_start::with_consent(state),
         Choice::EmptyForm => new_run::clear(state),

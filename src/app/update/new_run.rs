@@ -1,7 +1,7 @@
 //! The form of a new run: writing, choosing, looking ahead, and keeping what was written.
 
 use super::new_run_start::{agreed, send, start};
-use super::{cheaper, fork};
+use super::{cheaper, fork, new_run_trust};
 use crate::app::key::{Chord, KeyCode};
 use crate::app::keymap::{Action, Context};
 use crate::app::msg::{Cmd, Done, Outside, Query, Work};
@@ -60,6 +60,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::FormStart => return start(state),
         Action::FormEdit => return edit(state),
         Action::FormClear => ask_clear(state),
+        Action::FormTrust => new_run_trust::ask(state),
         Action::FormLeave => {
             state.back();
             return keep_draft(state);
@@ -197,7 +198,8 @@ fn changed(state: &mut AppState) -> Vec<Cmd> {
     look_again(state)
 }
 
-fn look_again(state: &mut AppState) -> Vec<Cmd> {
+/// Has the engine look ahead at what stands there, also where nothing was written.
+pub fn look_again(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else { return Vec::new() };
     form.revision += 1;
     form.failure = None;
@@ -244,6 +246,7 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             state.complain(&failure);
             Vec::new()
         }
+        Done::Trusted(result) => new_run_trust::agreed(state, result),
         Done::Agreed(result) if cheaper::awaits_consent(state) => cheaper::agreed(state, result),
         Done::Agreed(result) => agreed(state, result),
     }

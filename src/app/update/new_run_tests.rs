@@ -289,3 +289,28 @@ fn the_wish_goes_through_the_editor() {
     bench.feed(Msg::Returned(Returned::Failed(Failure::new(Code::IoFailed, "vi ended badly"))));
     assert!(bench.state.notice.as_ref().unwrap().bad);
 }
+
+#[test]
+fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
+    let mut bench = form();
+    bench.press("Alt-t");
+    assert!(bench.state.modal.is_none() && bench.state.notice.as_ref().unwrap().text.contains("brings nothing"));
+    let form = bench.state.new_run.as_mut().unwrap();
+    (form.repo, form.focus) = (crate::app::text_input::TextInput::of("/their"), Field::Repo);
+    bench.press("End");
+    bench.type_text("s", 10);
+    bench.work();
+    bench.press("Alt-t");
+    bench.press("Enter");
+    assert!(bench.state.modal.is_some(), "what nobody has seen is not agreed to");
+    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.press("Enter");
+    assert!(bench.state.modal.is_none() && bench.state.notice.as_ref().is_none_or(|notice| !notice.text.contains("agreed to exactly")));
+    bench.press("Alt-t");
+    let revision = bench.state.new_run.as_ref().unwrap().revision;
+    agree(&mut bench);
+    bench.work();
+    assert!(bench.state.notice.as_ref().unwrap().text.contains("agreed to exactly this"));
+    let form = bench.state.new_run.as_ref().unwrap();
+    assert!(form.revision > revision && form.is_current(), "it is looked ahead again");
+}

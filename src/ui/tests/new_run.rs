@@ -101,3 +101,21 @@ fn what_was_written_before_is_offered() {
         bench
     });
 }
+
+#[test]
+fn what_the_repository_brings_is_offered_and_asked_about() {
+    let of_theirs = |size| {
+        let mut bench = on_form(size, "A cart");
+        bench.press("Shift-Tab");
+        bench.press("Shift-Tab");
+        bench.feed(Msg::Paste("/theirs".to_owned()));
+        bench.work();
+        bench
+    };
+    snapshot("new_run_brought", of_theirs);
+    snapshot("new_run_trust", |size| {
+        let mut bench = of_theirs(size);
+        bench.press("Alt-t");
+        bench
+    });
+}

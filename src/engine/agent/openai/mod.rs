@@ -83,7 +83,10 @@ pub struct OpenAi {
     context_window: u64,
     launcher: Launcher,
     servers: BTreeMap<String, McpSettings>,
+    /// What holds commands.
     protection: OnceCell<Protection>,
+    /// What holds whole programs.
+    fence: OnceCell<Protection>,
 }
 
 impl OpenAi {
@@ -108,6 +111,7 @@ impl OpenAi {
             launcher: Launcher::own(),
             servers: BTreeMap::new(),
             protection: OnceCell::new(),
+            fence: OnceCell::new(),
         })
     }
 
@@ -189,12 +193,18 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree).await?);
+            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree, job.repository.as_deref()).await?);
             let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());
                 desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+            }
+            if !shelf.is_empty() && job.history.is_empty() {
+                let kernel = self.fence.get_or_init(|| self.launcher.probe_fence()).await;
+                for (confined, words) in shelf.protections(kernel) {
+                    desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+                }
             }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
             let (wire, prices, pace, window) = (&self.wire, &self.prices, self.pace, self.window_of(&model));

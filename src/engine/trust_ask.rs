@@ -1,0 +1,109 @@
+//! What a repository brings, as a question to the operator: everything that a yes would let be used.
+//!
+//! The yes is to the bytes that were shown: they are read again before it is kept, and other ones keep
+//! nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::catalog::brought::FOLDER;
+use super::catalog::{Brought, Catalog, CatalogDirs, Entry, Origin};
+use super::outlook::{ConsentAsk, consent_ask};
+use super::paths::Paths;
+use super::trust::{self, Standing};
+use crate::model::error::{Code, Failure, Result};
+use crate::model::hash::ContentHash;
+
+/// What a repository brings that the operator has not agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustAsk {
+    /// The top of the repository.
+    pub top: PathBuf,
+    /// The identity of all that it brings.
+    pub hash: ContentHash,
+    /// Whether the operator agreed to something else that was there before.
+    pub changed: bool,
+    /// How many files that are.
+    pub files: usize,
+    /// Its workflows, `name@version`, each with the keys of its phases.
+    pub workflows: Vec<(String, Vec<String>)>,
+    /// Its personas; each needs consent of its own too, once it is to work.
+    pub personas: Vec<ConsentAsk>,
+    /// The names of its artifact schemas.
+    pub schemas: Vec<String>,
+    /// What of it cannot be read, and is left out.
+    pub problems: Vec<Failure>,
+}
+
+/// The question about a repository; absent where it brings nothing, or nothing that is not agreed to.
+///
+/// # Errors
+/// As [`trust::look`].
+pub fn ask(paths: &Paths, top: &Path) -> Result<Option<TrustAsk>> {
+    let found = trust::look(paths, top)?.filter(|(_, standing)| *standing != Standing::Agreed);
+    Ok(found.map(|(brought, standing)| of(paths, &brought, standing)))
+}
+
+fn of(paths: &Paths, brought: &Brought, standing: Standing) -> TrustAsk {
+    let catalog = Catalog::load_with(&CatalogDirs::beneath(&paths.config), brought);
+    let phases = |entry: &Entry<crate::model::workflow::Workflow>| entry.item.phases.iter().map(|phase| phase.key.to_string()).collect();
+    TrustAsk {
+        top: brought.top.clone(),
+        hash: brought.hash.clone(),
+        changed: standing == Standing::Changed,
+        files: brought.paths().count(),
+        workflows: theirs(&catalog.workflows).map(|entry| (entry.item.versioned_name().to_string(), phases(entry))).collect(),
+        personas: theirs(&catalog.personas).map(|entry| consent_ask(&entry.item, &entry.hash, entry.item.model.as_deref())).collect(),
+        schemas: theirs(&catalog.schemas).map(|entry| entry.item.id.to_string()).collect(),
+        problems: catalog.problems,
+    }
+}
+
+fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
+    entries.iter().filter(|entry| matches!(entry.origin, Origin::Repository(_)))
+}
+
+/// Keeps that `by` agrees to what was asked about.
+///
+/// # Errors
+/// `usage_invalid` where other files lie there now; what reading them or storing the word says. Nothing was kept.
+pub fn agree(paths: &Paths, asked: &TrustAsk, by: &str) -> Result<()> {
+    match Brought::of(&asked.top)? {
+        Some(brought) if brought.hash == asked.hash => trust::give(paths, &brought, by),
+        _ => {
+            let message = format!("what {} brings in {FOLDER}/ has changed since it was shown", asked.top.display());
+            Err(Failure::new(Code::UsageInvalid, message).hint("nothing was agreed to; look at it again"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_yes_is_to_the_bytes_that_were_shown_and_ends_the_question() {
+        let (home, repo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (paths, top) = (Paths::beneath(home.path()), repo.path());
+        paths.create().unwrap();
+        assert_eq!(ask(&paths, top), Ok(None));
+        let write = |name: &str, text: &str| {
+            let path = top.join(FOLDER).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("workflows/ours.yaml", "name: ours\nversion: 1\nroles: [{id: dev}]\nphases: [{key: a, role: dev}, {key: b, role: dev}]\n");
+        write("personas/ours.yaml", "name: ours\nversion: 3\nbackend: openai\ntools: [execute]\n");
+        let asked = ask(&paths, top).unwrap().unwrap();
+        assert_eq!((asked.files, asked.changed), (2, false));
+        assert_eq!(asked.workflows, [("ours@1".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+        assert_eq!(asked.personas.iter().map(|one| one.persona.as_str()).collect::<Vec<_>>(), ["ours@3"]);
+        write("personas/ours.yaml", "name: ours\nversion: 4\nbackend: openai\n");
+        assert_eq!(agree(&paths, &asked, "op").unwrap_err().code, Code::UsageInvalid);
+        let again = ask(&paths, top).unwrap().unwrap();
+        assert_ne!(again.hash, asked.hash);
+        agree(&paths, &again, "op").unwrap();
+        assert_eq!(ask(&paths, top), Ok(None));
+        write("personas/ours.yaml", "name: ours\nversion: 5\nbackend: openai\n");
+        assert!(ask(&paths, top).unwrap().unwrap().changed);
+    }
+}
