@@ -11,6 +11,8 @@ use phasedeck::model::id::RunId;
 use phasedeck::store::Store;
 use ratatui::layout::Position;
 
+#[path = "support/begun.rs"]
+mod begun;
 #[path = "support/console.rs"]
 mod console;
 #[path = "support/long_run.rs"]

@@ -6,7 +6,6 @@
 //! is the model alone, and `beside URL` the phases of one run over such a model, in seconds: for
 //! `benches/side/run.py`, which does the same with other programs.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -15,14 +14,11 @@ use std::time::{Duration, Instant};
 use bare::{bare_database, fill_log, insert_bare};
 use measure::{Goal, Outcome, figure, folder, median, middle};
 use model::Model;
-use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
-use phasedeck::engine::catalog::{Catalog, CatalogDirs};
-use phasedeck::engine::host::{Host, give_consent};
+use phasedeck::engine::api::Signal;
+use phasedeck::engine::host::Host;
 use phasedeck::engine::paths::Paths;
 use phasedeck::model::event::Fact;
-use phasedeck::model::id::{ClientToken, RunId};
-use phasedeck::model::settings::Settings;
-use phasedeck::model::state::{RunStatus, Via};
+use phasedeck::model::id::RunId;
 use resources::{commits_in_log, cpu_of_process, empty_log, forget_peak, peak_mib, without_clocks};
 
 #[path = "support/bare.rs"]
@@ -33,6 +29,8 @@ mod measure;
 mod model;
 #[path = "support/resources.rs"]
 mod resources;
+#[path = "support/stage.rs"]
+mod stage;
 #[path = "support/turns.rs"]
 mod turns;
 
@@ -45,7 +43,7 @@ const FEW: usize = 2;
 const LONG: usize = 64;
 /// Of the workflows there are.
 const LENGTHS: [usize; 4] = [FEW, PHASES, 32, LONG];
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = stage::AT_ONCE;
 const COMMITS_OF_BARE_LOOP: usize = 6;
 
 fn main() -> Outcome<()> {
@@ -89,21 +87,7 @@ struct Moment {
 impl Stage {
     fn new(model: Model) -> Outcome<Self> {
         let dir = folder()?;
-        let paths = Paths::beneath(dir.path());
-        paths.create()?;
-        for phases in LENGTHS {
-            write(&paths, &format!("workflows/phases-{phases}.yaml"), &workflow(phases))?;
-        }
-        write(&paths, "personas/maker.yaml", PERSONA)?;
-        write(&paths, "artifacts/bench/note@1.json", SCHEMA)?;
-        let maker = Catalog::load(&CatalogDirs::beneath(&paths.config)).persona("maker@1")?;
-        let mut settings = Settings::default();
-        settings.openai.base_url = model.base_url();
-        settings.openai.key_env = String::new();
-        settings.engine.max_concurrent_runs = u32::try_from(AT_ONCE)?;
-        let host = Host::start(&paths, &settings)?;
-        fill_log(&rusqlite::Connection::open(paths.database())?)?;
-        give_consent(&paths, "maker@1", &maker.hash, "bench")?;
+        let host = stage::host(&Paths::beneath(dir.path()), &LENGTHS, model.base_url())?;
         Ok(Self { dir, host, model })
     }
 
@@ -131,25 +115,11 @@ impl Stage {
         Ok(self.host.shutdown(Duration::from_secs(5))?)
     }
 
-    async fn start(&self, phases: usize, lane: usize) -> Outcome<RunId> {
-        let request = StartRun {
-            workflow: format!("phases-{phases}@1"),
-            requirements: "A note about notes".to_owned(),
-            thread: Some(format!("lane-{lane}").as_str().into()),
-            ..StartRun::default()
-        };
-        let sender = Sender { by: "bench".to_owned(), via: Via::Cli };
-        match self.host.port().send(Command::Start(Box::new(request)), sender, ClientToken::new()).await? {
-            Answer::Started { run_id, .. } => Ok(run_id),
-            other => Err(format!("{other:?}").into()),
-        }
-    }
-
     /// One run by itself: when it began its first phase, and when it completed each.
     fn run(&self, phases: usize) -> Outcome<Vec<Moment>> {
         self.host.handle().block_on(async {
             let mut signals = self.host.port().signals();
-            self.start(phases, 0).await?;
+            stage::start(&self.host, phases, 0).await?;
             let mut moments = Vec::new();
             loop {
                 let Signal::Event(event) = signals.recv().await? else { continue };
@@ -169,22 +139,7 @@ impl Stage {
 
     /// Many runs at once, from the first start to the last end.
     fn runs(&self, count: usize) -> Outcome<Duration> {
-        let archive = Archive::open(&self.paths())?;
-        self.host.handle().block_on(async {
-            let mut signals = self.host.port().signals();
-            let begun = Instant::now();
-            let started = futures_util::future::join_all((0..count).map(|lane| self.start(PHASES, lane))).await;
-            let mut left = started.into_iter().collect::<Outcome<BTreeSet<RunId>>>()?;
-            while !left.is_empty() {
-                match tokio::time::timeout(Duration::from_secs(1), signals.recv()).await {
-                    Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => drop(left.remove(&event.run_id)),
-                    Ok(Ok(_)) => {}
-                    // Signals may be dropped; the archive knows.
-                    Ok(Err(_)) | Err(_) => left.retain(|run| archive.state(*run).is_ok_and(|s| s.status != RunStatus::Completed)),
-                }
-            }
-            Ok(begun.elapsed())
-        })
+        self.host.handle().block_on(stage::runs(&self.host, &self.paths(), PHASES, count))
     }
 }
 
@@ -340,39 +295,4 @@ fn many_runs(stage: &Stage) -> Outcome<()> {
     Ok(())
 }
 
-fn write(paths: &Paths, file: &str, text: &str) -> Outcome<()> {
-    let path = paths.config.join(file);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    Ok(std::fs::write(path, text)?)
-}
-
-fn workflow(phases: usize) -> String {
-    let head = format!(
-        "name: phases-{phases}\nversion: 1\ndescription: Phases without gates\nroles:\n  - id: maker\n    \
-         required_capabilities: [make]\nphases:\n"
-    );
-    let phase = |n: usize| {
-        format!(
-            "  - key: phase-{n:02}\n    role: maker\n    instructions: Say what it is.\n    timeout_seconds: 60\n    \
-             expected_artifact: {{ path: out/phase-{n:02}.json, schema: bench/note@1 }}\n    gates: []\n"
-        )
-    };
-    (1..=phases).fold(head, |text, n| text + &phase(n))
-}
-
 const ARTIFACT: &[u8] = &[b'x'; 200];
-
-const PERSONA: &str = "\
-name: maker
-version: 1
-description: Makes notes
-backend: openai
-model: bench/model
-capabilities: [make]
-system_prompt: You make notes.
-tools: [ls, read_file, write_file, edit_file, glob, grep, write_todos]
-";
-
-const SCHEMA: &str = include_str!("../tests/support/note.schema.json");

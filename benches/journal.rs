@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bare::{bare_database, fill_log, insert_bare};
+use begun::{first_phase, new_run, opening};
 use measure::{Goal, Outcome, figure, folder, median, middle};
-use phasedeck::model::event::{AttemptCause, Fact, ToolOutcome};
-use phasedeck::model::hash::ContentHash;
-use phasedeck::model::id::{RunId, ThreadId, TurnId};
-use phasedeck::model::record::RunOptions;
+use phasedeck::model::event::{Fact, ToolOutcome};
+use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::blocks::BLOCK;
 use phasedeck::store::chain::{Link, Row};
-use phasedeck::store::runs::{self, NewRun, RunPlace};
-use phasedeck::store::{Reader, Store, events, journal};
+use phasedeck::store::{Reader, Store, events, journal, runs};
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "support/begun.rs"]
+mod begun;
 #[path = "support/measure.rs"]
 mod measure;
 
@@ -88,33 +88,10 @@ fn store_with_full_log(path: &std::path::Path) -> Outcome<Store> {
 
 /// A run that works on its only phase.
 fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
-    let (id, thread) = (RunId::new(), ThreadId::from(thread));
-    let (workflow, persona): (phasedeck::model::id::VersionedName, _) = ("bench@1".parse()?, "maker@1".parse()?);
-    let workflow_hash = ContentHash::of(b"workflow");
-    let new = NewRun {
-        id,
-        workflow: workflow.clone(),
-        workflow_hash: workflow_hash.clone(),
-        thread: thread.clone(),
-        requirements: String::new(),
-        place: RunPlace::default(),
-        rehearsal: false,
-        options: RunOptions::default(),
-        start: None,
-        origin: Default::default(),
-        created_at: Timestamp::now(),
-    };
-    let facts = [
-        Fact::RunCreated {
-            workflow: workflow.clone(),
-            workflow_hash,
-            thread: thread.clone(),
-            phases: vec!["first".into()],
-            rehearsal: false,
-        },
-        Fact::RunStarted { workflow, thread },
-        Fact::PhaseStarted { phase_key: "first".into(), attempt: 1, role: "maker".into(), persona, cause: AttemptCause::First },
-    ];
+    let (workflow, persona): (VersionedName, VersionedName) = ("bench@1".parse()?, "maker@1".parse()?);
+    let new = new_run(&workflow, thread);
+    let (id, [created, started]) = (new.id, opening(&new, &["first"]));
+    let facts = [created, started, first_phase(&persona)];
     store.write_blocking(move |tx| {
         runs::insert(tx, &new)?;
         journal::append(tx, id, &facts, Timestamp::now()).map(drop)

@@ -1,44 +1,88 @@
-//! What a start costs after a crash: from nothing to a host that serves, over 10, 100 and 1,000 runs whose
-//! host died, against the same start when all of them rest.
+//! What a start costs after a crash, over 10, 100 and 1,000 runs whose host died: from nothing to the first
+//! frame of a console, and to a host that serves, each against the same when all of them rest.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use begun::{first_phase, new_run, opening};
+use first_frame::{console, first_frame};
 use measure::{Goal, Outcome, figure, folder, median};
 use phasedeck::engine::api::{Archive, RunFilter};
 use phasedeck::engine::host::Host;
 use phasedeck::engine::paths::Paths;
-use phasedeck::model::event::{AttemptCause, Fact};
-use phasedeck::model::hash::ContentHash;
-use phasedeck::model::id::{RunId, ThreadId, VersionedName};
-use phasedeck::model::record::RunOptions;
+use phasedeck::model::id::VersionedName;
 use phasedeck::model::settings::Settings;
 use phasedeck::model::time::Timestamp;
-use phasedeck::store::runs::{self, NewRun, RunPlace};
-use phasedeck::store::{Store, journal};
+use phasedeck::store::{Store, journal, runs};
 
+#[path = "support/begun.rs"]
+mod begun;
+#[path = "support/first_frame.rs"]
+mod first_frame;
 #[expect(dead_code, reason = "shared with the benches that need more of it")]
 #[path = "support/measure.rs"]
 mod measure;
 
 const RUNS: [usize; 3] = [10, 100, 1_000];
 const ROUNDS: usize = 5;
+const FRAMES: usize = 21;
 
 fn main() -> Outcome<()> {
     for count in RUNS {
-        let (mut crashed, mut resting) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            let dir = folder()?;
-            let paths = Paths::beneath(dir.path());
-            die(&paths, count)?;
-            crashed.push(start(&paths, count)?);
-            // The first start has paused them all: the second finds nothing to do.
-            resting.push(start(&paths, count)?);
-        }
-        let (crashed, resting) = (median(crashed), median(resting));
-        figure(&format!("start after a crash of {count} runs / the same runs resting"), crashed / resting, Goal::None);
-        figure(&format!("  start after a crash of {count} runs / one second"), crashed, Goal::AtMost(1.0));
+        let crashed = folder()?;
+        die(&Paths::beneath(crashed.path()), count)?;
+        let resting = copy(crashed.path())?;
+        serve(&Paths::beneath(resting.path()), count)?;
+        frames(crashed.path(), resting.path(), count)?;
+        hosts(crashed.path(), count)?;
     }
     Ok(())
+}
+
+/// The first frame, which nothing may keep waiting: what a crash left is put in order behind it.
+fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
+    let newest = Archive::open(&Paths::beneath(crashed))?.runs(&RunFilter::default())?.first().ok_or("no runs")?.id.short();
+    let (mut after_crash, mut at_rest) = (Vec::new(), Vec::new());
+    for _ in 0..FRAMES {
+        for (from, times) in [(resting, &mut at_rest), (crashed, &mut after_crash)] {
+            // Each start changes what it finds.
+            let home = copy(from)?;
+            times.push(first_frame(&console(home.path()), &newest, false)?);
+        }
+    }
+    let name = format!("first frame after a crash of {count} runs / the same runs resting");
+    figure(&name, median(after_crash) / median(at_rest), Goal::AtMost(1.2));
+    Ok(())
+}
+
+/// A host that serves, which comes behind the frame.
+fn hosts(crashed: &Path, count: usize) -> Outcome<()> {
+    let (mut after_crash, mut at_rest) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let home = copy(crashed)?;
+        let paths = Paths::beneath(home.path());
+        after_crash.push(serve(&paths, count)?);
+        // The first start has paused them all: the second finds nothing to do.
+        at_rest.push(serve(&paths, count)?);
+    }
+    let (after_crash, at_rest) = (median(after_crash), median(at_rest));
+    figure(&format!("  a host that serves, after a crash of {count} runs / the same runs resting"), after_crash / at_rest, Goal::None);
+    figure(&format!("  a host that serves, after a crash of {count} runs / one second"), after_crash, Goal::AtMost(1.0));
+    Ok(())
+}
+
+/// A home with the same database.
+fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
+    let copy = folder()?;
+    let (from, to) = (Paths::beneath(home), Paths::beneath(copy.path()));
+    to.create()?;
+    for entry in std::fs::read_dir(&from.data)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.data.join(entry.file_name()))?;
+        }
+    }
+    Ok(copy)
 }
 
 /// A database as a host leaves it that died with `count` runs at work.
@@ -48,35 +92,10 @@ fn die(paths: &Paths, count: usize) -> Outcome<()> {
     let (workflow, persona): (VersionedName, VersionedName) = ("bench@1".parse()?, "maker@1".parse()?);
     store.write_blocking(move |tx| {
         for number in 0..count {
-            let (id, thread) = (RunId::new(), ThreadId::from(format!("lane-{number}").as_str()));
-            let new = NewRun {
-                id,
-                workflow: workflow.clone(),
-                workflow_hash: ContentHash::of(b"workflow"),
-                thread: thread.clone(),
-                requirements: String::new(),
-                place: RunPlace::default(),
-                rehearsal: true,
-                options: RunOptions::default(),
-                start: None,
-                origin: Default::default(),
-                created_at: Timestamp::now(),
-            };
+            let new = new_run(&workflow, &format!("lane-{number}"));
             runs::insert(tx, &new)?;
-            let phases = vec!["first".into(), "second".into()];
-            let workflow_hash = ContentHash::of(b"workflow");
-            let facts = [
-                Fact::RunCreated { workflow: workflow.clone(), workflow_hash, thread: thread.clone(), phases, rehearsal: true },
-                Fact::RunStarted { workflow: workflow.clone(), thread },
-                Fact::PhaseStarted {
-                    phase_key: "first".into(),
-                    attempt: 1,
-                    role: "maker".into(),
-                    persona: persona.clone(),
-                    cause: AttemptCause::First,
-                },
-            ];
-            journal::append(tx, id, &facts, Timestamp::now())?;
+            let [created, started] = opening(&new, &["first", "second"]);
+            journal::append(tx, new.id, &[created, started, first_phase(&persona)], Timestamp::now())?;
         }
         Ok(())
     })?;
@@ -85,7 +104,7 @@ fn die(paths: &Paths, count: usize) -> Outcome<()> {
 }
 
 /// From nothing to a host that serves and a list that could be drawn.
-fn start(paths: &Paths, count: usize) -> Outcome<Duration> {
+fn serve(paths: &Paths, count: usize) -> Outcome<Duration> {
     let begun = Instant::now();
     let host = Host::start(paths, &Settings::default())?;
     let runs = Archive::open(paths)?.runs(&RunFilter::default())?;

@@ -21,6 +21,8 @@ use phasedeck::store::{Store, journal};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::{broadcast, mpsc};
 
+#[path = "support/begun.rs"]
+mod begun;
 #[path = "support/long_run.rs"]
 mod long_run;
 #[path = "support/measure.rs"]

@@ -1,15 +1,15 @@
 //! Runs of any length to look at, with everything of them that a screen shows.
 
-use phasedeck::model::event::{AttemptCause, CallStatus, Fact, Tokens, ToolOutcome};
+use phasedeck::model::event::{CallStatus, Fact, Tokens, ToolOutcome};
 use phasedeck::model::hash::ContentHash;
-use phasedeck::model::id::{RunId, ThreadId, TurnId, VersionedName};
+use phasedeck::model::id::{RunId, TurnId, VersionedName};
 use phasedeck::model::money::NanoUsd;
-use phasedeck::model::record::RunOptions;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::definitions::{self, DefinitionKind};
-use phasedeck::store::runs::{self, NewRun, RunPlace};
+use phasedeck::store::runs::{self, NewRun};
 use phasedeck::store::{Store, journal};
 
+use crate::begun::{first_phase, new_run, opening};
 use crate::measure::Outcome;
 
 /// Facts that are stored by one job while a journal is filled.
@@ -22,34 +22,11 @@ const WORKFLOW: &str = "{\"name\":\"bench\",\"version\":1,\"roles\":[{\"id\":\"m
 
 /// A run with so many events, at work on its first phase.
 pub fn run_of(store: &Store, thread: &str, events: u64) -> Outcome<RunId> {
-    let (id, thread) = (RunId::new(), ThreadId::from(thread));
     let (workflow, persona): (VersionedName, VersionedName) = ("bench@1".parse()?, "maker@1".parse()?);
     let workflow_hash = ContentHash::of(WORKFLOW.as_bytes());
-    let new = NewRun {
-        id,
-        workflow: workflow.clone(),
-        workflow_hash: workflow_hash.clone(),
-        thread: thread.clone(),
-        requirements: String::new(),
-        place: RunPlace::default(),
-        rehearsal: false,
-        options: RunOptions::default(),
-        start: None,
-        origin: Default::default(),
-        created_at: Timestamp::now(),
-    };
-    let phases = vec!["first".into(), "second".into()];
-    let facts = [
-        Fact::RunCreated {
-            workflow: workflow.clone(),
-            workflow_hash: workflow_hash.clone(),
-            thread: thread.clone(),
-            phases,
-            rehearsal: false,
-        },
-        Fact::RunStarted { workflow, thread },
-        Fact::PhaseStarted { phase_key: "first".into(), attempt: 1, role: "maker".into(), persona, cause: AttemptCause::First },
-    ];
+    let new = NewRun { workflow_hash: workflow_hash.clone(), ..new_run(&workflow, thread) };
+    let (id, [created, started]) = (new.id, opening(&new, &["first", "second"]));
+    let facts = [created, started, first_phase(&persona)];
     store.write_blocking(move |tx| {
         definitions::put(tx, DefinitionKind::Workflow, &workflow_hash, "bench@1", WORKFLOW)?;
         runs::insert(tx, &new)?;

@@ -20,8 +20,16 @@ pub struct Model {
     seen: Arc<Seen>,
 }
 
+/// Words that come one by one before the tool call of a first turn.
+#[derive(Clone, Copy, Default)]
+pub struct Pace {
+    pub words: u32,
+    pub every: Duration,
+}
+
 #[derive(Default)]
 struct Seen {
+    pace: Pace,
     cpu_ns: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
@@ -31,7 +39,12 @@ struct Seen {
 
 impl Model {
     pub fn start() -> Outcome<Self> {
-        let seen = Arc::new(Seen::default());
+        Self::paced(Pace::default())
+    }
+
+    /// A model that takes its time.
+    pub fn paced(pace: Pace) -> Outcome<Self> {
+        let seen = Arc::new(Seen { pace, ..Seen::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
@@ -65,6 +78,12 @@ impl Model {
     }
 }
 
+impl Seen {
+    fn account(&self) {
+        self.cpu_ns.store(u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
 async fn accept(listener: TcpListener, seen: Arc<Seen>) {
     let connections = tokio::task::LocalSet::new();
     connections
@@ -85,9 +104,20 @@ async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
         let body = read_request(&mut socket, &mut bytes).await?;
         let second = contains(&body, b"\"role\":\"assistant\"");
         let answer = if second { words() } else { writes(&body) };
+        let pace = if second { Pace::default() } else { seen.pace };
         seen.bodies.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(second)] = body;
         seen.requests.fetch_add(1, Ordering::Relaxed);
-        seen.cpu_ns.store(u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        seen.account();
+        if pace.words == 0 {
+            socket.write_all(&[HEAD, &answer].concat()).await?;
+            continue;
+        }
+        socket.write_all(HEAD).await?;
+        for number in 0..pace.words {
+            tokio::time::sleep(pace.every).await;
+            socket.write_all(&chunk(&delta(&json!({ "content": format!("word{number} ") })))).await?;
+            seen.account();
+        }
         socket.write_all(&answer).await?;
     }
 }
@@ -147,15 +177,27 @@ fn words() -> Vec<u8> {
     reply(&[json!({ "content": "It is " }), json!({ "content": "written." })], "stop")
 }
 
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// The rest of an answer, behind its head.
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
-    let mut stream = String::new();
-    let mut event = |data: &Value| stream.push_str(&format!("data: {data}\n\n"));
-    for delta in deltas {
-        event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }));
-    }
-    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] }));
-    event(&json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }));
+    let mut stream: String = deltas.iter().map(delta).collect();
+    stream.push_str(&event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] })));
+    stream.push_str(&event(
+        &json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }),
+    ));
     stream.push_str("data: [DONE]\n\n");
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    format!("{head}{:x}\r\n{stream}\r\n0\r\n\r\n", stream.len()).into_bytes()
+    [chunk(&stream).as_slice(), b"0\r\n\r\n"].concat()
+}
+
+fn delta(delta: &Value) -> String {
+    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }))
+}
+
+fn event(data: &Value) -> String {
+    format!("data: {data}\n\n")
+}
+
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }

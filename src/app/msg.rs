@@ -75,6 +75,8 @@ pub enum Msg {
     Copied(&'static str, usize, Result<&'static str, Failure>),
     /// Whether the process that hosts the runs, another than this, is there.
     Host(bool),
+    /// Whether another program keeps this engine from storing anything.
+    Held(bool),
     /// There is a way to the engine: whether it lives in this process, and what the operator should know of
     /// how the data was found.
     Linked(bool, Vec<String>),

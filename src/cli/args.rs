@@ -16,7 +16,7 @@ mod values;
 pub use begin::{Demo, Drive, Host, OnGate, Requirements, Run};
 pub use look::{Artifact, Cost, CostGroup, Events, OneRun, Report, Runs, Transcript, Verify};
 pub use registry::{Consent, List, Trust, Validate};
-pub use setup::{Clean, Completions, Doctor, Export, Import, Init, ManPages};
+pub use setup::{Clean, Completions, Doctor, Export, Formats, Import, Init, ManPages};
 pub use steer::{Abort, Answer, Approve, Fork, Pick, Reach, Reject, Resume, Retry};
 
 /// Version and build, as `--version` says them.
@@ -136,6 +136,10 @@ pub enum Verb {
     Export(Export),
     /// Read a run from a file that `export` wrote, to look at it here.
     Import(Import),
+    /// List what is printed as JSON and read from files, or print the JSON Schema of one.
+    #[command(after_help = "Examples:\n  phasedeck formats\n  phasedeck formats event\n  \
+                            phasedeck formats workflow > workflow.schema.json")]
+    Formats(Formats),
     /// Print the completion script of a shell.
     #[command(after_help = "Examples:\n  phasedeck completions bash > ~/.local/share/bash-completion/completions/phasedeck\n  \
                             phasedeck completions zsh > ~/.zfunc/_phasedeck\n  \
@@ -151,7 +155,7 @@ pub const SUBJECTS: &[(&str, &[&str])] = &[
     ("Steer", &["resume", "pause", "abort", "retry", "approve", "changes", "reject", "fork", "pick"]),
     ("Look", &["runs", "show", "events", "artifact", "cost", "report", "transcript", "verify"]),
     ("Registry", &["workflows", "personas", "schemas", "validate", "consent", "trust"]),
-    ("Set up", &["init", "doctor", "clean", "export", "import", "completions", "man"]),
+    ("Set up", &["init", "doctor", "clean", "export", "import", "formats", "completions", "man"]),
 ];
 
 /// The definitions, with the commands listed by subject in the top help.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
@@ -10,16 +11,17 @@ use super::exit::Exit;
 use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use super::style::{Style, Tone};
+use super::transcript::no_such_phase;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::nearest::did_you_mean;
 use crate::model::record::ArtifactRecord;
 use crate::model::safe_text::{safe_block, safe_line};
 
 /// A version with its content, for scripts.
-#[derive(Serialize)]
-struct Whole<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Whole<'a> {
     #[serde(flatten)]
     record: &'a ArtifactRecord,
+    /// The whole content as text; bytes that are no UTF-8 are replaced.
     content: String,
 }
 
@@ -29,10 +31,9 @@ struct Whole<'a> {
 /// `run_not_found`; `usage_invalid` for a phase or a version that is not there.
 pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
     let (archive, run) = setup.find(&args.run)?;
-    let phases: Vec<String> = archive.phases(run)?.iter().map(|phase| phase.phase_key.to_string()).collect();
-    if !phases.contains(&args.phase) {
-        let hint = did_you_mean(&args.phase, phases.iter().map(String::as_str));
-        return Err(usage(format!("run {} has no phase '{}'", run.short(), args.phase), &hint).into());
+    let phases = archive.phases(run)?;
+    if phases.iter().all(|phase| phase.phase_key.as_str() != args.phase) {
+        return Err(no_such_phase(run, &args.phase, phases.iter().map(|phase| phase.phase_key.as_str())).into());
     }
     let versions: Vec<ArtifactRecord> =
         archive.artifacts(run)?.into_iter().filter(|artifact| artifact.phase_key.as_str() == args.phase).collect();

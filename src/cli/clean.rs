@@ -5,12 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args;
 use super::event_line::counted;
 use super::exit::Exit;
 use super::out::Outcome;
+use super::session::runtime;
 use super::setup::Setup;
 use super::table::{Cell, Table};
 use crate::engine::api::{Archive, RunFilter};
@@ -21,9 +23,11 @@ use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 
 /// What became of one run's leftovers.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Cleaned {
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Cleaned {
+    /// Which run.
     run_id: RunId,
+    /// `name@version`.
     workflow: String,
     /// What was there: `merged`, `unmerged`, `uncommitted`, `plain_folder`, `repository_gone`.
     found: &'static str,
@@ -31,6 +35,7 @@ struct Cleaned {
     removed: bool,
     /// Where the branch stood, to bring it back.
     commit: Option<String>,
+    /// The folder that its agents worked in.
     path: PathBuf,
 }
 
@@ -42,8 +47,7 @@ struct Cleaned {
 pub fn clean(setup: &Setup, args: &args::Clean) -> Outcome {
     let Some(archive) = setup.archive_if_any()? else { return nothing(setup, args) };
     let runs = if args.runs.is_empty() { ended(&archive)? } else { named(&archive, &args.runs)? };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::io("cannot start threads", &e))?;
+    let runtime = runtime()?;
     let mut cleaned = Vec::new();
     for run in &runs {
         cleaned.extend(runtime.block_on(one(setup, run, args))?);
@@ -84,7 +88,7 @@ fn named(archive: &Archive, names: &[String]) -> Result<Vec<RunRecord>, Vec<Fail
 }
 
 fn require_ended(run: RunRecord) -> Result<RunRecord> {
-    if RunStatus::parse(&run.state).is_some_and(RunStatus::is_terminal) {
+    if run.has_ended() {
         return Ok(run);
     }
     let hint = format!("end it first: phasedeck abort {}", run.id.short());

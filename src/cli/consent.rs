@@ -1,18 +1,29 @@
 //! `phasedeck consent`: allows personas to be used, as they are now.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::args::Consent;
 use super::exit::Exit;
 use super::out::Outcome;
-use super::registry::{consents, entry_json, persona_table};
+use super::registry::{consents, listed_personas, persona_table};
 use super::setup::Setup;
 use crate::engine::api::Sender;
 use crate::engine::catalog::{Catalog, Entry};
 use crate::engine::host::give_consent;
 use crate::model::error::Failure;
+use crate::model::hash::ContentHash;
 use crate::model::persona::Persona;
 use crate::model::state::Via;
+
+/// A persona that may be used now, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Consented<'a> {
+    /// `name@version`.
+    persona: &'a str,
+    /// What was agreed to: SHA-256 of its canonical JSON.
+    hash: &'a ContentHash,
+}
 
 /// Records consents, or lists them.
 ///
@@ -30,7 +41,7 @@ pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
         let name = entry.item.versioned_name().to_string();
         give_consent(&setup.paths, &name, &entry.hash, &by)?;
         if args.json {
-            setup.out.object(&json!({ "persona": name, "hash": entry.hash }))?;
+            setup.out.object(&Consented { persona: &name, hash: &entry.hash })?;
         } else {
             let persona = &entry.item;
             let tools = if persona.tools.is_empty() { "no tools".to_owned() } else { persona.tools.join(", ") };
@@ -57,7 +68,7 @@ fn list(setup: &Setup, args: &Consent, personas: &[Entry<Persona>]) -> Outcome {
     let given = consents(setup)?;
     let agreed: Vec<Entry<Persona>> = personas.iter().filter(|entry| given.contains(&entry.hash)).cloned().collect();
     if args.json {
-        setup.out.document(&agreed.iter().map(entry_json).collect::<Vec<_>>())?;
+        setup.out.document(&listed_personas(&agreed, &given))?;
     } else if agreed.is_empty() {
         setup.out.note("you have agreed to no persona yet; `phasedeck personas` lists them");
     } else {

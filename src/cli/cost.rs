@@ -1,6 +1,7 @@
 //! `phasedeck cost`: what calls to models cost, by phase, model, day or run.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::args::{Cost as Args, CostGroup};
 use super::exit::Exit;
@@ -14,6 +15,17 @@ use crate::model::event::Tokens;
 use crate::model::id::RunId;
 use crate::model::money::Cost;
 use crate::model::record::CostLine;
+
+/// What was spent, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Spent {
+    /// What the lines are grouped by: `phase`, `model`, `day` or `run`.
+    by: String,
+    /// One for each group.
+    lines: Vec<CostLine>,
+    /// All of them together.
+    total: CostLine,
+}
 
 /// Tells what was spent.
 ///
@@ -29,7 +41,7 @@ pub fn cost(setup: &Setup, args: &Args) -> Outcome {
     };
     let total = total(&lines);
     if args.json {
-        setup.out.document(&json!({ "by": heading(args.by).to_lowercase(), "lines": lines, "total": total }))?;
+        setup.out.document(&Spent { by: heading(args.by).to_lowercase(), lines, total })?;
     } else if lines.is_empty() {
         setup.out.note("no call to a model was settled yet");
     } else {

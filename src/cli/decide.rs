@@ -3,6 +3,7 @@
 //! The answer names the content that was asked about, so that an answer can never fall on other
 //! bytes. It goes to the live host, or is stored by this process, which then resumes nothing.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args;
@@ -113,14 +114,21 @@ fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Optio
 }
 
 /// What was decided, for scripts.
-#[derive(Serialize)]
-struct Receipt {
+#[derive(Serialize, JsonSchema)]
+pub struct Receipt {
+    /// Of which run.
     run_id: RunId,
+    /// At which gate; null where none was open.
     gate: Option<String>,
+    /// About which phase; null for questions about the run.
     phase_key: Option<PhaseKey>,
+    /// What was answered.
     action: Decision,
+    /// The version of the artifact that was asked about.
     artifact_version: Option<u32>,
+    /// SHA-256 of the artifact that was asked about.
     artifact_sha256: Option<ContentHash>,
+    /// Whether a live host has it; false: it is stored, and counts from `phasedeck resume` on.
     in_effect: bool,
 }
 
@@ -148,7 +156,9 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
     let ended = session.end();
     let (run, open, answer) = sent?;
     ended?;
-    report(setup, verdict, run, open.as_ref(), &answer, !hosted)?;
+    // A no that ends the run needs nobody to execute it.
+    let in_effect = !hosted || setup.archive_if_any()?.is_some_and(|archive| archive.run(run).is_ok_and(|run| run.has_ended()));
+    report(setup, verdict, run, open.as_ref(), &answer, in_effect)?;
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,8 @@
 //! `phasedeck doctor`: looks at everything phasedeck stands on; `--config` tells the settings in force.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::args::Doctor;
 use super::exit::Exit;
@@ -51,11 +53,27 @@ fn told(checks: &[Check], style: Style) -> String {
     text
 }
 
+/// A setting in force, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Setting<'a> {
+    /// Its path, such as `openai.base_url`.
+    setting: &'a str,
+    /// Its value as JSON text; what may be a secret is named and not shown.
+    value: &'a str,
+    /// Where it comes from: `built in`, `FILE:LINE`, a variable, or a flag.
+    origin: &'a str,
+}
+
+impl<'a> Setting<'a> {
+    fn of(line: &'a SettingLine) -> Self {
+        Self { setting: &line.path, value: &line.value, origin: origin_words(line) }
+    }
+}
+
 fn config(setup: &Setup, json: bool) -> Outcome {
     let lines = settings_told(setup);
     if json {
-        let line = |line: &SettingLine| json!({ "setting": line.path, "value": line.value, "origin": origin_words(line) });
-        setup.out.document(&lines.iter().map(line).collect::<Vec<_>>())?;
+        setup.out.document(&lines.iter().map(Setting::of).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);

@@ -2,6 +2,7 @@
 
 use super::style::{Mark, Style, Tone};
 use super::table::shortened;
+use crate::app::telling;
 use crate::model::event::{ArtifactError, AttemptCause, CallStatus, Event, Fact, SkipReason, ToolOutcome};
 use crate::model::hash::ContentHash;
 use crate::model::money::Cost;
@@ -48,7 +49,10 @@ fn mark(fact: &Fact) -> Mark {
         | Fact::BudgetExceeded { .. } => Mark::Failed,
         Fact::RunAborted { .. } => Mark::Stopped,
         Fact::PhaseSkipped { .. } => Mark::Skipped,
-        Fact::ApprovalRequested { .. } | Fact::BudgetWarned { .. } | Fact::CommandsConfined { confined: false, .. } => Mark::Gate,
+        Fact::ApprovalRequested { .. }
+        | Fact::BudgetWarned { .. }
+        | Fact::ClockSkewed { .. }
+        | Fact::CommandsConfined { confined: false, .. } => Mark::Gate,
         Fact::ApprovalResolved { action, .. } => match action {
             Decision::Approve => Mark::Done,
             Decision::RequestChanges => Mark::Repair,
@@ -93,6 +97,7 @@ fn matters(fact: &Fact) -> Vec<String> {
         Fact::BudgetWarned { scope, limit, spent } | Fact::BudgetExceeded { scope, limit, spent } => {
             vec![scope.clone(), format!("{spent} of {limit}")]
         }
+        Fact::ClockSkewed { .. } => vec![telling::told(fact, "")],
         _ => of_artifact(fact),
     }
 }

@@ -7,7 +7,6 @@ use super::exit::Exit;
 use super::headless::print_event;
 use super::out::Outcome;
 use super::setup::Setup;
-use crate::model::state::RunStatus;
 
 /// Events read at once.
 const PAGE: u32 = 512;
@@ -23,7 +22,7 @@ pub fn events(setup: &Setup, args: &Events) -> Outcome {
     let mut next = args.from;
     loop {
         // Asked before the events are read, so that an end seen here has its last event below.
-        let ended = RunStatus::parse(&archive.run(run)?.state).is_some_and(RunStatus::is_terminal);
+        let ended = archive.run(run)?.has_ended();
         loop {
             let events = archive.events(run, next, PAGE)?;
             for event in &events {

@@ -106,6 +106,7 @@ impl Exit {
             | Code::DbNewerSchema
             | Code::DbCorrupt
             | Code::DiskFull
+            | Code::NetworkFileSystem
             | Code::IoFailed => Self::Failed,
         }
     }

@@ -1,5 +1,6 @@
 //! `phasedeck fork` and `pick`: the phase at a gate again by other personas, and whose artifact counts.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{Drive, Fork, Pick};
@@ -44,9 +45,12 @@ pub fn fork(setup: &Setup, args: &Fork) -> Outcome {
     Ok(Exit::Done)
 }
 
-#[derive(Serialize)]
-struct Forked {
+/// A run and a fork of it, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Forked {
+    /// The run at whose gate it tries another persona.
     run_id: RunId,
+    /// The fork, a run of its own.
     fork: RunId,
 }
 

@@ -17,7 +17,7 @@ use super::setup::Setup;
 use super::signals::{Asked, Signals};
 use super::summary::{next, standing};
 use super::watch::{Act, Watch};
-use crate::engine::api::{Archive, Command, Port, Sender};
+use crate::engine::api::{Archive, Command, Port, Sender, Signal};
 use crate::engine::gate_token;
 use crate::engine::host::HandOver;
 use crate::engine::paths::Paths;
@@ -112,7 +112,13 @@ impl Driving<'_> {
                 continue;
             }
             tokio::select! {
-                _ = woken.recv() => while woken.try_recv().is_ok() {},
+                signal = woken.recv() => {
+                    let mut next = signal.ok();
+                    while let Some(signal) = next {
+                        self.hear(&signal);
+                        next = woken.try_recv().ok();
+                    }
+                }
                 () = tokio::time::sleep(LOOK) => {}
                 why = signals.next() => {
                     // A host elsewhere is not concerned by the terminal of who only looks on.
@@ -123,6 +129,15 @@ impl Driving<'_> {
                     self.ask_to_pause().await?;
                 }
             }
+        }
+    }
+
+    /// What no event can tell, because nothing can be stored.
+    fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::Held(true) => self.out.note("another program holds the database: nothing can be stored until it lets go"),
+            Signal::Held(false) => self.out.note("the database is free again: what waited is stored"),
+            _ => {}
         }
     }
 

@@ -6,6 +6,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::args::Init;
@@ -14,6 +16,7 @@ use super::out::{Outcome, Stop};
 use super::setup::Setup;
 use crate::engine::catalog::shipped_files;
 use crate::model::error::{Failure, Result};
+use crate::model::safe_text::safe_line;
 use crate::model::settings::Settings;
 
 /// Writes what is missing and says what it wrote.
@@ -22,18 +25,31 @@ use crate::model::settings::Settings;
 /// `io_failed` naming the file that cannot be written; what was written before stays.
 pub fn init(setup: &Setup, args: Init) -> Outcome {
     let config = &setup.paths.config;
-    write_new(setup, &setup.paths.config_file(), &config_text())?;
+    write_new(setup, args, &setup.paths.config_file(), &config_text())?;
     for (path, text) in shipped_files() {
         if args.all || path.starts_with("workflows/") {
-            write_new(setup, &config.join(path), text)?;
+            write_new(setup, args, &config.join(path), text)?;
         }
     }
     Ok(Exit::Done)
 }
 
-fn write_new(setup: &Setup, path: &Path, text: &str) -> Result<(), Stop> {
-    let said = if make(path, text)? { "wrote" } else { "is there, left alone:" };
-    setup.out.print(&format!("{said} {}\n", crate::model::safe_text::safe_line(&path.display().to_string())))
+/// A file that is there now, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Laid<'a> {
+    /// The file.
+    path: &'a Path,
+    /// Whether it was written now; false: it was there, and was left alone.
+    written: bool,
+}
+
+fn write_new(setup: &Setup, args: Init, path: &Path, text: &str) -> Result<(), Stop> {
+    let written = make(path, text)?;
+    if args.json {
+        return setup.out.object(&Laid { path, written });
+    }
+    let said = if written { "wrote" } else { "is there, left alone:" };
+    setup.out.print(&format!("{said} {}\n", safe_line(&path.display().to_string())))
 }
 
 /// Writes the file if nothing is there; whether it did.

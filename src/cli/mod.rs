@@ -33,6 +33,7 @@ pub mod event_line;
 mod events;
 pub mod exit;
 mod fork;
+pub mod formats;
 mod gate;
 mod headless;
 mod host;
@@ -116,12 +117,13 @@ fn obey(cli: Cli, json: bool) -> Outcome {
     match &cli.command {
         Some(Verb::Completions(args)) => return completions::completions(Out::of_process(false, true, json), *args),
         Some(Verb::Man(args)) => return completions::man(Out::of_process(false, true, json), args),
+        Some(Verb::Formats(args)) => return formats::formats(Out::of_process(cli.look.ascii, cli.look.no_color, json), args),
         _ => {}
     }
     let setup = Setup::read(cli.look, json)?;
     own_log::begin(&setup.paths, Redactor::of(&setup.loaded.settings))?;
     match cli.command {
-        Some(Verb::Completions(_) | Verb::Man(_)) => Ok(Exit::Done),
+        Some(Verb::Completions(_) | Verb::Man(_) | Verb::Formats(_)) => Ok(Exit::Done),
         None => console::home(&setup),
         Some(Verb::Demo(args)) => demo::demo(&setup, &args),
         Some(Verb::Run(args)) => run::run(&setup, &args),

@@ -5,11 +5,12 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::exit::Exit;
 use super::style::{Style, Tone};
-use crate::model::error::{ErrorClass, Failure, Place};
+use crate::model::error::{Code, ErrorClass, Failure, Place};
 use crate::model::safe_text::{safe_json, safe_line};
 
 /// Tells the operator on stderr of something that did not stop the command.
@@ -93,7 +94,7 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn document(&self, value: &impl Serialize) -> Result<(), Stop> {
+    pub fn document(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), Stop> {
         let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
         self.print(&(safe_json(&text) + "\n"))
     }
@@ -102,7 +103,7 @@ impl Out {
     ///
     /// # Errors
     /// `PipeClosed`, or `io_failed`.
-    pub fn object(&self, value: &impl Serialize) -> Result<(), Stop> {
+    pub fn object(&self, value: &(impl Serialize + JsonSchema)) -> Result<(), Stop> {
         let text = serde_json::to_string(value).map_err(Failure::internal)?;
         self.print(&(safe_json(&text) + "\n"))
     }
@@ -144,17 +145,25 @@ fn indented(words: &str, margin: usize) -> String {
     lines.join(&format!("\n{:margin$}", ""))
 }
 
-#[derive(Serialize)]
-struct ErrorObject<'a> {
+/// An error, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct ErrorObject<'a> {
+    /// The error.
     error: ErrorBody<'a>,
 }
 
-#[derive(Serialize)]
+/// What an error says.
+#[derive(Serialize, JsonSchema)]
 struct ErrorBody<'a> {
-    code: &'static str,
+    /// The stable code.
+    code: Code,
+    /// What kind of help it needs.
     class: ErrorClass,
+    /// What is true now, naming the thing.
     message: &'a str,
+    /// What to do next; empty only where nothing can be done.
     hint: &'a str,
+    /// Where, when it lies in a file; else null.
     place: Option<&'a Place>,
 }
 
@@ -162,7 +171,7 @@ struct ErrorBody<'a> {
 #[must_use]
 pub fn as_json(failure: &Failure) -> String {
     let error = ErrorBody {
-        code: failure.code.as_str(),
+        code: failure.code,
         class: failure.class(),
         message: &failure.message,
         hint: &failure.hint,

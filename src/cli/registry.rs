@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::Value;
 
 use super::args::{List, Validate};
 use super::event_line::counted;
@@ -12,10 +13,12 @@ use super::out::Outcome;
 use super::setup::Setup;
 use super::style::Mark;
 use super::table::{Cell, Table};
-use crate::engine::catalog::{Catalog, Entry, validate_files};
+use crate::engine::catalog::{ArtifactSchema, Catalog, Entry, validate_files};
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
+use crate::model::id::SchemaId;
 use crate::model::persona::Persona;
+use crate::model::workflow::Workflow;
 
 /// Lists the workflows.
 ///
@@ -24,7 +27,7 @@ use crate::model::persona::Persona;
 pub fn workflows(setup: &Setup, args: List) -> Outcome {
     let catalog = setup.catalog();
     if args.json {
-        return document(setup, &catalog, &catalog.workflows.iter().map(entry_json).collect::<Vec<_>>());
+        return document(setup, &catalog, &catalog.workflows.iter().map(ListedWorkflow::of).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["WORKFLOW", "PHASES", "FROM", "WHAT FOR"]);
     for entry in &catalog.workflows {
@@ -44,12 +47,7 @@ pub fn personas(setup: &Setup, args: List) -> Outcome {
     let catalog = setup.catalog();
     let given = consents(setup)?;
     if args.json {
-        let rows = catalog.personas.iter().map(|entry| {
-            let mut row = entry_json(entry);
-            row["consent"] = given.contains(&entry.hash).into();
-            row
-        });
-        return document(setup, &catalog, &rows.collect::<Vec<_>>());
+        return document(setup, &catalog, &listed_personas(&catalog.personas, &given));
     }
     listed(setup, &catalog, &persona_table(setup, &catalog.personas, &given))
 }
@@ -80,8 +78,7 @@ pub fn persona_table(setup: &Setup, personas: &[Entry<Persona>], given: &BTreeSe
 pub fn schemas(setup: &Setup, args: List) -> Outcome {
     let catalog = setup.catalog();
     if args.json {
-        let row = |entry: &Entry<_>| schema_json(entry);
-        return document(setup, &catalog, &catalog.schemas.iter().map(row).collect::<Vec<_>>());
+        return document(setup, &catalog, &catalog.schemas.iter().map(ListedSchema::of).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["SCHEMA", "FROM", "TITLE"]);
     for entry in &catalog.schemas {
@@ -91,17 +88,65 @@ pub fn schemas(setup: &Setup, args: List) -> Outcome {
     listed(setup, &catalog, &table)
 }
 
-fn schema_json(entry: &Entry<crate::engine::catalog::ArtifactSchema>) -> serde_json::Value {
-    json!({ "id": entry.item.id, "hash": entry.hash, "origin": entry.origin.to_string(), "schema": *entry.item.value })
+/// A workflow as its file says it, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct ListedWorkflow<'a> {
+    #[serde(flatten)]
+    workflow: &'a Workflow,
+    /// SHA-256 of its canonical JSON.
+    hash: &'a ContentHash,
+    /// `shipped`, or the file it comes from.
+    origin: String,
 }
 
-/// An entry as JSON: all its fields, its hash, and where it comes from.
+impl<'a> ListedWorkflow<'a> {
+    fn of(entry: &'a Entry<Workflow>) -> Self {
+        Self { workflow: &entry.item, hash: &entry.hash, origin: entry.origin.to_string() }
+    }
+}
+
+/// A persona as its file says it, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct ListedPersona<'a> {
+    #[serde(flatten)]
+    persona: &'a Persona,
+    /// SHA-256 of its canonical JSON: what consent is given to.
+    hash: &'a ContentHash,
+    /// `shipped`, or the file it comes from.
+    origin: String,
+    /// Whether you have agreed to it as it is now.
+    consent: bool,
+}
+
+/// The personas for scripts, with the operator's consent.
 #[must_use]
-pub fn entry_json<T: Serialize>(entry: &Entry<T>) -> serde_json::Value {
-    let mut row = serde_json::to_value(&*entry.item).unwrap_or_default();
-    row["hash"] = json!(entry.hash);
-    row["origin"] = json!(entry.origin.to_string());
-    row
+pub fn listed_personas<'a>(personas: &'a [Entry<Persona>], given: &BTreeSet<ContentHash>) -> Vec<ListedPersona<'a>> {
+    let row = |entry: &'a Entry<Persona>| ListedPersona {
+        persona: &entry.item,
+        hash: &entry.hash,
+        origin: entry.origin.to_string(),
+        consent: given.contains(&entry.hash),
+    };
+    personas.iter().map(row).collect()
+}
+
+/// An artifact schema, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct ListedSchema<'a> {
+    /// Names it, such as `dev/spec@1`.
+    id: &'a SchemaId,
+    /// SHA-256 of its canonical JSON.
+    hash: &'a ContentHash,
+    /// `shipped`, or the file it comes from.
+    origin: String,
+    /// The JSON Schema itself.
+    schema: &'a Value,
+}
+
+impl<'a> ListedSchema<'a> {
+    fn of(entry: &'a Entry<ArtifactSchema>) -> Self {
+        Self { id: &entry.item.id, hash: &entry.hash, origin: entry.origin.to_string(), schema: &entry.item.value }
+    }
 }
 
 /// The personas that the operator has agreed to, by hash.
@@ -117,8 +162,8 @@ fn listed(setup: &Setup, catalog: &Catalog, table: &Table) -> Outcome {
     Ok(with_problems(setup, &catalog.problems))
 }
 
-fn document(setup: &Setup, catalog: &Catalog, rows: &[serde_json::Value]) -> Outcome {
-    setup.out.document(&rows)?;
+fn document(setup: &Setup, catalog: &Catalog, rows: &(impl Serialize + JsonSchema)) -> Outcome {
+    setup.out.document(rows)?;
     Ok(with_problems(setup, &catalog.problems))
 }
 
@@ -132,9 +177,11 @@ fn with_problems(setup: &Setup, problems: &[Failure]) -> Exit {
 }
 
 /// What is wrong with the files, for scripts.
-#[derive(Serialize)]
-struct Verdict<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Verdict<'a> {
+    /// How many files were checked.
     files: usize,
+    /// Everything that is wrong with them; empty where nothing is.
     problems: &'a [Failure],
 }
 

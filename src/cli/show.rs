@@ -1,5 +1,6 @@
 //! `phasedeck show`: one run on one screen.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::OneRun;
@@ -14,6 +15,7 @@ use crate::engine::api::{Archive, CrashCard, Unsure};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 use crate::model::record::{ApprovalRecord, ArtifactRecord, PhaseRecord, RunRecord};
+use crate::model::run_state::Waiting;
 use crate::model::safe_text::safe_line;
 use crate::model::state::{ApprovalStatus, RunStatus};
 use crate::model::time::{Timestamp, human_duration};
@@ -22,14 +24,22 @@ use crate::model::time::{Timestamp, human_duration};
 const WANTED_LINES: usize = 6;
 
 /// Everything `show` shows; its JSON is this too.
-#[derive(Debug, Serialize)]
-struct Shown {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Shown {
+    /// The run itself.
     run: RunRecord,
+    /// Its phases in order.
     phases: Vec<PhaseRecord>,
+    /// Every question to the operator, in the order they were asked.
     approvals: Vec<ApprovalRecord>,
+    /// Every stored version of every artifact.
     artifacts: Vec<ArtifactRecord>,
+    /// What a crash left; absent where there was none, or it was dealt with.
     #[serde(skip_serializing_if = "Option::is_none")]
     crash: Option<CrashCard>,
+    /// What the model's server asked to wait for, while that is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
 }
 
 /// Shows one run.
@@ -54,12 +64,16 @@ fn read(archive: &Archive, run: RunId) -> Result<Shown> {
         approvals: archive.approvals(run)?,
         artifacts: archive.artifacts(run)?,
         crash: archive.crash_card(run)?,
+        // A journal that cannot be folded is told by others; its rows are shown all the same.
+        waiting: archive.state(run).ok().and_then(|state| state.waiting).filter(|waiting| waiting.until > Timestamp::now()),
     })
 }
 
 fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
-    let mut parts =
-        vec![standing(&shown.run, style) + &wanted(&shown.run, style) + &next_unless_asked(shown, style), phases(shown, now, style)];
+    let mut parts = vec![
+        standing(&shown.run, style) + &waiting(shown, now, style) + &wanted(&shown.run, style) + &next_unless_asked(shown, style),
+        phases(shown, now, style),
+    ];
     parts.extend(shown.approvals.iter().filter(|open| open.state == ApprovalStatus::Pending).map(|open| {
         let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
         Question::of_record(open).how_to_answer(style) + &since
@@ -69,6 +83,14 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
     parts.push(decisions(&shown.approvals, style));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// A wait that ends by itself.
+fn waiting(shown: &Shown, now: Timestamp, style: Style) -> String {
+    let Some(waiting) = &shown.waiting else { return String::new() };
+    let (left, at) = (human_duration(waiting.until.since_ms(now)), waiting.until.local_clock());
+    let words = format!("{left} more, until {at}: the server of {} asks for it ({})", waiting.phase_key, waiting.code);
+    field("waits", &words, style) + &field("", "to try earlier, pause the run and resume it", style)
 }
 
 /// A question that waits says itself what to do.
@@ -206,6 +228,7 @@ fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
 mod tests {
     use super::*;
     use crate::cli::samples::run_record;
+    use crate::model::error::Code;
     use crate::model::hash::ContentHash;
     use crate::model::money::Cost;
     use crate::model::state::{PhaseStatus, Via};
@@ -266,6 +289,7 @@ mod tests {
                 at: Timestamp(0),
             }],
             crash: None,
+            waiting: None,
         };
         let text = screen(&shown, Timestamp(120_000), Style::default());
         assert!(text.lines().count() < 40, "{text}");
@@ -297,5 +321,10 @@ mod tests {
         DECIDED              GATE           ABOUT               BY          WORDS
         ↻ changes_requested  spec_approved  spec v1 (4bf5122f)  ann by cli  Smaller steps
         ");
+        let (until, wait_ms, code) = (Timestamp(3_720_000), 3_600_000, Code::LlmRateLimited);
+        let waiting = Waiting { phase_key: "spec".into(), until, wait_ms, tries: 1, code };
+        let text = screen(&Shown { waiting: Some(waiting), ..shown }, Timestamp(120_000), Style::default());
+        let line = format!("  waits     1h00 more, until {}: the server of spec asks for it (llm_rate_limited)\n", until.local_clock());
+        assert!(text.contains(&line), "{text}");
     }
 }

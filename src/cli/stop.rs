@@ -1,5 +1,6 @@
 //! `phasedeck pause` and `phasedeck abort`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{Abort, OneRun};
@@ -29,10 +30,13 @@ pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
 }
 
 /// What became of it, for scripts.
-#[derive(Serialize)]
-struct Receipt {
+#[derive(Serialize, JsonSchema)]
+pub struct Receipt {
+    /// Which run.
     run_id: RunId,
+    /// Where it is to go.
     asked: RunStatus,
+    /// Where it stands now; it goes on to its next checkpoint first.
     state: String,
 }
 

@@ -3,7 +3,9 @@
 //! A backend stores an answer as it wants it back; what people read in it are its `text` and its
 //! `reasoning`. Tool results are cut for people and whole in JSON.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::args;
 use super::event_line::counted;
@@ -14,10 +16,11 @@ use super::style::{Style, Tone};
 use super::table::shortened;
 use crate::engine::api::Archive;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::id::RunId;
+use crate::model::id::{PhaseKey, RunId, TurnId};
 use crate::model::nearest::did_you_mean;
 use crate::model::record::{PhaseRecord, ToolRecord, TurnRecord, TurnStatus};
 use crate::model::safe_text::{safe_block, safe_line};
+use crate::model::time::Timestamp;
 
 /// Lines of a tool's result that are shown to people.
 const RESULT_LINES: usize = 8;
@@ -38,7 +41,7 @@ pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
             told += turns.len();
             for turn in &turns {
                 if args.json {
-                    setup.out.object(&as_json(run, turn))?;
+                    setup.out.object(&Turn::of(run, turn))?;
                 } else {
                     setup.out.print(&as_words(turn, setup.out.style))?;
                 }
@@ -58,26 +61,63 @@ fn nothing(archive: &Archive, run: RunId) -> Result<String> {
 
 fn chosen(phases: Vec<PhaseRecord>, wanted: Option<&str>, run: RunId) -> Result<Vec<PhaseRecord>> {
     let Some(wanted) = wanted else { return Ok(phases) };
-    let keys: Vec<String> = phases.iter().map(|phase| phase.phase_key.to_string()).collect();
-    let found: Vec<PhaseRecord> = phases.into_iter().filter(|phase| phase.phase_key.as_str() == wanted).collect();
-    if !found.is_empty() {
-        return Ok(found);
+    match phases.iter().find(|phase| phase.phase_key.as_str() == wanted) {
+        Some(found) => Ok(vec![found.clone()]),
+        None => Err(no_such_phase(run, wanted, phases.iter().map(|phase| phase.phase_key.as_str()))),
     }
-    let hint = did_you_mean(wanted, keys.iter().map(String::as_str));
-    Err(Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(hint))
+}
+
+/// That a run has no such phase, with the one that was probably meant.
+#[must_use]
+pub fn no_such_phase<'a>(run: RunId, wanted: &str, keys: impl IntoIterator<Item = &'a str>) -> Failure {
+    Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(did_you_mean(wanted, keys))
 }
 
 fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<u32> {
     only.map_or(1..=phase.attempt, |attempt| attempt..=attempt)
 }
 
-fn as_json(run: RunId, turn: &TurnRecord) -> Value {
-    let answer: Value = turn.answer.as_deref().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
-    json!({
-        "run_id": run, "phase_key": turn.phase_key, "attempt": turn.attempt, "conversation": turn.conversation,
-        "turn": turn.number, "turn_id": turn.id,
-        "at": turn.at, "status": turn.status, "answer": answer, "tools": turn.tools,
-    })
+/// A turn, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Turn<'a> {
+    /// Of which run.
+    run_id: RunId,
+    /// Of which phase.
+    phase_key: &'a PhaseKey,
+    /// In which attempt.
+    attempt: u32,
+    /// Whose turn: empty for the agent of the phase, else the call that began a sub-agent.
+    conversation: &'a str,
+    /// From 1 within the attempt; a retried turn is there several times, at most once not void.
+    turn: u32,
+    /// Which; also its ledger row.
+    turn_id: TurnId,
+    /// When it was reserved.
+    at: Timestamp,
+    /// How far it got.
+    status: TurnStatus,
+    /// The model's answer as the backend stored it; null while there is none.
+    answer: Value,
+    /// The tools it called, in order.
+    tools: &'a [ToolRecord],
+}
+
+impl<'a> Turn<'a> {
+    fn of(run_id: RunId, turn: &'a TurnRecord) -> Self {
+        let answer = turn.answer.as_deref().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+        Self {
+            run_id,
+            phase_key: &turn.phase_key,
+            attempt: turn.attempt,
+            conversation: &turn.conversation,
+            turn: turn.number,
+            turn_id: turn.id,
+            at: turn.at,
+            status: turn.status,
+            answer,
+            tools: &turn.tools,
+        }
+    }
 }
 
 fn as_words(turn: &TurnRecord, style: Style) -> String {

@@ -6,6 +6,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::Trust;
@@ -114,7 +115,7 @@ fn agree(setup: &Setup, brought: &Brought) -> Result<()> {
 fn revoke(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
     let had = setup.paths.database().exists() && take_back(&setup.paths, top)?;
     if args.json {
-        setup.out.document(&serde_json::json!({ "repository": top, "revoked": had }))?;
+        setup.out.document(&Revoked { repository: top, revoked: had })?;
     } else {
         let words = if had { "nothing that it brings is used any more" } else { "you had agreed to nothing of it" };
         setup.out.print(&format!("{}: {words}\n", safe_line(&top.display().to_string())))?;
@@ -142,16 +143,33 @@ fn headline(brought: &Brought, standing: Standing) -> String {
 }
 
 /// What a repository brings, for scripts.
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    /// The top folder of the repository.
     repository: &'a Path,
+    /// SHA-256 of everything that it brings; null where it brings nothing.
     hash: Option<&'a ContentHash>,
+    /// `agreed`, `changed` (since you agreed), `new`, or `nothing`.
     standing: &'static str,
+    /// The files, relative to `.phasedeck/`.
     files: Vec<&'a str>,
+    /// The workflows among them, `name@version`.
     workflows: Vec<String>,
+    /// The personas among them, whole.
     personas: Vec<&'a Persona>,
+    /// The artifact schemas among them, by id.
     schemas: Vec<&'a str>,
+    /// What is wrong with files that are left out.
     problems: &'a [Failure],
+}
+
+/// That the operator's word was taken back, for scripts.
+#[derive(Serialize, JsonSchema)]
+pub struct Revoked<'a> {
+    /// The top folder of the repository.
+    repository: &'a Path,
+    /// Whether there was a word to take back.
+    revoked: bool,
 }
 
 impl Default for Document<'_> {

@@ -3,11 +3,11 @@
 use super::args;
 use super::exit::Exit;
 use super::out::Outcome;
+use super::session::runtime;
 use super::setup::Setup;
 use super::style::{Mark, Style};
 use super::table::{Cell, Table};
 use crate::engine::verify::{self, Check, Verdict};
-use crate::model::error::Failure;
 use crate::model::safe_text::safe_line;
 
 /// Verifies one run, or everything.
@@ -17,11 +17,10 @@ use crate::model::safe_text::safe_line;
 pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
     let run = match &args.run {
         Some(text) => Some(setup.find(text)?.1),
-        None if setup.archive_if_any()?.is_none() => return nothing_yet(setup),
+        None if setup.archive_if_any()?.is_none() => return nothing_yet(setup, args.json),
         None => None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::io("cannot start threads", &e))?;
+    let runtime = runtime()?;
     let verdict = runtime.block_on(verify::verify(&setup.paths, run))?;
     if args.json {
         setup.out.document(&verdict)?;
@@ -31,8 +30,12 @@ pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
     Ok(if verdict.sound { Exit::Done } else { Exit::Failed })
 }
 
-fn nothing_yet(setup: &Setup) -> Outcome {
-    setup.out.print("there is nothing to verify yet\n")?;
+fn nothing_yet(setup: &Setup, json: bool) -> Outcome {
+    if json {
+        setup.out.document(&Verdict::of_nothing())?;
+    } else {
+        setup.out.print("there is nothing to verify yet\n")?;
+    }
     Ok(Exit::Done)
 }
 

@@ -267,6 +267,8 @@ pub enum Signal {
     /// Whether the host, another process than this, is there; told when that changes. An engine of this
     /// process tells that it is no host any more.
     Host(bool),
+    /// Whether another process keeps this engine from storing anything; told when that changes.
+    Held(bool),
 }
 
 /// A piece of what an agent says while it works.

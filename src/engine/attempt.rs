@@ -22,6 +22,7 @@ use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
 use super::redact::Redactor;
 use super::run_files::RunFiles;
+use super::waiting::wait_out;
 use super::worktree::{Repo, Workspace, Worktree};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, Fact};
@@ -32,6 +33,7 @@ use crate::model::question::ToolQuestion;
 use crate::model::record::{RunRecord, TurnRecord, TurnStatus};
 use crate::model::run_state::{PhaseState, RunState};
 use crate::model::state::PhaseStatus;
+use crate::model::time::Timestamp;
 use crate::model::workflow::{ExpectedArtifact, Phase};
 use crate::store::contents::{Content, SMALL};
 use crate::store::failpoint::planted::{self, Bug};
@@ -66,6 +68,9 @@ impl Attempt {
 
     async fn worked_out(&self) -> Result<(Outcome, Beside)> {
         let (phase, progress) = self.phase()?;
+        if !self.waited_out(progress).await {
+            return Ok((Outcome::Stopped, Beside::default()));
+        }
         let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, Beside::default())) };
         let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
             Some(workspace) => workspace,
@@ -94,6 +99,7 @@ impl Attempt {
                 None => Outcome::Failed(Failure { message: desk.hidden(&failure.message), ..failure }),
             },
             Worked::Ended(Ok(Ended::Stopped)) => Outcome::Stopped,
+            Worked::Ended(Ok(Ended::Waits(wait))) => Outcome::Waits(wait),
             Worked::Ended(Ok(Ended::Asks(question))) => {
                 let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
                 Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question }))
@@ -106,6 +112,18 @@ impl Attempt {
     fn phase(&self) -> Result<(&Phase, &PhaseState)> {
         let phase = self.files.plan.phase(&self.phase_key);
         phase.zip(self.state.phase(&self.phase_key)).ok_or_else(|| Failure::internal(format!("no phase '{}'", self.phase_key)))
+    }
+
+    /// Waits for as long as the model's server asked; says no when it is stopped meanwhile.
+    async fn waited_out(&self, progress: &PhaseState) -> bool {
+        let Some(waiting) = self.state.waiting.as_ref().filter(|waiting| waiting.phase_key == progress.key) else { return true };
+        self.note(&format!("waits until {}, as the server asked [{}]", waiting.until.local_clock(), waiting.code));
+        tokio::select! {
+            biased;
+            () = self.stop.soon.cancelled() => false,
+            () = self.stop.now.cancelled() => false,
+            () = wait_out(waiting, Timestamp::now) => true,
+        }
     }
 
     /// Waits for a place to work; a run that waits for a person holds none.
@@ -180,6 +198,7 @@ impl Attempt {
             history,
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
+            tries: self.state.waiting.as_ref().map_or(0, |waiting| waiting.tries),
             max_turns: self.context.settings.engine.max_turns,
             permits: self.state.permits.clone(),
         };

@@ -55,12 +55,20 @@ pub fn bind(request: &BindRequest<'_>) -> Result<Vec<Binding>, Vec<Failure>> {
     let mut failures = unknown_roles(request);
     let mut bindings = Vec::with_capacity(request.workflow.roles.len());
     for role in &request.workflow.roles {
-        match seat(request, role) {
-            Ok(candidate) => bindings.push(binding(request, role, candidate)),
+        match bind_one(request, role) {
+            Ok(binding) => bindings.push(binding),
             Err(failure) => failures.push(*failure),
         }
     }
     if failures.is_empty() { Ok(bindings) } else { Err(failures) }
+}
+
+/// Fills one role, whatever becomes of the others.
+///
+/// # Errors
+/// As [`bind`], of this role.
+pub fn bind_one(request: &BindRequest<'_>, role: &Role) -> Result<Binding, Box<Failure>> {
+    seat(request, role).map(|candidate| binding(request, role, candidate))
 }
 
 fn seat<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box<Failure>> {

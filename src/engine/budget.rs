@@ -140,7 +140,7 @@ pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Resul
 mod tests {
     use super::*;
     use crate::model::hash::ContentHash;
-    use crate::store::{Store, runs};
+    use crate::store::{Store, fixture, runs, turns};
 
     /// A run that has spent so much.
     fn run_that_spent(tx: &Connection, spent: i64) -> Result<RunId> {
@@ -194,5 +194,21 @@ mod tests {
             };
             assert_eq!(granted, verdict, "{spent} + {needed:?}, raised by {raised}: granted, and told that it comes near");
         }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_opens_no_day_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("b.db")).unwrap();
+        let budget = Budget { day: Some(NanoUsd(100)), ..Budget::default() };
+        let noon = Timestamp(20_000 * DAY_MS + DAY_MS / 2);
+        let turn_of = |run| turns::NewTurn { reserved: Some(NanoUsd(100)), ..fixture::new_turn(run, 1) };
+        let granted = store.write_blocking(move |tx| {
+            let run = run_that_spent(tx, 0)?;
+            turns::reserve(tx, &turn_of(run), noon)?;
+            let at = |ms: i64| Ok(matches!(budget.judge(tx, run, Some(NanoUsd(1)), Timestamp(noon.0 + ms))?, Verdict::Granted(_)));
+            [-3650 * DAY_MS, -DAY_MS, -3_600_000, -1000, 0, DAY_MS / 2 - 1, DAY_MS / 2].map(at).into_iter().collect::<Result<Vec<bool>>>()
+        });
+        assert_eq!(granted.unwrap(), [false, false, false, false, false, false, true], "only the next day is a new one");
     }
 }

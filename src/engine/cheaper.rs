@@ -10,14 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent::Backends;
 use super::agent::openai::Prices;
-use super::bind::{BindRequest, Candidate, bind};
-use super::catalog::{Catalog, CatalogDirs};
+use super::bind::{BindRequest, Candidate, bind_one};
+use super::catalog::Catalog;
 use super::context::Context;
 use super::host::{backends, prices};
 use super::machine::Plan;
 use super::outlook::{ConsentAsk, consent_ask};
 use super::paths::Paths;
 use super::run_files::{RunFiles, load_files};
+use super::trust;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RoleId, RunId};
@@ -27,7 +28,7 @@ use crate::model::question::PersonaChoice;
 use crate::model::run_state::RunState;
 use crate::model::settings::Settings;
 use crate::model::state::PhaseStatus;
-use crate::model::workflow::{Phase, Workflow};
+use crate::model::workflow::Phase;
 use crate::store::{Reader, consents, events, runs};
 
 /// A persona that could go on with a run for less.
@@ -57,7 +58,7 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
     let prices = prices(settings, paths)?;
     let backends = backends(settings, prices.clone())?.into_iter().collect();
     let given = consents::all(reader.connection())?;
-    let market = Market::new(&Catalog::load(&CatalogDirs::beneath(&paths.config)), &files, &state, &backends, prices, None);
+    let market = Market::new(&trust::catalog_of_run(paths, &files.record), &files, &state, &backends, prices, None);
     let mut found: Vec<Cheaper> = market.people.iter().filter_map(|(hash, persona)| market.offer(hash, persona, &given)).collect();
     found.sort_by(|a, b| (a.price.1, a.price.0, &a.persona).cmp(&(b.price.1, b.price.0, &b.persona)));
     Ok(found)
@@ -71,7 +72,7 @@ pub fn cheaper(paths: &Paths, settings: &Settings, run: RunId) -> Result<Vec<Che
 /// All problems at once: `usage_invalid` for a phase that is not to be done, one named twice, a persona that
 /// is not cheaper or has no known price; what binding says, `persona_consent_required` among it.
 pub fn seats(context: &Context, files: &RunFiles, state: &RunState, choices: &[PersonaChoice]) -> Result<Vec<(NewSeat, Persona)>> {
-    let catalog = Catalog::load(&CatalogDirs::beneath(&context.paths.config));
+    let catalog = trust::catalog_of_run(&context.paths, &files.record);
     let given = context.store.read(consents::all)?;
     let prices = prices(&context.settings, &context.paths)?;
     Market::new(&catalog, files, state, &context.backends, prices, Some(given)).seats(choices)
@@ -81,7 +82,8 @@ pub fn seats(context: &Context, files: &RunFiles, state: &RunState, choices: &[P
 struct Market<'a> {
     plan: &'a Plan,
     state: &'a RunState,
-    /// Who there is: of the library, and of the run where the library has them no longer.
+    /// Who there is: of the library with what the run's repository brings and the operator agreed to, and of
+    /// the run where that has them no longer.
     people: Vec<(ContentHash, Persona)>,
     backends: &'a Backends,
     prices: Prices,
@@ -195,21 +197,20 @@ impl<'a> Market<'a> {
     /// The binder's own word on one persona in one phase.
     fn bound(&self, phase: &Phase, name: &str) -> Result<crate::model::persona::Binding> {
         let personas: Vec<_> = self.people.iter().map(|(hash, persona)| Candidate { persona, hash }).collect();
-        let roles = self.plan.workflow.roles.iter().filter(|role| role.id == phase.role).cloned().collect();
-        let alone = Workflow { roles, ..self.plan.workflow.clone() };
+        let role = self.plan.workflow.roles.iter().find(|role| role.id == phase.role);
+        let role = role.ok_or_else(|| Failure::internal(format!("phase {} has no role", phase.key)))?;
         let everybody = self.people.iter().map(|(hash, _)| hash.clone()).collect();
         let overrides: BTreeMap<RoleId, String> = BTreeMap::from([(phase.role.clone(), name.to_owned())]);
         let availability = |persona: &Persona| self.backends.named(&persona.backend)?.available(persona);
         let asked = BindRequest {
-            workflow: &alone,
+            workflow: &self.plan.workflow,
             personas: &personas,
             availability: &availability,
             consents: self.consents.as_ref().unwrap_or(&everybody),
             overrides: &overrides,
             rehearse: self.plan.rehearsal,
         };
-        let bound = bind(&asked).map_err(Failure::together)?;
-        bound.into_iter().next().ok_or_else(|| Failure::internal(format!("phase {} has no role", phase.key)))
+        bind_one(&asked, role).map_err(|failure| *failure)
     }
 
     fn price(&self, model: Option<&str>) -> Option<(NanoUsd, NanoUsd)> {

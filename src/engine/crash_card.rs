@@ -8,6 +8,7 @@
 //! that only reads is never unsure: it simply runs again.
 
 use rusqlite::Connection;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent::tools::only_reads;
@@ -22,7 +23,7 @@ use crate::model::time::Timestamp;
 use crate::store::{events, journal, ledger, turns};
 
 /// What a crash left of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CrashCard {
     /// Which run.
     pub run_id: RunId,
@@ -45,7 +46,7 @@ pub struct CrashCard {
 }
 
 /// Something that may have happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Unsure {
     /// A tool that was begun, or about to be, and whose result was not stored.

@@ -48,4 +48,5 @@ pub mod transfer;
 pub mod trust;
 pub mod trust_ask;
 pub mod verify;
+mod waiting;
 pub mod worktree;

@@ -165,7 +165,7 @@ fn rebound(
     let mut seats = plan.workflow.clone();
     seats.roles.retain(|seat| request.personas.contains_key(&seat.id));
     let asked = StartRun { personas: request.personas.clone(), options: parent.record.options.clone(), ..StartRun::default() };
-    let catalog = trust::catalog(&context.paths, parent.record.repo.as_deref().map(Path::new));
+    let catalog = trust::catalog_of_run(&context.paths, &parent.record);
     let mut bound = plan.bindings.clone();
     for (binding, persona) in start::bind_roles(context, &asked, &catalog, &seats)? {
         let name = binding.persona.to_string();

@@ -4,13 +4,13 @@
 //! Asks the binder, the repository, the ledger and the price list as a start does, stores nothing, and
 //! gives every problem at once, each with the part of the form that it is about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::agent::Backends;
 use super::agent::openai::Prices;
 use super::api::StartRun;
-use super::bind::{BindRequest, Candidate, bind};
+use super::bind::{BindRequest, Candidate, bind_one};
 use super::catalog::Catalog;
 use super::host::{backends, prices};
 use super::paths::Paths;
@@ -232,16 +232,13 @@ impl Seating<'_> {
     fn seat(&self, role: &Role) -> (Seat, Vec<Failure>) {
         let personas: Vec<_> = self.catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
         let everybody = personas.iter().map(|candidate| candidate.hash.clone()).collect();
-        let alone = Workflow { roles: vec![role.clone()], ..self.workflow.clone() };
-        let overrides: BTreeMap<RoleId, String> =
-            self.request.personas.get_key_value(&role.id).map(|(role, name)| (role.clone(), name.clone())).into_iter().collect();
         let availability = |persona: &Persona| self.availability(persona);
         let asked = BindRequest {
-            workflow: &alone,
+            workflow: self.workflow,
             personas: &personas,
             availability: &availability,
             consents: &everybody,
-            overrides: &overrides,
+            overrides: &self.request.personas,
             rehearse: self.request.options.rehearse,
         };
         let choices: Vec<String> =
@@ -256,10 +253,9 @@ impl Seating<'_> {
             consent: None,
             choices,
         };
-        let binding = match bind(&asked).map(|mut bound| bound.pop()) {
-            Ok(Some(binding)) => binding,
-            Ok(None) => return (empty, Vec::new()),
-            Err(failures) => return (empty, failures),
+        let binding = match bind_one(&asked, role) {
+            Ok(binding) => binding,
+            Err(failure) => return (empty, vec![*failure]),
         };
         let Ok(entry) = self.catalog.persona(&binding.persona.to_string()) else { return (empty, Vec::new()) };
         let rehearse = self.request.options.rehearse;
@@ -268,7 +264,7 @@ impl Seating<'_> {
         let seat = Seat {
             persona: Some(binding.persona.to_string()),
             price: model.as_deref().and_then(|model| self.prices.per_million(model)),
-            why: why(role, &entry.item, overrides.is_empty(), rehearse, empty.choices.len()),
+            why: why(role, &entry.item, !self.request.personas.contains_key(&role.id), rehearse, empty.choices.len()),
             backend: binding.backend,
             model,
             consent,

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// How deep lists and objects may be nested.
@@ -30,7 +31,7 @@ pub(crate) struct Duplicate {
 /// The first fault with line and column. Where the text is JSON and still not usable (a key twice, too
 /// deep), its category is `Data` and its words name what the text has.
 pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    read(text, &mut Place { path: Vec::new(), duplicates: None })
+    read(text, &mut Place { depth: 0, twice: Twice::Refused })
 }
 
 /// Reads a document to its end, with its duplicates; of equal keys the last one counts.
@@ -38,9 +39,14 @@ pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
 /// # Errors
 /// As [`parse`], but for the duplicates.
 pub(crate) fn parse_with_duplicates(text: &str) -> Result<(Value, Vec<Duplicate>), serde_json::Error> {
-    let mut place = Place { path: Vec::new(), duplicates: Some(Vec::new()) };
+    let mut place = Place { depth: 0, twice: Twice::Noticed(false) };
     let value = read(text, &mut place)?;
-    Ok((value, place.duplicates.unwrap_or_default()))
+    let Twice::Noticed(true) = place.twice else { return Ok((value, Vec::new())) };
+    // Only now is it worth remembering at each value where it stands.
+    let mut place = Place { depth: 0, twice: Twice::Listed { path: Vec::new(), found: Vec::new() } };
+    let value = read(text, &mut place)?;
+    let Twice::Listed { found, .. } = place.twice else { return Ok((value, Vec::new())) };
+    Ok((value, found))
 }
 
 /// The words of an error without its place.
@@ -58,9 +64,20 @@ fn read(text: &str, place: &mut Place) -> Result<Value, serde_json::Error> {
 }
 
 struct Place {
-    path: Vec<Part>,
-    /// Absent where the first one ends the reading.
-    duplicates: Option<Vec<Duplicate>>,
+    depth: usize,
+    twice: Twice,
+}
+
+/// What is done about a key that occurs twice.
+enum Twice {
+    /// The first one ends the reading.
+    Refused,
+    /// Whether there was one.
+    Noticed(bool),
+    Listed {
+        path: Vec<Part>,
+        found: Vec<Duplicate>,
+    },
 }
 
 enum Part {
@@ -70,25 +87,46 @@ enum Part {
 
 impl Place {
     fn deeper<E: Error>(&self) -> Result<(), E> {
-        if self.path.len() < MAX_DEPTH { Ok(()) } else { Err(E::custom(format_args!("more than {MAX_DEPTH} levels of nesting"))) }
+        if self.depth < MAX_DEPTH { Ok(()) } else { Err(E::custom(format_args!("more than {MAX_DEPTH} levels of nesting"))) }
+    }
+
+    fn enter(&mut self, part: impl FnOnce() -> Part) {
+        self.depth += 1;
+        if let Twice::Listed { path, .. } = &mut self.twice {
+            path.push(part());
+        }
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        if let Twice::Listed { path, .. } = &mut self.twice {
+            path.pop();
+        }
     }
 
     fn duplicate<E: Error>(&mut self, key: &str) -> Result<(), E> {
-        let Some(duplicates) = &mut self.duplicates else {
-            let shown: String = key.escape_debug().take(MAX_KEY_CHARS).collect();
-            return Err(E::custom(format_args!("the key '{shown}' twice in one object")));
-        };
-        let mut pointer = String::new();
-        for part in &self.path {
-            match part {
-                Part::Index(index) => pointer.push_str(&format!("/{index}")),
-                Part::Key(key) => pointer.push_str(&format!("/{}", pointer_part(key))),
+        match &mut self.twice {
+            Twice::Refused => {
+                let shown: String = key.escape_debug().take(MAX_KEY_CHARS).collect();
+                return Err(E::custom(format_args!("the key '{shown}' twice in one object")));
             }
+            Twice::Noticed(noticed) => *noticed = true,
+            Twice::Listed { path, found } => found.push(Duplicate { pointer: pointer(path, key), key: key.to_owned() }),
         }
-        pointer.push_str(&format!("/{}", pointer_part(key)));
-        duplicates.push(Duplicate { pointer, key: key.to_owned() });
         Ok(())
     }
+}
+
+fn pointer(path: &[Part], key: &str) -> String {
+    let mut pointer = String::new();
+    for part in path {
+        match part {
+            Part::Index(index) => pointer.push_str(&format!("/{index}")),
+            Part::Key(key) => pointer.push_str(&format!("/{}", pointer_part(key))),
+        }
+    }
+    pointer.push_str(&format!("/{}", pointer_part(key)));
+    pointer
 }
 
 /// A key as a part of a JSON Pointer.
@@ -145,9 +183,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.0.deeper()?;
         let mut list = Vec::new();
         loop {
-            self.0.path.push(Part::Index(list.len()));
+            self.0.enter(|| Part::Index(list.len()));
             let item = items.next_element_seed(Node(self.0))?;
-            self.0.path.pop();
+            self.0.leave();
             match item {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
@@ -159,13 +197,21 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.0.deeper()?;
         let mut object = Map::new();
         while let Some(key) = members.next_key::<String>()? {
-            if object.contains_key(&key) {
-                self.0.duplicate(&key)?;
+            let entry = object.entry(key);
+            if let Entry::Occupied(entry) = &entry {
+                self.0.duplicate(entry.key())?;
             }
-            self.0.path.push(Part::Key(key.clone()));
+            self.0.enter(|| Part::Key(entry.key().clone()));
             let value = members.next_value_seed(Node(self.0))?;
-            self.0.path.pop();
-            object.insert(key, value);
+            self.0.leave();
+            match entry {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(mut entry) => {
+                    entry.insert(value);
+                }
+            }
         }
         Ok(Value::Object(object))
     }

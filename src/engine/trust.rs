@@ -12,6 +12,7 @@ use super::catalog::{Brought, Catalog, CatalogDirs};
 use super::host::write_beside;
 use super::paths::Paths;
 use crate::model::error::Result;
+use crate::model::record::RunRecord;
 use crate::model::time::Timestamp;
 use crate::store::{Reader, consents};
 
@@ -84,6 +85,12 @@ pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
             catalog
         }
     }
+}
+
+/// The same for a run that was begun: what its repository brings now.
+#[must_use]
+pub fn catalog_of_run(paths: &Paths, record: &RunRecord) -> Catalog {
+    catalog(paths, record.repo.as_deref().map(Path::new))
 }
 
 /// The nearest folder at or above `dir` that is the top of a git repository.

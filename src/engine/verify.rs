@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::anchor;
@@ -31,7 +32,7 @@ const NOT_PROVEN: &[&str] = &[
 ];
 
 /// One thing that was checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// Its name.
     pub name: &'static str,
@@ -42,7 +43,7 @@ pub struct Check {
 }
 
 /// What was found of one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunVerdict {
     /// Which.
     pub run_id: RunId,
@@ -55,7 +56,7 @@ pub struct RunVerdict {
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Whether nothing is wrong.
     pub sound: bool,
@@ -65,6 +66,14 @@ pub struct Verdict {
     pub runs: Vec<RunVerdict>,
     /// What no check here can prove.
     pub not_proven: Vec<&'static str>,
+}
+
+impl Verdict {
+    /// Where nothing is stored yet, nothing is wrong.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self { sound: true, database: Vec::new(), runs: Vec::new(), not_proven: NOT_PROVEN.to_vec() }
+    }
 }
 
 /// Verifies one run, or all of them and the database as a whole.
@@ -91,7 +100,7 @@ pub async fn verify(paths: &Paths, run: Option<RunId>) -> Result<Verdict> {
         verdicts.push(steadily(&reader, &mirror, &contents, &record).await?);
     }
     let sound = database.iter().chain(verdicts.iter().flat_map(|run| &run.checks)).all(|check| check.problems.is_empty());
-    Ok(Verdict { sound, database, runs: verdicts, not_proven: NOT_PROVEN.to_vec() })
+    Ok(Verdict { sound, database, runs: verdicts, ..Verdict::of_nothing() })
 }
 
 fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {

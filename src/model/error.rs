@@ -4,10 +4,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What kind of help an error needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// May pass by itself; retried with back-off.
@@ -21,7 +22,7 @@ pub enum ErrorClass {
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $variant:ident = $wire:literal, $class:ident;)*) => {
         /// Stable error codes; the wire name never changes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[doc = $doc])* #[serde(rename = $wire)] $variant,)*
         }
@@ -162,6 +163,8 @@ codes! {
     DiskFull = "disk_full", HumanRequired;
     /// A file or folder could not be used.
     IoFailed = "io_failed", HumanRequired;
+    /// The data folder lies on the disk of another machine.
+    NetworkFileSystem = "network_file_system", HumanRequired;
     /// No terminal where one is needed.
     NotATerminal = "not_a_terminal", HumanRequired;
     /// A defect of ours.
@@ -175,7 +178,7 @@ impl fmt::Display for Code {
 }
 
 /// Where in a file a problem lies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The file, as the operator named it.
     pub file: String,
@@ -207,7 +210,7 @@ impl fmt::Display for Place {
 }
 
 /// An error as the operator meets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The stable code.
     pub code: Code,

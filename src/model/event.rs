@@ -5,6 +5,7 @@
 //! fact ([`Fact::key`]) is what makes writing it twice harmless, so two different facts must never
 //! share one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Code;
@@ -17,7 +18,7 @@ use super::state::{Decision, PauseReason, RunStatus, Via};
 use super::time::Timestamp;
 
 /// A fact with its place in the journal of its run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Which run.
     pub run_id: RunId,
@@ -31,7 +32,7 @@ pub struct Event {
 }
 
 /// Why an attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptCause {
     /// The phase begins.
@@ -43,7 +44,7 @@ pub enum AttemptCause {
 }
 
 /// One way in which an artifact does not fit its schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactError {
     /// JSON Pointer (RFC 6901) to the offending value; empty for the document itself.
     pub pointer: String,
@@ -52,7 +53,7 @@ pub struct ArtifactError {
 }
 
 /// Whose version was taken at a gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Picked {
     /// The fork that made it.
     pub fork: RunId,
@@ -61,7 +62,7 @@ pub struct Picked {
 }
 
 /// A version of an artifact: whole content, by hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactRef {
     /// Relative to the worktree.
     pub path: String,
@@ -76,7 +77,7 @@ pub struct ArtifactRef {
 }
 
 /// What one call to a model used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// Sent, cached ones included.
     pub input: u64,
@@ -89,7 +90,7 @@ pub struct Tokens {
 }
 
 /// What happened. The wire name of each variant is its event type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "payload")]
 #[expect(missing_docs, reason = "the fields are the wire names that docs/events.md explains one by one")]
 pub enum Fact {
@@ -213,6 +214,9 @@ pub enum Fact {
         outcome: ToolOutcome,
         duration_ms: u64,
     },
+    /// The clock went back behind the last event; moments stand still until it has caught up.
+    #[serde(rename = "clock.skewed")]
+    ClockSkewed { since: Timestamp, behind_ms: u64 },
     /// What the kernel enforces on the commands of an attempt.
     #[serde(rename = "commands.confined")]
     CommandsConfined { phase_key: PhaseKey, attempt: u32, confined: bool, words: String },
@@ -233,9 +237,20 @@ pub enum Fact {
         latency_ms: u64,
         status: CallStatus,
     },
-    /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one.
+    /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one. `until` is
+    /// there when the server asks for more than is slept in a call: the attempt rests until then, also
+    /// across restarts.
     #[serde(rename = "llm.retried")]
-    LlmRetried { phase_key: PhaseKey, turn_id: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64 },
+    LlmRetried {
+        phase_key: PhaseKey,
+        turn_id: TurnId,
+        r#try: u32,
+        status: Option<u16>,
+        code: Code,
+        wait_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     #[serde(rename = "budget.warned")]
     BudgetWarned { scope: String, limit: NanoUsd, spent: NanoUsd },
     #[serde(rename = "budget.exceeded")]
@@ -243,7 +258,7 @@ pub enum Fact {
 }
 
 /// Why a phase was left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// It was done before the run stopped.
@@ -253,7 +268,7 @@ pub enum SkipReason {
 }
 
 /// How a tool call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolOutcome {
     /// It did what was asked.
@@ -264,8 +279,25 @@ pub enum ToolOutcome {
     Unknown,
 }
 
+/// A pause before the next try that is too long to be slept in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongWait {
+    /// The call that failed.
+    pub turn_id: TurnId,
+    /// How often this turn was tried, from 1.
+    pub tries: u32,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Why it failed.
+    pub code: Code,
+    /// How long the server asks to wait.
+    pub wait_ms: u64,
+    /// When that is over.
+    pub until: Timestamp,
+}
+
 /// How a call to a model ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
     /// Answered.
@@ -305,6 +337,7 @@ impl Fact {
             Self::SessionStarted { .. } => "session.started",
             Self::SessionRecovered { .. } => "session.recovered",
             Self::SessionFailed { .. } => "session.failed",
+            Self::ClockSkewed { .. } => "clock.skewed",
             Self::CommandsConfined { .. } => "commands.confined",
             Self::AgentAdapted { .. } => "agent.adapted",
             Self::ToolCalled { .. } => "tool.called",
@@ -348,6 +381,7 @@ impl Fact {
             Self::SessionStarted { session_id, ordinal, .. }
             | Self::SessionRecovered { session_id, ordinal, .. }
             | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),
+            Self::ClockSkewed { since, .. } => format!("{kind}:{}", since.0),
             Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),

@@ -143,7 +143,7 @@ pub struct Params {
 }
 
 /// One role's persona, frozen for a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Binding {
     /// The seat.
     pub role: RoleId,
@@ -158,7 +158,7 @@ pub struct Binding {
 }
 
 /// Who works on a phase from here on, in place of who sat in its seat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewSeat {
     /// Which phase.
     pub phase_key: PhaseKey,

@@ -47,7 +47,7 @@ impl Scope {
 }
 
 /// What a question is about, where it is not about an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum Question {
     /// Whether a tool may be used.
@@ -71,7 +71,7 @@ impl Question {
 }
 
 /// Whether one call of a tool may be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolQuestion {
     /// Names the call within its run, the same before and after a crash: an answer for once is for it alone.
     pub call: String,
@@ -84,7 +84,7 @@ pub struct ToolQuestion {
 }
 
 /// Whether more may be spent than a limit allows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetQuestion {
     /// Which budget: `run`, `day:2026-01-31`, `workflow:NAME`.
     pub scope: String,

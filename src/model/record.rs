@@ -1,5 +1,6 @@
 //! Rows as readers hand them out: what lists and screens show without folding a journal.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Code;
@@ -12,7 +13,7 @@ use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, Session
 use super::time::Timestamp;
 
 /// One run, as lists show it. States are text, so that a row with a value of a newer program still lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// Which run.
     pub id: RunId,
@@ -100,6 +101,12 @@ impl RunRecord {
         }
     }
 
+    /// Whether nothing can change it any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        RunStatus::parse(&self.state).is_some_and(RunStatus::is_terminal)
+    }
+
     /// Its place in the line that it waits in; a run that rests or has ended waits in none.
     #[must_use]
     pub fn place_in_line(&self) -> Option<u32> {
@@ -109,7 +116,7 @@ impl RunRecord {
 }
 
 /// Where a run comes from, if not from nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The ended run whose valid artifacts it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +130,7 @@ pub struct Origin {
 }
 
 /// Choices made at the start of a run and frozen with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunOptions {
     /// Every persona is played by the rehearsal backend.
@@ -144,7 +151,7 @@ pub struct RunOptions {
 }
 
 /// Which way a rehearsed phase goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scenario {
     /// A valid artifact.
@@ -171,7 +178,7 @@ impl Scenario {
 }
 
 /// One phase of one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRecord {
     /// Which phase.
     pub phase_key: PhaseKey,
@@ -196,7 +203,7 @@ pub struct PhaseRecord {
 }
 
 /// One stored version of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactRecord {
     /// Which phase made it.
     pub phase_key: PhaseKey,
@@ -221,7 +228,7 @@ pub struct ArtifactRecord {
 }
 
 /// One question to the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalRecord {
     /// Which.
     pub id: RequestId,
@@ -259,7 +266,7 @@ pub struct ApprovalRecord {
 }
 
 /// How far a turn got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnStatus {
     /// The call was about to be sent; its money is reserved.
@@ -315,7 +322,7 @@ impl TurnRecord {
 }
 
 /// One tool call of a turn.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolRecord {
     /// The engine's own id, unique within the turn.
     pub call_id: String,
@@ -400,7 +407,7 @@ pub struct InboxRecord {
 }
 
 /// What one group of calls cost together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CostLine {
     /// The phase, model or day.
     pub label: String,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Failure};
@@ -24,7 +25,7 @@ pub use super::phase_state::PhaseState;
 
 /// Which fold this is. Stored states of another one are folded anew, so it is raised with every
 /// change to what a journal folds to, or to how a state is written.
-pub const FOLD: u32 = 4;
+pub const FOLD: u32 = 5;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub struct RunState {
     /// Who works on which phase in place of who was bound to it, in the order it was decided.
     #[serde(default)]
     pub reseated: Vec<NewSeat>,
+    /// What the model's server asked to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// The conversations, by role.
     pub sessions: BTreeMap<RoleId, SessionState>,
     /// How it ended, where it failed.
@@ -75,6 +79,21 @@ pub struct RunState {
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// A wait that the model's server asked for. It ends by itself; until then the run holds no place to work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    /// Which phase waits.
+    pub phase_key: PhaseKey,
+    /// When it goes on.
+    pub until: Timestamp,
+    /// How long the whole wait is.
+    pub wait_ms: u64,
+    /// How often the turn was tried before it.
+    pub tries: u32,
+    /// Why, as the failed call says.
+    pub code: Code,
 }
 
 /// What calls cost and used.
@@ -134,6 +153,7 @@ impl RunState {
             permits: Vec::new(),
             raises: BTreeMap::new(),
             reseated: Vec::new(),
+            waiting: None,
             sessions: BTreeMap::new(),
             error: None,
             cost: Cost::default(),
@@ -209,6 +229,10 @@ impl RunState {
                 self.paused_from = Some(self.status);
                 self.enter(RunStatus::Paused, event)?;
                 (self.pauses, self.pause_reason) = (*ordinal, Some(*reason));
+                // Who pauses it and has it go on wants it tried now; a host that ends does not.
+                if *reason == PauseReason::Operator {
+                    self.waiting = None;
+                }
                 self.stop_clock(at);
             }
             Fact::RunResumed { ordinal, .. } => {
@@ -250,6 +274,7 @@ impl RunState {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
                 self.phase_mut(phase_key, event)?.called(tokens, *cost);
+                self.waiting = None;
                 self.spend(model, tokens, *cost);
             }
             Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
@@ -260,13 +285,17 @@ impl RunState {
             }
             Fact::ToolCalled { .. }
             | Fact::AgentAdapted { .. }
+            | Fact::ClockSkewed { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
-            | Fact::LlmRetried { .. }
             | Fact::BudgetWarned { .. }
             | Fact::BudgetExceeded { .. }
             | Fact::ArtifactExpected { .. }
             | Fact::PromptRepaired { .. } => {}
+            Fact::LlmRetried { phase_key, r#try, code, wait_ms, until, .. } => {
+                let (phase_key, tries, wait_ms, code) = (phase_key.clone(), *r#try, *wait_ms, *code);
+                self.waiting = until.map(|until| Waiting { phase_key, until, wait_ms, tries, code });
+            }
             Fact::PromptSent { phase_key, sha256, .. } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
             Fact::PhaseStarted { .. }
             | Fact::PhaseCompleted { .. }

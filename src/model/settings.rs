@@ -75,11 +75,13 @@ pub struct HostSettings {
     pub on_disconnect: OnDisconnect,
     /// Whether a host that took runs over stays when all of them have ended.
     pub linger: bool,
+    /// Whether the data folder may lie on the disk of another machine (NFS, SMB, FUSE and their like).
+    pub allow_network_fs: bool,
 }
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { on_disconnect: OnDisconnect::Cancel, linger: false }
+        Self { on_disconnect: OnDisconnect::Cancel, linger: false, allow_network_fs: false }
     }
 }
 
@@ -223,6 +225,11 @@ pub struct McpSettings {
     pub env: BTreeMap<String, String>,
     /// Names of variables that are handed on to it from the console's own, such as its key.
     pub pass_env: Vec<String>,
+    /// Whether the kernel keeps it to writing in the worktree, a temp folder, and what is named below. The
+    /// network stays open.
+    pub confined: bool,
+    /// Folders and files that it may read and write while it is confined; `~/` stands for the home.
+    pub own_folders: Vec<String>,
     /// How long it may take to begin and to name its tools.
     pub start_timeout_seconds: u64,
     /// How long one call may take.
@@ -231,7 +238,15 @@ pub struct McpSettings {
 
 impl Default for McpSettings {
     fn default() -> Self {
-        Self { command: Vec::new(), env: BTreeMap::new(), pass_env: Vec::new(), start_timeout_seconds: 30, call_timeout_seconds: 120 }
+        Self {
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            confined: false,
+            own_folders: Vec::new(),
+            start_timeout_seconds: 30,
+            call_timeout_seconds: 120,
+        }
     }
 }
 

@@ -1,12 +1,21 @@
-//! Moments in UTC. Durations are measured by a monotonic clock where they arise and stored in `_ms`.
+//! Moments in UTC, and the zone in which they are shown. Durations are measured by a monotonic clock where
+//! they arise and stored in `_ms`.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::OnceLock;
 
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Where the system keeps its zone (see `localtime(5)`).
+const LOCAL_ZONE: &str = "/etc/localtime";
+
 /// A moment: milliseconds since 1970-01-01 UTC. Written as RFC 3339 in JSON, as an integer in SQLite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(pub i64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(transparent)]
+pub struct Timestamp(#[schemars(with = "String", extend("format" = "date-time"))] pub i64);
 
 impl Timestamp {
     /// The current moment by the wall clock.
@@ -28,7 +37,7 @@ impl Timestamp {
     }
 
     fn zoned(self) -> Option<jiff::Zoned> {
-        Some(jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(jiff::tz::TimeZone::system()))
+        Some(jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(local_zone().clone()))
     }
 }
 
@@ -55,6 +64,23 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// The zone of the operator, as it was when first asked for.
+#[must_use]
+pub fn local_zone() -> &'static TimeZone {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    ZONE.get_or_init(|| {
+        let chosen = std::env::var_os("TZ").is_some();
+        let kept = if chosen { None } else { zone_in(Path::new(LOCAL_ZONE)) };
+        kept.unwrap_or_else(TimeZone::system)
+    })
+}
+
+/// The zone that a file holds. The library would look for its name among all the zones there are, which
+/// takes as long as the rest of a start; nothing here asks for a name.
+fn zone_in(file: &Path) -> Option<TimeZone> {
+    TimeZone::tzif("", &std::fs::read(file).ok()?).ok()
+}
+
 /// A duration as people read it: `0.4s`, `31s`, `1m02`, `3h07`, `2d4h`.
 #[must_use]
 pub fn human_duration(ms: u64) -> String {
@@ -71,6 +97,21 @@ pub fn human_duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_is_read_from_its_file_and_from_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("localtime");
+        assert_eq!(zone_in(&file), None);
+        // The least file there is by RFC 8536: version 1, one kind of time, five and a half hours ahead.
+        let counts = [0_u32, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
+        let head = [b"TZif".as_slice(), &[0; 16], &counts].concat();
+        std::fs::write(&file, [head.as_slice(), &19_800_i32.to_be_bytes(), &[0, 0], b"IST\0"].concat()).unwrap();
+        let noon = jiff::Timestamp::from_second(12 * 3600).unwrap().to_zoned(zone_in(&file).unwrap());
+        assert_eq!(noon.strftime("%H:%M").to_string(), "17:30");
+        std::fs::write(&file, "not a zone").unwrap();
+        assert_eq!(zone_in(&file), None);
+    }
 
     #[test]
     fn a_timestamp_survives_json() {

@@ -74,6 +74,13 @@ pub fn is_git(name: &str) -> bool {
     stem == ".git" || stem.strip_prefix("git~").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Whether two names are one file where capitals are not told from small letters, and two elsewhere.
+#[must_use]
+pub fn differ_in_case_only(one: &str, other: &str) -> bool {
+    let small = |name: &str| name.chars().flat_map(char::to_lowercase).collect::<String>();
+    one != other && small(one) == small(other)
+}
+
 /// Control characters, and what is drawn as nothing or turns the direction of writing.
 fn is_unseen(c: char) -> bool {
     c.is_control()
@@ -87,6 +94,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn names_that_differ_in_case_only_are_known_in_every_script() {
+        for (one, other, differ) in [
+            ("README.md", "Readme.md", true),
+            ("größe/a.txt", "GRÖßE/A.txt", true),
+            ("a.txt", "a.txt", false),
+            ("a.txt", "b.txt", false),
+            ("a.txt", "a_txt", false),
+        ] {
+            assert_eq!(differ_in_case_only(one, other), differ, "{one} {other}");
+        }
+    }
 
     #[test]
     fn plain_relative_paths_are_accepted() {

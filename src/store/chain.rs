@@ -21,7 +21,7 @@ pub(super) const WALK: &str =
 pub(super) const LINK: &str = "SELECT chain FROM events WHERE run_id = ?1 AND seq = ?2";
 
 /// One link: what an event's row and everything before it hash to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Link(pub [u8; 32]);
 

@@ -26,11 +26,15 @@ use crate::model::time::Timestamp;
 pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload, chain) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (run_id, idempotency_key) DO NOTHING";
 
+/// A clock that is set right a little, as it is many times a day, went back by less.
+const SKEW_MS: u64 = 1000;
+
 pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id = ?1 AND idempotency_key = ?2";
 
 /// Appends facts, and projects each new event to the rows.
 ///
-/// Returns the events that are new; a fact that was written before is skipped. After an error the
+/// Returns the events that are new; a fact that was written before is skipped. Where the clock went back
+/// behind the last event, one of them says so first. After an error the
 /// transaction must not be committed (a job of the store rolls back by itself).
 ///
 /// # Errors
@@ -47,8 +51,9 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
     if planted::first(Bug::ChainBeginsAgain) {
         head.chain = None;
     }
+    let skewed = skewed(tx, &head, now)?.filter(|_| !facts.is_empty());
     let mut stored = Vec::with_capacity(facts.len());
-    for fact in facts {
+    for fact in skewed.iter().chain(facts) {
         // The sessions of a run that failed at recovery are closed after it, so that the end comes first.
         if head.status.is_terminal() && !matches!(fact, Fact::SessionFailed { .. }) {
             refuse_unless_known(tx, &head, fact)?;
@@ -67,6 +72,17 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
         blocks::keep_up(tx, run_id, before, head.last_seq)?;
     }
     Ok(stored)
+}
+
+/// That the clock went back, where it is news. Moments of a run never go back; who reads them learns why
+/// they stand still.
+fn skewed(tx: &Connection, head: &Head, now: Timestamp) -> Result<Option<Fact>> {
+    let (since, behind_ms) = (head.updated_at, head.updated_at.since_ms(now));
+    if behind_ms < SKEW_MS || head.last_seq == 0 || head.status.is_terminal() {
+        return Ok(None);
+    }
+    let fact = Fact::ClockSkewed { since, behind_ms };
+    Ok(if knows(tx, head.run_id, &fact.key())? { None } else { Some(fact) })
 }
 
 #[derive(Deserialize)]
@@ -128,7 +144,9 @@ mod tests {
     use super::super::fixture::{self, BEGIN};
     use super::super::{approvals, runs};
     use super::*;
-    use crate::model::id::RequestId;
+    use crate::model::event::Tokens;
+    use crate::model::id::{RequestId, TurnId};
+    use crate::model::run_state::RunState;
     use crate::model::state::{ApprovalStatus, Decision, PauseReason, RunStatus, Via};
 
     fn begun(conn: &Connection, thread: &str) -> RunId {
@@ -136,6 +154,34 @@ mod tests {
         append(conn, run, &[fixture::created(&["spec", "plan"]), fixture::started()], BEGIN).unwrap();
         run
     }
+
+    proptest::proptest! {
+        #[test]
+        fn moments_never_go_back_and_each_time_the_clock_does_is_told_once(jumps in proptest::collection::vec(0..JUMPS.len(), 1..30)) {
+            let conn = fixture::memory();
+            let run = begun(&conn, "lane");
+            let (mut now, mut last, mut told_at, mut told) = (BEGIN, BEGIN, None, 0);
+            for jump in jumps {
+                now = Timestamp(now.0 + JUMPS[jump]);
+                let goes_back = now.0 <= last.0 - 1000 && told_at != Some(last);
+                (told_at, told) = if goes_back { (Some(last), told + 1) } else { (told_at, told) };
+                let called = fixture::called(TurnId::new(), "spec", Tokens::default(), None);
+                let stored = append(&conn, run, &[called.clone()], now).unwrap();
+                let skewed = Fact::ClockSkewed { since: last, behind_ms: last.since_ms(now) };
+                let facts: Vec<Fact> = stored.into_iter().map(|event| event.fact).collect();
+                assert_eq!(facts, if goes_back { vec![skewed, called] } else { vec![called] });
+                last = last.max(now);
+            }
+            let events = events::from(&conn, run, 1, 1000).unwrap();
+            assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+            assert!(events.windows(2).all(|pair| pair[0].at <= pair[1].at));
+            assert_eq!(events.iter().filter(|event| matches!(event.fact, Fact::ClockSkewed { .. })).count(), told);
+            assert_eq!(RunState::fold(run, &events).unwrap().last_at, last);
+        }
+    }
+
+    /// Time that passes, and a clock that is set: a little, an hour, ten years.
+    const JUMPS: [i64; 7] = [0, 700, -900, -1000, -3_600_000, -315_360_000_000, 315_360_000_000];
 
     fn in_savepoint<T>(conn: &Connection, job: impl FnOnce() -> Result<T>) -> Result<T> {
         conn.execute_batch("SAVEPOINT t").unwrap();
@@ -149,7 +195,7 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
         let late = append(&conn, run, &[fixture::phase_started("spec", 1)], Timestamp(5_000)).unwrap();
-        let earlier = append(&conn, run, &[fixture::phase_started("spec", 2)], Timestamp(2_000)).unwrap();
+        let earlier = append(&conn, run, &[fixture::phase_started("spec", 2)], Timestamp(4_500)).unwrap();
         assert_eq!((late[0].seq, late[0].at), (3, Timestamp(5_000)));
         assert_eq!((earlier[0].seq, earlier[0].at), (4, Timestamp(5_000)));
         let read = events::from(&conn, run, 1, 10).unwrap();
@@ -208,11 +254,11 @@ mod tests {
         append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(id, Some("spec"))], BEGIN).unwrap();
         append(&conn, run, &[fixture::resolved(id, Some("spec"), Decision::Approve, "kim")], Timestamp(60_000)).unwrap();
         let second = fixture::resolved(id, Some("spec"), Decision::Reject, "lee");
-        let late = append(&conn, run, &[second], BEGIN).unwrap_err();
+        let late = append(&conn, run, &[second], Timestamp(60_000)).unwrap_err();
         assert_eq!(late.code, Code::ApprovalAlreadyResolved);
         assert_eq!(late.message, format!("'spec_approved' of run {run} was already approved by kim (console) at 1970-01-01T00:01:00.000Z"));
         let never = fixture::resolved(RequestId::new(), Some("spec"), Decision::Approve, "lee");
-        assert_eq!(in_savepoint(&conn, || append(&conn, run, &[never], BEGIN)).unwrap_err().code, Code::NoPendingApproval);
+        assert_eq!(in_savepoint(&conn, || append(&conn, run, &[never], Timestamp(60_000))).unwrap_err().code, Code::NoPendingApproval);
     }
 
     #[test]

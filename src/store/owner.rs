@@ -5,7 +5,7 @@
 //! serves many. A job that fails or panics undoes itself alone. Where SQLite has already undone the
 //! whole transaction (a full disk), every job of the group is told so, and later jobs begin afresh.
 //! After a failure that leaves the file in doubt (a failed flush, damage) nothing more is written:
-//! the next start repairs from what is on disk. Nothing more is written either once another host has
+//! the next start repairs from what is on disk. The same holds where this thread itself panics. Nothing more is written either once another host has
 //! taken over ([`fence`](super::fence)): each transaction of a host begins with a look at its claim.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,6 +75,7 @@ struct Shared {
     claimed: Option<Claimed>,
     /// Why nothing is written any more, once that is so.
     stopped: watch::Receiver<Option<Failure>>,
+    held: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -106,11 +107,11 @@ impl Store {
 
     fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (stops, stopped) = watch::channel(None);
-        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops };
+        let ((stops, stopped), (holds, held)) = (watch::channel(None), watch::channel(false));
+        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops, holds };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(owner, queue))
+            .spawn(move || serve_or_stop(owner, queue))
             .map_err(|e| Failure::io("cannot start the store's thread", &e))?;
         let shared = Shared {
             path: path.to_path_buf(),
@@ -120,6 +121,7 @@ impl Store {
             returned: Condvar::default(),
             claimed,
             stopped,
+            held,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -149,6 +151,13 @@ impl Store {
         self.shared.stopped.borrow().clone()
     }
 
+    /// Whether another process keeps this from writing: true from the first try that found no turn in
+    /// [`BUSY_TIMEOUT`](open::BUSY_TIMEOUT) until one does. What waits is stored then.
+    #[must_use]
+    pub fn held(&self) -> watch::Receiver<bool> {
+        self.shared.held.clone()
+    }
+
     /// Runs `job` in the next transaction and returns when that is on disk. A job's error undoes that
     /// job alone. When the future is dropped the job is done all the same.
     ///
@@ -160,8 +169,8 @@ impl Store {
         T: Send + 'static,
     {
         let (work, answer) = wrap(job);
-        self.sender()?.send(Message::Job(work)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.sender()?.send(Message::Job(work)).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
     }
 
     /// As [`write`](Self::write), for threads outside an async runtime.
@@ -174,8 +183,8 @@ impl Store {
         T: Send + 'static,
     {
         let (work, answer) = wrap(job);
-        self.sender()?.blocking_send(Message::Job(work)).map_err(|_| closed())?;
-        answer.blocking_recv().map_err(|_| closed())?
+        self.sender()?.blocking_send(Message::Job(work)).map_err(|_| self.gone())?;
+        answer.blocking_recv().map_err(|_| self.gone())?
     }
 
     /// A reader of this database.
@@ -211,9 +220,9 @@ impl Store {
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.send(Message::Close(reply)).await.is_err() {
-            return Ok(());
+            return self.stop().map_or(Ok(()), Err);
         }
-        let closed = answer.await.unwrap_or(Ok(()));
+        let closed = answer.await.unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
         self.shared.end();
         closed
     }
@@ -227,11 +236,16 @@ impl Store {
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.blocking_send(Message::Close(reply)).is_err() {
-            return Ok(());
+            return self.stop().map_or(Ok(()), Err);
         }
-        let closed = answer.blocking_recv().unwrap_or(Ok(()));
+        let closed = answer.blocking_recv().unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
         self.shared.end();
         closed
+    }
+
+    /// Why nobody answers.
+    fn gone(&self) -> Failure {
+        self.stop().unwrap_or_else(closed)
     }
 
     fn sender(&self) -> Result<mpsc::Sender<Message>> {
@@ -332,7 +346,18 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
     }
 }
 
-fn serve(mut owner: Owner, mut queue: mpsc::Receiver<Message>) {
+/// A panic here is of the thread itself, in the middle of anything: the next start repairs.
+fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
+    let stops = owner.stops.clone();
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| serve(owner, &mut queue))) {
+        let words = words_of(panic.as_ref());
+        let why = Failure::internal(format!("the store's thread panicked: {words}"));
+        // Before the queue goes, so that whoever waits learns why.
+        stops.send_replace(Some(why.hint("start phasedeck again; everything acknowledged is there")));
+    }
+}
+
+fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
     let mut closing = Vec::new();
     let mut expected = 0;
     loop {
@@ -350,7 +375,7 @@ fn serve(mut owner: Owner, mut queue: mpsc::Receiver<Message>) {
                     closing.push(reply);
                 }
             }
-            next = if group.len() < GROUP { another(&mut queue, group.len() < expected, begun) } else { None };
+            next = if group.len() < GROUP { another(queue, group.len() < expected, begun) } else { None };
         }
         expected = group.len();
         owner.commit_together(group);
@@ -381,6 +406,7 @@ struct Owner {
     backlog: Option<Backlog>,
     claimed: Option<Claimed>,
     stops: watch::Sender<Option<Failure>>,
+    holds: watch::Sender<bool>,
 }
 
 impl Owner {
@@ -425,7 +451,7 @@ impl Owner {
         if let Some(doubt) = &self.doubt {
             return Err(doubt.clone());
         }
-        let tx = retry::transient(|| Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate))?;
+        let tx = retry::transient(|| self.begin())?;
         if let Some(Err(failure)) = self.claimed.as_ref().map(|claimed| claimed.check(&tx)) {
             drop(tx);
             return Err(if failure.code == Code::SessionManagerAlreadyRunning { self.stop(failure) } else { failure });
@@ -456,6 +482,13 @@ impl Owner {
         }
     }
 
+    fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+        let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        let held = begun.as_ref().is_err_and(error::is_transient);
+        self.holds.send_if_modified(|before| std::mem::replace(before, held) != held);
+        begun
+    }
+
     /// Nothing more is written.
     fn stop(&mut self, why: Failure) -> Failure {
         self.doubt = Some(why.clone());
@@ -478,8 +511,11 @@ fn closed() -> Failure {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Failure::internal(format!("a job of the store panicked: {}", words.unwrap_or("without words")))
+    Failure::internal(format!("a job of the store panicked: {}", words_of(panic)))
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
 #[cfg(test)]

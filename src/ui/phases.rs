@@ -48,7 +48,7 @@ fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
     let works = matches!(mark, Mark::Running | Mark::Repair) && run.moment().is_none();
     let now = run.clock(pen.state.now.wall);
     match () {
-        () if works && run.pulse.retry(now).is_some() => Mark::Waits,
+        () if works && run.pulse.retry(state, now).is_some() => Mark::Waits,
         () if works && run.pulse.quiet_ms(state, now).is_some() => Mark::Quiet,
         () => mark,
     }

@@ -155,7 +155,7 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
     use crate::app::keymap::Action;
     let now = pen.state.now.wall;
     let phase = run.phase_key()?;
-    if let Some(retry) = run.pulse.retry(now) {
+    if let Some(retry) = run.pulse.retry(state, now) {
         let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
         let text = format!("{phase}: next try in {left}, try {} failed [{}]", retry.failed, retry.code);
         return Some((Mark::Waits, text, String::new()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phasedeck::model::event::{CallStatus, Fact};
 use phasedeck::model::state::RunStatus;
+use phasedeck::store::contents::SMALL;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -115,7 +116,8 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
 fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again() {
     let (mut kills, mut round) = (0, 0);
     while kills < kills_wanted() {
-        let script = Script::serve_two_phases();
+        // Too large for the database, so that kills fall where files of contents are made.
+        let script = Script::serve_two_phases_with(&"a long note about notes. ".repeat(SMALL / 20));
         let (home, start) = two_phase_home(&script);
         let start: Vec<&str> = start.iter().map(String::as_str).collect();
         kills += kill_until_done(&home, &start, first_seed() + 1000 + round, 200);
@@ -137,5 +139,8 @@ fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again(
             assert!(asked <= *calls, "{turn:?} was asked {asked} times, but only {calls} calls were set aside for it");
         }
         assert!(home.archive().ledger(run.id).unwrap().iter().all(|row| row.status.is_some()), "no call is left open");
+        for artifact in home.archive().artifacts(run.id).unwrap() {
+            assert!(home.archive().content(&artifact.sha256).unwrap().len() > SMALL, "{} is kept in a file, whole", artifact.phase_key);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The main job on the embedded default: no key, no server, an empty home.
 
+use std::process::Stdio;
+
 use phasedeck::model::event::Event;
 
 use crate::home::{Home, check_invariants, git};
@@ -60,7 +62,7 @@ fn the_report_of_the_demo_fits_the_schema_that_ships() {
     let run = home.newest();
     let text = home.expect(0, &["report", &run.id.short(), "--json"]);
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let schema: serde_json::Value = serde_json::from_str(include_str!("../../schemas/report.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(include_str!("../../schemas/output/report.schema.json")).unwrap();
     let validator = jsonschema::options().build(&schema).unwrap();
     let errors: Vec<_> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
@@ -85,8 +87,8 @@ fn a_gate_waits_and_is_answered_from_another_process() {
             "--headless",
             "--json",
         ])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut answered = 0;
@@ -126,4 +128,16 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+#[test]
+fn a_no_that_ends_the_run_is_in_effect_without_a_host() {
+    let home = Home::new();
+    let mut host = home.command(&["demo", "--headless"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    home.wait_for_question("spec_approved", &mut host);
+    home.expect(0, &["pause", "@last"]);
+    assert_eq!(host.wait().unwrap().code(), Some(4));
+    let said = home.run(&["reject", "@last", "-m", "Not like this."]);
+    assert_eq!((said.status.code(), String::from_utf8(said.stderr).unwrap().as_str()), (Some(0), ""), "nobody is told to resume it");
+    assert_eq!(home.newest().state, "failed");
 }

@@ -22,6 +22,7 @@ const FOLLOWED: &[(&str, &str)] = &[
     ("docs/gates.md", "the_commands_about_gates_answer_gates"),
     ("docs/guide.md", "guide.rs, and the_commands_about_gates_answer_gates for what it leaves to people"),
     ("docs/notices.md", "the_commands_about_notices_take_a_token"),
+    ("docs/security.md", "the_commands_about_keys_find_the_key"),
     ("docs/workflows.md", "the_command_about_repositories_asks"),
 ];
 
@@ -36,6 +37,13 @@ esac; }
 ssh() { shift; "$@"; }
 "#;
 
+/// Every fenced block of a page: what stands behind the ticks, and the text.
+pub fn fenced(page: &str) -> Vec<(String, String)> {
+    let page = format!("\n{page}");
+    let blocks = page.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap());
+    blocks.map(|(head, text)| (head.to_owned(), text.to_owned())).collect()
+}
+
 /// The text of every block of this kind, page by page.
 fn blocks(kind: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -47,11 +55,9 @@ fn blocks(kind: &str) -> Vec<(String, String)> {
     pages.sort();
     let mut found = Vec::new();
     for page in pages {
-        let text = format!("\n{}", std::fs::read_to_string(root.join(&page)).unwrap());
-        for block in text.split("\n```").skip(1).step_by(2) {
-            let (head, body) = block.split_once('\n').unwrap();
+        for (head, text) in fenced(&std::fs::read_to_string(root.join(&page)).unwrap()) {
             if head.split(' ').next() == Some(kind) {
-                found.push((page.to_str().unwrap().to_owned(), body.to_owned()));
+                found.push((page.to_str().unwrap().to_owned(), text));
             }
         }
     }
@@ -262,4 +268,30 @@ fn the_command_about_repositories_asks() {
         shell.ended(&line);
     }
     assert!(shell.terminal.text().contains("you have agreed to exactly this"), "{}", shell.terminal.text());
+}
+
+#[test]
+fn the_commands_about_keys_find_the_key() {
+    let home = Home::new();
+    let settings: String = blocks("toml").into_iter().filter(|(page, _)| page == "docs/security.md").map(|(_, text)| text).collect();
+    home.configure(&settings);
+    // A keyring of files: this machine may have none, or somebody's own.
+    let keyring = "#!/bin/sh\ncase $1 in store) shift 2; printf 'Password: '; read -r key; echo \"$key\" >\"$HOME/$*\" ;; lookup) shift; cat \"$HOME/$*\" ;; esac\n";
+    let program = home.path().join("bin/secret-tool");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    std::fs::write(&program, keyring).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut shell = Shell::open(&home, &[]);
+    shell.run(&format!("unset OPENROUTER_API_KEY; export HOME={0} PATH={0}/bin:$PATH", home.path().display()));
+    for line in lines("docs/security.md") {
+        shell.type_line(&line);
+        if line.starts_with("secret-tool store") {
+            shell.terminal.wait_until("the question", |screen| screen.contains("Password: "));
+            shell.terminal.press("canary-of-keyring\r");
+        }
+        shell.ended(&line);
+    }
+    let told = shell.terminal.text();
+    assert!(told.contains("keys: openai") && told.contains("the key is printed by 'secret-tool'"), "{told}");
+    assert!(told.contains("ready for 12 personas") && !told.contains("canary"), "{told}");
 }

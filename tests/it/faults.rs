@@ -26,19 +26,19 @@ use crate::demo::wait_for;
 use crate::home::{Home, check_invariants};
 use crate::model_script::write_pair;
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.rehearsal.pace_ms = 0;
     settings.engine.on_crash = OnCrash::Ask;
     settings
 }
 
-fn send(host: &Host, command: Command) -> Answer {
+pub fn send(host: &Host, command: Command) -> Answer {
     let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
     host.handle().block_on(host.port().send(command, sender, ClientToken::new())).unwrap()
 }
 
-fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
+pub fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
     let scenarios = scenarios.iter().map(|(phase, scenario)| ((*phase).into(), *scenario)).collect();
     let options = RunOptions { rehearse: true, scenarios, ..RunOptions::default() };
     let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
@@ -48,19 +48,19 @@ fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
     }
 }
 
-fn approve(run_id: RunId) -> Command {
+pub fn approve(run_id: RunId) -> Command {
     Command::decide(run_id, None, Decision::Approve, "")
 }
 
-fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
+pub fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
     wait_for(what, || Some(()).filter(|()| Archive::open(paths).unwrap().state(run).unwrap().status == status));
 }
 
-fn verdict(paths: &Paths) -> Verdict {
+pub fn verdict(paths: &Paths) -> Verdict {
     tokio::runtime::Runtime::new().unwrap().block_on(verify(paths, None)).unwrap()
 }
 
-fn wrong(verdict: &Verdict) -> Vec<String> {
+pub fn wrong(verdict: &Verdict) -> Vec<String> {
     let all = verdict.database.iter().chain(verdict.runs.iter().flat_map(|run| &run.checks));
     all.flat_map(|check| check.problems.iter().map(|words| format!("{}: {words}", check.name))).collect()
 }

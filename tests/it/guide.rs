@@ -2,30 +2,12 @@
 
 use std::path::Path;
 
+use crate::documents::fenced;
 use crate::home::Home;
 use crate::model_script::{Asked, Script};
 use crate::model_server::Reply;
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
-
-/// One fenced block: what stands behind the ticks, and the text.
-struct Block {
-    kind: String,
-    file: Option<String>,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let mut found = Vec::new();
-    let mut parts = page.split("\n```");
-    parts.next();
-    while let (Some(block), _) = (parts.next(), parts.next()) {
-        let (head, text) = block.split_once('\n').unwrap();
-        let (kind, file) = head.split_once(' ').map_or((head, None), |(kind, file)| (kind, Some(file.to_owned())));
-        found.push(Block { kind: kind.to_owned(), file, text: text.to_owned() });
-    }
-    found
-}
 
 /// Splits a line as a shell would, as far as the guide goes: words, and words in single quotes.
 fn words(line: &str, config: &str) -> Vec<String> {
@@ -56,11 +38,11 @@ fn the_guide_works_word_by_word() {
     std::fs::remove_file(home.paths().config_file()).unwrap();
     let config = home.paths().config.to_str().unwrap().to_owned();
     let mut ran = 0;
-    for block in blocks(GUIDE) {
-        match (block.kind.as_str(), block.file.as_deref()) {
+    for (head, text) in fenced(GUIDE) {
+        match head.split_once(' ').map_or((head.as_str(), None), |(kind, file)| (kind, Some(file))) {
             ("sh", Some("ignore")) => {}
             ("sh", _) => {
-                for line in block.text.lines() {
+                for line in text.lines() {
                     follow(&home, &script, &words(line, &config));
                     ran += 1;
                 }
@@ -68,7 +50,7 @@ fn the_guide_works_word_by_word() {
             (_, Some(file)) => {
                 let path = file.replace("$CONFIG", &config);
                 std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
-                std::fs::write(path, &block.text).unwrap();
+                std::fs::write(path, &text).unwrap();
             }
             (kind, None) => panic!("a block of {kind} that nobody runs"),
         }

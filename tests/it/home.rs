@@ -70,14 +70,18 @@ impl Home {
 
     /// Waits until the newest run asks at this gate, while `host` executes it.
     pub fn wait_for_question(&self, gate: &str, host: &mut std::process::Child) -> OpenApproval {
+        self.wait_for_question_of("@last", gate, host)
+    }
+
+    /// The same of any run.
+    pub fn wait_for_question_of(&self, run: &str, gate: &str, host: &mut std::process::Child) -> OpenApproval {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             assert!(std::time::Instant::now() < deadline && host.try_wait().unwrap().is_none(), "nothing is asked at {gate}");
             std::thread::sleep(std::time::Duration::from_millis(20));
             let Ok(archive) = Archive::open(&self.paths()) else { continue };
-            let Ok(runs) = archive.runs(&RunFilter { limit: Some(1), ..RunFilter::default() }) else { continue };
-            let Some(run) = runs.first() else { continue };
-            let state = RunState::fold(run.id, &archive.events(run.id, 1, 100_000).unwrap()).unwrap();
+            let Ok(run) = archive.find(run) else { continue };
+            let state = RunState::fold(run, &archive.events(run, 1, 100_000).unwrap()).unwrap();
             match state.approval {
                 Some(open) if open.gate.as_str() == gate => return open,
                 _ => {}

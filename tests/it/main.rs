@@ -5,6 +5,7 @@
 #[path = "../support/model_server.rs"]
 mod model_server;
 
+mod accidents;
 mod acp;
 mod acp_agent;
 mod acp_hostile;
@@ -18,6 +19,7 @@ mod documents;
 mod engine;
 mod faults;
 mod foreign;
+mod formats;
 mod guide;
 mod home;
 mod hostile;
@@ -37,3 +39,4 @@ mod real_agents;
 mod recovery;
 mod terminal;
 mod threads;
+mod waits;

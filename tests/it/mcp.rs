@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, Write as _};
 
+use phasedeck::model::event::Fact;
 use serde_json::{Value, json};
 
 use crate::home::{Home, check_invariants};
@@ -19,22 +20,34 @@ fn the_scripted_server() {
                 "serverInfo": {"name": "scripted", "version": "1"}}),
             "tools/list" => json!({"tools": [
                 {"name": "shout", "description": "Says it loud.", "inputSchema": {"type": "object", "properties": {"word": {"type": "string"}}}},
+                {"name": "write", "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}},
                 {"name": "hidden", "description": "Not given.", "inputSchema": {"type": "object"}}]}),
             "tools/call" => {
                 if !std::path::Path::new(&state).exists() {
                     std::fs::write(&state, "died").unwrap();
                     std::process::exit(1);
                 }
+                if let Some(path) = message["params"]["arguments"]["path"].as_str() {
+                    let path = path.replace("TMPDIR", &std::env::var("TMPDIR").unwrap_or_default());
+                    let did = std::fs::write(&path, "x").map_or("refused", |()| "written");
+                    let read = std::fs::read(&path).map_or("closed", |_| "read");
+                    answer(&message["id"], &json!({"content": [{"type": "text", "text": format!("{did}, {read}")}]}));
+                    continue;
+                }
                 let word = message["params"]["arguments"]["word"].as_str().unwrap_or_default().to_uppercase();
                 json!({"content": [{"type": "text", "text": word}], "isError": word == "BAD"})
             }
             _ => continue,
         };
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", json!({"jsonrpc": "2.0", "id": message["id"], "result": result})).unwrap();
-        out.flush().unwrap();
+        answer(&message["id"], &result);
     }
     std::process::exit(0);
+}
+
+fn answer(id: &Value, result: &Value) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", json!({"jsonrpc": "2.0", "id": id, "result": result})).unwrap();
+    out.flush().unwrap();
 }
 
 fn place(script: &Script, tools: &str) -> (Home, Vec<String>) {
@@ -77,6 +90,65 @@ fn a_tool_of_a_server_is_called_recorded_and_its_servers_death_survived() {
     assert!(result(3).contains("there is no tool 'mcp__loud__hidden'"), "{}", result(3));
     let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
     assert_eq!(audit.lines().filter(|line| line.contains("mcp__loud__shout")).count(), 4);
+}
+
+#[test]
+fn a_server_that_is_confined_writes_its_worktree_and_what_is_named_and_nothing_else() {
+    let paths = ["inside.txt", "TMPDIR/x", "OWN/x", "HOME/x", "HOME/there"];
+    for confined in [true, false] {
+        let script = Script::serve(move |asked| {
+            let home =
+                asked.body["messages"][1]["content"].as_str().unwrap().lines().find_map(|line| line.strip_prefix("HOME IS ")).unwrap();
+            let path = |n: usize| paths[n].replace("OWN", &format!("{home}/own")).replace("HOME", home);
+            match asked.turn as usize - 1 {
+                n if n < paths.len() => {
+                    let arguments = json!({"path": path(n)}).to_string();
+                    Reply::stream().tool_call("mcp__loud__write", &arguments, &[3]).finish("tool_calls").done()
+                }
+                n if n == paths.len() => asked.writes(&asked.artifact()),
+                _ => Reply::answer("Done."),
+            }
+        });
+        let (home, mut start) = place(&script, "\"mcp:loud/write\"");
+        let (own, state) = (home.path().join("own"), home.path().join("own/state"));
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(&state, "it has died before").unwrap();
+        std::fs::write(home.path().join("there"), "private").unwrap();
+        let config = home.paths().config.join("config.toml");
+        let text =
+            std::fs::read_to_string(&config).unwrap().replace(&*home.path().join("mcp-state").to_string_lossy(), &state.to_string_lossy());
+        std::fs::write(&config, format!("{text}confined = {confined}\nown_folders = [{own:?}]\n")).unwrap();
+        let words = start.iter().position(|arg| arg == "-m").unwrap() + 1;
+        start[words] = format!("A note\nHOME IS {}\n", home.path().display());
+        home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
+        let run = home.newest();
+        check_invariants(&home, &run);
+        let told: Vec<(bool, String)> = home
+            .events(&run)
+            .into_iter()
+            .filter_map(|event| match event.fact {
+                Fact::CommandsConfined { confined, words, .. } => Some((confined, words)),
+                _ => None,
+            })
+            .collect();
+        let (held, words) = &told[0];
+        if confined && !held {
+            eprintln!("skipped: {words}");
+            continue;
+        }
+        assert_eq!((*held, words.starts_with("mcp:loud: "), told.len()), (confined, true, 2), "{told:?}");
+        let requests = script.requests();
+        let results: Vec<&str> = requests[5].body["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|message| message["role"] == "tool")
+            .map(|message| message["content"].as_str().unwrap())
+            .collect();
+        let (yes, no) = ("written, read", "refused, closed");
+        assert_eq!(results, if confined { [yes, yes, yes, no, no] } else { [yes; 5] });
+        assert_eq!(std::fs::read_to_string(home.path().join("there")).unwrap(), if confined { "private" } else { "x" });
+    }
 }
 
 #[test]

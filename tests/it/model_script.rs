@@ -23,16 +23,29 @@ impl Script {
 
     /// Writes a valid artifact in each phase, and reads something first so that there are three turns.
     pub fn serve_two_phases() -> Self {
-        Self::serve(|asked| match asked.turn {
+        Self::serve_two_phases_with("")
+    }
+
+    /// As [`serve_two_phases`](Self::serve_two_phases), each note with these words behind it.
+    pub fn serve_two_phases_with(more: &str) -> Self {
+        let more = more.to_owned();
+        let artifact = move |asked: &Asked| {
+            let mut artifact = asked.artifact();
+            if let Some(Value::String(note)) = artifact.get_mut("note") {
+                note.push_str(&more);
+            }
+            artifact
+        };
+        Self::serve(move |asked| match asked.turn {
             1 => Reply::stream()
                 .text("Let me look.")
                 .tool_call("ls", r#"{"path":"."}"#, &[3])
                 .finish("tool_calls")
                 .usage(100, 20, Some("0.0005"))
                 .done(),
-            2 => asked.writes(&asked.artifact()),
+            2 => asked.writes(&artifact(asked)),
             // As an agent does that is told that nobody knows whether its file was written, or that it is not there.
-            _ if asked.is_in_doubt() => asked.writes(&asked.artifact()),
+            _ if asked.is_in_doubt() => asked.writes(&artifact(asked)),
             _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
         })
     }
@@ -106,7 +119,7 @@ impl Asked {
     /// A tool call that writes `content` where the artifact belongs, its arguments in odd pieces.
     pub fn writes(&self, content: &Value) -> Reply {
         let arguments = json!({ "file_path": self.path, "content": format!("{content:#}\n") }).to_string();
-        let stream = Reply::stream().text("Writing.").tool_call("write_file", &arguments, &[1, 5, 17]);
+        let stream = Reply::stream().text("Writing.").tool_call("write_file", &arguments, &[1, 5, 17.max(arguments.len() / 64)]);
         stream.finish("tool_calls").usage(200, 40, Some("0.00125")).done()
     }
 }

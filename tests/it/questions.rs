@@ -212,15 +212,17 @@ fn a_budget_that_comes_near_is_told_once() {
     assert!(warned[0].0.starts_with("day:20"), "{warned:?}");
 }
 
-/// A home in which the first call of a run fits its budget and the second does not any more, but that of
-/// `mini` would; how the run is started, and mini's file.
-fn between_dear_and_cheap(script: &Script) -> (Home, Vec<String>, String) {
-    let (home, mut start) = two_phase_home(script);
-    let personas = home.paths().config.join("personas");
-    let dear = std::fs::read_to_string(personas.join("maker.yaml")).unwrap() + "params: { max_tokens: 1000 }\n";
-    std::fs::write(personas.join("maker.yaml"), &dear).unwrap();
-    let mini = dear.replace("name: maker", "name: mini").replace("test/model", "test/small");
-    std::fs::write(personas.join("mini.yaml"), &mini).unwrap();
+/// Two phases whose persona is dear, the text of one that is cheaper, and the arguments that start a run with
+/// a budget: the first call fits with its reserve, the second does not any more, the small model's does.
+fn dear_home() -> (Script, Home, String, Vec<String>) {
+    let script = Script::serve(|asked| match asked.turn {
+        1 => asked.writes(&asked.artifact()),
+        _ => Reply::stream().text("Done.").finish("stop").usage(300, 10, None).done(),
+    });
+    let (home, mut start) = two_phase_home(&script);
+    let maker = home.paths().config.join("personas/maker.yaml");
+    let dear = std::fs::read_to_string(&maker).unwrap() + "params: { max_tokens: 1000 }\n";
+    std::fs::write(&maker, &dear).unwrap();
     home.configure(&format!(
         "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[prices.\"test/model\"]\ninput = \"1\"\noutput = \"10\"\n\
          [prices.\"test/small\"]\ninput = \"0.1\"\noutput = \"1\"\n",
@@ -228,21 +230,38 @@ fn between_dear_and_cheap(script: &Script) -> (Home, Vec<String>, String) {
     ));
     home.expect(0, &["consent", "maker"]);
     start.extend(["--budget".to_owned(), "0.0125".to_owned()]);
-    (home, start, mini)
+    (script, home, dear.replace("name: maker", "name: mini").replace("test/model", "test/small"), start)
 }
 
-fn writes_and_is_done(asked: &Asked) -> Reply {
-    match asked.turn {
-        1 => asked.writes(&asked.artifact()),
-        _ => Reply::stream().text("Done.").finish("stop").usage(300, 10, None).done(),
-    }
+#[test]
+fn a_cheaper_persona_that_the_repository_brings_is_offered_and_taken_once_it_is_trusted() {
+    let (_script, home, mini, start) = dear_home();
+    let brought = home.path().join("project/.phasedeck/personas");
+    std::fs::create_dir_all(&brought).unwrap();
+    std::fs::write(brought.join("mini.yaml"), &mini).unwrap();
+    home.expect(4, &start.iter().map(String::as_str).collect::<Vec<_>>());
+    let offered = || {
+        let text = std::fs::read_to_string(home.paths().config.join("config.toml")).unwrap();
+        let found = phasedeck::engine::cheaper::cheaper(&home.paths(), &toml::from_str(&text).unwrap(), home.newest().id).unwrap();
+        found.into_iter().map(|cheaper| cheaper.persona).collect::<Vec<_>>()
+    };
+    let take = || home.run(&["approve", "@last", "--persona", "mini"]);
+    assert_eq!((offered(), take().status.code()), (Vec::new(), Some(2)));
+    let in_the_repository = |args: &[&str]| home.command(args).current_dir(home.path().join("project")).output().unwrap();
+    assert!(in_the_repository(&["trust", "--yes"]).status.success());
+    assert_eq!(offered(), ["mini@1"]);
+    assert!(in_the_repository(&["consent", "mini"]).status.success());
+    assert_eq!(take().status.code(), Some(0));
+    let id = home.newest().id.to_string();
+    home.expect(0, &["resume", &id, "--headless", "--on-gate", "approve"]);
+    assert_eq!(home.newest().state, "completed");
 }
 
 #[test]
 fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_answer() {
-    let script = Script::serve(writes_and_is_done);
-    let (home, start, mini) = between_dear_and_cheap(&script);
+    let (script, home, mini, start) = dear_home();
     let personas = home.paths().config.join("personas");
+    std::fs::write(personas.join("mini.yaml"), &mini).unwrap();
     let args: Vec<&str> = start.iter().map(String::as_str).collect();
     home.expect(4, &args);
     let record = home.newest();
@@ -283,8 +302,8 @@ fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_an
 
 #[test]
 fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
-    let script = Script::serve(writes_and_is_done);
-    let (home, start, _) = between_dear_and_cheap(&script);
+    let (script, home, mini, start) = dear_home();
+    std::fs::write(home.paths().config.join("personas/mini.yaml"), mini).unwrap();
     let args: Vec<&str> = start.iter().map(String::as_str).collect();
     home.expect(4, &args);
     assert_eq!(home.newest().calls, 1);

@@ -25,7 +25,6 @@ use std::io::IsTerminal;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use jiff::tz::TimeZone;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +38,7 @@ use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
 use crate::model::settings::{ConsoleSettings, Settings};
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, local_zone};
 
 /// What the console shows first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +173,6 @@ fn look(options: &ConsoleOptions, size: (u16, u16)) -> Look {
         reading: (size.0.saturating_sub(2), size.1.saturating_sub(8)),
         receipt_rows: 0,
         focused: true,
-        zone: TimeZone::system(),
+        zone: local_zone().clone(),
     }
 }

@@ -94,6 +94,7 @@ impl Wires {
                     Ok(Signal::Event(event)) => Msg::Event(event),
                     Ok(Signal::Text(chunk)) => Msg::Text(chunk),
                     Ok(Signal::Host(there)) => Msg::Host(there),
+                    Ok(Signal::Held(held)) => Msg::Held(held),
                     Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => Msg::Stale,
                     Err(RecvError::Closed) => return,
                 };

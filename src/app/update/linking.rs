@@ -54,6 +54,20 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     signals::stale(state)
 }
 
+const HELD: &str = "Another program holds the database: nothing can be stored until it lets go, and the runs wait for that. \
+                    Close what else has phasedeck.db open.";
+
+/// Another program keeps the engine from storing anything, or has let go.
+pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
+    state.warnings.retain(|words| words != HELD);
+    if held {
+        state.warnings.push(HELD.to_owned());
+    } else {
+        state.say("the database is free again: what waited is stored");
+    }
+    Vec::new()
+}
+
 /// Asks whether this console shall be the host from now on, where there is none.
 pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
     let why_not = match () {
@@ -112,6 +126,16 @@ mod tests {
         bench.feed(Msg::Linked(true, vec!["the anchor is ahead".to_owned()]));
         assert_eq!((bench.state.screen(), bench.state.hosting, bench.state.opening), (Screen::Picker, true, None));
         assert_eq!(bench.state.warnings, ["the anchor is ahead"]);
+    }
+
+    #[test]
+    fn a_held_database_is_told_in_a_banner_for_as_long_as_it_is_held() {
+        let mut bench = opening();
+        bench.feed(Msg::Held(true));
+        assert_eq!(bench.state.warnings, [HELD]);
+        bench.feed(Msg::Held(false));
+        assert!(bench.state.warnings.is_empty());
+        assert_eq!(bench.state.notice.as_ref().unwrap().text, "the database is free again: what waited is stored");
     }
 
     #[test]

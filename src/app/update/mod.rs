@@ -89,6 +89,7 @@ pub fn update(state: &mut AppState, msg: Msg, now: Now) -> Vec<Cmd> {
         Msg::Drained => vec![Cmd::Quit],
         Msg::Copied(what, bytes, way) => copy::copied(state, what, bytes, way),
         Msg::Host(there) => linking::host(state, there),
+        Msg::Held(held) => linking::held(state, held),
         Msg::Linked(hosting, notices) => linking::linked(state, hosting, &notices),
         Msg::NotLinked(failure) => linking::failed(state, &failure),
     }

@@ -79,6 +79,7 @@ fn a_filter_keeps_news_out_or_lets_it_in_and_is_cleared_by_esc_or_by_nothing() {
         status: None,
         code: crate::model::error::Code::Internal,
         wait_ms: 1,
+        until: None,
     });
     bench.happens(crate::app::sample::resolved(1, Decision::Approve, "mo"));
     assert_eq!(kinds(&bench).last(), Some(&"approval.resolved"));

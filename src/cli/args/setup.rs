@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::values::format_names;
+
 /// `phasedeck doctor`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Doctor {
@@ -15,12 +17,26 @@ pub struct Doctor {
     pub json: bool,
 }
 
+/// `phasedeck formats`.
+#[derive(Clone, Debug, Args)]
+pub struct Formats {
+    /// The format, such as event; absent: all of them.
+    #[arg(value_name = "FORMAT", value_parser = format_names(), hide_possible_values = true)]
+    pub name: Option<String>,
+    /// Print JSON: all of them with their schemas.
+    #[arg(long, conflicts_with = "name")]
+    pub json: bool,
+}
+
 /// `phasedeck init`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Init {
     /// Personas and artifact schemas too.
     #[arg(long)]
     pub all: bool,
+    /// Print each file as one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `phasedeck clean`.

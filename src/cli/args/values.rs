@@ -15,6 +15,11 @@ pub(super) fn state_names() -> clap::builder::PossibleValuesParser {
     crate::model::state::RunStatus::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().into()
 }
 
+/// Every format, by name.
+pub(super) fn format_names() -> clap::builder::PossibleValuesParser {
+    crate::cli::formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
+}
+
 fn pair<'a>(text: &'a str, shape: &str) -> Result<(&'a str, &'a str), String> {
     match text.split_once('=') {
         Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok((left, right)),

@@ -162,7 +162,15 @@ fn work_says_what_it_cost_and_how_it_ended() {
         called(Some(NanoUsd(4_100_000)), false, CallStatus::Ok),
         called(None, false, CallStatus::Failed),
         called(Some(NanoUsd(4_100_000)), true, CallStatus::Unknown),
-        Fact::LlmRetried { phase_key: "spec".into(), turn_id, r#try: 1, status: Some(429), code: Code::LlmRateLimited, wait_ms: 2_000 },
+        Fact::LlmRetried {
+            phase_key: "spec".into(),
+            turn_id,
+            r#try: 1,
+            status: Some(429),
+            code: Code::LlmRateLimited,
+            wait_ms: 2_000,
+            until: None,
+        },
         Fact::ToolCalled {
             phase_key: "spec".into(),
             turn_id,
@@ -183,6 +191,7 @@ fn work_says_what_it_cost_and_how_it_ended() {
         },
         Fact::SessionFailed { session_id, role: "architect".into(), ordinal: 2, code: Code::LlmUnreachable, message: "gone".to_owned() },
         Fact::BudgetWarned { scope: "run".to_owned(), limit: NanoUsd(5_000_000_000), spent: NanoUsd(4_100_000_000) },
+        Fact::ClockSkewed { since: Timestamp(1_763_700_000_123), behind_ms: 3_600_000 },
     ];
     insta::assert_snapshot!(lines(facts, Style { color: false, ascii: true }), @r"
     12:03:11     1  : session.started     architect - openai
@@ -194,5 +203,6 @@ fn work_says_what_it_cost_and_how_it_ended() {
     12:03:11     7  x tool.denied         spec - read_file ../secret - path_outside_worktree - leaves the worktree
     12:03:11     8  x session.failed      architect - llm_unreachable - gone
     12:03:11     9  ! budget.warned       run - $4.10 of $5.00
+    12:03:11    10  ! clock.skewed        the clock went back by 1h00; moments stay at 2025-11-21T04:40:00.123Z until it is there again
     ");
 }

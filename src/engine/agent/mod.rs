@@ -15,6 +15,7 @@ pub use self::backends::Backends;
 pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
 pub use self::settle::Unsettled;
 use crate::model::error::Failure;
+use crate::model::event::LongWait;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::persona::Persona;
 use crate::model::question::{Permit, ToolQuestion};
@@ -57,6 +58,8 @@ pub struct Job {
     pub stretch: u32,
     /// Which way a rehearsal goes.
     pub scenario: Scenario,
+    /// How often the turn that comes next was tried before a wait that the server asked for.
+    pub tries: u32,
     /// Turns this attempt may take.
     pub max_turns: u32,
     /// What the operator has answered about tools in this run, in order.
@@ -94,6 +97,9 @@ pub enum Ended {
     /// The operator must allow a tool first. Everything before it is stored; the work is begun again,
     /// with the answer among [`Job::permits`], when there is one. Meanwhile it holds no place.
     Asks(Box<ToolQuestion>),
+    /// The model's server asks for a longer wait than is slept in a call. Everything before it is stored;
+    /// the work is begun again when it is over. Meanwhile it holds no place.
+    Waits(LongWait),
 }
 
 /// What [`Backend::work`] returns.

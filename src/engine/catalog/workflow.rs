@@ -124,6 +124,12 @@ fn phases(group: &Group<'_>, roles: &[&str], schemas: &BTreeSet<SchemaId>, probl
     if field.is_empty_list() {
         field.problem(problems, "has no phase", "add at least one: `- key: implement`");
     }
+    let paths: Vec<&str> = phases.iter().filter_map(|phase| Some(phase.expected_artifact.as_ref()?.path.as_str())).collect();
+    for (at, path) in paths.iter().enumerate() {
+        if let Some(other) = paths[..at].iter().find(|other| worktree_path::differ_in_case_only(path, other)) {
+            field.problem(problems, format!("the paths {other} and {path} are one file on some systems"), "use one spelling for both");
+        }
+    }
     if phases.len() > MAX_PHASES {
         field.problem(problems, format!("has {} phases, and {MAX_PHASES} is the most", phases.len()), "split the workflow");
     }

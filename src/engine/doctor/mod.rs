@@ -3,6 +3,7 @@
 //! A subject is checked by itself, needs no other, changes nothing and sends nothing over a network;
 //! so a screen can show each as it ends. The command line and the console ask the same checks.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::paths::Paths;
@@ -24,7 +25,7 @@ pub struct Patient {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
@@ -36,7 +37,7 @@ pub enum Verdict {
 }
 
 /// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// What was looked at.
     pub subject: Subject,
@@ -53,7 +54,7 @@ pub struct Check {
 macro_rules! subjects {
     ($($variant:ident $name:literal $check:path;)*) => {
         /// What can be looked at, in the order it is shown.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         #[expect(missing_docs, reason = "each has its name beside it")]
         pub enum Subject { $($variant,)* }

@@ -1,32 +1,14 @@
 //! Keys and backends, by the same questions that binding asks them. Nothing is sent.
 
 use super::{Findings, Patient};
-use crate::engine::agent::openai::key::key;
+use crate::engine::agent::openai::key::{key, place};
 use crate::engine::catalog::{Catalog, CatalogDirs};
 use crate::engine::host::{backends as of_host, prices};
 
 pub(super) fn keys(patient: &Patient, found: &mut Findings) {
-    let (variable, file) = (&patient.settings.openai.key_env, &patient.settings.openai.key_file);
-    let elsewhere = match patient.settings.openai.key_command.first() {
-        _ if !file.is_empty() => Some(format!("the key is in {file}")),
-        program => program.map(|program| format!("the key is printed by '{program}'")),
-    };
-    if let Some(place) = elsewhere.filter(|_| std::env::var_os(variable).is_none_or(|value| value.is_empty())) {
-        return match key(&patient.settings.openai) {
-            Ok(_) => found.ok("openai", place),
-            Err(failure) => found.warn("openai", failure.message, failure.hint),
-        };
-    }
-    if variable.is_empty() {
-        return found.ok("openai", "no key is sent (openai.key_env is empty)");
-    }
-    match std::env::var_os(variable).filter(|value| !value.is_empty()) {
-        Some(_) => found.ok("openai", format!("{variable} is set")),
-        None => found.warn(
-            "openai",
-            format!("{variable} is not set"),
-            format!("set {variable} to the provider's key, or openai.key_env to \"\"; a rehearsal needs none"),
-        ),
+    match key(&patient.settings.openai) {
+        Ok(_) => found.ok("openai", place(&patient.settings.openai).to_string()),
+        Err(failure) => found.warn("openai", failure.message, format!("{}; a rehearsal needs none", failure.hint)),
     }
 }
 

@@ -10,6 +10,7 @@ mod decisions;
 mod picking;
 mod revision;
 mod stopping;
+mod storing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,18 +29,15 @@ use super::api::{Answer, Sender};
 use super::attempt::{self, Attempt};
 use super::beside::Beside;
 use super::context::Context;
-use super::final_report;
-use super::machine::{Activity, Input, Outcome, Plan, decide, wanted};
+use super::machine::{Activity, Input, Outcome, Plan, wanted};
 use super::run_files::RunFiles;
 use super::worktree::Workspace;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::Event;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::record::RunRecord;
 use crate::model::run_state::RunState;
 use crate::model::state::{PauseReason, RunStatus};
-use crate::model::time::Timestamp;
-use crate::store::{events, journal, runs};
 
 /// Something for one run.
 pub enum Order {
@@ -355,97 +353,6 @@ impl Driver {
 
     fn is_stopping(&self) -> Failure {
         Failure::new(Code::IllegalTransition, format!("run {} is being stopped", self.run_id().short())).hint("try again in a moment")
-    }
-
-    /// Decides, commits, folds in; a full disk or a held database is waited out.
-    async fn input(&mut self, input: Input) -> Result<()> {
-        self.input_with(input, Beside::default()).await
-    }
-
-    /// As [`input`](Self::input), with what is stored in the same transaction.
-    async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
-        let facts = self.facts(input)?;
-        self.stored = std::mem::take(&mut beside.stored);
-        // An answer is left out: its turn went with the row.
-        let kept = Beside { unsettled: None, ..beside.clone() };
-        let events = match self.append_after(beside, facts.clone()).await {
-            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(kept, facts).await?,
-            appended => appended?,
-        };
-        self.take_in(&events).await
-    }
-
-    async fn append_after(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
-        let run_id = self.run_id();
-        if beside.is_empty() {
-            return self.context.append_patiently(run_id, facts, |words| self.note(words)).await;
-        }
-        let job = move |tx: &rusqlite::Transaction<'_>| {
-            let mut events = beside.store(tx)?;
-            events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
-            Ok(events)
-        };
-        self.context.store_patiently(job, |words| self.note(words)).await
-    }
-
-    /// Folds stored events in; with the end of the run its report is written.
-    async fn take_in(&mut self, events: &[Event]) -> Result<()> {
-        self.fold(events).await?;
-        if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
-            final_report::write_and_note(&self.context, self.run_id()).await;
-        }
-        Ok(())
-    }
-
-    /// The run's row has vanished: it is written anew from memory, with everything the journal knows.
-    async fn append_to_restored(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
-        tracing::error!(run = %self.run_id(), "the row of the run has vanished; it is written anew from its journal");
-        let record = self.files.record.clone();
-        let job = move |tx: &rusqlite::Transaction<'_>| {
-            runs::restore(tx, &record)?;
-            beside.store(tx)?;
-            journal::append(tx, record.id, &facts, Timestamp::now())
-        };
-        self.context.store_patiently(job, |words| self.note(words)).await
-    }
-
-    /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain
-    /// folder, so its phase is completed, and the next one begun, in the same transaction.
-    fn facts(&self, input: Input) -> Result<Vec<Fact>> {
-        let at = Timestamp::now();
-        let valid = matches!(&input, Input::AttemptEnded { outcome: Outcome::Valid(_), .. });
-        let mut facts = decide(self.plan(), &self.state, input, at)?;
-        if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
-            return Ok(facts);
-        }
-        let mut ahead = self.state.clone();
-        for fact in &facts {
-            ahead.apply(&Event { run_id: ahead.run_id, seq: ahead.last_seq + 1, at, fact: fact.clone() })?;
-        }
-        if let Some(Activity::Commit { phase_key }) = wanted(self.plan(), &ahead)
-            && self.plan().gates(&phase_key).is_empty()
-        {
-            facts.extend(decide(self.plan(), &ahead, Input::Committed { phase_key, commit: None }, at)?);
-        }
-        Ok(facts)
-    }
-
-    /// Takes events in, and before them what agents' turns added to the journal in between.
-    async fn fold(&mut self, new: &[Event]) -> Result<()> {
-        let until = new.first().map_or(0, |first| first.seq);
-        for event in std::mem::take(&mut self.stored).iter().filter(|event| event.seq < until) {
-            // Another may have been stored in between; what comes after it is read with it.
-            if event.seq == self.state.last_seq + 1 {
-                self.state.apply(event)?;
-            }
-        }
-        let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
-        if let Some(first) = new.first().filter(|first| first.seq > from) {
-            let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);
-            let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
-            between.iter().try_for_each(|event| self.state.apply(event))?;
-        }
-        new.iter().try_for_each(|event| self.state.apply(event))
     }
 
     fn note(&self, words: &str) {

@@ -69,7 +69,7 @@ impl Host {
     /// Becomes the host: lock, database, recovery, service.
     ///
     /// # Errors
-    /// `session_manager_already_running` before anything is read or changed; what opening the
+    /// `network_file_system` and `session_manager_already_running` before anything is read or changed; what opening the
     /// database says; `config_invalid` for settings a backend cannot work with.
     pub fn start(paths: &Paths, settings: &Settings) -> Result<Self> {
         Self::begin(paths, settings, true)
@@ -84,6 +84,7 @@ impl Host {
     }
 
     fn begin(paths: &Paths, settings: &Settings, begins: bool) -> Result<Self> {
+        let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
         let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
@@ -99,7 +100,7 @@ impl Host {
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
-        notices.extend(remote::warning(&paths.data));
+        notices.extend(remote);
         notices.iter().for_each(|words| tracing::warn!("{words}"));
         let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
@@ -128,6 +129,7 @@ impl Host {
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
+        runtime.spawn(tell_of_hold(context.store.clone(), context.signals.clone()));
         runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?, context.signals.subscribe()));
         Ok(Self { context, runtime, calls, port, notices, tellers, lock })
     }
@@ -226,6 +228,17 @@ async fn tell_of_stop(store: Store, calls: mpsc::Sender<Call>) {
     let why = store.stopped().await;
     tracing::error!(failure = %why, "nothing can be stored any more");
     let _ = calls.send(Call::Stopped(why)).await;
+}
+
+/// Nothing is begun that could not be stored, and the runs go on when the other lets go: only the operator
+/// has to know.
+async fn tell_of_hold(store: Store, signals: broadcast::Sender<Signal>) {
+    let mut held = store.held();
+    while held.changed().await.is_ok() {
+        let held = *held.borrow_and_update();
+        tracing::warn!(held, "another process holds the database");
+        let _ = signals.send(Signal::Held(held));
+    }
 }
 
 /// The anchor belongs to the host: one that was overtaken leaves it alone.

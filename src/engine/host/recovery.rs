@@ -183,7 +183,8 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
 /// the count: each try was stored before it was made.
 fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
     let last = events::before(reader.connection(), state.run_id, state.last_seq + 1, LOOKED_BACK)?;
-    let tries = last.iter().rev().take_while(|event| matches!(event.fact.kind(), "run.paused" | "run.resumed" | "phase.skipped"));
+    let tries =
+        last.iter().rev().take_while(|event| matches!(event.fact.kind(), "run.paused" | "run.resumed" | "phase.skipped" | "clock.skewed"));
     Ok(tries.filter(|event| matches!(event.fact, Fact::RunPaused { reason: PauseReason::Crashed, .. })).count())
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::model::error::{Code, Failure, Result};
+
 /// The file systems of other machines, by the number that the kernel gives them.
 const REMOTE: &[(u64, &str)] = &[
     (0x6969, "nfs"),
@@ -15,14 +17,28 @@ const REMOTE: &[(u64, &str)] = &[
     (0x6573_5546, "fuse"),
 ];
 
-/// What the operator should know of the disk that `folder` lies on, if anything.
-pub fn warning(folder: &Path) -> Option<String> {
-    let name = named(kind(folder)?)?;
-    Some(format!(
+/// Looks at the disk that `folder` lies on, or will lie on. Where the operator `allowed` the disk of another
+/// machine, gives what they should keep in mind.
+///
+/// # Errors
+/// `network_file_system` for the disk of another machine, unless that was allowed. Nothing was made.
+pub fn check(folder: &Path, allowed: bool) -> Result<Option<String>> {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    judge(there.and_then(kind), allowed, folder)
+}
+
+fn judge(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<String>> {
+    let Some(name) = kind.and_then(named) else { return Ok(None) };
+    let words = format!(
         "{} lies on a {name} file system: the database can be damaged there when two machines use it, and what was said to be \
-         stored may not survive; put the data folder on a local disk",
+         stored may not survive",
         folder.display()
-    ))
+    );
+    if allowed {
+        return Ok(Some(format!("{words}; put the data folder on a local disk")));
+    }
+    Err(Failure::new(Code::NetworkFileSystem, words)
+        .hint("put the data folder on a local disk, or set host.allow_network_fs = true if only this machine uses it"))
 }
 
 fn named(kind: u64) -> Option<&'static str> {
@@ -45,10 +61,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_disk_is_no_reason_to_warn_and_each_remote_kind_has_a_name() {
+    fn each_remote_kind_of_disk_is_refused_by_its_name_unless_it_was_allowed() {
+        let folder = Path::new("/home/kim/data");
+        for (kind, name) in REMOTE {
+            let refused = judge(Some(*kind), false, folder).unwrap_err();
+            assert_eq!(refused.code, Code::NetworkFileSystem);
+            assert!(refused.message.starts_with(&format!("/home/kim/data lies on a {name} file system: ")), "{refused}");
+            assert!(refused.hint.contains("host.allow_network_fs = true"), "{refused}");
+            let told = judge(Some(*kind), true, folder).unwrap().unwrap();
+            assert!(told.starts_with(&refused.message) && told.ends_with("put the data folder on a local disk"), "{told}");
+        }
+        for local in [Some(0xef53), Some(0x0102_1994), None] {
+            assert_eq!(judge(local, false, folder), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_local_disk_is_neither_refused_nor_warned_of_also_before_the_folder_is_there() {
         let local = tempfile::tempdir().unwrap();
-        assert_eq!(warning(local.path()), None);
-        assert_eq!(warning(&local.path().join("gone")), None);
-        assert_eq!([0x6969, 0xff53_4d42, 0xef53].map(named), [Some("nfs"), Some("cifs"), None]);
+        assert_eq!(check(local.path(), false), Ok(None));
+        assert_eq!(check(&local.path().join("not/yet"), false), Ok(None));
     }
 }

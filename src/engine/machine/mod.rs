@@ -6,15 +6,18 @@
 //! difference is exactly what is missing. Nothing here does IO or looks at a clock.
 
 mod advance;
+mod answer;
 mod decide;
 pub mod envelope;
+mod input;
 mod plan;
 mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Input, Outcome, decide, ended};
+pub use decide::{decide, ended};
+pub use input::{Input, Outcome};
 pub use plan::Plan;
 pub use wanted::{Activity, wanted};
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::error::{Code, Failure};
-use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact, Picked};
+use crate::model::event::{ArtifactError, ArtifactRef, Event, Fact, LongWait, Picked};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId};
 use crate::model::money::NanoUsd;

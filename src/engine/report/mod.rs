@@ -25,7 +25,7 @@ mod shape;
 mod tests;
 
 /// The JSON Schema of a report, as it ships.
-pub const SCHEMA: &str = include_str!("../../../schemas/report.schema.json");
+pub const SCHEMA: &str = include_str!("../../../schemas/output/report.schema.json");
 
 /// The report as JSON text, as it is stored: indented, with a newline at its end, and without a
 /// character that could mislead who prints it.

@@ -63,13 +63,10 @@ pub struct RunReport {
     /// The run's own branch.
     pub branch: Option<String>,
     /// When it was stored first.
-    #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// When its first phase began.
-    #[schemars(with = "Option<String>")]
     pub started_at: Option<Timestamp>,
     /// When it ended; null while it goes on.
-    #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// Milliseconds from `created_at` to its last event.
     pub elapsed_ms: u64,
@@ -181,10 +178,8 @@ pub struct PhaseReport {
     /// Attempts, 0 when it was not reached.
     pub attempts: u32,
     /// When the first attempt began.
-    #[schemars(with = "Option<String>")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
-    #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// Milliseconds that agents worked.
     pub working_ms: u64,
@@ -219,10 +214,8 @@ pub struct ArtifactReport {
     /// Whether it fits its schema.
     pub valid: bool,
     /// Why not, each with its JSON Pointer.
-    #[schemars(with = "Vec<ErrorShape>")]
     pub errors: Vec<ArtifactError>,
     /// When it was stored.
-    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
@@ -249,10 +242,8 @@ pub struct DecisionReport {
     /// The version of the artifact.
     pub artifact_version: Option<u32>,
     /// When it was asked.
-    #[schemars(with = "String")]
     pub requested_at: Timestamp,
     /// When it was answered.
-    #[schemars(with = "Option<String>")]
     pub resolved_at: Option<Timestamp>,
     /// Milliseconds from question to answer; null while open.
     pub waited_ms: Option<u64>,
@@ -287,7 +278,6 @@ pub struct CostReport {
     /// Nano-dollars of the calls with a known price; null when there are calls and none has one.
     pub known_nano_usd: Option<i64>,
     /// What they used.
-    #[schemars(with = "TokensShape")]
     pub tokens: Tokens,
 }
 
@@ -298,37 +288,10 @@ pub struct EventReport {
     /// Its place in the journal, from 1.
     pub seq: u64,
     /// When it was stored.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The event type, such as `phase.started`.
     #[serde(rename = "type")]
     pub kind: String,
     /// What it says, as `docs/events.md` explains.
     pub payload: Value,
-}
-
-/// One way in which an artifact does not fit its schema.
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct ErrorShape {
-    /// JSON Pointer (RFC 6901) to the offending value; empty for the document itself.
-    pointer: String,
-    /// What is wrong.
-    message: String,
-}
-
-/// What calls used.
-#[derive(JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct TokensShape {
-    /// Sent, cached ones included.
-    input: u64,
-    /// Received, reasoning included.
-    output: u64,
-    /// Sent and read from the provider's cache.
-    cached: u64,
-    /// Spent on reasoning.
-    reasoning: u64,
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -28,23 +29,55 @@ mod redacted;
 /// The version of the file's shape.
 const VERSION: u32 = 1;
 
-#[derive(Debug, Serialize, Deserialize)]
+/// One line of the file.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Line {
-    /// What the file is.
-    PhasedeckExport { version: u32, program: String, run_id: RunId, exported_at: Timestamp, redacted: bool },
-    /// A row of a table.
-    Row { table: String, values: Row },
+pub enum Line {
+    /// What the file is: the first line.
+    PhasedeckExport {
+        /// The version of the file's shape.
+        version: u32,
+        /// The program that wrote it, with its version.
+        program: String,
+        /// Which run it holds.
+        run_id: RunId,
+        /// When it was written.
+        exported_at: Timestamp,
+        /// Whether the words of people, agents and files were left out.
+        redacted: bool,
+    },
+    /// A row of a table, as `docs/database.md` explains it.
+    Row {
+        /// Which table.
+        table: String,
+        /// The row by its columns' names.
+        values: Row,
+    },
     /// A content that is text.
-    Text { sha256: ContentHash, text: String },
-    /// A content that is not, in hex.
-    Bytes { sha256: ContentHash, hex: String },
-    /// How many lines come before this one, and the SHA-256 of them all.
-    End { lines: u64, sha256: ContentHash },
+    Text {
+        /// SHA-256 of the content.
+        sha256: ContentHash,
+        /// The content.
+        text: String,
+    },
+    /// A content that is no text.
+    Bytes {
+        /// SHA-256 of the content.
+        sha256: ContentHash,
+        /// The content in hex.
+        hex: String,
+    },
+    /// How the file ends: one that was cut is noticed.
+    End {
+        /// How many lines come before this one.
+        lines: u64,
+        /// SHA-256 of all of them, each with its line break.
+        sha256: ContentHash,
+    },
 }
 
 /// What an import brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Imported {
     /// Which run.
     pub run_id: RunId,

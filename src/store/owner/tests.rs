@@ -201,8 +201,8 @@ fn a_handle_may_be_dropped_by_its_own_job() {
 fn a_store_in_doubt_writes_nothing_more() {
     let (_dir, store) = store();
     let conn = open::writer(store.path()).unwrap();
-    let (stops, _stopped) = watch::channel(None);
-    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops };
+    let ((stops, _stopped), (holds, _held)) = (watch::channel(None), watch::channel(false));
+    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops, holds };
     let (work, answer) = wrap(|tx| agree(tx, "never"));
     owner.commit_together(vec![work]);
     assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DbCorrupt);
@@ -232,6 +232,24 @@ async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     second.write(|tx| agree(tx, "second")).await.unwrap();
     assert_eq!(agreed(&reader), 3);
     second.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_the_thread_itself_stops_everything_and_says_why() {
+    let (_dir, store) = store();
+    store.write(|tx| agree(tx, "before")).await.unwrap();
+    let reader = store.reader().unwrap();
+    let breaks: Work = Box::new(|_| Done { failure: None, reply: Box::new(|_| panic!("a defect, made on purpose")) });
+    store.sender().unwrap().send(Message::Job(breaks)).await.unwrap();
+    let why = store.stopped().await;
+    assert_eq!(why.code, Code::Internal);
+    assert!(why.message.ends_with("the store's thread panicked: a defect, made on purpose"), "{why}");
+    assert_eq!(store.write(|tx| agree(tx, "after")).await, Err(why.clone()));
+    assert_eq!((store.stop(), store.close().await), (Some(why.clone()), Err(why)));
+    assert_eq!(agreed(&reader), 1);
+    let again = Store::open(store.path()).unwrap();
+    again.write(|tx| agree(tx, "the next start")).await.unwrap();
+    assert_eq!(agreed(&reader), 2);
 }
 
 #[cfg(unix)]

@@ -15,11 +15,14 @@ pub(in crate::store) const LOAD: &str = "SELECT state, paused_from_state, pause_
      pending_gate, pending_since_ms, error_code, error_message, error_hint, last_seq, cost_nano, unknown_calls, calls, tokens_input, \
      tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, chain FROM runs WHERE id = ?1";
 
-pub(in crate::store) const SAVE: &str = "UPDATE runs SET state = ?2, paused_from_state = ?3, pause_reason = ?4, current_phase = ?5, \
-     phases_total = ?6, phases_done = ?7, pending_gate = ?8, pending_since_ms = ?9, error_code = ?10, error_message = ?11, \
-     error_hint = ?12, last_seq = ?13, cost_nano = ?14, unknown_calls = ?15, calls = ?16, tokens_input = ?17, tokens_output = ?18, \
-     tokens_cached = ?19, tokens_reasoning = ?20, created_at_ms = ?21, started_at_ms = ?22, ended_at_ms = ?23, updated_at_ms = ?24, chain = ?25 \
-     WHERE id = ?1";
+/// What moves with every event: of all the indexes of the table only the one by the last move has any of it.
+pub(in crate::store) const MOVE: &str = "UPDATE runs SET paused_from_state = ?2, pause_reason = ?3, current_phase = ?4, phases_total = ?5, \
+     phases_done = ?6, pending_gate = ?7, pending_since_ms = ?8, error_code = ?9, error_message = ?10, error_hint = ?11, last_seq = ?12, \
+     cost_nano = ?13, unknown_calls = ?14, calls = ?15, tokens_input = ?16, tokens_output = ?17, tokens_cached = ?18, \
+     tokens_reasoning = ?19, started_at_ms = ?20, ended_at_ms = ?21, updated_at_ms = ?22, chain = ?23 WHERE id = ?1";
+
+/// What the other indexes are about. A statement writes every index that has a column it names, changed or not.
+pub(in crate::store) const ENTER: &str = "UPDATE runs SET state = ?2, created_at_ms = ?3 WHERE id = ?1";
 
 pub(in crate::store) const PROGRESS: &str = "SELECT count(*) FILTER (WHERE state IN ('completed', 'skipped')) AS done, \
      (SELECT phase_key FROM run_phases WHERE run_id = ?1 AND state NOT IN ('completed', 'skipped') ORDER BY position LIMIT 1) AS current \
@@ -48,6 +51,8 @@ pub(in crate::store) struct Head {
     calls: u32,
     created_at: Timestamp,
     ended_at: Option<Timestamp>,
+    /// State and creation as the row has them.
+    stored: (RunStatus, Timestamp),
 }
 
 impl Head {
@@ -68,9 +73,10 @@ impl Head {
         // In the order of `LOAD`, by place: names of two dozen columns are looked for in vain at every append.
         let text = |place: usize| row.get::<_, Option<String>>(place);
         let error = text(8)?.zip(text(9)?).zip(text(10)?);
+        let (status, created_at) = (row::named(row, "state", RunStatus::parse)?, row::at(row, 19)?);
         Ok(Self {
             run_id,
-            status: row::named(row, "state", RunStatus::parse)?,
+            status,
             last_seq: row::large(row, 11)?,
             updated_at: row::at(row, 22)?,
             chain: chain::link(row)?,
@@ -91,8 +97,9 @@ impl Head {
                 reasoning: row::large(row, 18)?,
             },
             calls: row::count(row, 14)?,
-            created_at: row::at(row, 19)?,
+            created_at,
             ended_at: row::at_option(row, 21)?,
+            stored: (status, created_at),
         })
     }
 
@@ -131,16 +138,20 @@ impl Head {
         }
         match self.write(tx) {
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(self.busy(tx, e)),
-            other => Ok(other.map(drop)?),
+            other => Ok(other?),
         }
     }
 
-    fn write(&self, tx: &Connection) -> rusqlite::Result<usize> {
+    fn write(&mut self, tx: &Connection) -> rusqlite::Result<()> {
+        let id = self.run_id.to_string();
+        let now = (self.status, self.created_at);
+        if now != self.stored {
+            tx.prepare_cached(ENTER)?.execute((&id, self.status.as_str(), self.created_at.0))?;
+            self.stored = now;
+        }
         let error = self.error.as_ref();
-        let mut update = tx.prepare_cached(SAVE)?;
-        update.execute(rusqlite::params![
-            self.run_id.to_string(),
-            self.status.as_str(),
+        tx.prepare_cached(MOVE)?.execute(rusqlite::params![
+            id,
             self.paused_from.map(RunStatus::as_str),
             self.pause_reason.map(PauseReason::as_str),
             self.current_phase,
@@ -159,12 +170,12 @@ impl Head {
             row::stored(self.tokens.output),
             row::stored(self.tokens.cached),
             row::stored(self.tokens.reasoning),
-            self.created_at.0,
             self.started_at.map(|at| at.0),
             self.ended_at.map(|at| at.0),
             self.updated_at.0,
             self.chain.map(|link| link.0),
-        ])
+        ])?;
+        Ok(())
     }
 
     fn busy(&self, tx: &Connection, error: rusqlite::Error) -> Failure {

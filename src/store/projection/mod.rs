@@ -90,6 +90,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         | Fact::PromptRepaired { .. }
         | Fact::AgentAdapted { .. }
         | Fact::PersonasChanged { .. }
+        | Fact::ClockSkewed { .. }
         | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::super::fixture::{self, BEGIN};
-use super::super::{approvals, artifacts, events, journal, phases, runs, sessions};
+use super::super::{approvals, artifacts, events, journal, open, phases, runs, sessions};
 use super::*;
 use crate::model::error::Code;
 use crate::model::event::{ArtifactError, ArtifactRef, Tokens};
@@ -251,4 +251,23 @@ fn a_fact_about_a_phase_that_the_run_does_not_have_is_refused() {
     let refused = append(&conn, run, &fixture::phase_started("ghost", 1), BEGIN).unwrap_err();
     assert_eq!(refused.code, Code::IllegalTransition);
     assert!(refused.message.contains("'ghost'"), "{refused}");
+}
+
+#[test]
+fn the_statements_of_an_append_are_compiled_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = open::writer(&dir.path().join("phasedeck.db")).unwrap();
+    let run = fixture::insert_run(&conn, "lane");
+    journal::append(&conn, run, &[fixture::created(&PHASES), fixture::started()], BEGIN).unwrap();
+    for phase in PHASES {
+        journal::append(&conn, run, &[fixture::phase_started(phase, 1)], BEGIN).unwrap();
+        let completed = Fact::PhaseCompleted { phase_key: phase.into(), attempts: 1, duration_ms: 1, commit: None };
+        journal::append(&conn, run, &[completed], BEGIN).unwrap();
+    }
+    journal::append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap();
+    for sql in [head::LOAD, head::ENTER, head::MOVE, head::PROGRESS, journal::INSERT] {
+        let statement = conn.prepare_cached(sql).unwrap();
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{sql}");
+        assert!(statement.get_status(rusqlite::StatementStatus::Run) > 1, "{sql}");
+    }
 }

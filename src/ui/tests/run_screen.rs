@@ -9,7 +9,15 @@ use crate::model::event::Fact;
 
 fn retried() -> Fact {
     let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
-    Fact::LlmRetried { phase_key: "spec".into(), turn_id, r#try: 2, status: Some(429), code: Code::LlmUnreachable, wait_ms: 12_000 }
+    Fact::LlmRetried {
+        phase_key: "spec".into(),
+        turn_id,
+        r#try: 2,
+        status: Some(429),
+        code: Code::LlmUnreachable,
+        wait_ms: 12_000,
+        until: None,
+    }
 }
 
 #[test]

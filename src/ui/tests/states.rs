@@ -87,7 +87,7 @@ fn a_failed_call_counts_down_to_the_next_try() {
         let mut bench = on_run(size, Place::Executing);
         let turn_id: TurnId = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let (phase_key, code) = ("spec".into(), Code::LlmRateLimited);
-        bench.happens(Fact::LlmRetried { phase_key, turn_id, r#try: 2, status: Some(429), code, wait_ms: 12_000 });
+        bench.happens(Fact::LlmRetried { phase_key, turn_id, r#try: 2, status: Some(429), code, wait_ms: 12_000, until: None });
         bench
     });
 }

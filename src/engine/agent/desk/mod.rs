@@ -207,7 +207,7 @@ impl Desk {
     /// # Errors
     /// What the store says.
     pub async fn retried(&self, turn: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64) -> Result<()> {
-        let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms };
+        let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms, until: None };
         let run_id = self.run_id;
         self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
     }

@@ -8,7 +8,7 @@
 //! Not here: what the protocol's messages look like, which `rmcp` knows; asking the operator.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rmcp::ServiceExt as _;
@@ -19,11 +19,14 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::acp::presets::on_path;
+use self::launching::{Place, named, program};
 use super::program::{Launch, Program};
+use crate::engine::confine::Protection;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::persona::{Permission, Persona};
 use crate::model::settings::McpSettings;
+
+mod launching;
 
 /// How often a server that died is begun again in one attempt.
 const MAX_LIVES: u32 = 4;
@@ -36,7 +39,7 @@ const MAX_TOOLS: usize = 128;
 pub struct Shelf {
     servers: Vec<Server>,
     tools: Vec<Offered>,
-    worktree: PathBuf,
+    place: Place,
 }
 
 /// One tool on offer.
@@ -68,15 +71,21 @@ impl Shelf {
     /// # Errors
     /// `backend_unavailable`, naming the server.
     pub fn available(servers: &BTreeMap<String, McpSettings>, persona: &Persona) -> Result<()> {
-        persona.mcp_tools().try_for_each(|(name, _)| launch(servers, name, Path::new("")).map(drop))
+        persona.mcp_tools().try_for_each(|(name, _)| program(name, named(servers, name)?).map(drop))
     }
 
     /// Begins the servers that the persona names, and asks each for its tools.
     ///
     /// # Errors
     /// `backend_unavailable` when one is missing, does not begin, or has no tool of a name that is given.
-    pub async fn open(settings: &BTreeMap<String, McpSettings>, persona: &Persona, worktree: &Path) -> Result<Self> {
-        let mut shelf = Self { servers: Vec::new(), tools: Vec::new(), worktree: worktree.to_path_buf() };
+    pub async fn open(
+        settings: &BTreeMap<String, McpSettings>,
+        persona: &Persona,
+        worktree: &Path,
+        repository: Option<&Path>,
+    ) -> Result<Self> {
+        let confined = persona.mcp_tools().any(|(name, _)| settings.get(name).is_some_and(|server| server.confined));
+        let mut shelf = Self { servers: Vec::new(), tools: Vec::new(), place: Place::new(worktree, repository, confined)? };
         let mut wanted: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
         for (server, tool) in persona.mcp_tools() {
             wanted.entry(server).or_default().push(tool);
@@ -97,9 +106,8 @@ impl Shelf {
         name: &str,
         given: &[Option<&str>],
     ) -> Result<()> {
-        let launch = launch(settings, name, &self.worktree)?;
-        let settings = settings.get(name).cloned().unwrap_or_default();
-        let live = begin(name, &settings, &launch, &self.worktree).await?;
+        let settings = named(settings, name)?.clone();
+        let live = begin(name, &settings, &self.place.launch(name, &settings)?, self.place.worktree()).await?;
         let listed = timeout(Duration::from_secs(settings.start_timeout_seconds), live.service.list_all_tools()).await;
         let server = self.servers.len();
         self.servers.push(Server { name: name.to_owned(), settings, live: Mutex::new((1, Some(live))) });
@@ -128,6 +136,17 @@ impl Shelf {
             Err(Failure::new(Code::BackendUnavailable, format!("the server 'mcp:{name}' has no tool '{missing}'"))
                 .hint("look at the server's own list of tools"))
         })
+    }
+
+    /// Whether there are servers at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    /// Of each server whether it is confined, and the words for it, by what the kernel does.
+    pub fn protections(&self, kernel: &Protection) -> Vec<(bool, String)> {
+        self.servers.iter().map(|server| launching::protection(&server.name, &server.settings, kernel)).collect()
     }
 
     /// The tools on offer, as the `tools` of a Chat Completions request.
@@ -201,9 +220,8 @@ impl Shelf {
             return Err(broken(&server.name, &format!("it died {MAX_LIVES} times in this attempt")));
         }
         live.0 += 1;
-        let settings = BTreeMap::from([(server.name.clone(), server.settings.clone())]);
-        let launch = launch(&settings, &server.name, &self.worktree)?;
-        live.1 = Some(begin(&server.name, &server.settings, &launch, &self.worktree).await?);
+        let launch = self.place.launch(&server.name, &server.settings)?;
+        live.1 = Some(begin(&server.name, &server.settings, &launch, self.place.worktree()).await?);
         Ok(())
     }
 
@@ -236,25 +254,6 @@ async fn begin(name: &str, settings: &McpSettings, launch: &Launch, worktree: &P
             Err(silent(name))
         }
     }
-}
-
-fn launch(servers: &BTreeMap<String, McpSettings>, name: &str, worktree: &Path) -> Result<Launch> {
-    let unavailable = |words: String, hint: &str| Failure::new(Code::BackendUnavailable, words).hint(hint);
-    let missing = || unavailable(format!("no server of tools is named '{name}'"), "write it into config.toml as [mcp.NAME]");
-    let settings = servers.get(name).ok_or_else(missing)?;
-    let Some((program, args)) = settings.command.split_first() else {
-        return Err(unavailable(format!("mcp.{name} has no command"), "write its command into config.toml"));
-    };
-    let gone =
-        || unavailable(format!("the program '{program}' of the server 'mcp:{name}' is not found"), "install it, or mend the command");
-    let worktree = worktree.to_string_lossy();
-    Ok(Launch {
-        program: on_path(program).ok_or_else(gone)?,
-        args: args.iter().map(|arg| arg.replace("{worktree}", &worktree)).collect(),
-        env: settings.env.clone(),
-        pass_env: settings.pass_env.clone(),
-        fence: None,
-    })
 }
 
 /// One tool's own word counts before its server's.

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-/// How often the same must come round.
-const ROUNDS: usize = 5;
+/// How often the same comes round before the agent is stopped.
+pub(super) const STOPPED_AT: usize = 5;
+/// How often before it is told.
+pub(super) const TOLD_AT: usize = 3;
 /// The longest circle that is looked for, in calls.
 const LONGEST: usize = 3;
 
@@ -23,10 +25,10 @@ impl Step {
     }
 }
 
-/// The tools of the circle that `steps` end in, if they do.
-pub(super) fn circle(steps: &[Step]) -> Option<String> {
+/// The tools of the circle that `steps` end in, if they went round so often.
+pub(super) fn circle(steps: &[Step], rounds: usize) -> Option<String> {
     (1..=LONGEST).find_map(|length| {
-        let tail = &steps[steps.len().checked_sub(length * ROUNDS)?..];
+        let tail = &steps[steps.len().checked_sub(length * rounds)?..];
         let round = &tail[..length];
         let same = tail.chunks(length).all(|next| next == round);
         same.then(|| round.iter().map(|step| step.tool.as_str()).collect::<Vec<_>>().join(", "))
@@ -54,7 +56,7 @@ mod tests {
             ("abcabcabcabcabc", Some("a, b, c")),
             ("aabaabaabaab", None),
         ] {
-            assert_eq!(circle(&steps(pattern)).as_deref(), found, "{pattern}");
+            assert_eq!(circle(&steps(pattern), STOPPED_AT).as_deref(), found, "{pattern}");
         }
     }
 
@@ -62,10 +64,10 @@ mod tests {
     fn only_the_same_arguments_with_the_same_result_count() {
         let mut same = steps("aaaa");
         same.push(Step::new("a", r#"{ "b": 2, "a": 1 }"#, "same"));
-        assert!(circle(&same).is_some(), "key order does not matter");
+        assert!(circle(&same, STOPPED_AT).is_some(), "key order does not matter");
         same[2] = Step::new("a", r#"{"a":1,"b":2}"#, "progress");
-        assert!(circle(&same).is_none());
+        assert!(circle(&same, STOPPED_AT).is_none());
         same[2] = Step::new("a", r#"{"a":1,"b":3}"#, "same");
-        assert!(circle(&same).is_none());
+        assert!(circle(&same, STOPPED_AT).is_none());
     }
 }

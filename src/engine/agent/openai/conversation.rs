@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::assemble::{Answer, Finish};
-use super::circles::{Step, circle};
+use super::circles::{STOPPED_AT, Step, TOLD_AT, circle};
 use super::structured;
 use super::summary::Summary;
 use crate::engine::agent::Job;
@@ -17,6 +17,9 @@ use crate::model::error::{Code, Failure};
 pub(super) const INTERRUPTED: &str = "interrupted: this tool may have run; look before you repeat it";
 /// The result of a tool that a stop came before.
 pub(super) const NOT_BEGUN: &str = "not run: the work was stopped before this tool began; call it again if it is still needed";
+
+/// How often an agent may name what lies outside of its worktree, until the operator looks at it.
+const MAX_WAYS_OUT: usize = 5;
 
 /// Said when the model stops and its file is not there.
 const NUDGE: &str = "You stopped, but the expected file does not exist yet. Write it now with the write_file tool, at exactly this path: ";
@@ -73,8 +76,9 @@ pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool
         let nudged = turns[..turns.len() - 1].iter().any(|said| nudge_follows(&said.answer));
         return if artifact_there || nudged { Next::Done } else { ask(asked, job) };
     }
-    match circle(&steps(current(turns, job.stretch))) {
+    match circle(&steps(current(turns, job.stretch)), STOPPED_AT) {
         Some(tools) => Next::Fail(in_circles(&tools)),
+        None if ways_out(current(turns, job.stretch)) >= MAX_WAYS_OUT => Next::Fail(wants_out()),
         None => ask(asked, job),
     }
 }
@@ -89,8 +93,9 @@ fn current(turns: &[Said], stretch: u32) -> &[Said] {
 fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
     let last = turns.last().filter(|said| said.stretch != stretch)?;
     let before = current(turns, last.stretch);
-    let why = match circle(&steps(before)) {
+    let why = match circle(&steps(before), STOPPED_AT) {
         Some(tools) => format!("you repeated the same calls with the same results: {tools}. Do not repeat them; take another way"),
+        None if ways_out(before) >= MAX_WAYS_OUT => "you named paths outside of your worktree again and again. Stay within it".to_owned(),
         None if before.len() >= job.max_turns as usize => "you had used all of your turns. Come to an end with what you have".to_owned(),
         None => return None,
     };
@@ -103,6 +108,7 @@ pub(super) fn messages(job: &Job, turns: &[Said], summary: Option<&Summary>, str
     let prompt = summary.map_or_else(|| job.prompt.clone(), |summary| format!("{}\n\n{}", job.prompt, summary.words()));
     let mut messages = vec![json!({"role": "system", "content": system(job, structured)}), json!({"role": "user", "content": prompt})];
     let covered = summary.map_or(0, |summary| summary.covers);
+    let hints = hints(turns);
     for (at, said) in turns.iter().enumerate().filter(|(_, said)| said.number > covered) {
         messages.extend(looked_at(&turns[..at], said.stretch, job).map(|words| json!({"role": "user", "content": words})));
         messages.push(assistant(&said.answer));
@@ -115,10 +121,30 @@ pub(super) fn messages(job: &Job, turns: &[Said], summary: Option<&Summary>, str
         } else {
             let results = said.answer.calls.iter().zip(&said.results);
             messages.extend(results.map(|(call, result)| json!({"role": "tool", "tool_call_id": call.id, "content": result})));
+            messages.extend(hints[at].as_ref().map(|words| json!({"role": "user", "content": words})));
         }
     }
     messages.extend(looked_at(turns, job.stretch, job).map(|words| json!({"role": "user", "content": words})));
     messages
+}
+
+/// What the agent is told after each of the turns that made a circle of its calls.
+fn hints(turns: &[Said]) -> Vec<Option<String>> {
+    let (mut made, mut stretch, mut before) = (Vec::new(), None, false);
+    let mut hint = |said: &Said| {
+        if stretch.replace(said.stretch) != Some(said.stretch) {
+            made.clear();
+            before = false;
+        }
+        made.extend(steps(std::slice::from_ref(said)));
+        let circle = circle(&made, TOLD_AT);
+        let new = !std::mem::replace(&mut before, circle.is_some());
+        circle.filter(|_| new).map(|tools| {
+            let more = STOPPED_AT - TOLD_AT;
+            format!("You made the same calls {TOLD_AT} times with the same results: {tools}. Take another way; {more} more rounds end your work.")
+        })
+    };
+    turns.iter().map(&mut hint).collect()
 }
 
 fn ask(asked: Asked, job: &Job) -> Next {
@@ -138,6 +164,12 @@ fn steps(turns: &[Said]) -> Vec<Step> {
     // What a crash or a stop kept from running says nothing of the agent.
     let ran = calls.filter(|(_, result)| *result != INTERRUPTED && *result != NOT_BEGUN);
     ran.map(|(call, result)| Step::new(&call.name, &call.arguments, result)).collect()
+}
+
+/// How many calls were refused because they led out of the worktree.
+fn ways_out(turns: &[Said]) -> usize {
+    let refused = |result: &&String| result.starts_with("refused: ") && result.contains(Code::PathOutsideWorktree.as_str());
+    turns.iter().flat_map(|said| &said.results).filter(refused).count()
 }
 
 fn system(job: &Job, structured: bool) -> String {
@@ -193,6 +225,11 @@ fn sendable_name(name: &str) -> String {
 /// model is told of the mistake by the result.
 fn sendable_arguments(arguments: &str) -> &str {
     if serde_json::from_str::<Map<String, Value>>(arguments).is_ok() { arguments } else { "{}" }
+}
+
+fn wants_out() -> Failure {
+    let words = format!("the agent named {MAX_WAYS_OUT} paths that lead out of its worktree; none was followed");
+    Failure::new(Code::AgentLimitReached, words).hint("look at the events tool.denied to see what it wanted; approve lets it go on")
 }
 
 fn too_long() -> Failure {
@@ -278,6 +315,44 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_is_told_once_when_the_same_comes_round_for_the_third_time() {
+        let same = said("", &[("ls", "{}", "a"), ("grep", "{}", "b")], Finish::Stop);
+        let other = said("", &[("ls", "{}", "c")], Finish::Stop);
+        let told = |turns: &[Said]| -> Vec<usize> {
+            let hints = hints(turns).into_iter().enumerate();
+            hints
+                .filter_map(|(at, hint)| hint.filter(|words| words.contains(": ls, grep.") && words.contains("2 more rounds")).map(|_| at))
+                .collect()
+        };
+        let again = |times| vec![same.clone(); times];
+        assert_eq!((told(&again(2)), told(&again(3)), told(&again(4))), (vec![], vec![2], vec![2]));
+        assert_eq!(told(&[again(3), vec![other], again(3)].concat()), [2, 6], "and again when it begins anew");
+        assert_eq!(
+            told(&[again(2), vec![Said { stretch: 3, ..same.clone() }; 2]].concat()),
+            [0_usize; 0],
+            "the operator's word begins anew"
+        );
+        let sent = messages(&job(true), &again(3), None, false);
+        assert_eq!(sent.last().unwrap()["role"], "user");
+        assert_eq!(messages(&job(true), &again(4), None, false)[..sent.len()], sent[..], "what was said stays as it was said");
+    }
+
+    #[test]
+    fn the_fifth_way_out_stops_the_agent_until_the_operator_has_looked() {
+        let refused = "refused: path '../x' leaves the worktree by '..' [path_outside_worktree]. name it relative to the worktree";
+        let way = |n: usize| {
+            said("", &[("ls", &format!("{{\"path\":\"../{n}\"}}"), refused), ("read_file", "{}", "path_outside_worktree")], Finish::Stop)
+        };
+        let ways = |count| (0..count).map(way).collect::<Vec<_>>();
+        assert_eq!(next(&ways(4), after(4), &job(true), false), Next::Ask);
+        assert_eq!(code(next(&ways(5), after(5), &job(true), false)), Some(Code::AgentLimitReached));
+        let went_on = Job { stretch: 3, ..job(true) };
+        assert_eq!(next(&ways(5), Asked { last: 5, before: 5 }, &went_on, false), Next::Ask);
+        let told = messages(&went_on, &ways(5), None, false).pop().unwrap();
+        assert!(told["content"].as_str().unwrap().contains("Stay within it"), "{told}");
+    }
+
+    #[test]
     fn limits_count_from_the_operators_last_word_and_the_agent_is_told_why_it_was_stopped() {
         let calls = said("", &[("ls", "{}", "a")], Finish::Stop);
         let long = said("x", &[], Finish::Length);
@@ -293,7 +368,7 @@ mod tests {
         assert_eq!(next(&anew[..9], Asked { last: 9, before: 5 }, &went_on, false), Next::Ask);
         assert_eq!(code(next(&anew, Asked { last: 10, before: 5 }, &went_on, false)), Some(Code::AgentLoopDetected));
         assert_eq!(
-            messages(&went_on, &anew, None, false)[..13],
+            messages(&went_on, &anew, None, false)[..14],
             messages(&went_on, &anew[..5], None, false),
             "what was said stays as it was said"
         );

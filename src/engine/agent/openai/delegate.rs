@@ -90,7 +90,7 @@ impl<B: Book> Worker<'_, B> {
             let job = Job { prompt: description, artifact: None, ..self.job.clone() };
             self.book.text(TextKind::Tool, &format!("sub-agent begins: {}", self.tools.target(&call.name, &call.arguments)));
             let (wire, prices, pace, window, model) = (self.wire, self.prices, self.pace, self.window, self.model.clone());
-            let (structured, schema_refused) = (false, AtomicBool::new(false));
+            let (structured, schema_refused, tries) = (false, AtomicBool::new(false), self.tries);
             let sub = Worker {
                 wire,
                 prices,
@@ -103,6 +103,7 @@ impl<B: Book> Worker<'_, B> {
                 book: self.book,
                 stop: self.stop,
                 tools,
+                tries,
                 conversation,
             };
             let mut talk = Talk::default();

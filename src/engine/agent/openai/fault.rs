@@ -10,8 +10,10 @@ use super::assemble::Broken;
 use crate::model::error::{Code, Failure};
 use crate::model::event::CallStatus;
 
-/// The longest pause that a server may ask for; a longer one is cut to it.
+/// The longest pause between two tries that we come to ourselves.
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// The longest wait that a server may ask for; a longer one is cut to it.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether another try may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,18 +116,18 @@ impl Fault {
 }
 
 /// How long to wait before the next try: doubling from `base`, with `jitter` from 0 to 1, and never
-/// less than the server asks for, up to the limit.
+/// less than the server asks for, up to a day.
 pub(super) fn pause(tries: u32, base: Duration, jitter: f64, retry_after: Option<Duration>) -> Duration {
     let doubled = base.saturating_mul(1 << tries.saturating_sub(1).min(10));
     let jittered = doubled.min(MAX_PAUSE).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
-    jittered.max(retry_after.unwrap_or_default()).min(MAX_PAUSE)
+    jittered.max(retry_after.unwrap_or_default().min(LONGEST_WAIT))
 }
 
 /// `Retry-After` in seconds or as a date; anything else is as if it were not there.
 pub(super) fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(text.parse().map_or(MAX_PAUSE, Duration::from_secs));
+        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs));
     }
     let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
@@ -290,7 +292,7 @@ mod tests {
             (" 12 ", Some(12)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
-            ("99999999999999999999999999999", Some(60)),
+            ("99999999999999999999999999999", Some(86_400)),
             ("-5", None),
             ("soon", None),
             ("", None),
@@ -307,8 +309,10 @@ mod tests {
         assert_eq!(pause(3, second, 1.0, None), Duration::from_secs(4));
         assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(12))), Duration::from_secs(12));
         assert_eq!(pause(3, second, 1.0, Some(Duration::ZERO)), Duration::from_secs(4));
-        assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(9_999))), MAX_PAUSE);
         assert_eq!(pause(u32::MAX, second, 1.0, None), MAX_PAUSE);
+        for (asked, waits) in [(61, 61), (9_999, 9_999), (86_400, 86_400), (86_401, 86_400), (u64::MAX, 86_400)] {
+            assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(asked))), Duration::from_secs(waits));
+        }
     }
 
     #[test]

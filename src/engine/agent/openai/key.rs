@@ -5,6 +5,7 @@
 
 mod command;
 
+use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,33 +18,68 @@ use crate::model::settings::OpenAiSettings;
 /// The longest key file that is read, in bytes.
 const FILE_BYTES: u64 = 64 * 1024;
 
+/// Where the key is looked for.
+pub enum Place<'a> {
+    /// In this variable, which is set.
+    Variable(&'a str),
+    /// In this file.
+    File(&'a str),
+    /// In what this command prints.
+    Command(&'a [String]),
+    /// In this variable, which is not set.
+    Missing(&'a str),
+    /// Nowhere: the server needs none.
+    Nowhere,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "{name} is set"),
+            Self::File(path) => write!(f, "the key is in {path}"),
+            Self::Command(command) => write!(f, "the key is printed by '{}'", command.first().map_or("", String::as_str)),
+            Self::Missing(name) => write!(f, "{name} is not set"),
+            Self::Nowhere => f.write_str("no key is sent (openai.key_env is empty)"),
+        }
+    }
+}
+
+/// The one place that counts: the variable, else the file, else the command.
+#[must_use]
+pub fn place(settings: &OpenAiSettings) -> Place<'_> {
+    let (variable, file, command) = (&settings.key_env, &settings.key_file, &settings.key_command);
+    match () {
+        () if of_variable(variable).is_some() => Place::Variable(variable),
+        () if !file.is_empty() => Place::File(file),
+        () if !command.is_empty() => Place::Command(command),
+        () if variable.is_empty() => Place::Nowhere,
+        () => Place::Missing(variable),
+    }
+}
+
+fn of_variable(name: &str) -> Option<SecretString> {
+    let set = std::env::var(name).ok().filter(|_| !name.is_empty())?;
+    Some(set.trim()).filter(|key| !key.is_empty()).map(SecretString::from)
+}
+
 /// The key; absent for a server that needs none, which is what an empty `key_env` without a file says.
 ///
 /// # Errors
 /// `backend_unavailable` when there should be a key and is none, or its file may be read by others.
 pub fn key(settings: &OpenAiSettings) -> Result<Option<SecretString>> {
-    let (variable, file) = (&settings.key_env, &settings.key_file);
-    let set = std::env::var(variable).ok().filter(|_| !variable.is_empty());
-    if let Some(key) = set.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()) {
-        return Ok(Some(SecretString::from(key)));
-    }
-    if !file.is_empty() {
-        return of_file(Path::new(file)).map(Some);
-    }
-    if !settings.key_command.is_empty() {
-        let printed = command::printed_by(&settings.key_command);
-        return printed.map(Some).map_err(|words| {
+    match place(settings) {
+        Place::Variable(name) => Ok(of_variable(name)),
+        Place::File(path) => of_file(Path::new(path)).map(Some),
+        Place::Command(command) => command::printed_by(command).map(Some).map_err(|words| {
             missing(format!("'openai.key_command' {words}"))
                 .hint("run the command yourself: it must print the key alone, within ten seconds")
-        });
+        }),
+        Place::Nowhere => Ok(None),
+        Place::Missing(variable) => Err(missing(format!("{variable} is not set")).hint(format!(
+            "set {variable} to the provider's key, 'openai.key_file' to a file that holds it, 'openai.key_command' to a command that \
+             prints it, or 'openai.key_env' to \"\" for a server that needs none"
+        ))),
     }
-    if variable.is_empty() {
-        return Ok(None);
-    }
-    Err(missing(format!("{variable} is not set")).hint(format!(
-        "set {variable} to the provider's key, 'openai.key_file' to a file that holds it, 'openai.key_command' to a command that prints it, or \
-         'openai.key_env' to \"\" for a server that needs none"
-    )))
 }
 
 fn of_file(path: &Path) -> Result<SecretString> {

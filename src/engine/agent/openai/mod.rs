@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -66,6 +66,8 @@ mod scene;
 
 /// The window of a model that nobody knows anything of, in tokens.
 const USUAL_WINDOW: u64 = 128_000;
+/// The longest pause that is slept in a call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often is looked whether the list of models is a day old.
 const LIST_LOOK: Duration = Duration::from_secs(60 * 60);
 
@@ -81,7 +83,10 @@ pub struct OpenAi {
     context_window: u64,
     launcher: Launcher,
     servers: BTreeMap<String, McpSettings>,
+    /// What holds commands.
     protection: OnceCell<Protection>,
+    /// What holds whole programs.
+    fence: OnceCell<Protection>,
 }
 
 impl OpenAi {
@@ -98,7 +103,7 @@ impl OpenAi {
         Ok(Self {
             wire: Wire::new(settings, key, Limits::of(settings))?,
             prices,
-            pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1) },
+            pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1), longest: LONGEST_PAUSE },
             model: settings.model.clone(),
             keyless,
             model_list: settings.model_list,
@@ -106,6 +111,7 @@ impl OpenAi {
             launcher: Launcher::own(),
             servers: BTreeMap::new(),
             protection: OnceCell::new(),
+            fence: OnceCell::new(),
         })
     }
 
@@ -113,6 +119,13 @@ impl OpenAi {
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
         self.pace.base = pause;
+        self
+    }
+
+    /// Sets the longest pause that is slept in a call; a minute unless set. The engine waits out longer ones.
+    #[must_use]
+    pub fn with_longest_pause(mut self, pause: Duration) -> Self {
+        self.pace.longest = pause;
         self
     }
 
@@ -180,19 +193,25 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
-            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree).await?);
+            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree, job.repository.as_deref()).await?);
             let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());
                 desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
             }
+            if !shelf.is_empty() && job.history.is_empty() {
+                let kernel = self.fence.get_or_init(|| self.launcher.probe_fence()).await;
+                for (confined, words) in shelf.protections(kernel) {
+                    desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+                }
+            }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
             let (wire, prices, pace, window) = (&self.wire, &self.prices, self.pace, self.window_of(&model));
             let structured = structured::wanted(job, prices.models().of(&model).as_ref());
-            let schema_refused = AtomicBool::new(false);
+            let (schema_refused, tries) = (AtomicBool::new(false), &AtomicU32::new(job.tries));
             let worker =
-                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, conversation };
+                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, tries, conversation };
             let ended = worker.run().await;
             shelf.end().await;
             ended

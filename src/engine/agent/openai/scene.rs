@@ -47,6 +47,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         history: Vec::new(),
         stretch: 1,
         scenario: Scenario::Ok,
+        tries: 0,
         max_turns: 20,
         permits: Vec::new(),
     }

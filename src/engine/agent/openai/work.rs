@@ -1,37 +1,41 @@
 //! The loop: request, stream, tools, store, next; until the model is done or a limit is reached.
 //!
-//! The order is what makes it survive a crash. A call is reserved before it is sent; its answer is
-//! stored before any tool runs (one without tools with what follows from it); what the tools said is stored, together with the next reserve,
-//! before the next request. Everything between can be done again from the stored turns.
+//! The order is what makes it survive a crash. A call is reserved before it is sent; its answer is stored
+//! before any tool runs (one without tools with what follows from it); what the tools said is stored,
+//! together with the next reserve, before the next request. Everything between can be done again from the
+//! stored turns. Sending one request, and sending it again, is in `work/calling.rs`.
 //!
 //! Stopping: `soon` is looked at where nothing is open, `now` wherever something is awaited. A tool
 //! that has begun is always awaited to its end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
-use super::assemble::{Answer, Assembled, Call, Finish};
+use super::assemble::{Answer, Call, Finish};
 use super::book::Book;
 use super::chat;
 use super::conversation::{Asked, INTERRUPTED, NOT_BEGUN, Next, Said, counts, messages, next};
 use super::delegate::{Delegated, Word};
-use super::fault::{Fault, pause};
+use super::fault::Fault;
 use super::prices::Prices;
 use super::structured;
 use super::summary::{self, Summary};
 use super::wire::Wire;
 use crate::engine::agent::tools::Toolbox;
-use crate::engine::agent::{Answered, CallFailed, Ended, Job, Reserve, Stop, ToolDone};
+use crate::engine::agent::{Ended, Job, Reserve, Stop, ToolDone};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
-use crate::model::event::{CallStatus, Tokens, ToolOutcome};
+use crate::model::event::ToolOutcome;
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
 use crate::model::persona::Params;
 use crate::model::record::{TurnRecord, TurnStatus};
-use crate::model::time::human_duration;
+use crate::store::failpoint::Family;
 use crate::store::failpoint::planted::{self, Bug};
-use crate::store::failpoint::{Family, Step};
+
+mod calling;
+
+use calling::Heard;
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,8 @@ pub(super) struct Pace {
     pub max_tries: u32,
     /// The first pause; later ones double.
     pub base: Duration,
+    /// The longest pause that is slept in a call; a longer one ends the work until it is over.
+    pub longest: Duration,
 }
 
 /// One attempt being worked on.
@@ -58,6 +64,8 @@ pub(super) struct Worker<'a, B> {
     pub book: &'a B,
     pub stop: &'a Stop,
     pub tools: Toolbox,
+    /// How often the next request was tried before this work began.
+    pub tries: &'a AtomicU32,
     /// Whose turns these are: empty for the agent of the phase, else the call that began a sub-agent.
     pub conversation: String,
 }
@@ -80,16 +88,6 @@ struct Refused {
     tokens: u64,
     /// The turn that it was for.
     number: u32,
-}
-
-/// What became of a request.
-enum Heard {
-    /// It was answered, and the answer is stored.
-    Answer(TurnId, Answer),
-    /// It was longer than the model takes.
-    TooLong(Fault),
-    /// The work is stopped.
-    Stopped,
 }
 
 /// A request that is reserved, and may be sent.
@@ -128,6 +126,7 @@ impl<B: Book> Worker<'_, B> {
             let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.to_string().len()));
             let (turn, answer) = match self.ask(open).await? {
                 Heard::Answer(turn, answer) => (turn, answer),
+                Heard::Waits(wait) => return Ok(Ended::Waits(wait)),
                 Heard::Stopped => return Ok(Ended::Stopped),
                 Heard::TooLong(fault) => {
                     then = self.shorten(talk, tokens, fault).await?;
@@ -318,112 +317,6 @@ impl<B: Book> Worker<'_, B> {
         }
     }
 
-    /// Sends a reserved request, again where that helps, and stores its answer.
-    async fn ask(&self, mut open: Open) -> Result<Heard> {
-        let mut tries = 1;
-        loop {
-            let begun = Instant::now();
-            if self.stop.now.is_cancelled() {
-                self.give_up(open.turn, CallStatus::Failed, begun).await?;
-                return Ok(Heard::Stopped);
-            }
-            // A summary is no word of the agent's.
-            let show = |kind, text: &str| {
-                if !open.sums_up {
-                    self.book.text(kind, text)
-                }
-            };
-            Step::CallSent.before();
-            let asked = tokio::select! {
-                biased;
-                () = self.stop.now.cancelled() => None,
-                asked = self.wire.ask(open.reserve.number, &open.body, &show) => Some(asked),
-            };
-            Step::CallSent.after();
-            match asked {
-                None => {
-                    self.give_up(open.turn, CallStatus::Unknown, begun).await?;
-                    return Ok(Heard::Stopped);
-                }
-                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
-                Some(Err(fault)) => {
-                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
-                    self.book.failed(open.turn, failed).await?;
-                    if fault.too_long {
-                        return Ok(Heard::TooLong(fault));
-                    }
-                    if self.without_schema(&mut open, &fault) {
-                        open.turn = self.book.reserve(open.reserve.clone()).await?;
-                        continue;
-                    }
-                    if !self.pause(open.turn, tries, fault).await? {
-                        return Ok(Heard::Stopped);
-                    }
-                    open.turn = self.book.reserve(open.reserve.clone()).await?;
-                    tries += 1;
-                }
-            }
-        }
-    }
-
-    /// Takes the schema out of a request that the server refused with it; says whether that may help. The
-    /// schema stands in the prompt as well.
-    fn without_schema(&self, open: &mut Open, fault: &Fault) -> bool {
-        if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) {
-            return false;
-        }
-        let Some(without) = structured::without_schema(&open.body) else { return false };
-        self.schema_refused.store(true, Ordering::Relaxed);
-        open.body = without;
-        self.book.adapted(&format!("the server takes no schema; asked without it ({})", fault.words));
-        true
-    }
-
-    /// Waits before the next try; says no when the work is stopped meanwhile.
-    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<bool> {
-        if !fault.tried_again(tries, self.pace.max_tries) {
-            return Err(fault.into_failure(tries));
-        }
-        let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
-        self.book.retried(turn, tries, fault.status, fault.code, ms(wait)).await?;
-        let next = format!("next try in {} ({}/{})", human_duration(ms(wait)), tries + 1, self.pace.max_tries);
-        self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
-        tokio::select! {
-            biased;
-            () = self.stop.now.cancelled() => Ok(false),
-            () = self.stop.soon.cancelled() => Ok(false),
-            () = tokio::time::sleep(wait) => Ok(true),
-        }
-    }
-
-    async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
-        let Assembled { mut answer, usage, request_id } = assembled;
-        if open.sums_up || self.structured {
-            answer.calls.clear();
-        }
-        let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
-        let (cost, estimated) = match &usage {
-            Some(usage) if usage.cost().is_some() => (usage.cost(), false),
-            Some(usage) if usage.counts() => (self.prices.cost(&self.model, tokens), false),
-            _ => (open.reserve.reserved, open.reserve.reserved.is_some()),
-        };
-        let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
-        let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
-        let latency_ms = ms(begun.elapsed());
-        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id };
-        if self.conversation.is_empty() && answered.tools.is_empty() {
-            self.book.put_down(open.turn, answered)?;
-        } else {
-            self.book.answered(open.turn, answered).await?;
-        }
-        Ok((open.turn, answer))
-    }
-
-    async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
-        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: ms(begun.elapsed()) };
-        self.book.failed(turn, failed).await
-    }
-
     /// The next request: the conversation, or first a summary of its oldest turns where it has no room.
     fn prepare(&self, talk: &Talk) -> Result<(Reserve, String, bool)> {
         let params = &self.job.persona.params;
@@ -512,10 +405,6 @@ fn answer_of(turn: &TurnRecord) -> Result<Answer> {
 fn held_back() -> Failure {
     Failure::new(Code::LlmBadResponse, "the provider's content filter held the answer back")
         .hint("change the requirements or the instructions, or take another model; resuming asks again")
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         repository: None,
         history: Vec::new(),
         scenario,
+        tries: 0,
         max_turns: 10,
         stretch: 0,
         permits: Vec::new(),

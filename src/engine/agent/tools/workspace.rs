@@ -120,6 +120,7 @@ impl Workspace {
             return Err(Trouble::Fault(format!("the content for '{}' is {} bytes; the limit is 10 MiB", path.shown(), content.len())));
         }
         let Some((parents, name)) = path.split() else { return Err(is_folder(path)) };
+        self.no_twin(path)?;
         let dir = beneath::made_folder(&self.root, parents.iter().map(String::as_str)).map_err(|obstacle| told(path, obstacle))?;
         let before = match beneath::open_plain(&dir, name) {
             Ok((_, metadata)) => Some(metadata),
@@ -130,6 +131,22 @@ impl Workspace {
         let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
         beneath::replace(&dir, name, content, &temporary, before.as_ref()).map_err(|error| Trouble::io(path, &error))?;
         Ok(before.is_some())
+    }
+
+    /// Keeps new names apart from those that are there: what differs in capitals only is one file on some systems.
+    fn no_twin(&self, path: &WorktreePath) -> Result<(), Trouble> {
+        let mut dir = self.root.try_clone().map_err(|error| Trouble::io(path, &error))?;
+        for part in path.parts() {
+            if dir.symlink_metadata(part).is_err() {
+                let names = names_in(&dir).unwrap_or_default();
+                let twin = names.into_iter().find(|(_, name)| worktree_path::differ_in_case_only(name, part));
+                return twin.map_or(Ok(()), |(_, name)| Err(is_twin(path, part, &name)));
+            }
+            // What stands in the way is told by whoever goes that way.
+            let Ok(next) = beneath::folder(&dir, [part.as_str()]) else { return Ok(()) };
+            dir = next;
+        }
+        Ok(())
     }
 
     /// The names in a folder, folders first, each group sorted; git's own is left out.
@@ -231,6 +248,13 @@ fn told(path: &WorktreePath, obstacle: Obstacle) -> Trouble {
         Obstacle::TooLarge(_) => Trouble::Fault(format!("'{}' is larger than the limit of 10 MiB", path.shown())),
         Obstacle::Io(error) => Trouble::io(path, &error),
     }
+}
+
+fn is_twin(path: &WorktreePath, part: &str, name: &str) -> Trouble {
+    Trouble::Fault(format!(
+        "'{part}' in '{}' differs from '{name}', which is there, in capitals only; on some systems they are one",
+        path.shown()
+    ))
 }
 
 fn missing(path: &WorktreePath) -> Trouble {

@@ -27,6 +27,12 @@ fn of_schema(text: &str) -> Vec<String> {
 fn every_mistake_of_a_workflow_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
         ("", &["w.yaml: the file is empty [workflow_invalid]\n  write at least `name` and `version`"]),
+        (
+            "name: w\nversion: 1\nroles: [{id: dev}]\nphases:\n  - {key: a, role: dev, expected_artifact: {path: out/a.json, schema: dev/spec@1}}\n  - {key: b, role: dev, expected_artifact: {path: Out/a.json, schema: dev/spec@1}}\n",
+            &[
+                "w.yaml:5:3 (phases): the paths out/a.json and Out/a.json are one file on some systems [workflow_invalid]\n  use one spelling for both",
+            ],
+        ),
         ("- a\n", &["w.yaml:1:1: must be a group of fields, and is a list [workflow_invalid]\n  change the value"]),
         (
             "name: w\n",

@@ -1,8 +1,5 @@
-//! The JSON Schemas of the files that operators write, for editors: generated from the model and
-//! checked in beneath `schemas/`. `UPDATE_SCHEMAS=1 cargo test --lib own_formats` writes them anew.
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! The JSON Schemas of the files that operators write, for editors, against the files that ship.
+//! `cli::formats` holds the copies beneath `schemas/`.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
@@ -20,10 +17,6 @@ fn own_formats() -> [(&'static str, Value); 3] {
     [("workflow", generated::<Workflow>()), ("persona", generated::<Persona>()), ("config", generated::<Settings>())]
 }
 
-fn path_of(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(format!("{name}.schema.json"))
-}
-
 /// A tree as JSON, for checking it against a schema.
 fn as_json(node: &yaml::Node) -> Value {
     match &node.data {
@@ -34,18 +27,6 @@ fn as_json(node: &yaml::Node) -> Value {
         yaml::Data::Text(text) => text.clone().into(),
         yaml::Data::List(items) => items.iter().map(as_json).collect(),
         yaml::Data::Map(members) => members.iter().map(|m| (m.key.clone(), as_json(&m.value))).collect(),
-    }
-}
-
-#[test]
-fn the_checked_in_schemas_are_those_of_the_model() {
-    for (name, schema) in own_formats() {
-        let text = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            fs::write(path_of(name), &text).unwrap();
-        }
-        let stored = fs::read_to_string(path_of(name)).unwrap_or_default();
-        assert!(stored == text, "schemas/{name}.schema.json is old; run `UPDATE_SCHEMAS=1 cargo test --lib own_formats`");
     }
 }
 

@@ -45,6 +45,26 @@ fn an_answer_about_a_tool_while_paused_counts_when_the_run_goes_on() {
 }
 
 #[test]
+fn an_attempt_that_waits_for_a_server_is_taken_up_with_its_tries_and_nobody_is_asked() {
+    let mut story = Story::begin();
+    story.tell(Input::Start).unwrap();
+    let attempt = story.wants();
+    let (turn_id, code, until) = ("01930000-0000-7000-8000-00000000bb01".parse().unwrap(), Code::LlmRateLimited, Timestamp(9_000_000));
+    let wait = LongWait { turn_id, tries: 2, status: Some(429), code, wait_ms: 3_600_000, until };
+    assert_eq!(story.ended(Outcome::Waits(wait)), ["llm.retried"]);
+    assert_eq!((story.state.status, story.wants()), (RunStatus::Executing, attempt.clone()));
+    let waits = |story: &Story| story.state.waiting.as_ref().map(|waiting| (waiting.until, waiting.tries));
+    assert_eq!(waits(&story), Some((until, 2)));
+    for (reason, kept) in
+        [(PauseReason::Shutdown, true), (PauseReason::Crashed, true), (PauseReason::Interrupted, true), (PauseReason::Operator, false)]
+    {
+        story.tell(Input::Pause(reason)).unwrap();
+        story.tell(Input::Resume { by: "kim".to_owned(), via: Via::Cli }).unwrap();
+        assert_eq!((waits(&story).is_some(), story.wants()), (kept, attempt.clone()), "{reason:?}");
+    }
+}
+
+#[test]
 fn a_budget_pauses_the_run_until_it_is_raised() {
     let mut story = Story::begin();
     story.tell(Input::Start).unwrap();

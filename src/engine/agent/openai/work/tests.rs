@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::super::model_server::{ModelServer, Reply};
+use super::super::model_server::{ModelServer, RecordedRequest, Reply};
 use super::super::scene::{self, Notebook};
 use super::super::wire::Limits;
 use super::*;
 use crate::engine::confine::Launcher;
 use crate::model::settings::{OpenAiSettings, Price};
+
+mod asking;
+mod stops;
+mod structured_mode;
+mod waits;
+mod window;
 
 struct Scene {
     tree: tempfile::TempDir,
@@ -39,14 +45,29 @@ impl Scene {
         let settings =
             OpenAiSettings { base_url: self.server.base_url(), idle_timeout_seconds: self.idle_seconds, ..OpenAiSettings::default() };
         let wire = Wire::new(&settings, None, Limits::of(&settings)).unwrap();
-        let pace = Pace { max_tries: 5, base: Duration::from_millis(1) };
+        let pace = Pace { max_tries: 5, base: Duration::from_millis(1), longest: Duration::from_secs(60) };
         let tools = Toolbox::new(self.tree.path(), &self.job.persona, Launcher::own()).unwrap();
         let model = "test/model".to_owned();
         let (structured, schema_refused) = (structured::wanted(&self.job, None), AtomicBool::new(false));
+        let tries = &AtomicU32::new(self.job.tries);
         let (prices, job, book, stop, window) = (&self.prices, &self.job, &self.book, &self.stop, self.window);
-        Worker { wire: &wire, prices, pace, model, window, structured, schema_refused, job, book, stop, tools, conversation: String::new() }
-            .run()
-            .await
+        Worker {
+            wire: &wire,
+            prices,
+            pace,
+            model,
+            window,
+            structured,
+            schema_refused,
+            job,
+            book,
+            stop,
+            tools,
+            tries,
+            conversation: String::new(),
+        }
+        .run()
+        .await
     }
 
     fn roles(&self, request: usize) -> Vec<String> {
@@ -241,7 +262,7 @@ async fn a_job_that_needs_all_of_its_turns_is_done_and_one_that_needs_one_more_i
 #[tokio::test]
 async fn going_on_after_a_circle_or_a_limit_helps() {
     for (max_turns, told) in [(20, "repeated the same calls"), (3, "used all of your turns")] {
-        let script = |request: &super::super::model_server::RecordedRequest| {
+        let script = |request: &RecordedRequest| {
             let said = request.messages().iter().filter_map(|message| message["content"].as_str());
             let looked = said.filter(|text| text.contains("The operator has looked at it")).count();
             match (looked, request.messages().last().unwrap()["role"].as_str()) {
@@ -264,139 +285,6 @@ async fn going_on_after_a_circle_or_a_limit_helps() {
     }
 }
 
-/// Looks eight times at a file that is long, then writes its own; what it has forgotten it takes from the summary.
-fn long_winded(request: &super::super::model_server::RecordedRequest) -> Reply {
-    let messages = request.messages();
-    if messages[0]["content"].as_str().unwrap().starts_with("You summarise") {
-        let told = messages[1]["content"].as_str().unwrap();
-        let last = told.matches("LOOK ").count() + told.split("did ").nth(1).map_or(0, |n| n.split(' ').next().unwrap().parse().unwrap());
-        return Reply::answer(&format!("did {last} looks"));
-    }
-    let prompt = messages[1]["content"].as_str().unwrap();
-    let before: usize = prompt.split("did ").nth(1).map_or(0, |n| n.split(' ').next().unwrap().parse().unwrap());
-    let looks = before + messages.iter().filter(|message| message["role"] == "assistant").count();
-    match looks {
-        0..=7 => Reply::stream()
-            .text(&format!("LOOK {looks}"))
-            .tool_call("read_file", &json!({"file_path": "long.txt", "offset": looks + 1}).to_string(), &[])
-            .finish("stop")
-            .usage(9, 9, None)
-            .done(),
-        8 => write_artifact(),
-        _ => Reply::answer("done"),
-    }
-}
-
-async fn long_scene() -> Scene {
-    let mut scene = Scene::with(ModelServer::script(long_winded).await);
-    let lines: String = (0..30).map(|n| format!("line {n} {}\n", "x".repeat(60))).collect();
-    std::fs::write(scene.tree.path().join("long.txt"), lines).unwrap();
-    scene.job.persona.params.max_tokens = Some(100);
-    scene.window = 3_500;
-    scene
-}
-
-#[tokio::test]
-async fn a_conversation_that_nears_the_window_goes_on_from_a_summary_and_a_kill_pays_no_turn_twice() {
-    let straight = long_scene().await;
-    assert_eq!(straight.run().await, Ok(Ended::Done));
-    let requests = straight.server.requests();
-    let longest = requests.iter().map(|request| request.body.to_string().len() / 3).max().unwrap();
-    assert!(longest < 3_500, "every request fits: {longest}");
-    let turns = straight.book.turns();
-    let (summaries, own): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.conversation == "~summary");
-    assert_eq!(own.len(), 10, "what was summarised stays readable");
-    assert!(own.iter().all(|turn| turn.answer.is_some() && turn.tools.iter().all(|tool| tool.result.is_some())));
-    assert!(summaries.len() >= 2, "{summaries:?}");
-    assert_eq!(requests.len(), 10 + summaries.len());
-    assert_eq!(straight.book.costs().len(), requests.len(), "each summary is paid like any call");
-    assert!(!straight.book.shown(TextKind::Answer).iter().any(|text| text.contains("did")), "a summary is no word of the agent");
-    assert!(straight.book.shown(TextKind::Note).iter().any(|note| note.contains("were summarised")));
-    let writes = straight.book.lines().len();
-    for killed_at in 0..writes {
-        let mut scene = long_scene().await;
-        scene.book.fails_from = Some(killed_at);
-        assert_eq!(scene.run().await.unwrap_err().code, Code::DiskFull);
-        let stored = scene.book.turns().iter().filter(|turn| turn.answer.is_some()).count();
-        let sent = scene.server.requests().len();
-        scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
-        assert_eq!(scene.server.requests().len() - sent, requests.len() - stored, "at {killed_at}: a stored turn is never paid for twice");
-        if let Some(last) = scene.server.requests().get(sent..).and_then(<[_]>::last) {
-            let length = |request: &super::super::model_server::RecordedRequest| request.messages().len();
-            assert_eq!(length(last), length(requests.last().unwrap()), "at {killed_at}: the same conversation");
-        }
-    }
-}
-
-/// Refuses what is longer than the model takes, whatever the settings say of its window.
-fn with_a_window(most: usize) -> impl Fn(&super::super::model_server::RecordedRequest) -> Reply + Send + Sync + 'static {
-    move |request| match request.body.to_string().len() {
-        0.. if request.body.to_string().len() / 3 <= most => long_winded(request),
-        _ => Reply::status(400, r#"{"error":{"code":"context_length_exceeded","message":"This model's maximum context length is short"}}"#),
-    }
-}
-
-#[tokio::test]
-async fn a_provider_that_takes_less_than_is_known_brings_on_one_summary_and_the_work_goes_on() {
-    let run = |fails_from| async move {
-        let mut scene = long_scene().await;
-        scene.server = ModelServer::script(with_a_window(3_500)).await;
-        scene.window = 128_000;
-        scene.book.fails_from = fails_from;
-        let ended = scene.run().await;
-        (scene, ended)
-    };
-    let (straight, ended) = run(None).await;
-    assert_eq!(ended, Ok(Ended::Done));
-    let lines = straight.book.lines();
-    let refused = lines.iter().filter(|line| *line == "failed Failed llm_context_exceeded").count();
-    assert_eq!(refused, 1, "what it takes is learned once: {lines:?}");
-    assert!(lines.iter().all(|line| !line.starts_with("retried")));
-    let notes = straight.book.shown(TextKind::Note);
-    assert!(notes.iter().any(|note| note.contains("more than the model takes") && note.contains("maximum context length is short")));
-    assert_eq!(straight.book.turns().iter().filter(|turn| turn.conversation.is_empty() && turn.answer.is_some()).count(), 10);
-    for killed_at in 0..lines.len() {
-        let (mut scene, _) = run(Some(killed_at)).await;
-        scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
-        let turns = scene.book.turns();
-        let mut answered: Vec<_> =
-            turns.iter().filter(|turn| turn.answer.is_some()).map(|turn| (turn.conversation.as_str(), turn.number)).collect();
-        assert_eq!(answered.iter().filter(|(conversation, _)| conversation.is_empty()).count(), 10, "at {killed_at}");
-        let all = answered.len();
-        answered.sort_unstable();
-        answered.dedup();
-        assert_eq!(answered.len(), all, "at {killed_at}: no turn is answered, and paid for, twice");
-    }
-}
-
-#[tokio::test]
-async fn what_cannot_be_made_shorter_ends_with_its_code_after_one_summary() {
-    for (looks, calls) in [(0, 1), (3, 6)] {
-        let script = move |request: &super::super::model_server::RecordedRequest| {
-            let summary = request.messages()[0]["content"].as_str().unwrap().starts_with("You summarise");
-            let said = request.messages().iter().filter(|message| message["role"] == "assistant").count();
-            let summarised = request.messages()[1]["content"].as_str().unwrap().contains("[SUMMARY");
-            match (summary, said) {
-                (true, _) => Reply::answer("did it"),
-                (false, said) if said < looks && !summarised => {
-                    Reply::calls("read_file", &json!({"file_path": "long.txt", "offset": said + 1}))
-                }
-                _ => Reply::status(413, ""),
-            }
-        };
-        let mut scene = long_scene().await;
-        scene.server = ModelServer::script(script).await;
-        scene.window = 128_000;
-        let failure = scene.run().await.unwrap_err();
-        assert_eq!((failure.code, scene.server.requests().len()), (Code::LlmContextExceeded, calls), "{}", failure.message);
-        assert!(failure.hint.contains("larger window"), "{}", failure.hint);
-    }
-}
-
 #[tokio::test]
 async fn it_is_reminded_once_and_then_the_engine_judges() {
     let scene = Scene::new([Reply::answer("done"), Reply::answer("really done")]).await;
@@ -415,114 +303,3 @@ async fn work_that_had_ended_ends_without_a_request() {
     assert_eq!(scene.run().await, Ok(Ended::Done));
     assert_eq!((scene.server.requests().len(), scene.book.lines().len()), (2, 0));
 }
-
-#[tokio::test]
-async fn a_soft_stop_ends_at_the_next_checkpoint_and_can_go_on() {
-    let mut scene = Scene::new([Reply::calls("ls", &json!({})), write_artifact(), Reply::answer("done")]).await;
-    scene.book.cancel_at = Some(("answered ls", scene.stop.soon.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.book.lines(), ["reserve 1", "answered ls", "tools_done 1 end"]);
-    scene.job.history = scene.book.turns();
-    scene.book = Notebook::resuming(&scene.book);
-    scene.stop = Stop::default();
-    assert_eq!(scene.run().await, Ok(Ended::Done));
-    assert_eq!(scene.server.requests().len(), 3);
-    let before: CancellationToken = scene.stop.soon.clone();
-    before.cancel();
-    scene.job.history.clear();
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.server.requests().len(), 3);
-}
-
-#[tokio::test]
-async fn a_hard_stop_drops_the_request_and_closes_its_row() {
-    let now = CancellationToken::new();
-    let cancel = now.clone();
-    let server = ModelServer::script(move |_| {
-        cancel.cancel();
-        Reply::hang()
-    })
-    .await;
-    let mut scene = Scene::with(server);
-    scene.stop.now = now;
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.book.lines(), ["reserve 1", "failed Unknown llm_unreachable"]);
-}
-
-#[tokio::test]
-async fn a_hard_stop_leaves_tools_alone_that_have_not_begun() {
-    let two = Reply::stream().tool_call("write_file", r#"{"file_path":"x","content":""}"#, &[]).finish("stop").done();
-    let mut scene = Scene::new([two]).await;
-    scene.book.cancel_at = Some(("answered", scene.stop.now.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.book.lines(), ["reserve 1", "answered write_file", "tools_done 1 end"]);
-    assert_eq!(scene.book.tools()[0].result, NOT_BEGUN);
-    assert!(!scene.tree.path().join("x").exists());
-}
-
-#[tokio::test]
-async fn a_stop_during_a_pause_ends_it_at_once() {
-    let mut scene = Scene::new([Reply::status(429, "").header("Retry-After", "60")]).await;
-    scene.book.cancel_at = Some(("retried", scene.stop.soon.clone()));
-    assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.book.lines().last().unwrap(), "retried 1 429 llm_rate_limited");
-}
-
-async fn structured_scene(script: impl Fn(&super::super::model_server::RecordedRequest) -> Reply + Send + Sync + 'static) -> Scene {
-    let mut scene = Scene::with(ModelServer::script(script).await);
-    scene.job.persona.params.mode = Some("structured".to_owned());
-    scene
-}
-
-#[tokio::test]
-async fn in_structured_mode_the_answer_is_the_file_and_a_kill_pays_for_it_once() {
-    let scene = structured_scene(|_| Reply::answer("```json\n{\"a\": 1}\n```")).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
-    let body = &scene.server.requests()[0].body;
-    assert_eq!(body["response_format"], json!({"type": "json_schema", "json_schema": {"name": "artifact", "schema": null}}));
-    assert!(body["tools"].is_null() && body["messages"][0]["content"].as_str().unwrap().contains("You have no tools"));
-    assert_eq!(std::fs::read_to_string(scene.tree.path().join("out.json")).unwrap(), "{\"a\": 1}\n");
-    let writes = scene.book.lines().len();
-    for killed_at in 0..writes {
-        let mut scene = structured_scene(|_| Reply::answer("{\"a\": 1}")).await;
-        scene.book.fails_from = Some(killed_at);
-        assert!(scene.run().await.is_err());
-        let paid = usize::from(scene.book.turns().iter().any(|turn| turn.answer.is_some()));
-        let sent = scene.server.requests().len();
-        let _ = std::fs::remove_file(scene.tree.path().join("out.json"));
-        scene.job.history = scene.book.turns();
-        scene.book = Notebook::resuming(&scene.book);
-        assert_eq!(scene.run().await, Ok(Ended::Done), "at {killed_at}");
-        assert_eq!(scene.server.requests().len() - sent, 1 - paid, "at {killed_at}");
-        assert!(scene.tree.path().join("out.json").exists(), "at {killed_at}");
-    }
-}
-
-#[tokio::test]
-async fn words_in_place_of_the_document_are_reminded_of_once() {
-    let scene = structured_scene(|request| if request.number == 0 { Reply::answer("Here it is.") } else { Reply::answer("[]") }).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
-    assert_eq!(scene.server.requests()[1].messages()[3]["content"], structured::NUDGE);
-    assert_eq!(std::fs::read_to_string(scene.tree.path().join("out.json")).unwrap(), "[]\n");
-    let never = structured_scene(|_| Reply::answer("I would rather not.")).await;
-    assert_eq!((never.run().await, never.server.requests().len()), (Ok(Ended::Done), 2));
-    assert!(!never.tree.path().join("out.json").exists());
-}
-
-#[tokio::test]
-async fn a_server_that_takes_no_schema_is_asked_without_it() {
-    let script = |request: &super::super::model_server::RecordedRequest| match request.body["response_format"].is_object() {
-        true => Reply::status(400, r#"{"error":{"message":"response_format is not supported"}}"#),
-        false => Reply::answer("{}"),
-    };
-    let scene = structured_scene(script).await;
-    assert_eq!(scene.run().await, Ok(Ended::Done));
-    assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_bad_response", "reserve 1", "put down", "tools_done 0 end"]);
-    let notes = scene.book.shown(TextKind::Note);
-    assert!(notes[0].starts_with("the server takes no schema; asked without it (the provider answered 400"), "{notes:?}");
-    let refused = structured_scene(|_| Reply::status(400, "no such model")).await;
-    assert_eq!((refused.run().await.unwrap_err().code, refused.server.requests().len()), (Code::LlmBadResponse, 2));
-}
-
-#[path = "asking.rs"]
-mod asking;

@@ -28,6 +28,23 @@ fn denied(trouble: Trouble) -> bool {
 }
 
 #[test]
+fn a_new_name_that_differs_from_one_there_in_capitals_only_is_refused_and_the_old_one_is_written() {
+    let s = scene();
+    let write = |name: &str| s.workspace.write(&s.workspace.path(name).unwrap(), b"new");
+    for (name, words) in [
+        ("src/Lib.rs", "'Lib.rs' in 'src/Lib.rs' differs from 'lib.rs', which is there, in capitals only; on some systems they are one"),
+        ("SRC/other.rs", "'SRC' in 'SRC/other.rs' differs from 'src', which is there, in capitals only; on some systems they are one"),
+    ] {
+        assert!(matches!(write(name).unwrap_err(), Trouble::Fault(told) if told == words), "{name}");
+        assert!(!s.tree.join(name).exists() && !s.tree.join("SRC").exists());
+    }
+    assert!(matches!(write("src/lib.rs"), Ok(true)));
+    assert!(matches!(write("src/deep/Other.rs"), Ok(false)));
+    std::fs::write(s.tree.join("src/LIB.rs"), "made by git").unwrap();
+    assert!(matches!(write("src/LIB.rs"), Ok(true)), "what is there already can be written");
+}
+
+#[test]
 fn links_pipes_and_second_names_are_refused_for_reading_and_writing() {
     let s = scene();
     symlink(s.outside.join("secret.txt"), s.tree.join("link.txt")).unwrap();

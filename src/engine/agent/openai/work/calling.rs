@@ -1,0 +1,163 @@
+//! One request until it is answered: sent, tried again where that helps, and its answer stored.
+//!
+//! The only layer that tries again. Each try is a call of its own in the ledger, reserved before it is
+//! sent and closed before the next one. A pause that is too long to be slept here ends the work, and is the
+//! engine's to wait out (`engine/waiting.rs`).
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Open, Worker};
+use crate::engine::agent::openai::assemble::{Answer, Assembled};
+use crate::engine::agent::openai::book::Book;
+use crate::engine::agent::openai::fault::{Fault, pause};
+use crate::engine::agent::openai::{chat, structured};
+use crate::engine::agent::{Answered, CallFailed};
+use crate::engine::api::TextKind;
+use crate::model::error::{Code, Failure, Result};
+use crate::model::event::{CallStatus, LongWait, Tokens};
+use crate::model::id::TurnId;
+use crate::model::time::{Timestamp, human_duration};
+use crate::store::failpoint::Step;
+
+/// What became of a request.
+pub(super) enum Heard {
+    /// It was answered, and the answer is stored.
+    Answer(TurnId, Answer),
+    /// It was longer than the model takes.
+    TooLong(Fault),
+    /// The server asks for a longer wait than is slept in a call.
+    Waits(LongWait),
+    /// The work is stopped.
+    Stopped,
+}
+
+/// What a pause led to.
+enum Paused {
+    /// It is over.
+    Over,
+    /// It is too long to be slept here.
+    TooLong(LongWait),
+    /// The work was stopped in it.
+    Stopped,
+}
+
+impl<B: Book> Worker<'_, B> {
+    /// Sends a reserved request, again where that helps, and stores its answer.
+    pub(super) async fn ask(&self, mut open: Open) -> Result<Heard> {
+        let mut tries = 1 + self.tries.swap(0, Ordering::Relaxed);
+        loop {
+            let begun = Instant::now();
+            if self.stop.now.is_cancelled() {
+                self.give_up(open.turn, CallStatus::Failed, begun).await?;
+                return Ok(Heard::Stopped);
+            }
+            // A summary is no word of the agent's.
+            let show = |kind, text: &str| {
+                if !open.sums_up {
+                    self.book.text(kind, text)
+                }
+            };
+            Step::CallSent.before();
+            let asked = tokio::select! {
+                biased;
+                () = self.stop.now.cancelled() => None,
+                asked = self.wire.ask(open.reserve.number, &open.body, &show) => Some(asked),
+            };
+            Step::CallSent.after();
+            match asked {
+                None => {
+                    self.give_up(open.turn, CallStatus::Unknown, begun).await?;
+                    return Ok(Heard::Stopped);
+                }
+                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
+                Some(Err(fault)) => {
+                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
+                    self.book.failed(open.turn, failed).await?;
+                    if fault.too_long {
+                        return Ok(Heard::TooLong(fault));
+                    }
+                    if self.without_schema(&mut open, &fault) {
+                        open.turn = self.book.reserve(open.reserve.clone()).await?;
+                        continue;
+                    }
+                    match self.pause(open.turn, tries, fault).await? {
+                        Paused::Over => {}
+                        Paused::TooLong(wait) => return Ok(Heard::Waits(wait)),
+                        Paused::Stopped => return Ok(Heard::Stopped),
+                    }
+                    open.turn = self.book.reserve(open.reserve.clone()).await?;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// Takes the schema out of a request that the server refused with it; says whether that may help. The
+    /// schema stands in the prompt as well.
+    fn without_schema(&self, open: &mut Open, fault: &Fault) -> bool {
+        if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) {
+            return false;
+        }
+        let Some(without) = structured::without_schema(&open.body) else { return false };
+        self.schema_refused.store(true, Ordering::Relaxed);
+        open.body = without;
+        self.book.adapted(&format!("the server takes no schema; asked without it ({})", fault.words));
+        true
+    }
+
+    /// Waits before the next try, where that is not for too long.
+    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<Paused> {
+        if !fault.tried_again(tries, self.pace.max_tries) {
+            return Err(fault.into_failure(tries));
+        }
+        let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
+        if wait > self.pace.longest {
+            let wait = ms(wait);
+            let until = Timestamp(Timestamp::now().0.saturating_add_unsigned(wait));
+            self.book.text(TextKind::Note, &format!("{}; the server asks to wait for {}", fault.words, human_duration(wait)));
+            return Ok(Paused::TooLong(LongWait { turn_id: turn, tries, status: fault.status, code: fault.code, wait_ms: wait, until }));
+        }
+        self.book.retried(turn, tries, fault.status, fault.code, ms(wait)).await?;
+        let next = format!("next try in {} ({}/{})", human_duration(ms(wait)), tries + 1, self.pace.max_tries);
+        self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
+        tokio::select! {
+            biased;
+            () = self.stop.now.cancelled() => Ok(Paused::Stopped),
+            () = self.stop.soon.cancelled() => Ok(Paused::Stopped),
+            () = tokio::time::sleep(wait) => Ok(Paused::Over),
+        }
+    }
+
+    async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
+        let Assembled { mut answer, usage, request_id } = assembled;
+        if open.sums_up || self.structured {
+            answer.calls.clear();
+        }
+        let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
+        let (cost, estimated) = match &usage {
+            Some(usage) if usage.cost().is_some() => (usage.cost(), false),
+            Some(usage) if usage.counts() => (self.prices.cost(&self.model, tokens), false),
+            _ => (open.reserve.reserved, open.reserve.reserved.is_some()),
+        };
+        let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
+        let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
+        let latency_ms = ms(begun.elapsed());
+        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id };
+        if self.conversation.is_empty() && answered.tools.is_empty() {
+            self.book.put_down(open.turn, answered)?;
+        } else {
+            self.book.answered(open.turn, answered).await?;
+        }
+        Ok((open.turn, answer))
+    }
+
+    async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
+        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: ms(begun.elapsed()) };
+        self.book.failed(turn, failed).await
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
