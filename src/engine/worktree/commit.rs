@@ -85,7 +85,8 @@ impl Worktree {
                 }
                 Err(error) => tracing::info!(%error, "all files of the worktree are read again"),
             }
-            std::fs::remove_file(index).map_err(|e| Failure::io(format!("cannot remove {}", index.display()), &e))?;
+            let removed = Step::WorktreeIndex.around(|| std::fs::remove_file(index));
+            removed.map_err(|e| Failure::io(format!("cannot remove {}", index.display()), &e))?;
         }
         git.run(&["read-tree", &tip.commit]).await?;
         // It answers with 1 where files differ, and that is what comes next.
@@ -175,7 +176,7 @@ impl Worktree {
 // As it is before what changed is brought in: of these files nothing shall be known the next time, since a second
 // change in the same second cannot be told by their times. Only for speed: without it all files are read.
 fn keep(index: &Path, kept: &Path) {
-    let _there_is_none = std::fs::remove_file(kept);
+    let _there_is_none = Step::WorktreeIndex.around(|| std::fs::remove_file(kept));
     if let Err(error) = std::fs::hard_link(index, kept) {
         tracing::info!(%error, "the next commit reads all files of the worktree again");
     }
