@@ -2,7 +2,7 @@
 # Builds target/deb/phasedeck_<version>-1_<arch>.deb: program, manual pages, completions, documents, licences.
 #
 #   packaging/deb.sh              builds the program for this system
-#   packaging/deb.sh --static     builds it against musl, for any Linux of this architecture
+#   packaging/deb.sh --static     builds it against musl (not tried from end to end yet)
 #   packaging/deb.sh FILE         packs a program that is built already
 #
 # Needs Rust, dpkg-deb and jq; --static also `rustup target add <arch>-unknown-linux-musl` and musl-tools.
