@@ -35,10 +35,11 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || 
 export SOURCE_DATE_EPOCH
 
 # A program without an interpreter brings its own library; the others say which version they need.
-depends=git
+# Without authorities nothing is asked over TLS.
+depends="ca-certificates, git"
 if readelf -l "$program" | grep -q INTERP; then
   glibc=$(readelf -V "$program" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
-  depends="libc6 (>= ${glibc#GLIBC_}), libgcc-s1, git"
+  depends="libc6 (>= ${glibc#GLIBC_}), libgcc-s1, $depends"
 fi
 
 rm -rf "$root"

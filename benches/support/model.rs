@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::measure::Outcome;
 use crate::resources::cpu_of_thread;
 
+#[path = "../../tests/support/sse.rs"]
+mod sse;
+
 /// A running model; it ends with the program.
 pub struct Model {
     base_url: String,
@@ -115,7 +118,7 @@ async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
         socket.write_all(HEAD).await?;
         for number in 0..pace.words {
             tokio::time::sleep(pace.every).await;
-            socket.write_all(&chunk(&delta(&json!({ "content": format!("word{number} ") })))).await?;
+            socket.write_all(&chunk(&sse::delta(&json!({ "content": format!("word{number} ") })))).await?;
             seen.account();
         }
         socket.write_all(&answer).await?;
@@ -181,21 +184,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntran
 
 /// The rest of an answer, behind its head.
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
-    let mut stream: String = deltas.iter().map(delta).collect();
-    stream.push_str(&event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] })));
-    stream.push_str(&event(
-        &json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }),
-    ));
-    stream.push_str("data: [DONE]\n\n");
-    [chunk(&stream).as_slice(), b"0\r\n\r\n"].concat()
-}
-
-fn delta(delta: &Value) -> String {
-    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }))
-}
-
-fn event(data: &Value) -> String {
-    format!("data: {data}\n\n")
+    [chunk(&sse::stream(deltas, finish)).as_slice(), b"0\r\n\r\n"].concat()
 }
 
 fn chunk(text: &str) -> Vec<u8> {

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 
+#[path = "../../tests/support/sse.rs"]
+mod sse;
+
 /// Run, phase, attempt, turn.
 pub type Turn = (String, String, u32, u32);
 
@@ -147,14 +150,7 @@ fn calls(tool: &str, arguments: &Value) -> Vec<u8> {
 }
 
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {
-    let mut stream = String::new();
-    let mut event = |data: &Value| stream.push_str(&format!("data: {data}\n\n"));
-    for delta in deltas {
-        event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }));
-    }
-    event(&json!({ "id": "gen-1", "choices": [{ "index": 0, "delta": {}, "finish_reason": finish }] }));
-    event(&json!({ "id": "gen-1", "choices": [], "usage": { "prompt_tokens": 200, "completion_tokens": 40, "cost": 0.00125 } }));
-    stream.push_str("data: [DONE]\n\n");
+    let stream = sse::stream(deltas, finish);
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
     format!("{head}content-length: {}\r\n\r\n{stream}", stream.len()).into_bytes()
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use phasedeck::engine::api::{Answer, Archive, Command, Sender, Signal, StartRun};
 use phasedeck::engine::catalog::{Catalog, CatalogDirs};
 use phasedeck::engine::host::{Host, give_consent};
@@ -180,6 +181,10 @@ pub fn live(home: &Path, story: Story) -> Outcome<()> {
         }
         if over == runs.len() {
             break;
+        }
+        // Who can store nothing any more ends, and says why.
+        if let Some(why) = host.stopped().now_or_never() {
+            return Err(why.into());
         }
         if Instant::now() > deadline {
             return Err("no end in sight within a minute".into());

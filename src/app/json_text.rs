@@ -205,27 +205,6 @@ mod tests {
         assert_eq!(laid_out_start("# no json"), None);
     }
 
-    #[test]
-    #[ignore = "a measurement, by hand"]
-    fn what_twenty_megabytes_cost() {
-        let item = r#"{"id":12345,"name":"a cart item with a longer name","tags":["one","two"],"price":{"amount":1999,"currency":"EUR"}}"#;
-        let text = format!("[{}]", vec![item; 20_000_000 / (item.len() + 1)].join(","));
-        let begun = std::time::Instant::now();
-        assert!(is_json(&text));
-        let checked = begun.elapsed();
-        let out = lay_out(&text);
-        let laid = begun.elapsed();
-        let doc = crate::app::document::Document::of_content("a.json", text.as_bytes());
-        let made = begun.elapsed();
-        eprintln!(
-            "{} bytes, {} lines: check {checked:?}, lay out {:?}, whole document {:?}",
-            out.len(),
-            doc.lines.len(),
-            laid - checked,
-            made - laid
-        );
-    }
-
     proptest! {
         #[test]
         fn laying_out_changes_nothing_but_space(value in json()) {

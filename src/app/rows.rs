@@ -46,10 +46,21 @@ pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
 
 /// How far the rows stand in that go on a line: two cells further than it, where there is room for that.
 fn hanging(text: &str, width: usize) -> usize {
+    if let Some(told) = told_at(text).filter(|told| *told <= width * 2 / 3) {
+        return told;
+    }
     let own = text.len() - text.trim_start_matches(' ').len();
     let list = ["- ", "+ ", "* "].iter().any(|bullet| text[own..].starts_with(bullet));
     let further = if own > 0 || list { own + 2 } else { 0 };
     if further <= width / 3 { further } else { 0 }
+}
+
+/// Where a line of a log, which begins with a time of day, says what happened: in its last column.
+fn told_at(text: &str) -> Option<usize> {
+    let clock =
+        text.get(..8).filter(|clock| clock.bytes().enumerate().all(|(at, b)| if at % 3 == 2 { b == b':' } else { b.is_ascii_digit() }))?;
+    let columns = text.get(clock.len()..)?.rfind("  ")? + 2;
+    text.is_char_boundary(clock.len() + columns).then(|| cells_of(&text[..clock.len() + columns]))
 }
 
 /// Cells as a terminal that draws cluster by cluster counts them.
@@ -79,6 +90,12 @@ mod tests {
         assert_eq!(indents("  \"approach\": \"one two three four\"", 20), [0, 4]);
         assert_eq!(indents("- one two three four", 12), [0, 2]);
         assert_eq!(indents("+ one two three four", 12), [0, 2], "of a difference, both sides alike");
+        assert_eq!(
+            indents("12:00:00   7  phase.started  spec and more of what was told", 45),
+            [0, 29],
+            "what a log says stays in its column"
+        );
+        assert_eq!(indents("12:00:00 o'clock, two  gaps", 20), [0, 0], "a column beyond the middle is none");
         assert_eq!(indents("one two three four", 12), [0, 0], "prose keeps its edge");
         assert_eq!(indents("        deep in here", 12), [0, 0], "where it is narrow, every cell is for the text");
     }

@@ -166,7 +166,7 @@ mod tests {
                 let goes_back = now.0 <= last.0 - 1000 && told_at != Some(last);
                 (told_at, told) = if goes_back { (Some(last), told + 1) } else { (told_at, told) };
                 let called = fixture::called(TurnId::new(), "spec", Tokens::default(), None);
-                let stored = append(&conn, run, &[called.clone()], now).unwrap();
+                let stored = append(&conn, run, std::slice::from_ref(&called), now).unwrap();
                 let skewed = Fact::ClockSkewed { since: last, behind_ms: last.since_ms(now) };
                 let facts: Vec<Fact> = stored.into_iter().map(|event| event.fact).collect();
                 assert_eq!(facts, if goes_back { vec![skewed, called] } else { vec![called] });

@@ -32,6 +32,7 @@ pub mod gate_tokens;
 #[cfg(test)]
 mod golden;
 pub mod inbox;
+mod job;
 pub mod journal;
 pub mod ledger;
 mod migrate;

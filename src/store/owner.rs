@@ -22,6 +22,7 @@ use super::blocks::Backlog;
 use super::failpoint::planted::{self, Bug};
 use super::failpoint::{self, Step};
 use super::fence::{self, Claimant, Claimed};
+use super::job::{Done, Work, closed, words_of, wrap};
 use super::reader::Reader;
 use super::{error, open, retry};
 use crate::model::error::{Code, Failure, Result};
@@ -44,15 +45,6 @@ const READER_WAIT: Duration = Duration::from_millis(50);
 
 /// Blocks that are made in one transaction while nobody waits: a few milliseconds of work.
 const BACKLOG_STEPS: usize = 4;
-
-/// A job with its types taken off. Without a transaction it is not run, only answered.
-type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
-
-/// A job that has been run and waits for its group's fate.
-struct Done {
-    failure: Option<Failure>,
-    reply: Box<dyn FnOnce(Result<()>) + Send>,
-}
 
 enum Message {
     Job(Work),
@@ -310,42 +302,6 @@ impl Drop for Shared {
     }
 }
 
-/// Takes the types off a job. The answer is kept until the group's fate is known.
-fn wrap<T, F>(job: F) -> (Work, oneshot::Receiver<Result<T>>)
-where
-    F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
-    T: Send + 'static,
-{
-    let (reply, answer) = oneshot::channel();
-    let work: Work = Box::new(move |tx| {
-        let outcome = tx.map_or_else(|| Err(closed()), |tx| in_savepoint(tx, job));
-        let failure = outcome.as_ref().err().cloned();
-        // Whoever asked may be gone; what was stored stays stored.
-        let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
-        Done { failure, reply: Box::new(answer) }
-    });
-    (work, answer)
-}
-
-fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-    tx.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(tx))).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-    // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
-    if tx.is_autocommit() {
-        return outcome;
-    }
-    match outcome {
-        Ok(value) => {
-            tx.prepare_cached("RELEASE job")?.execute([])?;
-            Ok(value)
-        }
-        Err(failure) => {
-            tx.execute_batch("ROLLBACK TO job; RELEASE job")?;
-            Err(failure)
-        }
-    }
-}
-
 /// A panic here is of the thread itself, in the middle of anything: the next start repairs.
 fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
     let stops = owner.stops.clone();
@@ -504,18 +460,6 @@ impl Owner {
         Step::Checkpoint.around(|| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))?;
         self.conn.close().map_err(|(_, e)| Failure::from(e))
     }
-}
-
-fn closed() -> Failure {
-    Failure::internal("the store is closed").hint("start phasedeck again; everything acknowledged is there")
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    Failure::internal(format!("a job of the store panicked: {}", words_of(panic)))
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
 #[cfg(test)]

@@ -116,10 +116,16 @@ fn figures(pen: &Pen<'_>, run: &RunView, phase: &PhaseState, columns: &Columns) 
     ]
 }
 
+/// When the question was asked that a phase waits at: its own clock starts anew each time the run goes on.
+fn asked_at(pen: &Pen<'_>, phase: &PhaseState) -> Option<Timestamp> {
+    let open = pen.state.run.as_ref()?.state()?.approval.as_ref()?;
+    (open.phase_key.as_ref() == Some(&phase.key)).then_some(open.requested_at)
+}
+
 /// How long it waited; while it waits, since when, which does not change while nothing happens.
 fn waited(pen: &Pen<'_>, phase: &PhaseState) -> String {
     match phase.clock.filter(|_| phase.status == PhaseStatus::AwaitingApproval) {
-        Some(since) => format!("since {}", pen.state.time(since)),
+        Some(since) => format!("since {}", pen.state.time(asked_at(pen, phase).unwrap_or(since))),
         None if phase.waiting_ms > 0 => age_text(phase.waiting_ms),
         None => String::new(),
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::home::{Home, check_invariants};
 use crate::model_script::{Asked, Script, two_phase_home};
 use crate::model_server::Reply;
+use crate::terminal::Terminal;
 
 const COMMAND: &str = "printf built > built.txt; cat built.txt; ls ../../../../../../etc/shadow | wc -l";
 
@@ -297,4 +298,35 @@ fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_an
     assert_eq!(frozen.model.as_deref(), Some("test/small"), "it travels with the run, as it was frozen");
     let report = home.expect(0, &["report", "@last"]);
     assert!(report.contains("maker in first, instead of maker@1"), "{report}");
+}
+
+#[test]
+fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
+    let (script, home, mini, start) = dear_home();
+    std::fs::write(home.paths().config.join("personas/mini.yaml"), mini).unwrap();
+    let args: Vec<&str> = start.iter().map(String::as_str).collect();
+    home.expect(4, &args);
+    assert_eq!(home.newest().calls, 1);
+    let mut console = Terminal::open(&home, &[], 100, 30);
+    console.wait_until("the resume picker", |screen| screen.contains("stopped before the end"));
+    // Resuming asks anew; the question that waits is answered as it is.
+    console.press_until("\x1b", "the list", |screen| screen.contains("STATE"));
+    console.press_until("!", "the gate", |screen| screen.contains("budget_exceeded") && screen.contains("mini@1"));
+    console.press_until("C", "who could", |screen| screen.contains("Who goes on for less?"));
+    assert!(console.text().contains("[ mini@1 (test/small) ]"), "{}", console.text());
+    console.press("\x1b[C");
+    console.stays(Duration::from_millis(400));
+    console.press("\r");
+    console.wait_until("the last question", |screen| screen.contains("Go on with mini@1 (test/small)?"));
+    console.press_until("\r", "consent to be asked", |screen| screen.contains("Let this persona work for you?"));
+    assert_eq!(script.requests().len(), 1, "nothing was asked of a model before the yes");
+    console.press("\x1b[C");
+    console.stays(Duration::from_millis(400));
+    console.press("\r");
+    console
+        .wait_until("the answer to count", |screen| screen.contains("In effect") && screen.contains("mini@1 goes on with first, second"));
+    console.press_until("\x1b", "the next question", |screen| screen.contains("first_approved") && screen.contains("opens the question"));
+    assert_eq!(question(&home, "first_approved").1.phase_key.unwrap().as_str(), "first");
+    let models: Vec<_> = script.requests().iter().map(|asked| asked.body["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(models[..2], ["test/model", "test/small"], "the turn that was paid is not paid again");
 }

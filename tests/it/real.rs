@@ -87,32 +87,35 @@ fn opencode_works_through_a_whole_run() {
 #[test]
 fn a_server_of_files_gives_its_tools_to_a_persona() {
     let Some(server) = program("node_modules/.bin/mcp-server-filesystem") else { return };
-    let script = Script::serve(|asked| writes_with(asked, "mcp__files__write_file", "path"));
-    let (home, start) = two_phase_home(&script);
-    home.configure(&format!(
-        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[mcp.files]\ncommand = [{server:?}, \"{{worktree}}\"]\n",
-        script.base_url()
-    ));
-    let persona = home.paths().config.join("personas/maker.yaml");
-    let text = std::fs::read_to_string(&persona)
-        .unwrap()
-        .replace("tools: [ls,", "tools: [\"mcp:files/write_file\", \"mcp:files/list_directory\", ls,");
-    std::fs::write(&persona, text).unwrap();
-    std::fs::create_dir_all(home.path().join("project/out")).unwrap();
-    std::fs::write(home.path().join("project/out/keep"), "").unwrap();
-    crate::home::git(&home.path().join("project"), &["add", "."]);
-    crate::home::git(&home.path().join("project"), &["commit", "-q", "-m", "Make a folder"]);
-    home.expect(0, &["consent", "maker"]);
-    home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
-    let run = home.newest();
-    check_invariants(&home, &run);
-    let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
-    println!("audit: {audit}");
-    assert_eq!(audit.lines().filter(|line| line.contains("mcp__files__write_file") && line.contains("\"ok\"")).count(), 2);
-    let offered: Vec<Value> = script.requests()[0].body["tools"].as_array().unwrap().clone();
-    let names: Vec<&str> =
-        offered.iter().filter_map(|tool| tool["function"]["name"].as_str()).filter(|name| name.starts_with("mcp__")).collect();
-    assert_eq!(names.len(), 2, "only what is given: {names:?}");
+    for confined in [false, true] {
+        let script = Script::serve(|asked| writes_with(asked, "mcp__files__write_file", "path"));
+        let (home, start) = two_phase_home(&script);
+        home.configure(&format!(
+            "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n\
+             [mcp.files]\ncommand = [{server:?}, \"{{worktree}}\"]\nconfined = {confined}\n",
+            script.base_url()
+        ));
+        let persona = home.paths().config.join("personas/maker.yaml");
+        let text = std::fs::read_to_string(&persona)
+            .unwrap()
+            .replace("tools: [ls,", "tools: [\"mcp:files/write_file\", \"mcp:files/list_directory\", ls,");
+        std::fs::write(&persona, text).unwrap();
+        std::fs::create_dir_all(home.path().join("project/out")).unwrap();
+        std::fs::write(home.path().join("project/out/keep"), "").unwrap();
+        crate::home::git(&home.path().join("project"), &["add", "."]);
+        crate::home::git(&home.path().join("project"), &["commit", "-q", "-m", "Make a folder"]);
+        home.expect(0, &["consent", "maker"]);
+        home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
+        let run = home.newest();
+        check_invariants(&home, &run);
+        let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
+        println!("audit: {audit}");
+        assert_eq!(audit.lines().filter(|line| line.contains("mcp__files__write_file") && line.contains("\"ok\"")).count(), 2);
+        let offered: Vec<Value> = script.requests()[0].body["tools"].as_array().unwrap().clone();
+        let names: Vec<&str> =
+            offered.iter().filter_map(|tool| tool["function"]["name"].as_str()).filter(|name| name.starts_with("mcp__")).collect();
+        assert_eq!(names.len(), 2, "only what is given: {names:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::app::update::MANY;
 use crate::engine::api::{Archive, Candidate, CostBy, Page, search_words};
 use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
-use crate::model::event::Fact;
+use crate::model::event::{Event, Fact};
 use crate::model::forecast;
 use crate::model::id::RunId;
 use crate::model::run_state::{PhaseState, RunState};
@@ -31,6 +31,8 @@ use crate::model::wanted::Wanted;
 
 /// Artifacts searched before other questions get their turn.
 const SEARCHED_AT_ONCE: u32 = 128;
+/// Events in which the last thing is found that was done before a run came to rest.
+const LOOKED_BACK: u32 = 64;
 
 /// The file of what stands in the form of a new run.
 const FORM: &str = "new-run.json";
@@ -258,12 +260,16 @@ fn costs(archive: &Archive) -> Result<Costs> {
 
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     let state = archive.state(run)?;
-    let mut last = archive.events_before(run, state.last_seq + 1, 2)?;
-    // That it rests is known, and a host that died said so only when the next one began.
-    if last.len() == 2 && matches!(last.last().map(|event| &event.fact), Some(Fact::RunPaused { .. })) {
-        last.pop();
-    }
-    Ok(Preview { refusal: archive.refuses_to_resume(run)?, card: archive.crash_card(run)?, state, last: last.pop() })
+    let last = last_done(archive.events_before(run, state.last_seq + 1, LOOKED_BACK)?);
+    Ok(Preview { refusal: archive.refuses_to_resume(run)?, card: archive.crash_card(run)?, state, last })
+}
+
+/// The last thing that was done. That it rests is known, and that it went on for a while in between, with
+/// what was done before left as it was, tells nothing.
+fn last_done(mut events: Vec<Event>) -> Option<Event> {
+    let comes_and_goes = |event: &Event| matches!(event.fact, Fact::RunPaused { .. } | Fact::RunResumed { .. } | Fact::PhaseSkipped { .. });
+    let done = events.iter().rposition(|event| !comes_and_goes(event));
+    done.map(|at| events.swap_remove(at)).or_else(|| events.pop())
 }
 
 /// What can be compared at a gate; a content that cannot be read is compared by its facts alone.
@@ -301,6 +307,28 @@ mod tests {
         reader().keep(&key, &Draft::default()).unwrap();
         reader().keep(&key, &Draft::default()).unwrap();
         assert_eq!(reader().draft(&key).unwrap(), None);
+    }
+
+    #[test]
+    fn the_last_thing_that_was_done_is_no_coming_and_going() {
+        use crate::app::sample::{Place, journal};
+        use crate::model::event::SkipReason;
+        use crate::model::id::PhaseKey;
+        use crate::model::state::{PauseReason, RunStatus};
+        let asked = journal(Place::Awaiting);
+        let mut events = asked.clone();
+        let (from_state, phase_key) = (RunStatus::AwaitingApproval, PhaseKey::from("spec"));
+        for fact in [
+            Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state },
+            Fact::RunResumed { ordinal: 1, from_state },
+            Fact::PhaseSkipped { phase_key, ordinal: 1, reason: SkipReason::AlreadyCompleted },
+            Fact::RunPaused { ordinal: 2, reason: PauseReason::Shutdown, from_state },
+        ] {
+            events.push(Event { seq: events.len() as u64 + 1, fact, ..asked[0].clone() });
+        }
+        assert_eq!(last_done(events.clone()).map(|event| event.seq), asked.last().map(|event| event.seq));
+        assert_eq!(last_done(events.split_off(asked.len())).map(|event| event.fact.kind()), Some("run.paused"));
+        assert_eq!(last_done(Vec::new()), None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
         Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
             if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
                 let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
-                receipt.came_to += &format!(": {} goes on with {}", seat.binding.persona, phases.join(", "));
+                receipt.came_to += &format!(": {} goes on with {};", seat.binding.persona, phases.join(", "));
             }
         }
         Fact::ArtifactChanged { request_id, by, picked, .. } if *request_id == gate.request_id => {

@@ -3,18 +3,23 @@
 //! By git's plumbing, one step after the other, so that nothing but these steps happens: read the
 //! branch's tree into an index of our own, bring what differs in the folder, write the tree, write the
 //! commit, move the branch if it is still where it was. The agent's own index plays no part and is
-//! replaced at the end. Whoever dies in between leaves objects that nobody sees.
+//! replaced at the end. Ours is kept beside it: it knows which files have not been touched since, so that
+//! they need not be read again. Whoever dies in between leaves objects that nobody sees.
 
 use std::path::Path;
 
 use super::changes::{Nested, changed_paths};
 use super::checkout::{LAST_COMMIT, Worktree};
+use super::program::Git;
 use crate::model::error::{Code, Failure, Result};
 use crate::store::failpoint::Step;
 use crate::store::failpoint::planted::{self, Bug};
 
 // The star is for the branch that HEAD is on. NUL is in none of the fields.
 const TIP_FORMAT: &str = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(tree)%00%(contents)%00";
+
+// Beside the index of the worktree.
+const KEPT_INDEX: &str = "phasedeck-index";
 
 impl Worktree {
     /// Commits everything in the worktree that is not ignored, and `forced` paths even if they are;
@@ -56,8 +61,9 @@ impl Worktree {
     }
 
     async fn write_tree(&self, dir: &Path, tip: &Tip, forced: &[&str]) -> Result<String> {
-        let git = self.git.with_index(&dir.join("index"));
-        git.run(&["read-tree", &tip.commit]).await?;
+        let index = dir.join("index");
+        let git = self.git.with_index(&index);
+        self.read_tip(&git, &index, tip).await?;
         let nested = Nested { root: &self.path, git_dir: &self.git_dir, no_index: &dir.join("none"), git: &self.git };
         let changed = changed_paths(&git, &nested, forced).await?;
         if changed.is_empty() {
@@ -65,6 +71,28 @@ impl Worktree {
         }
         git.run_with(&["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], &changed).await?;
         git.run(&["write-tree"]).await
+    }
+
+    // The tip's tree with what is known of the files in the folder.
+    async fn read_tip(&self, git: &Git, index: &Path, tip: &Tip) -> Result<()> {
+        let kept = self.git_dir.join(KEPT_INDEX);
+        // By a link, since git tells files that changed in the very moment of their last look by the time of its index.
+        if std::fs::hard_link(&kept, index).is_ok() {
+            match git.run(&["read-tree", "-m", &tip.commit]).await {
+                Ok(_) => {
+                    keep(index, &kept);
+                    return Ok(());
+                }
+                Err(error) => tracing::info!(%error, "all files of the worktree are read again"),
+            }
+            let removed = Step::WorktreeIndex.around(|| std::fs::remove_file(index));
+            removed.map_err(|e| Failure::io(format!("cannot remove {}", index.display()), &e))?;
+        }
+        git.run(&["read-tree", &tip.commit]).await?;
+        // It answers with 1 where files differ, and that is what comes next.
+        git.attempt(&["update-index", "-q", "--refresh"], b"").await?;
+        keep(index, &kept);
+        Ok(())
     }
 
     // Both refs or none: the branch, and where we left it.
@@ -142,6 +170,15 @@ impl Worktree {
         };
         Ok(Failure::new(Code::GitFailed, format!("the worktree {path} is {found} and no longer on '{branch}'"))
             .hint(format!("look at what was done there, then go back with `git switch {branch}` in that folder and resume the run")))
+    }
+}
+
+// As it is before what changed is brought in: of these files nothing shall be known the next time, since a second
+// change in the same second cannot be told by their times. Only for speed: without it all files are read.
+fn keep(index: &Path, kept: &Path) {
+    let _there_is_none = Step::WorktreeIndex.around(|| std::fs::remove_file(kept));
+    if let Err(error) = std::fs::hard_link(index, kept) {
+        tracing::info!(%error, "the next commit reads all files of the worktree again");
     }
 }
 

@@ -39,6 +39,53 @@ async fn a_phase_that_changed_nothing_is_an_empty_commit() {
     assert_eq!(scene.git("repo", &["rev-parse", &format!("{commit}^{{tree}}")]), scene.git("repo", &["rev-parse", "main^{tree}"]));
 }
 
+/// Trailers of a phase of its own.
+fn of_phase(number: &str) -> [(&str, &str); 1] {
+    [("Phasedeck-Phase", number)]
+}
+
+#[tokio::test]
+async fn a_change_that_leaves_size_and_moment_as_they_were_is_committed() {
+    let scene = Scene::new();
+    let tree = scene.worktree().await;
+    let file = scene.tree().join("README.md");
+    let moment = file.metadata().unwrap().modified().unwrap();
+    for number in 10..22 {
+        let (text, number) = (format!("# a project{number}\n"), number.to_string());
+        std::fs::write(&file, &text).unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(moment).unwrap();
+        let commit = tree.commit("Round", &of_phase(&number), &[]).await.unwrap();
+        assert_eq!(scene.show(&format!("{commit}:README.md")), text.trim_end());
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_files_is_kept_from_commit_to_commit_and_made_again_where_it_is_lost() {
+    let scene = Scene::new();
+    let tree = scene.worktree().await;
+    let kept = tree.git_dir.join("phasedeck-index");
+    let knows_the_file = || {
+        let listed =
+            scene.command("data/runs/main").env("GIT_INDEX_FILE", &kept).args(["ls-files", "--debug", "README.md"]).output().unwrap();
+        let told = String::from_utf8(listed.stdout).unwrap();
+        assert!(told.contains("mtime:"), "{told}");
+        !told.contains("mtime: 0:0")
+    };
+    for (number, harm) in [("1", None), ("2", Some("not an index")), ("3", None)] {
+        match harm {
+            Some(text) => std::fs::write(&kept, text).unwrap(),
+            None if number == "3" => std::fs::remove_file(&kept).unwrap(),
+            None => {}
+        }
+        scene.write(&format!("data/runs/main/file-{number}"), number);
+        let commit = tree.commit("Round", &of_phase(number), &[]).await.unwrap();
+        assert_eq!(scene.show(&format!("{commit}:file-{number}")), number);
+        assert_eq!(scene.show(&format!("{commit}:README.md")), "# a project");
+        assert!(knows_the_file(), "after commit {number}");
+        assert_eq!(scene.git("data/runs/main", &["status", "--porcelain"]), "");
+    }
+}
+
 #[tokio::test]
 async fn the_same_trailers_are_committed_once_and_another_artifact_anew() {
     let scene = Scene::new();

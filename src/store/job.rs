@@ -1,0 +1,67 @@
+//! What the owner thread is asked to do: a job with its types taken off, run in a savepoint of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Transaction;
+use tokio::sync::oneshot;
+
+use crate::model::error::{Failure, Result};
+
+/// A job with its types taken off. Without a transaction it is not run, only answered.
+pub(super) type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
+
+/// A job that has been run and waits for its group's fate.
+pub(super) struct Done {
+    pub(super) failure: Option<Failure>,
+    pub(super) reply: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
+/// Takes the types off a job. The answer is kept until the group's fate is known.
+pub(super) fn wrap<T, F>(job: F) -> (Work, oneshot::Receiver<Result<T>>)
+where
+    F: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let work: Work = Box::new(move |tx| {
+        let outcome = tx.map_or_else(|| Err(closed()), |tx| in_savepoint(tx, job));
+        let failure = outcome.as_ref().err().cloned();
+        // Whoever asked may be gone; what was stored stays stored.
+        let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
+        Done { failure, reply: Box::new(answer) }
+    });
+    (work, answer)
+}
+
+fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(tx))).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
+    if tx.is_autocommit() {
+        return outcome;
+    }
+    match outcome {
+        Ok(value) => {
+            tx.prepare_cached("RELEASE job")?.execute([])?;
+            Ok(value)
+        }
+        Err(failure) => {
+            tx.execute_batch("ROLLBACK TO job; RELEASE job")?;
+            Err(failure)
+        }
+    }
+}
+
+/// The answer of a store that is closed.
+pub(super) fn closed() -> Failure {
+    Failure::internal("the store is closed").hint("start phasedeck again; everything acknowledged is there")
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    Failure::internal(format!("a job of the store panicked: {}", words_of(panic)))
+}
+
+/// What a panic said.
+pub(super) fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
