@@ -17,6 +17,15 @@ fn phase_events(gated: bool) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_machine_without_certificates_can_rehearse() {
+    let home = Home::new();
+    let mut demo = home.command(&["demo", "--headless", "--yes"]);
+    let out = demo.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(home.newest().state, "completed");
+}
+
+#[test]
 fn the_headless_demo_completes_in_an_empty_home() {
     let home = Home::new();
     let out = home.expect(0, &["demo", "--headless", "--yes", "--json"]);

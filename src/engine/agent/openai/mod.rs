@@ -147,7 +147,7 @@ impl OpenAi {
     /// nothing is sent.
     async fn refresh(&self) {
         let (models, now) = (self.prices.models(), Timestamp::now());
-        if !self.model_list || self.keyless.is_some() || !models.is_old(now) {
+        if !self.model_list || self.keyless.is_some() || self.wire.ready().is_err() || !models.is_old(now) {
             return;
         }
         let told = self.wire.models().await.map_err(|fault| fault.into_failure(1));
@@ -175,7 +175,7 @@ impl Backend for OpenAi {
 
     fn available(&self, persona: &Persona) -> Result<()> {
         Shelf::available(&self.servers, persona)?;
-        self.keyless.clone().map_or(Ok(()), Err)
+        self.keyless.clone().map_or_else(|| self.wire.ready(), Err)
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {

@@ -62,7 +62,8 @@ pub(super) type Show<'a> = &'a (dyn Fn(TextKind, &str) + Sync);
 
 /// The way to one endpoint.
 pub(super) struct Wire {
-    client: Client,
+    // Where there are no certificates there is no client; who asks no model must not be hindered by that.
+    client: Result<Client>,
     url: Url,
     key: Option<SecretString>,
     limits: Limits,
@@ -76,9 +77,23 @@ impl Wire {
     pub(super) fn new(settings: &OpenAiSettings, key: Option<SecretString>, limits: Limits) -> Result<Self> {
         let url = endpoint(&settings.base_url)?;
         let builder = http::client(&url).default_headers(headers(settings, key.as_ref())?).connect_timeout(limits.connect);
-        let client =
-            builder.build().map_err(|error| invalid(format!("no HTTP client can be made: {error}"), "look at the proxy variables"))?;
+        let client = builder.build().map_err(|error| {
+            Failure::new(Code::BackendUnavailable, format!("no HTTP client can be made: {}", innermost(&error)))
+                .hint("install the system's certificates (the package is mostly called ca-certificates), and look at the proxy variables")
+        });
         Ok(Self { client, url, key, limits })
+    }
+
+    /// Whether anything can be asked.
+    ///
+    /// # Errors
+    /// `backend_unavailable` when there is no client.
+    pub(super) fn ready(&self) -> Result<()> {
+        self.client.as_ref().map(drop).map_err(Clone::clone)
+    }
+
+    fn client(&self) -> Result<&Client, Fault> {
+        self.client.as_ref().map_err(|failure| Fault::senseless(&failure.message, Retry::Never))
     }
 
     /// Sends one request, whose `body` is JSON, and reads its answer to the end. Dropping the future ends the call.
@@ -100,7 +115,7 @@ impl Wire {
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop().pop().push("models");
         }
-        let asked = tokio::time::timeout(self.limits.first_byte, self.client.get(url).send()).await;
+        let asked = tokio::time::timeout(self.limits.first_byte, self.client()?.get(url).send()).await;
         let response = match asked {
             Ok(Ok(response)) if response.status().is_success() => response,
             Ok(Ok(response)) => return Err(self.refused(response).await),
@@ -113,7 +128,7 @@ impl Wire {
     }
 
     async fn ask_unbounded(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
-        let request = self.client.post(self.url.clone()).header(ACCEPT, "text/event-stream").header(CONTENT_TYPE, "application/json");
+        let request = self.client()?.post(self.url.clone()).header(ACCEPT, "text/event-stream").header(CONTENT_TYPE, "application/json");
         let sent = request.body(body.to_owned()).send();
         let response = match tokio::time::timeout(self.limits.first_byte, sent).await {
             Ok(Ok(response)) => response,
@@ -143,12 +158,7 @@ impl Wire {
     }
 
     fn not_sent(&self, error: &reqwest::Error) -> Fault {
-        let mut words = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            words = inner.to_string();
-            source = inner.source();
-        }
+        let words = innermost(error);
         let fault = Fault::lost(format!("cannot reach {}: {words}", self.host()), !error.is_connect());
         // A certificate does not become good by asking again.
         if words.contains("certificate") { Fault { retry: Retry::Never, ..fault } } else { fault }
@@ -260,6 +270,15 @@ fn said(body: &[u8]) -> String {
 fn error_of(data: &str) -> Value {
     let json: Value = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
     json.get("error").cloned().unwrap_or(json)
+}
+
+/// The words of the error behind all others.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 fn endpoint(base_url: &str) -> Result<Url> {
