@@ -241,7 +241,7 @@ fn with_few_files_to_open_a_run_ends_or_says_why() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "{most}: {said}");
         if !output.status.success() {
-            let asked = if home.paths().database().exists() { home.expect(0, &["events", "@last"]) } else { String::new() };
+            let asked = if home.paths().database().exists() { home.expect(0, &["events", "@last", "--json"]) } else { String::new() };
             assert!([&said, &asked].iter().any(|words| words.contains("Too many open files")), "{most}: {said}\n{asked}");
         }
         // With enough of them it goes on from wherever it stopped.

@@ -221,9 +221,11 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_brings_the_screen_back() {
     terminal.wait_until("the shell", |screen| screen.contains("ready>"));
     terminal.press(&format!("{}\r", env!("CARGO_BIN_EXE_phasedeck")));
     terminal.wait_until("the console", |screen| screen.contains("commands"));
-    for _ in 0..2 {
+    for round in 1..3 {
         terminal.press("\x1a");
-        terminal.wait_until("the shell again", |screen| screen.contains("Stopped") && screen.contains("ready>"));
+        // Its own words of this round: those of the one before are on the screen as soon as the console leaves it.
+        let stopped = |screen: &str| screen.matches("Stopped").count() == round && screen.matches("ready>").count() == round + 1;
+        terminal.wait_until("the shell again", stopped);
         assert!(terminal.is_left(), "the terminal is the shell's");
         terminal.press("fg\r");
         terminal.wait_until("the console again", |screen| screen.contains("commands"));
