@@ -123,7 +123,7 @@ impl<B: Book> Worker<'_, B> {
                 Then::End(ended) => return Ok(ended),
                 Then::Ask(open) => *open,
             };
-            let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.to_string().len()));
+            let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.len()));
             let (turn, answer) = match self.ask(open).await? {
                 Heard::Answer(turn, answer) => (turn, answer),
                 Heard::Waits(wait) => return Ok(Ended::Waits(wait)),
