@@ -147,7 +147,7 @@ impl OpenAi {
     /// nothing is sent.
     async fn refresh(&self) {
         let (models, now) = (self.prices.models(), Timestamp::now());
-        if !self.model_list || self.keyless.is_some() || self.wire.ready().is_err() || !models.is_old(now) {
+        if !self.model_list || self.ready().is_err() || !models.is_old(now) {
             return;
         }
         let told = self.wire.models().await.map_err(|fault| fault.into_failure(1));
@@ -168,6 +168,13 @@ impl OpenAi {
     }
 }
 
+impl OpenAi {
+    /// Whether a model can be asked: there is a key where there must be one, and a client.
+    fn ready(&self) -> Result<()> {
+        self.keyless.clone().map_or_else(|| self.wire.ready(), Err)
+    }
+}
+
 impl Backend for OpenAi {
     fn name(&self) -> &'static str {
         "openai"
@@ -175,7 +182,7 @@ impl Backend for OpenAi {
 
     fn available(&self, persona: &Persona) -> Result<()> {
         Shelf::available(&self.servers, persona)?;
-        self.keyless.clone().map_or_else(|| self.wire.ready(), Err)
+        self.ready()
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {
