@@ -120,8 +120,7 @@ impl Attempt {
         self.note(&format!("waits until {}, as the server asked [{}]", waiting.until.local_clock(), waiting.code));
         tokio::select! {
             biased;
-            () = self.stop.soon.cancelled() => false,
-            () = self.stop.now.cancelled() => false,
+            () = self.stop.asked() => false,
             () = wait_out(waiting, Timestamp::now) => true,
         }
     }
@@ -134,8 +133,7 @@ impl Attempt {
         self.note("waits for a free place to work (engine.max_concurrent_runs)");
         tokio::select! {
             biased;
-            () = self.stop.soon.cancelled() => None,
-            () = self.stop.now.cancelled() => None,
+            () = self.stop.asked() => None,
             slot = self.context.slots.place(self.state.run_id) => slot,
         }
     }

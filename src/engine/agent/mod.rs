@@ -87,6 +87,16 @@ pub struct Stop {
     pub now: CancellationToken,
 }
 
+impl Stop {
+    /// Returns when an end was asked for, soon or now.
+    pub async fn asked(&self) {
+        tokio::select! {
+            () = self.soon.cancelled() => {}
+            () = self.now.cancelled() => {}
+        }
+    }
+}
+
 /// How a backend's work ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {

@@ -188,8 +188,7 @@ impl Worker<'_> {
         self.note(&format!("{words}; next try in {} ({}/{TRIES})", human_duration(wait_ms), state.tries));
         tokio::select! {
             biased;
-            () = self.stop.now.cancelled() => Ok(false),
-            () = self.stop.soon.cancelled() => Ok(false),
+            () = self.stop.asked() => Ok(false),
             () = sleep(wait) => Ok(true),
         }
     }

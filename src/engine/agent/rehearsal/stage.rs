@@ -43,10 +43,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until it is asked to stop.
     pub async fn until_stopped(&self) {
-        tokio::select! {
-            () = self.stop.now.cancelled() => {}
-            () = self.stop.soon.cancelled() => {}
-        }
+        self.stop.asked().await;
     }
 
     async fn pause(&self) -> ControlFlow<()> {

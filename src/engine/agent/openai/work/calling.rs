@@ -123,8 +123,7 @@ impl<B: Book> Worker<'_, B> {
         self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
         tokio::select! {
             biased;
-            () = self.stop.now.cancelled() => Ok(Paused::Stopped),
-            () = self.stop.soon.cancelled() => Ok(Paused::Stopped),
+            () = self.stop.asked() => Ok(Paused::Stopped),
             () = tokio::time::sleep(wait) => Ok(Paused::Over),
         }
     }
