@@ -304,7 +304,7 @@ impl RunsState {
 /// Whether a run waits for the operator's answer.
 #[must_use]
 pub fn waits(record: &RunRecord) -> bool {
-    let over = RunStatus::parse(&record.state).is_some_and(RunStatus::is_terminal);
+    let over = record.has_ended();
     record.pending_gate.is_some() && !over
 }
 

@@ -55,7 +55,7 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 
 /// Goes on with a run, if it can; one that has ended is asked about.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
-    if RunStatus::parse(&record.state).is_some_and(RunStatus::is_terminal) {
+    if record.has_ended() {
         state.say(format!("retry {}: looking up what it would be", record.id.short()));
         return vec![Cmd::Query(Query::Retry(record.id))];
     }
@@ -66,7 +66,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 }
 
 fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
-    if RunStatus::parse(&record.state).is_some_and(RunStatus::is_terminal) {
+    if record.has_ended() {
         return refuse(state, &format!("run {} has ended already ({})", record.id.short(), record.state));
     }
     state.modal = Some(Modal::Confirm(Confirm {
