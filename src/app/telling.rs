@@ -37,7 +37,7 @@ pub fn told(fact: &Fact, dot: &str) -> String {
         Fact::ClockSkewed { since, behind_ms } => {
             format!("the clock went back by {}; moments stay at {since} until it is there again", human_duration(*behind_ms))
         }
-        Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } => words.clone(),
+        Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } | Fact::LlmRepaired { words, .. } => words.clone(),
         Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
         _ => told_of_artifact(fact, dot),
     }

@@ -60,7 +60,9 @@ fn mark(fact: &Fact) -> Mark {
             Decision::Abort => Mark::Stopped,
         },
         Fact::PersonasChanged { .. } => Mark::Note,
-        Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } => Mark::Repair,
+        Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } | Fact::LlmRepaired { .. } => {
+            Mark::Repair
+        }
         Fact::LlmRetried { .. } => Mark::Waits,
         Fact::LlmCalled { status: CallStatus::Unknown, .. } | Fact::ToolCalled { outcome: ToolOutcome::Unknown, .. } => Mark::Unsure,
         Fact::LlmCalled { status: CallStatus::Failed, .. } | Fact::ToolCalled { outcome: ToolOutcome::Error, .. } => Mark::Failed,
@@ -93,6 +95,7 @@ fn matters(fact: &Fact) -> Vec<String> {
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
         | Fact::LlmCalled { .. }
+        | Fact::LlmRepaired { .. }
         | Fact::LlmRetried { .. } => of_work(fact),
         Fact::BudgetWarned { scope, limit, spent } | Fact::BudgetExceeded { scope, limit, spent } => {
             vec![scope.clone(), format!("{spent} of {limit}")]
@@ -212,7 +215,9 @@ fn of_session(fact: &Fact) -> Vec<String> {
 
 fn of_work(fact: &Fact) -> Vec<String> {
     match fact {
-        Fact::AgentAdapted { phase_key, words, .. } | Fact::CommandsConfined { phase_key, words, .. } => {
+        Fact::AgentAdapted { phase_key, words, .. }
+        | Fact::CommandsConfined { phase_key, words, .. }
+        | Fact::LlmRepaired { phase_key, words, .. } => {
             vec![phase_key.to_string(), words.clone()]
         }
         Fact::ToolCalled { phase_key, tool, target, outcome, duration_ms, .. } => {

@@ -170,7 +170,7 @@ impl Attempt {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
             None => None,
         };
-        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty()).await?;
+        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty(), backend.secrets()).await?;
         let prompt = self.prompt(phase, progress, artifact.as_ref(), &materials);
         let (sha256, kept) = self.keep(&prompt, &redactor).await?;
         let sent = Fact::PromptSent { phase_key: self.phase_key.clone(), attempt: progress.attempt, sha256, bytes: prompt.len() as u64 };
@@ -237,8 +237,11 @@ impl Attempt {
         workspace: &Workspace,
         artifact: Option<&ExpectedFile>,
         fresh: bool,
+        secrets: Vec<String>,
     ) -> Result<(Materials, Arc<Redactor>)> {
-        let (root, known, contents) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor), self.context.contents.clone());
+        let known = Arc::clone(&self.context.redactor);
+        let known = if secrets.is_empty() { known } else { Arc::new((*known).clone().knowing(secrets)) };
+        let (root, contents) = (workspace.root().to_path_buf(), self.context.contents.clone());
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
         let (aside, label) = (self.context.aside(self.state.run_id), format!("{}-before-attempt-{}", self.phase_key, progress.attempt));
         let (earlier, progress, artifact) = (self.made_before(), progress.clone(), artifact.cloned());

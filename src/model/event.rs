@@ -237,6 +237,9 @@ pub enum Fact {
         latency_ms: u64,
         status: CallStatus,
     },
+    /// What was wrong with the form of an answer, which was put right.
+    #[serde(rename = "llm.repaired")]
+    LlmRepaired { phase_key: PhaseKey, attempt: u32, turn_id: TurnId, words: String },
     /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one. `until` is
     /// there when the server asks for more than is slept in a call: the attempt rests until then, also
     /// across restarts.
@@ -343,6 +346,7 @@ impl Fact {
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolDenied { .. } => "tool.denied",
             Self::LlmCalled { .. } => "llm.called",
+            Self::LlmRepaired { .. } => "llm.repaired",
             Self::LlmRetried { .. } => "llm.retried",
             Self::BudgetWarned { .. } => "budget.warned",
             Self::BudgetExceeded { .. } => "budget.exceeded",
@@ -385,7 +389,7 @@ impl Fact {
             Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),
-            Self::LlmCalled { turn_id, .. } => format!("{kind}:{turn_id}"),
+            Self::LlmCalled { turn_id, .. } | Self::LlmRepaired { turn_id, .. } => format!("{kind}:{turn_id}"),
             Self::LlmRetried { turn_id, r#try, .. } => format!("{kind}:{turn_id}:{}", r#try),
             Self::BudgetWarned { scope, limit, .. } | Self::BudgetExceeded { scope, limit, .. } => format!("{kind}:{scope}:{}", limit.0),
         }
@@ -411,6 +415,7 @@ impl Fact {
             | Self::ToolCalled { phase_key, .. }
             | Self::ToolDenied { phase_key, .. }
             | Self::LlmCalled { phase_key, .. }
+            | Self::LlmRepaired { phase_key, .. }
             | Self::LlmRetried { phase_key, .. } => Some(phase_key),
             Self::ApprovalRequested { phase_key, .. } | Self::ApprovalResolved { phase_key, .. } => phase_key.as_ref(),
             _ => None,

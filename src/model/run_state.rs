@@ -288,6 +288,7 @@ impl RunState {
             | Fact::ClockSkewed { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
+            | Fact::LlmRepaired { .. }
             | Fact::BudgetWarned { .. }
             | Fact::BudgetExceeded { .. }
             | Fact::ArtifactExpected { .. }

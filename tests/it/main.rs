@@ -37,6 +37,7 @@ mod questions;
 mod real;
 mod real_agents;
 mod recovery;
+mod refused_key;
 mod terminal;
 mod threads;
 mod waits;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::backends::Backends;
-pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
+pub use self::desk::{Answered, CallFailed, Desk, NextTry, Reserve, ToolDone};
 pub use self::settle::Unsettled;
 use crate::model::error::Failure;
 use crate::model::event::LongWait;
@@ -128,6 +128,16 @@ pub trait Backend: Send + Sync {
 
     /// The model that a persona of this backend talks to; absent where there is none.
     fn model(&self, persona: &Persona) -> Option<String>;
+
+    /// What it has come to know since it was made, and must not be written down: a key that was changed.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A person has a run go on: what kept the backend from working may be mended by now.
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
 
     /// What a backend does beside all work, while a host lives; dropped with it. Nobody waits for it.
     fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -21,6 +21,9 @@ impl Driver {
     /// As [`input`](Self::input), with what is stored in the same transaction.
     pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
         let facts = self.facts(input)?;
+        if facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. })) {
+            self.context.backends.look_again().await;
+        }
         self.stored = std::mem::take(&mut beside.stored);
         // An answer is left out: its turn went with the row.
         let kept = Beside { unsettled: None, ..beside.clone() };
@@ -88,16 +91,19 @@ impl Driver {
 
     /// Takes events in, and before them what agents' turns added to the journal in between.
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
-        let until = new.first().map_or(0, |first| first.seq);
-        for event in std::mem::take(&mut self.stored).iter().filter(|event| event.seq < until) {
+        let until = new.first().map_or(u64::MAX, |first| first.seq);
+        let stored = std::mem::take(&mut self.stored);
+        for event in stored.iter().filter(|event| event.seq < until) {
             // Another may have been stored in between; what comes after it is read with it.
             if event.seq == self.state.last_seq + 1 {
                 self.state.apply(event)?;
             }
         }
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
-        if let Some(first) = new.first().filter(|first| first.seq > from) {
-            let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);
+        // What the input was about may all have been stored by a desk, and there is nothing new then.
+        let count = new.first().map_or(u64::from(!stored.is_empty()) * u64::from(u32::MAX), |first| first.seq.saturating_sub(from));
+        if count > 0 {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
             let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
             between.iter().try_for_each(|event| self.state.apply(event))?;
         }

@@ -94,6 +94,7 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
+        | Fact::LlmRepaired { .. }
         | Fact::LlmRetried { .. }
         | Fact::BudgetWarned { .. }
         | Fact::BudgetExceeded { .. } => {}

@@ -14,7 +14,7 @@ mod lost;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use entries::{Answered, CallFailed, Reserve, ToolDone};
+pub use entries::{Answered, CallFailed, NextTry, Reserve, ToolDone};
 use limits::Refused;
 use live::Texts;
 use lost::close_call;
@@ -189,14 +189,19 @@ impl Desk {
         Ok(())
     }
 
-    /// Stores that a call gave no answer.
+    /// Stores that a call gave no answer, and when it is tried again: a crash after it waits no less.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
-        let run_id = self.run_id;
+    pub async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+        let (run_id, phase_key) = (self.run_id, self.phase_key.clone());
+        let next = next.map(|next| {
+            let NextTry { tries, status, code, wait_ms, until } = next;
+            Fact::LlmRetried { phase_key, turn_id: turn, r#try: tries, status, code, wait_ms, until }
+        });
         self.store(move |tx| {
-            let facts = close_call(tx, turn, &failed)?;
+            let mut facts = close_call(tx, turn, &failed)?;
+            facts.extend(next);
             journal::append(tx, run_id, &facts, Timestamp::now())
         })
         .await

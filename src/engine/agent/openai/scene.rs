@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
-use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, Reserve, ToolDone};
+use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, NextTry, Reserve, ToolDone};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{RunId, TurnId};
@@ -189,16 +189,15 @@ impl Book for Notebook {
         self.take_answer("put down".to_owned(), turn, answered)
     }
 
-    async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
-        self.write(format!("failed {:?} {}", failed.status, failed.code), |pages| {
+    async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+        let again = next.map(|NextTry { tries, status, code, .. }| {
+            let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            format!(", retried {tries} {status} {code}")
+        });
+        self.write(format!("failed {:?} {}{}", failed.status, failed.code, again.unwrap_or_default()), |pages| {
             assert_eq!(pages.turn(turn).status, TurnStatus::Reserved);
             pages.turn(turn).status = TurnStatus::Void;
         })
-    }
-
-    async fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, _wait_ms: u64) -> Result<()> {
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        self.write(format!("retried {tries} {status} {code}"), |pages| assert_eq!(pages.turn(turn).status, TurnStatus::Void))
     }
 
     async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
