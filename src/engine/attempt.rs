@@ -18,6 +18,7 @@ use super::artifact::validate::{Verdict, validate};
 use super::beside::Beside;
 use super::budget::Budget;
 use super::context::{Context, blocking};
+use super::growth::Growth;
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
 use super::redact::Redactor;
@@ -197,6 +198,7 @@ impl Attempt {
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
             tries: self.state.waiting.as_ref().map_or(0, |waiting| waiting.tries),
+            growth: Arc::new(Growth::begin(workspace.root(), self.context.settings.engine.max_worktree_bytes)),
             max_turns: self.context.settings.engine.max_turns,
             permits: self.state.permits.clone(),
         };
@@ -301,13 +303,19 @@ impl Attempt {
     /// and is waited for, so that nothing of this attempt still writes when the next one begins.
     async fn work(&self, phase: &Phase, backend: &dyn Backend, job: &Job, desk: &Desk) -> Worked {
         let mut working = backend.work(job, desk, &self.stop);
+        let looks = backend.others_write(&job.persona);
         tokio::select! {
-            ended = &mut working => return Worked::Ended(ended),
+            ended = &mut working => return Worked::Ended(within(ended, job, looks).await),
+            too_much = job.growth.exceeded(looks) => {
+                self.stop.now.cancel();
+                let _ = working.await;
+                return Worked::Ended(Err(too_much));
+            }
             () = tokio::time::sleep(Duration::from_secs(phase.timeout_seconds)) => self.stop.now.cancel(),
         }
         match working.await {
             // It was done before it heard that its time is up.
-            Ok(Ended::Done) => Worked::Ended(Ok(Ended::Done)),
+            Ok(Ended::Done) => Worked::Ended(within(Ok(Ended::Done), job, looks).await),
             _ => Worked::TimedOut,
         }
     }
@@ -334,6 +342,14 @@ impl Attempt {
             }
         })
     }
+}
+
+/// What the work came to, where it has not written too much by its end.
+async fn within(ended: Result<Ended>, job: &Job, looks: bool) -> Result<Ended> {
+    if looks && ended.as_ref().is_ok_and(|ended| *ended != Ended::Stopped) {
+        job.growth.look().await?;
+    }
+    ended
 }
 
 /// What a prompt is made of, read.

@@ -20,6 +20,7 @@ mod engine;
 mod faults;
 mod foreign;
 mod formats;
+mod growth;
 mod guide;
 mod home;
 mod hostile;

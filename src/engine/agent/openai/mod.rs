@@ -177,6 +177,10 @@ impl Backend for OpenAi {
         Some(self.model_of(persona))
     }
 
+    fn others_write(&self, persona: &Persona) -> bool {
+        Toolbox::others_write(persona)
+    }
+
     fn secrets(&self) -> Vec<String> {
         self.access.later_key().into_iter().collect()
     }
@@ -198,7 +202,8 @@ impl Backend for OpenAi {
         Box::pin(async move {
             let wire = self.access.open().await?;
             let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree, job.repository.as_deref()).await?);
-            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
+            let tools =
+                Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf)).counting(&job.growth);
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());

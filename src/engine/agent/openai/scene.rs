@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::book::Book;
 use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, NextTry, Reserve, ToolDone};
 use crate::engine::api::TextKind;
+use crate::engine::growth::Growth;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{RunId, TurnId};
 use crate::model::money::NanoUsd;
@@ -48,6 +49,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         stretch: 1,
         scenario: Scenario::Ok,
         tries: 0,
+        growth: Arc::new(Growth::begin(worktree, 0)),
         max_turns: 20,
         permits: Vec::new(),
     }

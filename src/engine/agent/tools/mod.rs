@@ -25,6 +25,7 @@ use self::workspace::Workspace;
 use self::write_todos::Todo;
 use crate::engine::agent::mcp::Shelf;
 use crate::engine::confine::Launcher;
+use crate::engine::growth::Growth;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::persona::{Permission, Persona};
@@ -128,6 +129,22 @@ impl Toolbox {
         let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
         let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
         Ok(Self { bench, offered, persona: persona.name.clone(), launcher, shelf: None })
+    }
+
+    /// Has what the file tools write counted there.
+    #[must_use]
+    pub fn counting(mut self, growth: &Arc<Growth>) -> Self {
+        if let Some(bench) = Arc::get_mut(&mut self.bench) {
+            bench.workspace.count(Arc::clone(growth));
+        }
+        self
+    }
+
+    /// Whether a persona has tools that let others write: commands, and those of servers.
+    #[must_use]
+    pub fn others_write(persona: &Persona) -> bool {
+        let ours = |name: &String| name != execute::TOOL.name && TOOLS.iter().any(|tool| tool.name == name);
+        !persona.tools.iter().all(ours)
     }
 
     /// Lays the tools of servers beside the engine's own.
