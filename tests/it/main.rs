@@ -11,6 +11,7 @@ mod acp_agent;
 mod acp_hostile;
 mod attached;
 mod brought;
+mod budgets;
 mod cli;
 mod console;
 mod crash;
