@@ -38,6 +38,7 @@ pub fn told(fact: &Fact, dot: &str) -> String {
             format!("the clock went back by {}; moments stay at {since} until it is there again", human_duration(*behind_ms))
         }
         Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } | Fact::LlmRepaired { words, .. } => words.clone(),
+        Fact::ArtifactWarned { phase_key, version, words, .. } => format!("{phase_key} v{version}{dot}{words}"),
         Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
         _ => told_of_artifact(fact, dot),
     }

@@ -52,6 +52,7 @@ fn mark(fact: &Fact) -> Mark {
         Fact::ApprovalRequested { .. }
         | Fact::BudgetWarned { .. }
         | Fact::ClockSkewed { .. }
+        | Fact::ArtifactWarned { .. }
         | Fact::CommandsConfined { confined: false, .. } => Mark::Gate,
         Fact::ApprovalResolved { action, .. } => match action {
             Decision::Approve => Mark::Done,
@@ -101,6 +102,7 @@ fn matters(fact: &Fact) -> Vec<String> {
             vec![scope.clone(), format!("{spent} of {limit}")]
         }
         Fact::ClockSkewed { .. } => vec![telling::told(fact, "")],
+        Fact::ArtifactWarned { phase_key, version, words, .. } => vec![phase_key.to_string(), format!("v{version}"), words.clone()],
         _ => of_artifact(fact),
     }
 }

@@ -128,6 +128,22 @@ impl Redactor {
         before.filter(|start| text.is_char_boundary(*start)).find(crosses)
     }
 
+    /// The lines, from 1, on which secrets begin; where they cannot be looked for, none is known.
+    #[must_use]
+    pub fn lines_with_secrets(&self, text: &str) -> BTreeSet<usize> {
+        let known = self.finder.iter().flat_map(|finder| finder.find_iter(text)).map(|found| found.start());
+        let shaped = SHAPES.find_iter(text).map(|found| found.start());
+        let mut starts: Vec<usize> = known.chain(shaped).collect();
+        starts.sort_unstable();
+        let (mut line, mut counted) = (1, 0);
+        let line_of = |start: usize| {
+            line += text.as_bytes()[counted..start].iter().filter(|byte| **byte == b'\n').count();
+            counted = start;
+            line
+        };
+        starts.into_iter().map(line_of).collect()
+    }
+
     /// The words without secrets. Where they cannot be looked for, nothing is shown at all.
     #[must_use]
     pub fn apply<'a>(&self, words: &'a str) -> Cow<'a, str> {
@@ -243,6 +259,15 @@ mod tests {
             "look at value-00000007, then go on ".repeat(100).split_inclusive(' ').map(|piece| live.push(&redactor, piece)).collect();
         assert_eq!(shown + &live.finish(&redactor), "look at ***, then go on ".repeat(100));
         assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn the_lines_of_secrets_are_told_whichever_way_they_are_known() {
+        let redactor = Redactor::default().knowing(["canary/secret+1".to_owned()]);
+        let text = "nothing\ncanary/secret+1 and canary%2Fsecret%2B1\n\nghp_0123456789abcdefghij0123\nä canary/secret+1";
+        assert_eq!(redactor.lines_with_secrets(text), [2, 4, 5].into());
+        assert_eq!(redactor.lines_with_secrets("canary/secret"), [].into());
+        assert_eq!(Redactor::default().lines_with_secrets("sk-or-v1-0123456789abcdef0123"), [1].into());
     }
 
     #[test]

@@ -148,6 +148,9 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
+    /// What a valid version holds that it should not: secrets, by their lines. The content stays as it is.
+    #[serde(rename = "artifact.warned")]
+    ArtifactWarned { phase_key: PhaseKey, attempt: u32, version: u32, sha256: ContentHash, words: String },
     /// `found` is absent when the file was gone. `restored` says that the new content was not valid
     /// and what had been validated was put back. `by` names the person who changed it at the gate.
     #[serde(rename = "artifact.changed")]
@@ -333,6 +336,7 @@ impl Fact {
             Self::ArtifactTimeout { .. } => "artifact.timeout",
             Self::ArtifactInvalid { .. } => "artifact.invalid",
             Self::ArtifactValidated { .. } => "artifact.validated",
+            Self::ArtifactWarned { .. } => "artifact.warned",
             Self::ArtifactChanged { .. } => "artifact.changed",
             Self::ApprovalRequested { .. } => "approval.requested",
             Self::ApprovalResolved { .. } => "approval.resolved",
@@ -375,6 +379,7 @@ impl Fact {
             Self::ArtifactValidated { phase_key, attempt, artifact, .. } => {
                 format!("{kind}:{phase_key}:{attempt}:{}:{}", artifact.version, artifact.sha256)
             }
+            Self::ArtifactWarned { phase_key, attempt, version, sha256, .. } => format!("{kind}:{phase_key}:{attempt}:{version}:{sha256}"),
             Self::ArtifactChanged { phase_key, request_id, found, .. } => {
                 let found = found.as_ref().map_or("gone", ContentHash::as_str);
                 format!("{kind}:{phase_key}:{found}:{request_id}")
@@ -409,6 +414,7 @@ impl Fact {
             | Self::ArtifactTimeout { phase_key, .. }
             | Self::ArtifactInvalid { phase_key, .. }
             | Self::ArtifactValidated { phase_key, .. }
+            | Self::ArtifactWarned { phase_key, .. }
             | Self::ArtifactChanged { phase_key, .. }
             | Self::AgentAdapted { phase_key, .. }
             | Self::CommandsConfined { phase_key, .. }

@@ -203,6 +203,42 @@ fn a_refused_key_asks_a_person_and_goes_on_when_it_is_mended() {
 }
 
 #[test]
+fn a_secret_in_an_artifact_is_told_at_its_gate_and_never_shown_in_the_telling() {
+    // One of the settings, one of the worktree's .env, one by its shape; the second phase is clean.
+    let script = Script::serve(|asked| match (asked.phase.as_str(), asked.turn) {
+        ("first", 1) => {
+            let note = "hush:\nheader-canary-1 and env-canary-22 and sk-or-v1-0123456789abcdef0123".to_owned();
+            asked.writes(&json!({ "runId": asked.run_id, "phaseKey": "first", "note": note }))
+        }
+        (_, 1) => asked.writes(&asked.artifact()),
+        _ => Reply::answer("Done."),
+    });
+    let (home, start) = two_phase_home(&script);
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n",
+        script.base_url()
+    ));
+    let repo = home.path().join("project");
+    std::fs::write(repo.join(".env"), "TOKEN=env-canary-22\n").unwrap();
+    crate::home::git(&repo, &["add", "."]);
+    crate::home::git(&repo, &["commit", "-q", "-m", "An env file"]);
+    let start: Vec<&str> = start.iter().map(|arg| if arg == "approve" { "fail" } else { arg }).collect();
+    home.run(&start);
+    let record = home.newest();
+    let state = check_invariants(&home, &record);
+    assert_eq!(state.phases[0].warned.as_deref(), Some("what looks like a secret on line 4"));
+    let shown = home.expect(0, &["show", "@last"]);
+    assert!(shown.contains("look out  it holds what looks like a secret on line 4"), "{shown}");
+    let events = home.expect(0, &["events", "@last"]);
+    assert!(events.contains("artifact.warned") && !events.contains("canary") && !events.contains("sk-or"), "{events}");
+    home.expect(0, &["approve", "@last"]);
+    home.expect(0, &["resume", &record.id.to_string(), "--headless", "--on-gate", "approve"]);
+    let state = check_invariants(&home, &home.newest());
+    assert_eq!(state.phases[1].warned, None);
+    assert_eq!(home.events(&record).iter().filter(|event| event.fact.kind() == "artifact.warned").count(), 1);
+}
+
+#[test]
 fn the_agent_of_a_timed_out_attempt_does_not_go_on_writing() {
     // The first attempt hangs in the middle of its stream and would write later; the second is quick.
     let script = Script::serve(|asked| match (asked.phase.as_str(), asked.attempt, asked.turn) {

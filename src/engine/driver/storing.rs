@@ -3,12 +3,15 @@
 //! The machine decides, the facts are committed together with what goes beside them, and only then folded
 //! in. A full disk or a held database is waited out; a row that has vanished is written anew.
 
+use std::sync::Arc;
+
 use super::Driver;
+use crate::engine::artifact::secrets;
 use crate::engine::beside::Beside;
 use crate::engine::final_report;
 use crate::engine::machine::{Activity, Input, Outcome, decide, wanted};
 use crate::model::error::{Code, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{ArtifactRef, Event, Fact};
 use crate::model::time::Timestamp;
 use crate::store::{events, journal, runs};
 
@@ -20,7 +23,7 @@ impl Driver {
 
     /// As [`input`](Self::input), with what is stored in the same transaction.
     pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
-        let facts = self.facts(input)?;
+        let facts = self.warned(self.facts(input)?).await?;
         if facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. })) {
             self.context.backends.look_again().await;
         }
@@ -66,6 +69,29 @@ impl Driver {
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context.store_patiently(job, |words| self.note(words)).await
+    }
+
+    /// The same facts, and behind each valid version what it holds that it should not.
+    async fn warned(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>> {
+        let Some(at) = facts.iter().position(|fact| matches!(fact, Fact::ArtifactValidated { .. })) else { return Ok(facts) };
+        let Fact::ArtifactValidated { phase_key, attempt, artifact, .. } = facts[at].clone() else { return Ok(facts) };
+        let later: Vec<String> = self.context.backends.all().flat_map(|backend| backend.secrets()).collect();
+        let (contents, known, worktree) =
+            (self.context.contents.clone(), Arc::clone(&self.context.redactor), self.context.paths.worktree(self.run_id()));
+        let look = move |conn: &rusqlite::Connection| {
+            let known = if later.is_empty() { known } else { Arc::new((*known).clone().knowing(later)) };
+            let text =
+                contents.text(conn, &artifact.sha256).inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
+            let words = text.ok().and_then(|text| secrets::told(&known, &worktree, &text));
+            Ok(words.map(|words| {
+                let ArtifactRef { version, sha256, .. } = artifact;
+                Fact::ArtifactWarned { phase_key, attempt, version, sha256, words }
+            }))
+        };
+        if let Some(warned) = self.context.read(look).await? {
+            facts.insert(at + 1, warned);
+        }
+        Ok(facts)
     }
 
     /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain
