@@ -1,5 +1,7 @@
 //! A run against a real HTTP server on loopback that speaks Chat Completions.
 
+use std::process::Stdio;
+
 use phasedeck::model::event::Fact;
 use phasedeck::model::record::TurnStatus;
 use serde_json::json;
@@ -222,8 +224,9 @@ fn a_secret_in_an_artifact_is_told_at_its_gate_and_never_shown_in_the_telling() 
     std::fs::write(repo.join(".env"), "TOKEN=env-canary-22\n").unwrap();
     crate::home::git(&repo, &["add", "."]);
     crate::home::git(&repo, &["commit", "-q", "-m", "An env file"]);
-    let start: Vec<&str> = start.iter().map(|arg| if arg == "approve" { "fail" } else { arg }).collect();
-    home.run(&start);
+    let start: Vec<&str> = start.iter().map(|arg| if arg == "approve" { "wait" } else { arg }).collect();
+    let mut host = home.command(&start).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    home.wait_for_question("first_approved", &mut host);
     let record = home.newest();
     let state = check_invariants(&home, &record);
     assert_eq!(state.phases[0].warned.as_deref(), Some("what looks like a secret on line 4"));
@@ -232,7 +235,7 @@ fn a_secret_in_an_artifact_is_told_at_its_gate_and_never_shown_in_the_telling() 
     let events = home.expect(0, &["events", "@last"]);
     assert!(events.contains("artifact.warned") && !events.contains("canary") && !events.contains("sk-or"), "{events}");
     home.expect(0, &["approve", "@last"]);
-    home.expect(0, &["resume", &record.id.to_string(), "--headless", "--on-gate", "approve"]);
+    assert!(host.wait().unwrap().success());
     let state = check_invariants(&home, &home.newest());
     assert_eq!(state.phases[1].warned, None);
     assert_eq!(home.events(&record).iter().filter(|event| event.fact.kind() == "artifact.warned").count(), 1);
