@@ -35,6 +35,7 @@ mod mcp;
 mod model_script;
 mod notices;
 mod oddities;
+mod outputs;
 mod questions;
 mod real;
 mod real_agents;

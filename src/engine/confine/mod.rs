@@ -155,6 +155,8 @@ pub struct Ran {
     pub finish: Finish,
     /// What it printed, output and errors as they came; the middle of a long text is cut.
     pub printed: String,
+    /// All of it, up to 10 MiB, where the middle was cut.
+    pub whole: Option<String>,
 }
 
 /// The program that begins wardens: this one.
@@ -223,7 +225,7 @@ impl Launcher {
             flooded = read(pipes, &mut capture) => flooded.then_some(Finish::Flooded),
         };
         let finish = end(&mut warden, early).await?;
-        Ok(Ran { finish, printed: capture.into_text() })
+        Ok(Ran { finish, whole: capture.take_whole(), printed: capture.into_text() })
     }
 
     fn warden(&self, command: &str, bounds: Bounds<'_>) -> Result<Child> {

@@ -10,8 +10,10 @@ mod entries;
 mod limits;
 mod live;
 mod lost;
+mod outputs;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use entries::{Answered, CallFailed, NextTry, Reserve, ToolDone};
@@ -47,6 +49,8 @@ pub struct Desk {
     opening: Mutex<Vec<Fact>>,
     /// Calls that were told when they ended, before their turn did.
     told: Mutex<BTreeSet<(TurnId, String)>>,
+    /// Bytes that are kept for the operator.
+    outputs: AtomicU64,
     /// The answer that is stored with what comes next.
     unsettled: Mutex<Option<Unsettled>>,
     /// The prompt, which is stored with what comes first.
@@ -81,6 +85,7 @@ impl Desk {
             max_tokens: 0,
             refused: Arc::default(),
             told: Mutex::default(),
+            outputs: AtomicU64::new(0),
             unsettled: Mutex::default(),
             kept: Mutex::default(),
             stored: Mutex::default(),

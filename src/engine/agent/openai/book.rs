@@ -18,6 +18,7 @@ pub(super) trait Book: Sync {
     fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> impl Future<Output = Result<()>> + Send;
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
     fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send;
+    fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send;
 }
 
 impl Book for Desk {
@@ -52,5 +53,9 @@ impl Book for Desk {
 
     fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send {
         Desk::hold(self, turn, done, at)
+    }
+
+    fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send {
+        Desk::keep(self, whole)
     }
 }

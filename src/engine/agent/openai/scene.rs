@@ -214,6 +214,10 @@ impl Book for Notebook {
         })
     }
 
+    async fn keep(&self, whole: String) -> Option<String> {
+        Some(format!("{} bytes", whole.len()))
+    }
+
     async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
         let next_line = next.as_ref().map_or_else(|| "end".to_owned(), |next| format!("next {}", next.number));
         self.write(format!("tools_done {} {next_line}", done.len()), |pages| {
