@@ -81,25 +81,32 @@ impl Access {
     /// # Errors
     /// The refusal of the key, where there is no other one by now.
     pub(super) async fn open(&self) -> Result<Arc<Wire>> {
-        self.reread().await;
+        self.reread(false).await;
         let wire = self.wire();
         wire.key_refused().map_or(Ok(wire), |fault: Fault| Err(fault.into_failure(1)))
     }
 
     /// A person has a run go on: the key may be mended, or be good again at the provider.
     pub(super) async fn look_again(&self) {
-        self.reread().await;
+        self.reread(true).await;
         self.wire().forget_refusal();
     }
 
-    /// Looks for another key in place of a refused or missing one.
-    async fn reread(&self) {
+    /// Looks for another key in place of a refused or missing one; a command is asked anew only where a `person`
+    /// waits for it, who may have to unlock what it opens.
+    async fn reread(&self, person: bool) {
         let before = self.now();
         if before.keyless.is_none() && before.wire.key_refused().is_none() {
             return;
         }
         let settings = self.settings.clone();
-        match blocking(move || Now::of(&settings)).await {
+        let look = move || {
+            if person {
+                key::forget(&settings);
+            }
+            Now::of(&settings)
+        };
+        match blocking(look).await {
             Ok(found) if found.keyless.is_none() && !same(found.key.as_ref(), before.key.as_ref(), before.keyless.is_none()) => {
                 *self.now.lock().unwrap_or_else(PoisonError::into_inner) = found;
             }
