@@ -18,7 +18,8 @@ fn all_of_what_a_command_printed_is_kept_for_the_operator_without_secrets() {
         _ => Reply::answer("Done."),
     });
     let (home, start) = two_phase_home(&script);
-    let settings = format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n", script.base_url());
+    let settings =
+        format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n", script.base_url());
     home.configure(&settings);
     let persona = home.paths().config.join("personas/maker.yaml");
     let text = std::fs::read_to_string(&persona).unwrap().replace("write_todos", "write_todos, execute");
