@@ -110,6 +110,13 @@ fn rows() -> Vec<Row> {
         row("nothing at all", |_| Reply::stream().done(), BAD, UNKNOWN, Gate),
         row("no choices ever", |_| Reply::stream().event(&json!({"choices": []})).done(), BAD, UNKNOWN, Gate),
         row("broken JSON in an event", |_| Reply::stream().raw(b"data: {\"choices\":[\n\n"), BAD, UNKNOWN, Gate),
+        row(
+            "a compressed answer that nobody asked for",
+            |_| Reply::stream().raw(b"\x1f\x8b\x08\0\0\0\0\0\0\x03K\x04\0C\xbe\xb7\xe8\x01\0\0\0\n\n").header("content-encoding", "gzip"),
+            LOST,
+            UNKNOWN,
+            Gate,
+        ),
         row("no UTF-8 in an event", |_| Reply::stream().raw(b"data: {\"choices\":\"\xff\"}\n\n"), BAD, UNKNOWN, Gate),
         row("a content filter", |_| Reply::stream().text("no").finish("content_filter").usage(1, 1, Some("0.1")).done(), &[], OK, Paused),
         row(

@@ -292,6 +292,17 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
     Ok(early.unwrap_or(Finish::Exit(status.code().unwrap_or(-1))))
 }
 
+/// Keeps this process's memory, which holds keys, to itself: no dump of it is written, and no other process of
+/// the user's reads it or traces it. What it begins has none of that but the first.
+pub fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// What the hidden arguments ask of this process; absent when they are none of ours. It does not
 /// return when it becomes the command.
 #[must_use]

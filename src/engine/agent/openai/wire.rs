@@ -189,7 +189,12 @@ impl Wire {
         let words = innermost(error);
         let fault = Fault::lost(format!("cannot reach {}: {words}", self.host()), !error.is_connect());
         // A certificate does not become good by asking again.
-        if words.contains("certificate") { Fault { retry: Retry::Never, ..fault } } else { fault }
+        if !words.contains("certificate") {
+            return fault;
+        }
+        let hint = "look at the address in 'openai.base_url' and at the machine's clock, or add the authority to the system's certificates; \
+                    there is no switch that does without";
+        Fault { retry: Retry::Never, hint: hint.to_owned(), ..fault }
     }
 
     fn host(&self) -> &str {

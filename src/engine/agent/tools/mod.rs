@@ -46,6 +46,9 @@ mod workspace;
 mod write_file;
 mod write_todos;
 
+/// What stands before the words of a call that failed.
+const ERROR: &str = "error: ";
+
 /// What stands at the end of a result of which the model got a part, before the name of the whole and a bracket.
 pub const KEPT: &str = "\n[all of it is kept for the operator: ";
 
@@ -281,7 +284,7 @@ impl Toolbox {
         let (outcome, denied, result) = match said {
             Ok(result) => (ToolOutcome::Ok, None, result),
             Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
-            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("error: {words}")),
+            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         ToolReply { target, outcome, denied, result: cut::result(result), whole, duration_ms }
@@ -345,6 +348,12 @@ fn target_of(tool: &Tool, arguments: &Arguments) -> String {
 
 fn refusal(failure: &Failure) -> String {
     format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+}
+
+/// Whether a result says that the arguments of its call could not be read.
+#[must_use]
+pub fn is_unreadable(result: &str) -> bool {
+    result.strip_prefix(ERROR).is_some_and(arguments::are_unreadable)
 }
 
 /// Whether running `tool` again changes nothing.
