@@ -10,6 +10,7 @@ use crate::engine::api::{PageAsk, RunCounts, RunPage};
 use crate::model::error::Failure;
 use crate::model::going_on;
 use crate::model::id::RunId;
+use crate::model::question::BUDGET_GATE;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
@@ -306,6 +307,12 @@ impl RunsState {
 pub fn waits(record: &RunRecord) -> bool {
     let over = record.has_ended();
     record.pending_gate.is_some() && !over
+}
+
+/// Whether a run rests before a budget: no word but an amount or somebody cheaper lets it go on.
+#[must_use]
+pub fn asks_for_money(record: &RunRecord) -> bool {
+    waits(record) && record.pending_gate.as_ref().is_some_and(|gate| gate.as_str() == BUDGET_GATE)
 }
 
 /// Whether a run is in flight: it waits for the operator, or works.

@@ -43,7 +43,8 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
     open_of(state, run_id)
 }
 
-fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
+/// Puts the question of a run on the screen, or as soon as the run is known.
+pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
     if state.run.as_ref().is_some_and(|run| run.state().is_some_and(|s| s.approval.is_some())) {
         cmds.extend(open(state));
