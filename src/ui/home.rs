@@ -184,12 +184,17 @@ impl Widths {
             ink(column(&record.id.short(), 9), theme.dim()),
             ink(column(&record.workflow, self.workflow), theme.plain()),
             ink(column(record.thread.as_str(), self.thread), theme.dim()),
-            ink(column(&phase_of(record), self.phase), theme.plain()),
+            ink(column(&stands(pen, record), self.phase), theme.plain()),
             ink(column(&record.requirements, self.wish), theme.dim()),
             ink(cell_right(&since, 7, more), if waits(record) { theme.waiting() } else { theme.dim() }),
             ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
         ]
     }
+}
+
+/// Where it stands; of a run that waits for its model's server, until when.
+fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
+    record.waits_until.map_or_else(|| phase_of(record), |until| format!("until {}", pen.state.time(until)))
 }
 
 fn phase_of(record: &RunRecord) -> String {

@@ -261,7 +261,7 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         let (more, dim) = (pen.theme.more(), pen.theme.dim());
         let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
         let taken = 21 + phase.as_deref().map_or(0, cells);
-        let since = pen.state.time(shown_since(record));
+        let since = pen.state.time(record.waits_until.unwrap_or_else(|| shown_since(record)));
         let spans = vec![
             ink(" ", style),
             glyph,

@@ -117,6 +117,10 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         let code = record.error_code.as_deref().unwrap_or("?");
         return ("error", format!("{message} [{code}]"), pen.theme.bad());
     }
+    if let Some(until) = record.waits_until {
+        let text = format!("until {} because the model's server asked for it; then it goes on by itself", pen.state.clock(until));
+        return ("waits", text, pen.theme.of_mark(Mark::Waits));
+    }
     if record.state == "paused" {
         let why = record.pause_reason.as_deref().unwrap_or("?");
         return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
