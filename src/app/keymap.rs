@@ -170,7 +170,7 @@ actions! {
     WrapEvents "wrap_events" Log ["w"] "long events on several lines" "";
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
-    NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
+    NextVersion "next_version" Artifact ["]"] "the version after" "versions";
     PrevSide "previous_side" Artifact ["Left", "h"] "what is shown of it: the tab before" "";
     NextSide "next_side" Artifact ["Right", "l"] "what is shown of it: the tab after" "tabs";
     ArtifactPager "artifact_pager" Artifact ["o"] "read it in the pager ($PAGER)" "pager";
@@ -179,7 +179,7 @@ actions! {
     FollowSaid "follow_transcript" Transcript ["f"] "follow what the agent says" "follow";
     FoldCalls "fold_calls" Transcript ["Space"] "tool calls with all they were told and answered, or one line each (Enter too)" "calls";
     PrevAttempt "previous_attempt" Transcript ["["] "the attempt before" "";
-    NextAttempt "next_attempt" Transcript ["]"] "the attempt after" "[ ] attempts";
+    NextAttempt "next_attempt" Transcript ["]"] "the attempt after" "attempts";
     SaidPager "transcript_pager" Transcript ["o"] "read it in the pager ($PAGER)" "pager";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
@@ -289,6 +289,19 @@ impl Keymap {
     pub fn hint(&self, action: Action) -> (String, &'static str) {
         let word = TABLE.iter().find(|entry| entry.action == action).map_or("", |entry| entry.hint);
         (self.shown(action), word)
+    }
+
+    /// The keys of an action for the hint line: of a pair that turns there and back, both.
+    #[must_use]
+    pub fn hint_keys(&self, action: Action) -> String {
+        let back = match action {
+            Action::NextVersion => Some(Action::PrevVersion),
+            Action::NextAttempt => Some(Action::PrevAttempt),
+            Action::NextTab => Some(Action::PrevTab),
+            _ => None,
+        };
+        let keys = back.into_iter().chain([action]).map(|action| self.shown(action)).filter(|keys| !keys.is_empty());
+        keys.collect::<Vec<_>>().join(" ")
     }
 
     /// What the palette offers where `context` has the focus: action, sentence, chord.

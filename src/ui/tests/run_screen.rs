@@ -170,3 +170,19 @@ fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known
         assert!(screen.contains(told), "{size:?}\n{screen}");
     }
 }
+
+#[test]
+fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
+    let chosen = [("next_version", "}"), ("previous_version", "{"), ("next_side", "v"), ("next_pane", "")];
+    let keys = chosen.iter().map(|(name, key)| ((*name).to_owned(), key.split_whitespace().map(str::to_owned).collect())).collect();
+    let mut bench = on_run((120, 40), Place::Awaiting);
+    bench.state.keys = crate::app::keymap::Keymap::remapped(&keys).unwrap();
+    bench.press("2");
+    let hints = settle(&mut bench).lines().last().unwrap().to_owned();
+    assert!(hints.starts_with(" v errors  { } versions  / find  p pause"), "an action without a key has no hint: {hints}");
+    bench.press("?");
+    bench.press("/");
+    bench.type_text("the version after", 10);
+    let help = settle(&mut bench);
+    assert!(help.lines().any(|line| line.contains('}') && line.contains("the version after")), "{help}");
+}
