@@ -324,7 +324,25 @@ impl Keymap {
             }
         }
         found.extend(TABLE.iter().flat_map(|entry| self.hidden_by(entry)));
+        found.extend(TABLE.iter().filter(|entry| does_something(entry.action)).flat_map(|entry| self.moves_elsewhere(entry)));
         found
+    }
+
+    /// Keys of an action that does something by which one moves elsewhere: a held key would do it.
+    fn moves_elsewhere<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = Failure> + 'a {
+        let moves = move |chord: &&Chord| {
+            TABLE
+                .iter()
+                .find(|other| is_movement(other.action) && other.context != entry.context && self.chords_of(other.action).contains(chord))
+        };
+        self.chords_of(entry.action).iter().filter_map(move |chord| {
+            let moves = moves(&chord)?;
+            let told = problem(format!(
+                "keys: {chord} for '{}' is also the key for '{}', and a key that moves never does harm",
+                entry.name, moves.name
+            ));
+            Some(told.hint(format!("give '{}' another key", entry.name)))
+        })
     }
 
     /// Actions of the outer contexts that cannot be reached any more where `inner` is, because keys that
@@ -399,6 +417,14 @@ pub fn is_movement(action: Action) -> bool {
     matches!(action, Up | Down | PageUp | PageDown | Top | Bottom)
 }
 
+/// Whether an action decides, ends, pauses or begins something, asked about or not.
+fn does_something(action: Action) -> bool {
+    use Action::*;
+    matches!(action, Approve | AllowPhase | AllowRun | GateCheaper | RequestChanges | Reject | Fork | Pick)
+        || matches!(action, GateAbort | Abort | ListAbort | PickAbort | Pause | ListPause | Resume | ListResume)
+        || matches!(action, PickRedo | PickDone | PickSkip | Demo | TakeOver | Quit)
+}
+
 /// The chord that always leaves, whatever the settings say.
 pub const ALWAYS_LEAVES: Chord = Chord { code: KeyCode::Char('c'), ctrl: true, alt: false };
 
@@ -426,10 +452,21 @@ mod tests {
         };
         assert_eq!(said(&[("pause", &["q"])]), ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]);
         assert_eq!(said(&[("pause", &["q"]), ("quit", &["q", "F10"])]), Vec::<String>::new(), "there is another one");
-        assert_eq!(said(&[("pause", &["k"])]), Vec::<String>::new(), "the arrow is left");
+        assert_eq!(said(&[("zoom", &["k"])]), Vec::<String>::new(), "the arrow is left");
         let lost = |action: &str, place: &str| format!("keys: f for '{action}' leaves no key for 'next_gate' in '{place}'");
         assert_eq!(said(&[("next_gate", &["f"])]), [lost("follow", "Events"), lost("follow_transcript", "Transcript")]);
         assert_eq!(said(&[("submit", &["q"])]), Vec::<String>::new(), "a text knows no other keys");
+    }
+
+    #[test]
+    fn a_key_that_moves_can_never_be_chosen_for_an_action_that_does_something() {
+        for (action, key, moves) in [("approve", "j", "down"), ("abort", "PgDn", "page_down"), ("call_done", "G", "bottom")] {
+            let problems = Keymap::remapped(&keys(&[(action, &[key])])).unwrap_err();
+            let told = format!("keys: {key} for '{action}' is also the key for '{moves}', and a key that moves never does harm");
+            assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), [told]);
+        }
+        let elsewhere = Keymap::remapped(&keys(&[("down", &["Down"]), ("approve", &["j"])]));
+        assert!(elsewhere.is_ok(), "then j moves nothing");
     }
 
     #[test]

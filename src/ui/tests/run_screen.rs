@@ -179,7 +179,7 @@ fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
     bench.state.keys = crate::app::keymap::Keymap::remapped(&keys).unwrap();
     bench.press("2");
     let hints = settle(&mut bench).lines().last().unwrap().to_owned();
-    assert!(hints.starts_with(" v errors  { } versions  / find  p pause"), "an action without a key has no hint: {hints}");
+    assert!(hints.starts_with(" v diff to v2  { } versions  / find  p pause"), "an action without a key has no hint: {hints}");
     bench.press("?");
     bench.press("/");
     bench.type_text("the version after", 10);
