@@ -238,6 +238,9 @@ fn tools(persona: &Persona) -> (String, String) {
     (named.join(", "), short)
 }
 
+/// Cells of the lower frame that are left to the words about what lies below.
+const BELOW: usize = 24;
+
 /// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
 fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let Some(measured) = gate.measured() else { return };
@@ -248,6 +251,8 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         _ => format!(", {unseen} lines unseen"),
     };
     let told = format!("seen {} %{rest}", measured.seen_percent());
+    // What lies below stands in the same frame on the right.
+    let told = if told.len() + BELOW > usize::from(area.width) { format!("seen {} %", measured.seen_percent()) } else { told };
     let width = u16::try_from(told.len() + 6).unwrap_or(u16::MAX).min(area.width);
     pen.foot(Rect { width, ..area }, &told, if unseen == 0 { theme.good() } else { theme.waiting() });
 }

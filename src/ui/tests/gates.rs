@@ -3,6 +3,12 @@
 use super::*;
 
 #[test]
+fn on_the_smallest_screen_the_gate_still_says_all_that_decides() {
+    let shown = settle(&mut at_gate((40, 10), Place::Awaiting));
+    insta::assert_snapshot!("gate_40x10", shown);
+}
+
+#[test]
 fn a_second_review_begins_at_what_changed() {
     snapshot("gate_diff", |size| at_gate(size, Place::Awaiting));
 }
@@ -145,6 +151,5 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
     bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved waits since 04:28"), "{shown}");
-    assert!(shown.contains("! opens the question, r goes on"), "{shown}");
+    assert!(shown.contains("paused, spec_approved waits: ! opens the question, r goes on (since 04:28)"), "{shown}");
 }
