@@ -170,7 +170,13 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 /// Enter does what has the focus: reading on, or the words that were begun. It never decides.
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
-        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => leave(state),
+        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => {
+            if gate.receipt_was_seen(state.now.ticks) {
+                leave(state)
+            } else {
+                Vec::new()
+            }
+        }
         Some(gate) if gate.is_open() && !gate.input.is_blank() => {
             let words = if gate.takes(Decision::RequestChanges) { Action::RequestChanges } else { Action::Reject };
             gate_verdict::begin(state, words)
