@@ -164,6 +164,17 @@ fn answers(pen: &mut Pen<'_>, area: Rect) {
         1 => "resume the marked run".to_owned(),
         count => format!("resume {count} marked runs"),
     };
+    let refused = pen.state.picker.selected().filter(|_| pen.state.picker.marked.is_empty());
+    if refused.is_some_and(|record| pen.state.picker.refusal(record, &pen.state.runs.records).is_some()) {
+        let spans = vec![
+            ink(" It cannot go on.    ", pen.theme.dim()),
+            ink(format!("{} ", keys.shown(Action::PickLook)), pen.theme.key()),
+            ink("look inside    ", pen.theme.plain()),
+            ink(format!("{} ", keys.shown(Action::Back)), pen.theme.key()),
+            ink("later", pen.theme.plain()),
+        ];
+        return pen.line(area, 0, spans);
+    }
     let (enter, esc) = (keys.shown(Action::Open), keys.shown(Action::Back));
     let spans = vec![
         ink(format!(" {enter} "), pen.theme.key()),

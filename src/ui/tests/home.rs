@@ -22,6 +22,15 @@ fn the_picker_says_what_each_run_was_doing() {
 }
 
 #[test]
+fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
+    let mut all = records();
+    let thread = all.iter().find(|record| record.state == "executing").unwrap().thread.clone();
+    all.iter_mut().find(|record| record.state == "paused").unwrap().thread = thread;
+    let shown = settle(&mut at_home((80, 24), all));
+    assert!(shown.contains("It cannot go on.    v look inside    Esc later") && !shown.contains("Enter resume"), "{shown}");
+}
+
+#[test]
 fn what_is_done_today_is_one_line_until_it_is_opened() {
     let many = || {
         let mut all = world(Place::Awaiting);
