@@ -192,6 +192,7 @@ actions! {
     GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
     Fork "fork" Gate ["F"] "let another persona make this phase again, beside it (asks who)" "fork";
     Pick "pick" Gate ["K"] "take the artifact of a fork in its place (asks which)" "";
+    GateResume "gate_resume" Gate ["r"] "let a paused run go on, and act on the answer" "resume";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";
@@ -421,7 +422,7 @@ pub fn is_movement(action: Action) -> bool {
 fn does_something(action: Action) -> bool {
     use Action::*;
     matches!(action, Approve | AllowPhase | AllowRun | GateCheaper | RequestChanges | Reject | Fork | Pick)
-        || matches!(action, GateAbort | Abort | ListAbort | PickAbort | Pause | ListPause | Resume | ListResume)
+        || matches!(action, GateAbort | Abort | ListAbort | PickAbort | Pause | ListPause | Resume | ListResume | GateResume)
         || matches!(action, PickRedo | PickDone | PickSkip | Demo | TakeOver | Quit)
 }
 

@@ -14,6 +14,7 @@ use super::text::{cells, ink};
 use super::theme::Mark;
 use super::{reader, run};
 use crate::app::gate::{GateView, Stage, Tab};
+use crate::app::keymap::Action;
 use crate::app::question;
 use crate::app::run_view::{Foretold, Known};
 use crate::model::forecast::Forecast;
@@ -57,7 +58,7 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     let Some(told) = question::standing(&known.state) else { return area };
     let [line, rest] = arrange::top(area, 1);
     let glyph = pen.theme.glyph(Mark::Unsure);
-    let keys = pen.state.keys.shown(crate::app::keymap::Action::Permits);
+    let keys = pen.state.keys.shown(Action::Permits);
     let style = pen.theme.waiting();
     let hint = if pen.state.screen() == crate::app::state::Screen::Run { format!("  {keys} lists") } else { String::new() };
     let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
@@ -73,7 +74,11 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     }
     let [line, rest] = arrange::top(area, 1);
     let reason = known.state.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let told = format!(" {} the run is paused{reason}: it acts on an answer when it goes on", pen.theme.glyph(Mark::Paused));
+    let told = format!(
+        " {} paused{reason}: an answer counts once {} lets it go on",
+        pen.theme.glyph(Mark::Paused),
+        pen.state.keys.shown(Action::GateResume)
+    );
     pen.text(line, 0, &told, pen.theme.waiting());
     rest
 }

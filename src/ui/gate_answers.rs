@@ -302,10 +302,13 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         let row = usize::from(inner.height) - 1;
         let (said, style) = match receipt.action.as_str() {
             "approved" | "changes_requested" if rests => (
-                format!("   the run is paused: it acts on this when it goes on ({} there)", pen.state.keys.shown(Action::Resume)),
+                format!("   the run is paused: {} lets it go on and act on this", pen.state.keys.shown(Action::GateResume)),
                 theme.waiting(),
             ),
-            _ => ("   Enter or Esc goes back, ! to the next question".to_owned(), theme.dim()),
+            _ => {
+                let [open, back, next] = [Action::Open, Action::Back, Action::NextGate].map(|action| pen.state.keys.shown(action));
+                (format!("   {open} or {back} goes back, {next} to the next question"), theme.dim())
+            }
         };
         pen.text(inner, row, &said, style);
     }

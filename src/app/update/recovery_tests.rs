@@ -8,7 +8,7 @@ use crate::engine::api::{Answer, Command, Settle};
 use crate::model::error::{Code, Failure};
 use crate::model::event::{Event, Fact};
 use crate::model::record::RunRecord;
-use crate::model::state::{PauseReason, RunStatus, Strategy};
+use crate::model::state::{Decision, PauseReason, RunStatus, Strategy};
 
 fn crashed() -> Bench {
     let run = RunRecord {
@@ -74,6 +74,24 @@ fn a_run_that_rests_before_its_budget_is_not_resumed_but_asked_about() {
         assert_eq!((bench.sent.len(), bench.state.screen()), (0, Screen::Gate), "{leave:?}");
         assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(7));
     }
+}
+
+#[test]
+fn a_paused_run_goes_on_from_its_gate_before_the_answer_or_after() {
+    for answered in [false, true] {
+        let mut bench = at_gate();
+        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Shutdown, from_state: RunStatus::AwaitingApproval });
+        if answered {
+            bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+        }
+        bench.press("r");
+        let sent: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+        assert_eq!((sent, bench.state.screen()), (vec![&Command::Resume { run_id: run_id(1) }], Screen::Gate), "{answered}");
+    }
+    let mut bench = out_of_money(Vec::new());
+    bench.press("Enter");
+    bench.press("r");
+    assert!(bench.sent.is_empty() && bench.state.notice.is_some() && bench.state.screen() == Screen::Gate);
 }
 
 #[test]

@@ -58,6 +58,9 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 /// Goes on with a run, if it can; one that has ended is asked about, and one that only an amount lets go on
 /// asks for it.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    if asks_for_money(record) && state.screen() == Screen::Gate {
+        return refuse(state, "no word but an answer to this question lets the run go on");
+    }
     if asks_for_money(record) {
         return gate::open_of(state, record.id);
     }
