@@ -21,6 +21,7 @@ use crate::model::forecast::Forecast;
 use crate::model::id::PhaseKey;
 use crate::model::persona::{Permission, Persona};
 use crate::model::question::Question;
+use crate::model::state::Risk;
 use crate::model::time::human_duration;
 
 /// Draws it.
@@ -149,6 +150,9 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
         parts.push(Part::new(0, theme.good(), format!("{} valid{after}  ", theme.glyph(Mark::Done))));
+    }
+    if gate.risk == Risk::High && gate.phase_key.is_some() {
+        parts.push(Part::new(1, theme.waiting(), "high risk  "));
     }
     let run = known.state.cost;
     match phase.map(|p| p.cost) {

@@ -3,6 +3,23 @@
 use super::*;
 
 #[test]
+fn high_risk_is_said_before_the_first_stroke_and_asks_for_a_typed_key_after_it() {
+    let high = |size, keys: &[&str]| {
+        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
+        bench.risk = Risk::High;
+        let mut bench = bench.start(Some(run_id(1)));
+        settle(&mut bench);
+        bench.press("!");
+        settle(&mut bench);
+        bench.ticks += 2000;
+        keys.iter().for_each(|key| bench.press(key));
+        bench
+    };
+    snapshot("gate_high_risk", |size| high(size, &[]));
+    snapshot("gate_high_risk_typed", |size| high(size, &["A", "s", "p", "e"]));
+}
+
+#[test]
 fn on_the_smallest_screen_the_gate_still_says_all_that_decides() {
     let shown = settle(&mut at_gate((40, 10), Place::Awaiting));
     insta::assert_snapshot!("gate_40x10", shown);
