@@ -53,13 +53,7 @@ pub fn checks() -> Vec<Check> {
             "git version 2.39.5 (/usr/bin/git) ignores GIT_ATTR_SOURCE",
             "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
         ),
-        check(
-            Subject::Keys,
-            "openai",
-            Verdict::Warning,
-            KEYLESS,
-            KEY_WANTED,
-        ),
+        check(Subject::Keys, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
         check(Subject::Backends, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
         check(Subject::Sandbox, "Landlock", Verdict::Ok, "on; ABI 6 or later (kernel 6.12.3)", ""),
     ]
