@@ -155,6 +155,8 @@ pub struct GateView {
     pub agreeing: bool,
     /// Since when the gate is on the screen with no input waiting, in ticks.
     pub drawn: Option<u64>,
+    /// Since when somebody else's answer is on the screen, in ticks.
+    pub overtaken: Option<u64>,
     /// How far the answer is.
     pub stage: Stage,
     /// The answer that was last sent from here, also where no word came back whether it counts.
@@ -201,6 +203,7 @@ impl GateView {
             agreeing: false,
             reviewed,
             drawn: None,
+            overtaken: None,
             stage: Stage::Reading,
             sent: None,
             told: 0,
@@ -308,6 +311,16 @@ impl GateView {
         match &self.stage {
             Stage::Confirm { since, .. } => remaining(*since, last_input, ticks, CONFIRM_QUIET_MS),
             _ => CONFIRM_QUIET_MS,
+        }
+    }
+
+    /// Whether Enter was meant for what is on the screen: not for the question that somebody else has just
+    /// answered, so that who pressed it to approve learns what became of it.
+    #[must_use]
+    pub fn receipt_was_seen(&self, ticks: u64) -> bool {
+        match &self.stage {
+            Stage::Receipt(receipt) if receipt.ours => true,
+            _ => self.overtaken.is_some_and(|since| ticks.saturating_sub(since) >= QUIET_MS),
         }
     }
 

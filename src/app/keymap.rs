@@ -170,7 +170,7 @@ actions! {
     WrapEvents "wrap_events" Log ["w"] "long events on several lines" "";
 
     PrevVersion "previous_version" Artifact ["["] "the version before" "";
-    NextVersion "next_version" Artifact ["]"] "the version after" "[ ] versions";
+    NextVersion "next_version" Artifact ["]"] "the version after" "versions";
     PrevSide "previous_side" Artifact ["Left", "h"] "what is shown of it: the tab before" "";
     NextSide "next_side" Artifact ["Right", "l"] "what is shown of it: the tab after" "tabs";
     ArtifactPager "artifact_pager" Artifact ["o"] "read it in the pager ($PAGER)" "pager";
@@ -179,7 +179,7 @@ actions! {
     FollowSaid "follow_transcript" Transcript ["f"] "follow what the agent says" "follow";
     FoldCalls "fold_calls" Transcript ["Space"] "tool calls with all they were told and answered, or one line each (Enter too)" "calls";
     PrevAttempt "previous_attempt" Transcript ["["] "the attempt before" "";
-    NextAttempt "next_attempt" Transcript ["]"] "the attempt after" "[ ] attempts";
+    NextAttempt "next_attempt" Transcript ["]"] "the attempt after" "attempts";
     SaidPager "transcript_pager" Transcript ["o"] "read it in the pager ($PAGER)" "pager";
 
     Approve "approve" Gate ["A"] "approve (asks for Enter)" "approve";
@@ -192,6 +192,7 @@ actions! {
     GatePager "gate_pager" Gate ["o"] "read it in the pager ($PAGER)" "pager";
     Fork "fork" Gate ["F"] "let another persona make this phase again, beside it (asks who)" "fork";
     Pick "pick" Gate ["K"] "take the artifact of a fork in its place (asks which)" "";
+    GateResume "gate_resume" Gate ["r"] "let a paused run go on, and act on the answer" "resume";
     GateAbort "gate_abort" Gate ["x"] "end the run (asks)" "";
     PrevTab "previous_tab" Gate ["[", "Shift-Tab"] "tab to the left" "";
     NextTab "next_tab" Gate ["]", "Tab"] "tab to the right" "tabs";
@@ -291,6 +292,19 @@ impl Keymap {
         (self.shown(action), word)
     }
 
+    /// The keys of an action for the hint line: of a pair that turns there and back, both.
+    #[must_use]
+    pub fn hint_keys(&self, action: Action) -> String {
+        let back = match action {
+            Action::NextVersion => Some(Action::PrevVersion),
+            Action::NextAttempt => Some(Action::PrevAttempt),
+            Action::NextTab => Some(Action::PrevTab),
+            _ => None,
+        };
+        let keys = back.into_iter().chain([action]).map(|action| self.shown(action)).filter(|keys| !keys.is_empty());
+        keys.collect::<Vec<_>>().join(" ")
+    }
+
     /// What the palette offers where `context` has the focus: action, sentence, chord.
     pub fn offers(&self, context: Context) -> impl Iterator<Item = (Action, &'static str, String)> + '_ {
         let outer = outer(context);
@@ -311,7 +325,25 @@ impl Keymap {
             }
         }
         found.extend(TABLE.iter().flat_map(|entry| self.hidden_by(entry)));
+        found.extend(TABLE.iter().filter(|entry| does_something(entry.action)).flat_map(|entry| self.moves_elsewhere(entry)));
         found
+    }
+
+    /// Keys of an action that does something by which one moves elsewhere: a held key would do it.
+    fn moves_elsewhere<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = Failure> + 'a {
+        let moves = move |chord: &&Chord| {
+            TABLE
+                .iter()
+                .find(|other| is_movement(other.action) && other.context != entry.context && self.chords_of(other.action).contains(chord))
+        };
+        self.chords_of(entry.action).iter().filter_map(move |chord| {
+            let moves = moves(&chord)?;
+            let told = problem(format!(
+                "keys: {chord} for '{}' is also the key for '{}', and a key that moves never does harm",
+                entry.name, moves.name
+            ));
+            Some(told.hint(format!("give '{}' another key", entry.name)))
+        })
     }
 
     /// Actions of the outer contexts that cannot be reached any more where `inner` is, because keys that
@@ -386,6 +418,14 @@ pub fn is_movement(action: Action) -> bool {
     matches!(action, Up | Down | PageUp | PageDown | Top | Bottom)
 }
 
+/// Whether an action decides, ends, pauses or begins something, asked about or not.
+fn does_something(action: Action) -> bool {
+    use Action::*;
+    matches!(action, Approve | AllowPhase | AllowRun | GateCheaper | RequestChanges | Reject | Fork | Pick)
+        || matches!(action, GateAbort | Abort | ListAbort | PickAbort | Pause | ListPause | Resume | ListResume | GateResume)
+        || matches!(action, PickRedo | PickDone | PickSkip | Demo | TakeOver | Quit)
+}
+
 /// The chord that always leaves, whatever the settings say.
 pub const ALWAYS_LEAVES: Chord = Chord { code: KeyCode::Char('c'), ctrl: true, alt: false };
 
@@ -413,10 +453,21 @@ mod tests {
         };
         assert_eq!(said(&[("pause", &["q"])]), ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]);
         assert_eq!(said(&[("pause", &["q"]), ("quit", &["q", "F10"])]), Vec::<String>::new(), "there is another one");
-        assert_eq!(said(&[("pause", &["k"])]), Vec::<String>::new(), "the arrow is left");
+        assert_eq!(said(&[("zoom", &["k"])]), Vec::<String>::new(), "the arrow is left");
         let lost = |action: &str, place: &str| format!("keys: f for '{action}' leaves no key for 'next_gate' in '{place}'");
         assert_eq!(said(&[("next_gate", &["f"])]), [lost("follow", "Events"), lost("follow_transcript", "Transcript")]);
         assert_eq!(said(&[("submit", &["q"])]), Vec::<String>::new(), "a text knows no other keys");
+    }
+
+    #[test]
+    fn a_key_that_moves_can_never_be_chosen_for_an_action_that_does_something() {
+        for (action, key, moves) in [("approve", "j", "down"), ("abort", "PgDn", "page_down"), ("call_done", "G", "bottom")] {
+            let problems = Keymap::remapped(&keys(&[(action, &[key])])).unwrap_err();
+            let told = format!("keys: {key} for '{action}' is also the key for '{moves}', and a key that moves never does harm");
+            assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), [told]);
+        }
+        let elsewhere = Keymap::remapped(&keys(&[("down", &["Down"]), ("approve", &["j"])]));
+        assert!(elsewhere.is_ok(), "then j moves nothing");
     }
 
     #[test]

@@ -320,6 +320,27 @@ impl RunView {
         sides
     }
 
+    /// What a side of the version on the screen is called.
+    #[must_use]
+    pub fn side_name(&self, side: Side) -> String {
+        match side {
+            Side::Whole => "Whole".to_owned(),
+            Side::Previous => format!("Diff to v{}", self.version().map_or(0, |shown| shown.version.saturating_sub(1))),
+            Side::Base => "Diff to base".to_owned(),
+            Side::Errors => "Errors".to_owned(),
+            Side::Transcript => "Transcript".to_owned(),
+        }
+    }
+
+    /// The side after the one that is shown, and its name.
+    #[must_use]
+    pub fn next_side(&self) -> Option<(Side, String)> {
+        let sides = self.sides();
+        let at = sides.iter().position(|side| *side == self.artifact.side)?;
+        let next = *sides.get((at + 1) % sides.len())?;
+        Some((next, self.side_name(next)))
+    }
+
     /// The phase and attempt that the transcript is of; none before the phase has begun.
     #[must_use]
     pub fn said_by(&self) -> Option<(PhaseKey, u32)> {

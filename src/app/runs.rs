@@ -10,6 +10,7 @@ use crate::engine::api::{PageAsk, RunCounts, RunPage};
 use crate::model::error::Failure;
 use crate::model::going_on;
 use crate::model::id::RunId;
+use crate::model::question::BUDGET_GATE;
 use crate::model::record::RunRecord;
 use crate::model::state::RunStatus;
 use crate::model::time::Timestamp;
@@ -254,7 +255,31 @@ impl RunsState {
 
     /// Runs that work.
     pub fn working(&self) -> impl Iterator<Item = &RunRecord> {
-        self.in_flight().filter(|r| r.state == RunStatus::Executing.as_str())
+        self.in_flight().filter(|r| r.state == RunStatus::Executing.as_str() && r.waits_until.is_none())
+    }
+
+    /// Runs that wait for a moment that a model's server named: nobody works on them, and nobody is needed.
+    pub fn resting(&self) -> impl Iterator<Item = &RunRecord> {
+        self.in_flight().filter(|r| r.waits_until.is_some())
+    }
+
+    /// The next moment at which one of them goes on.
+    #[must_use]
+    pub fn next_goes_on(&self) -> Option<Timestamp> {
+        self.resting().filter_map(|r| r.waits_until).min()
+    }
+
+    /// Waits that are over by now are none.
+    pub fn end_waits(&mut self, now: Timestamp) {
+        let over = |until: &Timestamp| *until <= now;
+        self.records
+            .iter_mut()
+            .chain(&mut self.aside)
+            .filter(|r| r.waits_until.as_ref().is_some_and(over))
+            .for_each(|r| r.waits_until = None);
+        if let Some(live) = self.records.get_mut(..self.live) {
+            live.sort_by_key(order);
+        }
     }
 
     /// The line of the fold, if there is one.
@@ -308,6 +333,12 @@ pub fn waits(record: &RunRecord) -> bool {
     record.pending_gate.is_some() && !over
 }
 
+/// Whether a run rests before a budget: no word but an amount or somebody cheaper lets it go on.
+#[must_use]
+pub fn asks_for_money(record: &RunRecord) -> bool {
+    waits(record) && record.pending_gate.as_ref().is_some_and(|gate| gate.as_str() == BUDGET_GATE)
+}
+
 /// Whether a run is in flight: it waits for the operator, or works.
 #[must_use]
 pub fn is_live(record: &RunRecord) -> bool {
@@ -328,7 +359,7 @@ fn order(record: &RunRecord) -> (u8, i64) {
     if waits(record) {
         return (0, record.pending_since.unwrap_or(record.updated_at).0);
     }
-    (1, -record.created_at.0)
+    (1 + u8::from(record.waits_until.is_some()), -record.created_at.0)
 }
 
 /// Where a movement leads in a list of `len`.

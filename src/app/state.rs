@@ -395,7 +395,7 @@ impl AppState {
 pub fn run_action(action: Action) -> Option<RunAction> {
     match action {
         Action::Pause | Action::ListPause => Some(RunAction::Pause),
-        Action::Resume | Action::ListResume => Some(RunAction::Resume),
+        Action::Resume | Action::ListResume | Action::GateResume => Some(RunAction::Resume),
         Action::Abort | Action::ListAbort | Action::PickAbort | Action::GateAbort => Some(RunAction::Abort),
         _ => None,
     }

@@ -30,6 +30,7 @@ fn changes_in(state: &AppState) -> Option<u64> {
         notice(state),
         draft(state),
         clocks(state),
+        state.runs.next_goes_on().map(|at| at.since_ms(state.now.wall)),
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),

@@ -13,6 +13,7 @@ use super::setup::Setup;
 use crate::app::shell::{self, ConsoleOptions, Parting, StartScreen, run_console};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::RunId;
+use crate::model::terminal::is_colourless;
 
 /// Refuses to go on where no screen can be shown.
 ///
@@ -28,6 +29,11 @@ pub fn require_terminal() -> Result<()> {
     };
     Err(Failure::new(Code::NotATerminal, format!("the console needs a terminal: {missing}"))
         .hint("without one: `phasedeck run WORKFLOW -m TEXT --headless`, or `phasedeck demo --headless --yes`"))
+}
+
+/// Whether the terminal shows no colours, by its name.
+fn colourless() -> bool {
+    std::env::var("TERM").is_ok_and(|term| is_colourless(&term))
 }
 
 /// `phasedeck` alone: the console over all runs. The engine is found while it shows them already.
@@ -60,7 +66,7 @@ fn show(setup: &Setup, run: Option<RunId>, session: impl Fn() -> Result<Session>
         settings_told: doctor::settings_told(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
         ascii: setup.loaded.settings.console.ascii,
-        no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || colourless(),
     };
     let (parting, runtime) = (Parting::default(), session::runtime()?);
     let (opened, sessions) = channel();

@@ -12,6 +12,7 @@ use super::exit::Exit;
 use super::style::{Style, Tone};
 use crate::model::error::{Code, ErrorClass, Failure, Place};
 use crate::model::safe_text::{safe_json, safe_line};
+use crate::model::terminal::is_colourless;
 
 /// Tells the operator on stderr of something that did not stop the command.
 pub fn warn(words: &str) {
@@ -67,7 +68,8 @@ impl Out {
     #[must_use]
     pub fn of_process(ascii: bool, no_color: bool, json: bool) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let colorless = no_color || variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb");
+        let colorless =
+            no_color || variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term.to_str().is_some_and(is_colourless));
         let style = |terminal: bool| Style { color: terminal && !colorless, ascii };
         Self { style: style(io::stdout().is_terminal()), aside: style(io::stderr().is_terminal()), json }
     }

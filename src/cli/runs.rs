@@ -55,8 +55,8 @@ fn read(setup: &Setup, args: &Runs) -> Result<Vec<RunRecord>> {
 fn ordered(mut runs: Vec<RunRecord>) -> Vec<RunRecord> {
     let rank = |run: &RunRecord| match RunStatus::parse(&run.state) {
         _ if run.pending_gate.is_some() => (0, run.pending_since.unwrap_or(run.updated_at).0),
-        Some(RunStatus::Executing) => (1, -run.created_at.0),
-        _ => (2, -run.created_at.0),
+        Some(RunStatus::Executing) => (1 + i64::from(run.waits_until.is_some()), -run.created_at.0),
+        _ => (3, -run.created_at.0),
     };
     runs.sort_by_key(rank);
     runs

@@ -65,6 +65,7 @@ impl Mark {
             Some(status) if !status.is_terminal() && record.pending_gate.is_some() => Self::Gate,
             Some(RunStatus::Paused) if crashed => Self::Unsure,
             Some(_) if record.place_in_line().is_some() => Self::InLine,
+            Some(RunStatus::Executing) if record.waits_until.is_some() => Self::Waits,
             Some(status) => Self::of_status(status),
             None => Self::Strange,
         }

@@ -21,6 +21,7 @@ pub mod run_state;
 pub mod safe_text;
 pub mod settings;
 pub mod state;
+pub mod terminal;
 pub mod time;
 pub mod wanted;
 pub mod workflow;

@@ -127,9 +127,40 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// A number in at most five characters, where the exact one has no room: `9,999`, `612k`, `4.2M`, `153M`.
+#[must_use]
+pub fn in_short(number: u64) -> String {
+    let (unit, sign) = match number {
+        0..10_000 => return grouped(number),
+        10_000..1_000_000 => (1_000, 'k'),
+        1_000_000..1_000_000_000 => (1_000_000, 'M'),
+        1_000_000_000..1_000_000_000_000 => (1_000_000_000, 'G'),
+        _ => (1_000_000_000_000, 'T'),
+    };
+    let tenths = number / (unit / 10);
+    if tenths < 100 && sign != 'k' { format!("{}.{}{sign}", tenths / 10, tenths % 10) } else { format!("{}{sign}", number / unit) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_in_short_never_says_more_than_there_is() {
+        for (number, told) in [
+            (0, "0"),
+            (9_999, "9,999"),
+            (10_000, "10k"),
+            (999_999, "999k"),
+            (1_000_000, "1.0M"),
+            (4_290_000, "4.2M"),
+            (153_900_000, "153M"),
+            (9_999_999_999, "9.9G"),
+            (12_000_000_000_000, "12T"),
+        ] {
+            assert_eq!(in_short(number), told);
+        }
+    }
 
     #[test]
     fn decimals_become_nano_dollars_exactly() {

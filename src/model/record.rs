@@ -67,6 +67,9 @@ pub struct RunRecord {
     /// work (`max_concurrent_runs`) while it is `executing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// Until when it waits because a model's server asked for that; absent once that moment has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
     /// Whether its worktree and branch went back to where they were: `asked`, `done`, or why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<String>,
@@ -92,12 +95,13 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Where it stands, in words: its state, or its place in the line that it waits in.
+    /// Where it stands, in words: its state, its place in the line that it waits in, or until when it waits.
     #[must_use]
     pub fn state_in_words(&self) -> String {
-        match self.place_in_line() {
-            Some(place) => format!("waiting in line {place}"),
-            None => self.state.clone(),
+        match (self.place_in_line(), self.waits_until) {
+            (Some(place), _) => format!("waiting in line {place}"),
+            (None, Some(until)) => format!("waiting until {}", until.local_clock()),
+            (None, None) => self.state.clone(),
         }
     }
 

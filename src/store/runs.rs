@@ -21,7 +21,11 @@ pub(super) const COLUMNS: &str = "id, workflow, workflow_hash, thread, state, pa
      tokens_output, tokens_cached, tokens_reasoning, created_at_ms, started_at_ms, ended_at_ms, updated_at_ms, rollback, retried_from, \
      forked_from, forked_phase, coalesce(line, CASE WHEN state = 'created' AND strategy <> 'reject' THEN (SELECT count(*) FROM runs q \
      WHERE q.thread = runs.thread AND q.state = 'created' AND q.strategy <> 'reject' \
-     AND (q.strategy = 'enqueue', q.created_at_ms, q.id) <= (runs.strategy = 'enqueue', runs.created_at_ms, runs.id)) END) AS line";
+     AND (q.strategy = 'enqueue', q.created_at_ms, q.id) <= (runs.strategy = 'enqueue', runs.created_at_ms, runs.id)) END) AS line, \
+     CASE WHEN state = 'executing' THEN (SELECT CASE type WHEN 'llm.retried' THEN \
+     payload ->> '$.until' END FROM events e WHERE e.run_id = runs.id \
+     AND type NOT IN ('run.resumed', 'phase.skipped', 'session.recovered', 'clock.skewed') \
+     AND (type <> 'run.paused' OR payload ->> '$.reason' = 'operator') ORDER BY e.seq DESC LIMIT 1) END AS waits_until";
 
 /// What a run begins with; everything else comes from its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,7 +276,12 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             forked_phase: row.get::<_, Option<String>>(next())?.map(PhaseKey),
         },
         line: row.get::<_, Option<i64>>(next())?.and_then(|line| u32::try_from(line).ok()),
+        waits_until: row.get::<_, Option<String>>(next())?.and_then(moment).filter(|until| *until > Timestamp::now()),
     })
+}
+
+fn moment(text: String) -> Option<Timestamp> {
+    serde_json::from_value(serde_json::Value::String(text)).ok()
 }
 
 fn run_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<RunId>> {
@@ -289,6 +298,8 @@ mod tests {
     use super::super::journal;
     use super::*;
     use crate::model::event::Fact;
+    use crate::model::id::TurnId;
+    use crate::model::state::{PauseReason, RunStatus};
 
     #[test]
     fn every_column_is_read_into_its_own_field() {
@@ -318,6 +329,37 @@ mod tests {
         assert_eq!((run.updated_at.0, run.line, run.options.budget.map(|b| b.0)), (15, Some(16), Some(7)));
         assert_eq!((run.origin.retried_from, run.origin.forked_from), (Some(other), Some(id)));
         assert_eq!(run.origin.forked_phase, Some("p".into()));
+    }
+
+    #[test]
+    fn a_run_at_work_waits_until_the_moment_its_server_named_and_no_longer() {
+        let hour = Timestamp(Timestamp::now().0 + 3_600_000);
+        let retried = |until| Fact::LlmRetried {
+            phase_key: "spec".into(),
+            turn_id: TurnId::new(),
+            r#try: 1,
+            status: Some(429),
+            code: Code::LlmRateLimited,
+            wait_ms: 3_600_000,
+            until,
+        };
+        let pause = |reason| Fact::RunPaused { ordinal: 1, reason, from_state: RunStatus::Executing };
+        let resume = || Fact::RunResumed { ordinal: 1, from_state: RunStatus::Executing };
+        for (facts, until) in [
+            (vec![retried(Some(hour))], Some(hour)),
+            (vec![retried(None)], None),
+            (vec![retried(Some(BEGIN))], None),
+            (vec![retried(Some(hour)), fixture::phase_started("spec", 1)], None),
+            (vec![retried(Some(hour)), pause(PauseReason::Shutdown)], None),
+            (vec![retried(Some(hour)), pause(PauseReason::Shutdown), resume()], Some(hour)),
+            (vec![retried(Some(hour)), pause(PauseReason::Operator), resume()], None),
+        ] {
+            let conn = fixture::memory();
+            let run = fixture::insert_run(&conn, "lane");
+            journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+            journal::append(&conn, run, &facts, BEGIN).unwrap();
+            assert_eq!(get(&conn, run).unwrap().waits_until, until, "{facts:?}");
+        }
     }
 
     #[test]

@@ -14,12 +14,14 @@ use super::text::{cells, ink};
 use super::theme::Mark;
 use super::{reader, run};
 use crate::app::gate::{GateView, Stage, Tab};
+use crate::app::keymap::Action;
 use crate::app::question;
 use crate::app::run_view::{Foretold, Known};
 use crate::model::forecast::Forecast;
 use crate::model::id::PhaseKey;
 use crate::model::persona::{Permission, Persona};
 use crate::model::question::Question;
+use crate::model::state::Risk;
 use crate::model::time::human_duration;
 
 /// Draws it.
@@ -58,7 +60,7 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     let Some(told) = question::standing(&known.state) else { return area };
     let [line, rest] = arrange::top(area, 1);
     let glyph = pen.theme.glyph(Mark::Unsure);
-    let keys = pen.state.keys.shown(crate::app::keymap::Action::Permits);
+    let keys = pen.state.keys.shown(Action::Permits);
     let style = pen.theme.waiting();
     let hint = if pen.state.screen() == crate::app::state::Screen::Run { format!("  {keys} lists") } else { String::new() };
     let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
@@ -74,7 +76,11 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     }
     let [line, rest] = arrange::top(area, 1);
     let reason = known.state.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let told = format!(" {} the run is paused{reason}: it acts on an answer when it goes on", pen.theme.glyph(Mark::Paused));
+    let told = format!(
+        " {} paused{reason}: an answer counts once {} lets it go on",
+        pen.theme.glyph(Mark::Paused),
+        pen.state.keys.shown(Action::GateResume)
+    );
     pen.text(line, 0, &told, pen.theme.waiting());
     rest
 }
@@ -156,6 +162,9 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
         parts.push(Part::new(0, theme.good(), format!("{} valid{after}  ", theme.glyph(Mark::Done))));
+    }
+    if gate.risk == Risk::High && gate.phase_key.is_some() {
+        parts.push(Part::new(1, theme.waiting(), "high risk  "));
     }
     let run = known.state.cost;
     match phase.map(|p| p.cost) {
@@ -250,6 +259,9 @@ fn tools(persona: &Persona) -> (String, String) {
     (named.join(", "), short)
 }
 
+/// Cells of the lower frame that are left to the words about what lies below.
+const BELOW: usize = 24;
+
 /// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
 fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let Some(measured) = gate.measured() else { return };
@@ -260,6 +272,8 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         _ => format!(", {unseen} lines unseen"),
     };
     let told = format!("seen {} %{rest}", measured.seen_percent());
+    // What lies below stands in the same frame on the right.
+    let told = if told.len() + BELOW > usize::from(area.width) { format!("seen {} %", measured.seen_percent()) } else { told };
     let width = u16::try_from(told.len() + 6).unwrap_or(u16::MAX).min(area.width);
     pen.foot(Rect { width, ..area }, &told, if unseen == 0 { theme.good() } else { theme.waiting() });
 }

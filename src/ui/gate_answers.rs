@@ -159,6 +159,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
         Some(1) => ink(" 1 line was never on the screen", pen.theme.waiting()),
         Some(lines) => ink(format!(" {lines} lines were never on the screen"), pen.theme.waiting()),
     };
+    let taken = cells(&unseen.content) + 1;
     pen.line(inner, 0, vec![unseen]);
     let row = match gate.question.as_deref() {
         Some(asked) => {
@@ -183,13 +184,18 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
         let word = if gate.question.is_some() { "allows   " } else { "approves   " };
         spans.extend([ink(" Enter ", pen.theme.key()), ink(word, pen.theme.plain())]);
     } else {
-        let said = format!(" risk is high: type '{must_type}', then Enter: ");
+        let said = format!(" high risk: type '{must_type}', then Enter: ");
         spans.extend([ink(said, pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
     }
-    spans.extend([ink("Esc ", pen.theme.key()), ink("keeps reading", pen.theme.plain())]);
+    let esc = [ink("Esc ", pen.theme.key()), ink("keeps reading", pen.theme.plain())];
+    // Where it has no room the line of hints says it.
+    if spans.iter().chain(&esc).map(|span| cells(&span.content)).sum::<usize>() <= usize::from(inner.width) {
+        spans.extend(esc);
+    }
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        spans.push(ink(format!("   keys ignored {} s", tenths(ignored)), pen.theme.dim()));
+        let told = format!("keys ignored {} s ", tenths(ignored));
+        pen.right(inner, 0, taken, vec![ink(told, pen.theme.dim())]);
     }
     pen.line(inner, row, spans);
     pen.drawn.confirm = usize::from(inner.height) > row && inner.width >= 30;
@@ -302,10 +308,13 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         let row = usize::from(inner.height) - 1;
         let (said, style) = match receipt.action.as_str() {
             "approved" | "changes_requested" if rests => (
-                format!("   the run is paused: it acts on this when it goes on ({} there)", pen.state.keys.shown(Action::Resume)),
+                format!("   the run is paused: {} lets it go on and act on this", pen.state.keys.shown(Action::GateResume)),
                 theme.waiting(),
             ),
-            _ => ("   Enter or Esc goes back, ! to the next question".to_owned(), theme.dim()),
+            _ => {
+                let [open, back, next] = [Action::Open, Action::Back, Action::NextGate].map(|action| pen.state.keys.shown(action));
+                (format!("   {open} or {back} goes back, {next} to the next question"), theme.dim())
+            }
         };
         pen.text(inner, row, &said, style);
     }

@@ -61,6 +61,11 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     if running > 0 && detail >= 1 {
         spans.push(ink(format!("{} {running} running  ", theme.glyph(Mark::Running)), theme.of_mark(Mark::Running)));
     }
+    let resting = state.runs.resting().count();
+    if resting > 0 && detail >= 2 {
+        let word = if resting == 1 { "waits" } else { "wait" };
+        spans.push(ink(format!("{} {resting} {word}  ", theme.glyph(Mark::Waits)), theme.of_mark(Mark::Waits)));
+    }
     if detail >= 2 {
         let cost = spent(state);
         spans.push(ink(format!("{cost} "), theme.plain()));

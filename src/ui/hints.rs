@@ -6,7 +6,7 @@ use super::pen::Pen;
 use super::text::{cells, ink};
 use crate::app::keymap::{Action, Context};
 use crate::app::run_view::{Pane, RunView};
-use crate::app::state::{Leaving, Modal, Screen};
+use crate::app::state::{AppState, Leaving, Modal, Screen};
 use crate::app::text_search::is_typed;
 use crate::model::state::RunStatus;
 
@@ -45,24 +45,30 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut spans = vec![ink(" ", pen.theme.plain())];
     let mut used = 1;
     for action in actions {
-        let (chord, word) = pen.state.keys.hint(*action);
-        let word = if *action == Action::Resume && pen.state.run.as_ref().is_some_and(has_ended) { "retry" } else { word };
-        // A hint with its keys in it (such as "[ ] versions") shows no chord of its own.
-        let chord = if word.starts_with('[') { String::new() } else { chord };
-        if word.is_empty() {
+        let (chord, word) = (pen.state.keys.hint_keys(*action), word_of(pen.state, *action));
+        if chord.is_empty() || word.is_empty() {
             continue;
         }
-        let width = cells(&chord) + cells(word) + 3;
+        let width = cells(&chord) + cells(&word) + 3;
         if used + width > usize::from(area.width) {
             continue;
         }
         used += width;
-        if !chord.is_empty() {
-            spans.push(ink(format!("{chord} "), pen.theme.key()));
-        }
+        spans.push(ink(format!("{chord} "), pen.theme.key()));
         spans.push(ink(format!("{word}  "), pen.theme.dim()));
     }
     pen.line(area, 0, spans);
+}
+
+/// What a key does here, as far as that depends on what is on the screen.
+fn word_of(state: &AppState, action: Action) -> String {
+    let run = state.run.as_ref();
+    match action {
+        Action::Resume if run.is_some_and(has_ended) => "retry".to_owned(),
+        // The name of what it shows says more than that it turns.
+        Action::NextSide => run.and_then(RunView::next_side).map(|(_, name)| name.to_lowercase()).unwrap_or_default(),
+        other => state.keys.hint(other).1.to_owned(),
+    }
 }
 
 fn wanted(pen: &Pen<'_>) -> Vec<Action> {
@@ -118,7 +124,8 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     }
     let mut actions = match run.focus {
         Pane::Phases | Pane::Events => vec![Open],
-        Pane::Artifact => vec![NextVersion, NextSide],
+        Pane::Artifact if run.versions().len() > 1 => vec![NextSide, NextVersion],
+        Pane::Artifact => vec![NextSide],
         Pane::Transcript if run.said.grows() && !run.said.reading.follows() => vec![FollowSaid, FoldCalls],
         Pane::Transcript => vec![FoldCalls],
         Pane::Cost => Vec::new(),

@@ -14,8 +14,12 @@ use crate::app::runs::{Line, waits};
 use crate::app::wake::{shown_since, takes_long};
 use crate::model::record::RunRecord;
 
-/// Rows that say more about the selected run.
-const DETAIL: u16 = 6;
+/// Rows that say more about the selected run: on a tall screen more of them. They never depend on the run,
+/// so that the list stays where it is.
+fn detail(height: u16) -> u16 {
+    (height / 4).clamp(6, 10)
+}
+
 /// From this width on they stand beside the list, in so many columns.
 const BESIDE: u16 = 160;
 const SIDE: u16 = 64;
@@ -53,7 +57,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         list(pen, left);
         return run_card::beside(pen, right);
     }
-    let [upper, lower] = arrange::bottom(area, DETAIL);
+    let [upper, lower] = arrange::bottom(area, detail(area.height));
     list(pen, upper);
     run_card::beneath(pen, lower);
 }
@@ -184,12 +188,17 @@ impl Widths {
             ink(column(&record.id.short(), 9), theme.dim()),
             ink(column(&record.workflow, self.workflow), theme.plain()),
             ink(column(record.thread.as_str(), self.thread), theme.dim()),
-            ink(column(&phase_of(record), self.phase), theme.plain()),
+            ink(column(&stands(pen, record), self.phase), theme.plain()),
             ink(column(&record.requirements, self.wish), theme.dim()),
             ink(cell_right(&since, 7, more), if waits(record) { theme.waiting() } else { theme.dim() }),
             ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
         ]
     }
+}
+
+/// Where it stands; of a run that waits for its model's server, until when.
+fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
+    record.waits_until.map_or_else(|| phase_of(record), |until| format!("until {}", pen.state.time(until)))
 }
 
 fn phase_of(record: &RunRecord) -> String {

@@ -96,14 +96,7 @@ fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
     }
     for side in run.sides() {
         let style = if side == run.artifact.side { theme.selected() } else { theme.dim() };
-        let name = match side {
-            Side::Whole => "Whole".to_owned(),
-            Side::Previous => format!("Diff to v{}", shown.map_or(0, |shown| shown.version.saturating_sub(1))),
-            Side::Base => "Diff to base".to_owned(),
-            Side::Errors => "Errors".to_owned(),
-            Side::Transcript => "Transcript".to_owned(),
-        };
-        parts.push(Part::new(if side == run.artifact.side { 0 } else { 2 }, style, format!(" {name} ")));
+        parts.push(Part::new(if side == run.artifact.side { 0 } else { 2 }, style, format!(" {} ", run.side_name(side))));
     }
     let room = frame.width.saturating_sub(22);
     let place = Rect { x: frame.x + 2, y: frame.y + frame.height - 1, width: room, height: 1 };

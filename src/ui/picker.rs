@@ -9,6 +9,7 @@ use super::{arrange, crash_card};
 use crate::app::keymap::Action;
 use crate::app::mouse::Spot;
 use crate::app::msg::Preview;
+use crate::app::runs::asks_for_money;
 use crate::app::telling::told;
 use crate::engine::api::Unsure;
 use crate::model::record::RunRecord;
@@ -119,10 +120,10 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
             ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
         ],
     );
-    let doing = refusal.map_or_else(
-        || doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))),
-        |why| format!("cannot go on: {why}"),
-    );
+    let asks = asks_for_money(record).then(|| format!("asks for more budget: {} opens the question", pen.state.keys.shown(Action::Open)));
+    let doing = asks
+        .or_else(|| refusal.map(|why| format!("cannot go on: {why}")))
+        .unwrap_or_else(|| doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))));
     pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
     if selected {
         pen.mark_row(area, row, theme.selected());
@@ -158,10 +159,22 @@ fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)
 fn answers(pen: &mut Pen<'_>, area: Rect) {
     let keys = &pen.state.keys;
     let go = match pen.state.picker.marked.len() {
+        0 if pen.state.picker.selected().is_some_and(asks_for_money) => "answer the question of the selected run".to_owned(),
         0 => "resume the selected run".to_owned(),
         1 => "resume the marked run".to_owned(),
         count => format!("resume {count} marked runs"),
     };
+    let refused = pen.state.picker.selected().filter(|_| pen.state.picker.marked.is_empty());
+    if refused.is_some_and(|record| pen.state.picker.refusal(record, &pen.state.runs.records).is_some()) {
+        let spans = vec![
+            ink(" It cannot go on.    ", pen.theme.dim()),
+            ink(format!("{} ", keys.shown(Action::PickLook)), pen.theme.key()),
+            ink("look inside    ", pen.theme.plain()),
+            ink(format!("{} ", keys.shown(Action::Back)), pen.theme.key()),
+            ink("later", pen.theme.plain()),
+        ];
+        return pen.line(area, 0, spans);
+    }
     let (enter, esc) = (keys.shown(Action::Open), keys.shown(Action::Back));
     let spans = vec![
         ink(format!(" {enter} "), pen.theme.key()),

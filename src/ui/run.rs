@@ -117,9 +117,12 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         let since = pen.state.day_and_time(open.requested_at);
         let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
-            format!("paused, {gate} waits since {since}: {opens} opens the question, {} goes on", keys.shown(Action::Resume))
+            // Before a budget no word but an amount lets it go on.
+            let money = open.question.as_deref().is_some_and(|asked| asked.budget().is_some());
+            let goes_on = if money { String::new() } else { format!(", {} goes on", keys.shown(Action::Resume)) };
+            format!("paused, {gate} waits: {opens} opens the question{goes_on} (since {since})")
         } else {
-            format!("{gate} waits since {since}: {opens} opens the question")
+            format!("{gate} waits: {opens} opens the question (since {since})")
         };
         let asked = open.question.as_deref().map(crate::app::question::line).unwrap_or_default();
         return Some((Mark::Gate, text, asked));
@@ -261,7 +264,7 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         let (more, dim) = (pen.theme.more(), pen.theme.dim());
         let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
         let taken = 21 + phase.as_deref().map_or(0, cells);
-        let since = pen.state.time(shown_since(record));
+        let since = pen.state.time(record.waits_until.unwrap_or_else(|| shown_since(record)));
         let spans = vec![
             ink(" ", style),
             glyph,

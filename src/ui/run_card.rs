@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::pen::Pen;
-use super::text::{cell, cells, cut, ink, wrapped};
+use super::text::{cell, cells, cut, ink, wrapped, wrapped_within};
 use super::theme::Mark;
 use crate::app::keymap::Action;
 use crate::app::runs::waits;
@@ -28,11 +28,30 @@ pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
         need_of(pen, record),
         ("next", record.error_hint.clone().unwrap_or_default(), pen.theme.plain()),
     ];
-    let room = usize::from(inner.width).saturating_sub(LABEL + 2);
-    for (row, (label, text, style)) in lines.into_iter().enumerate().filter(|(_, (_, text, _))| !text.is_empty()) {
-        let text = ink(cut(&text, room, pen.theme.more()), style);
-        pen.line(inner, row, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), text]);
+    let lines: Vec<_> = lines.into_iter().filter(|(_, text, _)| !text.is_empty()).collect();
+    let width = usize::from(inner.width).saturating_sub(LABEL + 2);
+    let rows = shared_rows(&lines.iter().map(|(_, text, _)| wrapped(text, width).len()).collect::<Vec<_>>(), usize::from(inner.height));
+    let mut row = 0;
+    for ((label, text, style), rows) in lines.into_iter().zip(rows) {
+        for (below, line) in wrapped_within(&text, width, rows, pen.theme.more()).into_iter().enumerate() {
+            let label = if below == 0 { label } else { "" };
+            pen.line(inner, row, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), ink(line, style)]);
+            row += 1;
+        }
     }
+}
+
+/// How many rows each text gets of `room`: one each, then what is left for those that need more, the last
+/// ones first, because they say what to do.
+fn shared_rows(needed: &[usize], room: usize) -> Vec<usize> {
+    let mut given: Vec<usize> = needed.iter().map(|need| (*need).min(1)).collect();
+    let mut left = room.saturating_sub(given.iter().sum());
+    for (given, need) in given.iter_mut().zip(needed).rev() {
+        let more = need.saturating_sub(*given).min(left);
+        *given += more;
+        left -= more;
+    }
+    given
 }
 
 /// Everything that a list knows of it, in a column of its own.
@@ -117,9 +136,31 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         let code = record.error_code.as_deref().unwrap_or("?");
         return ("error", format!("{message} [{code}]"), pen.theme.bad());
     }
+    if let Some(until) = record.waits_until {
+        let text = format!("until {} because the model's server asked for it; then it goes on by itself", pen.state.clock(until));
+        return ("waits", text, pen.theme.of_mark(Mark::Waits));
+    }
     if record.state == "paused" {
         let why = record.pause_reason.as_deref().unwrap_or("?");
         return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
     }
     ("since", pen.state.clock(record.updated_at), pen.theme.dim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_share_the_rows_and_what_to_do_comes_first() {
+        for (needed, room, given) in [
+            (vec![1, 1, 1], 4, vec![1, 1, 1]),
+            (vec![5, 1, 1], 4, vec![2, 1, 1]),
+            (vec![5, 1, 3], 4, vec![1, 1, 2]),
+            (vec![5, 2, 3], 9, vec![4, 2, 3]),
+            (vec![1, 1, 1, 1], 2, vec![1, 1, 1, 1]),
+        ] {
+            assert_eq!(shared_rows(&needed, room), given, "{needed:?} {room}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::text::{cell, cell_right, cells, ink};
 use crate::app::run_view::{Foretold, Known, RunView};
 use crate::model::event::Fact;
 use crate::model::forecast::LEAST_RUNS;
-use crate::model::money::{Cost, NanoUsd, grouped};
+use crate::model::money::{Cost, NanoUsd, grouped, in_short};
 
 /// From this width on, phases and models stand side by side.
 const SIDE_BY_SIDE: u16 = 84;
@@ -82,7 +82,7 @@ fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
 /// What the run has cost, and of how much; the rows that took.
 fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     let (theme, state) = (pen.theme, &known.state);
-    let tokens = format!("  {} in, {} out", grouped(state.tokens.input), grouped(state.tokens.output));
+    let used = |number: fn(u64) -> String| format!("  {} in, {} out", number(state.tokens.input), number(state.tokens.output));
     let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
     // A limit that was raised is told by the facts.
     let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
@@ -96,7 +96,9 @@ fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
             spans.push(ink(theme.own("░").repeat(BAR.saturating_sub(cells(&full))), theme.dim()));
         }
     }
-    spans.push(ink(tokens, theme.dim()));
+    let room = usize::from(area.width).saturating_sub(spans.iter().map(|span| cells(&span.content)).sum());
+    let tokens = [used(grouped), used(in_short)].into_iter().find(|told| cells(told) <= room);
+    spans.push(ink(tokens.unwrap_or_default(), theme.dim()));
     pen.line(area, 0, spans);
     if state.cost.unknown_calls == 0 {
         return 1;
@@ -151,7 +153,7 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
             pen.line(area, row, vec![ink(label, theme.dim())]);
             continue;
         };
-        let tokens = if tokens_room > 0 { format!("{} tok", grouped(tokens)) } else { String::new() };
+        let tokens = if tokens_room > 0 { of_tokens(tokens) } else { String::new() };
         let spans = vec![
             ink(label, style),
             ink(cell_right(&cost.to_string(), COST, more), theme.plain()),
@@ -160,6 +162,12 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
         ];
         pen.line(area, row, spans);
     }
+}
+
+/// A number of tokens with a cell before it.
+fn of_tokens(tokens: u64) -> String {
+    let told = format!("{} tok", grouped(tokens));
+    if cells(&told) < TOKENS { told } else { format!("{} tok", in_short(tokens)) }
 }
 
 fn bar(block: &str, part: NanoUsd, most: i64, room: usize) -> String {

@@ -81,6 +81,19 @@ pub fn cell_right(text: &str, width: usize, more: &str) -> String {
     format!("{}{out}", " ".repeat(width.saturating_sub(cells(&out))))
 }
 
+/// As [`wrapped`], in so many lines at most; the last of them says where something was cut.
+#[must_use]
+pub fn wrapped_within(text: &str, width: usize, rows: usize, more: &str) -> Vec<String> {
+    let mut lines = wrapped(text, width);
+    if lines.len() > rows {
+        let rest = lines.split_off(rows.saturating_sub(1)).join(" ");
+        if rows > 0 {
+            lines.push(cut(&rest, width, more));
+        }
+    }
+    lines
+}
+
 /// Words in lines of at most `width` cells; a longer word is broken.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -119,6 +132,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn lines_that_have_no_room_are_cut_and_it_is_said_where() {
+        let told = |rows, width| wrapped_within("one two three four", width, rows, "…");
+        assert_eq!(told(9, 9), ["one two", "three", "four"]);
+        assert_eq!(told(2, 9), ["one two", "three fo…"]);
+        assert_eq!(told(1, 7), ["one tw…"]);
+        assert_eq!(told(0, 7), Vec::<String>::new());
+    }
 
     #[test]
     fn a_cut_falls_between_graphemes_and_says_so() {

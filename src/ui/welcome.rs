@@ -44,7 +44,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     let doctor = &pen.state.doctor;
     let key = pen.state.keys.shown(Action::ShowDoctor);
-    let wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
+    let mut wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
+    // Folders on one disk have the same to tell.
+    wrong.dedup_by(|one, other| (one.subject, &one.found) == (other.subject, &other.found));
     if wrong.is_empty() {
         let said = if doctor.running || doctor.checks.is_empty() {
             "looking at terminal, data, keys and programs"

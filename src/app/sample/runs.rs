@@ -39,6 +39,7 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
         error_hint: None,
         report_path: None,
         line: None,
+        waits_until: None,
         rollback: None,
         origin: crate::model::record::Origin::default(),
         created_at: at,

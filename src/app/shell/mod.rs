@@ -160,7 +160,7 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
 pub fn keymap(settings: &ConsoleSettings) -> Result<Keymap> {
     Keymap::remapped(&settings.keys).map_err(|problems| {
         let told: Vec<String> = problems.iter().map(|p| format!("{} ({})", p.message, p.hint)).collect();
-        Failure::new(Code::ConfigInvalid, told.join("; ")).hint("correct [console.keys] in config.toml")
+        Failure::new(Code::ConfigInvalid, told.join("\n")).hint("correct [console.keys] in config.toml")
     })
 }
 

@@ -114,6 +114,9 @@ fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
     if !drawn.drained {
         return false;
     }
+    if matches!(gate.stage, Stage::Receipt(_)) {
+        gate.overtaken.get_or_insert(state.now.ticks);
+    }
     let newly = gate.drawn.is_none();
     gate.drawn.get_or_insert(state.now.ticks);
     if let Stage::Confirm { since, .. } = &mut gate.stage

@@ -43,7 +43,8 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
     open_of(state, run_id)
 }
 
-fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
+/// Puts the question of a run on the screen, or as soon as the run is known.
+pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
     if state.run.as_ref().is_some_and(|run| run.state().is_some_and(|s| s.approval.is_some())) {
         cmds.extend(open(state));
@@ -169,7 +170,13 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 /// Enter does what has the focus: reading on, or the words that were begun. It never decides.
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
-        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => leave(state),
+        Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => {
+            if gate.receipt_was_seen(state.now.ticks) {
+                leave(state)
+            } else {
+                Vec::new()
+            }
+        }
         Some(gate) if gate.is_open() && !gate.input.is_blank() => {
             let words = if gate.takes(Decision::RequestChanges) { Action::RequestChanges } else { Action::Reject };
             gate_verdict::begin(state, words)

@@ -228,6 +228,24 @@ fn who_was_faster_is_shown() {
 }
 
 #[test]
+fn enter_that_was_meant_to_approve_does_not_put_somebody_elses_answer_away() {
+    let mut bench = at_gate(Place::Awaiting);
+    bench.press("A");
+    bench.drew_gate(true);
+    bench.ticks += 400;
+    bench.happens(sample::resolved(2, Decision::Reject, "ann"));
+    bench.press("Enter");
+    assert!(bench.sent.is_empty() && matches!(stage(&bench), Stage::Receipt(receipt) if !receipt.ours));
+    bench.drew_gate(true);
+    bench.ticks += 300;
+    bench.press("Enter");
+    assert_eq!(bench.state.screen(), Screen::Gate, "it was on the screen for a moment only");
+    bench.ticks += 500;
+    bench.press("Enter");
+    assert_eq!(bench.state.screen(), Screen::Run);
+}
+
+#[test]
 fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
     for (code, ours) in [(Code::HostGoingAway, true), (Code::PaneBrieflyUnresponsive, true), (Code::ApprovalAlreadyResolved, false)] {
         let mut bench = at_gate(Place::Awaiting);

@@ -1,4 +1,5 @@
-//! The mouse: the wheel moves what is under the pointer, a click gives it the focus.
+//! The mouse: the wheel moves what is under the pointer, a click gives it the focus, and opens the run
+//! that is selected already.
 //!
 //! It never decides: in front of a question it does nothing but scroll.
 
@@ -53,6 +54,8 @@ fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
                 run::focus(open, pane);
             }
         }
+        // Looking is no decision; in the picker Enter would set a run to work.
+        (Some(Spot::Row(row)), Screen::Runs) if row == state.runs.cursor => return keys::act(state, Action::Open),
         (Some(Spot::Row(row)), Screen::Runs) => state.runs.put(row),
         (Some(Spot::Row(row)), Screen::Picker) => state.picker.put(row),
         _ => {}

@@ -3,7 +3,7 @@
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Preview, Query};
-use crate::app::runs::Asking;
+use crate::app::runs::{Asking, asks_for_money};
 use crate::app::state::{AppState, Screen};
 use crate::engine::api::{Command, Settle};
 use crate::model::error::Failure;
@@ -117,20 +117,42 @@ fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let marked = std::mem::take(&mut state.picker.marked);
     let wanted = |r: &&RunRecord| if marked.is_empty() { Some(r.id) == selected } else { marked.contains(&r.id) };
     let chosen: Vec<RunRecord> = state.picker.paused.iter().filter(wanted).cloned().collect();
-    let (mut cmds, mut refused) = (Vec::new(), 0);
+    if let [one] = chosen.as_slice()
+        && asks_for_money(one)
+    {
+        return run_actions::resume(state, one);
+    }
+    let (asking, chosen): (Vec<RunRecord>, Vec<RunRecord>) = chosen.into_iter().partition(asks_for_money);
+    let (mut cmds, mut refused, asking) = (Vec::new(), 0, asking.len());
     for record in &chosen {
         let sent = run_actions::resume(state, record);
         refused += usize::from(sent.is_empty());
         cmds.extend(sent);
     }
-    match (chosen.as_slice(), cmds.len()) {
-        ([one], 1) => {
+    let sent = cmds.len();
+    match chosen.as_slice() {
+        [one] if sent == 1 && asking == 0 => {
             state.back();
             cmds.extend(run::open(state, one.id));
         }
-        (_, 0) | ([] | [_], _) => {}
-        (_, sent) if refused == 0 => state.say(format!("resuming {sent} runs: sending")),
-        (_, sent) => state.say(format!("resuming {sent} runs: sending; {refused} cannot go on and stay marked grey")),
+        _ if sent == 0 && chosen.len() < 2 && asking == 0 => {}
+        _ => {
+            let key = state.keys.shown(Action::NextGate);
+            state.say(said(sent, (asking, &key), refused));
+        }
     }
     cmds
+}
+
+/// What became of several: how many go on, how many ask for money first, how many cannot.
+fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
+    let runs = if sent == 1 { "1 run".to_owned() } else { format!("{sent} runs") };
+    let mut parts = vec![format!("resuming {runs}: sending")];
+    if asking > 0 {
+        parts.push(format!("{asking} {} for more budget: {key} answers", if asking == 1 { "asks" } else { "ask" }));
+    }
+    if refused > 0 {
+        parts.push(format!("{refused} cannot go on and stay marked grey"));
+    }
+    parts.join("; ")
 }

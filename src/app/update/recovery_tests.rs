@@ -6,9 +6,9 @@ use crate::app::sample::{self, Bench, Place, record, run_id};
 use crate::app::state::{Modal, Screen};
 use crate::engine::api::{Answer, Command, Settle};
 use crate::model::error::{Code, Failure};
-use crate::model::event::Event;
+use crate::model::event::{Event, Fact};
 use crate::model::record::RunRecord;
-use crate::model::state::{PauseReason, RunStatus, Strategy};
+use crate::model::state::{Decision, PauseReason, RunStatus, Strategy};
 
 fn crashed() -> Bench {
     let run = RunRecord {
@@ -49,6 +49,61 @@ fn after_an_answer_the_card_is_read_anew_and_the_cursor_stays_on_it() {
     assert!(cmds.contains(&Cmd::Query(Query::Previews(vec![run_id(9)]))), "{cmds:?}");
     bench.state.picker.previews.get_mut(&run_id(9)).unwrap().card.as_mut().unwrap().unsure.remove(1);
     assert_eq!(bench.state.picker.unsure_call(), Some((run_id(9), "t1:call_1_1".to_owned())));
+}
+
+/// A run that rests before its budget, in the picker.
+fn out_of_money(others: Vec<RunRecord>) -> Bench {
+    let mut bench = Bench::new((80, 24), Vec::new(), Place::Executing);
+    let seq = bench.events.last().unwrap().seq;
+    let rest = Fact::RunPaused { ordinal: 1, reason: PauseReason::Budget, from_state: RunStatus::Executing };
+    let facts = [rest, sample::asks(7, sample::a_budget())].into_iter().enumerate();
+    bench.events.extend(facts.map(|(n, fact)| Event { run_id: run_id(1), seq: seq + 1 + n as u64, at: sample::NOW, fact }));
+    bench.records = vec![sample::opened(&bench.events, crate::model::state::Risk::Medium).record];
+    bench.records.extend(others);
+    let mut bench = bench.start(None);
+    bench.feed(Msg::Drawn(Drawn { list: Some(5), drained: true, ..Drawn::default() }));
+    assert_eq!(bench.state.screen(), Screen::Picker);
+    bench
+}
+
+#[test]
+fn a_run_that_rests_before_its_budget_is_not_resumed_but_asked_about() {
+    for leave in [&["Enter"][..], &["Esc", "r"], &["v", "r"]] {
+        let mut bench = out_of_money(Vec::new());
+        leave.iter().for_each(|key| bench.press(key));
+        assert_eq!((bench.sent.len(), bench.state.screen()), (0, Screen::Gate), "{leave:?}");
+        assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(7));
+    }
+}
+
+#[test]
+fn a_paused_run_goes_on_from_its_gate_before_the_answer_or_after() {
+    for answered in [false, true] {
+        let mut bench = at_gate();
+        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Shutdown, from_state: RunStatus::AwaitingApproval });
+        if answered {
+            bench.happens(sample::resolved(2, Decision::Approve, "mo"));
+        }
+        bench.press("r");
+        let sent: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+        assert_eq!((sent, bench.state.screen()), (vec![&Command::Resume { run_id: run_id(1) }], Screen::Gate), "{answered}");
+    }
+    let mut bench = out_of_money(Vec::new());
+    bench.press("Enter");
+    bench.press("r");
+    assert!(bench.sent.is_empty() && bench.state.notice.is_some() && bench.state.screen() == Screen::Gate);
+}
+
+#[test]
+fn of_several_marked_ones_those_that_ask_for_money_stay_and_it_is_said() {
+    let mut bench = out_of_money(vec![record(9, RunStatus::Paused, 30)]);
+    bench.press("Space");
+    bench.press("Space");
+    bench.press("Enter");
+    let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
+    assert_eq!(resumed, [&Command::Resume { run_id: run_id(9) }]);
+    let said = bench.state.notice.as_ref().unwrap().text.clone();
+    assert_eq!(said, "resuming 1 run: sending; 1 asks for more budget: ! answers");
 }
 
 fn ended() -> Bench {

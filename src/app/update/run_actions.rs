@@ -1,6 +1,8 @@
 //! Pausing, resuming and ending a run, from wherever one is selected.
 
+use super::gate;
 use crate::app::msg::{Cmd, Query, Ticket};
+use crate::app::runs::asks_for_money;
 use crate::app::state::{AppState, Choice, Confirm, Modal, RunAction, Screen, Sent};
 use crate::engine::api::Command;
 use crate::model::id::RunId;
@@ -53,8 +55,15 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     }
 }
 
-/// Goes on with a run, if it can; one that has ended is asked about.
+/// Goes on with a run, if it can; one that has ended is asked about, and one that only an amount lets go on
+/// asks for it.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
+    if asks_for_money(record) && state.screen() == Screen::Gate {
+        return refuse(state, "no word but an answer to this question lets the run go on");
+    }
+    if asks_for_money(record) {
+        return gate::open_of(state, record.id);
+    }
     if record.has_ended() {
         state.say(format!("retry {}: looking up what it would be", record.id.short()));
         return vec![Cmd::Query(Query::Retry(record.id))];

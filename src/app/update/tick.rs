@@ -12,6 +12,9 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
         state.notice = None;
     }
     text_search::look_on(state);
+    if state.runs.next_goes_on().is_some_and(|at| at <= state.now.wall) {
+        state.runs.end_waits(state.now.wall);
+    }
     let mut cmds = runs::tick(state);
     let due = |since: u64| ticks.saturating_sub(since) >= DRAFT_MS;
     if state.pace.due(ticks) {

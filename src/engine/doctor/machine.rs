@@ -6,6 +6,7 @@ use rustix::termios::tcgetwinsize;
 
 use super::{Findings, Patient, awaited, size};
 use crate::engine::confine::{Launcher, Protection};
+use crate::model::terminal::is_colourless;
 
 const MIB: u64 = 1024 * 1024;
 /// Below this much room nothing can be stored for long.
@@ -41,7 +42,7 @@ fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
         () if unwanted => "none: NO_COLOR is set",
         () if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") => "16 million",
         () if term.contains("256color") => "256",
-        () if term.is_empty() || term == "dumb" => "none",
+        () if term.is_empty() || is_colourless(term) => "none",
         () => "16",
     }
 }
@@ -189,6 +190,7 @@ mod tests {
             (false, "", "xterm-256color", "256"),
             (false, "", "linux", "16"),
             (false, "", "dumb", "none"),
+            (false, "", "xterm-mono", "none"),
         ] {
             assert_eq!(colours(unwanted, colorterm, term), told, "{term}");
         }

@@ -3,6 +3,29 @@
 use super::*;
 
 #[test]
+fn high_risk_is_said_before_the_first_stroke_and_asks_for_a_typed_key_after_it() {
+    let high = |size, keys: &[&str]| {
+        let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
+        bench.risk = Risk::High;
+        let mut bench = bench.start(Some(run_id(1)));
+        settle(&mut bench);
+        bench.press("!");
+        settle(&mut bench);
+        bench.ticks += 2000;
+        keys.iter().for_each(|key| bench.press(key));
+        bench
+    };
+    snapshot("gate_high_risk", |size| high(size, &[]));
+    snapshot("gate_high_risk_typed", |size| high(size, &["A", "s", "p", "e"]));
+}
+
+#[test]
+fn on_the_smallest_screen_the_gate_still_says_all_that_decides() {
+    let shown = settle(&mut at_gate((40, 10), Place::Awaiting));
+    insta::assert_snapshot!("gate_40x10", shown);
+}
+
+#[test]
 fn a_second_review_begins_at_what_changed() {
     snapshot("gate_diff", |size| at_gate(size, Place::Awaiting));
 }
@@ -159,6 +182,5 @@ fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
     bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved waits since 04:28"), "{shown}");
-    assert!(shown.contains("! opens the question, r goes on"), "{shown}");
+    assert!(shown.contains("paused, spec_approved waits: ! opens the question, r goes on (since 04:28)"), "{shown}");
 }

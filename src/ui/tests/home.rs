@@ -1,6 +1,9 @@
 //! The list of runs, the picker, and what is looked at beside them: costs, checks, settings.
 
 use super::*;
+use crate::app::mouse::{Mouse, Spot};
+use crate::app::runs::Line;
+use crate::app::state::Screen;
 
 #[test]
 fn home_without_runs_says_what_this_is_and_how_to_start() {
@@ -19,6 +22,15 @@ fn the_picker_says_what_each_run_was_doing() {
         all.push(RunRecord { paused_from_state: Some("awaiting_approval".to_owned()), ..sample::record(9, RunStatus::Paused, 3000) });
         at_home(size, all)
     });
+}
+
+#[test]
+fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
+    let mut all = records();
+    let thread = all.iter().find(|record| record.state == "executing").unwrap().thread.clone();
+    all.iter_mut().find(|record| record.state == "paused").unwrap().thread = thread;
+    let shown = settle(&mut at_home((80, 24), all));
+    assert!(shown.contains("It cannot go on.    v look inside    Esc later") && !shown.contains("Enter resume"), "{shown}");
 }
 
 #[test]
@@ -143,4 +155,25 @@ fn settings_say_where_they_come_from() {
         bench.press("F6");
         bench
     });
+}
+
+#[test]
+fn a_click_selects_a_run_and_a_second_one_opens_it() {
+    let mut bench = at_home((80, 24), world(Place::Awaiting));
+    settle(&mut bench);
+    let row = |bench: &Bench, at: usize| {
+        let place = bench.state.places.iter().find(|place| place.spot == Spot::Row(at)).unwrap();
+        (place.x + 3, place.y)
+    };
+    let wanted =
+        (0..bench.state.runs.len()).find(|at| matches!(bench.state.runs.line(*at), Some(Line::Run(record)) if record.id == run_id(1)));
+    let at = row(&bench, wanted.unwrap());
+    let mut screens = Vec::new();
+    bench.press("G");
+    for _ in 0..2 {
+        bench.feed(Msg::Mouse(Mouse::Click(at)));
+        settle(&mut bench);
+        screens.push((bench.state.screen(), bench.state.runs.selected().map(|record| record.id)));
+    }
+    assert_eq!(screens, [(Screen::Runs, Some(run_id(1))), (Screen::Run, Some(run_id(1)))]);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::api::Answer;
+use crate::model::question::BUDGET_GATE;
 
 fn with_card(size: (u16, u16)) -> Bench {
     let crashed = RunRecord {
@@ -18,6 +19,22 @@ fn with_card(size: (u16, u16)) -> Bench {
 #[test]
 fn the_preview_of_a_crashed_run_says_what_is_certain_unsure_and_lost() {
     snapshot("crash_card", with_card);
+}
+
+#[test]
+fn a_run_out_of_money_says_that_it_asks_for_more() {
+    snapshot("picker_budget", |size| {
+        let rests = |n| RunRecord {
+            pause_reason: Some(PauseReason::Budget.as_str().to_owned()),
+            paused_from_state: Some("executing".to_owned()),
+            ..sample::record(n, RunStatus::Paused, 30)
+        };
+        let asks = RunRecord { pending_gate: Some(BUDGET_GATE.into()), pending_since: Some(sample::NOW), ..rests(8) };
+        let mut bench = at_home(size, vec![rests(9), asks]);
+        settle(&mut bench);
+        bench.press("j");
+        bench
+    });
 }
 
 #[test]

@@ -170,3 +170,39 @@ fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known
         assert!(screen.contains(told), "{size:?}\n{screen}");
     }
 }
+
+#[test]
+fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
+    let chosen = [("next_version", "}"), ("previous_version", "{"), ("next_side", "v"), ("next_pane", "")];
+    let keys = chosen.iter().map(|(name, key)| ((*name).to_owned(), key.split_whitespace().map(str::to_owned).collect())).collect();
+    let mut bench = on_run((120, 40), Place::Awaiting);
+    bench.state.keys = crate::app::keymap::Keymap::remapped(&keys).unwrap();
+    bench.press("2");
+    let hints = settle(&mut bench).lines().last().unwrap().to_owned();
+    assert!(hints.starts_with(" v diff to v2  { } versions  / find  p pause"), "an action without a key has no hint: {hints}");
+    bench.press("?");
+    bench.press("/");
+    bench.type_text("the version after", 10);
+    let help = settle(&mut bench);
+    assert!(help.lines().any(|line| line.contains('}') && line.contains("the version after")), "{help}");
+}
+
+#[test]
+fn large_figures_stand_apart_from_what_they_belong_to() {
+    let mut bench = on_run((200, 60), Place::Executing);
+    bench.happens(Fact::LlmCalled {
+        phase_key: "spec".into(),
+        attempt: 1,
+        turn_id: "01930000-0000-7000-8000-00000000bb02".parse().unwrap(),
+        turn: 2,
+        model: "anthropic/claude-sonnet-4.5".to_owned(),
+        tokens: crate::model::event::Tokens { input: 460_000_000, output: 153_000_000, ..Default::default() },
+        cost: Some(crate::model::money::NanoUsd(3_680_000_000)),
+        estimated: false,
+        latency_ms: 1,
+        status: crate::model::event::CallStatus::Ok,
+    });
+    let shown = settle(&mut bench);
+    let figures: Vec<&str> = shown.lines().filter(|line| line.contains("613M tok")).collect();
+    assert!(figures.iter().all(|line| line.contains("$3.69      613M tok")) && figures.len() == 1, "{shown}");
+}

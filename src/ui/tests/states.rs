@@ -8,6 +8,7 @@ use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
 use crate::model::state::Via;
+use crate::model::time::Timestamp;
 
 fn torn() -> Failure {
     Failure::new(Code::DbCorrupt, "a page of the database is torn").hint("restore a backup, or run `phasedeck verify`")
@@ -25,6 +26,37 @@ fn runs_that_wait_in_line_say_their_place() {
         }));
         at_home(size, all)
     });
+}
+
+/// A run that waits for its model's server, in the list.
+fn server_waits(size: (u16, u16)) -> Bench {
+    let mut all = world(Place::Executing);
+    all.push(RunRecord { waits_until: Some(Timestamp(sample::NOW.0 + 720_000)), ..sample::record(21, RunStatus::Executing, 50) });
+    at_home(size, all)
+}
+
+#[test]
+fn a_run_that_waits_for_its_models_server_says_until_when_and_counts_as_neither() {
+    snapshot("home_waits", |size| {
+        let mut bench = server_waits(size);
+        settle(&mut bench);
+        while bench.state.runs.selected().is_some_and(|record| record.waits_until.is_none()) {
+            bench.press("j");
+        }
+        bench
+    });
+}
+
+#[test]
+fn when_its_moment_comes_it_works_again_without_news() {
+    let mut bench = server_waits((80, 24));
+    settle(&mut bench);
+    assert_eq!((bench.state.runs.working().count(), bench.state.runs.resting().count()), (2, 1));
+    let wakes = bench.state.wakes_in().unwrap();
+    assert!((600_000..=720_000).contains(&wakes), "{wakes}");
+    bench.ticks += 720_000;
+    bench.feed(Msg::Tick);
+    assert_eq!((bench.state.runs.working().count(), bench.state.runs.resting().count()), (3, 0));
 }
 
 #[test]

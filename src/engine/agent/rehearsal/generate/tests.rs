@@ -272,6 +272,35 @@ fn a_comment_longer_than_its_field_is_cut_and_the_document_stays_valid() {
     assert_eq!(value["note"], format!("Rehearsal: “{}…", "x".repeat(17)));
 }
 
+#[test]
+fn a_long_wish_is_named_by_its_first_clauses_or_cut_after_a_word() {
+    let key = PhaseKey::from("spec");
+    let schema = json!({ "type": "object", "required": ["findings", "acceptance_criteria"], "properties": {
+        "findings": { "type": "string" },
+        "acceptance_criteria": { "type": "array", "minItems": 1, "items": { "type": "string" } } } });
+    for (wish, topic) in [
+        ("Make the greeting polite.", "Make the greeting polite."),
+        (
+            "A cart that shows prices in cents and never rounds them, and a receipt that adds up to the cent",
+            "A cart that shows prices in cents and never rounds them.",
+        ),
+        (
+            "A cart that shows all prices in whole cents and never ever rounds them up or down",
+            "A cart that shows all prices in whole cents and never ever…",
+        ),
+        (&"x".repeat(70), &format!("{}…", "x".repeat(59))),
+        (
+            "Größe, Länge und Breite aller Pakete werden beim Versand in Millimetern gemessen",
+            "Größe, Länge und Breite aller Pakete werden beim Versand in…",
+        ),
+    ] {
+        let value = document(&schema, &About { requirements: wish, ..about(&key, None) }).unwrap();
+        let told = value.to_string();
+        assert!(told.contains(&format!(": {topic}")), "{topic}: {told}");
+        assert!(!told.contains("….") && !told.contains(",.") && !told.contains("…\u{2026}"), "{told}");
+    }
+}
+
 fn simple_schema() -> impl Strategy<Value = Value> {
     let string = (0usize..20, 0usize..20).prop_map(|(a, b)| json!({ "type": "string", "minLength": a.min(b), "maxLength": a.max(b) }));
     let integer = (-50i64..50, 0i64..50, 1i64..5)

@@ -129,11 +129,25 @@ pub fn prose(about: &About<'_>) -> String {
     )
 }
 
+/// Characters of a topic at most.
+const TOPIC: usize = 60;
+
 /// The first line of the requirements, short enough for a title.
 fn topic(about: &About<'_>) -> String {
     let line = about.requirements.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("the work");
     let line = line.split_inclusive(". ").next().unwrap_or(line).trim_end().trim_end_matches('.');
-    if line.chars().count() > 60 { cut(line, 60) } else { line.to_owned() }
+    shortened(line, TOPIC)
+}
+
+/// Cut where a clause ends, where that leaves enough to know it by; else after a word, and marked.
+fn shortened(line: &str, most: usize) -> String {
+    let Some((end, _)) = line.char_indices().nth(most) else { return line.to_owned() };
+    let clauses = line.match_indices([',', ';', ':', '(']).map(|(at, _)| at);
+    if let Some(clause) = clauses.take_while(|at| *at <= end).filter(|at| line[..*at].chars().count() >= most / 3).last() {
+        return line[..clause].trim_end().to_owned();
+    }
+    let word = line[..end].rfind(' ').filter(|at| line[..*at].chars().count() >= most / 3);
+    word.map_or_else(|| cut(line, most), |word| format!("{}…", line[..word].trim_end()))
 }
 
 fn requirement(about: &About<'_>, spot: &Spot) -> String {
@@ -150,7 +164,7 @@ fn requirement(about: &About<'_>, spot: &Spot) -> String {
 fn saying(name: &str, about: &About<'_>, spot: &Spot) -> Option<String> {
     let (_, sayings) = SAYINGS.iter().find(|(words, _)| words.iter().any(|word| name.contains(word)))?;
     let at = spot.index + about.attempt.saturating_sub(1) as usize;
-    let text = sayings[at % sayings.len()].replace("{topic}", &topic(about));
+    let text = sayings[at % sayings.len()].replace("{topic}", &topic(about)).replace("….", "…");
     Some(numbered(text, spot.index / sayings.len()))
 }
 
