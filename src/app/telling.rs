@@ -37,7 +37,8 @@ pub fn told(fact: &Fact, dot: &str) -> String {
         Fact::ClockSkewed { since, behind_ms } => {
             format!("the clock went back by {}; moments stay at {since} until it is there again", human_duration(*behind_ms))
         }
-        Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } => words.clone(),
+        Fact::CommandsConfined { words, .. } | Fact::AgentAdapted { words, .. } | Fact::LlmRepaired { words, .. } => words.clone(),
+        Fact::ArtifactWarned { phase_key, version, words, .. } => format!("{phase_key} v{version}{dot}{words}"),
         Fact::ToolCalled { .. } | Fact::ToolDenied { .. } | Fact::LlmCalled { .. } | Fact::LlmRetried { .. } => told_of_agent(fact, dot),
         _ => told_of_artifact(fact, dot),
     }

@@ -52,6 +52,7 @@ fn mark(fact: &Fact) -> Mark {
         Fact::ApprovalRequested { .. }
         | Fact::BudgetWarned { .. }
         | Fact::ClockSkewed { .. }
+        | Fact::ArtifactWarned { .. }
         | Fact::CommandsConfined { confined: false, .. } => Mark::Gate,
         Fact::ApprovalResolved { action, .. } => match action {
             Decision::Approve => Mark::Done,
@@ -60,7 +61,9 @@ fn mark(fact: &Fact) -> Mark {
             Decision::Abort => Mark::Stopped,
         },
         Fact::PersonasChanged { .. } => Mark::Note,
-        Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } => Mark::Repair,
+        Fact::PromptRepaired { .. } | Fact::SessionRecovered { .. } | Fact::ArtifactChanged { .. } | Fact::LlmRepaired { .. } => {
+            Mark::Repair
+        }
         Fact::LlmRetried { .. } => Mark::Waits,
         Fact::LlmCalled { status: CallStatus::Unknown, .. } | Fact::ToolCalled { outcome: ToolOutcome::Unknown, .. } => Mark::Unsure,
         Fact::LlmCalled { status: CallStatus::Failed, .. } | Fact::ToolCalled { outcome: ToolOutcome::Error, .. } => Mark::Failed,
@@ -93,11 +96,13 @@ fn matters(fact: &Fact) -> Vec<String> {
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
         | Fact::LlmCalled { .. }
+        | Fact::LlmRepaired { .. }
         | Fact::LlmRetried { .. } => of_work(fact),
         Fact::BudgetWarned { scope, limit, spent } | Fact::BudgetExceeded { scope, limit, spent } => {
             vec![scope.clone(), format!("{spent} of {limit}")]
         }
         Fact::ClockSkewed { .. } => vec![telling::told(fact, "")],
+        Fact::ArtifactWarned { phase_key, version, words, .. } => vec![phase_key.to_string(), format!("v{version}"), words.clone()],
         _ => of_artifact(fact),
     }
 }
@@ -212,7 +217,9 @@ fn of_session(fact: &Fact) -> Vec<String> {
 
 fn of_work(fact: &Fact) -> Vec<String> {
     match fact {
-        Fact::AgentAdapted { phase_key, words, .. } | Fact::CommandsConfined { phase_key, words, .. } => {
+        Fact::AgentAdapted { phase_key, words, .. }
+        | Fact::CommandsConfined { phase_key, words, .. }
+        | Fact::LlmRepaired { phase_key, words, .. } => {
             vec![phase_key.to_string(), words.clone()]
         }
         Fact::ToolCalled { phase_key, tool, target, outcome, duration_ms, .. } => {

@@ -89,6 +89,7 @@ impl Exit {
             | Code::ArtifactTimeoutExhausted
             | Code::ArtifactInvalidAfterRepair
             | Code::ArtifactTooLarge
+            | Code::FileTooBig
             | Code::ApprovalRejected
             | Code::PaneBrieflyUnresponsive
             | Code::HostGoingAway

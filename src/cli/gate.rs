@@ -21,6 +21,8 @@ pub struct Question {
     pub sha256: Option<ContentHash>,
     /// Its version.
     pub version: Option<u32>,
+    /// What the artifact holds that it should not, in words.
+    pub warned: Option<String>,
     /// What it is about, where it is not about an artifact.
     pub about: Option<Box<About>>,
 }
@@ -29,13 +31,15 @@ impl Question {
     /// The question of a run that is being watched.
     #[must_use]
     pub fn of_state(state: &RunState, open: &OpenApproval) -> Self {
-        let artifact = open.phase_key.as_ref().and_then(|key| state.phase(key)).and_then(|phase| phase.artifact.as_ref());
+        let phase = open.phase_key.as_ref().and_then(|key| state.phase(key));
+        let artifact = phase.and_then(|phase| phase.artifact.as_ref());
         Self {
             run: state.run_id,
             gate: open.gate.clone(),
             phase: open.phase_key.clone(),
             sha256: open.artifact_sha256.clone(),
             version: artifact.map(|artifact| artifact.version),
+            warned: phase.and_then(|phase| phase.warned.clone()),
             about: open.question.clone(),
         }
     }
@@ -49,6 +53,7 @@ impl Question {
             phase: record.phase_key.clone(),
             sha256: record.artifact_sha256.clone(),
             version: record.artifact_version,
+            warned: None,
             about: record.question.clone(),
         }
     }
@@ -93,6 +98,9 @@ impl Question {
             }
             None => {}
         }
+        if let Some(warned) = &self.warned {
+            add("look out", format!("it holds {}", safe_line(warned)));
+        }
         if let Some(phase) = self.phase.as_ref().filter(|_| self.sha256.is_some()) {
             add("read", format!("phasedeck artifact {run} {phase}"));
         }
@@ -135,6 +143,7 @@ mod tests {
             phase: Some("spec".into()),
             sha256: Some(ContentHash::of(b"x")),
             version: Some(2),
+            warned: None,
             about: None,
         };
         insta::assert_snapshot!(question.how_to_answer(Style::default()), @"

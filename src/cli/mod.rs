@@ -76,6 +76,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = crate::engine::confine::serve(&args) {
         return code;
     }
+    crate::engine::confine::keep_memory_private();
     own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));

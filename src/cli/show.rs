@@ -34,6 +34,9 @@ pub struct Shown {
     approvals: Vec<ApprovalRecord>,
     /// Every stored version of every artifact.
     artifacts: Vec<ArtifactRecord>,
+    /// What the artifact that is asked about holds and should not: secrets, by their lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warned: Option<String>,
     /// What a crash left; absent where there was none, or it was dealt with.
     #[serde(skip_serializing_if = "Option::is_none")]
     crash: Option<CrashCard>,
@@ -58,14 +61,17 @@ pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
 }
 
 fn read(archive: &Archive, run: RunId) -> Result<Shown> {
+    // A journal that cannot be folded is told by others; its rows are shown all the same.
+    let state = archive.state(run).ok();
+    let asked = state.as_ref().and_then(|state| state.phase(state.approval.as_ref()?.phase_key.as_ref()?));
     Ok(Shown {
         run: archive.run(run)?,
         phases: archive.phases(run)?,
         approvals: archive.approvals(run)?,
         artifacts: archive.artifacts(run)?,
+        warned: asked.and_then(|phase| phase.warned.clone()),
         crash: archive.crash_card(run)?,
-        // A journal that cannot be folded is told by others; its rows are shown all the same.
-        waiting: archive.state(run).ok().and_then(|state| state.waiting).filter(|waiting| waiting.until > Timestamp::now()),
+        waiting: state.and_then(|state| state.waiting).filter(|waiting| waiting.until > Timestamp::now()),
     })
 }
 
@@ -76,7 +82,7 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
     ];
     parts.extend(shown.approvals.iter().filter(|open| open.state == ApprovalStatus::Pending).map(|open| {
         let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
-        Question::of_record(open).how_to_answer(style) + &since
+        Question { warned: shown.warned.clone(), ..Question::of_record(open) }.how_to_answer(style) + &since
     }));
     parts.extend(shown.crash.as_ref().map(|card| crash(card, style)));
     parts.push(artifacts(&shown.artifacts, style));
@@ -271,6 +277,7 @@ mod tests {
         run.state = "awaiting_approval".to_owned();
         let shown = Shown {
             run,
+            warned: Some("what looks like a secret on line 7".to_owned()),
             phases: vec![
                 phase("spec", 0, PhaseStatus::AwaitingApproval, 2, Some(ContentHash::of(&[2]))),
                 phase("plan", 1, PhaseStatus::Pending, 0, None),
@@ -309,6 +316,7 @@ mod tests {
         plan   ○ pending
 
         ▲ spec_approved waits: spec v2 (dbc1b4c9)
+          look out  it holds what looks like a secret on line 7
           read      phasedeck artifact deadbeef spec
           approve   phasedeck approve deadbeef --hash dbc1b4c9
           changes   phasedeck changes deadbeef -m 'what should be different'

@@ -14,6 +14,7 @@ use super::out::Outcome;
 use super::setup::Setup;
 use super::style::{Style, Tone};
 use super::table::shortened;
+use crate::engine::agent::tools::KEPT;
 use crate::engine::api::Archive;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{PhaseKey, RunId, TurnId};
@@ -33,6 +34,9 @@ const ARGUMENTS: usize = 120;
 /// `run_not_found`; `usage_invalid` for a phase that the run does not have.
 pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
     let (archive, run) = setup.find(&args.run)?;
+    if let Some(name) = &args.output {
+        return output(setup, run, name);
+    }
     let phases = chosen(archive.phases(run)?, args.phase.as_deref(), run)?;
     let mut told = 0;
     for phase in &phases {
@@ -51,6 +55,20 @@ pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
     if told == 0 && !args.json {
         setup.out.note(&nothing(&archive, run)?);
     }
+    Ok(Exit::Done)
+}
+
+/// Prints all of what a tool said.
+fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
+    let named = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let kept = Some(setup.paths.outputs(run).join(name)).filter(|_| named && !name.is_empty());
+    let Some(bytes) = kept.and_then(|path| std::fs::read(path).ok()) else {
+        let failure = Failure::new(Code::UsageInvalid, format!("run {} has no output '{}'", run.short(), safe_line(name)));
+        return Err(failure
+            .hint("a result that was cut ends with the name; `phasedeck clean` takes outputs away with the run's folder")
+            .into());
+    };
+    setup.out.print(&safe_block(&String::from_utf8_lossy(&bytes)))?;
     Ok(Exit::Done)
 }
 
@@ -146,7 +164,12 @@ fn tool(call: &ToolRecord, style: Style) -> String {
     let arguments = shortened(&safe_line(&call.arguments), ARGUMENTS, ellipsis);
     let mut text = format!("  {} {arguments}\n", style.paint(Tone::Running, &safe_line(&call.tool)));
     match &call.result {
-        Some(result) => text.push_str(&indented(result.trim_end(), Tone::Quiet, style, RESULT_LINES)),
+        Some(result) => {
+            text.push_str(&indented(result.trim_end(), Tone::Quiet, style, RESULT_LINES));
+            if let Some((_, name)) = result.trim_end().trim_end_matches(']').rsplit_once(KEPT) {
+                text.push_str(&indented(&format!("all of it: phasedeck transcript RUN --output {name}"), Tone::Quiet, style, 1));
+            }
+        }
         None => text.push_str(&format!("  {}\n", style.paint(Tone::Gate, "nobody knows whether it ran"))),
     }
     text

@@ -18,6 +18,7 @@ use super::artifact::validate::{Verdict, validate};
 use super::beside::Beside;
 use super::budget::Budget;
 use super::context::{Context, blocking};
+use super::growth::Growth;
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
 use super::redact::Redactor;
@@ -170,7 +171,7 @@ impl Attempt {
             Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
             None => None,
         };
-        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty()).await?;
+        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty(), backend.secrets()).await?;
         let prompt = self.prompt(phase, progress, artifact.as_ref(), &materials);
         let (sha256, kept) = self.keep(&prompt, &redactor).await?;
         let sent = Fact::PromptSent { phase_key: self.phase_key.clone(), attempt: progress.attempt, sha256, bytes: prompt.len() as u64 };
@@ -197,6 +198,7 @@ impl Attempt {
             stretch,
             scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
             tries: self.state.waiting.as_ref().map_or(0, |waiting| waiting.tries),
+            growth: Arc::new(Growth::begin(workspace.root(), self.context.settings.engine.max_worktree_bytes)),
             max_turns: self.context.settings.engine.max_turns,
             permits: self.state.permits.clone(),
         };
@@ -237,8 +239,11 @@ impl Attempt {
         workspace: &Workspace,
         artifact: Option<&ExpectedFile>,
         fresh: bool,
+        secrets: Vec<String>,
     ) -> Result<(Materials, Arc<Redactor>)> {
-        let (root, known, contents) = (workspace.root().to_path_buf(), Arc::clone(&self.context.redactor), self.context.contents.clone());
+        let known = Arc::clone(&self.context.redactor);
+        let known = if secrets.is_empty() { known } else { Arc::new((*known).clone().knowing(secrets)) };
+        let (root, contents) = (workspace.root().to_path_buf(), self.context.contents.clone());
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
         let (aside, label) = (self.context.aside(self.state.run_id), format!("{}-before-attempt-{}", self.phase_key, progress.attempt));
         let (earlier, progress, artifact) = (self.made_before(), progress.clone(), artifact.cloned());
@@ -298,13 +303,19 @@ impl Attempt {
     /// and is waited for, so that nothing of this attempt still writes when the next one begins.
     async fn work(&self, phase: &Phase, backend: &dyn Backend, job: &Job, desk: &Desk) -> Worked {
         let mut working = backend.work(job, desk, &self.stop);
+        let looks = backend.others_write(&job.persona);
         tokio::select! {
-            ended = &mut working => return Worked::Ended(ended),
+            ended = &mut working => return Worked::Ended(within(ended, job, looks).await),
+            too_much = job.growth.exceeded(looks) => {
+                self.stop.now.cancel();
+                let _ = working.await;
+                return Worked::Ended(Err(too_much));
+            }
             () = tokio::time::sleep(Duration::from_secs(phase.timeout_seconds)) => self.stop.now.cancel(),
         }
         match working.await {
             // It was done before it heard that its time is up.
-            Ok(Ended::Done) => Worked::Ended(Ok(Ended::Done)),
+            Ok(Ended::Done) => Worked::Ended(within(Ok(Ended::Done), job, looks).await),
             _ => Worked::TimedOut,
         }
     }
@@ -331,6 +342,14 @@ impl Attempt {
             }
         })
     }
+}
+
+/// What the work came to, where it has not written too much by its end.
+async fn within(ended: Result<Ended>, job: &Job, looks: bool) -> Result<Ended> {
+    if looks && ended.as_ref().is_ok_and(|ended| *ended != Ended::Stopped) {
+        job.growth.look().await?;
+    }
+    ended
 }
 
 /// What a prompt is made of, read.

@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod driver;
 pub mod final_report;
 pub mod gate_token;
+pub mod growth;
 pub mod guard;
 pub mod host;
 mod http;

@@ -75,6 +75,12 @@ impl Paths {
         self.data.join("runs").join(run.to_string())
     }
 
+    /// What tools of a run said beyond what its agents were given, a file a call.
+    #[must_use]
+    pub fn outputs(&self, run: RunId) -> PathBuf {
+        self.run(run).join("outputs")
+    }
+
     /// A run's worktree.
     #[must_use]
     pub fn worktree(&self, run: RunId) -> PathBuf {

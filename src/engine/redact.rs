@@ -13,7 +13,7 @@ use std::ops::Bound;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use regex::Regex;
+use regex::{Captures, Regex};
 use secrecy::ExposeSecret;
 
 pub use live::Live;
@@ -44,6 +44,11 @@ static SHAPES: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a valid expression")
 });
+
+/// Base64 as letters carry it: in lines, which a secret may go across.
+#[expect(clippy::expect_used, reason = "a constant that a test compiles")]
+static LINES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:[A-Za-z0-9_+/-]{60,}\r?\n)+[A-Za-z0-9_+/-]+=*").expect("a valid expression"));
 
 /// Knows secrets, and takes them out.
 #[derive(Clone, Default)]
@@ -128,6 +133,22 @@ impl Redactor {
         before.filter(|start| text.is_char_boundary(*start)).find(crosses)
     }
 
+    /// The lines, from 1, on which secrets begin; where they cannot be looked for, none is known.
+    #[must_use]
+    pub fn lines_with_secrets(&self, text: &str) -> BTreeSet<usize> {
+        let known = self.finder.iter().flat_map(|finder| finder.find_iter(text)).map(|found| found.start());
+        let shaped = SHAPES.find_iter(text).map(|found| found.start());
+        let mut starts: Vec<usize> = known.chain(shaped).collect();
+        starts.sort_unstable();
+        let (mut line, mut counted) = (1, 0);
+        let line_of = |start: usize| {
+            line += text.as_bytes()[counted..start].iter().filter(|byte| **byte == b'\n').count();
+            counted = start;
+            line
+        };
+        starts.into_iter().map(line_of).collect()
+    }
+
     /// The words without secrets. Where they cannot be looked for, nothing is shown at all.
     #[must_use]
     pub fn apply<'a>(&self, words: &'a str) -> Cow<'a, str> {
@@ -136,6 +157,13 @@ impl Redactor {
             None if !self.known.is_empty() => return Cow::Borrowed(HIDDEN),
             _ => Cow::Borrowed(words),
         };
+        if let Some(finder) = self.finder.as_ref().filter(|_| LINES.is_match(&clean)) {
+            let hides = |found: &Captures<'_>| {
+                let joined: String = found[0].split(['\r', '\n']).collect();
+                if finder.is_match(&joined) { HIDDEN.to_owned() } else { found[0].to_owned() }
+            };
+            clean = Cow::Owned(LINES.replace_all(&clean, hides).into_owned());
+        }
         if SHAPES.is_match(&clean) {
             clean = Cow::Owned(SHAPES.replace_all(&clean, format!("${{keep}}{HIDDEN}")).into_owned());
         }
@@ -149,6 +177,8 @@ static OPEN_END: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x)
         (?: (?:[\w.~+/=-]*(?i:bearer)\s+)* [\w.~+/=-]*
+          | (?:[A-Za-z0-9_+/-]{60,}\r?\n)+ [A-Za-z0-9_+/-]*=*
+          | [A-Za-z0-9_+/-]{60,}\r
           | -----BEGIN [A-Z\ -]*
           | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----[A-Za-z0-9+/=\s]*
         )$",
@@ -162,7 +192,7 @@ static BEARER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[\w.~+/=-]*(?i:be
 
 /// Where something of one of the shapes begins that goes from before `at` to after it.
 fn shape_at(text: &str, at: usize) -> Option<usize> {
-    let mut found = SHAPES.find_iter(text).chain(BEARER.find_iter(text));
+    let mut found = SHAPES.find_iter(text).chain(BEARER.find_iter(text)).chain(LINES.find_iter(text));
     found.find(|found| found.start() < at && at < found.end()).map(|found| found.start())
 }
 
@@ -215,6 +245,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_secret_in_base64_is_hidden_also_where_its_lines_are_broken() {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        let redactor = Redactor::default().knowing(["canary?secret>1 ~/é".to_owned()]);
+        for before in 0..160 {
+            let encoded = BASE64_STANDARD.encode(format!("{}canary?secret>1 ~/é and so on", "x".repeat(before)));
+            for (width, end) in [(64, "\n"), (76, "\r\n")] {
+                let lines: Vec<&str> = encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+                let text = format!("key:\n{}\nend\n", lines.join(end));
+                let shown = redactor.apply(&text);
+                assert!(shown.contains(HIDDEN) && shown.starts_with("key:\n") && shown.ends_with("\nend\n"), "{before} {width}: {shown}");
+            }
+        }
+        let other = format!("{}\n{}\n", "QUJD".repeat(19), "QUJD".repeat(5));
+        assert_eq!(redactor.apply(&other), other, "what holds no secret stays");
+    }
+
     proptest::proptest! {
         /// What is left of a secret in its Base64 is less than two characters at each edge.
         #[test]
@@ -243,6 +290,15 @@ mod tests {
             "look at value-00000007, then go on ".repeat(100).split_inclusive(' ').map(|piece| live.push(&redactor, piece)).collect();
         assert_eq!(shown + &live.finish(&redactor), "look at ***, then go on ".repeat(100));
         assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn the_lines_of_secrets_are_told_whichever_way_they_are_known() {
+        let redactor = Redactor::default().knowing(["canary/secret+1".to_owned()]);
+        let text = "nothing\ncanary/secret+1 and canary%2Fsecret%2B1\n\nghp_0123456789abcdefghij0123\nä canary/secret+1";
+        assert_eq!(redactor.lines_with_secrets(text), [2, 4, 5].into());
+        assert_eq!(redactor.lines_with_secrets("canary/secret"), [].into());
+        assert_eq!(Redactor::default().lines_with_secrets("sk-or-v1-0123456789abcdef0123"), [1].into());
     }
 
     #[test]

@@ -85,6 +85,8 @@ codes! {
     ArtifactChanged = "artifact_changed", HumanRequired;
     /// The artifact is larger than the limit.
     ArtifactTooLarge = "artifact_too_large", HumanRequired;
+    /// The work wrote more to its worktree than it may.
+    FileTooBig = "file_too_big", HumanRequired;
     /// The operator said no.
     ApprovalRejected = "approval_rejected", HumanRequired;
     /// A second, different decision.

@@ -148,6 +148,9 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
+    /// What a valid version holds that it should not: secrets, by their lines. The content stays as it is.
+    #[serde(rename = "artifact.warned")]
+    ArtifactWarned { phase_key: PhaseKey, attempt: u32, version: u32, sha256: ContentHash, words: String },
     /// `found` is absent when the file was gone. `restored` says that the new content was not valid
     /// and what had been validated was put back. `by` names the person who changed it at the gate.
     #[serde(rename = "artifact.changed")]
@@ -237,6 +240,9 @@ pub enum Fact {
         latency_ms: u64,
         status: CallStatus,
     },
+    /// What was wrong with the form of an answer, which was put right.
+    #[serde(rename = "llm.repaired")]
+    LlmRepaired { phase_key: PhaseKey, attempt: u32, turn_id: TurnId, words: String },
     /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one. `until` is
     /// there when the server asks for more than is slept in a call: the attempt rests until then, also
     /// across restarts.
@@ -330,6 +336,7 @@ impl Fact {
             Self::ArtifactTimeout { .. } => "artifact.timeout",
             Self::ArtifactInvalid { .. } => "artifact.invalid",
             Self::ArtifactValidated { .. } => "artifact.validated",
+            Self::ArtifactWarned { .. } => "artifact.warned",
             Self::ArtifactChanged { .. } => "artifact.changed",
             Self::ApprovalRequested { .. } => "approval.requested",
             Self::ApprovalResolved { .. } => "approval.resolved",
@@ -343,6 +350,7 @@ impl Fact {
             Self::ToolCalled { .. } => "tool.called",
             Self::ToolDenied { .. } => "tool.denied",
             Self::LlmCalled { .. } => "llm.called",
+            Self::LlmRepaired { .. } => "llm.repaired",
             Self::LlmRetried { .. } => "llm.retried",
             Self::BudgetWarned { .. } => "budget.warned",
             Self::BudgetExceeded { .. } => "budget.exceeded",
@@ -371,6 +379,7 @@ impl Fact {
             Self::ArtifactValidated { phase_key, attempt, artifact, .. } => {
                 format!("{kind}:{phase_key}:{attempt}:{}:{}", artifact.version, artifact.sha256)
             }
+            Self::ArtifactWarned { phase_key, attempt, version, sha256, .. } => format!("{kind}:{phase_key}:{attempt}:{version}:{sha256}"),
             Self::ArtifactChanged { phase_key, request_id, found, .. } => {
                 let found = found.as_ref().map_or("gone", ContentHash::as_str);
                 format!("{kind}:{phase_key}:{found}:{request_id}")
@@ -385,7 +394,7 @@ impl Fact {
             Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
             Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),
-            Self::LlmCalled { turn_id, .. } => format!("{kind}:{turn_id}"),
+            Self::LlmCalled { turn_id, .. } | Self::LlmRepaired { turn_id, .. } => format!("{kind}:{turn_id}"),
             Self::LlmRetried { turn_id, r#try, .. } => format!("{kind}:{turn_id}:{}", r#try),
             Self::BudgetWarned { scope, limit, .. } | Self::BudgetExceeded { scope, limit, .. } => format!("{kind}:{scope}:{}", limit.0),
         }
@@ -405,12 +414,14 @@ impl Fact {
             | Self::ArtifactTimeout { phase_key, .. }
             | Self::ArtifactInvalid { phase_key, .. }
             | Self::ArtifactValidated { phase_key, .. }
+            | Self::ArtifactWarned { phase_key, .. }
             | Self::ArtifactChanged { phase_key, .. }
             | Self::AgentAdapted { phase_key, .. }
             | Self::CommandsConfined { phase_key, .. }
             | Self::ToolCalled { phase_key, .. }
             | Self::ToolDenied { phase_key, .. }
             | Self::LlmCalled { phase_key, .. }
+            | Self::LlmRepaired { phase_key, .. }
             | Self::LlmRetried { phase_key, .. } => Some(phase_key),
             Self::ApprovalRequested { phase_key, .. } | Self::ApprovalResolved { phase_key, .. } => phase_key.as_ref(),
             _ => None,

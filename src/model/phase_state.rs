@@ -35,6 +35,9 @@ pub struct PhaseState {
     /// Whose version it is, where it was taken from a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picked: Option<Picked>,
+    /// What the valid artifact holds that it should not, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned: Option<String>,
     /// Stored versions so far, valid or not.
     pub versions: u32,
     /// The envelope of the current attempt, once it was sent.
@@ -81,6 +84,7 @@ impl PhaseState {
             artifact: None,
             revised_by: None,
             picked: None,
+            warned: None,
             versions: 0,
             prompt: None,
             previous: None,
@@ -192,12 +196,13 @@ impl PhaseState {
                 self.repairs = if *cause == AttemptCause::Repair { self.repairs + 1 } else { 0 };
                 (self.attempt, self.cause, self.persona) = (*attempt, *cause, Some(persona.clone()));
                 (self.artifact, self.gates_passed, self.decided, self.missing) = (None, 0, None, false);
-                (self.prompt, self.picked) = (None, None);
+                (self.prompt, self.picked, self.warned) = (None, None, None);
                 self.started_at.get_or_insert(at);
                 self.enter(PhaseStatus::Running, at);
             }
             Fact::ArtifactValidated { artifact, by, .. } => {
                 self.revised_by.clone_from(by);
+                self.warned = None;
                 self.versions = artifact.version;
                 self.previous = Some(artifact.sha256.clone());
                 self.artifact = Some(artifact.clone());
@@ -205,6 +210,7 @@ impl PhaseState {
                 self.missing = false;
                 self.enter(PhaseStatus::Validating, at);
             }
+            Fact::ArtifactWarned { words, .. } => self.warned = Some(words.clone()),
             Fact::ArtifactInvalid { version, sha256, errors, .. } => {
                 self.versions = *version;
                 self.missing = sha256.is_none();

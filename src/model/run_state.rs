@@ -25,7 +25,7 @@ pub use super::phase_state::PhaseState;
 
 /// Which fold this is. Stored states of another one are folded anew, so it is raised with every
 /// change to what a journal folds to, or to how a state is written.
-pub const FOLD: u32 = 5;
+pub const FOLD: u32 = 6;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,6 +288,7 @@ impl RunState {
             | Fact::ClockSkewed { .. }
             | Fact::CommandsConfined { .. }
             | Fact::ToolDenied { .. }
+            | Fact::LlmRepaired { .. }
             | Fact::BudgetWarned { .. }
             | Fact::BudgetExceeded { .. }
             | Fact::ArtifactExpected { .. }
@@ -304,6 +305,7 @@ impl RunState {
             | Fact::ArtifactTimeout { .. }
             | Fact::ArtifactInvalid { .. }
             | Fact::ArtifactValidated { .. }
+            | Fact::ArtifactWarned { .. }
             | Fact::ArtifactChanged { .. } => self.apply_to_phase(event)?,
         }
         (self.last_seq, self.last_at) = (event.seq, at);

@@ -48,6 +48,8 @@ pub struct EngineSettings {
     pub on_crash: OnCrash,
     /// The largest artifact that is read, in bytes.
     pub max_artifact_bytes: u64,
+    /// Bytes that the work of an attempt may write to its worktree; 0: as many as there is room for.
+    pub max_worktree_bytes: u64,
     /// Turns one attempt may take.
     pub max_turns: u32,
     /// Tokens one attempt may use, sent and received together; 0: as many as it needs.
@@ -61,6 +63,7 @@ impl Default for EngineSettings {
             shutdown_grace_seconds: 30,
             on_crash: OnCrash::Ask,
             max_artifact_bytes: 10 * 1024 * 1024,
+            max_worktree_bytes: 1024 * 1024 * 1024,
             max_turns: 50,
             max_tokens: 0,
         }

@@ -39,6 +39,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     };
     let area = standing(pen, area, known);
     let area = resting(pen, area, known);
+    let area = warned(pen, area, gate, known);
     let [facts, rest] = arrange::top(area, 3);
     let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
     let width = usize::from(facts.width);
@@ -81,6 +82,17 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
         pen.state.keys.shown(Action::GateResume)
     );
     pen.text(line, 0, &told, pen.theme.waiting());
+    rest
+}
+
+/// What the artifact holds that it should not; what is left of the area.
+fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect {
+    let phase = gate.phase_key.as_ref().and_then(|key| known.state.phase(key));
+    let asked = phase.filter(|phase| phase.artifact.as_ref().map(|artifact| &artifact.sha256) == gate.sha256.as_ref());
+    let Some(words) = asked.and_then(|phase| phase.warned.as_ref()) else { return area };
+    let [line, rest] = arrange::top(area, 1);
+    let told = format!(" {} it holds {words}; so will the branch", pen.theme.glyph(Mark::Unsure));
+    pen.text(line, 0, &super::text::cut(&told, usize::from(area.width), pen.theme.more()), pen.theme.waiting());
     rest
 }
 

@@ -31,8 +31,8 @@ impl Mark {
     fn of_kind(kind: &str) -> Self {
         match kind {
             "approval.requested" => Self::Gate,
-            "run.paused" | "budget.warned" => Self::Paused,
-            "prompt.repaired" | "artifact.invalid" | "llm.retried" | "artifact.changed" => Self::Repair,
+            "run.paused" | "budget.warned" | "artifact.warned" => Self::Paused,
+            "prompt.repaired" | "artifact.invalid" | "llm.retried" | "llm.repaired" | "artifact.changed" => Self::Repair,
             "run.completed" | "phase.completed" | "artifact.validated" => Self::Done,
             "run.failed" | "phase.failed" | "session.failed" | "artifact.timeout" | "tool.denied" | "budget.exceeded" => Self::Failed,
             "run.aborted" => Self::Stopped,

@@ -80,6 +80,23 @@ fn a_child_that_outlives_its_host_holds_neither_the_lock_nor_any_file_of_it() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_host_is_dumped_nowhere_and_read_by_nobody() {
+    let home = Home::new();
+    write_pair(&home);
+    let mut host = at_work(&home);
+    home.wait_for_question("first_approved", &mut host);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    // What belongs to nobody but root is what the kernel lets no other process of the user read.
+    let mine = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", host.id())).unwrap());
+    assert_eq!(mine, 0);
+    tell(host.id(), Told::TERM);
+    host.wait().unwrap();
+}
+
+#[test]
 fn a_start_after_a_crash_takes_away_what_is_its_own_and_leaves_what_looks_like_it() {
     let home = Home::new();
     write_pair(&home);

@@ -1,5 +1,7 @@
 //! A run against a real HTTP server on loopback that speaks Chat Completions.
 
+use std::process::Stdio;
+
 use phasedeck::model::event::Fact;
 use phasedeck::model::record::TurnStatus;
 use serde_json::json;
@@ -200,6 +202,43 @@ fn a_refused_key_asks_a_person_and_goes_on_when_it_is_mended() {
     let resumed = home.command(&["resume", &id, "--headless", "--on-gate", "approve"]).env("TEST_KEY", "right").output().unwrap();
     assert_eq!(resumed.status.code(), Some(0), "{}", String::from_utf8_lossy(&resumed.stderr));
     check_invariants(&home, &record);
+}
+
+#[test]
+fn a_secret_in_an_artifact_is_told_at_its_gate_and_never_shown_in_the_telling() {
+    // One of the settings, one of the worktree's .env, one by its shape; the second phase is clean.
+    let script = Script::serve(|asked| match (asked.phase.as_str(), asked.turn) {
+        ("first", 1) => {
+            let note = "hush:\nheader-canary-1 and env-canary-22 and sk-or-v1-0123456789abcdef0123".to_owned();
+            asked.writes(&json!({ "runId": asked.run_id, "phaseKey": "first", "note": note }))
+        }
+        (_, 1) => asked.writes(&asked.artifact()),
+        _ => Reply::answer("Done."),
+    });
+    let (home, start) = two_phase_home(&script);
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n",
+        script.base_url()
+    ));
+    let repo = home.path().join("project");
+    std::fs::write(repo.join(".env"), "TOKEN=env-canary-22\n").unwrap();
+    crate::home::git(&repo, &["add", "."]);
+    crate::home::git(&repo, &["commit", "-q", "-m", "An env file"]);
+    let start: Vec<&str> = start.iter().map(|arg| if arg == "approve" { "wait" } else { arg }).collect();
+    let mut host = home.command(&start).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    home.wait_for_question("first_approved", &mut host);
+    let record = home.newest();
+    let state = check_invariants(&home, &record);
+    assert_eq!(state.phases[0].warned.as_deref(), Some("what looks like a secret on line 4"));
+    let shown = home.expect(0, &["show", "@last"]);
+    assert!(shown.contains("look out  it holds what looks like a secret on line 4"), "{shown}");
+    let events = home.expect(0, &["events", "@last"]);
+    assert!(events.contains("artifact.warned") && !events.contains("canary") && !events.contains("sk-or"), "{events}");
+    home.expect(0, &["approve", "@last"]);
+    assert!(host.wait().unwrap().success());
+    let state = check_invariants(&home, &home.newest());
+    assert_eq!(state.phases[1].warned, None);
+    assert_eq!(home.events(&record).iter().filter(|event| event.fact.kind() == "artifact.warned").count(), 1);
 }
 
 #[test]

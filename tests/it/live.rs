@@ -108,7 +108,7 @@ fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a St
         let turn = desk.reserve(reserve).await?;
         assert!(!first, "a defect, made on purpose");
         let failed = phasedeck::engine::agent::CallFailed { status: CallStatus::Failed, code: Code::LlmUnreachable, latency_ms: 1 };
-        desk.failed(turn, failed).await?;
+        desk.failed(turn, failed, None).await?;
         write_artifact(job);
         Ok(Ended::Done)
     })

@@ -110,6 +110,13 @@ fn rows() -> Vec<Row> {
         row("nothing at all", |_| Reply::stream().done(), BAD, UNKNOWN, Gate),
         row("no choices ever", |_| Reply::stream().event(&json!({"choices": []})).done(), BAD, UNKNOWN, Gate),
         row("broken JSON in an event", |_| Reply::stream().raw(b"data: {\"choices\":[\n\n"), BAD, UNKNOWN, Gate),
+        row(
+            "a compressed answer that nobody asked for",
+            |_| Reply::stream().raw(b"\x1f\x8b\x08\0\0\0\0\0\0\x03K\x04\0C\xbe\xb7\xe8\x01\0\0\0\n\n").header("content-encoding", "gzip"),
+            LOST,
+            UNKNOWN,
+            Gate,
+        ),
         row("no UTF-8 in an event", |_| Reply::stream().raw(b"data: {\"choices\":\"\xff\"}\n\n"), BAD, UNKNOWN, Gate),
         row("a content filter", |_| Reply::stream().text("no").finish("content_filter").usage(1, 1, Some("0.1")).done(), &[], OK, Paused),
         row(
@@ -200,6 +207,7 @@ struct Bench {
     home: Home,
     calls: mpsc::Sender<Call>,
     runtime: tokio::runtime::Runtime,
+    backend: Arc<dyn Backend>,
 }
 
 impl Bench {
@@ -212,12 +220,12 @@ impl Bench {
         let prices = Prices::new(&[("test/model".to_owned(), price)].into()).unwrap();
         let backend: Arc<dyn Backend> = Arc::new(OpenAi::new(&openai, prices).unwrap().with_first_pause(Duration::from_millis(1)));
         let store = Store::open(&home.paths().database()).unwrap();
-        let context = Arc::new(Context::new(store, home.paths(), Settings { openai, ..Settings::default() }, vec![backend]));
+        let context = Arc::new(Context::new(store, home.paths(), Settings { openai, ..Settings::default() }, vec![Arc::clone(&backend)]));
         let (calls, serving) = mpsc::channel(64);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let supervisor = Supervisor::new(context, serving, calls.clone(), true);
         runtime.spawn(supervisor.run());
-        Self { home, calls, runtime }
+        Self { home, calls, runtime, backend }
     }
 
     fn start(&self) -> RunId {
@@ -265,6 +273,8 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
     for (n, row) in rows().iter().enumerate() {
         ROW.store(n, Ordering::SeqCst);
         ASKED.store(0, Ordering::SeqCst);
+        // A refused key is not asked with again, unless a person says so.
+        bench.runtime.block_on(bench.backend.look_again());
         let run = bench.start();
         let status = bench.rests(run, row.name);
         let record = bench.home.archive().run(run).unwrap();
@@ -280,6 +290,8 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
         let first = &bench.home.archive().ledger(run).unwrap()[0];
         let charged = first.cost.is_some_and(|cost| cost.0 > 0);
         assert_eq!((first.status.unwrap(), charged), row.call, "{}: {first:?}", row.name);
+        let repaired = events.iter().any(|event| matches!(event.fact, Fact::LlmRepaired { .. }));
+        assert_eq!(repaired, ["a call without an id", "an empty finish reason first"].contains(&row.name), "{}", row.name);
         let called = events.iter().filter(|event| matches!(event.fact, Fact::LlmCalled { .. })).count();
         assert_eq!(called, bench.home.archive().ledger(run).unwrap().len(), "{}: each try has its row and its event", row.name);
     }

@@ -1,10 +1,10 @@
-//! Programs that nobody here wrote: an agent program over ACP, a server of tools, a model proxy.
+//! Programs that nobody here wrote: an agent program over ACP, a server of tools, a model proxy, a collector.
 //!
 //! They are installed by `tests/real/install.sh FOLDER`, and driven where `PHASEDECK_REAL_PROGRAMS` names
 //! that folder. Without it each test says that it is skipped, and why.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use phasedeck::model::event::Fact;
@@ -29,6 +29,19 @@ pub fn program(path: &str) -> Option<PathBuf> {
         return None;
     }
     Some(program)
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until the program answers; it tells nobody when it is ready.
+fn until_it_listens(program: &mut Child, port: u16) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline && program.try_wait().unwrap().is_none(), "the program began to listen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Writes the artifact with the tool that the program has for it.
@@ -125,7 +138,7 @@ fn a_model_proxy_that_nobody_here_wrote_answers() {
     let config = home.path().join("litellm.yaml");
     let model = "model_list:\n  - model_name: mocked\n    litellm_params: { model: openai/mocked, api_key: none, mock_response: \"I have nothing to write.\" }\n";
     std::fs::write(&config, model).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut proxy = Command::new(litellm)
         .args(["--config", &config.to_string_lossy(), "--host", "127.0.0.1", "--port", &port.to_string()])
         .env("LITELLM_MASTER_KEY", KEY)
@@ -133,11 +146,7 @@ fn a_model_proxy_that_nobody_here_wrote_answers() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline && proxy.try_wait().unwrap().is_none(), "the proxy began to listen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until_it_listens(&mut proxy, port);
     home.configure(&format!("[openai]\nbase_url = \"http://127.0.0.1:{port}/v1\"\nkey_env = \"TEST_KEY\"\n"));
     write_pair(&home);
     let persona = home.paths().config.join("personas/maker.yaml");
@@ -161,4 +170,45 @@ fn a_model_proxy_that_nobody_here_wrote_answers() {
     );
     // The proxy's words are no file, so each attempt is nudged once and ends without one.
     assert_eq!((run.error_code.as_deref(), run.calls), (Some("artifact_timeout_exhausted"), 4));
+}
+
+/// What the collector wrote down, once it has the words that come last.
+fn written_until(log: &Path, last: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = std::fs::read_to_string(log).unwrap();
+        if text.contains(last) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{last:?} did not come: {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_collector_that_nobody_here_wrote_takes_the_traces_and_metrics_of_a_run() {
+    let Some(python) = program("python/bin/python") else { return };
+    let found = Command::new(python).args(["-c", "import rotel; print(rotel.__path__[0])"]).output().unwrap();
+    let agent = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim()).join("rotel-agent");
+    let (home, port) = (Home::new(), free_port());
+    let log = home.path().join("collector.log");
+    let mut collector = Command::new(agent)
+        .args(["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log", "metrics", "--debug-log-verbosity", "detailed"])
+        .args(["--otlp-http-endpoint", &format!("127.0.0.1:{port}"), "--otlp-grpc-endpoint", &format!("127.0.0.1:{}", free_port())])
+        .stdout(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    until_it_listens(&mut collector, port);
+    home.configure(&format!("[rehearsal]\npace_ms = 0\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:{port}\"\n"));
+    home.expect(0, &["run", "research", "-m", "Which carts are there?", "--no-git", "--rehearse", "--headless", "--yes"]);
+    let text = written_until(&log, "-> Name: phasedeck.runs");
+    collector.kill().unwrap();
+    collector.wait().unwrap();
+    let trace = home.newest().id.to_string().replace('-', "");
+    assert!(text.lines().filter(|line| line.contains("Trace ID")).all(|line| line.ends_with(&trace)), "{text}");
+    let named = |prefix: &str| text.lines().filter_map(|line| line.split_once(prefix)).map(|(_, name)| name).collect::<Vec<_>>();
+    for span in ["phase question", "phase report", "run"] {
+        assert_eq!(named("Name           : ").iter().filter(|name| **name == span).count(), 1, "{span}: {text}");
+    }
+    assert!(named("-> Name: ").contains(&"phasedeck.gate.wait"), "{text}");
 }

@@ -10,4 +10,4 @@ cd "$folder"
 npm install --no-audit --no-fund opencode-ai @modelcontextprotocol/server-filesystem \
     @agentclientprotocol/codex-acp @google/gemini-cli @qwen-code/qwen-code
 [ -d python ] || python3 -m venv python
-python/bin/pip install --quiet 'litellm[proxy]'
+python/bin/pip install --quiet 'litellm[proxy]' rotel

@@ -127,6 +127,9 @@ pub struct Transcript {
     /// Only of this attempt.
     #[arg(long, value_name = "N", requires = "phase")]
     pub attempt: Option<u32>,
+    /// Print all of what a tool said, by the name that its cut result gives.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["phase", "attempt", "json"])]
+    pub output: Option<String>,
     /// Print each turn as one JSON object a line.
     #[arg(long)]
     pub json: bool,

@@ -23,6 +23,13 @@ impl Backends {
         })
     }
 
+    /// A person has a run go on: see [`Backend::look_again`].
+    pub async fn look_again(&self) {
+        for backend in self.all() {
+            backend.look_again().await;
+        }
+    }
+
     /// All of them, by name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
         self.0.values()

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use self::backends::Backends;
-pub use self::desk::{Answered, CallFailed, Desk, Reserve, ToolDone};
+pub use self::desk::{Answered, CallFailed, Desk, NextTry, Reserve, ToolDone};
 pub use self::settle::Unsettled;
+use super::growth::Growth;
 use crate::model::error::Failure;
 use crate::model::event::LongWait;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
@@ -60,6 +61,8 @@ pub struct Job {
     pub scenario: Scenario,
     /// How often the turn that comes next was tried before a wait that the server asked for.
     pub tries: u32,
+    /// Counts what the work writes.
+    pub growth: Arc<Growth>,
     /// Turns this attempt may take.
     pub max_turns: u32,
     /// What the operator has answered about tools in this run, in order.
@@ -128,6 +131,22 @@ pub trait Backend: Send + Sync {
 
     /// The model that a persona of this backend talks to; absent where there is none.
     fn model(&self, persona: &Persona) -> Option<String>;
+
+    /// Whether others than our own tools write to the worktree when this persona works: commands, programs.
+    fn others_write(&self, persona: &Persona) -> bool {
+        let _ = persona;
+        false
+    }
+
+    /// What it has come to know since it was made, and must not be written down: a key that was changed.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A person has a run go on: what kept the backend from working may be mended by now.
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
 
     /// What a backend does beside all work, while a host lives; dropped with it. Nobody waits for it.
     fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -44,6 +44,8 @@ impl Unsettled {
             status: CallStatus::Ok,
         };
         turns::answered(tx, self.turn, &answered.answer, &answered.tools, &settlement, now)?;
+        let (phase_key, attempt, turn_id) = (self.phase_key.clone(), self.attempt, self.turn);
+        let repaired = answered.repaired.map(|words| Fact::LlmRepaired { phase_key, attempt, turn_id, words });
         let fact = Fact::LlmCalled {
             phase_key: self.phase_key,
             attempt: self.attempt,
@@ -59,6 +61,7 @@ impl Unsettled {
         if planted::is(Bug::SettleApart) {
             tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
         }
-        journal::append(tx, self.run_id, &[fact], now)
+        let facts: Vec<Fact> = [fact].into_iter().chain(repaired).collect();
+        journal::append(tx, self.run_id, &facts, now)
     }
 }

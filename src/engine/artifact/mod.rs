@@ -9,6 +9,7 @@ pub mod file;
 mod json;
 mod references;
 pub mod schema;
+pub mod secrets;
 pub(crate) mod soundness;
 pub mod validate;
 mod wording;

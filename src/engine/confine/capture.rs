@@ -1,22 +1,28 @@
-//! What a command printed, within bounds: the head, the tail, and how much lay between.
+//! What a command printed, within bounds: the head, the tail, and how much lay between; beside them the whole of
+//! it, up to a limit, for the operator.
 
 use std::collections::VecDeque;
 
 const HEAD_BYTES: usize = 20 * 1024;
 const TAIL_BYTES: usize = 8 * 1024;
+/// The most that is kept for the operator.
+pub(super) const WHOLE_BYTES: usize = 10 * 1024 * 1024;
 
 /// Printed bytes as they come.
 #[derive(Default)]
 pub(super) struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
+    /// From the first byte on; with more than the head only once there is more.
+    whole: Vec<u8>,
     total: u64,
 }
 
 impl Capture {
-    /// Takes bytes; keeps at most 28 KiB.
+    /// Takes bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
+        self.whole.extend_from_slice(&bytes[..bytes.len().min(WHOLE_BYTES - self.whole.len())]);
         let (first, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
         self.head.extend_from_slice(first);
         let rest = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
@@ -28,6 +34,17 @@ impl Capture {
     /// How much came in all.
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Everything that came, where the text leaves some of it out; what is beyond 10 MiB is counted.
+    pub(super) fn take_whole(&mut self) -> Option<String> {
+        let whole = std::mem::take(&mut self.whole);
+        if self.total <= (HEAD_BYTES + TAIL_BYTES) as u64 {
+            return None;
+        }
+        let beyond = self.total - whole.len() as u64;
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        Some(if beyond == 0 { text } else { format!("{text}\n[... {beyond} bytes were not kept]\n") })
     }
 
     /// The text; what is no UTF-8 is replaced.
@@ -62,6 +79,20 @@ mod tests {
             );
             assert_eq!(capture.into_text(), expected, "{piece}");
         }
+    }
+
+    #[test]
+    fn the_whole_is_kept_up_to_its_limit_where_the_text_leaves_some_out() {
+        let whole_of = |bytes: usize| {
+            let mut capture = Capture::default();
+            vec![b'x'; bytes].chunks(9_000_000).for_each(|bytes| capture.push(bytes));
+            capture.take_whole().map(|whole| whole.trim_start_matches('x').to_owned() + &format!(" of {}", whole.len()))
+        };
+        let (fits, most) = (HEAD_BYTES + TAIL_BYTES, WHOLE_BYTES);
+        assert_eq!(whole_of(fits), None);
+        assert_eq!(whole_of(fits + 1), Some(format!(" of {}", fits + 1)));
+        assert_eq!(whole_of(most), Some(format!(" of {most}")));
+        assert!(whole_of(most + 7).unwrap().starts_with("\n[... 7 bytes were not kept]\n of "));
     }
 
     #[test]

@@ -155,6 +155,8 @@ pub struct Ran {
     pub finish: Finish,
     /// What it printed, output and errors as they came; the middle of a long text is cut.
     pub printed: String,
+    /// All of it, up to 10 MiB, where the middle was cut.
+    pub whole: Option<String>,
 }
 
 /// The program that begins wardens: this one.
@@ -223,7 +225,7 @@ impl Launcher {
             flooded = read(pipes, &mut capture) => flooded.then_some(Finish::Flooded),
         };
         let finish = end(&mut warden, early).await?;
-        Ok(Ran { finish, printed: capture.into_text() })
+        Ok(Ran { finish, whole: capture.take_whole(), printed: capture.into_text() })
     }
 
     fn warden(&self, command: &str, bounds: Bounds<'_>) -> Result<Child> {
@@ -288,6 +290,17 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
         }
     };
     Ok(early.unwrap_or(Finish::Exit(status.code().unwrap_or(-1))))
+}
+
+/// Keeps this process's memory, which holds keys, to itself: no dump of it is written, and no other process of
+/// the user's reads it or traces it. What it begins has none of that but the first.
+pub fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// What the hidden arguments ask of this process; absent when they are none of ours. It does not

@@ -93,6 +93,7 @@ impl Driver {
                 return Err(unfit(&expected, &verdict.errors, verdict.total));
             }
             let content = contents.take(&bytes)?;
+            contents.remember(content.sha256(), &bytes);
             if *content.sha256() == current.sha256 {
                 return Err(Failure::new(Code::UsageInvalid, format!("{} is what it was", expected.path)).hint("nothing was stored"));
             }

@@ -3,12 +3,15 @@
 //! The machine decides, the facts are committed together with what goes beside them, and only then folded
 //! in. A full disk or a held database is waited out; a row that has vanished is written anew.
 
+use std::sync::Arc;
+
 use super::Driver;
+use crate::engine::artifact::secrets;
 use crate::engine::beside::Beside;
 use crate::engine::final_report;
 use crate::engine::machine::{Activity, Input, Outcome, decide, wanted};
 use crate::model::error::{Code, Result};
-use crate::model::event::{Event, Fact};
+use crate::model::event::{ArtifactRef, Event, Fact};
 use crate::model::time::Timestamp;
 use crate::store::{events, journal, runs};
 
@@ -20,7 +23,10 @@ impl Driver {
 
     /// As [`input`](Self::input), with what is stored in the same transaction.
     pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
-        let facts = self.facts(input)?;
+        let facts = self.warned(self.facts(input)?).await?;
+        if facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. })) {
+            self.context.backends.look_again().await;
+        }
         self.stored = std::mem::take(&mut beside.stored);
         // An answer is left out: its turn went with the row.
         let kept = Beside { unsettled: None, ..beside.clone() };
@@ -65,6 +71,29 @@ impl Driver {
         self.context.store_patiently(job, |words| self.note(words)).await
     }
 
+    /// The same facts, and behind each valid version what it holds that it should not.
+    async fn warned(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>> {
+        let Some(at) = facts.iter().position(|fact| matches!(fact, Fact::ArtifactValidated { .. })) else { return Ok(facts) };
+        let Fact::ArtifactValidated { phase_key, attempt, artifact, .. } = facts[at].clone() else { return Ok(facts) };
+        let later: Vec<String> = self.context.backends.all().flat_map(|backend| backend.secrets()).collect();
+        let (contents, known, worktree) =
+            (self.context.contents.clone(), Arc::clone(&self.context.redactor), self.context.paths.worktree(self.run_id()));
+        let look = move |conn: &rusqlite::Connection| {
+            let known = if later.is_empty() { known } else { Arc::new((*known).clone().knowing(later)) };
+            let text =
+                contents.text(conn, &artifact.sha256).inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
+            let words = text.ok().and_then(|text| secrets::told(&known, &worktree, &text));
+            Ok(words.map(|words| {
+                let ArtifactRef { version, sha256, .. } = artifact;
+                Fact::ArtifactWarned { phase_key, attempt, version, sha256, words }
+            }))
+        };
+        if let Some(warned) = self.context.read(look).await? {
+            facts.insert(at + 1, warned);
+        }
+        Ok(facts)
+    }
+
     /// What an input makes. A valid artifact that nobody is asked about needs nothing more in a plain
     /// folder, so its phase is completed, and the next one begun, in the same transaction.
     pub(super) fn facts(&self, input: Input) -> Result<Vec<Fact>> {
@@ -88,16 +117,19 @@ impl Driver {
 
     /// Takes events in, and before them what agents' turns added to the journal in between.
     async fn fold(&mut self, new: &[Event]) -> Result<()> {
-        let until = new.first().map_or(0, |first| first.seq);
-        for event in std::mem::take(&mut self.stored).iter().filter(|event| event.seq < until) {
+        let until = new.first().map_or(u64::MAX, |first| first.seq);
+        let stored = std::mem::take(&mut self.stored);
+        for event in stored.iter().filter(|event| event.seq < until) {
             // Another may have been stored in between; what comes after it is read with it.
             if event.seq == self.state.last_seq + 1 {
                 self.state.apply(event)?;
             }
         }
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
-        if let Some(first) = new.first().filter(|first| first.seq > from) {
-            let count = u32::try_from(first.seq - from).unwrap_or(u32::MAX);
+        // What the input was about may all have been stored by a desk, and there is nothing new then.
+        let count = new.first().map_or(u64::from(!stored.is_empty()) * u64::from(u32::MAX), |first| first.seq.saturating_sub(from));
+        if count > 0 {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
             let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
             between.iter().try_for_each(|event| self.state.apply(event))?;
         }

@@ -86,6 +86,8 @@ mod tests {
                 prop_oneof![
                     proptest::sample::select(vec!["canary/secret+1", "canary/se", "cret+1", "abababab", "ab", "b", " ", "\n", "sk-", "Bearer ", "é", "Y2FuYXJ5L3NlY3JldCsx", "NhbmFyeS9z", "ZWNyZXQrM"])
                         .prop_map(str::to_owned),
+                    proptest::sample::select(vec!["QUJD", "QUJDY2FuYXJ5"]).prop_map(|end| format!("{}{end}\n", "QUJD".repeat(17))),
+                    proptest::sample::select(vec!["L3NlY3JldCsx==", "L3NlY3JldCsxQUJD\r\n"]).prop_map(str::to_owned),
                     "[ab ]{0,6}",
                     "[a-z0-9]{0,30}",
                 ],

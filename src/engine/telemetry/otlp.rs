@@ -1,6 +1,7 @@
 //! OTLP over HTTP with JSON bodies, as the OpenTelemetry protocol specification defines them
 //! (version 1: ids in hex, 64-bit numbers as text).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, Url};
@@ -103,7 +104,7 @@ fn metrics(meters: &Meters, now: Timestamp) -> Json {
     let (start, end) = (nanos(meters.since), nanos(now));
     let sums = meters.sums.iter().map(|((name, labels), value)| {
         let point = json!({ "attributes": labelled(labels), "startTimeUnixNano": start, "timeUnixNano": end, "asInt": value.to_string() });
-        json!({ "name": name, "sum": { "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point] } })
+        (*name, point)
     });
     let histograms = meters.histograms.iter().map(|((name, labels), histogram)| {
         let counts: Vec<String> = histogram.counts.iter().map(u64::to_string).collect();
@@ -111,10 +112,23 @@ fn metrics(meters: &Meters, now: Timestamp) -> Json {
             "attributes": labelled(labels), "startTimeUnixNano": start, "timeUnixNano": end, "sum": histogram.sum,
             "count": histogram.counts.iter().sum::<u64>().to_string(), "bucketCounts": counts, "explicitBounds": BOUNDS,
         });
-        json!({ "name": name, "unit": "s", "histogram": { "aggregationTemporality": 2, "dataPoints": [point] } })
+        (*name, point)
     });
+    let sums = by_name(sums)
+        .map(|(name, points)| json!({ "name": name, "sum": { "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": points } }));
+    let histograms = by_name(histograms)
+        .map(|(name, points)| json!({ "name": name, "unit": "s", "histogram": { "aggregationTemporality": 2, "dataPoints": points } }));
     let all: Vec<Json> = sums.chain(histograms).collect();
     json!({ "resourceMetrics": [{ "resource": resource(), "scopeMetrics": [{ "scope": { "name": "phasedeck" }, "metrics": all }] }] })
+}
+
+/// A metric is named once, however many series it has.
+fn by_name(points: impl Iterator<Item = (&'static str, Json)>) -> impl Iterator<Item = (&'static str, Vec<Json>)> {
+    let mut named: BTreeMap<&'static str, Vec<Json>> = BTreeMap::new();
+    for (name, point) in points {
+        named.entry(name).or_default().push(point);
+    }
+    named.into_iter()
 }
 
 fn resource() -> Json {
@@ -135,4 +149,31 @@ fn any(value: &Value) -> Json {
 
 fn nanos(at: Timestamp) -> String {
     (i128::from(at.0) * 1_000_000).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::{Event, Fact};
+    use crate::model::id::{PhaseKey, RunId};
+
+    #[test]
+    fn a_metric_is_named_once_and_has_a_point_for_each_of_its_series() {
+        let mut meters = Meters::since(Timestamp(1_000));
+        for (phase, duration_ms) in [("spec", 2_000), ("plan", 90_000), ("spec", 500)] {
+            meters.take(&Event { run_id: RunId::new(), seq: 1, at: Timestamp(2_000), fact: completed(phase, duration_ms) });
+        }
+        let body = metrics(&meters, Timestamp(3_000));
+        let all = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().unwrap().clone();
+        let names: Vec<&str> = all.iter().map(|metric| metric["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["phasedeck.phase.duration"]);
+        let points = all[0]["histogram"]["dataPoints"].as_array().unwrap();
+        let told: Vec<(&Json, &Json, &Json)> =
+            points.iter().map(|point| (&point["attributes"][0]["value"]["stringValue"], &point["count"], &point["sum"])).collect();
+        assert_eq!(told, [(&json!("plan"), &json!("1"), &json!(90.0)), (&json!("spec"), &json!("2"), &json!(2.5))]);
+    }
+
+    fn completed(phase: &str, duration_ms: u64) -> Fact {
+        Fact::PhaseCompleted { phase_key: PhaseKey(phase.to_owned()), attempts: 1, duration_ms, commit: None }
+    }
 }

@@ -88,12 +88,14 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
         Fact::PhaseSkipped { phase_key, .. } => phase::skipped(tx, head, phase_key, event)?,
         Fact::PromptSent { .. }
         | Fact::PromptRepaired { .. }
+        | Fact::ArtifactWarned { .. }
         | Fact::AgentAdapted { .. }
         | Fact::PersonasChanged { .. }
         | Fact::ClockSkewed { .. }
         | Fact::CommandsConfined { .. }
         | Fact::ToolCalled { .. }
         | Fact::ToolDenied { .. }
+        | Fact::LlmRepaired { .. }
         | Fact::LlmRetried { .. }
         | Fact::BudgetWarned { .. }
         | Fact::BudgetExceeded { .. } => {}

@@ -143,6 +143,20 @@ fn a_version_of_the_operators_own_is_told_as_such() {
 }
 
 #[test]
+fn an_artifact_with_a_secret_in_it_is_told_above_everything_else() {
+    snapshot("gate_with_secret", |size| {
+        let mut bench = at_gate(size, Place::Awaiting);
+        let run = bench.state.run.as_ref().and_then(|view| view.opened.as_ref()).unwrap();
+        let open = run.state.approval.clone().unwrap();
+        let (phase_key, version, sha256) = (open.phase_key.unwrap(), 2, open.artifact_sha256.unwrap());
+        let words = "what look like secrets on lines 3, 9".to_owned();
+        bench.happens(Fact::ArtifactWarned { phase_key, attempt: 2, version, sha256, words });
+        settle(&mut bench);
+        bench
+    });
+}
+
+#[test]
 fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
     let resting = |size| {
         let mut bench = at_gate(size, Place::Awaiting);

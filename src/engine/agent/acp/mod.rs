@@ -235,6 +235,10 @@ impl Backend for Acp {
         persona.model.clone().or_else(|| persona.agent.clone())
     }
 
+    fn others_write(&self, _: &Persona) -> bool {
+        true
+    }
+
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
             let mut agent = self.agent(&job.persona)?;

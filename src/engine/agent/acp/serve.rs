@@ -109,6 +109,7 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
             outcome: ToolOutcome::Error,
             result: failure.message.clone(),
             denied: Some(failure),
+            whole: None,
             duration_ms: 0,
         };
         let kinds = [PermissionOptionKind::RejectOnce, PermissionOptionKind::RejectAlways];

@@ -166,7 +166,7 @@ impl Worker<'_> {
     async fn close_open(&self, state: &mut State, code: Code) -> Result<Option<TurnId>> {
         let Some(open) = state.turn.take() else { return Ok(None) };
         let status = if open.sent { CallStatus::Unknown } else { CallStatus::Failed };
-        self.desk.failed(open.id, CallFailed { status, code, latency_ms: ms(open.begun) }).await?;
+        self.desk.failed(open.id, CallFailed { status, code, latency_ms: ms(open.begun) }, None).await?;
         Ok(Some(open.id))
     }
 
@@ -298,7 +298,16 @@ impl Worker<'_> {
         let answer = serde_json::to_string(&Stored { text, stop: stop.to_owned() }).map_err(Failure::internal)?;
         let calls = heard.into_calls();
         let tools = calls.iter().map(|call| (call.done.call_id.clone(), call.done.tool.clone(), call.arguments.clone())).collect();
-        let answered = Answered { answer, tools, tokens, cost, estimated: !ended, latency_ms: ms(open.begun), provider_request_id: None };
+        let answered = Answered {
+            answer,
+            tools,
+            tokens,
+            cost,
+            estimated: !ended,
+            latency_ms: ms(open.begun),
+            provider_request_id: None,
+            repaired: None,
+        };
         self.desk.answered(open.id, answered).await?;
         self.desk.tools_done(open.id, calls.into_iter().map(|call| call.done).collect(), None).await?;
         book::answered(self.desk, &mut state.session, counters).await?;

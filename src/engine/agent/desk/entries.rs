@@ -3,6 +3,7 @@
 use crate::model::error::{Code, Failure};
 use crate::model::event::{CallStatus, Tokens, ToolOutcome};
 use crate::model::money::NanoUsd;
+use crate::model::time::Timestamp;
 
 /// A call that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Answered {
     pub latency_ms: u64,
     /// The provider's name for the request.
     pub provider_request_id: Option<String>,
+    /// What was wrong with the answer's form and was put right, in words.
+    pub repaired: Option<String>,
 }
 
 /// A call that gave no answer.
@@ -45,6 +48,21 @@ pub struct CallFailed {
     pub code: Code,
     /// From request to failure.
     pub latency_ms: u64,
+}
+
+/// The try that follows a call without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextTry {
+    /// How often this turn was tried, from 1.
+    pub tries: u32,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// Why the call failed.
+    pub code: Code,
+    /// The pause before it.
+    pub wait_ms: u64,
+    /// When that is over, where it is too long to be slept in the call.
+    pub until: Option<Timestamp>,
 }
 
 /// What a tool said.

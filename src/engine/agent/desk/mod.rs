@@ -10,11 +10,13 @@ mod entries;
 mod limits;
 mod live;
 mod lost;
+mod outputs;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use entries::{Answered, CallFailed, Reserve, ToolDone};
+pub use entries::{Answered, CallFailed, NextTry, Reserve, ToolDone};
 use limits::Refused;
 use live::Texts;
 use lost::close_call;
@@ -47,6 +49,8 @@ pub struct Desk {
     opening: Mutex<Vec<Fact>>,
     /// Calls that were told when they ended, before their turn did.
     told: Mutex<BTreeSet<(TurnId, String)>>,
+    /// Bytes that are kept for the operator.
+    outputs: AtomicU64,
     /// The answer that is stored with what comes next.
     unsettled: Mutex<Option<Unsettled>>,
     /// The prompt, which is stored with what comes first.
@@ -81,6 +85,7 @@ impl Desk {
             max_tokens: 0,
             refused: Arc::default(),
             told: Mutex::default(),
+            outputs: AtomicU64::new(0),
             unsettled: Mutex::default(),
             kept: Mutex::default(),
             stored: Mutex::default(),
@@ -189,14 +194,19 @@ impl Desk {
         Ok(())
     }
 
-    /// Stores that a call gave no answer.
+    /// Stores that a call gave no answer, and when it is tried again: a crash after it waits no less.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
-        let run_id = self.run_id;
+    pub async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+        let (run_id, phase_key) = (self.run_id, self.phase_key.clone());
+        let next = next.map(|next| {
+            let NextTry { tries, status, code, wait_ms, until } = next;
+            Fact::LlmRetried { phase_key, turn_id: turn, r#try: tries, status, code, wait_ms, until }
+        });
         self.store(move |tx| {
-            let facts = close_call(tx, turn, &failed)?;
+            let mut facts = close_call(tx, turn, &failed)?;
+            facts.extend(next);
             journal::append(tx, run_id, &facts, Timestamp::now())
         })
         .await

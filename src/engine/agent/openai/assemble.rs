@@ -73,6 +73,8 @@ pub(super) struct Assembled {
     pub usage: Option<Usage>,
     /// The provider's name for the request.
     pub request_id: Option<String>,
+    /// What was wrong with the form of its tool calls.
+    pub repaired: Option<String>,
 }
 
 /// Why the chunks make no answer.
@@ -152,6 +154,7 @@ impl Assembly {
     pub(super) fn end(mut self) -> Result<Assembled, Broken> {
         let Some(finish) = self.finish.or(self.done.then_some(Finish::Stop)) else { return Err(Broken::Cut) };
         self.answer.finish = finish;
+        let repaired = self.calls.oddities();
         for (provider_id, call) in std::mem::take(&mut self.calls).ended(self.turn) {
             rename(&mut self.answer.reasoning_details, &provider_id, &call.id);
             self.answer.calls.push(call);
@@ -159,7 +162,7 @@ impl Assembly {
         if finish == Finish::Stop && self.answer.calls.is_empty() && self.answer.text.trim().is_empty() {
             return Err(Broken::Empty);
         }
-        Ok(Assembled { answer: self.answer, usage: self.usage, request_id: self.request_id })
+        Ok(Assembled { answer: self.answer, usage: self.usage, request_id: self.request_id, repaired })
     }
 
     fn add(&mut self, delta: Delta, shown: &mut Vec<(TextKind, String)>) {

@@ -3,9 +3,9 @@
 
 use std::future::Future;
 
-use crate::engine::agent::{Answered, CallFailed, Desk, Reserve, ToolDone};
+use crate::engine::agent::{Answered, CallFailed, Desk, NextTry, Reserve, ToolDone};
 use crate::engine::api::TextKind;
-use crate::model::error::{Code, Result};
+use crate::model::error::Result;
 use crate::model::id::TurnId;
 
 /// The methods of [`Desk`]; see there.
@@ -15,10 +15,10 @@ pub(super) trait Book: Sync {
     fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
     fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send;
     fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()>;
-    fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send;
-    fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send;
+    fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> impl Future<Output = Result<()>> + Send;
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
     fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send;
+    fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send;
 }
 
 impl Book for Desk {
@@ -43,12 +43,8 @@ impl Book for Desk {
         Ok(())
     }
 
-    fn failed(&self, turn: TurnId, failed: CallFailed) -> impl Future<Output = Result<()>> + Send {
-        Desk::failed(self, turn, failed)
-    }
-
-    fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, wait_ms: u64) -> impl Future<Output = Result<()>> + Send {
-        Desk::retried(self, turn, tries, status, code, wait_ms)
+    fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> impl Future<Output = Result<()>> + Send {
+        Desk::failed(self, turn, failed, next)
     }
 
     fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send {
@@ -57,5 +53,9 @@ impl Book for Desk {
 
     fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send {
         Desk::hold(self, turn, done, at)
+    }
+
+    fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send {
+        Desk::keep(self, whole)
     }
 }

@@ -4,6 +4,8 @@
 //! with neither. Whatever they say, each call gets an id of our own, and that id is what the history
 //! carries from then on.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::assemble::Call;
@@ -21,6 +23,14 @@ struct Pending {
     provider_id: String,
     name: String,
     arguments: String,
+    /// Whether its name came in pieces.
+    pieced: bool,
+}
+
+impl Pending {
+    fn is_whole(&self) -> bool {
+        !self.name.is_empty() || !self.arguments.is_empty()
+    }
 }
 
 impl Calls {
@@ -43,6 +53,7 @@ impl Calls {
         }
         // A name comes whole, in pieces, or whole again with every piece.
         if call.name != name {
+            call.pieced |= !call.name.is_empty() && !name.is_empty();
             call.name.push_str(&name);
         }
         match function.arguments {
@@ -72,9 +83,29 @@ impl Calls {
         (!begins_anew).then_some(last)
     }
 
+    /// What a well-made answer would not have had, in words: calls are told apart all the same, and get ids
+    /// of our own.
+    pub(super) fn oddities(&self) -> Option<String> {
+        let whole: Vec<&Pending> = self.calls.iter().filter(|call| call.is_whole()).collect();
+        let ids: BTreeSet<&str> = whole.iter().map(|call| call.provider_id.as_str()).filter(|id| !id.is_empty()).collect();
+        let nameless = whole.iter().filter(|call| call.provider_id.is_empty()).count();
+        let indices: BTreeSet<u64> = whole.iter().filter_map(|call| call.index).collect();
+        let indexed = whole.iter().filter(|call| call.index.is_some()).count();
+        let gap = indices.iter().zip(0..).any(|(index, place)| *index != place);
+        let odd = [
+            (nameless > 0, "calls came without an id"),
+            (ids.len() + nameless < whole.len(), "calls shared an id"),
+            (indices.len() < indexed, "calls shared an index"),
+            (gap, "the indices of the calls had gaps"),
+            (whole.iter().any(|call| call.pieced), "the name of a tool came in pieces"),
+        ];
+        let odd: Vec<&str> = odd.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
+        (!odd.is_empty()).then(|| format!("{}; the answer was put right", odd.join(", ")))
+    }
+
     /// The calls in order, each with our own id and the provider's before it.
     pub(super) fn ended(self, turn: u32) -> impl Iterator<Item = (String, Call)> {
-        let whole = self.calls.into_iter().filter(|call| !call.name.is_empty() || !call.arguments.is_empty());
+        let whole = self.calls.into_iter().filter(Pending::is_whole);
         whole.enumerate().map(move |(index, call)| {
             let id = format!("call_{turn}_{}", index + 1);
             (call.provider_id, Call { id, name: call.name, arguments: call.arguments })

@@ -11,6 +11,7 @@ use super::circles::{STOPPED_AT, Step, TOLD_AT, circle};
 use super::structured;
 use super::summary::Summary;
 use crate::engine::agent::Job;
+use crate::engine::agent::tools;
 use crate::model::error::{Code, Failure};
 
 /// The result of a tool that may have run when a crash came.
@@ -20,6 +21,8 @@ pub(super) const NOT_BEGUN: &str = "not run: the work was stopped before this to
 
 /// How often an agent may name what lies outside of its worktree, until the operator looks at it.
 const MAX_WAYS_OUT: usize = 5;
+/// Turns in a row of which no call could be read, before the agent is stopped.
+const MAX_UNREADABLE: usize = 3;
 
 /// Said when the model stops and its file is not there.
 const NUDGE: &str = "You stopped, but the expected file does not exist yet. Write it now with the write_file tool, at exactly this path: ";
@@ -79,6 +82,7 @@ pub(super) fn next(turns: &[Said], asked: Asked, job: &Job, artifact_there: bool
     match circle(&steps(current(turns, job.stretch)), STOPPED_AT) {
         Some(tools) => Next::Fail(in_circles(&tools)),
         None if ways_out(current(turns, job.stretch)) >= MAX_WAYS_OUT => Next::Fail(wants_out()),
+        None if unreadable(current(turns, job.stretch)) >= MAX_UNREADABLE => Next::Fail(cannot_call()),
         None => ask(asked, job),
     }
 }
@@ -96,6 +100,9 @@ fn looked_at(turns: &[Said], stretch: u32, job: &Job) -> Option<String> {
     let why = match circle(&steps(before), STOPPED_AT) {
         Some(tools) => format!("you repeated the same calls with the same results: {tools}. Do not repeat them; take another way"),
         None if ways_out(before) >= MAX_WAYS_OUT => "you named paths outside of your worktree again and again. Stay within it".to_owned(),
+        None if unreadable(before) >= MAX_UNREADABLE => {
+            "none of your last tool calls could be read. Give each tool the arguments of its schema, as one JSON object".to_owned()
+        }
         None if before.len() >= job.max_turns as usize => "you had used all of your turns. Come to an end with what you have".to_owned(),
         None => return None,
     };
@@ -172,6 +179,12 @@ fn ways_out(turns: &[Said]) -> usize {
     turns.iter().flat_map(|said| &said.results).filter(refused).count()
 }
 
+/// How many of the last turns had calls and none that could be read.
+fn unreadable(turns: &[Said]) -> usize {
+    let refused = |result: &String| tools::is_unreadable(result);
+    turns.iter().rev().take_while(|said| !said.results.is_empty() && said.results.iter().all(refused)).count()
+}
+
 fn system(job: &Job, structured: bool) -> String {
     let mut text = job.persona.system_prompt.trim().to_owned();
     if !text.is_empty() {
@@ -230,6 +243,11 @@ fn sendable_arguments(arguments: &str) -> &str {
 fn wants_out() -> Failure {
     let words = format!("the agent named {MAX_WAYS_OUT} paths that lead out of its worktree; none was followed");
     Failure::new(Code::AgentLimitReached, words).hint("look at the events tool.denied to see what it wanted; approve lets it go on")
+}
+
+fn cannot_call() -> Failure {
+    let words = format!("the agent called tools with arguments that cannot be read, in {MAX_UNREADABLE} turns in a row");
+    Failure::new(Code::AgentLimitReached, words).hint("look at the transcript; take a model that knows tools, or 'params.mode: structured'")
 }
 
 fn too_long() -> Failure {
@@ -350,6 +368,34 @@ mod tests {
         assert_eq!(next(&ways(5), Asked { last: 5, before: 5 }, &went_on, false), Next::Ask);
         let told = messages(&went_on, &ways(5), None, false).pop().unwrap();
         assert!(told["content"].as_str().unwrap().contains("Stay within it"), "{told}");
+    }
+
+    #[test]
+    fn three_turns_without_a_call_that_can_be_read_stop_the_agent_until_the_operator_has_looked() {
+        let bad = |n: usize| {
+            let text = format!("{{\"path\":{n}");
+            let not_json = "error: the arguments are not usable JSON: EOF while parsing an object at line 1 column 9";
+            said("", &[("ls", &text, not_json), ("ls", "[]", "error: the arguments must be a JSON object")], Finish::Stop)
+        };
+        let wrong = said("", &[("ls", "{}", "error: bad arguments: 'path' is missing")], Finish::Stop);
+        let mixed = said("", &[("ls", "{", "error: bad arguments: 'path' is missing"), ("ls", "{}", "a")], Finish::Stop);
+        let went_on = Job { stretch: 3, ..job(true) };
+        for (turns, stopped) in [
+            (vec![bad(1), bad(2)], false),
+            (vec![bad(1), bad(2), wrong.clone()], true),
+            (vec![bad(1), mixed.clone(), bad(2)], false),
+            (vec![bad(1), bad(2), mixed], false),
+        ] {
+            let asked = Asked { last: u32::try_from(turns.len()).unwrap(), before: 0 };
+            let expected = stopped.then_some(Code::AgentLimitReached);
+            let got = next(&turns, asked, &job(true), false);
+            assert_eq!(if got == Next::Ask { None } else { code(got) }, expected, "{turns:?}");
+            if stopped {
+                assert_eq!(next(&turns, Asked { before: asked.last, ..asked }, &went_on, false), Next::Ask);
+                let told = messages(&went_on, &turns, None, false).pop().unwrap();
+                assert!(told["content"].as_str().unwrap().contains("as one JSON object"), "{told}");
+            }
+        }
     }
 
     #[test]

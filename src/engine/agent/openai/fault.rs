@@ -94,6 +94,11 @@ impl Fault {
         }
     }
 
+    /// Whether the provider takes no call with this key.
+    pub(super) fn refuses_key(&self) -> bool {
+        self.code == Code::LlmAuth && matches!(self.status, Some(401 | 403))
+    }
+
     /// How the ledger closes the call.
     pub(super) fn call_status(&self) -> CallStatus {
         if self.billable { CallStatus::Unknown } else { CallStatus::Failed }
@@ -134,7 +139,9 @@ pub(super) fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> 
 }
 
 fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
-    const KEY: &str = "check the key in the variable that 'openai.key_env' names";
+    const KEY: &str =
+        "mend the key where 'openai.key_env', 'openai.key_file' or 'openai.key_command' has it, then resume each run that waits for it";
+    const HELD: &str = "change the requirements or the instructions, or take another model; resuming asks again";
     const MONEY: &str = "the account has no credit left: top it up at the provider, then resume the run";
     const LATER: &str = "wait a while, then resume the run";
     const LENGTH: &str = "take a model with a larger window, or give the phase less at once; 'openai.context_window' says how much fits";
@@ -143,6 +150,8 @@ fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
         status == 402 || ["insufficient_quota", "billing_hard_limit", "exceeded your current quota"].iter().any(|mark| said.contains(mark));
     match status {
         _ if unpaid => (Code::LlmAuth, Retry::Never, MONEY),
+        // A gateway's moderation is about one prompt: it says nothing of the key.
+        403 if ["moderation", "flagged"].iter().any(|mark| said.contains(mark)) => (Code::LlmBadResponse, Retry::Never, HELD),
         413 => (Code::LlmContextExceeded, Retry::Never, LENGTH),
         400 | 422 | 500 if is_too_long(said) => (Code::LlmContextExceeded, Retry::Never, LENGTH),
         401 | 403 => (Code::LlmAuth, Retry::Never, KEY),
@@ -220,6 +229,7 @@ mod tests {
             (401, "", LlmAuth, Retry::Never),
             (402, "", LlmAuth, Retry::Never),
             (403, "", LlmAuth, Retry::Never),
+            (403, "your input was flagged", LlmBadResponse, Retry::Never),
             (404, "", LlmBadResponse, Retry::Never),
             (408, "", LlmOverloaded, Retry::Always),
             (409, "", LlmOverloaded, Retry::Always),

@@ -82,6 +82,11 @@ pub fn key(settings: &OpenAiSettings) -> Result<Option<SecretString>> {
     }
 }
 
+/// Has a command asked for the key anew by whoever asks next.
+pub(super) fn forget(settings: &OpenAiSettings) {
+    command::forget(&settings.key_command);
+}
+
 fn of_file(path: &Path) -> Result<SecretString> {
     let shown = path.display();
     let unreadable = |error: &std::io::Error| {
@@ -162,6 +167,13 @@ mod tests {
         let key_command = ["printf", "by-command"].map(str::to_owned).to_vec();
         let by_command = OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), key_command, ..OpenAiSettings::default() };
         assert_eq!(key(&by_command).unwrap().unwrap().expose_secret(), "by-command");
+        let counted = tempfile::tempdir().unwrap();
+        let count = format!("echo x >> {0}; wc -l < {0}", counted.path().join("asked").display());
+        let counting = OpenAiSettings { key_command: ["sh", "-c", &count].map(str::to_owned).to_vec(), ..by_command.clone() };
+        let asked = || key(&counting).unwrap().unwrap().expose_secret().to_owned();
+        assert_eq!([asked(), asked()], ["1", "1"], "a process asks once");
+        forget(&counting);
+        assert_eq!([asked(), asked()], ["2", "2"], "and again when it is told to");
         assert_ne!(key(&OpenAiSettings { key_env: "PATH".to_owned(), ..by_command }).unwrap().unwrap().expose_secret(), "by-command");
     }
 }

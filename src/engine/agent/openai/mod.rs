@@ -6,6 +6,7 @@
 //!   │  ── summary (the oldest turns, when the window is full)    pure
 //!   │  ── structured (one document in place of tools)
 //!   │  ── prices (reserve, cost) ── model_list (what the provider says of its models)
+//!   ├── access (the key and its wire, until there is another key)
 //!   ├── wire ── sse (bytes → events) ── assemble, calls (chunks → answer, by the shapes of chat)
 //!   │     └── fault (status or fault → code, another try or none)
 //!   ├── delegate (questions of tools; sub-agents: the same loop, with a context of its own)
@@ -24,13 +25,13 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use self::wire::{Limits, Wire};
+use self::access::Access;
 use self::work::{Pace, Worker};
 use super::mcp::Shelf;
 use super::tools::Toolbox;
 use super::{Backend, Desk, Job, Stop, Work};
 use crate::engine::confine::{Launcher, Protection};
-use crate::model::error::{Failure, Result};
+use crate::model::error::Result;
 use crate::model::event::Fact;
 use crate::model::persona::Persona;
 use crate::model::settings::{McpSettings, OpenAiSettings};
@@ -39,6 +40,7 @@ use crate::model::time::Timestamp;
 pub use self::model_list::Models;
 pub use self::prices::Prices;
 
+mod access;
 mod assemble;
 mod book;
 mod calls;
@@ -73,12 +75,10 @@ const LIST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 /// The backend that talks to a model over HTTP.
 pub struct OpenAi {
-    wire: Wire,
+    access: Access,
     prices: Prices,
     pace: Pace,
     model: String,
-    /// Why there is no key, where there should be one.
-    keyless: Option<Failure>,
     model_list: bool,
     context_window: u64,
     launcher: Launcher,
@@ -96,16 +96,11 @@ impl OpenAi {
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub fn new(settings: &OpenAiSettings, prices: Prices) -> Result<Self> {
-        let (key, keyless) = match key::key(settings) {
-            Ok(key) => (key, None),
-            Err(failure) => (None, Some(failure)),
-        };
         Ok(Self {
-            wire: Wire::new(settings, key, Limits::of(settings))?,
+            access: Access::new(settings)?,
             prices,
             pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1), longest: LONGEST_PAUSE },
             model: settings.model.clone(),
-            keyless,
             model_list: settings.model_list,
             context_window: settings.context_window,
             launcher: Launcher::own(),
@@ -147,10 +142,10 @@ impl OpenAi {
     /// nothing is sent.
     async fn refresh(&self) {
         let (models, now) = (self.prices.models(), Timestamp::now());
-        if !self.model_list || self.ready().is_err() || !models.is_old(now) {
+        if !self.model_list || self.access.ready().is_err() || !models.is_old(now) {
             return;
         }
-        let told = self.wire.models().await.map_err(|fault| fault.into_failure(1));
+        let told = self.access.wire().models().await.map_err(|fault| fault.into_failure(1));
         match told.and_then(|told| models.take(&told, now)) {
             Ok(count) => tracing::info!(count, "the provider's list of models is known"),
             Err(failure) => tracing::warn!(%failure, "the provider's list of models is not known; prices are those of before"),
@@ -168,13 +163,6 @@ impl OpenAi {
     }
 }
 
-impl OpenAi {
-    /// Whether a model can be asked: there is a key where there must be one, and a client.
-    fn ready(&self) -> Result<()> {
-        self.keyless.clone().map_or_else(|| self.wire.ready(), Err)
-    }
-}
-
 impl Backend for OpenAi {
     fn name(&self) -> &'static str {
         "openai"
@@ -182,11 +170,23 @@ impl Backend for OpenAi {
 
     fn available(&self, persona: &Persona) -> Result<()> {
         Shelf::available(&self.servers, persona)?;
-        self.ready()
+        self.access.ready()
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {
         Some(self.model_of(persona))
+    }
+
+    fn others_write(&self, persona: &Persona) -> bool {
+        Toolbox::others_write(persona)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.access.later_key().into_iter().collect()
+    }
+
+    fn look_again(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.access.look_again())
     }
 
     fn in_background(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -200,8 +200,10 @@ impl Backend for OpenAi {
 
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
+            let wire = self.access.open().await?;
             let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree, job.repository.as_deref()).await?);
-            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf));
+            let tools =
+                Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf)).counting(&job.growth);
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());
@@ -214,7 +216,7 @@ impl Backend for OpenAi {
                 }
             }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
-            let (wire, prices, pace, window) = (&self.wire, &self.prices, self.pace, self.window_of(&model));
+            let (wire, prices, pace, window) = (&*wire, &self.prices, self.pace, self.window_of(&model));
             let structured = structured::wanted(job, prices.models().of(&model).as_ref());
             let (schema_refused, tries) = (AtomicBool::new(false), &AtomicU32::new(job.tries));
             let worker =

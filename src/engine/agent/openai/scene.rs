@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
-use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, Reserve, ToolDone};
+use crate::engine::agent::{Answered, CallFailed, ExpectedFile, Job, NextTry, Reserve, ToolDone};
 use crate::engine::api::TextKind;
+use crate::engine::growth::Growth;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{RunId, TurnId};
 use crate::model::money::NanoUsd;
@@ -48,6 +49,7 @@ pub(super) fn job(worktree: &Path) -> Job {
         stretch: 1,
         scenario: Scenario::Ok,
         tries: 0,
+        growth: Arc::new(Growth::begin(worktree, 0)),
         max_turns: 20,
         permits: Vec::new(),
     }
@@ -189,16 +191,15 @@ impl Book for Notebook {
         self.take_answer("put down".to_owned(), turn, answered)
     }
 
-    async fn failed(&self, turn: TurnId, failed: CallFailed) -> Result<()> {
-        self.write(format!("failed {:?} {}", failed.status, failed.code), |pages| {
+    async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+        let again = next.map(|NextTry { tries, status, code, .. }| {
+            let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            format!(", retried {tries} {status} {code}")
+        });
+        self.write(format!("failed {:?} {}{}", failed.status, failed.code, again.unwrap_or_default()), |pages| {
             assert_eq!(pages.turn(turn).status, TurnStatus::Reserved);
             pages.turn(turn).status = TurnStatus::Void;
         })
-    }
-
-    async fn retried(&self, turn: TurnId, tries: u32, status: Option<u16>, code: Code, _wait_ms: u64) -> Result<()> {
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        self.write(format!("retried {tries} {status} {code}"), |pages| assert_eq!(pages.turn(turn).status, TurnStatus::Void))
     }
 
     async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
@@ -211,6 +212,10 @@ impl Book for Notebook {
             }
             pages.tools.extend(done);
         })
+    }
+
+    async fn keep(&self, whole: String) -> Option<String> {
+        Some(format!("{} bytes", whole.len()))
     }
 
     async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {

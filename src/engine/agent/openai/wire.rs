@@ -5,6 +5,7 @@
 //! carries it.
 
 use std::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -19,6 +20,7 @@ use crate::engine::api::TextKind;
 use crate::engine::http;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::OpenAiSettings;
+use crate::model::time::Timestamp;
 
 /// How much of an error's body is read, in bytes, and shown, in characters.
 const ERROR_BYTES: usize = 64 * 1024;
@@ -67,6 +69,8 @@ pub(super) struct Wire {
     url: Url,
     key: Option<SecretString>,
     limits: Limits,
+    /// What the provider said when it refused the key.
+    key_refused: Mutex<Option<Fault>>,
 }
 
 impl Wire {
@@ -81,7 +85,7 @@ impl Wire {
             Failure::new(Code::BackendUnavailable, format!("no HTTP client can be made: {}", innermost(&error)))
                 .hint("install the system's certificates (the package is mostly called ca-certificates), and look at the proxy variables")
         });
-        Ok(Self { client, url, key, limits })
+        Ok(Self { client, url, key, limits, key_refused: Mutex::default() })
     }
 
     /// Whether anything can be asked.
@@ -99,11 +103,35 @@ impl Wire {
     /// Sends one request, whose `body` is JSON, and reads its answer to the end. Dropping the future ends the call.
     ///
     /// # Errors
-    /// The fault, without secrets.
+    /// The fault, without secrets. After a refused key the same again, and nothing is sent.
     pub(super) async fn ask(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
+        if let Some(fault) = self.key_refused() {
+            return Err(fault);
+        }
         let too_long = || Fault::lost(format!("the answer took longer than {} s", self.limits.total.as_secs()), true);
         let asked = tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
-        asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| Fault { words: self.safe(&fault.words), ..fault })
+        asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| self.remembered(Fault { words: self.safe(&fault.words), ..fault }))
+    }
+
+    /// How the provider refused the key, until that is forgotten.
+    pub(super) fn key_refused(&self) -> Option<Fault> {
+        self.key_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the next call be sent with the same key.
+    pub(super) fn forget_refusal(&self) {
+        *self.key_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Keeps a refusal of the key for everybody who would ask with it.
+    fn remembered(&self, fault: Fault) -> Fault {
+        if fault.refuses_key() {
+            let words =
+                format!("the key was refused at {}, so {} was not asked: {}", Timestamp::now().local_clock(), self.host(), fault.words);
+            let again = Fault { words, billable: false, ..fault.clone() };
+            self.key_refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(again);
+        }
+        fault
     }
 
     /// What the provider says of its models. Nobody waits for it, so it is asked once.
@@ -161,7 +189,12 @@ impl Wire {
         let words = innermost(error);
         let fault = Fault::lost(format!("cannot reach {}: {words}", self.host()), !error.is_connect());
         // A certificate does not become good by asking again.
-        if words.contains("certificate") { Fault { retry: Retry::Never, ..fault } } else { fault }
+        if !words.contains("certificate") {
+            return fault;
+        }
+        let hint = "look at the address in 'openai.base_url' and at the machine's clock, or add the authority to the system's certificates; \
+                    there is no switch that does without";
+        Fault { retry: Retry::Never, hint: hint.to_owned(), ..fault }
     }
 
     fn host(&self) -> &str {

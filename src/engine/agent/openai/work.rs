@@ -21,7 +21,7 @@ use super::prices::Prices;
 use super::structured;
 use super::summary::{self, Summary};
 use super::wire::Wire;
-use crate::engine::agent::tools::Toolbox;
+use crate::engine::agent::tools::{KEPT, Toolbox};
 use crate::engine::agent::{Ended, Job, Reserve, Stop, ToolDone};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
@@ -302,6 +302,11 @@ impl<B: Book> Worker<'_, B> {
         Family::Tool.before(&call.name);
         let reply = self.tools.call(&call.name, &call.arguments, allowed, &self.stop.now).await;
         Family::Tool.after(&call.name);
+        let kept = match reply.whole {
+            Some(whole) => self.book.keep(whole).await,
+            None => None,
+        };
+        let result = kept.map_or_else(|| reply.result.clone(), |name| format!("{}{KEPT}{name}]", reply.result));
         self.show_tool(call, &reply.target, reply.outcome, reply.denied.is_some());
         if call.name == "write_todos" && reply.outcome == ToolOutcome::Ok {
             self.book.text(TextKind::Note, &reply.result.replace('\n', " | "));
@@ -312,7 +317,7 @@ impl<B: Book> Worker<'_, B> {
             target: reply.target,
             outcome: reply.outcome,
             denied: reply.denied,
-            result: reply.result,
+            result,
             duration_ms: reply.duration_ms,
         }
     }

@@ -62,6 +62,7 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         history: Vec::new(),
         scenario,
         tries: 0,
+        growth: Arc::new(crate::engine::growth::Growth::begin(worktree, 0)),
         max_turns: 10,
         stretch: 0,
         permits: Vec::new(),

@@ -5,6 +5,15 @@ use serde_json::{Map, Value};
 use super::Trouble;
 use crate::engine::strict_json;
 
+const NO_OBJECT: &str = "the arguments must be a JSON object";
+const NO_JSON: &str = "the arguments are not usable JSON: ";
+const MISTAKES: &str = "bad arguments: ";
+
+/// Whether these are the words for a call whose arguments could not be read.
+pub(super) fn are_unreadable(words: &str) -> bool {
+    [NO_OBJECT, NO_JSON, MISTAKES].iter().any(|beginning| words.starts_with(beginning))
+}
+
 /// The arguments of one call, being read.
 #[derive(Debug)]
 pub(super) struct Arguments {
@@ -22,8 +31,8 @@ impl Arguments {
         let text = if text.trim().is_empty() { "{}" } else { text };
         match strict_json::parse(text) {
             Ok(Value::Object(fields)) => Ok(Self { fields, known: Vec::new(), mistakes: Vec::new() }),
-            Ok(_) => Err(Trouble::Fault("the arguments must be a JSON object".to_owned())),
-            Err(error) => Err(Trouble::Fault(format!("the arguments are not usable JSON: {error}"))),
+            Ok(_) => Err(Trouble::Fault(NO_OBJECT.to_owned())),
+            Err(error) => Err(Trouble::Fault(format!("{NO_JSON}{error}"))),
         }
     }
 
@@ -97,7 +106,7 @@ impl Arguments {
         for field in self.fields.keys() {
             self.mistakes.push(format!("'{field}' is not known; the fields are {}", self.known.join(", ")));
         }
-        if self.mistakes.is_empty() { Ok(()) } else { Err(Trouble::Fault(format!("bad arguments: {}", self.mistakes.join("; ")))) }
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Trouble::Fault(format!("{MISTAKES}{}", self.mistakes.join("; ")))) }
     }
 
     fn take(&mut self, field: &'static str) -> Option<Value> {

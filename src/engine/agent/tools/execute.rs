@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Arguments;
-use super::{Bench, Tool, Toolbox, Trouble, target_of};
-use crate::engine::confine::{Bounds, Finish};
+use super::{Bench, Told, Tool, Toolbox, Trouble, target_of};
+use crate::engine::confine::{Bounds, Finish, Ran};
 
 const DEFAULT_SECONDS: usize = 120;
 const MOST_SECONDS: usize = 600;
@@ -53,20 +53,23 @@ pub(super) fn read(mut arguments: Arguments) -> Result<(String, Duration), Troub
 }
 
 impl Toolbox {
-    pub(super) async fn execute(&self, arguments: &str, stop: &CancellationToken) -> (String, Result<String, Trouble>) {
+    pub(super) async fn execute(&self, arguments: &str, stop: &CancellationToken) -> Told {
         let arguments = match Arguments::parse(arguments) {
             Ok(arguments) => arguments,
-            Err(trouble) => return (String::new(), Err(trouble)),
+            Err(trouble) => return Told::of(String::new(), Err(trouble)),
         };
         let target = target_of(&TOOL, &arguments);
-        let ran = match read(arguments) {
-            Ok((command, time)) => self.ran(&command, time, stop).await,
-            Err(trouble) => Err(trouble),
+        let (command, time) = match read(arguments) {
+            Ok(read) => read,
+            Err(trouble) => return Told::of(target, Err(trouble)),
         };
-        (target, ran)
+        match self.ran(&command, time, stop).await {
+            Ok(mut ran) => Told { target, whole: ran.whole.take(), said: said(&ran, time) },
+            Err(trouble) => Told::of(target, Err(trouble)),
+        }
     }
 
-    async fn ran(&self, command: &str, time: Duration, stop: &CancellationToken) -> Result<String, Trouble> {
+    async fn ran(&self, command: &str, time: Duration, stop: &CancellationToken) -> Result<Ran, Trouble> {
         let temp = match self.bench.temp.get() {
             Some(temp) => temp,
             None => {
@@ -77,16 +80,19 @@ impl Toolbox {
         };
         let bounds = Bounds { worktree: self.bench.workspace.folder(), temp: temp.path(), time };
         let ran = self.launcher.run(command, bounds, stop).await;
-        let ran = ran.map_err(|failure| Trouble::Fault(format!("{}; {}", failure.message, failure.hint)))?;
-        let verdict = match ran.finish {
-            Finish::Exit(0) => return Ok(format!("exit code 0\n{}", ran.printed)),
-            Finish::Exit(code) => format!("exit code {code}"),
-            Finish::TimedOut => format!("ended after its {} seconds; everything it began was ended too", time.as_secs()),
-            Finish::Flooded => "ended because it printed more than 16 MiB".to_owned(),
-            Finish::Stopped => "ended because the work was stopped".to_owned(),
-        };
-        Err(Trouble::Fault(format!("{verdict}\n{}", ran.printed)))
+        ran.map_err(|failure| Trouble::Fault(format!("{}; {}", failure.message, failure.hint)))
     }
+}
+
+fn said(ran: &Ran, time: Duration) -> Result<String, Trouble> {
+    let verdict = match ran.finish {
+        Finish::Exit(0) => return Ok(format!("exit code 0\n{}", ran.printed)),
+        Finish::Exit(code) => format!("exit code {code}"),
+        Finish::TimedOut => format!("ended after its {} seconds; everything it began was ended too", time.as_secs()),
+        Finish::Flooded => "ended because it printed more than 16 MiB".to_owned(),
+        Finish::Stopped => "ended because the work was stopped".to_owned(),
+    };
+    Err(Trouble::Fault(format!("{verdict}\n{}", ran.printed)))
 }
 
 #[cfg(test)]

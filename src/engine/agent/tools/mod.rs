@@ -25,6 +25,7 @@ use self::workspace::Workspace;
 use self::write_todos::Todo;
 use crate::engine::agent::mcp::Shelf;
 use crate::engine::confine::Launcher;
+use crate::engine::growth::Growth;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::persona::{Permission, Persona};
@@ -44,6 +45,12 @@ mod task;
 mod workspace;
 mod write_file;
 mod write_todos;
+
+/// What stands before the words of a call that failed.
+const ERROR: &str = "error: ";
+
+/// What stands at the end of a result of which the model got a part, before the name of the whole and a bracket.
+pub const KEPT: &str = "\n[all of it is kept for the operator: ";
 
 const TOOLS: [&Tool; 9] = [
     &ls::TOOL,
@@ -68,6 +75,8 @@ pub struct ToolReply {
     pub denied: Option<Failure>,
     /// The text the model gets, limited in length.
     pub result: String,
+    /// All of what it said, where the model gets less: to be kept for the operator.
+    pub whole: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
 }
@@ -111,6 +120,27 @@ enum Trouble {
     Fault(String),
 }
 
+/// What a call came to, before it is cut.
+struct Told {
+    target: String,
+    said: Result<String, Trouble>,
+    /// All of it, where what was said is less.
+    whole: Option<String>,
+}
+
+impl Told {
+    fn of(target: String, said: Result<String, Trouble>) -> Self {
+        Self { target, said, whole: None }
+    }
+
+    /// The same, with what a server said kept where the model gets less: it may not say it again.
+    fn kept_if_cut(mut self) -> Self {
+        let (Ok(words) | Err(Trouble::Fault(words))) = &self.said else { return self };
+        self.whole = (words.len() > cut::MAX_RESULT_BYTES).then(|| words.clone());
+        self
+    }
+}
+
 impl Trouble {
     fn io(path: &path::WorktreePath, error: &std::io::Error) -> Self {
         Self::Fault(format!("'{}': {error}", path.shown()))
@@ -128,6 +158,22 @@ impl Toolbox {
         let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
         let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
         Ok(Self { bench, offered, persona: persona.name.clone(), launcher, shelf: None })
+    }
+
+    /// Has what the file tools write counted there.
+    #[must_use]
+    pub fn counting(mut self, growth: &Arc<Growth>) -> Self {
+        if let Some(bench) = Arc::get_mut(&mut self.bench) {
+            bench.workspace.count(Arc::clone(growth));
+        }
+        self
+    }
+
+    /// Whether a persona has tools that let others write: commands, and those of servers.
+    #[must_use]
+    pub fn others_write(persona: &Persona) -> bool {
+        let ours = |name: &String| name != execute::TOOL.name && TOOLS.iter().any(|tool| tool.name == name);
+        !persona.tools.iter().all(ours)
     }
 
     /// Lays the tools of servers beside the engine's own.
@@ -227,19 +273,21 @@ impl Toolbox {
     /// operator's word for tools that need it. `stop` ends a command; any other tool that has begun goes on.
     pub async fn call(&self, tool: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> ToolReply {
         let begun = Instant::now();
-        let (target, outcome) = match self.permitted(tool, allowed) {
-            _ if self.on_shelf(tool).is_some() => (self.target(tool, arguments), self.served(tool, arguments, allowed, stop).await),
+        let Told { target, said, whole } = match self.permitted(tool, allowed) {
+            _ if self.on_shelf(tool).is_some() => {
+                Told::of(self.target(tool, arguments), self.served(tool, arguments, allowed, stop).await).kept_if_cut()
+            }
             Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
-            Err(trouble) => (tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
+            Err(trouble) => Told::of(tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
         };
-        let (outcome, denied, result) = match outcome {
+        let (outcome, denied, result) = match said {
             Ok(result) => (ToolOutcome::Ok, None, result),
             Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
-            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("error: {words}")),
+            Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
         };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        ToolReply { target, outcome, denied, result: cut::result(result), duration_ms }
+        ToolReply { target, outcome, denied, result: cut::result(result), whole, duration_ms }
     }
 
     /// Calls a tool of a server.
@@ -268,15 +316,15 @@ impl Toolbox {
         }
     }
 
-    async fn run(&self, tool: &'static Tool, arguments: String) -> (String, Result<String, Trouble>) {
+    async fn run(&self, tool: &'static Tool, arguments: String) -> Told {
         let bench = Arc::clone(&self.bench);
         let work = move || match Arguments::parse(&arguments) {
             Ok(arguments) => (target_of(tool, &arguments), (tool.run)(&bench, arguments)),
             Err(trouble) => (String::new(), Err(trouble)),
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(error) => (String::new(), Err(Trouble::Fault(format!("the tool broke: {error}")))),
+            Ok((target, said)) => Told::of(target, said),
+            Err(error) => Told::of(String::new(), Err(Trouble::Fault(format!("the tool broke: {error}")))),
         }
     }
 }
@@ -300,6 +348,12 @@ fn target_of(tool: &Tool, arguments: &Arguments) -> String {
 
 fn refusal(failure: &Failure) -> String {
     format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+}
+
+/// Whether a result says that the arguments of its call could not be read.
+#[must_use]
+pub fn is_unreadable(result: &str) -> bool {
+    result.strip_prefix(ERROR).is_some_and(arguments::are_unreadable)
 }
 
 /// Whether running `tool` again changes nothing.

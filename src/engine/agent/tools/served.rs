@@ -83,7 +83,7 @@ fn reply(path: &str, begun: Instant, result: String, trouble: Option<Trouble>) -
         Some(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
         Some(Trouble::Fault(words)) => (ToolOutcome::Error, None, words),
     };
-    ToolReply { target, outcome, denied, result, duration_ms }
+    ToolReply { target, outcome, denied, result, whole: None, duration_ms }
 }
 
 /// Why a persona that may not use a tool is refused it, whoever asks in its name.

@@ -12,6 +12,7 @@ use cap_std::fs::{Dir, Metadata};
 use super::Trouble;
 use super::path::{WorktreePath, refused};
 use crate::engine::beneath::{self, Obstacle};
+use crate::engine::growth::Growth;
 use crate::model::error::Result;
 use crate::model::worktree_path;
 
@@ -29,6 +30,7 @@ const MAX_DEPTH: usize = 64;
 pub(super) struct Workspace {
     root: Arc<Dir>,
     names: Vec<PathBuf>,
+    growth: Option<Arc<Growth>>,
 }
 
 /// What a folder holds under one name.
@@ -59,12 +61,17 @@ impl Workspace {
         let root = beneath::open_worktree(worktree)?;
         let mut names = vec![worktree.to_path_buf()];
         names.extend(worktree.canonicalize().ok().filter(|real| real != worktree));
-        Ok(Self { root: Arc::new(root), names })
+        Ok(Self { root: Arc::new(root), names, growth: None })
     }
 
     /// The same worktree for other hands.
     pub(super) fn again(&self) -> Self {
-        Self { root: Arc::clone(&self.root), names: self.names.clone() }
+        Self { root: Arc::clone(&self.root), names: self.names.clone(), growth: self.growth.clone() }
+    }
+
+    /// Has what is written counted there.
+    pub(super) fn count(&mut self, growth: Arc<Growth>) {
+        self.growth = Some(growth);
     }
 
     /// The worktree's folder, absolute.
@@ -130,6 +137,9 @@ impl Workspace {
         // A name of its own for each call: a tool that nobody waits for any more may still be writing.
         let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
         beneath::replace(&dir, name, content, &temporary, before.as_ref()).map_err(|error| Trouble::io(path, &error))?;
+        if let Some(growth) = &self.growth {
+            growth.wrote((content.len() as u64).saturating_sub(before.as_ref().map_or(0, Metadata::len)));
+        }
         Ok(before.is_some())
     }
 

@@ -19,6 +19,36 @@ fn calls(chunks: &[&str]) -> Vec<(String, String, String)> {
     answer.calls.into_iter().map(|call| (call.id, call.name, call.arguments)).collect()
 }
 
+/// What is told of the form of the calls.
+fn repaired(chunks: &[&str]) -> Option<String> {
+    let mut assembly = Assembly::of_turn(3);
+    for calls in chunks {
+        assembly.take(&format!(r#"{{"choices":[{{"delta":{{"tool_calls":{calls}}},"finish_reason":"tool_calls"}}]}}"#)).unwrap();
+    }
+    assembly.end().unwrap().repaired
+}
+
+#[test]
+fn what_is_put_right_in_calls_is_told_and_well_made_ones_are_not() {
+    let one = |index: &str, id: &str| format!(r#"{{{index}{id}"function":{{"name":"ls","arguments":"{{}}"}}}}"#);
+    for (calls, told) in [
+        ([one("\"index\":0,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"b\",")], None),
+        ([one("", "\"id\":\"a\","), one("", "\"id\":\"b\",")], None),
+        ([one("\"index\":0,", ""), one("\"index\":1,", "\"id\":\"\",")], Some("calls came without an id; the answer was put right")),
+        (
+            [one("\"index\":0,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"a\",")],
+            Some("calls shared an id; the answer was put right"),
+        ),
+        (
+            [one("\"index\":1,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"b\",")],
+            Some("calls shared an index, the indices of the calls had gaps; the answer was put right"),
+        ),
+    ] {
+        let chunks = calls.map(|call| format!("[{call}]"));
+        assert_eq!(repaired(&[&chunks[0], &chunks[1]]).as_deref(), told, "{chunks:?}");
+    }
+}
+
 fn call(n: u32, name: &str, arguments: &str) -> (String, String, String) {
     (format!("call_3_{n}"), name.to_owned(), arguments.to_owned())
 }
@@ -98,6 +128,7 @@ fn tool_calls_are_put_together_however_they_come() {
         ),
     ] {
         assert_eq!(calls(&chunks), two, "{what}");
+        assert_eq!(repaired(&chunks).is_some(), what != "no index", "{what}");
     }
 }
 

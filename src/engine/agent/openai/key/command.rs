@@ -1,8 +1,8 @@
 //! A command of the operator's that prints the provider's key: a password store's, a vault's.
 //!
 //! It is begun without a shell, in a process group of its own, with nothing on its standard input, and only its
-//! standard output is read; what it prints is in no message of ours. A process asks it once; one that
-//! failed is asked again a minute later at the earliest, because everybody who looks whether there is a key would
+//! standard output is read; what it prints is in no message of ours. A process asks it once, and again when its key
+//! was refused and a person has a run go on; one that failed is asked again a minute later at the earliest, because everybody who looks whether there is a key would
 //! wait for it.
 
 use std::collections::BTreeMap;
@@ -40,6 +40,11 @@ pub(super) fn printed_by(command: &[String]) -> Result<SecretString, String> {
             told
         }
     }
+}
+
+/// Has the command asked anew by whoever asks next.
+pub(super) fn forget(command: &[String]) {
+    ASKED.lock().unwrap_or_else(PoisonError::into_inner).remove(command);
 }
 
 fn run(command: &[String], time: Duration) -> Result<SecretString, String> {

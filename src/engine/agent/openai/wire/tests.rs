@@ -188,6 +188,71 @@ async fn a_closed_port_costs_nothing_and_is_tried_again() {
     assert_eq!(asked.unwrap_err().call_status(), CallStatus::Unknown, "the request went out");
 }
 
+#[tokio::test]
+async fn a_host_that_no_name_server_can_know_costs_nothing_and_is_named() {
+    // Too long for a name: it is refused before anybody is asked.
+    let host = "a".repeat(64);
+    let fault = wire_with(&format!("http://{host}/v1"), limits(Duration::from_secs(20))).ask(1, "{}", &|_, _| ()).await.unwrap_err();
+    assert_eq!((fault.code, fault.retry, fault.call_status()), (Code::LlmUnreachable, Retry::Always, CallStatus::Failed));
+    assert!(fault.words.starts_with(&format!("cannot reach {host}: ")) && !fault.words.contains(KEY), "{}", fault.words);
+}
+
+/// A server that shows this certificate to whoever calls; one without hangs up in the handshake.
+fn tls_server(certificate: Option<&std::path::Path>) -> u16 {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = certificate.map(|folder| {
+        let chain = vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        std::sync::Arc::new(versions.with_no_client_auth().with_single_cert(chain, key).unwrap())
+    });
+    std::thread::spawn(move || {
+        for caller in listener.incoming() {
+            let (Ok(mut caller), Some(config)) = (caller, config.clone()) else { continue };
+            let mut server = rustls::ServerConnection::new(config).unwrap();
+            while server.is_handshaking() && server.complete_io(&mut caller).is_ok() {}
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_good_is_never_accepted_nor_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |subject: &str, days: &str| {
+        let (key, cert) = (folder.path().join("key.pem"), folder.path().join("cert.pem"));
+        let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", subject, "-days", days];
+        std::process::Command::new("openssl")
+            .args(args)
+            .arg("-keyout")
+            .arg(key)
+            .arg("-out")
+            .arg(cert)
+            .output()
+            .is_ok_and(|out| out.status.success())
+    };
+    let asked = async |port: u16| {
+        wire_with(&format!("https://127.0.0.1:{port}/v1"), limits(Duration::from_secs(20))).ask(1, "{}", &|_, _| ()).await
+    };
+    for (what, subject, days) in
+        [("its own", "/CN=127.0.0.1", "30"), ("of another host", "/CN=elsewhere.example", "30"), ("of yesterday", "/CN=127.0.0.1", "0")]
+    {
+        if !made(subject, days) {
+            println!("skipped: there is no openssl here to make a certificate with");
+            return;
+        }
+        let fault = asked(tls_server(Some(folder.path()))).await.unwrap_err();
+        assert_eq!((fault.code, fault.retry, fault.call_status()), (Code::LlmUnreachable, Retry::Never, CallStatus::Failed), "{what}");
+        assert!(fault.words.contains("certificate") && fault.hint.contains("no switch"), "{what}: {} ({})", fault.words, fault.hint);
+    }
+    let fault = asked(tls_server(None)).await.unwrap_err();
+    assert_eq!((fault.code, fault.retry, fault.call_status()), (Code::LlmUnreachable, Retry::Always, CallStatus::Failed), "hung up");
+}
+
 #[test]
 fn every_header_that_cannot_be_sent_is_named() {
     let headers = [("bad name".to_owned(), "x".to_owned()), ("X-Good".to_owned(), "a\nb".to_owned())].into();

@@ -12,7 +12,7 @@ use crate::engine::agent::openai::assemble::{Answer, Assembled};
 use crate::engine::agent::openai::book::Book;
 use crate::engine::agent::openai::fault::{Fault, pause};
 use crate::engine::agent::openai::{chat, structured};
-use crate::engine::agent::{Answered, CallFailed};
+use crate::engine::agent::{Answered, CallFailed, NextTry};
 use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, LongWait, Tokens};
@@ -73,15 +73,18 @@ impl<B: Book> Worker<'_, B> {
                 Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
                 Some(Err(fault)) => {
                     let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
-                    self.book.failed(open.turn, failed).await?;
+                    let changed = !fault.too_long && self.without_schema(&mut open, &fault);
+                    let next = self.next_try(tries, &fault).filter(|_| !changed && !fault.too_long);
+                    self.book.failed(open.turn, failed, next).await?;
                     if fault.too_long {
                         return Ok(Heard::TooLong(fault));
                     }
-                    if self.without_schema(&mut open, &fault) {
+                    if changed {
                         open.turn = self.book.reserve(open.reserve.clone()).await?;
                         continue;
                     }
-                    match self.pause(open.turn, tries, fault).await? {
+                    let Some(next) = next else { return Err(fault.into_failure(tries)) };
+                    match self.pause(open.turn, next, &fault).await {
                         Paused::Over => {}
                         Paused::TooLong(wait) => return Ok(Heard::Waits(wait)),
                         Paused::Stopped => return Ok(Heard::Stopped),
@@ -106,32 +109,41 @@ impl<B: Book> Worker<'_, B> {
         true
     }
 
-    /// Waits before the next try, where that is not for too long.
-    async fn pause(&self, turn: TurnId, tries: u32, fault: Fault) -> Result<Paused> {
+    /// When a call is tried again after this many tries, where that may help.
+    fn next_try(&self, tries: u32, fault: &Fault) -> Option<NextTry> {
         if !fault.tried_again(tries, self.pace.max_tries) {
-            return Err(fault.into_failure(tries));
+            return None;
         }
         let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
-        if wait > self.pace.longest {
-            let wait = ms(wait);
-            let until = Timestamp(Timestamp::now().0.saturating_add_unsigned(wait));
-            self.book.text(TextKind::Note, &format!("{}; the server asks to wait for {}", fault.words, human_duration(wait)));
-            return Ok(Paused::TooLong(LongWait { turn_id: turn, tries, status: fault.status, code: fault.code, wait_ms: wait, until }));
+        let wait_ms = ms(wait);
+        let until = (wait > self.pace.longest).then(|| Timestamp(Timestamp::now().0.saturating_add_unsigned(wait_ms)));
+        Some(NextTry { tries, status: fault.status, code: fault.code, wait_ms, until })
+    }
+
+    /// Waits before the next try, where that is not for too long.
+    async fn pause(&self, turn_id: TurnId, next: NextTry, fault: &Fault) -> Paused {
+        let NextTry { tries, status, code, wait_ms, until } = next;
+        let long = human_duration(wait_ms);
+        if let Some(until) = until {
+            self.book.text(TextKind::Note, &format!("{}; the server asks to wait for {long}", fault.words));
+            return Paused::TooLong(LongWait { turn_id, tries, status, code, wait_ms, until });
         }
-        self.book.retried(turn, tries, fault.status, fault.code, ms(wait)).await?;
-        let next = format!("next try in {} ({}/{})", human_duration(ms(wait)), tries + 1, self.pace.max_tries);
-        self.book.text(TextKind::Note, &format!("{}; {next}", fault.words));
+        self.book.text(TextKind::Note, &format!("{}; next try in {long} ({}/{})", fault.words, tries + 1, self.pace.max_tries));
         tokio::select! {
             biased;
-            () = self.stop.asked() => Ok(Paused::Stopped),
-            () = tokio::time::sleep(wait) => Ok(Paused::Over),
+            () = self.stop.asked() => Paused::Stopped,
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Paused::Over,
         }
     }
 
     async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
-        let Assembled { mut answer, usage, request_id } = assembled;
+        let Assembled { mut answer, usage, request_id, repaired } = assembled;
         if open.sums_up || self.structured {
             answer.calls.clear();
+        }
+        let repaired = repaired.filter(|_| !answer.calls.is_empty());
+        if let Some(words) = &repaired {
+            self.book.text(TextKind::Note, words);
         }
         let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
         let (cost, estimated) = match &usage {
@@ -142,7 +154,7 @@ impl<B: Book> Worker<'_, B> {
         let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
         let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
         let latency_ms = ms(begun.elapsed());
-        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id };
+        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id, repaired };
         if self.conversation.is_empty() && answered.tools.is_empty() {
             self.book.put_down(open.turn, answered)?;
         } else {
@@ -153,7 +165,7 @@ impl<B: Book> Worker<'_, B> {
 
     async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
         let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: ms(begun.elapsed()) };
-        self.book.failed(turn, failed).await
+        self.book.failed(turn, failed, None).await
     }
 }
 

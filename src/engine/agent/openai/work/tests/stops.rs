@@ -49,7 +49,7 @@ async fn a_hard_stop_leaves_tools_alone_that_have_not_begun() {
 #[tokio::test]
 async fn a_stop_during_a_pause_ends_it_at_once() {
     let mut scene = Scene::new([Reply::status(429, "").header("Retry-After", "60")]).await;
-    scene.book.cancel_at = Some(("retried", scene.stop.soon.clone()));
+    scene.book.cancel_at = Some(("failed", scene.stop.soon.clone()));
     assert_eq!(scene.run().await, Ok(Ended::Stopped));
-    assert_eq!(scene.book.lines().last().unwrap(), "retried 1 429 llm_rate_limited");
+    assert_eq!(scene.book.lines().last().unwrap(), "failed Failed llm_rate_limited, retried 1 429 llm_rate_limited");
 }

@@ -18,7 +18,7 @@ async fn a_wait_of_more_than_a_minute_ends_the_work_with_the_moment_to_go_on() {
         assert_eq!((wait.tries, wait.status, wait.code, wait.wait_ms), (1, Some(429), Code::LlmRateLimited, wait_ms));
         let over = wait.until.since_ms(before);
         assert!((wait_ms..wait_ms + 60_000).contains(&over), "{asked}: {over}");
-        assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_rate_limited"], "nothing stays reserved");
+        assert_eq!(scene.book.lines(), ["reserve 1", "failed Failed llm_rate_limited, retried 1 429 llm_rate_limited"], "in one write");
         assert!(scene.book.shown(TextKind::Note)[0].contains("; the server asks to wait for "));
     }
 }

@@ -1,0 +1,167 @@
+//! What the console keeps in memory with 10⁶ events open, at their end and at their beginning, against a
+//! well-known pager of logs (lnav) that has the same events open.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use first_frame::console;
+use long_run::{fact, run_of};
+use measure::{Goal, Outcome, figure, folder};
+use phasedeck::engine::api::Archive;
+use phasedeck::engine::paths::Paths;
+use phasedeck::model::event::Fact;
+use phasedeck::model::state::Via;
+use phasedeck::model::time::Timestamp;
+use phasedeck::store::{Store, journal, runs};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+#[path = "support/begun.rs"]
+mod begun;
+#[expect(dead_code, reason = "shared with the benches that time what it starts")]
+#[path = "support/first_frame.rs"]
+mod first_frame;
+#[path = "support/long_run.rs"]
+mod long_run;
+#[expect(dead_code, reason = "shared with the benches that need more of it")]
+#[path = "support/measure.rs"]
+mod measure;
+
+const EVENTS: u64 = 1_000_000;
+const SIZE: PtySize = PtySize { rows: 40, cols: 400, pixel_width: 0, pixel_height: 0 };
+/// Reading a long file takes the pager its time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> Outcome<()> {
+    let home = folder()?;
+    let run = fill(&Paths::beneath(home.path()))?;
+    let mut ours = Seen::start(console(home.path()))?;
+    ours.until(&run)?;
+    ours.press("\r")?;
+    ours.until(&target(EVENTS - 1)?)?;
+    ours.press("4g")?;
+    ours.until(&target(5)?)?;
+    let ours = ours.peak_mib()?;
+    figure("highest resident size with 10^6 events open / 64 MiB", ours / 64.0, Goal::None);
+    if std::process::Command::new("lnav").arg("-V").output().is_err() {
+        println!("left out: lnav is not on this machine");
+        return Ok(());
+    }
+    let log = home.path().join("events.jsonl");
+    write_lines(&Paths::beneath(home.path()), &log)?;
+    let mut pager = CommandBuilder::new("lnav");
+    pager.args(["-N".as_ref(), log.as_os_str()]);
+    pager.env("HOME", home.path());
+    let mut pager = Seen::start(pager)?;
+    pager.until(&target(EVENTS - 1)?)?;
+    pager.press("g")?;
+    pager.until(&target(5)?)?;
+    figure("highest resident size with 10^6 events open / lnav", ours / pager.peak_mib()?, Goal::AtMost(0.2));
+    Ok(())
+}
+
+/// A run of so many events that has ended; says how its id is shown.
+fn fill(paths: &Paths) -> Outcome<String> {
+    paths.create()?;
+    let store = Store::open(&paths.database())?;
+    let run = run_of(&store, "long", EVENTS - 1)?;
+    store.write_blocking(move |tx| {
+        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
+        journal::append(tx, run, &[aborted], Timestamp::now())?;
+        runs::set_report(tx, run, "report")
+    })?;
+    store.close_blocking()?;
+    Ok(run.short())
+}
+
+/// What the event of this number is told apart by on a screen.
+fn target(seq: u64) -> Outcome<String> {
+    match fact(seq) {
+        Fact::ToolCalled { target, .. } => Ok(target),
+        other => Err(format!("event {seq} is {other:?}").into()),
+    }
+}
+
+/// The events as lines of JSON, as a pager of logs reads them.
+fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
+    let (archive, mut lines) = (Archive::open(paths)?, std::io::BufWriter::new(std::fs::File::create(log)?));
+    let run = archive.runs(&Default::default())?.first().ok_or("no runs")?.id;
+    let mut next = 1;
+    loop {
+        let events = archive.events(run, next, 10_000)?;
+        let Some(last) = events.last() else { break };
+        next = last.seq + 1;
+        for event in &events {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.write_all(b"\n")?;
+        }
+    }
+    Ok(lines.flush()?)
+}
+
+/// A program on a terminal, and what is on its screen.
+struct Seen {
+    keys: Box<dyn Write + Send>,
+    written: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    child: Box<dyn Child + Send + Sync>,
+    _terminal: Box<dyn MasterPty + Send>,
+}
+
+impl Seen {
+    fn start(mut command: CommandBuilder) -> Outcome<Self> {
+        let pty = native_pty_system().openpty(SIZE)?;
+        command.env("TERM", "xterm-256color");
+        let child = pty.slave.spawn_command(command)?;
+        drop(pty.slave);
+        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
+        let (sender, written) = channel();
+        std::thread::spawn(move || {
+            let mut chunk = vec![0; 1 << 16];
+            while let Ok(read @ 1..) = reader.read(&mut chunk) {
+                if sender.send(chunk[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let screen = vt100::Parser::new(SIZE.rows.try_into()?, SIZE.cols.try_into()?, 0);
+        Ok(Self { keys, written, screen, child, _terminal: pty.master })
+    }
+
+    fn press(&mut self, keys: &str) -> Outcome<()> {
+        self.keys.write_all(keys.as_bytes())?;
+        Ok(self.keys.flush()?)
+    }
+
+    /// Waits until this is on the screen.
+    fn until(&mut self, text: &str) -> Outcome<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.screen.screen().contents().contains(text) {
+            match self.written.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    let rows: Vec<String> = self.screen.screen().rows(0, SIZE.cols).map(|row| row.trim_end().to_owned()).collect();
+                    return Err(format!("{text} did not come:\n{}", rows.join("\n")).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The highest resident size of the program so far.
+    fn peak_mib(&self) -> Outcome<f64> {
+        let id = self.child.process_id().ok_or("the program has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system does not tell")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

@@ -1,0 +1,122 @@
+//! The way to the provider as it is now: one key and its wire, until the key turns out to be another.
+//!
+//! A key that was refused is not tried again by every run in turn: the wire remembers it, and whoever would ask
+//! next hears the same without asking ([`Wire::key_refused`]). It is forgotten when a person has a run go on. The
+//! place of the key is looked at again then, and when work begins under a refused or missing key, so that a
+//! mended key file counts at once; work that has begun keeps the wire it began with.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::fault::Fault;
+use super::key;
+use super::wire::{Limits, Wire};
+use crate::engine::context::blocking;
+use crate::model::error::{Failure, Result};
+use crate::model::settings::OpenAiSettings;
+
+/// Where the way to the provider is kept.
+pub(super) struct Access {
+    settings: OpenAiSettings,
+    /// The key that was there at first: whoever hides secrets knows it.
+    first: Option<SecretString>,
+    now: Mutex<Now>,
+}
+
+#[derive(Clone)]
+struct Now {
+    key: Option<SecretString>,
+    wire: Arc<Wire>,
+    /// Why there is no key, where there should be one.
+    keyless: Option<Failure>,
+}
+
+impl Now {
+    fn of(settings: &OpenAiSettings) -> Result<Self> {
+        let (key, keyless) = match key::key(settings) {
+            Ok(key) => (key, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        Ok(Self { wire: Arc::new(Wire::new(settings, key.clone(), Limits::of(settings))?), key, keyless })
+    }
+}
+
+impl Access {
+    /// Reads the key; nothing is sent.
+    ///
+    /// # Errors
+    /// `config_invalid` when the base URL, a header or the key cannot be used.
+    pub(super) fn new(settings: &OpenAiSettings) -> Result<Self> {
+        let now = Now::of(settings)?;
+        Ok(Self { settings: settings.clone(), first: now.key.clone(), now: Mutex::new(now) })
+    }
+
+    fn now(&self) -> Now {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The wire.
+    pub(super) fn wire(&self) -> Arc<Wire> {
+        self.now().wire
+    }
+
+    /// Whether a model can be asked: there is a key where there must be one, and a client.
+    ///
+    /// # Errors
+    /// `backend_unavailable`, saying what is missing.
+    pub(super) fn ready(&self) -> Result<()> {
+        let now = self.now();
+        now.keyless.map_or_else(|| now.wire.ready(), Err)
+    }
+
+    /// The key that came in place of the first one.
+    pub(super) fn later_key(&self) -> Option<String> {
+        let key = self.now().key?.expose_secret().to_owned();
+        Some(key).filter(|key| self.first.as_ref().is_none_or(|first| first.expose_secret() != key))
+    }
+
+    /// The wire for work that begins.
+    ///
+    /// # Errors
+    /// The refusal of the key, where there is no other one by now.
+    pub(super) async fn open(&self) -> Result<Arc<Wire>> {
+        self.reread(false).await;
+        let wire = self.wire();
+        wire.key_refused().map_or(Ok(wire), |fault: Fault| Err(fault.into_failure(1)))
+    }
+
+    /// A person has a run go on: the key may be mended, or be good again at the provider.
+    pub(super) async fn look_again(&self) {
+        self.reread(true).await;
+        self.wire().forget_refusal();
+    }
+
+    /// Looks for another key in place of a refused or missing one; a command is asked anew only where a `person`
+    /// waits for it, who may have to unlock what it opens.
+    async fn reread(&self, person: bool) {
+        let before = self.now();
+        if before.keyless.is_none() && before.wire.key_refused().is_none() {
+            return;
+        }
+        let settings = self.settings.clone();
+        let look = move || {
+            if person {
+                key::forget(&settings);
+            }
+            Now::of(&settings)
+        };
+        match blocking(look).await {
+            Ok(found) if found.keyless.is_none() && !same(found.key.as_ref(), before.key.as_ref(), before.keyless.is_none()) => {
+                *self.now.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            }
+            Ok(_) => {}
+            Err(failure) => tracing::warn!(%failure, "the key was looked for again; the one of before stays"),
+        }
+    }
+}
+
+/// Whether a key is the one of before, where there was one.
+fn same(found: Option<&SecretString>, before: Option<&SecretString>, known: bool) -> bool {
+    known && found.map(ExposeSecret::expose_secret) == before.map(ExposeSecret::expose_secret)
+}

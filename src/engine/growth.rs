@@ -1,0 +1,227 @@
+//! How much an agent's work may grow its worktree: bytes and files, since the work began.
+//!
+//! What the engine's own file tools write is counted as they write it. Where commands and programs write too, the
+//! worktree is looked through on an interval and once more at the end: what changed since the work began counts, by
+//! the longer of its length and its place on the disk, so that a file of holes counts as what it pretends to be. A
+//! look costs the reading of every name; after one it is waited for a hundred times as long as it took.
+//!
+//! Not here: ending the work (the attempt does), and what one file may hold (each tool, and the kernel for commands).
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use cap_fs_ext::DirExt;
+use cap_std::fs::{Dir, Metadata, MetadataExt};
+use tokio::sync::Notify;
+
+use super::beneath;
+use super::context::blocking;
+use crate::model::error::{Code, Failure, Result};
+
+/// The shortest time between two looks.
+const LOOK: Duration = Duration::from_secs(2);
+/// So many times as long as a look took nothing is looked at.
+const REST: u32 = 100;
+/// How far the kernel's moments of files may lag behind its clock.
+const GRAIN: Duration = Duration::from_millis(10);
+/// Files that may be new or changed.
+const MOST_FILES: u64 = 1_000_000;
+/// Folders within each other; a deeper tree is nobody's work, and could hide any amount.
+const MOST_DEPTH: usize = 100;
+
+/// What one stretch of work wrote.
+#[derive(Debug)]
+pub struct Growth {
+    root: PathBuf,
+    since: SystemTime,
+    /// The most bytes; 0: as many as there is room for.
+    limit: u64,
+    written: AtomicU64,
+    over: Notify,
+}
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Found {
+    bytes: u64,
+    files: u64,
+    deep: bool,
+}
+
+impl Growth {
+    /// Begins to count for work in this worktree: at most `limit` bytes, 0 for as many as there is room for.
+    #[must_use]
+    pub fn begin(root: &Path, limit: u64) -> Self {
+        let now = SystemTime::now();
+        let since = now.checked_sub(GRAIN).unwrap_or(now);
+        Self { root: root.to_path_buf(), since, limit, written: AtomicU64::new(0), over: Notify::new() }
+    }
+
+    /// A tool of ours made a file so many bytes longer.
+    pub fn wrote(&self, bytes: u64) {
+        let written = self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if self.limit > 0 && written > self.limit {
+            self.over.notify_one();
+        }
+    }
+
+    /// Returns when there is too much. With `looks` also what others write is counted.
+    pub async fn exceeded(&self, looks: bool) -> Failure {
+        if self.limit == 0 || !looks {
+            self.over.notified().await;
+            return self.too_much(self.written.load(Ordering::Relaxed), 0);
+        }
+        let mut rest = LOOK;
+        loop {
+            tokio::select! {
+                () = self.over.notified() => return self.too_much(self.written.load(Ordering::Relaxed), 0),
+                () = tokio::time::sleep(rest) => {}
+            }
+            let begun = Instant::now();
+            match self.look().await {
+                Err(failure) if failure.code == Code::FileTooBig => return failure,
+                Err(failure) => tracing::warn!(%failure, "how much the worktree has grown is not known"),
+                Ok(()) => {}
+            }
+            rest = LOOK.max(begun.elapsed().saturating_mul(REST));
+        }
+    }
+
+    /// Looks through the worktree once.
+    ///
+    /// # Errors
+    /// `file_too_big` when there is too much; what opening the worktree says.
+    pub async fn look(&self) -> Result<()> {
+        if self.limit == 0 {
+            return Ok(());
+        }
+        let (root, since, limit) = (self.root.clone(), self.since, self.limit);
+        let found = blocking(move || {
+            let root = beneath::open_worktree(&root)?;
+            let mut found = Found::default();
+            measure(&root, since, limit, 0, &mut found);
+            Ok(found)
+        })
+        .await?;
+        if found.is_within(limit) { Ok(()) } else { Err(self.too_much(found.bytes, found.files)) }
+    }
+
+    fn too_much(&self, bytes: u64, files: u64) -> Failure {
+        let words = match (bytes > self.limit, files > MOST_FILES) {
+            (true, _) => format!("the work wrote {bytes} bytes or more to the worktree; the limit is {} bytes", self.limit),
+            (_, true) => format!("the work made or changed {files} files or more in the worktree; the limit is {MOST_FILES}"),
+            _ => format!("the work made folders in the worktree that lie deeper than {MOST_DEPTH} within each other"),
+        };
+        let hint = "look at what it wrote; approve to let it write as much again, or raise 'engine.max_worktree_bytes'";
+        Failure::new(Code::FileTooBig, words).hint(hint)
+    }
+}
+
+impl Found {
+    fn is_within(&self, limit: u64) -> bool {
+        self.bytes <= limit && self.files <= MOST_FILES && !self.deep
+    }
+}
+
+/// Adds what changed beneath a folder; stops where that is too much already. What cannot be read is left out.
+fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut Found) {
+    let mut folders: Vec<OsString> = Vec::new();
+    for entry in dir.entries().into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            folders.push(entry.file_name());
+        } else if changed(&metadata) >= since {
+            found.files += 1;
+            let bytes = if metadata.is_file() { metadata.len().max(metadata.blocks().saturating_mul(512)) } else { 0 };
+            found.bytes = found.bytes.saturating_add(bytes);
+        }
+        if !found.is_within(limit) {
+            return;
+        }
+    }
+    for name in folders {
+        // A repository may nest as it likes; what is too deep counts only where it is new.
+        if depth == MOST_DEPTH {
+            found.deep |= dir.symlink_metadata(&name).is_ok_and(|metadata| changed(&metadata) >= since);
+        } else if let Ok(below) = dir.open_dir_nofollow(&name) {
+            measure(&below, since, limit, depth + 1, found);
+        }
+        if !found.is_within(limit) {
+            return;
+        }
+    }
+}
+
+/// When the kernel last saw a change; nobody else sets that.
+fn changed(metadata: &Metadata) -> SystemTime {
+    let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(0));
+    SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Files of this time and older were there before.
+    async fn begun(tree: &Path, limit: u64) -> Growth {
+        tokio::time::sleep(GRAIN * 5).await;
+        Growth::begin(tree, limit)
+    }
+
+    fn sparse(path: &Path, bytes: u64) {
+        std::fs::File::create(path).unwrap().set_len(bytes).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_does_not_count_and_the_limit_is_the_last_byte_that_may_be() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("deep/er")).unwrap();
+        sparse(&tree.path().join("before"), 1 << 40);
+        let growth = begun(tree.path(), 1 << 20).await;
+        assert_eq!(growth.look().await, Ok(()));
+        sparse(&tree.path().join("deep/er/holes"), 1 << 20);
+        symlink("/usr", tree.path().join("elsewhere")).unwrap();
+        assert_eq!(growth.look().await, Ok(()), "what a link leads to is not ours");
+        sparse(&tree.path().join("one more"), 1);
+        let failure = growth.look().await.unwrap_err();
+        assert_eq!((failure.code, failure.message.contains("1048577 bytes or more")), (Code::FileTooBig, true), "{}", failure.message);
+        assert_eq!(Growth::begin(tree.path(), 0).look().await, Ok(()), "without a limit");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_before_counts_when_it_grows_and_so_do_names_that_are_no_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let tree = tempfile::tempdir().unwrap();
+        let odd = tree.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe"));
+        std::fs::create_dir(&odd).unwrap();
+        sparse(&odd.join("f"), 10);
+        let growth = begun(tree.path(), 100).await;
+        assert_eq!(growth.look().await, Ok(()));
+        sparse(&odd.join("f"), 101);
+        assert_eq!(growth.look().await.unwrap_err().code, Code::FileTooBig);
+    }
+
+    #[tokio::test]
+    async fn folders_without_end_are_too_much_and_cost_little() {
+        let tree = tempfile::tempdir().unwrap();
+        let growth = begun(tree.path(), 1 << 20).await;
+        let deep: PathBuf = std::iter::repeat_n("d", MOST_DEPTH).collect();
+        std::fs::create_dir_all(tree.path().join(&deep)).unwrap();
+        assert_eq!(growth.look().await, Ok(()));
+        std::fs::create_dir(tree.path().join(&deep).join("d")).unwrap();
+        assert!(growth.look().await.unwrap_err().message.contains("deeper than 100"));
+    }
+
+    #[tokio::test]
+    async fn what_our_tools_write_is_counted_without_a_look() {
+        let growth = Growth::begin(Path::new("/nowhere"), 100);
+        growth.wrote(100);
+        assert!(tokio::time::timeout(Duration::from_millis(20), growth.exceeded(false)).await.is_err());
+        growth.wrote(1);
+        assert_eq!(growth.exceeded(false).await.code, Code::FileTooBig);
+    }
+}
