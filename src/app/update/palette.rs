@@ -92,7 +92,7 @@ fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> 
     }
     actions.sort_by_key(|(action, ..)| std::cmp::Reverse(state.used.get(action).copied().unwrap_or(0)));
     let mut all: Vec<_> = actions.into_iter().map(|(action, label, key)| (label.to_owned(), key, Target::Action(action))).collect();
-    let wish = |text: &str| safe_line(text).chars().take(40).collect::<String>();
+    let wish = |text: &str| safe_line(text).chars().take(80).collect::<String>();
     all.extend(state.runs.records.iter().map(|run| {
         let text = format!("run {} {:<8} {}", run.id.short(), Mark::of_run(run).told().2, wish(&run.requirements));
         (text, String::new(), Target::Run(run.id))
