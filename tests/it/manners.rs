@@ -246,7 +246,7 @@ fn a_form_that_was_begun_survives_a_crash() {
     };
     let mut terminal = Terminal::open(&home, &[], 100, 30);
     begun(&mut terminal);
-    terminal.press("\t\t\tPrices in cents, please");
+    terminal.press("Prices in cents, please");
     terminal.wait_until("the words", |screen| screen.contains("Prices in cents, please"));
     // The promise is half a second after the last key.
     terminal.stays(Duration::from_millis(600));
