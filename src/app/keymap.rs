@@ -200,7 +200,7 @@ actions! {
     NextLook "next_look" Look ["]", "Tab"] "the next part" "next";
     PrevLook "previous_look" Look ["[", "Shift-Tab"] "the part before" "";
 
-    FormNext "form_next" Form ["Tab"] "next field" "next field";
+    FormNext "form_next" Form ["Tab"] "next field" "fields";
     FormPrev "form_previous" Form ["Shift-Tab"] "field before" "";
     FormStart "form_start" Form ["Ctrl-S", "Alt-Enter"] "start the run" "start";
     FormEdit "form_edit" Form ["Ctrl-E", "Alt-e"] "write the wish in the editor ($EDITOR)" "editor";
@@ -299,6 +299,7 @@ impl Keymap {
             Action::NextVersion => Some(Action::PrevVersion),
             Action::NextAttempt => Some(Action::PrevAttempt),
             Action::NextTab => Some(Action::PrevTab),
+            Action::FormNext => Some(Action::FormPrev),
             _ => None,
         };
         let keys = back.into_iter().chain([action]).map(|action| self.shown(action)).filter(|keys| !keys.is_empty());

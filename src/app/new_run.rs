@@ -18,10 +18,9 @@ use crate::model::record::RunOptions;
 use crate::model::state::Strategy;
 
 /// What can have the focus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The workflow, found by typing.
-    #[default]
     Workflow,
     /// The repository's folder; empty: a plain folder.
     Repo,
@@ -52,6 +51,8 @@ pub struct NewRun {
     pub typed: String,
     /// The place among the found ones.
     pub found: usize,
+    /// The workflow that stood there before that; it stays where nothing fits.
+    pub before: String,
     /// The chosen workflow, `name@version`.
     pub workflow: String,
     /// The repository.
@@ -89,9 +90,11 @@ impl NewRun {
     #[must_use]
     pub fn new(here: Option<&str>) -> Self {
         Self {
-            focus: Field::default(),
+            // All that stands before the wish has an answer already.
+            focus: Field::Wish,
             typed: String::new(),
             found: 0,
+            before: String::new(),
             workflow: "development".to_owned(),
             repo: TextInput::of(here.unwrap_or_default()),
             base: TextInput::default(),

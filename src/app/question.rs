@@ -31,8 +31,8 @@ fn tool_text(doc: &mut Document, asked: &ToolQuestion, state: &RunState) {
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "What each answer means");
     doc.push(Ink::Plain, "once        this call alone; the next one asks again");
-    doc.push(Ink::Plain, &format!("this phase  every call of {tool} until this phase is done, whatever it does, without asking"));
-    doc.push(Ink::Plain, &format!("this run    every call of {tool} until the run ends, whatever it does, without asking"));
+    doc.push(Ink::Plain, &format!("this phase  each call of {tool} in this phase, whatever it does, unasked"));
+    doc.push(Ink::Plain, &format!("this run    each call of {tool} in this run, whatever it does, unasked"));
     doc.push(Ink::Plain, "deny        it is not done; the agent is told your reason and goes on");
     doc.push(Ink::Plain, "");
     doc.lines.extend(permits(state).lines);

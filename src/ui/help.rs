@@ -101,12 +101,14 @@ pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
         pen.text(list, 0, " nothing fits", pen.theme.dim());
     }
     for (row, (index, one)) in found.iter().enumerate().skip(top).take(height).enumerate() {
-        let room = width.saturating_sub(14);
+        // Where no key stands, the text has its room.
+        let keys = if one.key.is_empty() { 0 } else { 12 };
+        let room = width.saturating_sub(2 + keys);
         let mut spans = vec![ink(" ", pen.theme.plain())];
         spans.extend(marked(pen, &one.text, &one.letters, room));
         let taken = cells(&one.text).min(room);
         spans.push(ink(" ".repeat(room - taken), pen.theme.plain()));
-        spans.push(ink(cell_right(&one.key, 12, ""), pen.theme.key()));
+        spans.push(ink(cell_right(&one.key, keys, ""), pen.theme.key()));
         pen.line(list, row, spans);
         if index == palette.cursor {
             pen.mark_row(list, row, pen.theme.selected());

@@ -149,8 +149,8 @@ impl Widths {
         match room {
             0..30 => Self { workflow: 14.min(room), thread: 0, phase: room.saturating_sub(14), wish: 0 },
             30..60 => Self { workflow: 16, thread: room - 16 - 13, phase: 13, wish: 0 },
-            // A wish in fewer cells than this says nothing.
-            60..78 => Self { workflow: 20, thread: room - 38, phase: 18, wish: 0 },
+            // A wish in fewer cells than this says nothing, and in as many more than the thread.
+            60..88 => Self { workflow: 16, thread: 0, phase: 16, wish: room - 32 },
             _ => Self { workflow: 20, thread: 20, phase: 18, wish: room - 58 },
         }
     }

@@ -128,7 +128,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
         return (
             "asks",
-            format!("{gate}: {} opens the run, {} the oldest question", keys.shown(Action::Open), keys.shown(Action::NextGate)),
+            format!("{gate}: {} opens the question, {} the run", keys.shown(Action::NextGate), keys.shown(Action::Open)),
             pen.theme.waiting(),
         );
     }

@@ -196,7 +196,9 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
     watches.wait_until("Enter to count", |screen| screen.contains("Enter approves") && !screen.contains("keys ignored"));
     watches.press("\r");
     // The host that went away paused the run: the answer is kept for when it goes on.
-    watches.wait_until("the answer to be kept", |screen| screen.contains("Recorded") && screen.contains("when it goes on"));
+    watches.wait_until("the answer to be kept", |screen| screen.contains("Recorded") && screen.contains("r lets it go on"));
+    watches.press("r");
+    watches.wait_until("the answer to count", |screen| screen.contains("In effect"));
     next.press("\r");
     next.wait_until("what follows from it", |screen| screen.contains("approval.resolved") || screen.contains("plan_approved"));
     watches.press("q");
@@ -246,7 +248,7 @@ fn a_form_that_was_begun_survives_a_crash() {
     };
     let mut terminal = Terminal::open(&home, &[], 100, 30);
     begun(&mut terminal);
-    terminal.press("\t\t\tPrices in cents, please");
+    terminal.press("Prices in cents, please");
     terminal.wait_until("the words", |screen| screen.contains("Prices in cents, please"));
     // The promise is half a second after the last key.
     terminal.stays(Duration::from_millis(600));

@@ -9,7 +9,7 @@ use crate::app::gate::{GateView, Stage, Tab};
 use crate::app::keymap::Action;
 use crate::app::msg::{Cmd, Outside, PageText, Query, Work};
 use crate::app::run_view::RunView;
-use crate::app::runs::step;
+use crate::app::runs::{step, waits};
 use crate::app::state::{AppState, Screen};
 use crate::app::telling::told;
 use crate::app::text_input::TextInput;
@@ -17,13 +17,21 @@ use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 use crate::model::state::Decision;
 
-/// The question of the run that is looked at; else the next of any run, the oldest first, behind the
-/// one that is open.
+/// The question of the run that is looked at or selected; else the next of any run, the oldest first, behind
+/// the one that is open.
 pub fn next(state: &mut AppState) -> Vec<Cmd> {
     let waiting: Vec<RunId> = state.runs.waiting().map(|r| r.id).collect();
     let asks = state.run.as_ref().and_then(|run| run.state()).is_some_and(|s| s.approval.is_some() && !s.status.is_terminal());
     if state.screen() == Screen::Run && asks {
         return open(state);
+    }
+    let selected = match state.screen() {
+        Screen::Runs => state.runs.selected(),
+        Screen::Picker => state.picker.selected(),
+        _ => None,
+    };
+    if let Some(run_id) = selected.filter(|record| waits(record)).map(|record| record.id) {
+        return open_of(state, run_id);
     }
     let current = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
     let at = current.and_then(|id| waiting.iter().position(|w| *w == id)).map_or(0, |at| at + 1);

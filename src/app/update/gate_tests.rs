@@ -10,7 +10,8 @@ use crate::model::error::{Code, Failure};
 use crate::model::event::Fact;
 use crate::model::hash::ContentHash;
 use crate::model::persona::NewSeat;
-use crate::model::state::{Decision, Risk};
+use crate::model::state::{Decision, Risk, RunStatus};
+use crate::model::time::Timestamp;
 
 /// A bench at the gate of run 1, drawn and quiet.
 fn at_gate(place: Place) -> Bench {
@@ -209,6 +210,24 @@ fn words_are_kept_soon_after_the_last_key() {
     bench.ticks += 500;
     bench.feed(Msg::Tick);
     assert!(bench.done.iter().any(|cmd| matches!(cmd, Cmd::SaveDraft(_, draft) if draft.text == "hm")));
+}
+
+#[test]
+fn from_the_list_the_question_of_the_selected_run_opens_else_the_oldest() {
+    let waiting = sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record;
+    let older = crate::model::record::RunRecord { pending_since: Some(Timestamp(0)), id: run_id(2), ..waiting.clone() };
+    for (key, opened) in [("G", 1), ("g", 2)] {
+        let mut bench = Bench::new((80, 24), vec![waiting.clone(), older.clone()], Place::Awaiting).start(None);
+        bench.press(key);
+        bench.press("!");
+        assert_eq!(bench.state.run.as_ref().unwrap().run_id, run_id(opened), "{key}");
+    }
+    let done = sample::record(7, RunStatus::Completed, 9000);
+    let mut bench = Bench::new((80, 24), vec![waiting, older, done], Place::Awaiting).start(None);
+    bench.press("G");
+    assert_eq!(bench.state.runs.selected().unwrap().id, run_id(7));
+    bench.press("!");
+    assert_eq!(bench.state.run.as_ref().unwrap().run_id, run_id(2));
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 /// Does an action in the form.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else { return Vec::new() };
+    if matches!(action, Action::FormNext | Action::FormPrev) {
+        (form.found, form.typed) = (0, String::new());
+    }
     match action {
         Action::FormNext => form.turn(1),
         Action::FormPrev => form.turn(form.fields().len() - 1),
@@ -154,6 +157,9 @@ fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         }
         _ => {
             let Some(typed) = chord.typed() else { return Vec::new() };
+            if form.typed.is_empty() {
+                form.before.clone_from(&form.workflow);
+            }
             form.typed.push(typed);
             form.found = 0;
         }
@@ -166,6 +172,7 @@ fn choose(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else { return Vec::new() };
     let found = form.candidates();
     let chosen = found.get(form.found).and_then(|(place, _)| form.ahead()?.workflows.get(*place)).map(|(name, _)| name.clone());
+    let chosen = chosen.or_else(|| Some(form.before.clone()).filter(|before| found.is_empty() && !before.is_empty()));
     match chosen {
         Some(name) if name != form.workflow => {
             form.workflow = name;

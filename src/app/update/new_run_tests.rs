@@ -19,9 +19,6 @@ fn form() -> Bench {
     let mut bench = bench.start(None);
     bench.press("n");
     bench.work();
-    for _ in 0..3 {
-        bench.press("Tab");
-    }
     bench.type_text("a cart", 10);
     bench.work();
     bench
@@ -35,6 +32,22 @@ fn what_was_written_in_the_form_survives_leaving_it() {
     bench.press("n");
     bench.work();
     assert_eq!(bench.state.new_run.as_ref().unwrap().wish.text(), "a cart");
+}
+
+#[test]
+fn words_that_no_workflow_fits_leave_the_one_that_stood_there() {
+    let mut bench = form();
+    go_to(&mut bench, Field::Workflow);
+    let workflow = |bench: &Bench| bench.state.new_run.as_ref().unwrap().workflow.clone();
+    let before = workflow(&bench);
+    bench.type_text("que", 10);
+    assert_ne!(workflow(&bench), before);
+    bench.type_text(" zzz", 10);
+    assert_eq!(workflow(&bench), before);
+    bench.press("Tab");
+    bench.press("Shift-Tab");
+    let form = bench.state.new_run.as_ref().unwrap();
+    assert_eq!((form.focus, form.typed.as_str()), (Field::Workflow, ""));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::app::keymap::{Action, Context, is_movement};
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Modal, Palette};
 use crate::model::id::RunId;
+use crate::model::mark::Mark;
 use crate::model::safe_text::safe_line;
 
 /// What Enter on a found thing does.
@@ -91,16 +92,16 @@ fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> 
     }
     actions.sort_by_key(|(action, ..)| std::cmp::Reverse(state.used.get(action).copied().unwrap_or(0)));
     let mut all: Vec<_> = actions.into_iter().map(|(action, label, key)| (label.to_owned(), key, Target::Action(action))).collect();
-    let wish = |text: &str| safe_line(text).chars().take(40).collect::<String>();
+    let wish = |text: &str| safe_line(text).chars().take(80).collect::<String>();
     all.extend(state.runs.records.iter().map(|run| {
-        let text = format!("run {} {} {} {}", run.id.short(), safe_line(&run.workflow), run.state, wish(&run.requirements));
+        let text = format!("run {} {:<8} {}", run.id.short(), Mark::of_run(run).told().2, wish(&run.requirements));
         (text, String::new(), Target::Run(run.id))
     }));
     all
 }
 
 fn may_be_offered(action: Action) -> bool {
-    let verdict = matches!(action, Action::Approve | Action::RequestChanges | Action::Reject);
+    let verdict = matches!(action, Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject);
     let itself = matches!(action, Action::Palette | Action::Open | Action::Back);
     !is_movement(action) && !verdict && !itself
 }
