@@ -407,7 +407,7 @@ fn remaining(since: Option<u64>, last_input: u64, ticks: u64, quiet_ms: u64) -> 
 fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
     let mut doc = Document::default();
     if gate.as_str() == "session_recovery_required" {
-        doc.push(Ink::Heading, "An agent's conversation could not be resumed.");
+        doc.push(Ink::Heading, "An agent could not go on by itself.");
         if let Some(why) = why {
             doc.push(Ink::Plain, "");
             doc.push_all(Ink::Error, why);

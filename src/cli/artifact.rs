@@ -52,7 +52,11 @@ pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn print(setup: &Setup, bytes: &[u8]) -> Result<(), Stop> {
+/// Prints a content: its exact bytes to a pipe, what is safe to show to a terminal.
+///
+/// # Errors
+/// As those of [`Out`](super::out::Out).
+pub fn print(setup: &Setup, bytes: &[u8]) -> Result<(), Stop> {
     if std::io::stdout().is_terminal() {
         let text = safe_block(&String::from_utf8_lossy(bytes));
         setup.out.print(text.trim_end_matches('\n'))?;

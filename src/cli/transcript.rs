@@ -68,7 +68,7 @@ fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
             .hint("a result that was cut ends with the name; `phasedeck clean` takes outputs away with the run's folder")
             .into());
     };
-    setup.out.print(&safe_block(&String::from_utf8_lossy(&bytes)))?;
+    super::artifact::print(setup, &bytes)?;
     Ok(Exit::Done)
 }
 

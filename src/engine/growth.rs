@@ -1,4 +1,5 @@
-//! How much an agent's work may grow its worktree: bytes and files, since the work began.
+//! How much an agent's work may write to its worktree and its folder for temporary files: bytes and files, since
+//! the work began.
 //!
 //! What the engine's own file tools write is counted as they write it. Where commands and programs write too, the
 //! worktree is looked through on an interval and once more at the end: what changed since the work began counts, by
@@ -10,6 +11,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use cap_fs_ext::DirExt;
@@ -35,6 +37,8 @@ const MOST_DEPTH: usize = 100;
 #[derive(Debug)]
 pub struct Growth {
     root: PathBuf,
+    /// Folders for temporary files of this work, which count too.
+    beside: Mutex<Vec<PathBuf>>,
     since: SystemTime,
     /// The most bytes; 0: as many as there is room for.
     limit: u64,
@@ -56,7 +60,12 @@ impl Growth {
     pub fn begin(root: &Path, limit: u64) -> Self {
         let now = SystemTime::now();
         let since = now.checked_sub(GRAIN).unwrap_or(now);
-        Self { root: root.to_path_buf(), since, limit, written: AtomicU64::new(0), over: Notify::new() }
+        Self { root: root.to_path_buf(), beside: Mutex::default(), since, limit, written: AtomicU64::new(0), over: Notify::new() }
+    }
+
+    /// Counts what is written to this folder too, while it is there.
+    pub fn also(&self, folder: &Path) {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_path_buf());
     }
 
     /// A tool of ours made a file so many bytes longer.
@@ -98,10 +107,14 @@ impl Growth {
             return Ok(());
         }
         let (root, since, limit) = (self.root.clone(), self.since, self.limit);
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let found = blocking(move || {
             let root = beneath::open_worktree(&root)?;
             let mut found = Found::default();
             measure(&root, since, limit, 0, &mut found);
+            for folder in beside.iter().filter_map(|folder| beneath::open_worktree(folder).ok()) {
+                measure(&folder, since, limit, 0, &mut found);
+            }
             Ok(found)
         })
         .await?;
@@ -203,6 +216,19 @@ mod tests {
         assert_eq!(growth.look().await, Ok(()));
         sparse(&odd.join("f"), 101);
         assert_eq!(growth.look().await.unwrap_err().code, Code::FileTooBig);
+    }
+
+    #[tokio::test]
+    async fn folders_for_temporary_files_count_while_they_are_there() {
+        let (tree, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let growth = begun(tree.path(), 100_000).await;
+        growth.also(temp.path());
+        sparse(&tree.path().join("a"), 60_000);
+        assert_eq!(growth.look().await, Ok(()));
+        sparse(&temp.path().join("b"), 60_000);
+        assert_eq!(growth.look().await.unwrap_err().code, Code::FileTooBig);
+        temp.close().unwrap();
+        assert_eq!(growth.look().await, Ok(()));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -39,6 +40,12 @@ impl Timestamp {
     fn zoned(self) -> Option<jiff::Zoned> {
         Some(jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(local_zone().clone()))
     }
+}
+
+/// Whole milliseconds of a duration, as facts and rows have them.
+#[must_use]
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for Timestamp {

@@ -91,7 +91,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
     let asked = phase.filter(|phase| phase.artifact.as_ref().map(|artifact| &artifact.sha256) == gate.sha256.as_ref());
     let Some(words) = asked.and_then(|phase| phase.warned.as_ref()) else { return area };
     let [line, rest] = arrange::top(area, 1);
-    let told = format!(" {} it holds {words}; so will the branch", pen.theme.glyph(Mark::Unsure));
+    let told = format!(" {} it holds {words}; approving keeps it", pen.theme.glyph(Mark::Unsure));
     pen.text(line, 0, &super::text::cut(&told, usize::from(area.width), pen.theme.more()), pen.theme.waiting());
     rest
 }

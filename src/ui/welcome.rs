@@ -30,8 +30,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     say(pen, "", false);
     let keys = pen.state.keys.clone();
     let ways = [
-        (keys.shown(Action::Demo), "the demo: a whole run in a minute, no key, no network, no cost"),
-        (keys.shown(Action::NewRun), "a new run: choose workflow, repository, and say what you want"),
+        (keys.shown(Action::Demo), "the demo: a whole run in a minute; no key, no cost"),
+        (keys.shown(Action::NewRun), "a new run: workflow, repository, and what you want"),
         ("shell".to_owned(), "phasedeck run development -m \"what you want\""),
     ];
     for (key, about) in ways {
@@ -45,8 +45,8 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     let doctor = &pen.state.doctor;
     let key = pen.state.keys.shown(Action::ShowDoctor);
     let mut wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
-    // Folders on one disk have the same to tell.
-    wrong.dedup_by(|one, other| (one.subject, &one.found) == (other.subject, &other.found));
+    // Folders on one disk have the same to tell, and so have a missing key and the backend that wants it.
+    wrong.dedup_by(|one, other| one.found == other.found);
     if wrong.is_empty() {
         let said = if doctor.running || doctor.checks.is_empty() {
             "looking at terminal, data, keys and programs"

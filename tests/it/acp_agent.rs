@@ -138,6 +138,13 @@ impl Agent {
                 file.set_len(900 * 1024 * 1024).unwrap();
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
+            "grows" => {
+                let mut file = std::fs::OpenOptions::new().create(true).append(true).open("endless").unwrap();
+                for _ in 0..2_000 {
+                    std::io::Write::write_all(&mut file, &[b'x'; 20_000]).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(30));
+                }
+            }
             "pipe" => {
                 let _ = std::fs::create_dir_all("out");
                 let _ = std::process::Command::new("mkfifo").arg(&task.path).status();

@@ -176,6 +176,16 @@ fn whatever_a_program_leaves_where_its_artifact_belongs_the_run_ends_in_a_named_
 }
 
 #[test]
+fn a_program_that_fills_the_disk_is_ended_while_it_does() {
+    let place = Place::with("grows", "[engine]\nmax_worktree_bytes = 300000");
+    let begun = Instant::now();
+    let run = place.run(4);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let (code, words) = crate::acp::failure(&place, &run);
+    assert_eq!((code.as_str(), words.contains("the limit is 300000 bytes")), ("file_too_big", true), "{words}");
+}
+
+#[test]
 fn a_folder_that_is_swapped_for_a_link_while_files_are_written_never_leads_outside() {
     let place = Place::with("swaps", "");
     let outside = place.home.path().join("outside");

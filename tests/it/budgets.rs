@@ -44,7 +44,7 @@ fn script(paths: &Arc<OnceLock<Paths>>, most: &Arc<AtomicI64>, cost: &'static st
         let all: Vec<RunId> = archive.runs(&Default::default()).unwrap().iter().map(|run| run.id).collect();
         most.fetch_max(used(&archive, &all).0, Ordering::SeqCst);
         match asked.turn {
-            1..=3 => Reply::stream().tool_call("ls", &format!("{{\"path\":\".\",\"x{}\":1}}", asked.turn), &[]),
+            1..=3 => Reply::stream().tool_call("glob", &format!("{{\"pattern\":\"{}*\"}}", asked.turn), &[]),
             4 => return asked.writes(&asked.artifact()),
             _ => Reply::stream().text("Done."),
         }

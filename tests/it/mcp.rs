@@ -35,6 +35,13 @@ fn the_scripted_server() {
                     continue;
                 }
                 let word = message["params"]["arguments"]["word"].as_str().unwrap_or_default().to_uppercase();
+                match word.as_str() {
+                    "HANG" => std::thread::sleep(std::time::Duration::from_secs(600)),
+                    "RUBBISH" => println!("this is no message\n{{\"jsonrpc\": 2}}\n[]"),
+                    "ENDLESS" => (0..40).for_each(|_| print!("{}", "x".repeat(1 << 20))),
+                    _ => {}
+                }
+                let word = if word == "FLOOD" { "loud ".repeat(100_000) } else { word };
                 json!({"content": [{"type": "text", "text": word}], "isError": word == "BAD"})
             }
             _ => continue,
@@ -90,6 +97,36 @@ fn a_tool_of_a_server_is_called_recorded_and_its_servers_death_survived() {
     assert!(result(3).contains("there is no tool 'mcp__loud__hidden'"), "{}", result(3));
     let audit = std::fs::read_to_string(home.paths().audit().join(format!("{}.jsonl", run.id))).unwrap();
     assert_eq!(audit.lines().filter(|line| line.contains("mcp__loud__shout")).count(), 4);
+}
+
+#[test]
+fn a_server_that_floods_hangs_or_talks_rubbish_costs_its_call_and_nothing_else() {
+    let words = ["rubbish", "flood", "hang", "endless", "bad", "well"];
+    let script = Script::serve(move |asked| match asked.turn as usize - 1 {
+        n if n < words.len() => {
+            Reply::stream().tool_call("mcp__loud__shout", &json!({"word": words[n]}).to_string(), &[3]).finish("tool_calls").done()
+        }
+        n if n == words.len() => asked.writes(&asked.artifact()),
+        _ => Reply::answer("Done."),
+    });
+    let (home, start) = place(&script, "\"mcp:loud/shout\"");
+    std::fs::write(home.path().join("mcp-state"), "it has died before").unwrap();
+    let config = home.paths().config.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}call_timeout_seconds = 2\n")).unwrap();
+    home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = home.newest();
+    check_invariants(&home, &run);
+    assert_eq!(run.state, "completed");
+    let requests = script.requests();
+    let result = |turn: usize| requests[turn].body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+    assert_eq!(result(1), "RUBBISH");
+    assert!(result(2).len() < 33 * 1024 && result(2).contains("bytes cut here"), "{}", result(2).len());
+    let name = result(2).trim_end_matches(']').rsplit_once("kept for the operator: ").unwrap().1.to_owned();
+    assert_eq!(home.expect(0, &["transcript", "@last", "--output", &name]).trim_end(), "loud ".repeat(100_000).trim_end());
+    assert!(result(3).starts_with("error: no answer within 2 s"), "{}", result(3));
+    assert!(result(4).starts_with("error: ") && result(4).len() < 1000, "{}", result(4));
+    assert_eq!((result(5).as_str(), result(6).as_str()), ("error: BAD", "WELL"));
 }
 
 #[test]

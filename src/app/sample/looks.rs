@@ -24,6 +24,9 @@ pub fn costs() -> Costs {
     }
 }
 
+const KEYLESS: &str = "the backend 'openai' has no key: OPENROUTER_API_KEY is not set";
+const KEY_WANTED: &str = "set OPENROUTER_API_KEY to the provider's key, or openai.key_env to \"\"; a rehearsal needs none";
+
 /// What the doctor found, for screens.
 pub fn checks() -> Vec<Check> {
     let check = |subject, name: &str, verdict, found: &str, advice: &str| Check {
@@ -50,13 +53,8 @@ pub fn checks() -> Vec<Check> {
             "git version 2.39.5 (/usr/bin/git) ignores GIT_ATTR_SOURCE",
             "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
         ),
-        check(
-            Subject::Keys,
-            "openai",
-            Verdict::Warning,
-            "OPENROUTER_API_KEY is not set",
-            "set OPENROUTER_API_KEY to the provider's key, or openai.key_env to \"\"; a rehearsal needs none",
-        ),
+        check(Subject::Keys, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
+        check(Subject::Backends, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
         check(Subject::Sandbox, "Landlock", Verdict::Ok, "on; ABI 6 or later (kernel 6.12.3)", ""),
     ]
 }

@@ -24,7 +24,7 @@ use crate::app::state::{AppState, Leaving};
 use crate::app::update::{keep_all, update};
 use crate::engine::paths::Paths;
 use crate::model::error::{Failure, Result};
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, whole_ms};
 
 /// The least time between two frames, and between two under a flood of news.
 pub const FRAME: Duration = Duration::from_millis(16);
@@ -225,7 +225,7 @@ impl Pump {
     }
 
     fn now(&self) -> Now {
-        Now { wall: Timestamp::now(), ticks: u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX) }
+        Now { wall: Timestamp::now(), ticks: whole_ms(self.opened.elapsed()) }
     }
 
     /// Draws, and tells the state what was drawn and whether input was waiting by then.

@@ -14,6 +14,7 @@ use agent_client_protocol_schema::v1::{
 use super::counters::Told;
 use crate::engine::agent::ToolDone;
 use crate::model::event::ToolOutcome;
+use crate::model::time::whole_ms;
 use crate::store::sessions::Said;
 
 /// The longest result and the longest arguments that are kept of one call, in bytes.
@@ -181,7 +182,7 @@ impl Call {
     }
 
     fn ended(self, outcome: ToolOutcome) -> Ended {
-        let duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = whole_ms(self.begun.elapsed());
         let done =
             ToolDone { call_id: self.id, tool: self.tool, target: self.target, outcome, denied: None, result: self.result, duration_ms };
         Ended { arguments: self.arguments, done }

@@ -14,6 +14,7 @@ use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure};
 use crate::model::id::TurnId;
 use crate::model::money::NanoUsd;
+use crate::model::time::whole_ms;
 use crate::store::sessions::Said;
 
 /// What a program may say in one prompt, in bytes.
@@ -145,7 +146,7 @@ impl<'a> Hearing<'a> {
     /// # Errors
     /// What the desk says.
     pub async fn unresponsive(&self, patience: Duration) -> Result<(), Failure> {
-        let wait_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = whole_ms(patience);
         self.desk.text(TextKind::Note, &format!("no word for {} s; waiting as long again", patience.as_secs()));
         self.desk.retried(self.turn, 0, None, Code::PaneBrieflyUnresponsive, wait_ms).await
     }

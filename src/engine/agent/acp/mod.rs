@@ -251,6 +251,7 @@ impl Backend for Acp {
                 .prefix("phasedeck-")
                 .tempdir()
                 .map_err(|error| Failure::io("no folder for temporary files", &error))?;
+            job.growth.also(temp.path());
             for name in ["TMPDIR", "TMP", "TEMP"] {
                 agent.launch.env.insert(name.to_owned(), temp.path().to_string_lossy().into_owned());
             }

@@ -34,7 +34,7 @@ use crate::model::id::TurnId;
 use crate::model::question::ToolQuestion;
 use crate::model::record::TurnStatus;
 use crate::model::state::SessionStatus;
-use crate::model::time::human_duration;
+use crate::model::time::{human_duration, whole_ms};
 use crate::store::sessions::AgentSession;
 
 /// How often a program that broke is begun again.
@@ -166,7 +166,7 @@ impl Worker<'_> {
     async fn close_open(&self, state: &mut State, code: Code) -> Result<Option<TurnId>> {
         let Some(open) = state.turn.take() else { return Ok(None) };
         let status = if open.sent { CallStatus::Unknown } else { CallStatus::Failed };
-        self.desk.failed(open.id, CallFailed { status, code, latency_ms: ms(open.begun) }, None).await?;
+        self.desk.failed(open.id, CallFailed { status, code, latency_ms: whole_ms(open.begun.elapsed()) }, None).await?;
         Ok(Some(open.id))
     }
 
@@ -181,7 +181,7 @@ impl Worker<'_> {
                 .hint("approve to begin a fresh session from the last stored turn, or reject to end the run"));
         }
         let wait = Duration::from_millis(self.agent.settings.retry_pause_ms).saturating_mul(1 << (state.tries - 1));
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = whole_ms(wait);
         if let Some(turn) = turn {
             self.desk.retried(turn, state.tries, None, code, wait_ms).await?;
         }
@@ -304,7 +304,7 @@ impl Worker<'_> {
             tokens,
             cost,
             estimated: !ended,
-            latency_ms: ms(open.begun),
+            latency_ms: whole_ms(open.begun.elapsed()),
             provider_request_id: None,
             repaired: None,
         };
@@ -326,8 +326,4 @@ impl Worker<'_> {
     fn note(&self, words: &str) {
         self.desk.text(TextKind::Note, &words.replace('\n', " "));
     }
-}
-
-fn ms(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

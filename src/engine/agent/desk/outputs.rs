@@ -14,11 +14,18 @@ use crate::model::hash::ContentHash;
 
 /// The most that is kept of one attempt.
 const MOST_BYTES: u64 = 100 * 1024 * 1024;
+/// The most of one text.
+const MOST_OF_ONE: usize = 10 * 1024 * 1024;
 
 impl Desk {
     /// Keeps all of what a tool said, and gives the name to read it by, which is the same for the same text; none
     /// where it could not be kept, which hinders nobody.
-    pub async fn keep(&self, whole: String) -> Option<String> {
+    pub async fn keep(&self, mut whole: String) -> Option<String> {
+        if whole.len() > MOST_OF_ONE + 1024 {
+            let beyond = whole.len() - MOST_OF_ONE;
+            whole.truncate(whole.floor_char_boundary(MOST_OF_ONE));
+            whole.push_str(&format!("\n[... {beyond} bytes were not kept]\n"));
+        }
         let bytes = whole.len() as u64;
         if self.outputs.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MOST_BYTES {
             self.text(TextKind::Note, "what tools print beyond what the agent gets is not kept any more: 100 MiB are");

@@ -61,12 +61,17 @@ impl Access {
         self.now().wire
     }
 
-    /// Whether a model can be asked: there is a key where there must be one, and a client.
+    /// Whether a model can be asked: there is a key where there must be one, and a client. A key file that was
+    /// missing is looked for again, which costs little.
     ///
     /// # Errors
     /// `backend_unavailable`, saying what is missing.
     pub(super) fn ready(&self) -> Result<()> {
-        let now = self.now();
+        let mut now = self.now();
+        if now.keyless.is_some() && matches!(key::place(&self.settings), key::Place::File(_)) && key::key(&self.settings).is_ok() {
+            now = Now::of(&self.settings)?;
+            *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now.clone();
+        }
         now.keyless.map_or_else(|| now.wire.ready(), Err)
     }
 
@@ -119,4 +124,43 @@ impl Access {
 /// Whether a key is the one of before, where there was one.
 fn same(found: Option<&SecretString>, before: Option<&SecretString>, known: bool) -> bool {
     known && found.map(ExposeSecret::expose_secret) == before.map(ExposeSecret::expose_secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::model::error::Code;
+
+    #[tokio::test]
+    async fn a_key_that_was_missing_or_refused_counts_as_soon_as_it_is_there_and_is_known_to_be_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let write = |key: &str| {
+            std::fs::write(&file, key).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let key_file = file.to_string_lossy().into_owned();
+        let access = Access::new(&OpenAiSettings { key_env: String::new(), key_file, ..OpenAiSettings::default() }).unwrap();
+        assert_eq!(access.ready().unwrap_err().code, Code::BackendUnavailable);
+        write("the-first-key");
+        assert_eq!((access.ready(), access.later_key().as_deref()), (Ok(()), Some("the-first-key")));
+        let before = access.wire();
+        write("the-second-key");
+        access.look_again().await;
+        assert!(Arc::ptr_eq(&before, &access.wire()), "a key that nobody refused is left alone");
+
+        before.refuse("no such key");
+        assert_eq!(before.key_refused().unwrap().code, Code::LlmAuth);
+        let opened = access.open().await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &opened) && opened.key_refused().is_none(), "another key, another wire");
+        assert_eq!(access.later_key().as_deref(), Some("the-second-key"));
+        assert!(before.key_refused().is_some(), "who began with the other one does not ask with it again");
+
+        opened.refuse("nor this");
+        assert!(access.open().await.is_err(), "the same key is not asked with");
+        access.look_again().await;
+        assert!(Arc::ptr_eq(&opened, &access.open().await.unwrap()), "but where a person says so");
+    }
 }

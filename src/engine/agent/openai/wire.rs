@@ -123,6 +123,12 @@ impl Wire {
         *self.key_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Has this wire know that its key was refused.
+    #[cfg(test)]
+    pub(super) fn refuse(&self, said: &str) {
+        self.remembered(Fault::of_status(reqwest::StatusCode::UNAUTHORIZED, said, None));
+    }
+
     /// Keeps a refusal of the key for everybody who would ask with it.
     fn remembered(&self, fault: Fault) -> Fault {
         if fault.refuses_key() {

@@ -75,6 +75,7 @@ impl Toolbox {
             None => {
                 let made = tempfile::Builder::new().prefix("phasedeck-").tempdir();
                 let made = made.map_err(|error| Trouble::Fault(format!("no folder for temporary files: {error}")))?;
+                self.bench.workspace.count_also(made.path());
                 self.bench.temp.get_or_init(|| made)
             }
         };

@@ -29,6 +29,7 @@ use crate::engine::growth::Growth;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::ToolOutcome;
 use crate::model::persona::{Permission, Persona};
+use crate::model::time::whole_ms;
 
 mod arguments;
 mod cut;
@@ -286,7 +287,7 @@ impl Toolbox {
             Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
             Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
         };
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = whole_ms(begun.elapsed());
         ToolReply { target, outcome, denied, result: cut::result(result), whole, duration_ms }
     }
 

@@ -8,6 +8,7 @@ use super::workspace::Workspace;
 use super::{ToolReply, Toolbox, Trouble, cut, refusal};
 use crate::model::error::{Code, Failure};
 use crate::model::event::ToolOutcome;
+use crate::model::time::whole_ms;
 
 impl Toolbox {
     /// Whether a path lies in the worktree.
@@ -77,7 +78,7 @@ fn text_of(workspace: &Workspace, path: &str, from: Option<u32>, limit: Option<u
 
 fn reply(path: &str, begun: Instant, result: String, trouble: Option<Trouble>) -> ToolReply {
     let target = path.chars().take(cut::MAX_TARGET_CHARS).collect();
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = whole_ms(begun.elapsed());
     let (outcome, denied, result) = match trouble {
         None => (ToolOutcome::Ok, None, result),
         Some(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),

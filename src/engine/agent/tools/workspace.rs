@@ -74,6 +74,13 @@ impl Workspace {
         self.growth = Some(growth);
     }
 
+    /// Has what is written to this folder counted too.
+    pub(super) fn count_also(&self, folder: &Path) {
+        if let Some(growth) = &self.growth {
+            growth.also(folder);
+        }
+    }
+
     /// The worktree's folder, absolute.
     pub(super) fn folder(&self) -> &Path {
         &self.names[0]

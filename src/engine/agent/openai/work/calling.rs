@@ -17,7 +17,7 @@ use crate::engine::api::TextKind;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{CallStatus, LongWait, Tokens};
 use crate::model::id::TurnId;
-use crate::model::time::{Timestamp, human_duration};
+use crate::model::time::{Timestamp, human_duration, whole_ms};
 use crate::store::failpoint::Step;
 
 /// What became of a request.
@@ -72,7 +72,7 @@ impl<B: Book> Worker<'_, B> {
                 }
                 Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
                 Some(Err(fault)) => {
-                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: ms(begun.elapsed()) };
+                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: whole_ms(begun.elapsed()) };
                     let changed = !fault.too_long && self.without_schema(&mut open, &fault);
                     let next = self.next_try(tries, &fault).filter(|_| !changed && !fault.too_long);
                     self.book.failed(open.turn, failed, next).await?;
@@ -115,7 +115,7 @@ impl<B: Book> Worker<'_, B> {
             return None;
         }
         let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
-        let wait_ms = ms(wait);
+        let wait_ms = whole_ms(wait);
         let until = (wait > self.pace.longest).then(|| Timestamp(Timestamp::now().0.saturating_add_unsigned(wait_ms)));
         Some(NextTry { tries, status: fault.status, code: fault.code, wait_ms, until })
     }
@@ -153,7 +153,7 @@ impl<B: Book> Worker<'_, B> {
         };
         let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
         let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
-        let latency_ms = ms(begun.elapsed());
+        let latency_ms = whole_ms(begun.elapsed());
         let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id, repaired };
         if self.conversation.is_empty() && answered.tools.is_empty() {
             self.book.put_down(open.turn, answered)?;
@@ -164,11 +164,7 @@ impl<B: Book> Worker<'_, B> {
     }
 
     async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
-        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: ms(begun.elapsed()) };
+        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: whole_ms(begun.elapsed()) };
         self.book.failed(turn, failed, None).await
     }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
