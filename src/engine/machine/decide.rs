@@ -96,7 +96,10 @@ impl Scratch<'_> {
         }
         // Going on is the answer to the question whether to go on.
         if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
-            self.push(resolved(&open, &Said::plain(Decision::Approve, "resumed", by, via)))?;
+            // The settings may allow more by now; where they do not, the next call asks anew.
+            let money = open.question.as_deref().is_some_and(|asked| asked.budget().is_some());
+            let words = if money { "tried again without a raise" } else { "resumed" };
+            self.push(resolved(&open, &Said::plain(Decision::Approve, words, by, via)))?;
         }
         self.go_on()
     }

@@ -79,6 +79,13 @@ fn a_budget_pauses_the_run_until_it_is_raised() {
     assert_eq!(story.tell(scoped(Decision::Approve, None, Some(NanoUsd(50)))).unwrap(), ["approval.resolved", "run.resumed"]);
     assert_eq!((story.wants(), story.state.raises.get("run")), (attempt, Some(&NanoUsd(50))));
     story.ended(over());
+    story.tell(Input::Resume { by: "kim".to_owned(), via: Via::Cli }).unwrap();
+    let said = story.journal.iter().rev().find_map(|event| match &event.fact {
+        Fact::ApprovalResolved { comment, raise, .. } => Some((comment.as_str(), *raise)),
+        _ => None,
+    });
+    assert_eq!(said, Some(("tried again without a raise", None)), "going on without an amount is not called a raise");
+    story.ended(over());
     story.tell(scoped(Decision::Approve, None, Some(NanoUsd(7)))).unwrap();
     assert_eq!(story.state.raises.get("run"), Some(&NanoUsd(57)));
     story.ended(over());
