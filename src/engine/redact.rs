@@ -113,7 +113,7 @@ impl Redactor {
         open = open.min(begun.unwrap_or(text.len()));
         // What is cut through is kept whole, and what that cuts through too.
         loop {
-            match self.straddled(text, open).into_iter().chain(shape_at(text, open)).min() {
+            match self.straddled(text, open).into_iter().chain(shape_at(text, open)).chain(within_word(text, open)).min() {
                 Some(start) => open = start,
                 None => return open,
             }
@@ -195,6 +195,20 @@ fn shape_at(text: &str, at: usize) -> Option<usize> {
     let mut found = SHAPES.find_iter(text).chain(BEARER.find_iter(text)).chain(LINES.find_iter(text));
     found.find(|found| found.start() < at && at < found.end()).map(|found| found.start())
 }
+
+/// Where the word begins that goes from before `at` to after it: a shape is one at the beginning of a word only.
+fn within_word(text: &str, at: usize) -> Option<usize> {
+    if !FIRST_OF_WORD.is_match(&text[at..]) {
+        return None;
+    }
+    LAST_WORD.find(&text[..at]).map(|word| word.start())
+}
+
+#[expect(clippy::expect_used, reason = "a constant that a test compiles")]
+static FIRST_OF_WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w").expect("a valid expression"));
+
+#[expect(clippy::expect_used, reason = "a constant that a test compiles")]
+static LAST_WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+$").expect("a valid expression"));
 
 #[cfg(test)]
 mod tests {

@@ -49,7 +49,7 @@ mod tests {
         all
     }
 
-    const TEXTS: [&str; 10] = [
+    const TEXTS: [&str; 11] = [
         "the key is canary/secret+1, and again canary/secret+1canary/secret+1.",
         "abababababab babababbabababab ab élan-vital-é line one\nline two line one\n",
         "Authorization: Bearer  abcdefghijklmnop.qr and bearer of good news",
@@ -59,6 +59,7 @@ mod tests {
         "ghp_0123456789abcdefghij0123 xoxb-1234567890-abc",
         "ababababBearer aa0a0aBearer ",
         "ababababBearer aaaaaaaaaaaaaline one more",
+        "ésk-QUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJDQUJD\n",
         "eGNhbmFyeS9zZWNyZXQrMQ== Y2FuYXJ5L3NlY3JldCsx, canary%2fsecret%2b1 Y2FuYX",
     ];
 
