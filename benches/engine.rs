@@ -152,6 +152,13 @@ fn serve_for_ever() -> Outcome<()> {
     }
 }
 
+/// A bare round trip.
+async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> {
+    let response = client.post(url).header("content-type", "application/json").body(body).send().await?;
+    response.error_for_status()?.bytes().await?;
+    Ok(())
+}
+
 /// The same requests and six commits, with nothing around.
 struct Bare {
     dir: tempfile::TempDir,
@@ -194,9 +201,7 @@ impl Bare {
     }
 
     async fn ask(&self, body: Vec<u8>) -> Outcome<()> {
-        let response = self.client.post(&self.url).header("content-type", "application/json").body(body).send().await?;
-        response.error_for_status()?.bytes().await?;
-        Ok(())
+        ask(&self.client, &self.url, body).await
     }
 }
 
