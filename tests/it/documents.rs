@@ -180,7 +180,7 @@ fn a_newcomer_follows_the_readme() {
     for line in lines("README.md") {
         match line.as_str() {
             "cargo run --release -- demo" | "phasedeck run development -m 'Add a cart to the shop'" => shell.watch(&home, &line),
-            "cargo install --path ." => {
+            "cargo install --locked --path ." => {
                 // From here on there is a server, which only a real run asks.
                 let served = Script::serve(like_the_rehearsal(&home));
                 shell.run(&format!("{line}; export PHASEDECK_OPENAI_BASE_URL={}", served.base_url()));
