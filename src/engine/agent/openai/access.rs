@@ -33,8 +33,9 @@ struct Now {
 }
 
 impl Now {
-    fn of(settings: &OpenAiSettings) -> Result<Self> {
-        let (key, keyless) = match key::key(settings) {
+    /// With what was found where the key should be.
+    fn with(settings: &OpenAiSettings, found: Result<Option<SecretString>>) -> Result<Self> {
+        let (key, keyless) = match found {
             Ok(key) => (key, None),
             Err(failure) => (None, Some(failure)),
         };
@@ -48,12 +49,16 @@ impl Access {
     /// # Errors
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub(super) fn new(settings: &OpenAiSettings) -> Result<Self> {
-        let now = Now::of(settings)?;
+        let now = Now::with(settings, key::key(settings))?;
         Ok(Self { settings: settings.clone(), first: now.key.clone(), now: Mutex::new(now) })
     }
 
     fn now(&self) -> Now {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take(&self, now: Now) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The wire.
@@ -68,9 +73,12 @@ impl Access {
     /// `backend_unavailable`, saying what is missing.
     pub(super) fn ready(&self) -> Result<()> {
         let mut now = self.now();
-        if now.keyless.is_some() && matches!(key::place(&self.settings), key::Place::File(_)) && key::key(&self.settings).is_ok() {
-            now = Now::of(&self.settings)?;
-            *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now.clone();
+        if now.keyless.is_some() && matches!(key::place(&self.settings), key::Place::File(_)) {
+            let found = key::key(&self.settings);
+            if found.is_ok() {
+                now = Now::with(&self.settings, found)?;
+                self.take(now.clone());
+            }
         }
         now.keyless.map_or_else(|| now.wire.ready(), Err)
     }
@@ -109,21 +117,20 @@ impl Access {
             if person {
                 key::forget(&settings);
             }
-            Now::of(&settings)
+            let found = key::key(&settings);
+            let another = found.as_ref().is_ok_and(|found| before.keyless.is_some() || words(found.as_ref()) != words(before.key.as_ref()));
+            if another { Now::with(&settings, found).map(Some) } else { Ok(None) }
         };
         match blocking(look).await {
-            Ok(found) if found.keyless.is_none() && !same(found.key.as_ref(), before.key.as_ref(), before.keyless.is_none()) => {
-                *self.now.lock().unwrap_or_else(PoisonError::into_inner) = found;
-            }
-            Ok(_) => {}
+            Ok(Some(found)) => self.take(found),
+            Ok(None) => {}
             Err(failure) => tracing::warn!(%failure, "the key was looked for again; the one of before stays"),
         }
     }
 }
 
-/// Whether a key is the one of before, where there was one.
-fn same(found: Option<&SecretString>, before: Option<&SecretString>, known: bool) -> bool {
-    known && found.map(ExposeSecret::expose_secret) == before.map(ExposeSecret::expose_secret)
+fn words(key: Option<&SecretString>) -> Option<&str> {
+    key.map(ExposeSecret::expose_secret)
 }
 
 #[cfg(test)]
