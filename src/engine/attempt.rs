@@ -40,9 +40,6 @@ use crate::store::contents::{Content, SMALL};
 use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{frozen, turns};
 
-/// How much of a worktree's `.env` is looked at, in bytes.
-const ENV_FILE_BYTES: u64 = 64 * 1024;
-
 /// One attempt that is to be made.
 pub struct Attempt {
     /// What the engine works with.
@@ -241,8 +238,7 @@ impl Attempt {
         fresh: bool,
         secrets: Vec<String>,
     ) -> Result<(Materials, Arc<Redactor>)> {
-        let known = Arc::clone(&self.context.redactor);
-        let known = if secrets.is_empty() { known } else { Arc::new((*known).clone().knowing(secrets)) };
+        let known = self.context.redactor.and_also(secrets);
         let (root, contents) = (workspace.root().to_path_buf(), self.context.contents.clone());
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
         let (aside, label) = (self.context.aside(self.state.run_id), format!("{}-before-attempt-{}", self.phase_key, progress.attempt));
@@ -251,7 +247,7 @@ impl Attempt {
             if let Some(path) = in_the_way {
                 file::move_aside(&root, &path, &aside, &label)?;
             }
-            let env = file::read(&root, ".env", ENV_FILE_BYTES).ok().flatten();
+            let env = file::env(&root);
             let redactor = env.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content)));
             let previous = progress.previous.as_ref().map(|hash| contents.get(conn, hash)).transpose()?;
             let errors = errors(&progress, artifact.as_ref(), previous.as_deref())?;

@@ -10,7 +10,7 @@ mod live;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex};
@@ -90,6 +90,12 @@ impl Redactor {
         finder.match_kind(MatchKind::LeftmostLongest).kind(Some(AhoCorasickKind::ContiguousNFA));
         self.finder = finder.build(&self.known).inspect_err(|error| tracing::error!(%error, "all words are hidden")).ok();
         self
+    }
+
+    /// The same, and these too, where there are any.
+    #[must_use]
+    pub fn and_also(self: &Arc<Self>, secrets: Vec<String>) -> Arc<Self> {
+        if secrets.is_empty() { Arc::clone(self) } else { Arc::new((**self).clone().knowing(secrets)) }
     }
 
     /// Knows the values of a `.env` file too. It is read for this alone, never as configuration.

@@ -16,6 +16,15 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::worktree_path;
 use crate::store::failpoint::Step;
 
+/// How much of a worktree's `.env` is looked at, in bytes.
+const ENV_FILE_BYTES: u64 = 64 * 1024;
+
+/// The worktree's `.env`, read for the secrets in it alone; `None` where there is none that can be read.
+#[must_use]
+pub fn env(worktree: &Path) -> Option<Vec<u8>> {
+    read(worktree, ".env", ENV_FILE_BYTES).ok().flatten()
+}
+
 /// The whole content of a file beneath `worktree`; `None` when there is no file.
 ///
 /// # Errors

@@ -8,8 +8,6 @@ use std::path::Path;
 use super::file;
 use crate::engine::redact::Redactor;
 
-/// How much of a worktree's `.env` is looked at, in bytes.
-const ENV_FILE_BYTES: u64 = 64 * 1024;
 /// So many lines are named.
 const NAMED: usize = 5;
 
@@ -17,7 +15,7 @@ const NAMED: usize = 5;
 /// the disk.
 #[must_use]
 pub fn told(redactor: &Redactor, worktree: &Path, text: &str) -> Option<String> {
-    let env = file::read(worktree, ".env", ENV_FILE_BYTES).ok().flatten();
+    let env = file::env(worktree);
     let lines = match env {
         None => redactor.lines_with_secrets(text),
         Some(env) => redactor.clone().knowing_env_file(telling(&env).as_bytes()).lines_with_secrets(text),

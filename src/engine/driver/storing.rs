@@ -79,7 +79,7 @@ impl Driver {
         let (contents, known, worktree) =
             (self.context.contents.clone(), Arc::clone(&self.context.redactor), self.context.paths.worktree(self.run_id()));
         let look = move |conn: &rusqlite::Connection| {
-            let known = if later.is_empty() { known } else { Arc::new((*known).clone().knowing(later)) };
+            let known = known.and_also(later);
             let text =
                 contents.text(conn, &artifact.sha256).inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
             let words = text.ok().and_then(|text| secrets::told(&known, &worktree, &text));
@@ -126,10 +126,14 @@ impl Driver {
             }
         }
         let (run_id, from) = (self.run_id(), self.state.last_seq + 1);
-        // What the input was about may all have been stored by a desk, and there is nothing new then.
-        let count = new.first().map_or(u64::from(!stored.is_empty()) * u64::from(u32::MAX), |first| first.seq.saturating_sub(from));
-        if count > 0 {
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let missing = match new.first() {
+            Some(first) => first.seq.saturating_sub(from),
+            // What the input was about may all have been stored by a desk, and there is nothing new then.
+            None if stored.is_empty() => 0,
+            None => u64::MAX,
+        };
+        if missing > 0 {
+            let count = u32::try_from(missing).unwrap_or(u32::MAX);
             let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
             between.iter().try_for_each(|event| self.state.apply(event))?;
         }
