@@ -1,9 +1,9 @@
 //! What the console keeps in memory with 10⁶ events open, at their end and at their beginning, against a
 //! well-known pager of logs (lnav) that has the same events open.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use first_frame::console;
@@ -15,7 +15,8 @@ use phasedeck::model::event::Fact;
 use phasedeck::model::state::Via;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal, runs};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{CommandBuilder, PtySize};
+use seen::Seen;
 
 #[path = "support/begun.rs"]
 mod begun;
@@ -27,6 +28,8 @@ mod long_run;
 #[expect(dead_code, reason = "shared with the benches that need more of it")]
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/seen.rs"]
+mod seen;
 
 const EVENTS: u64 = 1_000_000;
 const SIZE: PtySize = PtySize { rows: 40, cols: 400, pixel_width: 0, pixel_height: 0 };
@@ -36,11 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn main() -> Outcome<()> {
     let home = folder()?;
     let run = fill(&Paths::beneath(home.path()))?;
-    let mut ours = Seen::start(console(home.path()))?;
+    let mut ours = Shown::start(console(home.path()))?;
     ours.until(&run)?;
-    ours.press("\r")?;
+    ours.program.give("\r")?;
     ours.until(&target(EVENTS - 1)?)?;
-    ours.press("4g")?;
+    ours.program.give("4g")?;
     ours.until(&target(5)?)?;
     let ours = ours.peak_mib()?;
     figure("highest resident size with 10^6 events open / 64 MiB", ours / 64.0, Goal::None);
@@ -53,9 +56,9 @@ fn main() -> Outcome<()> {
     let mut pager = CommandBuilder::new("lnav");
     pager.args(["-N".as_ref(), log.as_os_str()]);
     pager.env("HOME", home.path());
-    let mut pager = Seen::start(pager)?;
+    let mut pager = Shown::start(pager)?;
     pager.until(&target(EVENTS - 1)?)?;
-    pager.press("g")?;
+    pager.program.give("g")?;
     pager.until(&target(5)?)?;
     figure("highest resident size with 10^6 events open / lnav", ours / pager.peak_mib()?, Goal::AtMost(0.2));
     Ok(())
@@ -100,46 +103,24 @@ fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
     Ok(lines.flush()?)
 }
 
-/// A program on a terminal, and what is on its screen.
-struct Seen {
-    keys: Box<dyn Write + Send>,
-    written: Receiver<Vec<u8>>,
+/// A program, and what is on its screen.
+struct Shown {
+    program: Seen,
     screen: vt100::Parser,
-    child: Box<dyn Child + Send + Sync>,
-    _terminal: Box<dyn MasterPty + Send>,
 }
 
-impl Seen {
-    fn start(mut command: CommandBuilder) -> Outcome<Self> {
-        let pty = native_pty_system().openpty(SIZE)?;
-        command.env("TERM", "xterm-256color");
-        let child = pty.slave.spawn_command(command)?;
-        drop(pty.slave);
-        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
-        let (sender, written) = channel();
-        std::thread::spawn(move || {
-            let mut chunk = vec![0; 1 << 16];
-            while let Ok(read @ 1..) = reader.read(&mut chunk) {
-                if sender.send(chunk[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
+impl Shown {
+    fn start(command: CommandBuilder) -> Outcome<Self> {
         let screen = vt100::Parser::new(SIZE.rows.try_into()?, SIZE.cols.try_into()?, 0);
-        Ok(Self { keys, written, screen, child, _terminal: pty.master })
-    }
-
-    fn press(&mut self, keys: &str) -> Outcome<()> {
-        self.keys.write_all(keys.as_bytes())?;
-        Ok(self.keys.flush()?)
+        Ok(Self { program: Seen::start(command, SIZE)?, screen })
     }
 
     /// Waits until this is on the screen.
     fn until(&mut self, text: &str) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.screen.screen().contents().contains(text) {
-            match self.written.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => self.screen.process(&bytes),
+            match self.program.written.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((_, bytes)) => self.screen.process(&bytes),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let rows: Vec<String> = self.screen.screen().rows(0, SIZE.cols).map(|row| row.trim_end().to_owned()).collect();
                     return Err(format!("{text} did not come:\n{}", rows.join("\n")).into());
@@ -151,17 +132,10 @@ impl Seen {
 
     /// The highest resident size of the program so far.
     fn peak_mib(&self) -> Outcome<f64> {
-        let id = self.child.process_id().ok_or("the program has ended")?;
+        let id = self.program.child.process_id().ok_or("the program has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system does not tell")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
-    }
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
     }
 }

@@ -5,7 +5,6 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use long_run::{fact, run_of};
@@ -18,7 +17,8 @@ use phasedeck::model::id::RunId;
 use phasedeck::model::settings::Settings;
 use phasedeck::model::time::Timestamp;
 use phasedeck::store::{Store, journal};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use seen::Seen;
 use tokio::sync::{broadcast, mpsc};
 
 #[path = "support/begun.rs"]
@@ -29,6 +29,8 @@ mod long_run;
 mod measure;
 #[path = "support/screenful.rs"]
 mod screenful;
+#[path = "support/seen.rs"]
+mod seen;
 
 const HOME: &str = "PHASEDECK_BENCH_TAIL_HOME";
 /// Names the database for the least program.
@@ -152,35 +154,14 @@ fn watch() -> Outcome<()> {
     report(home.path(), &seen)
 }
 
-/// A program on a terminal of its own; what it writes is stamped as it comes.
-struct Seen {
-    keys: Box<dyn Write + Send>,
-    written: Receiver<(Instant, Vec<u8>)>,
-    child: Box<dyn Child + Send + Sync>,
-    _terminal: Box<dyn MasterPty + Send>,
+/// This program again, as the variable says, on a terminal of its own.
+fn seen(variable: &str, value: &Path) -> Outcome<Seen> {
+    let mut command = CommandBuilder::new(std::env::current_exe()?);
+    command.env(variable, value);
+    Seen::start(command, SIZE)
 }
 
 impl Seen {
-    fn start(variable: &str, value: &Path) -> Outcome<Self> {
-        let pty = native_pty_system().openpty(SIZE)?;
-        let mut command = CommandBuilder::new(std::env::current_exe()?);
-        command.env(variable, value);
-        command.env("TERM", "xterm-256color");
-        let child = pty.slave.spawn_command(command)?;
-        drop(pty.slave);
-        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
-        let (sender, written) = channel();
-        std::thread::spawn(move || {
-            let mut chunk = vec![0; 1 << 16];
-            while let Ok(read @ 1..) = reader.read(&mut chunk) {
-                if sender.send((Instant::now(), chunk[..read].to_vec())).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { keys, written, child, _terminal: pty.master })
-    }
-
     /// Waits until this is written; absent: anything.
     fn wait(&self, text: Option<&str>) -> Outcome<Instant> {
         loop {
@@ -195,8 +176,7 @@ impl Seen {
     fn press(&mut self, key: &str, shows: Option<&str>) -> Outcome<Duration> {
         while self.written.try_recv().is_ok() {}
         let begun = Instant::now();
-        self.keys.write_all(key.as_bytes())?;
-        self.keys.flush()?;
+        self.give(key)?;
         Ok(self.wait(shows)?.saturating_duration_since(begun))
     }
 }
@@ -210,9 +190,9 @@ fn answer() -> Outcome<()> {
         run_of(&store, &format!("lane-{number}"), 3)?;
     }
     store.close_blocking()?;
-    let mut least = Seen::start(SCREENFUL, &screenful)?;
+    let mut least = seen(SCREENFUL, &screenful)?;
     least.wait(Some("line"))?;
-    let mut console = Seen::start(HOME, home.path())?;
+    let mut console = seen(HOME, home.path())?;
     console.wait(Some("Phases"))?;
     console.press("4", None)?;
     std::thread::sleep(QUIET + Duration::from_secs(WARM));
@@ -224,7 +204,7 @@ fn answer() -> Outcome<()> {
         // Out of step with the frames.
         std::thread::sleep(Duration::from_millis(13 + turn % 11));
     }
-    least.keys.write_all(b"q")?;
+    least.give("q")?;
     least.child.wait()?;
     console.child.kill()?;
     console.child.wait()?;

@@ -1,0 +1,53 @@
+//! A program on a terminal of its own; what it writes is stamped as it comes.
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::measure::Outcome;
+
+/// Ends with the value.
+pub struct Seen {
+    keys: Box<dyn Write + Send>,
+    /// What it wrote, and when that came.
+    pub written: Receiver<(Instant, Vec<u8>)>,
+    /// The program.
+    pub child: Box<dyn Child + Send + Sync>,
+    _terminal: Box<dyn MasterPty + Send>,
+}
+
+impl Seen {
+    /// Begins it on a terminal of this size.
+    pub fn start(mut command: CommandBuilder, size: PtySize) -> Outcome<Self> {
+        let pty = native_pty_system().openpty(size)?;
+        command.env("TERM", "xterm-256color");
+        let child = pty.slave.spawn_command(command)?;
+        drop(pty.slave);
+        let (mut reader, keys) = (pty.master.try_clone_reader()?, pty.master.take_writer()?);
+        let (sender, written) = channel();
+        std::thread::spawn(move || {
+            let mut chunk = vec![0; 1 << 16];
+            while let Ok(read @ 1..) = reader.read(&mut chunk) {
+                if sender.send((Instant::now(), chunk[..read].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { keys, written, child, _terminal: pty.master })
+    }
+
+    /// Gives it keys.
+    pub fn give(&mut self, keys: &str) -> Outcome<()> {
+        self.keys.write_all(keys.as_bytes())?;
+        Ok(self.keys.flush()?)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
