@@ -1,8 +1,10 @@
-//! Who may know whom: reads the `crate::` paths of every file and holds the table of the house; and
-//! that the map of the house names only rooms that are there.
+//! Who may know whom: reads the paths of every module and holds the table of the house; and that
+//! the map of the house names only rooms that are there.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::source_tree::{SourceTree, rust_files};
 
 /// Rooms from the most particular to the most general; the first that a path begins with counts.
 /// What a room may name: prefixes of module paths.
@@ -15,27 +17,28 @@ const TABLE: &[(&str, &[&str])] = &[
     ("app", &["app", "engine::api", "model"]),
     ("ui", &["ui", "app", "engine::api", "model"]),
     ("cli", &["cli", "app", "engine", "model"]),
+    // The root declares the rooms, and the program calls the command line.
+    ("lib.rs", &["app", "cli", "engine", "model", "store", "ui"]),
+    ("main.rs", &["cli"]),
 ];
 
 #[test]
 fn every_room_knows_only_the_rooms_beneath_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let tree = SourceTree::read(&src);
     let mut wrong = BTreeSet::new();
-    let mut files = Vec::new();
-    collect(&src, &mut files);
-    assert!(files.len() > 40, "the source was found");
-    for file in files {
-        let inner = file.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
-        let Some((room, allowed)) = TABLE.iter().find(|(room, _)| inner.starts_with(&format!("{room}/")) || inner == format!("{room}.rs"))
-        else {
+    for module in &tree.modules {
+        let Some((room, allowed)) = row(&module.file) else {
+            wrong.insert(format!("no row of the table covers {}", module.file));
             continue;
         };
-        let text = std::fs::read_to_string(&file).unwrap();
-        // Tests may reach for whatever makes them real.
-        let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for path in crate_paths(own) {
-            if !allowed.iter().any(|prefix| path == *prefix || path.starts_with(&format!("{prefix}::"))) {
-                wrong.insert(format!("{inner} names crate::{path}; {room} may know {allowed:?}"));
+        if module.is_test {
+            continue;
+        }
+        for path in &module.named_paths {
+            let within = |prefix: &&str| path == *prefix || path.starts_with(&format!("{prefix}::"));
+            if !allowed.iter().any(within) {
+                wrong.insert(format!("{} names crate::{path}; {room} may know {allowed:?}", module.file));
             }
         }
     }
@@ -43,17 +46,27 @@ fn every_room_knows_only_the_rooms_beneath_it() {
 }
 
 #[test]
+fn every_file_is_a_module_that_a_row_covers() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let tree = SourceTree::read(&src);
+    let read: BTreeSet<&str> = tree.modules.iter().map(|module| module.file.as_str()).collect();
+    let files = rust_files(&src);
+    assert!(files.len() > 40, "the source was found");
+    let lost: Vec<_> = files.iter().filter(|file| !read.contains(file.as_str()) && *file != "main.rs" || row(file).is_none()).collect();
+    assert!(lost.is_empty(), "no module declares, or no row covers: {lost:?}");
+}
+
+fn row(file: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
+    TABLE.iter().find(|(room, _)| file.starts_with(&format!("{room}/")) || file == format!("{room}.rs") || file == *room)
+}
+
+#[test]
 fn only_the_store_knows_the_database_library() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&src, &mut files);
-    let outside: Vec<_> = files
-        .iter()
-        .filter(|file| {
-            let inner = file.strip_prefix(&src).unwrap();
-            !inner.starts_with("store") && !inner.starts_with("engine")
-        })
-        .filter(|file| std::fs::read_to_string(file).unwrap().contains("rusqlite"))
+    let outside: Vec<_> = rust_files(&src)
+        .into_iter()
+        .filter(|file| !file.starts_with("store/") && !file.starts_with("engine/"))
+        .filter(|file| std::fs::read_to_string(src.join(file)).unwrap().contains("rusqlite"))
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
 }
@@ -73,34 +86,4 @@ fn every_path_that_the_architecture_names_exists() {
     assert!(named.iter().filter(|path| path.starts_with("src/")).count() > 20, "the code map was found: {named:?}");
     let gone: Vec<_> = named.iter().filter(|path| !root.join(path).exists()).collect();
     assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:?}");
-}
-
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|ext| ext == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// The module paths behind `crate::`, groups (`crate::a::{b, c}`) taken apart at their first level.
-fn crate_paths(text: &str) -> Vec<String> {
-    let mut paths = Vec::new();
-    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-        for (at, _) in line.match_indices("crate::") {
-            let rest = &line[at + "crate::".len()..];
-            let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
-            let group = rest[word.len()..].strip_prefix('{').and_then(|inner| inner.split('}').next());
-            match group {
-                Some(inner) if word.matches("::").count() <= 1 => {
-                    paths.extend(inner.split(',').map(|part| format!("{word}{}", part.trim())));
-                }
-                _ => paths.push(word.trim_end_matches(':').to_owned()),
-            }
-        }
-    }
-    paths
 }

@@ -4,6 +4,8 @@
 
 #[path = "../support/model_server.rs"]
 mod model_server;
+#[path = "../support/source_tree.rs"]
+mod source_tree;
 
 mod accidents;
 mod acp;
