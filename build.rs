@@ -5,13 +5,30 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let build = if release { commit() } else { Some("development".to_owned()) };
-    println!("cargo:rustc-env=PHASEDECK_BUILD={}", build.unwrap_or_else(|| "unknown commit".to_owned()));
+    let build = if release {
+        commit()
+    } else {
+        Some("development".to_owned())
+    };
+    println!(
+        "cargo:rustc-env=PHASEDECK_BUILD={}",
+        build.unwrap_or_else(|| "unknown commit".to_owned())
+    );
 }
 
 /// The commit and its day; none outside a repository, as in a package of sources.
 fn commit() -> Option<String> {
-    for path in git(&["rev-parse", "--git-path", "HEAD", "--git-path", "refs/heads", "--git-path", "packed-refs"])?.lines() {
+    for path in git(&[
+        "rev-parse",
+        "--git-path",
+        "HEAD",
+        "--git-path",
+        "refs/heads",
+        "--git-path",
+        "packed-refs",
+    ])?
+    .lines()
+    {
         // A path that is not there would count as changed for ever.
         if !std::path::Path::new(path).exists() {
             continue;
@@ -22,6 +39,10 @@ fn commit() -> Option<String> {
 }
 
 fn git(args: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+    let output = Command::new("git")
+        .args(args)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|text| !text.is_empty())
 }

@@ -21,26 +21,61 @@ fn main() -> Outcome<()> {
     let dir = folder()?;
     let (repo, beside) = (dir.path().join("repo"), dir.path().join("beside"));
     fill(&repo)?;
-    git(&repo, &["worktree", "add", "--quiet", "-b", "beside", &beside.to_string_lossy()])?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = runtime.block_on(Repo::discover(&repo))?.ok_or("no repository")?;
+    git(
+        &repo,
+        &[
+            "worktree",
+            "add",
+            "--quiet",
+            "-b",
+            "beside",
+            &beside.to_string_lossy(),
+        ],
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let found = runtime
+        .block_on(Repo::discover(&repo))?
+        .ok_or("no repository")?;
     let base = runtime.block_on(found.resolve(None))?;
-    let ours = runtime.block_on(Worktree::create(&found, RunId::new(), &base.commit, &dir.path().join("ours")))?;
+    let ours = runtime.block_on(Worktree::create(
+        &found,
+        RunId::new(),
+        &base.commit,
+        &dir.path().join("ours"),
+    ))?;
     let (mut us, mut them) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         write(ours.root(), round)?;
         // Of a phase of its own: the same trailers again would be the same commit.
         let phase = format!("round-{round}");
-        let trailers = [("Phasedeck-Run", "bench"), ("Phasedeck-Phase", phase.as_str())];
+        let trailers = [
+            ("Phasedeck-Run", "bench"),
+            ("Phasedeck-Phase", phase.as_str()),
+        ];
         let begun = Instant::now();
         runtime.block_on(ours.commit(&format!("Round {round}"), &trailers, &[ARTIFACT]))?;
         us.push(begun.elapsed());
         write(&beside, round)?;
         let begun = Instant::now();
-        git(&beside, &["commit", "--quiet", "--all", "--message", &format!("Round {round}")])?;
+        git(
+            &beside,
+            &[
+                "commit",
+                "--quiet",
+                "--all",
+                "--message",
+                &format!("Round {round}"),
+            ],
+        )?;
         them.push(begun.elapsed());
     }
-    figure("the git commit of a phase / `git commit`", median(us) / median(them), Goal::AtMost(1.5));
+    figure(
+        "the git commit of a phase / `git commit`",
+        median(us) / median(them),
+        Goal::AtMost(1.5),
+    );
     Ok(())
 }
 
@@ -49,7 +84,10 @@ fn fill(repo: &Path) -> Outcome<()> {
     for number in 0..FILES {
         let folder = repo.join(format!("src-{}", number % 10));
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join(format!("file-{number}.rs")), format!("// file {number}\n").repeat(20))?;
+        std::fs::write(
+            folder.join(format!("file-{number}.rs")),
+            format!("// file {number}\n").repeat(20),
+        )?;
     }
     std::fs::write(repo.join(ARTIFACT), "{}")?;
     git(repo, &["init", "--quiet"])?;
@@ -58,11 +96,30 @@ fn fill(repo: &Path) -> Outcome<()> {
 }
 
 fn write(root: &Path, round: usize) -> Outcome<()> {
-    Ok(std::fs::write(root.join(ARTIFACT), format!("{{\"round\": {round}}}\n"))?)
+    Ok(std::fs::write(
+        root.join(ARTIFACT),
+        format!("{{\"round\": {round}}}\n"),
+    )?)
 }
 
 fn git(at: &Path, args: &[&str]) -> Outcome<()> {
-    let who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "gc.auto=0"];
-    let status = Command::new("git").arg("-C").arg(at).args(who).args(args).status()?;
-    if status.success() { Ok(()) } else { Err(format!("git {args:?}: {status}").into()) }
+    let who = [
+        "-c",
+        "user.name=bench",
+        "-c",
+        "user.email=bench@localhost",
+        "-c",
+        "gc.auto=0",
+    ];
+    let status = Command::new("git")
+        .arg("-C")
+        .arg(at)
+        .args(who)
+        .args(args)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("git {args:?}: {status}").into())
+    }
 }

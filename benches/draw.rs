@@ -36,7 +36,10 @@ fn main() -> Outcome<()> {
     let home = folder()?;
     let paths = Paths::beneath(home.path());
     let store = Store::open(&paths.database())?;
-    let (small, large) = (run_of(&store, "small", SMALL)?, run_of(&store, "large", LARGE)?);
+    let (small, large) = (
+        run_of(&store, "small", SMALL)?,
+        run_of(&store, "large", LARGE)?,
+    );
     let mut few = Console::open(home.path(), small, SIZE)?;
     let mut many = Console::open(home.path(), large, SIZE)?;
     for console in [&mut few, &mut many] {
@@ -64,16 +67,32 @@ fn frames(few: &mut Console, many: &mut Console) -> Outcome<()> {
         at_large.push(timed(|| many.frame())?);
     }
     let (small, large) = (median(at_small), median(at_large));
-    figure("a frame of the run screen at 200x60: 10^6 events / 100 events", large / small, Goal::AtMost(1.2));
-    figure("  that frame / a third of a frame at 60 Hz", large / THIRD, Goal::AtMost(1.0));
+    figure(
+        "a frame of the run screen at 200x60: 10^6 events / 100 events",
+        large / small,
+        Goal::AtMost(1.2),
+    );
+    figure(
+        "  that frame / a third of a frame at 60 Hz",
+        large / THIRD,
+        Goal::AtMost(1.0),
+    );
     Ok(())
 }
 
 fn idle(console: &mut Console) -> Outcome<()> {
     let (one, two) = (console.frame()?, console.frame()?);
     let changed = one.diff(&two).len();
-    figure("idle: cells that a second frame would write", changed as f64, Goal::AtMost(0.0));
-    figure("idle: frames that are asked for", f64::from(u8::from(console.state.dirty)), Goal::AtMost(0.0));
+    figure(
+        "idle: cells that a second frame would write",
+        changed as f64,
+        Goal::AtMost(0.0),
+    );
+    figure(
+        "idle: frames that are asked for",
+        f64::from(u8::from(console.state.dirty)),
+        Goal::AtMost(0.0),
+    );
     Ok(())
 }
 
@@ -83,7 +102,11 @@ fn open(home: &std::path::Path, small: RunId, large: RunId) -> Outcome<()> {
         at_small.push(timed(|| Console::open(home, small, SIZE))?);
         at_large.push(timed(|| Console::open(home, large, SIZE))?);
     }
-    figure("opening a run, to its first whole frame: 10^6 / 100 events", median(at_large) / median(at_small), Goal::None);
+    figure(
+        "opening a run, to its first whole frame: 10^6 / 100 events",
+        median(at_large) / median(at_small),
+        Goal::None,
+    );
     Ok(())
 }
 
@@ -100,26 +123,45 @@ fn find(console: &mut Console) -> Outcome<()> {
             console.press("e")?;
             console.settle()
         })?);
-        assert_eq!(console.state.run.as_ref().map(|run| run.tail.cursor()), Some(RARE));
+        assert_eq!(
+            console.state.run.as_ref().map(|run| run.tail.cursor()),
+            Some(RARE)
+        );
         console.press("Esc")?;
         console.settle()?;
     }
-    figure("a rare word in 10^6 events, key to screen / 20 ms", median(times) / FIND, Goal::AtMost(1.0));
+    figure(
+        "a rare word in 10^6 events, key to screen / 20 ms",
+        median(times) / FIND,
+        Goal::AtMost(1.0),
+    );
     let first = timed(|| {
         console.press("/")?;
-        "xyl".chars().try_for_each(|letter| console.press(&letter.to_string()))?;
+        "xyl"
+            .chars()
+            .try_for_each(|letter| console.press(&letter.to_string()))?;
         console.settle()
     })?;
     console.press("Esc")?;
     console.settle()?;
-    figure("  its first three letters typed at once / 20 ms", first.as_secs_f64() / FIND, Goal::None);
+    figure(
+        "  its first three letters typed at once / 20 ms",
+        first.as_secs_f64() / FIND,
+        Goal::None,
+    );
     let filter = timed(|| {
         console.press("&")?;
-        "type:phase.,run.".chars().try_for_each(|letter| console.press(&letter.to_string()))?;
+        "type:phase.,run."
+            .chars()
+            .try_for_each(|letter| console.press(&letter.to_string()))?;
         console.press("Enter")?;
         console.settle()
     })?;
-    figure("  a filter that leaves 3 of 10^6 events, whole journal / 20 ms", filter.as_secs_f64() / FIND, Goal::None);
+    figure(
+        "  a filter that leaves 3 of 10^6 events, whole journal / 20 ms",
+        filter.as_secs_f64() / FIND,
+        Goal::None,
+    );
     console.press("Esc")?;
     console.settle()
 }
@@ -144,8 +186,16 @@ fn steps(console: &mut Console) -> Outcome<()> {
     let early = at(console, 400)?;
     console.press("End")?;
     console.settle()?;
-    figure("a step into the past, key to screen: at event 900,000 / at 400", late / early, Goal::AtMost(2.0));
-    figure("  that step / a frame at 60 Hz", late * 60.0, Goal::AtMost(1.0));
+    figure(
+        "a step into the past, key to screen: at event 900,000 / at 400",
+        late / early,
+        Goal::AtMost(2.0),
+    );
+    figure(
+        "  that step / a frame at 60 Hz",
+        late * 60.0,
+        Goal::AtMost(1.0),
+    );
     Ok(())
 }
 
@@ -162,12 +212,28 @@ fn flood(console: &mut Console, run: RunId) -> Outcome<()> {
         console.look_for_answers()?;
         let next = console.frame()?;
         let changes = before.diff(&next);
-        assert!(changes.iter().any(|(x, y, _)| next.cell(Position::new(*x, *y)).is_some()), "something was drawn");
+        assert!(
+            changes
+                .iter()
+                .any(|(x, y, _)| next.cell(Position::new(*x, *y)).is_some()),
+            "something was drawn"
+        );
         times.push(begun.elapsed());
         before = next;
     }
-    let within = times.iter().filter(|time| time.as_secs_f64() <= THIRD).count();
-    figure("  share of those frames within a third of a frame", within as f64 / FRAMES as f64, Goal::AtLeast(0.95));
-    figure("a frame in a flood of 5,000 events/s / a third of a frame at 60 Hz", median(times) / THIRD, Goal::AtMost(1.0));
+    let within = times
+        .iter()
+        .filter(|time| time.as_secs_f64() <= THIRD)
+        .count();
+    figure(
+        "  share of those frames within a third of a frame",
+        within as f64 / FRAMES as f64,
+        Goal::AtLeast(0.95),
+    );
+    figure(
+        "a frame in a flood of 5,000 events/s / a third of a frame at 60 Hz",
+        median(times) / THIRD,
+        Goal::AtMost(1.0),
+    );
     Ok(())
 }

@@ -47,7 +47,10 @@ const AT_ONCE: usize = stage::AT_ONCE;
 const COMMITS_OF_BARE_LOOP: usize = 6;
 
 fn main() -> Outcome<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", phases] => {
             without_clocks();
@@ -96,7 +99,10 @@ impl Stage {
     }
 
     fn now(&self) -> Moment {
-        Moment { at: Instant::now(), cpu: cpu_of_process().saturating_sub(self.model.cpu()) }
+        Moment {
+            at: Instant::now(),
+            cpu: cpu_of_process().saturating_sub(self.model.cpu()),
+        }
     }
 
     /// One run of one of the [lengths](LENGTHS) and nothing more.
@@ -122,7 +128,9 @@ impl Stage {
             stage::start(&self.host, phases, 0).await?;
             let mut moments = Vec::new();
             loop {
-                let Signal::Event(event) = signals.recv().await? else { continue };
+                let Signal::Event(event) = signals.recv().await? else {
+                    continue;
+                };
                 match &event.fact {
                     Fact::PhaseStarted { .. } if moments.is_empty() => moments.push(self.now()),
                     Fact::PhaseCompleted { .. } => moments.push(self.now()),
@@ -139,7 +147,9 @@ impl Stage {
 
     /// Many runs at once, from the first start to the last end.
     fn runs(&self, count: usize) -> Outcome<Duration> {
-        self.host.handle().block_on(stage::runs(&self.host, &self.paths(), PHASES, count))
+        self.host
+            .handle()
+            .block_on(stage::runs(&self.host, &self.paths(), PHASES, count))
     }
 }
 
@@ -154,7 +164,12 @@ fn serve_for_ever() -> Outcome<()> {
 
 /// A bare round trip.
 async fn ask(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Outcome<()> {
-    let response = client.post(url).header("content-type", "application/json").body(body).send().await?;
+    let response = client
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await?;
     response.error_for_status()?.bytes().await?;
     Ok(())
 }
@@ -172,15 +187,29 @@ impl Bare {
     fn new(stage: &Stage) -> Outcome<Self> {
         let dir = folder()?;
         let conn = bare_database(dir.path())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         // The client wants to know how to speak TLS even where nobody does; the host has said so by now.
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { dir, conn, client, runtime, url: format!("{}/chat/completions", stage.model.base_url()) })
+        Ok(Self {
+            dir,
+            conn,
+            client,
+            runtime,
+            url: format!("{}/chat/completions", stage.model.base_url()),
+        })
     }
 
     /// Makes so many phases' worth; says when it began and when each was done. `with_files` also writes
     /// an artifact twice, each time a new file, synced and renamed, and its folder synced.
-    fn run(&self, stage: &Stage, phases: usize, bodies: &[Vec<u8>; 2], with_files: bool) -> Outcome<Vec<Moment>> {
+    fn run(
+        &self,
+        stage: &Stage,
+        phases: usize,
+        bodies: &[Vec<u8>; 2],
+        with_files: bool,
+    ) -> Outcome<Vec<Moment>> {
         let run = RunId::new().to_string();
         let mut moments = vec![stage.now()];
         let mut seq = 0;
@@ -192,7 +221,11 @@ impl Bare {
                     insert_bare(&self.conn, &run, seq)?;
                 }
             }
-            for copy in if with_files { &["work", "kept"][..] } else { &[] } {
+            for copy in if with_files {
+                &["work", "kept"][..]
+            } else {
+                &[]
+            } {
                 write_durably(self.dir.path(), &format!("{run}-{phase}-{copy}"))?;
             }
             moments.push(stage.now());
@@ -241,12 +274,36 @@ fn one_phase(stage: &Stage, bare: &Bare) -> Outcome<()> {
     let after = stage.model.requests_and_connections();
     let wall = |runs: &[Vec<Moment>]| median(runs.iter().flat_map(|run| walls(run).skip(1)));
     let cpu = |runs: &[Vec<Moment>]| middle(runs.iter().map(|run| cpu_of_phase(run)));
-    figure("one phase over HTTP, wall / bare loop with 6 commits", wall(&ours) / wall(&theirs), Goal::AtMost(1.5));
-    figure("one phase over HTTP, CPU / bare loop with 6 commits", cpu(&ours) / cpu(&theirs), Goal::AtMost(4.0));
-    figure("  bare loop that also keeps two files, wall / bare loop", wall(&files) / wall(&theirs), Goal::None);
-    figure("  bare loop that also keeps two files, CPU / bare loop", cpu(&files) / cpu(&theirs), Goal::None);
-    figure("  bare loop, CPU / wall", cpu(&theirs) / wall(&theirs), Goal::None);
-    figure("  requests that reused a connection", 1.0 - (after.1 - before.1) as f64 / (after.0 - before.0) as f64, Goal::None);
+    figure(
+        "one phase over HTTP, wall / bare loop with 6 commits",
+        wall(&ours) / wall(&theirs),
+        Goal::AtMost(1.5),
+    );
+    figure(
+        "one phase over HTTP, CPU / bare loop with 6 commits",
+        cpu(&ours) / cpu(&theirs),
+        Goal::AtMost(4.0),
+    );
+    figure(
+        "  bare loop that also keeps two files, wall / bare loop",
+        wall(&files) / wall(&theirs),
+        Goal::None,
+    );
+    figure(
+        "  bare loop that also keeps two files, CPU / bare loop",
+        cpu(&files) / cpu(&theirs),
+        Goal::None,
+    );
+    figure(
+        "  bare loop, CPU / wall",
+        cpu(&theirs) / wall(&theirs),
+        Goal::None,
+    );
+    figure(
+        "  requests that reused a connection",
+        1.0 - (after.1 - before.1) as f64 / (after.0 - before.0) as f64,
+        Goal::None,
+    );
     Ok(())
 }
 
@@ -259,13 +316,18 @@ fn commits(stage: &Stage) -> Outcome<()> {
         stage.run(phases)?;
         counts.push(f64::from(commits_in_log(&database)?));
     }
-    figure("commits of one phase without gates", (counts[1] - counts[0]) / (PHASES - FEW) as f64, Goal::AtMost(4.0));
+    figure(
+        "commits of one phase without gates",
+        (counts[1] - counts[0]) / (PHASES - FEW) as f64,
+        Goal::AtMost(4.0),
+    );
     Ok(())
 }
 
 fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
     let early_bodies = stage.model.bodies();
-    let (mut early, mut late, mut early_bare, mut late_bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut early, mut late, mut early_bare, mut late_bare) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS.div_ceil(2) {
         let times: Vec<Duration> = walls(&stage.run(LONG)?).collect();
         early.extend(times.iter().skip(1).take(PHASES));
@@ -274,8 +336,16 @@ fn late_phases(stage: &Stage, bare: &Bare) -> Outcome<()> {
         early_bare.extend(walls(&bare.run(stage, PHASES, &early_bodies, false)?));
         late_bare.extend(walls(&bare.run(stage, PHASES, &late_bodies, false)?));
     }
-    figure("phases 55-64 of a run / phases 1-10", median(late) / median(early), Goal::AtMost(1.05));
-    figure("  the bare loop with the requests of phase 64 / of phase 10", median(late_bare) / median(early_bare), Goal::None);
+    figure(
+        "phases 55-64 of a run / phases 1-10",
+        median(late) / median(early),
+        Goal::AtMost(1.05),
+    );
+    figure(
+        "  the bare loop with the requests of phase 64 / of phase 10",
+        median(late_bare) / median(early_bare),
+        Goal::None,
+    );
     Ok(())
 }
 
@@ -292,10 +362,22 @@ fn many_runs(stage: &Stage) -> Outcome<()> {
         together.push(stage.runs(AT_ONCE)?);
     }
     let ratio = AT_ONCE as f64 * median(alone) / median(together);
-    figure("100 runs at once, phases a second / one run", ratio, Goal::AtLeast(10.0));
+    figure(
+        "100 runs at once, phases a second / one run",
+        ratio,
+        Goal::AtLeast(10.0),
+    );
     if let (Some(mib), Some(before)) = (peak_mib(), before) {
-        figure("100 runs at once, highest resident size (with the model) / 64 MiB", mib / 64.0, Goal::AtMost(1.0));
-        figure("  resident before they began / 64 MiB", before / 64.0, Goal::None);
+        figure(
+            "100 runs at once, highest resident size (with the model) / 64 MiB",
+            mib / 64.0,
+            Goal::AtMost(1.0),
+        );
+        figure(
+            "  resident before they began / 64 MiB",
+            before / 64.0,
+            Goal::None,
+        );
     }
     Ok(())
 }

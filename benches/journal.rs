@@ -61,10 +61,16 @@ impl Journal {
         while left > 0 {
             let count = left.min(FILL);
             let facts: Vec<Fact> = (0..count).map(|_| tool_called()).collect();
-            store.write_blocking(move |tx| journal::append(tx, run, &facts, Timestamp::now()).map(drop))?;
+            store.write_blocking(move |tx| {
+                journal::append(tx, run, &facts, Timestamp::now()).map(drop)
+            })?;
             left -= count;
         }
-        Ok(Self { _dir: dir, store, run })
+        Ok(Self {
+            _dir: dir,
+            store,
+            run,
+        })
     }
 
     /// Appends one event; says how long until it was acknowledged, and how much of that was the append itself.
@@ -88,7 +94,8 @@ fn store_with_full_log(path: &std::path::Path) -> Outcome<Store> {
 
 /// A run that works on its only phase.
 fn begin(store: &Store, thread: &str) -> Outcome<RunId> {
-    let (workflow, persona): (VersionedName, VersionedName) = ("bench@1".parse()?, "maker@1".parse()?);
+    let (workflow, persona): (VersionedName, VersionedName) =
+        ("bench@1".parse()?, "maker@1".parse()?);
     let new = new_run(&workflow, thread);
     let (id, [created, started]) = (new.id, opening(&new, &["first"]));
     let facts = [created, started, first_phase(&persona)];
@@ -119,14 +126,34 @@ fn blocks() -> Outcome<()> {
         let append = |_| {
             let (fact, begun) = (tool_called(), Instant::now());
             let stored = journal::append(tx, run, &[fact], Timestamp::now())?;
-            Ok((stored.first().is_some_and(|event| event.seq.is_multiple_of(BLOCK)), begun.elapsed()))
+            Ok((
+                stored
+                    .first()
+                    .is_some_and(|event| event.seq.is_multiple_of(BLOCK)),
+                begun.elapsed(),
+            ))
         };
-        (0..10 * BLOCK).map(append).collect::<phasedeck::model::error::Result<Vec<_>>>()
+        (0..10 * BLOCK)
+            .map(append)
+            .collect::<phasedeck::model::error::Result<Vec<_>>>()
     })?;
-    let of = |blocks: bool| times.iter().filter(move |(block, _)| *block == blocks).map(|(_, time)| *time);
+    let of = |blocks: bool| {
+        times
+            .iter()
+            .filter(move |(block, _)| *block == blocks)
+            .map(|(_, time)| *time)
+    };
     let (block, plain) = (median(of(true)), median(of(false)));
-    figure("an append that completes a block of 512 / any other", block / plain, Goal::None);
-    figure("  what that adds to every append on the way", (block - plain) / plain / BLOCK as f64, Goal::AtMost(0.10));
+    figure(
+        "an append that completes a block of 512 / any other",
+        block / plain,
+        Goal::None,
+    );
+    figure(
+        "  what that adds to every append on the way",
+        (block - plain) / plain / BLOCK as f64,
+        Goal::AtMost(0.10),
+    );
     Ok(())
 }
 
@@ -136,11 +163,24 @@ fn append(small: &Journal, large: &Journal) -> Outcome<()> {
         at_small.push(small.append()?);
         at_large.push(large.append()?);
     }
-    let acknowledged = |times: &[(Duration, Duration)]| median(times.iter().map(|(whole, _)| *whole));
+    let acknowledged =
+        |times: &[(Duration, Duration)]| median(times.iter().map(|(whole, _)| *whole));
     let within = |times: &[(Duration, Duration)]| median(times.iter().map(|(_, within)| *within));
-    figure("append of an event, acknowledged: at 10^6 / at 10^3", acknowledged(&at_large) / acknowledged(&at_small), Goal::AtMost(1.1));
-    figure("  the append within its transaction: at 10^6 / at 10^3", within(&at_large) / within(&at_small), Goal::None);
-    figure("  the append within its transaction / acknowledged, at 10^3", within(&at_small) / acknowledged(&at_small), Goal::None);
+    figure(
+        "append of an event, acknowledged: at 10^6 / at 10^3",
+        acknowledged(&at_large) / acknowledged(&at_small),
+        Goal::AtMost(1.1),
+    );
+    figure(
+        "  the append within its transaction: at 10^6 / at 10^3",
+        within(&at_large) / within(&at_small),
+        Goal::None,
+    );
+    figure(
+        "  the append within its transaction / acknowledged, at 10^3",
+        within(&at_small) / acknowledged(&at_small),
+        Goal::None,
+    );
     Ok(())
 }
 
@@ -150,7 +190,10 @@ fn chained(small: &Journal) -> Outcome<()> {
     for _ in 0..APPENDS {
         within.push(small.append()?.1);
     }
-    let (run, text) = (small.run.to_string(), serde_json::to_string(&tool_called())?);
+    let (run, text) = (
+        small.run.to_string(),
+        serde_json::to_string(&tool_called())?,
+    );
     let key = tool_called().key();
     let (begun, mut link) = (Instant::now(), Link::default());
     for seq in 0..LINKS {
@@ -168,7 +211,11 @@ fn chained(small: &Journal) -> Outcome<()> {
     let each = begun.elapsed().as_secs_f64() / f64::from(LINKS);
     assert_ne!(link, Link::default());
     let append = median(within);
-    figure("append within its transaction / the same without its link", append / (append - each).max(f64::EPSILON), Goal::AtMost(1.1));
+    figure(
+        "append within its transaction / the same without its link",
+        append / (append - each).max(f64::EPSILON),
+        Goal::AtMost(1.1),
+    );
     Ok(())
 }
 
@@ -188,19 +235,27 @@ fn window(small: &Journal, large: &Journal) -> Outcome<()> {
         at_small.push(read(&small, small_run)?);
         at_large.push(read(&large, large_run)?);
     }
-    figure("read of the last 100 events: at 10^6 / at 10^3", median(at_large) / median(at_small), Goal::AtMost(1.1));
+    figure(
+        "read of the last 100 events: at 10^6 / at 10^3",
+        median(at_large) / median(at_small),
+        Goal::AtMost(1.1),
+    );
     Ok(())
 }
 
 fn writers(count: usize) -> Outcome<()> {
     let dir = folder()?;
     let store = store_with_full_log(&dir.path().join("phasedeck.db"))?;
-    let runs = (0..count).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
+    let runs = (0..count)
+        .map(|n| begin(&store, &format!("lane-{n}")))
+        .collect::<Outcome<Vec<_>>>()?;
     let bare_dir = folder()?;
     let bare = bare_database(bare_dir.path())?;
     let alone_dir = folder()?;
     let alone = Alone::open(&alone_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()?;
     let (mut ours, mut theirs, mut unthreaded) = (Vec::new(), Vec::new(), Vec::new());
     let mut seq = 0;
     for _ in 0..ROUNDS {
@@ -211,10 +266,22 @@ fn writers(count: usize) -> Outcome<()> {
         }
     }
     let (ours, theirs, unthreaded) = (middle(ours), middle(theirs), middle(unthreaded));
-    let goal = if count == MOST_WRITERS { Goal::AtLeast(0.7) } else { Goal::None };
-    figure(&format!("{count} writers, events a second / bare SQLite at {count} rows a commit"), theirs / ours, goal);
+    let goal = if count == MOST_WRITERS {
+        Goal::AtLeast(0.7)
+    } else {
+        Goal::None
+    };
+    figure(
+        &format!("{count} writers, events a second / bare SQLite at {count} rows a commit"),
+        theirs / ours,
+        goal,
+    );
     if count == MOST_WRITERS {
-        figure("  appends on one thread, 100 a commit / bare SQLite", theirs / unthreaded, Goal::None);
+        figure(
+            "  appends on one thread, 100 a commit / bare SQLite",
+            theirs / unthreaded,
+            Goal::None,
+        );
     }
     Ok(())
 }
@@ -229,7 +296,11 @@ async fn write_at_once(store: &Store, runs: &[RunId]) -> Outcome<f64> {
             tokio::spawn(async move {
                 for _ in 0..WRITES_EACH {
                     let fact = tool_called();
-                    store.write(move |tx| journal::append(tx, run, &[fact], Timestamp::now()).map(drop)).await?;
+                    store
+                        .write(move |tx| {
+                            journal::append(tx, run, &[fact], Timestamp::now()).map(drop)
+                        })
+                        .await?;
                 }
                 Ok::<_, phasedeck::model::error::Failure>(())
             })
@@ -265,7 +336,9 @@ impl Alone {
     fn open(dir: &tempfile::TempDir) -> Outcome<Self> {
         let path = dir.path().join("phasedeck.db");
         let store = Store::open(&path)?;
-        let runs = (0..MOST_WRITERS).map(|n| begin(&store, &format!("lane-{n}"))).collect::<Outcome<Vec<_>>>()?;
+        let runs = (0..MOST_WRITERS)
+            .map(|n| begin(&store, &format!("lane-{n}")))
+            .collect::<Outcome<Vec<_>>>()?;
         store.close_blocking()?;
         let conn = rusqlite::Connection::open(&path)?;
         conn.execute_batch(
@@ -273,7 +346,10 @@ impl Alone {
         )?;
         conn.set_prepared_statement_cache_capacity(128);
         fill_log(&conn)?;
-        Ok(Self { conn, runs: runs.into() })
+        Ok(Self {
+            conn,
+            runs: runs.into(),
+        })
     }
 
     fn write(&self) -> Outcome<f64> {

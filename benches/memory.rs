@@ -32,7 +32,12 @@ mod measure;
 mod seen;
 
 const EVENTS: u64 = 1_000_000;
-const SIZE: PtySize = PtySize { rows: 40, cols: 400, pixel_width: 0, pixel_height: 0 };
+const SIZE: PtySize = PtySize {
+    rows: 40,
+    cols: 400,
+    pixel_width: 0,
+    pixel_height: 0,
+};
 /// Reading a long file takes the pager its time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -46,8 +51,16 @@ fn main() -> Outcome<()> {
     ours.program.give("4g")?;
     ours.until(&target(5)?)?;
     let ours = ours.peak_mib()?;
-    figure("highest resident size with 10^6 events open / 64 MiB", ours / 64.0, Goal::None);
-    if std::process::Command::new("lnav").arg("-V").output().is_err() {
+    figure(
+        "highest resident size with 10^6 events open / 64 MiB",
+        ours / 64.0,
+        Goal::None,
+    );
+    if std::process::Command::new("lnav")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
         println!("left out: lnav is not on this machine");
         return Ok(());
     }
@@ -60,7 +73,11 @@ fn main() -> Outcome<()> {
     pager.until(&target(EVENTS - 1)?)?;
     pager.program.give("g")?;
     pager.until(&target(5)?)?;
-    figure("highest resident size with 10^6 events open / lnav", ours / pager.peak_mib()?, Goal::AtMost(0.2));
+    figure(
+        "highest resident size with 10^6 events open / lnav",
+        ours / pager.peak_mib()?,
+        Goal::AtMost(0.2),
+    );
     Ok(())
 }
 
@@ -70,7 +87,11 @@ fn fill(paths: &Paths) -> Outcome<String> {
     let store = Store::open(&paths.database())?;
     let run = run_of(&store, "long", EVENTS - 1)?;
     store.write_blocking(move |tx| {
-        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
+        let aborted = Fact::RunAborted {
+            by: "kim".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        };
         journal::append(tx, run, &[aborted], Timestamp::now())?;
         runs::set_report(tx, run, "report")
     })?;
@@ -88,8 +109,15 @@ fn target(seq: u64) -> Outcome<String> {
 
 /// The events as lines of JSON, as a pager of logs reads them.
 fn write_lines(paths: &Paths, log: &Path) -> Outcome<()> {
-    let (archive, mut lines) = (Archive::open(paths)?, std::io::BufWriter::new(std::fs::File::create(log)?));
-    let run = archive.runs(&Default::default())?.first().ok_or("no runs")?.id;
+    let (archive, mut lines) = (
+        Archive::open(paths)?,
+        std::io::BufWriter::new(std::fs::File::create(log)?),
+    );
+    let run = archive
+        .runs(&Default::default())?
+        .first()
+        .ok_or("no runs")?
+        .id;
     let mut next = 1;
     loop {
         let events = archive.events(run, next, 10_000)?;
@@ -112,17 +140,29 @@ struct Shown {
 impl Shown {
     fn start(command: CommandBuilder) -> Outcome<Self> {
         let screen = vt100::Parser::new(SIZE.rows.try_into()?, SIZE.cols.try_into()?, 0);
-        Ok(Self { program: Seen::start(command, SIZE)?, screen })
+        Ok(Self {
+            program: Seen::start(command, SIZE)?,
+            screen,
+        })
     }
 
     /// Waits until this is on the screen.
     fn until(&mut self, text: &str) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.screen.screen().contents().contains(text) {
-            match self.program.written.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .program
+                .written
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok((_, bytes)) => self.screen.process(&bytes),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let rows: Vec<String> = self.screen.screen().rows(0, SIZE.cols).map(|row| row.trim_end().to_owned()).collect();
+                    let rows: Vec<String> = self
+                        .screen
+                        .screen()
+                        .rows(0, SIZE.cols)
+                        .map(|row| row.trim_end().to_owned())
+                        .collect();
                     return Err(format!("{text} did not come:\n{}", rows.join("\n")).into());
                 }
             }
@@ -132,9 +172,16 @@ impl Shown {
 
     /// The highest resident size of the program so far.
     fn peak_mib(&self) -> Outcome<f64> {
-        let id = self.program.child.process_id().ok_or("the program has ended")?;
+        let id = self
+            .program
+            .child
+            .process_id()
+            .ok_or("the program has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system does not tell")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .ok_or("the system does not tell")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }

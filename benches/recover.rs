@@ -41,7 +41,12 @@ fn main() -> Outcome<()> {
 
 /// The first frame, which nothing may keep waiting: what a crash left is put in order behind it.
 fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
-    let newest = Archive::open(&Paths::beneath(crashed))?.runs(&RunFilter::default())?.first().ok_or("no runs")?.id.short();
+    let newest = Archive::open(&Paths::beneath(crashed))?
+        .runs(&RunFilter::default())?
+        .first()
+        .ok_or("no runs")?
+        .id
+        .short();
     let (mut after_crash, mut at_rest) = (Vec::new(), Vec::new());
     for _ in 0..FRAMES {
         for (from, times) in [(resting, &mut at_rest), (crashed, &mut after_crash)] {
@@ -51,7 +56,11 @@ fn frames(crashed: &Path, resting: &Path, count: usize) -> Outcome<()> {
         }
     }
     let name = format!("first frame after a crash of {count} runs / the same runs resting");
-    figure(&name, median(after_crash) / median(at_rest), Goal::AtMost(1.2));
+    figure(
+        &name,
+        median(after_crash) / median(at_rest),
+        Goal::AtMost(1.2),
+    );
     Ok(())
 }
 
@@ -66,8 +75,16 @@ fn hosts(crashed: &Path, count: usize) -> Outcome<()> {
         at_rest.push(serve(&paths, count)?);
     }
     let (after_crash, at_rest) = (median(after_crash), median(at_rest));
-    figure(&format!("  a host that serves, after a crash of {count} runs / the same runs resting"), after_crash / at_rest, Goal::None);
-    figure(&format!("  a host that serves, after a crash of {count} runs / one second"), after_crash, Goal::AtMost(1.0));
+    figure(
+        &format!("  a host that serves, after a crash of {count} runs / the same runs resting"),
+        after_crash / at_rest,
+        Goal::None,
+    );
+    figure(
+        &format!("  a host that serves, after a crash of {count} runs / one second"),
+        after_crash,
+        Goal::AtMost(1.0),
+    );
     Ok(())
 }
 
@@ -89,13 +106,19 @@ fn copy(home: &Path) -> Outcome<tempfile::TempDir> {
 fn die(paths: &Paths, count: usize) -> Outcome<()> {
     paths.create()?;
     let store = Store::open(&paths.database())?;
-    let (workflow, persona): (VersionedName, VersionedName) = ("bench@1".parse()?, "maker@1".parse()?);
+    let (workflow, persona): (VersionedName, VersionedName) =
+        ("bench@1".parse()?, "maker@1".parse()?);
     store.write_blocking(move |tx| {
         for number in 0..count {
             let new = new_run(&workflow, &format!("lane-{number}"));
             runs::insert(tx, &new)?;
             let [created, started] = opening(&new, &["first", "second"]);
-            journal::append(tx, new.id, &[created, started, first_phase(&persona)], Timestamp::now())?;
+            journal::append(
+                tx,
+                new.id,
+                &[created, started, first_phase(&persona)],
+                Timestamp::now(),
+            )?;
         }
         Ok(())
     })?;

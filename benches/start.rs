@@ -50,13 +50,22 @@ fn main() -> Outcome<()> {
     if !paths.database().exists() {
         fill(&paths)?;
     }
-    let newest = phasedeck::engine::api::Archive::open(&paths)?.runs(&Default::default())?.first().ok_or("no runs")?.id.short();
+    let newest = phasedeck::engine::api::Archive::open(&paths)?
+        .runs(&Default::default())?
+        .first()
+        .ok_or("no runs")?
+        .id
+        .short();
     let (mut ours, mut least) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         least.push(first_frame(&screenful_of(&paths)?, &newest, true)?);
         ours.push(first_frame(&console(home), &newest, true)?);
     }
-    figure("first useful frame, 10^4 runs and 10^6 events / the least program", median(ours.clone()) / median(least), Goal::AtMost(2.0));
+    figure(
+        "first useful frame, 10^4 runs and 10^6 events / the least program",
+        median(ours.clone()) / median(least),
+        Goal::AtMost(2.0),
+    );
     figure("  the console / 5 ms", median(ours) / 0.005, Goal::None);
     Ok(())
 }
@@ -76,7 +85,9 @@ fn fill(paths: &Paths) -> Outcome<()> {
     store.write_blocking(move |tx| {
         journal::append(tx, long, &[aborted()], Timestamp::now())?;
         runs::set_report(tx, long, "report")?;
-        let workflow: VersionedName = "development@1".parse().map_err(phasedeck::model::error::Failure::internal)?;
+        let workflow: VersionedName = "development@1"
+            .parse()
+            .map_err(phasedeck::model::error::Failure::internal)?;
         for number in 0..RUNS - 1 {
             let at = Timestamp(end.0 - i64::try_from(number).unwrap_or(0) * HOUR_MS);
             short_run(tx, &workflow, number, at)?;
@@ -88,19 +99,37 @@ fn fill(paths: &Paths) -> Outcome<()> {
 }
 
 fn aborted() -> Fact {
-    Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() }
+    Fact::RunAborted {
+        by: "kim".to_owned(),
+        via: Via::Cli,
+        reason: String::new(),
+    }
 }
 
-fn short_run(tx: &rusqlite::Connection, workflow: &VersionedName, number: u64, at: Timestamp) -> phasedeck::model::error::Result<()> {
+fn short_run(
+    tx: &rusqlite::Connection,
+    workflow: &VersionedName,
+    number: u64,
+    at: Timestamp,
+) -> phasedeck::model::error::Result<()> {
     let new = NewRun {
-        requirements: format!("Wish {number}: a cart that shows prices in cents and never rounds them"),
-        place: RunPlace { repo: Some("/home/op/shop-cart".to_owned()), ..RunPlace::default() },
+        requirements: format!(
+            "Wish {number}: a cart that shows prices in cents and never rounds them"
+        ),
+        place: RunPlace {
+            repo: Some("/home/op/shop-cart".to_owned()),
+            ..RunPlace::default()
+        },
         created_at: at,
         ..new_run(workflow, &format!("lane-{}", number % 300))
     };
     runs::insert(tx, &new)?;
     let [created, started] = opening(&new, &["first", "second"]);
-    let end = if number.is_multiple_of(7) { aborted() } else { Fact::RunCompleted {} };
+    let end = if number.is_multiple_of(7) {
+        aborted()
+    } else {
+        Fact::RunCompleted {}
+    };
     journal::append(tx, new.id, &[created, started, end], at)?;
     runs::set_report(tx, new.id, "report")
 }

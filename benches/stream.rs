@@ -26,18 +26,31 @@ mod resources;
 mod stage;
 
 const AGENTS: usize = 8;
-const PACE: Pace = Pace { words: 1_000, every: Duration::from_millis(5) };
+const PACE: Pace = Pace {
+    words: 1_000,
+    every: Duration::from_millis(5),
+};
 
 fn main() -> Outcome<()> {
     let dir = folder()?;
     let model = Model::paced(PACE)?;
     let paths = Paths::beneath(dir.path());
     let host = stage::host(&paths, &[1], model.base_url())?;
-    let ours = share_of_a_core(&model, || host.handle().block_on(stage::runs(&host, &paths, 1, AGENTS)).map(drop))?;
+    let ours = share_of_a_core(&model, || {
+        host.handle()
+            .block_on(stage::runs(&host, &paths, 1, AGENTS))
+            .map(drop)
+    })?;
     let request = request(&model);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let bare = share_of_a_core(&model, || runtime.block_on(readers(&request)))?;
-    figure("8 streams of 200 words/s: a core's share beyond reading them / 5 %", (ours - bare) / 0.05, Goal::AtMost(1.0));
+    figure(
+        "8 streams of 200 words/s: a core's share beyond reading them / 5 %",
+        (ours - bare) / 0.05,
+        Goal::AtMost(1.0),
+    );
     figure("  reading them / 5 % of a core", bare / 0.05, Goal::None);
     host.shutdown(Duration::from_secs(5))?;
     Ok(())
@@ -54,8 +67,15 @@ fn share_of_a_core(model: &Model, work: impl FnOnce() -> Outcome<()>) -> Outcome
 /// The request of a first turn, as an agent sent it.
 fn request(model: &Model) -> (String, Vec<u8>) {
     let [body, _] = model.bodies();
-    let address = model.base_url().trim_start_matches("http://").trim_end_matches("/v1").to_owned();
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let address = model
+        .base_url()
+        .trim_start_matches("http://")
+        .trim_end_matches("/v1")
+        .to_owned();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     (address, [head.as_bytes(), &body].concat())
 }
 
@@ -72,5 +92,8 @@ async fn readers(request: &(String, Vec<u8>)) -> Outcome<()> {
             }
         }
     };
-    futures_util::future::join_all((0..AGENTS).map(|_| one())).await.into_iter().collect()
+    futures_util::future::join_all((0..AGENTS).map(|_| one()))
+        .await
+        .into_iter()
+        .collect()
 }

@@ -46,7 +46,12 @@ const QUIET: Duration = Duration::from_secs(2);
 const KEYS: u64 = 150;
 /// What the first second costs is opening, not following.
 const WARM: u64 = 1;
-const SIZE: PtySize = PtySize { rows: 60, cols: 200, pixel_width: 0, pixel_height: 0 };
+const SIZE: PtySize = PtySize {
+    rows: 60,
+    cols: 200,
+    pixel_width: 0,
+    pixel_height: 0,
+};
 
 fn main() -> Outcome<()> {
     if let Some(database) = std::env::var_os(SCREENFUL) {
@@ -64,20 +69,25 @@ fn follow(home: &Path) -> Outcome<()> {
     let paths = Paths::beneath(home);
     let store = Store::open(&paths.database())?;
     let run = run_of(&store, "lane", BEFORE)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let (requests, _served) = mpsc::channel(8);
     let signals = broadcast::Sender::new(16_384);
     let (teller, told) = (signals.clone(), home.join("told"));
     let parting = Parting::default();
     let ending = parting.clone();
     let costs = home.join("costs");
-    std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        let outcome = write(&store, run, &teller, &told, &costs);
-        if let Err(error) = outcome {
-            eprintln!("the writer ended: {error}");
-        }
-        ending.drained.cancel();
-    })?;
+    std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || {
+            let outcome = write(&store, run, &teller, &told, &costs);
+            if let Err(error) = outcome {
+                eprintln!("the writer ended: {error}");
+            }
+            ending.drained.cancel();
+        })?;
     let options = ConsoleOptions {
         paths,
         settings: Settings::default(),
@@ -86,12 +96,23 @@ fn follow(home: &Path) -> Outcome<()> {
         ascii: true,
         no_color: false,
     };
-    run_console(options, link::to_engine(Port::new(requests, signals)), runtime.handle().clone(), parting)?;
+    run_console(
+        options,
+        link::to_engine(Port::new(requests, signals)),
+        runtime.handle().clone(),
+        parting,
+    )?;
     Ok(())
 }
 
 /// Stores and tells; notes when each batch was told, and what the console's threads have used.
-fn write(store: &Store, run: RunId, signals: &broadcast::Sender<Signal>, told: &Path, costs: &Path) -> Outcome<()> {
+fn write(
+    store: &Store,
+    run: RunId,
+    signals: &broadcast::Sender<Signal>,
+    told: &Path,
+    costs: &Path,
+) -> Outcome<()> {
     let mut log = std::io::BufWriter::new(std::fs::File::create(told)?);
     std::thread::sleep(QUIET);
     let (begun, mut seq, mut used) = (Instant::now(), BEFORE, Duration::ZERO);
@@ -102,7 +123,8 @@ fn write(store: &Store, run: RunId, signals: &broadcast::Sender<Signal>, told: &
         let due = Duration::from_secs(batch) / u32::try_from(BATCHES)?;
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
         let facts: Vec<Fact> = (seq + 1..=seq + BATCH).map(fact).collect();
-        let events = store.write_blocking(move |tx| journal::append(tx, run, &facts, Timestamp::now()))?;
+        let events =
+            store.write_blocking(move |tx| journal::append(tx, run, &facts, Timestamp::now()))?;
         seq += BATCH;
         writeln!(log, "{seq} {}", Timestamp::now().0)?;
         for event in events {
@@ -125,7 +147,11 @@ fn cpu_of_console() -> Outcome<Duration> {
         let name = std::fs::read_to_string(task.join("comm"))?;
         if !matches!(name.trim(), "store" | "writer") {
             let stat = std::fs::read_to_string(task.join("schedstat"))?;
-            sum += stat.split_whitespace().next().unwrap_or("0").parse::<u64>()?;
+            sum += stat
+                .split_whitespace()
+                .next()
+                .unwrap_or("0")
+                .parse::<u64>()?;
         }
     }
     Ok(Duration::from_nanos(sum))
@@ -166,7 +192,11 @@ impl Seen {
     fn wait(&self, text: Option<&str>) -> Outcome<Instant> {
         loop {
             let (at, bytes) = self.written.recv_timeout(Duration::from_secs(20))?;
-            if text.is_none_or(|text| bytes.windows(text.len()).any(|part| part == text.as_bytes())) {
+            if text.is_none_or(|text| {
+                bytes
+                    .windows(text.len())
+                    .any(|part| part == text.as_bytes())
+            }) {
                 return Ok(at);
             }
         }
@@ -198,7 +228,11 @@ fn answer() -> Outcome<()> {
     std::thread::sleep(QUIET + Duration::from_secs(WARM));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for turn in 0..KEYS {
-        let (key, shows) = if turn % 2 == 0 { ("k", "PAUSED") } else { ("f", "FOLLOW") };
+        let (key, shows) = if turn % 2 == 0 {
+            ("k", "PAUSED")
+        } else {
+            ("f", "FOLLOW")
+        };
         ours.push(console.press(key, Some(shows))?);
         theirs.push(least.press(if turn % 2 == 0 { "j" } else { "k" }, None)?);
         // Out of step with the frames.
@@ -210,12 +244,26 @@ fn answer() -> Outcome<()> {
     console.child.wait()?;
     let high = |times: &mut Vec<Duration>| {
         times.sort_unstable();
-        times.get(times.len() * 99 / 100).map_or(f64::INFINITY, Duration::as_secs_f64)
+        times
+            .get(times.len() * 99 / 100)
+            .map_or(f64::INFINITY, Duration::as_secs_f64)
     };
     let (late, late_least) = (high(&mut ours), high(&mut theirs));
-    figure("key to screen in a flood / the least program idle, p99", late / late_least, Goal::AtMost(2.0));
-    figure("  the same, median", median(ours.clone()) / median(theirs), Goal::AtMost(2.0));
-    figure("  the console's median / 1.1 ms", median(ours) / 0.0011, Goal::None);
+    figure(
+        "key to screen in a flood / the least program idle, p99",
+        late / late_least,
+        Goal::AtMost(2.0),
+    );
+    figure(
+        "  the same, median",
+        median(ours.clone()) / median(theirs),
+        Goal::AtMost(2.0),
+    );
+    figure(
+        "  the console's median / 1.1 ms",
+        median(ours) / 0.0011,
+        Goal::None,
+    );
     Ok(())
 }
 
@@ -225,8 +273,13 @@ fn nonzero(count: u16) -> Outcome<std::num::NonZero<u16>> {
 
 /// The highest number in the column of numbers.
 fn newest(screen: &str) -> Option<u64> {
-    let numbers = screen.lines().flat_map(str::split_whitespace).filter_map(|word| word.parse::<u64>().ok());
-    numbers.filter(|number| *number > BEFORE && *number <= BEFORE + BATCH * BATCHES * SECONDS).max()
+    let numbers = screen
+        .lines()
+        .flat_map(str::split_whitespace)
+        .filter_map(|word| word.parse::<u64>().ok());
+    numbers
+        .filter(|number| *number > BEFORE && *number <= BEFORE + BATCH * BATCHES * SECONDS)
+        .max()
 }
 
 fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
@@ -235,21 +288,45 @@ fn report(home: &Path, seen: &[(u64, Timestamp)]) -> Outcome<()> {
     for line in told.lines().skip(usize::try_from(BATCHES * WARM)?) {
         let (seq, at) = line.split_once(' ').ok_or("a line without a time")?;
         let (seq, at): (u64, i64) = (seq.parse()?, at.parse()?);
-        let shown = seen.iter().find(|(newest, _)| *newest >= seq).ok_or("an event never came to the screen")?;
+        let shown = seen
+            .iter()
+            .find(|(newest, _)| *newest >= seq)
+            .ok_or("an event never came to the screen")?;
         lags.push(Duration::from_millis(shown.1.since_ms(Timestamp(at))));
     }
     lags.sort_unstable();
-    let p95 = lags.get(lags.len() * 95 / 100).map_or(f64::INFINITY, Duration::as_secs_f64);
-    let (first, last) = (seen.first().ok_or("nothing was seen")?.1, seen.last().ok_or("nothing was seen")?.1);
+    let p95 = lags
+        .get(lags.len() * 95 / 100)
+        .map_or(f64::INFINITY, Duration::as_secs_f64);
+    let (first, last) = (
+        seen.first().ok_or("nothing was seen")?.1,
+        seen.last().ok_or("nothing was seen")?.1,
+    );
     let slot = |(_, at): &(u64, Timestamp)| at.since_ms(first) / 100;
     let mut slots: Vec<u64> = seen.iter().map(slot).collect();
     slots.dedup();
     let slots_all = (last.since_ms(first) / 100 + 1) as f64;
     let share: f64 = std::fs::read_to_string(home.join("costs"))?.parse()?;
-    figure("newest of 5,000 events/s on the screen, p95 / 50 ms", p95 / 0.050, Goal::AtMost(1.0));
+    figure(
+        "newest of 5,000 events/s on the screen, p95 / 50 ms",
+        p95 / 0.050,
+        Goal::AtMost(1.0),
+    );
     figure("  the same, median", median(lags) / 0.050, Goal::None);
-    figure("  slots of 100 ms with a newer event", slots.len() as f64 / slots_all, Goal::AtLeast(1.0));
-    figure("  writes to the terminal a second / 60", seen.len() as f64 / (slots_all / 10.0) / 60.0, Goal::AtMost(1.0));
-    figure("  the console's share of a core / 6 %", share / 0.06, Goal::AtMost(1.0));
+    figure(
+        "  slots of 100 ms with a newer event",
+        slots.len() as f64 / slots_all,
+        Goal::AtLeast(1.0),
+    );
+    figure(
+        "  writes to the terminal a second / 60",
+        seen.len() as f64 / (slots_all / 10.0) / 60.0,
+        Goal::AtMost(1.0),
+    );
+    figure(
+        "  the console's share of a core / 6 %",
+        share / 0.06,
+        Goal::AtMost(1.0),
+    );
     Ok(())
 }

@@ -22,7 +22,11 @@ fn main() -> Outcome<()> {
     let ours = CompiledSchema::compile(&"bench/rows@1".into(), &schema)?;
     let alone = jsonschema::options().offline().build(&schema)?;
     for (name, bytes, goal) in [
-        ("validation of 1 MiB / the schema library", &valid, Goal::AtMost(1.2)),
+        (
+            "validation of 1 MiB / the schema library",
+            &valid,
+            Goal::AtMost(1.2),
+        ),
         ("  the same with an error in every row", &torn, Goal::None),
     ] {
         let (mut us, mut them) = (Vec::new(), Vec::new());
@@ -59,6 +63,8 @@ fn schema() -> Value {
 
 fn document(state: &str) -> Vec<u8> {
     let row = |id: usize| json!({ "id": id, "state": state, "text": "a line of an artifact as agents write them" });
-    let rows: Vec<Value> = (0..BYTES / row(10_000).to_string().len()).map(row).collect();
+    let rows: Vec<Value> = (0..BYTES / row(10_000).to_string().len())
+        .map(row)
+        .collect();
     json!({ "rows": rows }).to_string().into_bytes()
 }

@@ -34,14 +34,12 @@ pub fn fill_log(conn: &Connection) -> Outcome<()> {
 
 /// Inserts one row as a journal has them.
 pub fn insert_bare(conn: &Connection, run: &str, seq: i64) -> rusqlite::Result<()> {
-    let (key, payload) = (format!("tool.called:01930000-0000-7000-8000-000000000000:call-{seq:09}"), PAYLOAD);
-    conn.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, 'tool.called', 'first', ?4, ?5)")?.execute((
-        run,
-        seq,
-        1_700_000_000_000_i64 + seq,
-        key,
-        payload,
-    ))?;
+    let (key, payload) = (
+        format!("tool.called:01930000-0000-7000-8000-000000000000:call-{seq:09}"),
+        PAYLOAD,
+    );
+    conn.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, 'tool.called', 'first', ?4, ?5)")?
+        .execute((run, seq, 1_700_000_000_000_i64 + seq, key, payload))?;
     Ok(())
 }
 

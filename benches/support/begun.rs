@@ -30,7 +30,13 @@ pub fn opening(new: &NewRun, phases: &[&str]) -> [Fact; 2] {
     let phases = phases.iter().map(|phase| (*phase).into()).collect();
     let (workflow_hash, rehearsal) = (new.workflow_hash.clone(), new.rehearsal);
     [
-        Fact::RunCreated { workflow: workflow.clone(), workflow_hash, thread: thread.clone(), phases, rehearsal },
+        Fact::RunCreated {
+            workflow: workflow.clone(),
+            workflow_hash,
+            thread: thread.clone(),
+            phases,
+            rehearsal,
+        },
         Fact::RunStarted { workflow, thread },
     ]
 }
@@ -38,5 +44,11 @@ pub fn opening(new: &NewRun, phases: &[&str]) -> [Fact; 2] {
 /// This persona works on its first phase.
 pub fn first_phase(persona: &VersionedName) -> Fact {
     let (phase_key, role, persona) = ("first".into(), "maker".into(), persona.clone());
-    Fact::PhaseStarted { phase_key, attempt: 1, role, persona, cause: AttemptCause::First }
+    Fact::PhaseStarted {
+        phase_key,
+        attempt: 1,
+        role,
+        persona,
+        cause: AttemptCause::First,
+    }
 }

@@ -49,7 +49,13 @@ impl Console {
         let (answer, answers) = channel();
         let tasks = library::start(Paths::beneath(home), answer)?;
         let state = AppState::new(look, Keymap::default(), true);
-        let mut console = Self { state, tasks, answers, open: 0, begun: Instant::now() };
+        let mut console = Self {
+            state,
+            tasks,
+            answers,
+            open: 0,
+            begun: Instant::now(),
+        };
         let first = start(&mut console.state, Some(run));
         console.carry_out(first)?;
         console.settle()?;
@@ -58,7 +64,10 @@ impl Console {
 
     /// Feeds a message; what the archive is asked is not waited for.
     pub fn feed(&mut self, msg: Msg) -> Outcome<()> {
-        let now = Now { wall: Timestamp::now(), ticks: u64::try_from(self.begun.elapsed().as_millis())? };
+        let now = Now {
+            wall: Timestamp::now(),
+            ticks: u64::try_from(self.begun.elapsed().as_millis())?,
+        };
         let cmds = update(&mut self.state, msg, now);
         self.carry_out(cmds)
     }
@@ -70,7 +79,12 @@ impl Console {
 
     /// A fact of the run was stored.
     pub fn happens(&mut self, run_id: RunId, seq: u64) -> Outcome<()> {
-        self.feed(Msg::Event(Arc::new(Event { run_id, seq, at: Timestamp::now(), fact: fact(seq) })))
+        self.feed(Msg::Event(Arc::new(Event {
+            run_id,
+            seq,
+            at: Timestamp::now(),
+            fact: fact(seq),
+        })))
     }
 
     /// Waits for what the archive was asked, draws, and so on, until nothing changes.

@@ -8,15 +8,23 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 use crate::measure::Outcome;
 
-const SIZE: PtySize = PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 };
+const SIZE: PtySize = PtySize {
+    rows: 40,
+    cols: 120,
+    pixel_width: 0,
+    pixel_height: 0,
+};
 
 /// The console of the binary over this home.
 pub fn console(home: &Path) -> CommandBuilder {
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phasedeck"));
     // Whoever builds may have settings, and the build leaves words of its own.
-    std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"PHASEDECK_")).for_each(|name| {
-        command.env_remove(name);
-    });
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.as_encoded_bytes().starts_with(b"PHASEDECK_"))
+        .for_each(|name| {
+            command.env_remove(name);
+        });
     command.env("PHASEDECK_HOME", home);
     command
 }
@@ -34,7 +42,11 @@ pub fn first_frame(command: &CommandBuilder, wanted: &str, quits: bool) -> Outco
     let (mut seen, mut chunk, mut took) = (Vec::new(), vec![0; 1 << 16], None);
     while let Ok(read @ 1..) = reader.read(&mut chunk) {
         seen.extend_from_slice(&chunk[..read]);
-        if took.is_none() && seen.windows(wanted.len()).any(|part| part == wanted.as_bytes()) {
+        if took.is_none()
+            && seen
+                .windows(wanted.len())
+                .any(|part| part == wanted.as_bytes())
+        {
             took = Some(begun.elapsed());
             if quits {
                 keys.write_all(b"q")?;

@@ -27,7 +27,10 @@ pub fn figure(name: &str, ratio: f64, goal: Goal) {
         Some(false) => "miss",
         None => "",
     };
-    println!("{}", format!("{name:<72} {ratio:>8.2}  {goal:<14}  {verdict}").trim_end());
+    println!(
+        "{}",
+        format!("{name:<72} {ratio:>8.2}  {goal:<14}  {verdict}").trim_end()
+    );
 }
 
 /// The middle value, in seconds; 0 of nothing.

@@ -47,18 +47,31 @@ impl Model {
 
     /// A model that takes its time.
     pub fn paced(pace: Pace) -> Outcome<Self> {
-        let seen = Arc::new(Seen { pace, ..Seen::default() });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let seen = Arc::new(Seen {
+            pace,
+            ..Seen::default()
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let shared = Arc::clone(&seen);
-        std::thread::Builder::new().name("model".to_owned()).spawn(move || runtime.block_on(accept(listener, shared)))?;
-        Ok(Self { base_url: format!("http://{address}/v1"), seen })
+        std::thread::Builder::new()
+            .name("model".to_owned())
+            .spawn(move || runtime.block_on(accept(listener, shared)))?;
+        Ok(Self {
+            base_url: format!("http://{address}/v1"),
+            seen,
+        })
     }
 
     /// A model that serves elsewhere and keeps its own account.
     pub fn at(base_url: &str) -> Self {
-        Self { base_url: base_url.to_owned(), seen: Arc::default() }
+        Self {
+            base_url: base_url.to_owned(),
+            seen: Arc::default(),
+        }
     }
 
     pub fn base_url(&self) -> String {
@@ -72,18 +85,28 @@ impl Model {
 
     /// Requests, and the connections they came by.
     pub fn requests_and_connections(&self) -> (u64, u64) {
-        (self.seen.requests.load(Ordering::Relaxed), self.seen.connections.load(Ordering::Relaxed))
+        (
+            self.seen.requests.load(Ordering::Relaxed),
+            self.seen.connections.load(Ordering::Relaxed),
+        )
     }
 
     /// The last request of each turn.
     pub fn bodies(&self) -> [Vec<u8>; 2] {
-        self.seen.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl Seen {
     fn account(&self) {
-        self.cpu_ns.store(u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.cpu_ns.store(
+            u64::try_from(cpu_of_thread().as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -118,7 +141,11 @@ async fn serve(mut socket: TcpStream, seen: Arc<Seen>) -> std::io::Result<()> {
         socket.write_all(HEAD).await?;
         for number in 0..pace.words {
             tokio::time::sleep(pace.every).await;
-            socket.write_all(&chunk(&sse::delta(&json!({ "content": format!("word{number} ") })))).await?;
+            socket
+                .write_all(&chunk(&sse::delta(
+                    &json!({ "content": format!("word{number} ") }),
+                )))
+                .await?;
             seen.account();
         }
         socket.write_all(&answer).await?;
@@ -146,7 +173,10 @@ async fn read_request(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::R
 
 fn length(head: &[u8]) -> usize {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    head.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    head.lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
@@ -159,7 +189,11 @@ fn writes(body: &[u8]) -> Vec<u8> {
     // Within JSON a line of the envelope ends with a backslash and an n.
     let line = |name: &str| {
         let rest = text.split_once(name).map_or("", |(_, rest)| rest);
-        rest.split(['\\', '"']).next().unwrap_or_default().trim().to_owned()
+        rest.split(['\\', '"'])
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     };
     let artifact = json!({ "runId": line("Run id:"), "phaseKey": line("Phase key:"), "note": "made over the loopback interface" });
     let arguments = json!({ "file_path": line("Expected artifact path:"), "content": format!("{artifact:#}\n") }).to_string();
@@ -177,10 +211,17 @@ fn writes(body: &[u8]) -> Vec<u8> {
 
 /// The second turn: it is done.
 fn words() -> Vec<u8> {
-    reply(&[json!({ "content": "It is " }), json!({ "content": "written." })], "stop")
+    reply(
+        &[
+            json!({ "content": "It is " }),
+            json!({ "content": "written." }),
+        ],
+        "stop",
+    )
 }
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// The rest of an answer, behind its head.
 fn reply(deltas: &[Value], finish: &str) -> Vec<u8> {

@@ -30,7 +30,10 @@ fn cpu(clock: ClockId) -> Duration {
         return Duration::ZERO;
     }
     let time = clock_gettime(clock);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Lets the highest resident size begin anew; where the system cannot, it stays that of the whole program.
@@ -41,7 +44,9 @@ pub fn forget_peak() {
 /// The highest resident size since then, in MiB; absent where the system does not tell.
 pub fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
 }
@@ -58,11 +63,17 @@ pub fn commits_in_log(database: &Path) -> Outcome<u32> {
     const HEADER: usize = 32;
     const FRAME_HEADER: usize = 24;
     let log = std::fs::read(database.with_extension("db-wal"))?;
-    let number = |at: usize| log.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_be_bytes);
+    let number = |at: usize| {
+        log.get(at..at + 4)
+            .and_then(|four| four.try_into().ok())
+            .map_or(0, u32::from_be_bytes)
+    };
     let salts = (number(16), number(20));
     let frame = FRAME_HEADER + usize::try_from(number(8))?;
     let frames = (HEADER..log.len()).step_by(frame);
     // Frames of an earlier round of the log have other salts.
-    let commits = frames.filter(|at| (number(at + 8), number(at + 12)) == salts && number(at + 4) != 0).count();
+    let commits = frames
+        .filter(|at| (number(at + 8), number(at + 12)) == salts && number(at + 4) != 0)
+        .count();
     Ok(u32::try_from(commits)?)
 }

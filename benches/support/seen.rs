@@ -30,12 +30,20 @@ impl Seen {
         std::thread::spawn(move || {
             let mut chunk = vec![0; 1 << 16];
             while let Ok(read @ 1..) = reader.read(&mut chunk) {
-                if sender.send((Instant::now(), chunk[..read].to_vec())).is_err() {
+                if sender
+                    .send((Instant::now(), chunk[..read].to_vec()))
+                    .is_err()
+                {
                     return;
                 }
             }
         });
-        Ok(Self { keys, written, child, _terminal: pty.master })
+        Ok(Self {
+            keys,
+            written,
+            child,
+            _terminal: pty.master,
+        })
     }
 
     /// Gives it keys.

@@ -22,7 +22,11 @@ pub const AT_ONCE: usize = 100;
 pub fn host(paths: &Paths, lengths: &[usize], base_url: String) -> Outcome<Host> {
     paths.create()?;
     for &phases in lengths {
-        write(paths, &format!("workflows/phases-{phases}.yaml"), &workflow(phases))?;
+        write(
+            paths,
+            &format!("workflows/phases-{phases}.yaml"),
+            &workflow(phases),
+        )?;
     }
     write(paths, "personas/maker.yaml", PERSONA)?;
     write(paths, "artifacts/bench/note@1.json", SCHEMA)?;
@@ -45,8 +49,19 @@ pub async fn start(host: &Host, phases: usize, lane: usize) -> Outcome<RunId> {
         thread: Some(format!("lane-{lane}").as_str().into()),
         ..StartRun::default()
     };
-    let sender = Sender { by: "bench".to_owned(), via: Via::Cli };
-    match host.port().send(Command::Start(Box::new(request)), sender, ClientToken::new()).await? {
+    let sender = Sender {
+        by: "bench".to_owned(),
+        via: Via::Cli,
+    };
+    match host
+        .port()
+        .send(
+            Command::Start(Box::new(request)),
+            sender,
+            ClientToken::new(),
+        )
+        .await?
+    {
         Answer::Started { run_id, .. } => Ok(run_id),
         other => Err(format!("{other:?}").into()),
     }
@@ -57,14 +72,21 @@ pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Ou
     let archive = Archive::open(paths)?;
     let mut signals = host.port().signals();
     let begun = Instant::now();
-    let started = futures_util::future::join_all((0..count).map(|lane| start(host, phases, lane))).await;
+    let started =
+        futures_util::future::join_all((0..count).map(|lane| start(host, phases, lane))).await;
     let mut left = started.into_iter().collect::<Outcome<BTreeSet<RunId>>>()?;
     while !left.is_empty() {
         match tokio::time::timeout(Duration::from_secs(1), signals.recv()).await {
-            Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => drop(left.remove(&event.run_id)),
+            Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => {
+                drop(left.remove(&event.run_id))
+            }
             Ok(Ok(_)) => {}
             // Signals may be dropped; the archive knows.
-            Ok(Err(_)) | Err(_) => left.retain(|run| archive.state(*run).is_ok_and(|s| s.status != RunStatus::Completed)),
+            Ok(Err(_)) | Err(_) => left.retain(|run| {
+                archive
+                    .state(*run)
+                    .is_ok_and(|s| s.status != RunStatus::Completed)
+            }),
         }
     }
     Ok(begun.elapsed())

@@ -23,7 +23,10 @@ struct Turn {
 pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
     stage.runs(1)?;
     let body = stage.model.bodies()[1].clone();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     // Its connections are served by this runtime; those of the bare loop stand still while that one does.
     let client = reqwest::Client::builder().no_proxy().build()?;
     for count in COUNTS {
@@ -34,15 +37,29 @@ pub fn turns(stage: &Stage, bare: &Bare) -> Outcome<()> {
             ours.push(timed(stage, || stage.runs(count).map(drop))?);
             // The last words of runs are written after their end.
             std::thread::sleep(Duration::from_millis(100));
-            theirs.push(timed(stage, || runtime.block_on(asked(&client, &bare.url, &body, count)))?);
+            theirs.push(timed(stage, || {
+                runtime.block_on(asked(&client, &bare.url, &body, count))
+            })?);
         }
         let wall = |turns: &[Turn]| median(turns.iter().map(|turn| turn.wall));
         let cpu = |turns: &[Turn]| middle(turns.iter().map(|turn| turn.cpu));
-        figure(&format!("a turn, {count} runs at once, wall / bare round trip"), wall(&ours) / wall(&theirs), Goal::None);
-        figure(&format!("a turn, {count} runs at once, CPU / bare round trip"), cpu(&ours) / cpu(&theirs), Goal::None);
+        figure(
+            &format!("a turn, {count} runs at once, wall / bare round trip"),
+            wall(&ours) / wall(&theirs),
+            Goal::None,
+        );
+        figure(
+            &format!("a turn, {count} runs at once, CPU / bare round trip"),
+            cpu(&ours) / cpu(&theirs),
+            Goal::None,
+        );
         if let (Some(peak), Some(before)) = (peak_mib(), before) {
             let part = (peak - before) / count as f64 / (WHOLE_MIB / 100.0);
-            figure(&format!("  memory a run, {count} at once / a hundredth of 64 MiB"), part, Goal::None);
+            figure(
+                &format!("  memory a run, {count} at once / a hundredth of 64 MiB"),
+                part,
+                Goal::None,
+            );
         }
     }
     Ok(())
@@ -54,7 +71,10 @@ fn timed(stage: &Stage, work: impl FnOnce() -> Outcome<()>) -> Outcome<Turn> {
     work()?;
     let after = stage.now();
     let turns = (stage.model.requests_and_connections().0 - asked).max(1);
-    Ok(Turn { wall: (after.at - before.at) / u32::try_from(turns)?, cpu: (after.cpu - before.cpu).as_secs_f64() / turns as f64 })
+    Ok(Turn {
+        wall: (after.at - before.at) / u32::try_from(turns)?,
+        cpu: (after.cpu - before.cpu).as_secs_f64() / turns as f64,
+    })
 }
 
 /// As many requests as so many runs make.
@@ -65,5 +85,8 @@ async fn asked(client: &reqwest::Client, url: &str, body: &[u8], count: usize) -
         }
         Ok(())
     };
-    futures_util::future::join_all((0..count).map(|_| one())).await.into_iter().collect()
+    futures_util::future::join_all((0..count).map(|_| one()))
+        .await
+        .into_iter()
+        .collect()
 }

@@ -37,33 +37,58 @@ struct Played {
 
 /// Lets every flush and every `stride`-th other call fail, in each story; whether all held.
 pub fn play(stride: u64, only: Option<Story>) -> Outcome<bool> {
-    if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if Command::new("strace")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
         println!("skipped: a disk that fails needs strace, and it is not installed");
         return Ok(true);
     }
     let model = Model::start()?;
-    for story in Story::ALL.into_iter().filter(|story| only.is_none_or(|only| only == *story)) {
+    for story in Story::ALL
+        .into_iter()
+        .filter(|story| only.is_none_or(|only| only == *story))
+    {
         for (call, error) in FAULTS {
             let mut played = Played::default();
             let mut nth = 1;
             while nth <= MOST {
-                let Some(broken) = one(story, &model, (call, error, nth), &mut played)? else { break };
+                let Some(broken) = one(story, &model, (call, error, nth), &mut played)? else {
+                    break;
+                };
                 if !broken.is_empty() {
-                    println!("VIOLATION in {}, {call} number {nth} answered {error}", story.name());
+                    println!(
+                        "VIOLATION in {}, {call} number {nth} answered {error}",
+                        story.name()
+                    );
                     broken.iter().for_each(|words| println!("  {words}"));
                     return Ok(false);
                 }
-                nth += if call.contains("sync") { 1 } else { stride.max(1) };
+                nth += if call.contains("sync") {
+                    1
+                } else {
+                    stride.max(1)
+                };
             }
             let Played { faults, ended } = played;
-            println!("{:<9} {call:<26} {error:<7} {faults:>5} faults, the host ended at {ended} of them: 0 violations", story.name());
+            println!(
+                "{:<9} {call:<26} {error:<7} {faults:>5} faults, the host ended at {ended} of them: 0 violations",
+                story.name()
+            );
         }
     }
     Ok(true)
 }
 
 /// One play; nothing where the story has no such call.
-fn one(story: Story, model: &Model, fault: (&str, &str, u64), played: &mut Played) -> Outcome<Option<Broken>> {
+fn one(
+    story: Story,
+    model: &Model,
+    fault: (&str, &str, u64),
+    played: &mut Played,
+) -> Outcome<Option<Broken>> {
     let home = Home::new(story, &model.base_url())?;
     model.forget();
     let (status, hit) = with_fault(&home, fault)?;
@@ -85,7 +110,12 @@ fn one(story: Story, model: &Model, fault: (&str, &str, u64), played: &mut Playe
     }
     let again = home.child()?.status()?;
     if !again.success() {
-        broken.push(format!("on a well disk it does not go on: {}", std::fs::read_to_string(home.stderr()).unwrap_or_default().trim()));
+        broken.push(format!(
+            "on a well disk it does not go on: {}",
+            std::fs::read_to_string(home.stderr())
+                .unwrap_or_default()
+                .trim()
+        ));
     }
     broken.extend(invariants::after_kill(&home, model, &mut memory)?);
     broken.extend(invariants::at_end(&home, model)?);
@@ -99,9 +129,24 @@ fn with_fault(home: &Home, (call, error, nth): (&str, &str, u64)) -> Outcome<(Ex
     let trace: PathBuf = home.dir.path().join("strace");
     let child = home.child()?;
     let mut strace = Command::new("strace");
-    strace.args(["-f", "--seccomp-bpf", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}:when={nth}"), "-o"]);
-    strace.arg(&trace).arg(child.get_program()).args(child.get_args());
-    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(home.stderr())?).env("RUST_BACKTRACE", "0");
+    strace.args([
+        "-f",
+        "--seccomp-bpf",
+        "-e",
+        &format!("trace={call}"),
+        "-e",
+        &format!("inject={call}:error={error}:when={nth}"),
+        "-o",
+    ]);
+    strace
+        .arg(&trace)
+        .arg(child.get_program())
+        .args(child.get_args());
+    strace
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(home.stderr())?)
+        .env("RUST_BACKTRACE", "0");
     let status = strace.status()?;
     let hit = std::fs::read_to_string(&trace)?.contains("(INJECTED)");
     std::fs::remove_file(&trace)?;

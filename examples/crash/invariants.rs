@@ -30,17 +30,36 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
     let mut broken = Broken::new();
     let Some(archive) = open(home) else {
         // Killed before the database was ready; then nothing can have been promised.
-        broken.extend(promises(home).first().map(|line| format!("'{line}' was promised, and there is no database")));
+        broken.extend(
+            promises(home)
+                .first()
+                .map(|line| format!("'{line}' was promised, and there is no database")),
+        );
         return Ok(broken);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let verdict = runtime.block_on(verify::verify(&home.paths(), None))?;
-    for check in verdict.database.iter().chain(verdict.runs.iter().flat_map(|run| &run.checks)) {
-        broken.extend(check.problems.iter().map(|problem| format!("verify, {}: {problem}", check.name)));
+    for check in verdict
+        .database
+        .iter()
+        .chain(verdict.runs.iter().flat_map(|run| &run.checks))
+    {
+        broken.extend(
+            check
+                .problems
+                .iter()
+                .map(|problem| format!("verify, {}: {problem}", check.name)),
+        );
     }
     let runs = archive.runs(&RunFilter::default())?;
     if runs.len() > home.story.ends().len() {
-        broken.push(format!("{} runs for {} keys", runs.len(), home.story.ends().len()));
+        broken.push(format!(
+            "{} runs for {} keys",
+            runs.len(),
+            home.story.ends().len()
+        ));
     }
     broken.extend(promises_kept(home, &archive)?);
     for run in &runs {
@@ -50,7 +69,12 @@ pub fn after_kill(home: &Home, model: &Model, memory: &mut Memory) -> Outcome<Br
             broken.extend(stored_turns(model, memory, run, &events));
         }
     }
-    broken.extend(model.malformed().into_iter().map(|words| format!("the provider would refuse: {words}")));
+    broken.extend(
+        model
+            .malformed()
+            .into_iter()
+            .map(|words| format!("the provider would refuse: {words}")),
+    );
     broken.extend(modes(&home.paths().data)?);
     Ok(broken)
 }
@@ -68,13 +92,24 @@ pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
         Ok(broken) => broken,
         Err(error) => return Ok(vec![format!("cannot be read: {error}")]),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let verdict = match runtime.block_on(verify::verify(&image.paths(), None)) {
         Ok(verdict) => verdict,
         Err(failure) => return Ok(vec![format!("cannot be verified: {failure}")]),
     };
-    for check in verdict.database.iter().chain(verdict.runs.iter().flat_map(|run| &run.checks)) {
-        broken.extend(check.problems.iter().map(|problem| format!("verify, {}: {problem}", check.name)));
+    for check in verdict
+        .database
+        .iter()
+        .chain(verdict.runs.iter().flat_map(|run| &run.checks))
+    {
+        broken.extend(
+            check
+                .problems
+                .iter()
+                .map(|problem| format!("verify, {}: {problem}", check.name)),
+        );
     }
     Ok(broken)
 }
@@ -82,14 +117,21 @@ pub fn after_power_loss(image: &Home) -> Outcome<Broken> {
 /// Checks what must hold when every run has ended and the host has said goodbye.
 pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
     let mut broken = Broken::new();
-    let Some(archive) = open(home) else { return Ok(vec!["there is no database at the end".to_owned()]) };
+    let Some(archive) = open(home) else {
+        return Ok(vec!["there is no database at the end".to_owned()]);
+    };
     let mut runs = archive.runs(&RunFilter::default())?;
     runs.sort_by_key(|run| run.thread.as_str().to_owned());
     let ends: Vec<String> = runs.iter().map(|run| run.state.clone()).collect();
     let wanted: Vec<String> = home.story.ends().iter().map(ToString::to_string).collect();
     if ends != wanted {
-        let why: Vec<_> = runs.iter().filter_map(|run| run.error_message.clone()).collect();
-        broken.push(format!("the runs ended as {ends:?} instead of {wanted:?}: {why:?}"));
+        let why: Vec<_> = runs
+            .iter()
+            .filter_map(|run| run.error_message.clone())
+            .collect();
+        broken.push(format!(
+            "the runs ended as {ends:?} instead of {wanted:?}: {why:?}"
+        ));
     }
     for run in &runs {
         let report = run.report_path.clone().unwrap_or_default();
@@ -98,7 +140,11 @@ pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
                 broken.push(format!("run {} has no report .{extension}", run.id));
             }
         }
-        let open = archive.ledger(run.id)?.iter().filter(|row| row.status.is_none()).count();
+        let open = archive
+            .ledger(run.id)?
+            .iter()
+            .filter(|row| row.status.is_none())
+            .count();
         if open > 0 {
             broken.push(format!("{open} calls of run {} are still open", run.id));
         }
@@ -114,11 +160,19 @@ pub fn at_end(home: &Home, model: &Model) -> Outcome<Broken> {
 }
 
 fn open(home: &Home) -> Option<Archive> {
-    if home.paths().database().exists() { Archive::open(&home.paths()).ok() } else { None }
+    if home.paths().database().exists() {
+        Archive::open(&home.paths()).ok()
+    } else {
+        None
+    }
 }
 
 fn promises(home: &Home) -> Vec<String> {
-    std::fs::read_to_string(home.acks()).unwrap_or_default().lines().map(str::to_owned).collect()
+    std::fs::read_to_string(home.acks())
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Nothing that anybody was told is missing.
@@ -129,17 +183,24 @@ fn promises_kept(home: &Home, archive: &Archive) -> Outcome<Broken> {
         let words: Vec<&str> = line.split(' ').collect();
         let kept = match words[..] {
             ["started", key, run] => {
-                started.entry(key.to_owned()).or_default().insert(run.to_owned());
+                started
+                    .entry(key.to_owned())
+                    .or_default()
+                    .insert(run.to_owned());
                 archive.run(run.parse()?).is_ok()
             }
             ["event", run, seq, kind] => {
                 let events = archive.events(run.parse()?, seq.parse()?, 1)?;
-                events.first().is_some_and(|event| event.seq.to_string() == seq && event.fact.kind() == kind)
+                events
+                    .first()
+                    .is_some_and(|event| event.seq.to_string() == seq && event.fact.kind() == kind)
             }
-            ["decided", run, request, action] => archive
-                .approvals(run.parse()?)?
-                .iter()
-                .any(|asked| asked.id.to_string() == request && asked.state == resolves_to(action).unwrap_or(asked.state)),
+            ["decided", run, request, action] => {
+                archive.approvals(run.parse()?)?.iter().any(|asked| {
+                    asked.id.to_string() == request
+                        && asked.state == resolves_to(action).unwrap_or(asked.state)
+                })
+            }
             ["aborted", run] => archive.run(run.parse()?)?.state == RunStatus::Aborted.as_str(),
             _ => true,
         };
@@ -147,21 +208,33 @@ fn promises_kept(home: &Home, archive: &Archive) -> Outcome<Broken> {
             broken.push(format!("'{line}' was promised and is not there"));
         }
     }
-    broken.extend(started.into_iter().filter(|(_, runs)| runs.len() > 1).map(|(key, runs)| format!("key {key} started {runs:?}")));
+    broken.extend(
+        started
+            .into_iter()
+            .filter(|(_, runs)| runs.len() > 1)
+            .map(|(key, runs)| format!("key {key} started {runs:?}")),
+    );
     Ok(broken)
 }
 
 fn resolves_to(action: &str) -> Option<phasedeck::model::state::ApprovalStatus> {
-    phasedeck::model::state::Decision::parse(action).map(phasedeck::model::state::Decision::resolves_to)
+    phasedeck::model::state::Decision::parse(action)
+        .map(phasedeck::model::state::Decision::resolves_to)
 }
 
 /// What the journal of one run must be like at any moment.
 fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
     let mut broken = Broken::new();
     let state = RunState::fold(run.id, events)?;
-    let ends = events.iter().filter(|event| event.fact.key() == "run.ended").count();
+    let ends = events
+        .iter()
+        .filter(|event| event.fact.key() == "run.ended")
+        .count();
     if ends != usize::from(state.status.is_terminal()) {
-        broken.push(format!("run {} has {ends} ends and is {}", run.id, state.status));
+        broken.push(format!(
+            "run {} has {ends} ends and is {}",
+            run.id, state.status
+        ));
     }
     let keys: BTreeSet<String> = events.iter().map(|event| event.fact.key()).collect();
     if keys.len() != events.len() {
@@ -171,25 +244,38 @@ fn one_run(run: &RunRecord, events: &[Event]) -> Outcome<Broken> {
     let mut done: BTreeSet<String> = BTreeSet::new();
     for event in events {
         match &event.fact {
-            Fact::ApprovalResolved { request_id, .. } => *asked.entry(request_id.to_string()).or_default() += 1,
+            Fact::ApprovalResolved { request_id, .. } => {
+                *asked.entry(request_id.to_string()).or_default() += 1
+            }
             Fact::PhaseCompleted { phase_key, .. } => {
                 let twice = !done.insert(phase_key.to_string());
                 broken.extend(twice.then(|| format!("phase {phase_key} was completed twice")));
             }
-            Fact::PhaseStarted { phase_key, .. } if phase_key.as_str() == "second" && !done.contains("first") => {
+            Fact::PhaseStarted { phase_key, .. }
+                if phase_key.as_str() == "second" && !done.contains("first") =>
+            {
                 broken.push("the second phase began before the first was done".to_owned());
             }
             Fact::LlmCalled { phase_key, .. } if done.contains(phase_key.as_str()) => {
-                broken.push(format!("phase {phase_key} worked on after it was completed"));
+                broken.push(format!(
+                    "phase {phase_key} worked on after it was completed"
+                ));
             }
             _ => {}
         }
     }
-    broken
-        .extend(asked.into_iter().filter(|(_, answers)| *answers > 1).map(|(id, answers)| format!("question {id} has {answers} answers")));
+    broken.extend(
+        asked
+            .into_iter()
+            .filter(|(_, answers)| *answers > 1)
+            .map(|(id, answers)| format!("question {id} has {answers} answers")),
+    );
     for phase in &state.phases {
         if phase.status == PhaseStatus::Completed && phase.artifact.is_none() {
-            broken.push(format!("phase {} is completed without an artifact", phase.key));
+            broken.push(format!(
+                "phase {} is completed without an artifact",
+                phase.key
+            ));
         }
     }
     Ok(broken)
@@ -200,12 +286,21 @@ fn stored_turns(model: &Model, memory: &mut Memory, run: &RunRecord, events: &[E
     let asked = model.asked();
     let mut broken = Broken::new();
     for event in events {
-        if let Fact::LlmCalled { phase_key, attempt, turn, status: CallStatus::Ok, .. } = &event.fact {
+        if let Fact::LlmCalled {
+            phase_key,
+            attempt,
+            turn,
+            status: CallStatus::Ok,
+            ..
+        } = &event.fact
+        {
             let turn: Turn = (run.id.to_string(), phase_key.to_string(), *attempt, *turn);
             let now = asked.get(&turn).copied().unwrap_or(0);
             let then = *memory.stored.entry(turn.clone()).or_insert(now);
             if now > then {
-                broken.push(format!("turn {turn:?} was stored and asked for again ({then}, now {now} times)"));
+                broken.push(format!(
+                    "turn {turn:?} was stored and asked for again ({then}, now {now} times)"
+                ));
             }
         }
     }
@@ -217,17 +312,31 @@ fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
     let mut rows: BTreeMap<Turn, usize> = BTreeMap::new();
     let mut broken = Broken::new();
     for event in archive.events(run.id, 1, 100_000)? {
-        if let Fact::LlmCalled { phase_key, attempt, turn, cost, status, .. } = event.fact {
-            *rows.entry((run.id.to_string(), phase_key.to_string(), attempt, turn)).or_default() += 1;
+        if let Fact::LlmCalled {
+            phase_key,
+            attempt,
+            turn,
+            cost,
+            status,
+            ..
+        } = event.fact
+        {
+            *rows
+                .entry((run.id.to_string(), phase_key.to_string(), attempt, turn))
+                .or_default() += 1;
             if status == CallStatus::Unknown && cost.is_some_and(|cost| cost.0 == 0) {
-                broken.push(format!("an unknown call of turn {turn} was charged nothing"));
+                broken.push(format!(
+                    "an unknown call of turn {turn} was charged nothing"
+                ));
             }
         }
     }
     for (turn, asked) in model.asked() {
         let known = rows.get(&turn).copied().unwrap_or(0);
         if turn.0 == run.id.to_string() && asked > known {
-            broken.push(format!("turn {turn:?} was asked for {asked} times, the ledger knows {known}"));
+            broken.push(format!(
+                "turn {turn:?} was asked for {asked} times, the ledger knows {known}"
+            ));
         }
     }
     Ok(broken)
@@ -236,19 +345,48 @@ fn money(model: &Model, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
 /// A tool that changes something was begun at most as often as the journal tells.
 fn tools(home: &Home, archive: &Archive, run: &RunRecord) -> Outcome<Broken> {
     let points = std::fs::read_to_string(home.points())?;
-    let begun = points.lines().filter(|line| *line == "tool.write_file:before").count();
+    let begun = points
+        .lines()
+        .filter(|line| *line == "tool.write_file:before")
+        .count();
     let told = archive.events(run.id, 1, 100_000)?;
-    let told = told.iter().filter(|event| matches!(&event.fact, Fact::ToolCalled { tool, .. } if tool == "write_file")).count();
-    Ok(if begun > told { vec![format!("write_file was begun {begun} times, the journal tells of {told}")] } else { Vec::new() })
+    let told = told
+        .iter()
+        .filter(
+            |event| matches!(&event.fact, Fact::ToolCalled { tool, .. } if tool == "write_file"),
+        )
+        .count();
+    Ok(if begun > told {
+        vec![format!(
+            "write_file was begun {begun} times, the journal tells of {told}"
+        )]
+    } else {
+        Vec::new()
+    })
 }
 
 /// One commit a phase, in order.
 fn commits(home: &Home, run: &RunRecord) -> Outcome<Broken> {
     let range = format!("main..{}", run.branch.clone().unwrap_or_default());
-    let log = git(&home.dir.path().join("project"), &["log", "--format=%(trailers:key=Phasedeck-Phase,valueonly)%x00", &range])?;
-    let mut phases: Vec<&str> = log.split('\0').map(str::trim).filter(|line| !line.is_empty()).collect();
+    let log = git(
+        &home.dir.path().join("project"),
+        &[
+            "log",
+            "--format=%(trailers:key=Phasedeck-Phase,valueonly)%x00",
+            &range,
+        ],
+    )?;
+    let mut phases: Vec<&str> = log
+        .split('\0')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     phases.reverse();
-    Ok(if phases == ["first", "second"] { Vec::new() } else { vec![format!("the commits are {phases:?}")] })
+    Ok(if phases == ["first", "second"] {
+        Vec::new()
+    } else {
+        vec![format!("the commits are {phases:?}")]
+    })
 }
 
 /// Nobody else may read anything of ours.

@@ -44,25 +44,46 @@ fn main() -> Outcome<std::process::ExitCode> {
         story::live(std::path::Path::new(home), story)?;
         return Ok(std::process::ExitCode::SUCCESS);
     }
-    let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
-    let number = |name: &str, otherwise: u64| value(name).map_or(Ok(otherwise), |text| text.parse());
+    let value = |name: &str| {
+        args.iter()
+            .position(|arg| arg == name)
+            .and_then(|at| args.get(at + 1))
+    };
+    let number =
+        |name: &str, otherwise: u64| value(name).map_or(Ok(otherwise), |text| text.parse());
     let (kills, seed) = (number("--kills", 2_000)?, number("--seed", 1)?);
-    let story = value("--story").map(|name| Story::named(name).ok_or("no such story")).transpose()?;
+    let story = value("--story")
+        .map(|name| Story::named(name).ok_or("no such story"))
+        .transpose()?;
     if args.iter().any(|arg| arg == "--power") {
-        return Ok(exit(power_loss(usize::try_from(number("--images", 500)?)?, seed)?));
+        return Ok(exit(power_loss(
+            usize::try_from(number("--images", 500)?)?,
+            seed,
+        )?));
     }
     if args.iter().any(|arg| arg == "--disk") {
         return Ok(exit(disk::play(number("--stride", 1)?, story)?));
     }
     if args.iter().any(|arg| arg == "--pairs") {
-        return Ok(exit(pairs::play(usize::try_from(number("--pairs", 1_000)?)?, story)?));
+        return Ok(exit(pairs::play(
+            usize::try_from(number("--pairs", 1_000)?)?,
+            story,
+        )?));
     }
-    let sound = if args.iter().any(|arg| arg == "--bugs") { bugs(seed)? } else { play(kills, seed, story, None, true)?.is_none() };
+    let sound = if args.iter().any(|arg| arg == "--bugs") {
+        bugs(seed)?
+    } else {
+        play(kills, seed, story, None, true)?.is_none()
+    };
     Ok(exit(sound))
 }
 
 fn exit(sound: bool) -> std::process::ExitCode {
-    if sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    if sound {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
 }
 
 /// How often each point was passed, and how often it was the end.
@@ -77,7 +98,13 @@ struct Counts {
 }
 
 /// Plays rounds until enough kills were made; says after how many something was broken, if it was.
-fn play(kills: u64, seed: u64, only: Option<Story>, bug: Option<Bug>, tells: bool) -> Outcome<Option<u64>> {
+fn play(
+    kills: u64,
+    seed: u64,
+    only: Option<Story>,
+    bug: Option<Bug>,
+    tells: bool,
+) -> Outcome<Option<u64>> {
     let model = Model::start()?;
     let (begun, mut counts, mut said) = (Instant::now(), Counts::default(), Instant::now());
     let mut round = seed;
@@ -90,9 +117,16 @@ fn play(kills: u64, seed: u64, only: Option<Story>, bug: Option<Bug>, tells: boo
         if !broken.is_empty() {
             if tells {
                 let kept = home.dir.keep();
-                println!("\nVIOLATION after {} kills, kept in {}", counts.kills, kept.display());
+                println!(
+                    "\nVIOLATION after {} kills, kept in {}",
+                    counts.kills,
+                    kept.display()
+                );
                 broken.iter().for_each(|words| println!("  {words}"));
-                println!("again: crash --kills 1 --seed {round} --story {}", story.name());
+                println!(
+                    "again: crash --kills 1 --seed {round} --story {}",
+                    story.name()
+                );
             }
             return Ok(Some(counts.kills));
         }
@@ -100,7 +134,12 @@ fn play(kills: u64, seed: u64, only: Option<Story>, bug: Option<Bug>, tells: boo
         counts.rounds += 1;
         if tells && said.elapsed() > Duration::from_secs(10) {
             said = Instant::now();
-            println!("{:>7} kills, {:>5} rounds, {:.1} kills a second, 0 violations", counts.kills, counts.rounds, rate(&counts, begun));
+            println!(
+                "{:>7} kills, {:>5} rounds, {:.1} kills a second, 0 violations",
+                counts.kills,
+                counts.rounds,
+                rate(&counts, begun)
+            );
         }
     }
     if tells {
@@ -117,7 +156,13 @@ fn rate(counts: &Counts, begun: Instant) -> f64 {
 
 /// Kills one home until its runs have ended all the same. The first run of all is not killed: it tells
 /// how many points there are on the way.
-fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &mut Counts) -> Outcome<Broken> {
+fn one_round(
+    home: &Home,
+    model: &Model,
+    round: u64,
+    bug: Option<Bug>,
+    counts: &mut Counts,
+) -> Outcome<Broken> {
     let (mut dice, mut memory, mut kills) = (StdRng::seed_from_u64(round), Memory::default(), 0);
     loop {
         let mut command = home.child()?;
@@ -130,12 +175,21 @@ fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &
             0 | 1 => {}
             // Else a step that is passed once in a run would hardly ever be the end.
             2 => drop(command.env("PHASEDECK_FAILPOINT", format!("1 {}", a_step(&mut dice)))),
-            _ => drop(command.env("PHASEDECK_FAILPOINT", format!("{} any", dice.random_range(1..=reach)))),
+            _ => drop(command.env(
+                "PHASEDECK_FAILPOINT",
+                format!("{} any", dice.random_range(1..=reach)),
+            )),
         }
         let before = lines(home);
         let mut child = command.spawn()?;
-        let status =
-            if outside { wait_and_kill(&mut child, Duration::from_millis(dice.random_range(1..=20 + reach)))? } else { child.wait()? };
+        let status = if outside {
+            wait_and_kill(
+                &mut child,
+                Duration::from_millis(dice.random_range(1..=20 + reach)),
+            )?
+        } else {
+            child.wait()?
+        };
         let passed = lines(home).split_off(before.len());
         for point in &passed {
             *counts.passed.entry(point.clone()).or_default() += 1;
@@ -145,13 +199,27 @@ fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &
             kills += 1;
             counts.kills += 1;
             let last = passed.last().cloned().unwrap_or_default();
-            let recovering = |side: &str| passed.iter().rposition(|point| point == &format!("{}:{side}", Step::Recovery.as_str()));
+            let recovering = |side: &str| {
+                passed
+                    .iter()
+                    .rposition(|point| point == &format!("{}:{side}", Step::Recovery.as_str()))
+            };
             counts.in_recovery += u64::from(recovering("before") > recovering("after"));
             counts.from_outside += u64::from(outside);
-            *counts.killed.entry(if outside { "(outside)".to_owned() } else { last }).or_default() += 1;
+            *counts
+                .killed
+                .entry(if outside {
+                    "(outside)".to_owned()
+                } else {
+                    last
+                })
+                .or_default() += 1;
         } else if !status.success() {
             let words = std::fs::read_to_string(home.dir.path().join("stderr")).unwrap_or_default();
-            return Ok(vec![format!("the child could not go on after {kills} kills: {}", words.trim())]);
+            return Ok(vec![format!(
+                "the child could not go on after {kills} kills: {}",
+                words.trim()
+            )]);
         }
         let mut broken = invariants::after_kill(home, model, &mut memory)?;
         if !killed {
@@ -169,7 +237,10 @@ fn one_round(home: &Home, model: &Model, round: u64, bug: Option<Bug>, counts: &
 
 /// One side of any step. Where the story has passed it for good its child lives to the end.
 fn a_step(dice: &mut StdRng) -> String {
-    let (step, side) = (Step::ALL[dice.random_range(0..Step::ALL.len())], dice.random_range(0..2));
+    let (step, side) = (
+        Step::ALL[dice.random_range(0..Step::ALL.len())],
+        dice.random_range(0..2),
+    );
     format!("{}:{}", step.as_str(), ["before", "after"][side])
 }
 
@@ -181,16 +252,27 @@ fn killed_at(home: &Home, nth: Option<usize>) -> Outcome<(bool, Vec<String>)> {
     command.envs(nth.map(|nth| ("PHASEDECK_FAILPOINT", format!("{nth} any"))));
     let status = command.status()?;
     if !status.success() && status.signal().is_none() {
-        return Err(format!("the child could not go on: {}", std::fs::read_to_string(home.stderr())?.trim()).into());
+        return Err(format!(
+            "the child could not go on: {}",
+            std::fs::read_to_string(home.stderr())?.trim()
+        )
+        .into());
     }
     Ok((status.signal().is_some(), lines(home).split_off(before)))
 }
 
 fn lines(home: &Home) -> Vec<String> {
-    std::fs::read_to_string(home.points()).unwrap_or_default().lines().map(str::to_owned).collect()
+    std::fs::read_to_string(home.points())
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
-fn wait_and_kill(child: &mut std::process::Child, after: Duration) -> Outcome<std::process::ExitStatus> {
+fn wait_and_kill(
+    child: &mut std::process::Child,
+    after: Duration,
+) -> Outcome<std::process::ExitStatus> {
     let deadline = Instant::now() + after;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -207,15 +289,29 @@ fn wait_and_kill(child: &mut std::process::Child, after: Duration) -> Outcome<st
 fn summary(counts: &Counts, begun: Instant) {
     println!("\n{:<44} {:>9} {:>7}", "point", "passed", "killed");
     let mut names: Vec<String> = counts.passed.keys().cloned().collect();
-    names.extend(Step::ALL.iter().flat_map(|step| ["before", "after"].map(|side| format!("{}:{side}", step.as_str()))));
+    names.extend(
+        Step::ALL
+            .iter()
+            .flat_map(|step| ["before", "after"].map(|side| format!("{}:{side}", step.as_str()))),
+    );
     names.sort();
     names.dedup();
     for name in &names {
         let count = |of: &BTreeMap<String, u64>| of.get(name).copied().unwrap_or(0);
-        println!("{name:<44} {:>9} {:>7}", count(&counts.passed), count(&counts.killed));
+        println!(
+            "{name:<44} {:>9} {:>7}",
+            count(&counts.passed),
+            count(&counts.killed)
+        );
     }
-    let never = names.iter().filter(|name| !counts.passed.contains_key(*name)).count();
-    println!("\n{} points, {never} never passed in these stories", names.len());
+    let never = names
+        .iter()
+        .filter(|name| !counts.passed.contains_key(*name))
+        .count();
+    println!(
+        "\n{} points, {never} never passed in these stories",
+        names.len()
+    );
     println!(
         "{} kills in {} rounds ({} inside recovery, {} from outside), {:.1} kills a second: 0 violations",
         counts.kills,
@@ -229,15 +325,28 @@ fn summary(counts: &Counts, begun: Instant) {
 /// Wants nothing lost with the settings that are shipped, and something lost without them: a replay that
 /// finds nothing either way would prove nothing.
 fn power_loss(images: usize, seed: u64) -> Outcome<bool> {
-    let Some(lost) = power::play(images, seed, None)? else { return Ok(true) };
-    println!("synchronous=FULL: {} of {} disks lost something that was promised", lost.len(), images * power::STORIES.len());
+    let Some(lost) = power::play(images, seed, None)? else {
+        return Ok(true);
+    };
+    println!(
+        "synchronous=FULL: {} of {} disks lost something that was promised",
+        lost.len(),
+        images * power::STORIES.len()
+    );
     lost.iter().take(5).for_each(|words| println!("  {words}"));
     if !cfg!(feature = "planted-bugs") {
         return Ok(lost.is_empty());
     }
     let control = power::play(images, seed, Some(Bug::SynchronousNormal))?.unwrap_or_default();
-    println!("synchronous=NORMAL: {} of {} disks lost something that was promised", control.len(), images * power::STORIES.len());
-    control.iter().take(2).for_each(|words| println!("  {words}"));
+    println!(
+        "synchronous=NORMAL: {} of {} disks lost something that was promised",
+        control.len(),
+        images * power::STORIES.len()
+    );
+    control
+        .iter()
+        .take(2)
+        .for_each(|words| println!("  {words}"));
     Ok(lost.is_empty() && !control.is_empty())
 }
 
@@ -247,7 +356,10 @@ fn bugs(seed: u64) -> Outcome<bool> {
         return Err("built without the feature planted-bugs".into());
     }
     let mut all = true;
-    for bug in Bug::ALL.iter().filter(|bug| **bug != Bug::SynchronousNormal) {
+    for bug in Bug::ALL
+        .iter()
+        .filter(|bug| **bug != Bug::SynchronousNormal)
+    {
         let found = play(KILLS_FOR_A_BUG, seed, None, Some(*bug), false)?;
         match found {
             Some(kills) => println!("{:<24} found after {kills} kills", bug.as_str()),

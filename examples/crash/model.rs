@@ -35,7 +35,10 @@ struct Seen {
 impl Model {
     pub fn start() -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (address, seen) = (listener.local_addr()?, Arc::new(Mutex::new(Seen::default())));
+        let (address, seen) = (
+            listener.local_addr()?,
+            Arc::new(Mutex::new(Seen::default())),
+        );
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
@@ -53,12 +56,20 @@ impl Model {
 
     /// How often each turn was asked for since the last [`forget`](Self::forget).
     pub fn asked(&self) -> BTreeMap<Turn, usize> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asked
+            .clone()
     }
 
     /// Requests that a provider would have refused.
     pub fn malformed(&self) -> Vec<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).malformed.clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .malformed
+            .clone()
     }
 
     pub fn forget(&self) {
@@ -80,7 +91,10 @@ fn serve(socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
             if line.is_empty() {
                 break;
             }
-            length = line.strip_prefix("content-length:").and_then(|value| value.trim().parse().ok()).unwrap_or(length);
+            length = line
+                .strip_prefix("content-length:")
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or(length);
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
@@ -94,21 +108,57 @@ fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     let text = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
     let role = |message: &Value, role: &str| message["role"] == role;
-    let envelope = messages.iter().find(|message| role(message, "user")).map(text).unwrap_or_default();
-    let line = |name: &str| envelope.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-    let turn = u32::try_from(messages.iter().filter(|message| role(message, "assistant")).count()).unwrap_or(0) + 1;
+    let envelope = messages
+        .iter()
+        .find(|message| role(message, "user"))
+        .map(text)
+        .unwrap_or_default();
+    let line = |name: &str| {
+        envelope
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let turn = u32::try_from(
+        messages
+            .iter()
+            .filter(|message| role(message, "assistant"))
+            .count(),
+    )
+    .unwrap_or(0)
+        + 1;
     let (run, phase) = (line("Run id:"), line("Phase key:"));
     {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen.asked.entry((run.clone(), phase.clone(), line("Attempt:").parse().unwrap_or(0), turn)).or_default() += 1;
+        *seen
+            .asked
+            .entry((
+                run.clone(),
+                phase.clone(),
+                line("Attempt:").parse().unwrap_or(0),
+                turn,
+            ))
+            .or_default() += 1;
         seen.malformed.extend(malformed(&messages));
     }
-    let results: Vec<String> = messages.iter().filter(|message| role(message, "tool")).map(text).collect();
+    let results: Vec<String> = messages
+        .iter()
+        .filter(|message| role(message, "tool"))
+        .map(text)
+        .collect();
     let looked = !results.is_empty();
-    let written = messages.iter().zip(messages.iter().skip(1)).any(|(call, result)| {
-        let writes = call["tool_calls"][0]["function"]["name"] == "write_file";
-        writes && role(result, "tool") && !text(result).starts_with("interrupted") && !text(result).starts_with("not run")
-    });
+    let written = messages
+        .iter()
+        .zip(messages.iter().skip(1))
+        .any(|(call, result)| {
+            let writes = call["tool_calls"][0]["function"]["name"] == "write_file";
+            writes
+                && role(result, "tool")
+                && !text(result).starts_with("interrupted")
+                && !text(result).starts_with("not run")
+        });
     if !looked {
         return calls("ls", &json!({ "path": "." }));
     }
@@ -116,10 +166,15 @@ fn answer(body: &Value, seen: &Mutex<Seen>) -> Vec<u8> {
         let mut words = "made while processes were dying".to_owned();
         if phase == "second" {
             // Too large for the database: it is kept in a file of its own.
-            words = [words.as_str(), ". "].concat().repeat(SMALL / words.len() + 1);
+            words = [words.as_str(), ". "]
+                .concat()
+                .repeat(SMALL / words.len() + 1);
         }
         let note = json!({ "runId": run, "phaseKey": phase, "note": words });
-        return calls("write_file", &json!({ "file_path": line("Expected artifact path:"), "content": format!("{note:#}\n") }));
+        return calls(
+            "write_file",
+            &json!({ "file_path": line("Expected artifact path:"), "content": format!("{note:#}\n") }),
+        );
     }
     reply(&[json!({ "content": "It is written." })], "stop")
 }
@@ -136,9 +191,19 @@ fn malformed(messages: &[Value]) -> Vec<String> {
                 None => wrong.push(format!("a result for '{id}', which nobody called")),
             }
         } else {
-            wrong.extend(open.drain(..).map(|id| format!("call '{id}' has no result")));
-            let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
-            open.extend(calls.iter().filter_map(|call| call["id"].as_str().map(str::to_owned)));
+            wrong.extend(
+                open.drain(..)
+                    .map(|id| format!("call '{id}' has no result")),
+            );
+            let calls = message["tool_calls"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            open.extend(
+                calls
+                    .iter()
+                    .filter_map(|call| call["id"].as_str().map(str::to_owned)),
+            );
         }
     }
     wrong

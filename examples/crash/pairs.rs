@@ -13,11 +13,16 @@ use crate::{Outcome, killed_at};
 /// Plays at most `pairs` of them in each story; whether all held.
 pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
     let model = Model::start()?;
-    for story in Story::ALL.into_iter().filter(|story| only.is_none_or(|only| only == *story)) {
+    for story in Story::ALL
+        .into_iter()
+        .filter(|story| only.is_none_or(|only| only == *story))
+    {
         let whole = Home::new(story, &model.base_url())?;
         model.forget();
         let (_, in_run) = killed_at(&whole, None)?;
-        let Some(in_recovery) = in_recovery(&model, story, in_run.len())? else { return Err("no recovery was recorded".into()) };
+        let Some(in_recovery) = in_recovery(&model, story, in_run.len())? else {
+            return Err("no recovery was recorded".into());
+        };
         let all = in_run.len() * in_recovery;
         let (mut played, mut in_both, mut points) = (0, 0, BTreeSet::new());
         for at in (0..pairs.min(all)).map(|number| number * all / pairs.min(all)) {
@@ -29,7 +34,8 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
                 let (killed, passed) = killed_at(&home, Some(nth))?;
                 broken.extend(invariants::after_kill(&home, &model, &mut memory)?);
                 if nth == second && killed {
-                    in_both += u64::from(!passed.contains(&format!("{}:after", Step::Recovery.as_str())));
+                    in_both +=
+                        u64::from(!passed.contains(&format!("{}:after", Step::Recovery.as_str())));
                     points.extend(passed.last().cloned());
                 }
             }
@@ -37,7 +43,11 @@ pub fn play(pairs: usize, only: Option<Story>) -> Outcome<bool> {
             broken.extend(invariants::after_kill(&home, &model, &mut memory)?);
             broken.extend(invariants::at_end(&home, &model)?);
             if killed || !broken.is_empty() {
-                println!("VIOLATION in {}: killed at point {first}, then at {second}; kept in {}", story.name(), home.dir.keep().display());
+                println!(
+                    "VIOLATION in {}: killed at point {first}, then at {second}; kept in {}",
+                    story.name(),
+                    home.dir.keep().display()
+                );
                 broken.iter().for_each(|words| println!("  {words}"));
                 return Ok(false);
             }
@@ -60,5 +70,8 @@ fn in_recovery(model: &Model, story: Story, points: usize) -> Outcome<Option<usi
     model.forget();
     killed_at(&home, Some(points / 2))?;
     let (_, passed) = killed_at(&home, None)?;
-    Ok(passed.iter().position(|point| point == &format!("{}:after", Step::Recovery.as_str())).map(|at| at + 1))
+    Ok(passed
+        .iter()
+        .position(|point| point == &format!("{}:after", Step::Recovery.as_str()))
+        .map(|at| at + 1))
 }

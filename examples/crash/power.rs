@@ -28,8 +28,15 @@ const CALLS: &str = "openat,write,writev,pwrite64,lseek,ftruncate,fallocate,rena
 
 /// Makes `images` disks of each story; says how many of them had lost something, in words for the first few.
 pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<String>>> {
-    if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: the loss of power needs strace to record system calls, and it is not installed");
+    if Command::new("strace")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
+        println!(
+            "skipped: the loss of power needs strace to record system calls, and it is not installed"
+        );
         return Ok(None);
     }
     let mut lost = Vec::new();
@@ -39,7 +46,9 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
         let trace = record(&home, bug)?;
         let calls = parse(&trace, home.dir.path());
         let mut dice = StdRng::seed_from_u64(seed);
-        let mut moments: Vec<usize> = (0..images).map(|_| dice.random_range(1..=calls.len())).collect();
+        let mut moments: Vec<usize> = (0..images)
+            .map(|_| dice.random_range(1..=calls.len()))
+            .collect();
         moments.sort_unstable();
         let (mut disk, mut done) = (Disk::default(), 0);
         for moment in moments {
@@ -47,7 +56,13 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
             done = moment;
             let image = disk.image(&home, &mut dice)?;
             let broken = invariants::after_power_loss(&image)?;
-            lost.extend(broken.into_iter().take(1).map(|words| format!("{}, call {moment} of {}: {words}", story.name(), calls.len())));
+            lost.extend(broken.into_iter().take(1).map(|words| {
+                format!(
+                    "{}, call {moment} of {}: {words}",
+                    story.name(),
+                    calls.len()
+                )
+            }));
         }
     }
     Ok(Some(lost))
@@ -57,8 +72,17 @@ fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
     let file = home.dir.path().with_extension("strace");
     let child = home.child()?;
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-xx", "-s", "100000000", "-e"]).arg(format!("trace={CALLS}")).arg("-o").arg(&file);
-    strace.arg(child.get_program()).args(child.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    strace
+        .args(["-f", "-y", "-xx", "-s", "100000000", "-e"])
+        .arg(format!("trace={CALLS}"))
+        .arg("-o")
+        .arg(&file);
+    strace
+        .arg(child.get_program())
+        .args(child.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     strace.envs(bug.map(|bug| ("PHASEDECK_PLANTED_BUG", bug.as_str())));
     let status = strace.status()?;
     let text = String::from_utf8_lossy(&std::fs::read(&file)?).into_owned();
@@ -74,7 +98,11 @@ fn record(home: &Home, bug: Option<Bug>) -> Outcome<Vec<String>> {
 enum Call {
     Made(PathBuf),
     MadeFolder(PathBuf),
-    Written { path: PathBuf, at: Option<usize>, bytes: Vec<u8> },
+    Written {
+        path: PathBuf,
+        at: Option<usize>,
+        bytes: Vec<u8>,
+    },
     Cut(PathBuf, usize),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
@@ -84,16 +112,27 @@ enum Call {
 
 /// The calls beneath `home`, with calls of threads that were interrupted put together again.
 fn parse(lines: &[String], home: &Path) -> Vec<Call> {
-    let (mut begun, mut reader) = (HashMap::new(), Reading { home: home.to_path_buf(), at: HashMap::new() });
+    let (mut begun, mut reader) = (
+        HashMap::new(),
+        Reading {
+            home: home.to_path_buf(),
+            at: HashMap::new(),
+        },
+    );
     let mut calls = Vec::new();
     for line in lines {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let Some((pid, rest)) = line.split_once(' ') else {
+            continue;
+        };
         let rest = rest.trim_start();
         if let Some(first) = rest.strip_suffix("<unfinished ...>") {
             begun.insert(pid.to_owned(), first.trim_end().to_owned());
             continue;
         }
-        let whole = match rest.strip_prefix("<... ").and_then(|rest| rest.split_once("resumed>")) {
+        let whole = match rest
+            .strip_prefix("<... ")
+            .and_then(|rest| rest.split_once("resumed>"))
+        {
             Some((_, last)) => begun.remove(pid).unwrap_or_default() + last,
             None => rest.to_owned(),
         };
@@ -125,20 +164,43 @@ impl Reading {
                 let mut bytes: Vec<u8> = texts.concat();
                 bytes.truncate(usize::try_from(count).ok()?);
                 let at = match name {
-                    "pwrite64" => Some(args.trim_end_matches(')').rsplit(", ").next()?.parse().ok()?),
+                    "pwrite64" => Some(
+                        args.trim_end_matches(')')
+                            .rsplit(", ")
+                            .next()?
+                            .parse()
+                            .ok()?,
+                    ),
                     _ => self.at.get(&fd).copied(),
                 };
                 if name != "pwrite64" {
                     self.at.entry(fd).and_modify(|at| *at += bytes.len());
                 }
-                calls.push(Call::Written { path: self.mine(file?)?, at, bytes });
+                calls.push(Call::Written {
+                    path: self.mine(file?)?,
+                    at,
+                    bytes,
+                });
             }
             "lseek" => drop(self.at.insert(fd, usize::try_from(count).ok()?)),
-            "ftruncate" => calls.push(Call::Cut(self.mine(file?)?, args.trim_end_matches(')').rsplit(", ").next()?.parse().ok()?)),
-            "rename" => calls.push(Call::Renamed(self.mine(path(&texts[0]))?, self.mine(path(texts.get(1)?))?)),
+            "ftruncate" => calls.push(Call::Cut(
+                self.mine(file?)?,
+                args.trim_end_matches(')')
+                    .rsplit(", ")
+                    .next()?
+                    .parse()
+                    .ok()?,
+            )),
+            "rename" => calls.push(Call::Renamed(
+                self.mine(path(&texts[0]))?,
+                self.mine(path(texts.get(1)?))?,
+            )),
             "renameat" | "renameat2" => {
                 let (from, to) = args.split_once("\", ")?;
-                calls.push(Call::Renamed(self.mine(beneath(&format!("{from}\""))?)?, self.mine(beneath(to)?)?));
+                calls.push(Call::Renamed(
+                    self.mine(beneath(&format!("{from}\""))?)?,
+                    self.mine(beneath(to)?)?,
+                ));
             }
             "unlink" => calls.push(Call::Removed(self.mine(path(texts.first()?))?)),
             "unlinkat" => calls.push(Call::Removed(self.mine(beneath(args)?)?)),
@@ -180,7 +242,10 @@ fn texts(args: &str) -> Vec<Vec<u8>> {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    hex.split("\\x").skip(1).filter_map(|pair| u8::from_str_radix(pair.get(..2)?, 16).ok()).collect()
+    hex.split("\\x")
+        .skip(1)
+        .filter_map(|pair| u8::from_str_radix(pair.get(..2)?, 16).ok())
+        .collect()
 }
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -255,7 +320,8 @@ impl Disk {
             Call::Made(path) => {
                 self.files.push(File::default());
                 self.live.insert(path.clone(), self.files.len() - 1);
-                self.pending.push(Name::Made(path.clone(), self.files.len() - 1));
+                self.pending
+                    .push(Name::Made(path.clone(), self.files.len() - 1));
             }
             Call::MadeFolder(path) => self.pending.push(Name::Folder(path.clone())),
             Call::Written { path, at, bytes } => {
@@ -281,7 +347,9 @@ impl Disk {
             Call::Synced(path) => self.sync(path),
             Call::AllSynced => {
                 self.files.iter_mut().for_each(File::sync);
-                self.pending.drain(..).for_each(|name| self.durable.take(&name));
+                self.pending
+                    .drain(..)
+                    .for_each(|name| self.durable.take(&name));
             }
         }
     }
@@ -295,20 +363,29 @@ impl Disk {
             return file.sync();
         }
         let within = |name: &Name| match name {
-            Name::Made(known, _) | Name::Folder(known) | Name::Removed(known) => known.parent() == Some(path),
+            Name::Made(known, _) | Name::Folder(known) | Name::Removed(known) => {
+                known.parent() == Some(path)
+            }
             Name::Renamed(from, to) => from.parent() == Some(path) || to.parent() == Some(path),
         };
-        let (durable, pending) = std::mem::take(&mut self.pending).into_iter().partition(within);
+        let (durable, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(within);
         self.pending = pending;
         durable.iter().for_each(|name| self.durable.take(name));
     }
 
     /// One of the disks that there may be after the power went.
     fn image(&self, home: &Home, dice: &mut StdRng) -> Outcome<Home> {
-        let image = Home { dir: tempfile::Builder::new().prefix("power-").tempdir()?, story: home.story };
+        let image = Home {
+            dir: tempfile::Builder::new().prefix("power-").tempdir()?,
+            story: home.story,
+        };
         let mut names = self.durable.clone();
         let kept = dice.random_range(0..=self.pending.len());
-        self.pending[..kept].iter().for_each(|name| names.take(name));
+        self.pending[..kept]
+            .iter()
+            .for_each(|name| names.take(name));
         let root = image.dir.path();
         let paths = Paths::beneath(root);
         paths.create()?;
@@ -343,7 +420,9 @@ impl File {
 
     fn whole(&self) -> Vec<u8> {
         let mut bytes = self.durable.clone();
-        self.pending.iter().for_each(|change| apply(&mut bytes, change));
+        self.pending
+            .iter()
+            .for_each(|change| apply(&mut bytes, change));
         bytes
     }
 

@@ -81,7 +81,11 @@ impl Home {
     pub fn new(story: Story, base_url: &str) -> Outcome<Self> {
         let dir = tempfile::Builder::new().prefix("crash-").tempdir()?;
         let config = Paths::beneath(dir.path()).config;
-        for (file, text) in [("workflows/pair.yaml", WORKFLOW), ("personas/maker.yaml", PERSONA), ("artifacts/test/note@1.json", SCHEMA)] {
+        for (file, text) in [
+            ("workflows/pair.yaml", WORKFLOW),
+            ("personas/maker.yaml", PERSONA),
+            ("artifacts/test/note@1.json", SCHEMA),
+        ] {
             let path = config.join(file);
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::write(path, text)?;
@@ -91,7 +95,11 @@ impl Home {
             let repo = dir.path().join("project");
             std::fs::create_dir_all(&repo)?;
             std::fs::write(repo.join("README.md"), "# a project\n")?;
-            for args in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "First"]] {
+            for args in [
+                &["init", "-q", "-b", "main"][..],
+                &["add", "."],
+                &["commit", "-q", "-m", "First"],
+            ] {
                 git(&repo, args)?;
             }
         }
@@ -118,17 +126,36 @@ impl Home {
     /// This program as the child of this home.
     pub fn child(&self) -> Outcome<std::process::Command> {
         let mut command = std::process::Command::new(std::env::current_exe()?);
-        command.arg("--child").arg(self.dir.path()).arg(self.story.name());
-        command.env_remove("PHASEDECK_FAILPOINT").env("PHASEDECK_FAILPOINT_LOG", self.points()).env("RUST_BACKTRACE", "0");
-        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command
+            .arg("--child")
+            .arg(self.dir.path())
+            .arg(self.story.name());
+        command
+            .env_remove("PHASEDECK_FAILPOINT")
+            .env("PHASEDECK_FAILPOINT_LOG", self.points())
+            .env("RUST_BACKTRACE", "0");
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null());
         command.stderr(File::create(self.stderr())?);
         Ok(command)
     }
 }
 
 pub fn git(dir: &Path, args: &[&str]) -> Outcome<String> {
-    let settings = ["-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "commit.gpgsign=false"];
-    let output = std::process::Command::new("git").args(settings).args(args).current_dir(dir).output()?;
+    let settings = [
+        "-c",
+        "user.name=Tester",
+        "-c",
+        "user.email=tester@localhost",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    let output = std::process::Command::new("git")
+        .args(settings)
+        .args(args)
+        .current_dir(dir)
+        .output()?;
     if !output.status.success() {
         return Err(format!("git {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
@@ -151,11 +178,18 @@ impl Acks {
 pub fn live(home: &Path, story: Story) -> Outcome<()> {
     let paths = Paths::beneath(home);
     let settings = settings(home)?;
-    let acks = Acks(Arc::new(Mutex::new(File::options().create(true).append(true).open(home.join("acks"))?)));
+    let acks = Acks(Arc::new(Mutex::new(
+        File::options()
+            .create(true)
+            .append(true)
+            .open(home.join("acks"))?,
+    )));
     if story.over_http() {
         let persona = Catalog::load(&CatalogDirs::beneath(&paths.config)).persona("maker")?;
         let given = paths.database().exists()
-            && Archive::open(&paths).and_then(|archive| archive.consents()).is_ok_and(|all| all.contains(&persona.hash));
+            && Archive::open(&paths)
+                .and_then(|archive| archive.consents())
+                .is_ok_and(|all| all.contains(&persona.hash));
         if !given {
             give_consent(&paths, "maker@1", &persona.hash, "tester")?;
         }
@@ -205,9 +239,14 @@ fn settings(home: &Path) -> Outcome<Settings> {
 }
 
 fn start(home: &Path, story: Story, key: usize) -> StartRun {
-    let mut options = RunOptions { rehearse: !story.over_http(), ..RunOptions::default() };
+    let mut options = RunOptions {
+        rehearse: !story.over_http(),
+        ..RunOptions::default()
+    };
     if story == Story::Two && key == 0 {
-        options.scenarios.insert("second".into(), Scenario::InvalidThenOk);
+        options
+            .scenarios
+            .insert("second".into(), Scenario::InvalidThenOk);
     }
     StartRun {
         workflow: "pair".to_owned(),
@@ -226,19 +265,35 @@ fn listen(host: &Host, acks: &Acks) {
     host.handle().spawn(async move {
         while let Ok(signal) = signals.recv().await {
             if let Signal::Event(event) = signal {
-                acks.note(&format!("event {} {} {}", event.run_id, event.seq, event.fact.kind()));
+                acks.note(&format!(
+                    "event {} {} {}",
+                    event.run_id,
+                    event.seq,
+                    event.fact.kind()
+                ));
             }
         }
     });
 }
 
 fn send(host: &Host, command: Command) -> phasedeck::model::error::Result<Answer> {
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    host.handle().block_on(host.port().send(command, sender, ClientToken::new()))
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    host.handle()
+        .block_on(host.port().send(command, sender, ClientToken::new()))
 }
 
 /// Answers what a run asks; true when it is over and its report lies there.
-fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize, run: RunId) -> Outcome<bool> {
+fn push_on(
+    host: &Host,
+    archive: &Archive,
+    acks: &Acks,
+    story: Story,
+    at: usize,
+    run: RunId,
+) -> Outcome<bool> {
     let state = archive.state(run)?;
     if state.status.is_terminal() {
         return Ok(archive.run(run)?.report_path.is_some());
@@ -253,7 +308,11 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
     };
     // After three crashes without progress a run asks whether to go on: kills make many of these.
     if state.approvals > 60 {
-        return Err(format!("asked {} questions, the last about {}", state.approvals, open.gate).into());
+        return Err(format!(
+            "asked {} questions, the last about {}",
+            state.approvals, open.gate
+        )
+        .into());
     }
     let again = sent_back(archive, &state)?;
     let action = match story {
@@ -264,7 +323,10 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         _ => Decision::Approve,
     };
     let command = match action {
-        Decision::Abort => Command::Abort { run_id: run, reason: "enough".to_owned() },
+        Decision::Abort => Command::Abort {
+            run_id: run,
+            reason: "enough".to_owned(),
+        },
         action => {
             let (request_id, comment) = (Some(open.request_id), "because".to_owned());
             Command::Decide {
@@ -280,7 +342,9 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
         }
     };
     match send(host, command) {
-        Ok(Answer::Decided { request_id, action, .. }) => acks.note(&format!("decided {run} {request_id} {action}")),
+        Ok(Answer::Decided {
+            request_id, action, ..
+        }) => acks.note(&format!("decided {run} {request_id} {action}")),
         Ok(Answer::Accepted { .. }) => acks.note(&format!("aborted {run}")),
         Ok(other) => return Err(format!("{other:?}").into()),
         // The run moved between the look and the answer.
@@ -291,5 +355,13 @@ fn push_on(host: &Host, archive: &Archive, acks: &Acks, story: Story, at: usize,
 
 fn sent_back(archive: &Archive, state: &RunState) -> Outcome<bool> {
     let events = archive.events(state.run_id, 1, 10_000)?;
-    Ok(events.iter().any(|event| matches!(&event.fact, Fact::ApprovalResolved { action: Decision::RequestChanges, .. })))
+    Ok(events.iter().any(|event| {
+        matches!(
+            &event.fact,
+            Fact::ApprovalResolved {
+                action: Decision::RequestChanges,
+                ..
+            }
+        )
+    }))
 }

@@ -73,7 +73,12 @@ impl DocLine {
     /// A line of one meaning, made safe.
     #[must_use]
     pub fn plain(ink: Ink, text: &str) -> Self {
-        Self { ink, text: safe_line(text), tints: Vec::new(), detail: false }
+        Self {
+            ink,
+            text: safe_line(text),
+            tints: Vec::new(),
+            detail: false,
+        }
     }
 }
 
@@ -97,7 +102,10 @@ impl Document {
     /// The beginning of a long file, to be read while the rest of it is made readable.
     #[must_use]
     pub fn of_start(path: &str, bytes: &[u8]) -> Self {
-        let mut doc = Self { part: true, ..Self::default() };
+        let mut doc = Self {
+            part: true,
+            ..Self::default()
+        };
         let text = String::from_utf8_lossy(bytes);
         match json_text::laid_out_start(&text).filter(|_| syntax::ink_of(path) == Ink::Json) {
             Some(json) => doc.push_json(&json, &[]),
@@ -105,7 +113,10 @@ impl Document {
         }
         // The last lines go on in the rest.
         doc.lines.truncate(doc.lines.len().saturating_sub(2));
-        doc.push(Ink::Note, "the rest of this long text is being made readable");
+        doc.push(
+            Ink::Note,
+            "the rest of this long text is being made readable",
+        );
         doc
     }
 
@@ -115,7 +126,10 @@ impl Document {
         let mut doc = Self::default();
         let text = String::from_utf8_lossy(bytes);
         if matches!(text, std::borrow::Cow::Owned(_)) {
-            doc.push(Ink::Error, "not UTF-8: the bytes that are no text are shown as \u{fffd}");
+            doc.push(
+                Ink::Error,
+                "not UTF-8: the bytes that are no text are shown as \u{fffd}",
+            );
         }
         match json_text::laid_out(&text) {
             Some(json) => doc.push_json(&json, errors),
@@ -134,11 +148,17 @@ impl Document {
     /// Laid-out JSON; an error stands beneath the line where its value begins, or on top where there
     /// is no such place.
     fn push_json(&mut self, json: &str, errors: &[ArtifactError]) {
-        let lines = if errors.is_empty() { BTreeMap::new() } else { json_tree::lines_of(json, errors.iter().map(|e| e.pointer.as_str())) };
+        let lines = if errors.is_empty() {
+            BTreeMap::new()
+        } else {
+            json_tree::lines_of(json, errors.iter().map(|e| e.pointer.as_str()))
+        };
         let mut beneath: BTreeMap<usize, Vec<&ArtifactError>> = BTreeMap::new();
         for error in errors {
             match lines.get(error.pointer.as_str()) {
-                Some(line) if !error.pointer.is_empty() => beneath.entry(*line).or_default().push(error),
+                Some(line) if !error.pointer.is_empty() => {
+                    beneath.entry(*line).or_default().push(error)
+                }
                 _ => self.push_errors(std::slice::from_ref(error)),
             }
         }
@@ -146,7 +166,12 @@ impl Document {
         let safe = json.is_ascii() && !json.as_bytes().contains(&0x7f);
         for (number, line) in json.lines().enumerate() {
             if safe && beneath.is_empty() && line.len() <= LINE_CHARS {
-                self.lines.push(DocLine { ink: Ink::Json, text: line.to_owned(), tints: Vec::new(), detail: false });
+                self.lines.push(DocLine {
+                    ink: Ink::Json,
+                    text: line.to_owned(),
+                    tints: Vec::new(),
+                    detail: false,
+                });
                 continue;
             }
             self.push(Ink::Json, line);
@@ -163,7 +188,8 @@ impl Document {
         }
         let patch = path.ends_with(".diff") || path.ends_with(".patch");
         let ink = syntax::ink_of(path);
-        text.lines().for_each(|line| self.push(if patch { ink_in_patch(line) } else { ink }, line));
+        text.lines()
+            .for_each(|line| self.push(if patch { ink_in_patch(line) } else { ink }, line));
     }
 
     /// Lines with colours that run over the whole text.
@@ -174,9 +200,14 @@ impl Document {
             while tints.get(next).is_some_and(|(range, _)| range.end <= at) {
                 next += 1;
             }
-            let of_line = tints[next..].iter().take_while(|(range, _)| range.start < at + shown.len());
+            let of_line = tints[next..]
+                .iter()
+                .take_while(|(range, _)| range.start < at + shown.len());
             let within = of_line.filter_map(|(range, tint)| {
-                let (start, end) = (range.start.max(at) - at, range.end.min(at + shown.len()).checked_sub(at)?);
+                let (start, end) = (
+                    range.start.max(at) - at,
+                    range.end.min(at + shown.len()).checked_sub(at)?,
+                );
                 (start < end).then_some((start..end, *tint))
             });
             self.push_pieces(shown, &within.collect::<Vec<_>>());
@@ -198,7 +229,12 @@ impl Document {
             at = range.end;
         }
         text.push_str(&safe_line(&line[at..]));
-        self.lines.push(DocLine { ink: Ink::Plain, text, tints: safe, detail: false });
+        self.lines.push(DocLine {
+            ink: Ink::Plain,
+            text,
+            tints: safe,
+            detail: false,
+        });
     }
 
     /// What changed between two contents: by JSON Pointer where both are JSON, else line by line.
@@ -235,11 +271,20 @@ impl Document {
     }
 
     fn push_change(&mut self, change: &Change) {
-        let place = |at: &str| if at.is_empty() { "(whole document)".to_owned() } else { at.to_owned() };
+        let place = |at: &str| {
+            if at.is_empty() {
+                "(whole document)".to_owned()
+            } else {
+                at.to_owned()
+            }
+        };
         if let Change::Moved { from, to } = change {
             return self.push(Ink::Heading, &format!("{to}  moved from {from}"));
         }
-        self.push(Ink::Heading, &format!("{}  {}", place(change.at()), change.word()));
+        self.push(
+            Ink::Heading,
+            &format!("{}  {}", place(change.at()), change.word()),
+        );
         match change {
             Change::Added { value, .. } => self.push_value(Ink::Added, '+', value),
             Change::Removed { value, .. } => self.push_value(Ink::Removed, '-', value),
@@ -253,14 +298,20 @@ impl Document {
 
     fn push_value(&mut self, ink: Ink, sign: char, value: &str) {
         let laid_out = json_text::laid_out(value);
-        laid_out.as_deref().unwrap_or(value).lines().for_each(|line| self.push(ink, &format!("{sign} {line}")));
+        laid_out
+            .as_deref()
+            .unwrap_or(value)
+            .lines()
+            .for_each(|line| self.push(ink, &format!("{sign} {line}")));
     }
 
     /// What changed between two contents, line by line, with a little of what did not.
     #[must_use]
     pub fn of_line_diff(old: &[u8], new: &[u8]) -> Self {
         let (old, new) = (comparable(old), comparable(new));
-        let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&old, &new);
+        let diff = TextDiff::configure()
+            .timeout(PATIENCE)
+            .diff_lines(&old, &new);
         let mut doc = Self::default();
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
             let skipped = group.first().map_or(0, |op| op.new_range().start);
@@ -273,7 +324,10 @@ impl Document {
                     ChangeTag::Delete => (Ink::Removed, '-'),
                     ChangeTag::Insert => (Ink::Added, '+'),
                 };
-                doc.push(ink, &format!("{sign} {}", change.value().trim_end_matches(['\n', '\r'])));
+                doc.push(
+                    ink,
+                    &format!("{sign} {}", change.value().trim_end_matches(['\n', '\r'])),
+                );
             }
         }
         if doc.lines.is_empty() {
@@ -285,7 +339,11 @@ impl Document {
     /// Validation errors, each with its JSON Pointer.
     pub fn push_errors(&mut self, errors: &[ArtifactError]) {
         for error in errors {
-            let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
+            let place = if error.pointer.is_empty() {
+                "(whole document)"
+            } else {
+                &error.pointer
+            };
             self.push(Ink::Error, place);
             self.push(Ink::Plain, &format!("  {}", error.message));
         }
@@ -305,7 +363,12 @@ impl Document {
     pub fn push(&mut self, ink: Ink, text: &str) {
         // Most lines of most files: nothing to filter, nothing to break.
         if text.len() <= LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            return self.lines.push(DocLine { ink, text: text.to_owned(), tints: Vec::new(), detail: false });
+            return self.lines.push(DocLine {
+                ink,
+                text: text.to_owned(),
+                tints: Vec::new(),
+                detail: false,
+            });
         }
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(LINE_CHARS) {
@@ -322,7 +385,9 @@ impl Document {
 }
 
 fn ink_in_patch(line: &str) -> Ink {
-    let head = ["+++", "---", "@@", "diff ", "index "].iter().any(|start| line.starts_with(start));
+    let head = ["+++", "---", "@@", "diff ", "index "]
+        .iter()
+        .any(|start| line.starts_with(start));
     match line.as_bytes().first() {
         _ if head => Ink::Note,
         Some(b'+') => Ink::Added,
@@ -333,9 +398,18 @@ fn ink_in_patch(line: &str) -> Ink {
 
 /// How many changes of each kind, in words.
 fn counted(changes: &[Change]) -> String {
-    let count = |word: &str| changes.iter().filter(|change| change.word() == word).count();
+    let count = |word: &str| {
+        changes
+            .iter()
+            .filter(|change| change.word() == word)
+            .count()
+    };
     let told = ["changed", "added", "removed", "moved"].map(|word| (count(word), word));
-    told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    told.iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// JSON is compared as laid out, so that spacing alone is no change of lines.
@@ -355,14 +429,19 @@ mod tests {
     #[test]
     fn json_is_laid_out_in_its_own_order_and_foreign_characters_are_marked() {
         let doc = Document::of_content("spec.json", "{\"b\":\"x\u{202e}y\",\"a\":[]}".as_bytes());
-        assert_eq!(texts(&doc), ["{", "  \"b\": \"x<RLO>y\",", "  \"a\": []", "}"]);
+        assert_eq!(
+            texts(&doc),
+            ["{", "  \"b\": \"x<RLO>y\",", "  \"a\": []", "}"]
+        );
         assert!(doc.lines.iter().all(|line| line.ink == Ink::Json));
     }
 
     #[test]
     fn a_difference_of_json_is_told_by_pointers_and_of_text_by_lines() {
-        let doc =
-            Document::of_diff(br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#, br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#);
+        let doc = Document::of_diff(
+            br#"{"a":1,"b":{"c":[1]},"l":["x","y","z"]}"#,
+            br#"{"b":{"c":[1,2]},"a":3,"l":["z","x","y"],"n":{"k":[]}}"#,
+        );
         assert_eq!(
             texts(&doc),
             [
@@ -384,17 +463,36 @@ mod tests {
             ]
         );
         let same = Document::of_diff(br#"{"a":1}"#, br#"{ "a": 1 }"#);
-        assert_eq!(texts(&same), ["nothing changed: both versions say the same"]);
+        assert_eq!(
+            texts(&same),
+            ["nothing changed: both versions say the same"]
+        );
         let lines = Document::of_diff(b"one\ntwo\n", b"one\nthree\n");
         assert_eq!(texts(&lines), ["  one", "- two", "+ three"]);
         let doubles = Document::of_diff(br#"{"a":1,"a":2}"#, br#"{"a":1}"#);
-        assert_eq!(texts(&doubles), ["  {", "-   \"a\": 1,", "-   \"a\": 2", "+   \"a\": 1", "  }"]);
+        assert_eq!(
+            texts(&doubles),
+            [
+                "  {",
+                "-   \"a\": 1,",
+                "-   \"a\": 2",
+                "+   \"a\": 1",
+                "  }"
+            ]
+        );
     }
 
     #[test]
     fn an_error_stands_beneath_the_value_that_is_wrong() {
-        let error = |pointer: &str, message: &str| ArtifactError { pointer: pointer.to_owned(), message: message.to_owned() };
-        let errors = [error("/b/0", "must be a string"), error("", "needs a title"), error("/gone", "is missing")];
+        let error = |pointer: &str, message: &str| ArtifactError {
+            pointer: pointer.to_owned(),
+            message: message.to_owned(),
+        };
+        let errors = [
+            error("/b/0", "must be a string"),
+            error("", "needs a title"),
+            error("/gone", "is missing"),
+        ];
         let doc = Document::of_checked("spec.json", br#"{"a":1,"b":[2]}"#, &errors);
         assert_eq!(
             texts(&doc),
@@ -416,11 +514,22 @@ mod tests {
 
     #[test]
     fn markdown_keeps_its_source_and_its_colours_follow_what_the_filter_changed() {
-        let doc = Document::of_content("plan.md", "# A\u{202e}b\n\nsay **x\ny** <!-- z -->\n".as_bytes());
+        let doc = Document::of_content(
+            "plan.md",
+            "# A\u{202e}b\n\nsay **x\ny** <!-- z -->\n".as_bytes(),
+        );
         let told: Vec<(&str, Vec<(&str, Tint)>)> = doc
             .lines
             .iter()
-            .map(|line| (line.text.as_str(), line.tints.iter().map(|(range, tint)| (&line.text[range.clone()], *tint)).collect()))
+            .map(|line| {
+                (
+                    line.text.as_str(),
+                    line.tints
+                        .iter()
+                        .map(|(range, tint)| (&line.text[range.clone()], *tint))
+                        .collect(),
+                )
+            })
             .collect();
         assert_eq!(
             told,
@@ -428,7 +537,10 @@ mod tests {
                 ("# A<RLO>b", vec![("# A<RLO>b", Tint::Heading)]),
                 ("", vec![]),
                 ("say **x", vec![("**x", Tint::Strong)]),
-                ("y** <!-- z -->", vec![("y**", Tint::Strong), ("<!-- z -->", Tint::Comment)]),
+                (
+                    "y** <!-- z -->",
+                    vec![("y**", Tint::Strong), ("<!-- z -->", Tint::Comment)]
+                ),
             ]
         );
     }
@@ -436,7 +548,10 @@ mod tests {
     #[test]
     fn an_endless_line_is_broken_and_nothing_of_it_is_lost() {
         let doc = Document::of_content("a.txt", "x".repeat(9001).as_bytes());
-        assert_eq!(doc.lines.iter().map(|line| line.text.len()).sum::<usize>(), 9001);
+        assert_eq!(
+            doc.lines.iter().map(|line| line.text.len()).sum::<usize>(),
+            9001
+        );
         assert_eq!(doc.lines.len(), 10);
     }
 }

@@ -57,10 +57,25 @@ impl Compared {
             if own == content {
                 return None;
             }
-            Some(Instead { place, diff: Document::of_diff(own, content), beside: SideBySide::of(own, content) })
+            Some(Instead {
+                place,
+                diff: Document::of_diff(own, content),
+                beside: SideBySide::of(own, content),
+            })
         };
-        let instead = candidates.iter().enumerate().skip(1).filter_map(against).collect();
-        Self { candidates: candidates.into_iter().map(|(candidate, _)| candidate).collect(), instead }
+        let instead = candidates
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter_map(against)
+            .collect();
+        Self {
+            candidates: candidates
+                .into_iter()
+                .map(|(candidate, _)| candidate)
+                .collect(),
+            instead,
+        }
     }
 
     /// The comparison, laid out for so many columns.
@@ -68,21 +83,37 @@ impl Compared {
     pub fn document(&self, columns: u16) -> Document {
         let mut doc = Document::default();
         let columns = usize::from(columns);
-        let all: Vec<_> = self.candidates.iter().enumerate().map(|(place, one)| self.facts(place, one)).collect();
+        let all: Vec<_> = self
+            .candidates
+            .iter()
+            .enumerate()
+            .map(|(place, one)| self.facts(place, one))
+            .collect();
         let room = columns.saturating_sub(12) / all.len().max(1);
         if all.len() <= BESIDE && room >= COLUMN.0 {
             beside(&mut doc, &all, room.min(COLUMN.1))
         } else {
             stacked(&mut doc, &all)
         }
-        self.instead.iter().for_each(|instead| self.push(&mut doc, instead, columns));
+        self.instead
+            .iter()
+            .for_each(|instead| self.push(&mut doc, instead, columns));
         doc
     }
 
     fn push(&self, doc: &mut Document, instead: &Instead, columns: usize) {
-        let Some(fork) = self.candidates.get(instead.place) else { return };
+        let Some(fork) = self.candidates.get(instead.place) else {
+            return;
+        };
         doc.push(Ink::Plain, "");
-        doc.push(Ink::Heading, &format!("What fork {} ({}) has instead", instead.place, fork.run_id.short()));
+        doc.push(
+            Ink::Heading,
+            &format!(
+                "What fork {} ({}) has instead",
+                instead.place,
+                fork.run_id.short()
+            ),
+        );
         if let Some(artifact) = fork.artifact.as_ref().filter(|artifact| !artifact.valid) {
             doc.push_errors(&artifact.errors);
         }
@@ -90,7 +121,10 @@ impl Compared {
             return doc.lines.extend(instead.diff.lines.iter().cloned());
         }
         let width = (columns - 3) / 2;
-        doc.push(Ink::Note, &format!("{:<width$}   fork {}", "this one", instead.place));
+        doc.push(
+            Ink::Note,
+            &format!("{:<width$}   fork {}", "this one", instead.place),
+        );
         instead.beside.lay_out(doc, columns);
     }
 
@@ -103,14 +137,21 @@ impl Compared {
         };
         let verdict = match &one.artifact {
             None => format!("none yet ({})", one.state),
-            Some(artifact) if artifact.valid => format!("valid {} v{}", artifact.sha256.short(), artifact.version),
+            Some(artifact) if artifact.valid => {
+                format!("valid {} v{}", artifact.sha256.short(), artifact.version)
+            }
             Some(artifact) if artifact.errors.len() == 1 => format!("1 error, {}", artifact.schema),
             Some(artifact) => format!("{} errors, {}", artifact.errors.len(), artifact.schema),
         };
         [
             ("", name),
             ("run", one.run_id.short()),
-            ("by", one.persona.clone().unwrap_or_else(|| "nobody yet".to_owned())),
+            (
+                "by",
+                one.persona
+                    .clone()
+                    .unwrap_or_else(|| "nobody yet".to_owned()),
+            ),
             ("verdict", verdict),
             ("differs", self.difference(place)),
             ("cost", one.cost.to_string()),
@@ -124,9 +165,18 @@ impl Compared {
         match found.and_then(|instead| instead.diff.lines.first().map(|first| (instead, first))) {
             None => String::new(),
             Some((instead, _)) if instead.diff.says_nothing_changed() => "says the same".to_owned(),
-            Some((_, first)) if first.ink == Ink::Note && !first.text.starts_with("@@") => first.text.clone(),
+            Some((_, first)) if first.ink == Ink::Note && !first.text.starts_with("@@") => {
+                first.text.clone()
+            }
             Some((instead, _)) => {
-                let count = |ink: Ink| instead.diff.lines.iter().filter(|line| line.ink == ink).count();
+                let count = |ink: Ink| {
+                    instead
+                        .diff
+                        .lines
+                        .iter()
+                        .filter(|line| line.ink == ink)
+                        .count()
+                };
                 format!("+{} -{} lines", count(Ink::Added), count(Ink::Removed))
             }
         }
@@ -137,13 +187,20 @@ fn beside(doc: &mut Document, all: &[[(&'static str, String); FACTS]], width: us
     for row in 0..FACTS {
         let label = all.first().map_or("", |facts| facts[row].0);
         let cells: String = all.iter().map(|facts| cell(&facts[row].1, width)).collect();
-        doc.push(if row == 0 { Ink::Heading } else { Ink::Plain }, format!("{label:<9}{cells}").trim_end());
+        doc.push(
+            if row == 0 { Ink::Heading } else { Ink::Plain },
+            format!("{label:<9}{cells}").trim_end(),
+        );
     }
 }
 
 fn cell(text: &str, width: usize) -> String {
     let text = crate::model::safe_text::safe_line(text);
-    let cut: String = if text.chars().count() < width { text } else { text.chars().take(width - 2).chain(['…']).collect() };
+    let cut: String = if text.chars().count() < width {
+        text
+    } else {
+        text.chars().take(width - 2).chain(['…']).collect()
+    };
     format!("{cut:<width$}")
 }
 
@@ -158,14 +215,30 @@ fn stacked(doc: &mut Document, all: &[[(&'static str, String); FACTS]]) {
 
 /// Forks whose artifact can be taken: valid, and other than what is asked about.
 pub fn valid(candidates: &[Candidate]) -> impl Iterator<Item = (usize, &Candidate)> {
-    let fits = |fork: &Candidate| fork.artifact.as_ref().is_some_and(|artifact| artifact.valid) && !is_taken(candidates, fork);
-    candidates.iter().enumerate().skip(1).filter(move |(_, fork)| fits(fork))
+    let fits = |fork: &Candidate| {
+        fork.artifact
+            .as_ref()
+            .is_some_and(|artifact| artifact.valid)
+            && !is_taken(candidates, fork)
+    };
+    candidates
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(move |(_, fork)| fits(fork))
 }
 
 /// Whether what is asked about is what a fork made.
 fn is_taken(candidates: &[Candidate], fork: &Candidate) -> bool {
-    let hash = |one: &Candidate| one.artifact.as_ref().map(|artifact| artifact.sha256.clone());
-    candidates.first().and_then(hash).is_some_and(|own| hash(fork) == Some(own))
+    let hash = |one: &Candidate| {
+        one.artifact
+            .as_ref()
+            .map(|artifact| artifact.sha256.clone())
+    };
+    candidates
+        .first()
+        .and_then(hash)
+        .is_some_and(|own| hash(fork) == Some(own))
 }
 
 #[cfg(test)]
@@ -179,13 +252,21 @@ mod tests {
     }
 
     fn lines(compared: &Compared, columns: u16) -> Vec<String> {
-        compared.document(columns).lines.into_iter().map(|line| line.text).collect()
+        compared
+            .document(columns)
+            .lines
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     }
 
     #[test]
     fn facts_stand_side_by_side_where_there_is_room_and_else_one_beneath_the_other() {
         let none = compared([None, None]);
-        assert_eq!(lines(&none, 78)[0], "         this one                         fork 1");
+        assert_eq!(
+            lines(&none, 78)[0],
+            "         this one                         fork 1"
+        );
         assert_eq!(lines(&none, 40)[0], "this one");
         assert_eq!(lines(&none, 40)[6], "fork 1");
     }
@@ -194,8 +275,14 @@ mod tests {
     fn the_texts_stand_side_by_side_where_they_have_room_and_else_only_what_differs_is_told() {
         let two = compared([Some(r#"{"a":1,"b":"x"}"#), Some(r#"{"a":2,"b":"x"}"#)]);
         let wide = lines(&two, 100);
-        assert!(wide[4].starts_with("differs") && wide[4].ends_with("1 changed"), "{wide:?}");
-        let at = wide.iter().position(|line| line.starts_with("What fork 1")).unwrap();
+        assert!(
+            wide[4].starts_with("differs") && wide[4].ends_with("1 changed"),
+            "{wide:?}"
+        );
+        let at = wide
+            .iter()
+            .position(|line| line.starts_with("What fork 1"))
+            .unwrap();
         let columns = |left: &str, sign: char, right: &str| format!("{left:<48} {sign} {right}");
         assert_eq!(
             wide[at + 1..],
@@ -208,8 +295,14 @@ mod tests {
             ]
         );
         let narrow = lines(&two, 80);
-        let at = narrow.iter().position(|line| line.starts_with("What fork 1")).unwrap();
-        assert_eq!(narrow[at + 1..], ["1 changed", "", "/a  changed", "- 1", "+ 2"]);
+        let at = narrow
+            .iter()
+            .position(|line| line.starts_with("What fork 1"))
+            .unwrap();
+        assert_eq!(
+            narrow[at + 1..],
+            ["1 changed", "", "/a  changed", "- 1", "+ 2"]
+        );
     }
 
     #[test]
@@ -218,10 +311,16 @@ mod tests {
         assert!(lines(&same, 100)[4].ends_with("says the same"));
         let artifact = same.candidates[1].artifact.as_mut().unwrap();
         artifact.valid = false;
-        artifact.errors = vec![crate::model::event::ArtifactError { pointer: "/a".to_owned(), message: "is missing".to_owned() }];
+        artifact.errors = vec![crate::model::event::ArtifactError {
+            pointer: "/a".to_owned(),
+            message: "is missing".to_owned(),
+        }];
         let told = lines(&same, 100);
         assert!(told[3].ends_with("1 error, dev/spec@1"));
-        assert!(told.windows(2).any(|pair| pair == ["/a", "  is missing"]), "{told:?}");
+        assert!(
+            told.windows(2).any(|pair| pair == ["/a", "  is missing"]),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -237,9 +336,19 @@ mod tests {
         let mut all = sample::candidates();
         all[0].artifact = all[1].artifact.clone();
         assert_eq!(valid(&all).count(), 0);
-        let taken = Compared::of(all.into_iter().map(|one| (one, Some(b"{}".to_vec()))).collect());
+        let taken = Compared::of(
+            all.into_iter()
+                .map(|one| (one, Some(b"{}".to_vec())))
+                .collect(),
+        );
         let told = lines(&taken, 78);
-        assert_eq!(told[0], "         this one                         fork 1: taken");
-        assert!(told.iter().all(|line| !line.starts_with("What fork")), "{told:?}");
+        assert_eq!(
+            told[0],
+            "         this one                         fork 1: taken"
+        );
+        assert!(
+            told.iter().all(|line| !line.starts_with("What fork")),
+            "{told:?}"
+        );
     }
 }

@@ -6,7 +6,10 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 /// The texts that fit, the best first (as they came where nothing was typed): place, and the letters
 /// that fit, counted in characters.
 #[must_use]
-pub fn ranked(typed: &str, texts: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<(usize, Vec<usize>)> {
+pub fn ranked(
+    typed: &str,
+    texts: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Vec<(usize, Vec<usize>)> {
     let mut config = Config::DEFAULT;
     config.prefer_prefix = true;
     let mut matcher = Matcher::new(config);
@@ -15,15 +18,31 @@ pub fn ranked(typed: &str, texts: impl IntoIterator<Item = impl AsRef<str>>) -> 
     let mut buffer = Vec::new();
     for (place, text) in texts.into_iter().enumerate() {
         let mut letters = Vec::new();
-        let fits = pattern.indices(Utf32Str::new(text.as_ref(), &mut buffer), &mut matcher, &mut letters);
+        let fits = pattern.indices(
+            Utf32Str::new(text.as_ref(), &mut buffer),
+            &mut matcher,
+            &mut letters,
+        );
         if let Some(score) = fits {
             letters.sort_unstable();
             letters.dedup();
-            found.push((score, place, letters.into_iter().filter_map(|at| usize::try_from(at).ok()).collect()));
+            found.push((
+                score,
+                place,
+                letters
+                    .into_iter()
+                    .filter_map(|at| usize::try_from(at).ok())
+                    .collect(),
+            ));
         }
     }
-    found.sort_by_key(|(score, place, _): &(u32, usize, Vec<usize>)| (std::cmp::Reverse(*score), *place));
-    found.into_iter().map(|(_, place, letters)| (place, letters)).collect()
+    found.sort_by_key(|(score, place, _): &(u32, usize, Vec<usize>)| {
+        (std::cmp::Reverse(*score), *place)
+    });
+    found
+        .into_iter()
+        .map(|(_, place, letters)| (place, letters))
+        .collect()
 }
 
 #[cfg(test)]
@@ -33,7 +52,13 @@ mod tests {
     #[test]
     fn the_best_fit_comes_first_and_its_letters_are_told() {
         let texts = ["go on with a paused run", "pause the run", "keys"];
-        assert_eq!(ranked("", texts).iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(
+            ranked("", texts)
+                .iter()
+                .map(|(at, _)| *at)
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
         let found = ranked("pause", texts);
         assert_eq!(found[0], (1, vec![0, 1, 2, 3, 4]));
         assert_eq!(found.len(), 2);

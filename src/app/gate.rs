@@ -177,8 +177,13 @@ impl GateView {
     pub fn new(known: &Known, open: &OpenApproval, why: Option<&str>, size: (u16, u16)) -> Self {
         let key = open.phase_key.as_ref();
         let versions = key.map(|key| known.versions(key)).unwrap_or_default();
-        let current = open.artifact_sha256.as_ref().and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
-        let reviewed = key.zip(open.artifact_sha256.as_ref()).and_then(|(key, hash)| known.reviewed(key, hash));
+        let current = open
+            .artifact_sha256
+            .as_ref()
+            .and_then(|hash| versions.iter().rfind(|a| a.sha256 == *hash));
+        let reviewed = key
+            .zip(open.artifact_sha256.as_ref())
+            .and_then(|(key, hash)| known.reviewed(key, hash));
         let reviewed = reviewed.map(|a| (a.version, a.sha256.clone()));
         let mut gate = Self {
             run_id: known.state.run_id,
@@ -190,8 +195,14 @@ impl GateView {
             question: open.question.clone(),
             scope: Scope::Once,
             version: current.map(|a| a.version),
-            risk: key.and_then(|key| known.phase(key)).map_or(Risk::Medium, |phase| phase.risk),
-            tab: if reviewed.is_some() { Tab::Diff } else { Tab::Whole },
+            risk: key
+                .and_then(|key| known.phase(key))
+                .map_or(Risk::Medium, |phase| phase.risk),
+            tab: if reviewed.is_some() {
+                Tab::Diff
+            } else {
+                Tab::Whole
+            },
             tab_chosen: false,
             sources: BTreeMap::new(),
             texts: BTreeMap::new(),
@@ -212,19 +223,37 @@ impl GateView {
             failure: None,
         };
         if open.artifact_sha256.is_none() {
-            let asked = open.question.as_ref().map(|asked| question::document(asked, &known.state));
+            let asked = open
+                .question
+                .as_ref()
+                .map(|asked| question::document(asked, &known.state));
             let text = asked.unwrap_or_else(|| about_no_artifact(&open.gate, why));
-            gate.texts.insert(Tab::Whole, Reading::new(Arc::new(text), size));
+            gate.texts
+                .insert(Tab::Whole, Reading::new(Arc::new(text), size));
         }
-        gate.sources = sources(&gate, known, current.map(|a| a.path.clone()).unwrap_or_default());
+        gate.sources = sources(
+            &gate,
+            known,
+            current.map(|a| a.path.clone()).unwrap_or_default(),
+        );
         gate
     }
 
     /// The tabs that this question has.
     #[must_use]
     pub fn tabs(&self) -> Vec<Tab> {
-        let all = [Tab::Diff, Tab::Whole, Tab::Forks, Tab::Errors, Tab::Comments, Tab::Inputs, Tab::Log];
-        all.into_iter().filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab)).collect()
+        let all = [
+            Tab::Diff,
+            Tab::Whole,
+            Tab::Forks,
+            Tab::Errors,
+            Tab::Comments,
+            Tab::Inputs,
+            Tab::Log,
+        ];
+        all.into_iter()
+            .filter(|tab| self.sources.contains_key(tab) || self.texts.contains_key(tab))
+            .collect()
     }
 
     /// The text on the screen; none while it loads.
@@ -241,7 +270,10 @@ impl GateView {
     /// Whether the comparison with its forks is on the screen, laid out for another width.
     #[must_use]
     pub fn is_comparison_of_another_width(&self, columns: u16) -> bool {
-        self.tab == Tab::Forks && self.reading().is_some_and(|reading| reading.size().0 != columns)
+        self.tab == Tab::Forks
+            && self
+                .reading()
+                .is_some_and(|reading| reading.size().0 != columns)
     }
 
     /// Fits the comparison with its forks to a size; stays about where it was read.
@@ -265,16 +297,28 @@ impl GateView {
 
     /// Takes in a text that one of its tabs is made of; whether one is.
     pub fn take(&mut self, query: &Query, doc: &Arc<Document>, size: (u16, u16)) -> bool {
-        let Some(tab) = self.sources.iter().find(|(_, source)| *source == query).map(|(tab, _)| *tab) else { return false };
+        let Some(tab) = self
+            .sources
+            .iter()
+            .find(|(_, source)| *source == query)
+            .map(|(tab, _)| *tab)
+        else {
+            return false;
+        };
         // What was asked for twice stays where it was scrolled to.
         let sought = self.search.sought();
-        let reading = self.texts.entry(tab).or_insert_with(|| Reading::new(doc.clone(), size));
+        let reading = self
+            .texts
+            .entry(tab)
+            .or_insert_with(|| Reading::new(doc.clone(), size));
         if reading.doc().part {
             reading.replace(doc.clone());
         }
         reading.look_for(sought);
         if tab == Tab::Whole {
-            let beside = self.repaired.get_or_insert_with(|| Reading::new(doc.clone(), size));
+            let beside = self
+                .repaired
+                .get_or_insert_with(|| Reading::new(doc.clone(), size));
             if beside.doc().part {
                 beside.replace(doc.clone());
             }
@@ -285,7 +329,10 @@ impl GateView {
     /// The text by which "seen" is measured: the whole, or the difference where that is read.
     #[must_use]
     pub fn measured(&self) -> Option<&Reading> {
-        let whole = self.texts.get(&Tab::Whole).filter(|reading| !reading.doc().part);
+        let whole = self
+            .texts
+            .get(&Tab::Whole)
+            .filter(|reading| !reading.doc().part);
         match (self.texts.get(&Tab::Diff), whole) {
             (Some(diff), Some(whole)) if diff.unseen() < whole.unseen() => Some(diff),
             (Some(diff), None) => Some(diff),
@@ -320,7 +367,9 @@ impl GateView {
     pub fn receipt_was_seen(&self, ticks: u64) -> bool {
         match &self.stage {
             Stage::Receipt(receipt) if receipt.ours => true,
-            _ => self.overtaken.is_some_and(|since| ticks.saturating_sub(since) >= QUIET_MS),
+            _ => self
+                .overtaken
+                .is_some_and(|since| ticks.saturating_sub(since) >= QUIET_MS),
         }
     }
 
@@ -342,7 +391,9 @@ impl GateView {
     /// The amount that is typed in to raise a budget, where it is one.
     #[must_use]
     pub fn raise(&self) -> Option<NanoUsd> {
-        let Stage::Confirm { typed, .. } = &self.stage else { return None };
+        let Stage::Confirm { typed, .. } = &self.stage else {
+            return None;
+        };
         self.question.as_ref()?.budget()?;
         NanoUsd::from_decimal(typed).filter(|amount| amount.0 > 0)
     }
@@ -356,20 +407,28 @@ impl GateView {
     /// Whether somebody cheaper is enough to go on: not where all of the budget is spent.
     #[must_use]
     pub fn needs_no_amount(&self) -> bool {
-        let left = self.question.as_deref().and_then(Question::budget).is_some_and(|budget| budget.spent < budget.limit);
+        let left = self
+            .question
+            .as_deref()
+            .and_then(Question::budget)
+            .is_some_and(|budget| budget.spent < budget.limit);
         left && self.successor().is_some()
     }
 
     /// Whether an amount can be typed in.
     #[must_use]
     pub fn asks_amount(&self) -> bool {
-        self.question.as_ref().is_some_and(|question| question.budget().is_some())
+        self.question
+            .as_ref()
+            .is_some_and(|question| question.budget().is_some())
     }
 
     /// Whether Enter on "Approve?" would have everything it needs.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Stage::Confirm { typed, .. } = &self.stage else { return false };
+        let Stage::Confirm { typed, .. } = &self.stage else {
+            return false;
+        };
         match self.question.as_deref() {
             Some(Question::Budget(_)) if typed.is_empty() => self.needs_no_amount(),
             Some(Question::Budget(_)) => self.raise().is_some(),
@@ -383,19 +442,31 @@ impl GateView {
         // Words about a tool are not words about the phase's artifact.
         let phase = self.phase_key.as_ref().filter(|_| self.question.is_none());
         let about = phase.map_or_else(|| self.gate.to_string(), ToString::to_string);
-        DraftKey { run_id: self.run_id, about }
+        DraftKey {
+            run_id: self.run_id,
+            about,
+        }
     }
 
     /// Its words, to be kept.
     #[must_use]
     pub fn draft(&self) -> Draft {
-        Draft { text: self.input.text(), version: self.input.written_for.or(self.version) }
+        Draft {
+            text: self.input.text(),
+            version: self.input.written_for.or(self.version),
+        }
     }
 
     /// Whether the question can still be answered here.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !matches!(self.stage, Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } | Stage::Receipt(_))
+        !matches!(
+            self.stage,
+            Stage::Sending { .. }
+                | Stage::Recorded { .. }
+                | Stage::Revising { .. }
+                | Stage::Receipt(_)
+        )
     }
 }
 
@@ -413,11 +484,17 @@ fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
             doc.push_all(Ink::Error, why);
         }
         doc.push(Ink::Plain, "");
-        doc.push(Ink::Plain, "approve   a fresh conversation begins from the last stored turn");
+        doc.push(
+            Ink::Plain,
+            "approve   a fresh conversation begins from the last stored turn",
+        );
         doc.push(Ink::Plain, "reject    the run fails");
         doc.push(Ink::Plain, "abort     the run ends as aborted");
     } else {
-        doc.push(Ink::Note, "This question is about no artifact: the phase produces none.");
+        doc.push(
+            Ink::Note,
+            "This question is about no artifact: the phase produces none.",
+        );
     }
     doc
 }
@@ -426,11 +503,19 @@ fn about_no_artifact(gate: &GateKey, why: Option<&str>) -> Document {
 fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query> {
     let mut found = BTreeMap::new();
     // A question about the run itself came up in the phase that was at work.
-    let Some(key) = gate.phase_key.as_ref().or(known.state.current().map(|phase| &phase.key)) else { return found };
+    let Some(key) = gate
+        .phase_key
+        .as_ref()
+        .or(known.state.current().map(|phase| &phase.key))
+    else {
+        return found;
+    };
     let run_id = gate.run_id;
     found.insert(Tab::Inputs, Query::Inputs(run_id, key.clone()));
     found.insert(Tab::Log, Query::PhaseLog(run_id, key.clone()));
-    let Some(hash) = &gate.sha256 else { return found };
+    let Some(hash) = &gate.sha256 else {
+        return found;
+    };
     found.insert(Tab::Whole, Query::Content(hash.clone(), path));
     if let Some((_, old)) = &gate.reviewed {
         found.insert(Tab::Diff, Query::Diff(old.clone(), hash.clone()));
@@ -439,7 +524,10 @@ fn sources(gate: &GateView, known: &Known, path: String) -> BTreeMap<Tab, Query>
         found.insert(Tab::Errors, Query::Errors(run_id, key.clone()));
     }
     if known.comments(key).next().is_some() {
-        found.insert(Tab::Comments, Query::Comments(run_id, key.clone(), hash.clone()));
+        found.insert(
+            Tab::Comments,
+            Query::Comments(run_id, key.clone(), hash.clone()),
+        );
     }
     found
 }

@@ -23,8 +23,15 @@ pub fn errors(versions: &[(&ArtifactRecord, Vec<u8>)]) -> Document {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
         };
-        doc.push(Ink::Heading, &format!("v{}, attempt {}: {count} against {}", version.version, version.attempt, version.schema));
-        doc.lines.extend(Document::of_checked(&version.path, bytes, &version.errors).lines);
+        doc.push(
+            Ink::Heading,
+            &format!(
+                "v{}, attempt {}: {count} against {}",
+                version.version, version.attempt, version.schema
+            ),
+        );
+        doc.lines
+            .extend(Document::of_checked(&version.path, bytes, &version.errors).lines);
     }
     if doc.lines.is_empty() {
         doc.push(Ink::Note, "no attempt of this phase was invalid");
@@ -43,10 +50,19 @@ pub fn comments(said: &[Said<'_>], current: &[u8]) -> Document {
         if !doc.lines.is_empty() {
             doc.push(Ink::Plain, "");
         }
-        let version = record.artifact_version.map(|v| format!(" on v{v}")).unwrap_or_default();
+        let version = record
+            .artifact_version
+            .map(|v| format!(" on v{v}"))
+            .unwrap_or_default();
         let by = record.resolved_by.as_deref().unwrap_or("somebody");
-        doc.push(Ink::Heading, &format!("{}{version} by {by}", worded(record.state)));
-        doc.push_all(Ink::Plain, &indented(record.comment.as_deref().unwrap_or_default()));
+        doc.push(
+            Ink::Heading,
+            &format!("{}{version} by {by}", worded(record.state)),
+        );
+        doc.push_all(
+            Ink::Plain,
+            &indented(record.comment.as_deref().unwrap_or_default()),
+        );
         match about {
             Some(old) => push_answered(&mut doc, old, current),
             None => doc.push(Ink::Note, "what it was about is not stored"),
@@ -60,7 +76,9 @@ pub fn comments(said: &[Said<'_>], current: &[u8]) -> Document {
 
 /// Where the content answers: the places that changed since.
 fn push_answered(doc: &mut Document, old: &[u8], new: &[u8]) {
-    let both = std::str::from_utf8(old).ok().zip(std::str::from_utf8(new).ok());
+    let both = std::str::from_utf8(old)
+        .ok()
+        .zip(std::str::from_utf8(new).ok());
     match both.and_then(|(old, new)| json_diff::changes(old, new)) {
         Some(changes) if changes.is_empty() => doc.push(Ink::Error, "  nothing changed since"),
         Some(changes) => {
@@ -73,7 +91,10 @@ fn push_answered(doc: &mut Document, old: &[u8], new: &[u8]) {
             let more = lines.len().saturating_sub(LINES_TOLD);
             doc.lines.extend(lines.into_iter().take(LINES_TOLD));
             if more > 0 {
-                doc.push(Ink::Note, &format!("{more} more lines; the difference to that version has them"));
+                doc.push(
+                    Ink::Note,
+                    &format!("{more} more lines; the difference to that version has them"),
+                );
             }
         }
     }
@@ -86,11 +107,17 @@ fn push_place(doc: &mut Document, change: &Change) {
         Change::Changed { .. } | Change::Moved { .. } => Ink::Plain,
     };
     let value = match change {
-        Change::Added { value, .. } | Change::Changed { new: value, .. } => format!("  {}", shortened(value)),
+        Change::Added { value, .. } | Change::Changed { new: value, .. } => {
+            format!("  {}", shortened(value))
+        }
         Change::Moved { from, .. } => format!(" from {from}"),
         Change::Removed { .. } => String::new(),
     };
-    let at = if change.at().is_empty() { "(whole document)" } else { change.at() };
+    let at = if change.at().is_empty() {
+        "(whole document)"
+    } else {
+        change.at()
+    };
     doc.push(ink, &format!("  {at}  {}{value}", change.word()));
 }
 
@@ -98,7 +125,11 @@ fn push_place(doc: &mut Document, change: &Change) {
 fn shortened(value: &str) -> String {
     let mut chars = value.chars();
     let head: String = chars.by_ref().take(80).collect();
-    if chars.next().is_some() { format!("{head}…") } else { head }
+    if chars.next().is_some() {
+        format!("{head}…")
+    } else {
+        head
+    }
 }
 
 fn worded(state: ApprovalStatus) -> &'static str {
@@ -136,7 +167,10 @@ pub fn inputs(inputs: &Inputs) -> Document {
     if let Some((persona, model)) = &inputs.persona {
         doc.push(Ink::Heading, "Persona");
         let model = model.as_deref().unwrap_or(&persona.backend);
-        doc.push(Ink::Plain, &format!("  {}@{} ({model})", persona.name, persona.version));
+        doc.push(
+            Ink::Plain,
+            &format!("  {}@{} ({model})", persona.name, persona.version),
+        );
         for tool in &persona.tools {
             let may = match persona.permission(tool) {
                 Permission::Auto => "may",
@@ -153,7 +187,9 @@ pub fn inputs(inputs: &Inputs) -> Document {
     if !inputs.earlier.is_empty() {
         doc.push(Ink::Plain, "");
         doc.push(Ink::Heading, "Artifacts of the phases before");
-        inputs.earlier.iter().for_each(|(path, version, hash)| doc.push(Ink::Plain, &format!("  {path} v{version} {}", hash.short())));
+        inputs.earlier.iter().for_each(|(path, version, hash)| {
+            doc.push(Ink::Plain, &format!("  {path} v{version} {}", hash.short()))
+        });
     }
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "Prompt of the last attempt, as it was sent");
@@ -175,26 +211,61 @@ mod tests {
 
     #[test]
     fn a_comment_is_followed_by_the_places_that_changed_since() {
-        let opened = sample::opened(&sample::journal(Place::Awaiting), crate::model::state::Risk::Medium);
-        let record = opened.details.approvals.iter().find(|a| a.comment.is_some()).unwrap();
-        let doc = comments(&[(record, Some(SPEC_V1.as_bytes().to_vec()))], SPEC_V2.as_bytes());
+        let opened = sample::opened(
+            &sample::journal(Place::Awaiting),
+            crate::model::state::Risk::Medium,
+        );
+        let record = opened
+            .details
+            .approvals
+            .iter()
+            .find(|a| a.comment.is_some())
+            .unwrap();
+        let doc = comments(
+            &[(record, Some(SPEC_V1.as_bytes().to_vec()))],
+            SPEC_V2.as_bytes(),
+        );
         let lines = texts(&doc);
         assert_eq!(lines[0], "changes requested on v2 by mo");
         assert!(lines.contains(&"  changed since:"), "{lines:?}");
-        assert!(lines.contains(&"  /requirements/2  added  \"prices in cents\""), "{lines:?}");
-        let same = comments(&[(record, Some(SPEC_V2.as_bytes().to_vec()))], SPEC_V2.as_bytes());
+        assert!(
+            lines.contains(&"  /requirements/2  added  \"prices in cents\""),
+            "{lines:?}"
+        );
+        let same = comments(
+            &[(record, Some(SPEC_V2.as_bytes().to_vec()))],
+            SPEC_V2.as_bytes(),
+        );
         assert_eq!(texts(&same).last(), Some(&"  nothing changed since"));
         let gone = comments(&[(record, None)], b"");
-        assert_eq!(texts(&gone).last(), Some(&"what it was about is not stored"));
+        assert_eq!(
+            texts(&gone).last(),
+            Some(&"what it was about is not stored")
+        );
     }
 
     #[test]
     fn the_last_prompt_is_shown_whole_and_its_absence_is_said() {
-        let told = Inputs { requirements: "a cart\nin cents".to_owned(), prompt: Some("do\nit".to_owned()), ..Inputs::default() };
+        let told = Inputs {
+            requirements: "a cart\nin cents".to_owned(),
+            prompt: Some("do\nit".to_owned()),
+            ..Inputs::default()
+        };
         assert_eq!(
             texts(&inputs(&told)),
-            ["Requirements", "  a cart", "  in cents", "", "Prompt of the last attempt, as it was sent", "do", "it"]
+            [
+                "Requirements",
+                "  a cart",
+                "  in cents",
+                "",
+                "Prompt of the last attempt, as it was sent",
+                "do",
+                "it"
+            ]
         );
-        assert_eq!(texts(&inputs(&Inputs::default())).last(), Some(&"  not stored"));
+        assert_eq!(
+            texts(&inputs(&Inputs::default())).last(),
+            Some(&"  not stored")
+        );
     }
 }

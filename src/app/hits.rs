@@ -64,7 +64,10 @@ impl Hits {
     /// Looks for something else, or for nothing.
     pub fn look_for(&mut self, needle: Option<Needle>) {
         if self.needle != needle {
-            *self = Self { needle, ..Self::default() };
+            *self = Self {
+                needle,
+                ..Self::default()
+            };
         }
     }
 
@@ -76,7 +79,8 @@ impl Hits {
 
     /// From this line on the text is another.
     pub fn forget_from(&mut self, line: usize) {
-        self.found.truncate(self.found.partition_point(|(at, _)| *at < line));
+        self.found
+            .truncate(self.found.partition_point(|(at, _)| *at < line));
         self.looked = self.looked.min(line);
         self.at = self.at.filter(|at| *at < self.found.len());
     }
@@ -101,9 +105,15 @@ impl Hits {
     pub fn look_on(&mut self, lines: &[DocLine]) -> Option<Place> {
         if let Some(needle) = &self.needle {
             let mut bytes = 0;
-            for (number, line) in lines.iter().enumerate().skip(self.looked).take(LINES_AT_ONCE) {
+            for (number, line) in lines
+                .iter()
+                .enumerate()
+                .skip(self.looked)
+                .take(LINES_AT_ONCE)
+            {
                 self.looked = number + 1;
-                self.found.extend(needle.places(&line.text).map(|at| (number, at)));
+                self.found
+                    .extend(needle.places(&line.text).map(|at| (number, at)));
                 bytes += line.text.len();
                 if bytes >= BYTES_AT_ONCE || self.found.len() >= MOST {
                     break;
@@ -128,14 +138,19 @@ impl Hits {
     /// How it stands in a text of so many lines.
     #[must_use]
     pub fn told(&self, lines: usize) -> Found {
-        let (count, more) = (self.found.len(), self.looks(lines) || self.found.len() >= MOST);
+        let (count, more) = (
+            self.found.len(),
+            self.looks(lines) || self.found.len() >= MOST,
+        );
         match (&self.needle, self.at) {
             (None, _) => Found::Nothing,
             (Some(_), Some(at)) => match self.no_more {
                 Some(ahead) => Found::NoMore(at + 1, count, ahead),
                 None => Found::At(at + 1, count, more),
             },
-            (Some(_), None) if self.looks(lines) && (self.aim.is_some() || count == 0) => Found::Looking(self.looked, lines),
+            (Some(_), None) if self.looks(lines) && (self.aim.is_some() || count == 0) => {
+                Found::Looking(self.looked, lines)
+            }
             (Some(_), None) if count == 0 => Found::Nowhere,
             (Some(_), None) => Found::Many(count, more),
         }
@@ -155,7 +170,9 @@ impl Hits {
             _ => (*line, at.start) < from,
         });
         let below = (first < self.found.len()).then_some(first);
-        let above = first.checked_sub(1).filter(|_| whole || self.looked > from.0);
+        let above = first
+            .checked_sub(1)
+            .filter(|_| whole || self.looked > from.0);
         let to = match aim {
             Aim::Around(_) => below.or(above.filter(|_| whole)),
             Aim::After(_) => below,
@@ -217,7 +234,10 @@ mod tests {
         assert_eq!(seen, [Some((0, 2)), Some((2, 0)), Some((2, 10)), None]);
         assert_eq!(hits.told(4), Found::NoMore(3, 3, true));
         hits.aim_next(false, (0, 0));
-        assert_eq!((hits.look_on(&text), hits.told(4)), (Some((2, 0)), Found::At(2, 3, false)));
+        assert_eq!(
+            (hits.look_on(&text), hits.told(4)),
+            (Some((2, 0)), Found::At(2, 3, false))
+        );
     }
 
     #[test]
@@ -238,7 +258,10 @@ mod tests {
         let all = text.len();
         let mut hits = looking("cart");
         hits.aim_around((0, 0));
-        assert_eq!((hits.look_on(&text), hits.told(all)), (None, Found::Looking(LINES_AT_ONCE, all)));
+        assert_eq!(
+            (hits.look_on(&text), hits.told(all)),
+            (None, Found::Looking(LINES_AT_ONCE, all))
+        );
         assert_eq!(hits.look_on(&text), Some((LINES_AT_ONCE + 5, 4)));
         assert_eq!(hits.told(all), Found::At(1, 1, false));
     }
@@ -252,6 +275,9 @@ mod tests {
         text[1].text.push_str("rt");
         hits.forget_from(1);
         assert!(hits.looks(2));
-        assert_eq!((hits.look_on(&text), hits.told(2)), (None, Found::At(1, 2, false)));
+        assert_eq!(
+            (hits.look_on(&text), hits.told(2)),
+            (None, Found::At(1, 2, false))
+        );
     }
 }

@@ -58,7 +58,10 @@ impl Change {
     #[must_use]
     pub fn at(&self) -> &str {
         match self {
-            Self::Added { at, .. } | Self::Removed { at, .. } | Self::Changed { at, .. } | Self::Moved { to: at, .. } => at,
+            Self::Added { at, .. }
+            | Self::Removed { at, .. }
+            | Self::Changed { at, .. }
+            | Self::Moved { to: at, .. } => at,
         }
     }
 
@@ -95,29 +98,57 @@ fn compare(was: &str, at: &str, old: &Node<'_>, new: &Node<'_>, found: &mut Vec<
     match (old, new) {
         (Node::Map(old), Node::Map(new)) => members(was, at, old, new, found),
         (Node::List(old), Node::List(new)) => items(was, at, old, new, found),
-        _ => found.push(Change::Changed { at: at.to_owned(), old: old.compact(), new: new.compact() }),
+        _ => found.push(Change::Changed {
+            at: at.to_owned(),
+            old: old.compact(),
+            new: new.compact(),
+        }),
     }
 }
 
-fn members(was: &str, at: &str, old: &[(&str, Node<'_>)], new: &[(&str, Node<'_>)], found: &mut Vec<Change>) {
-    let before: HashMap<String, &Node<'_>> = old.iter().map(|(name, node)| (unquoted(name), node)).collect();
+fn members(
+    was: &str,
+    at: &str,
+    old: &[(&str, Node<'_>)],
+    new: &[(&str, Node<'_>)],
+    found: &mut Vec<Change>,
+) {
+    let before: HashMap<String, &Node<'_>> = old
+        .iter()
+        .map(|(name, node)| (unquoted(name), node))
+        .collect();
     let after: HashMap<String, ()> = new.iter().map(|(name, _)| (unquoted(name), ())).collect();
     for (name, node) in new {
         let name = unquoted(name);
         match before.get(&name) {
             Some(old) => compare(&step(was, &name), &step(at, &name), old, node, found),
-            None => found.push(Change::Added { at: step(at, &name), value: node.compact() }),
+            None => found.push(Change::Added {
+                at: step(at, &name),
+                value: node.compact(),
+            }),
         }
     }
-    for (name, node) in old.iter().filter(|(name, _)| !after.contains_key(&unquoted(name))) {
-        found.push(Change::Removed { at: step(was, &unquoted(name)), value: node.compact() });
+    for (name, node) in old
+        .iter()
+        .filter(|(name, _)| !after.contains_key(&unquoted(name)))
+    {
+        found.push(Change::Removed {
+            at: step(was, &unquoted(name)),
+            value: node.compact(),
+        });
     }
 }
 
 fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Vec<Change>) {
-    let (old_ids, new_ids) = match IDENTITIES.iter().find_map(|name| identities(old, name).zip(identities(new, name))) {
+    let (old_ids, new_ids) = match IDENTITIES
+        .iter()
+        .find_map(|name| identities(old, name).zip(identities(new, name)))
+    {
         Some(ids) => ids,
-        None => (old.iter().map(hash).collect(), new.iter().map(hash).collect()),
+        None => (
+            old.iter().map(hash).collect(),
+            new.iter().map(hash).collect(),
+        ),
     };
     let mut gone: Vec<usize> = Vec::new();
     let mut come: Vec<usize> = Vec::new();
@@ -127,7 +158,11 @@ fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Ve
     let mut exchanged: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
     for op in capture_diff_slices_deadline(Algorithm::Myers, &old_ids, &new_ids, deadline) {
         match op {
-            DiffOp::Equal { old_index, new_index, len } => pairs.extend((0..len).map(|i| (old_index + i, new_index + i, false))),
+            DiffOp::Equal {
+                old_index,
+                new_index,
+                len,
+            } => pairs.extend((0..len).map(|i| (old_index + i, new_index + i, false))),
             other => exchanged.push((other.old_range().collect(), other.new_range().collect())),
         }
     }
@@ -143,32 +178,57 @@ fn items(was: &str, at: &str, old: &[Node<'_>], new: &[Node<'_>], found: &mut Ve
         let mut changes = Vec::new();
         let (was, at) = (format!("{was}/{from}"), format!("{at}/{to}"));
         if moved {
-            changes.push(Change::Moved { from: was.clone(), to: at.clone() });
+            changes.push(Change::Moved {
+                from: was.clone(),
+                to: at.clone(),
+            });
         }
         compare(&was, &at, &old[from], &new[to], &mut changes);
         told.push((to, changes));
     }
-    told.extend(come.into_iter().map(|to| (to, vec![Change::Added { at: format!("{at}/{to}"), value: new[to].compact() }])));
+    told.extend(come.into_iter().map(|to| {
+        (
+            to,
+            vec![Change::Added {
+                at: format!("{at}/{to}"),
+                value: new[to].compact(),
+            }],
+        )
+    }));
     told.sort_by_key(|(to, _)| *to);
     found.extend(told.into_iter().flat_map(|(_, changes)| changes));
-    found.extend(gone.into_iter().map(|from| Change::Removed { at: format!("{was}/{from}"), value: old[from].compact() }));
+    found.extend(gone.into_iter().map(|from| Change::Removed {
+        at: format!("{was}/{from}"),
+        value: old[from].compact(),
+    }));
 }
 
 /// Takes items out of what was exchanged that are the same in both lists.
-fn pair_moved(exchanged: &mut [(Vec<usize>, Vec<usize>)], old: &[u64], new: &[u64], pairs: &mut Vec<(usize, usize, bool)>) {
+fn pair_moved(
+    exchanged: &mut [(Vec<usize>, Vec<usize>)],
+    old: &[u64],
+    new: &[u64],
+    pairs: &mut Vec<(usize, usize, bool)>,
+) {
     let mut waiting: HashMap<u64, Vec<usize>> = HashMap::new();
     for from in exchanged.iter().flat_map(|(olds, _)| olds) {
         waiting.entry(old[*from]).or_default().push(*from);
     }
     let mut taken = Vec::new();
     for (_, news) in exchanged.iter_mut() {
-        news.retain(|to| match waiting.get_mut(&new[*to]).filter(|froms| !froms.is_empty()).map(|froms| froms.remove(0)) {
-            Some(from) => {
-                pairs.push((from, *to, true));
-                taken.push(from);
-                false
+        news.retain(|to| {
+            match waiting
+                .get_mut(&new[*to])
+                .filter(|froms| !froms.is_empty())
+                .map(|froms| froms.remove(0))
+            {
+                Some(from) => {
+                    pairs.push((from, *to, true));
+                    taken.push(from);
+                    false
+                }
+                None => true,
             }
-            None => true,
         });
     }
     taken.sort_unstable();
@@ -181,7 +241,9 @@ fn pair_moved(exchanged: &mut [(Vec<usize>, Vec<usize>)], old: &[u64], new: &[u6
 fn identities(items: &[Node<'_>], name: &str) -> Option<Vec<u64>> {
     let mut ids = Vec::with_capacity(items.len());
     for item in items {
-        let Node::Map(members) = item else { return None };
+        let Node::Map(members) = item else {
+            return None;
+        };
         match members.iter().find(|(known, _)| *known == name) {
             Some((_, id @ Node::Leaf(_))) => ids.push(hash(id)),
             _ => return None,
@@ -219,9 +281,21 @@ mod tests {
     fn each_kind_of_change_has_its_pointer() {
         let cases: [(&str, &str, &[&str]); 9] = [
             (r#"{"a":1,"b":2}"#, r#"{ "b":2, "a":1 }"#, &[]),
-            (r#"{"a":1}"#, r#"{"a":1.0,"x/y":[]}"#, &["~ /a 1 -> 1.0", "+ /x~1y []"]),
-            (r#"{"a":1,"b":{"c":true}}"#, r#"{"a":1,"b":{}}"#, &["- /b/c true"]),
-            (r#"["a","b","c"]"#, r#"["a","x","c","d"]"#, &["~ /1 \"b\" -> \"x\"", "+ /3 \"d\""]),
+            (
+                r#"{"a":1}"#,
+                r#"{"a":1.0,"x/y":[]}"#,
+                &["~ /a 1 -> 1.0", "+ /x~1y []"],
+            ),
+            (
+                r#"{"a":1,"b":{"c":true}}"#,
+                r#"{"a":1,"b":{}}"#,
+                &["- /b/c true"],
+            ),
+            (
+                r#"["a","b","c"]"#,
+                r#"["a","x","c","d"]"#,
+                &["~ /1 \"b\" -> \"x\"", "+ /3 \"d\""],
+            ),
             (r#"["a","b","c"]"#, r#"["c","a","b"]"#, &["> /2 -> /0"]),
             (r#"["a","b","c"]"#, r#"["a","c"]"#, &["- /1 \"b\""]),
             (
@@ -229,18 +303,31 @@ mod tests {
                 r#"[{"id":0,"t":"n"},{"id":1,"t":"z"},{"id":2,"t":"y"}]"#,
                 &["+ /0 {\"id\":0,\"t\":\"n\"}", "~ /1/t \"x\" -> \"z\""],
             ),
-            (r#"[{"id":1,"t":"x"},{"id":2,"t":"y"}]"#, r#"[{"id":2,"t":"w"},{"id":1,"t":"x"}]"#, &["~ /0/t \"y\" -> \"w\"", "> /0 -> /1"]),
-            (r#"{"a":[1]}"#, r#"{"a":{"0":1}}"#, &["~ /a [1] -> {\"0\":1}"]),
+            (
+                r#"[{"id":1,"t":"x"},{"id":2,"t":"y"}]"#,
+                r#"[{"id":2,"t":"w"},{"id":1,"t":"x"}]"#,
+                &["~ /0/t \"y\" -> \"w\"", "> /0 -> /1"],
+            ),
+            (
+                r#"{"a":[1]}"#,
+                r#"{"a":{"0":1}}"#,
+                &["~ /a [1] -> {\"0\":1}"],
+            ),
         ];
         for (old, new, expected) in cases {
             let mut found = told(old, new);
             found.sort();
-            let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+            let mut expected: Vec<String> =
+                expected.iter().map(|line| (*line).to_owned()).collect();
             expected.sort();
             // Which of two exchanged items moved is a matter of taste; that one did is not.
             if found != expected && expected.iter().any(|line| line.starts_with('>')) {
                 assert_eq!(found.len(), expected.len(), "{old} {new}: {found:?}");
-                assert_eq!(found.iter().filter(|line| line.starts_with('>')).count(), 1, "{found:?}");
+                assert_eq!(
+                    found.iter().filter(|line| line.starts_with('>')).count(),
+                    1,
+                    "{found:?}"
+                );
                 continue;
             }
             assert_eq!(found, expected, "{old} {new}");
@@ -254,11 +341,16 @@ mod tests {
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![Just(serde_json::Value::Null), (0i64..4).prop_map(Into::into), "[ab]{0,2}".prop_map(Into::into)];
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            (0i64..4).prop_map(Into::into),
+            "[ab]{0,2}".prop_map(Into::into)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-                prop::collection::btree_map("[ab]{1}|id", inner, 0..3).prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map("[ab]{1}|id", inner, 0..3)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
             ]
         })
     }

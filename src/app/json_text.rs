@@ -38,7 +38,11 @@ pub fn laid_out_start(text: &str) -> Option<String> {
 
 /// One pass over the bytes: contents of many megabytes come through here.
 fn lay_out(text: &str) -> String {
-    let (mut out, mut depth, mut at) = (String::with_capacity(text.len() + text.len() / 2), 0usize, 0);
+    let (mut out, mut depth, mut at) = (
+        String::with_capacity(text.len() + text.len() / 2),
+        0usize,
+        0,
+    );
     while let Some(byte) = text.as_bytes().get(at) {
         let len = match byte {
             b' ' | b'\n' | b'\t' | b'\r' => 1,
@@ -87,13 +91,24 @@ fn lay_out(text: &str) -> String {
 }
 
 fn space_len(text: &str) -> usize {
-    text.bytes().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).count()
+    text.bytes()
+        .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
+        .count()
 }
 
 /// Bytes up to the next sign or space; what JSON has there is ASCII, anything else is taken whole.
 fn word_len(text: &str) -> usize {
-    let ends = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r' | b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':');
-    text.as_bytes().iter().position(ends).unwrap_or(text.len()).max(1)
+    let ends = |byte: &u8| {
+        matches!(
+            byte,
+            b' ' | b'\n' | b'\t' | b'\r' | b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':'
+        )
+    };
+    text.as_bytes()
+        .iter()
+        .position(ends)
+        .unwrap_or(text.len())
+        .max(1)
 }
 
 /// Whether a text is a JSON object or array, not nested beyond what readers take.
@@ -122,7 +137,9 @@ pub fn tokens(text: &str) -> Vec<(Token, &str)> {
             '"' => string_len(rest),
             '{' | '}' | '[' | ']' | ',' | ':' => 1,
             c if c.is_whitespace() => run_len(rest, char::is_whitespace),
-            _ => run_len(rest, |c| !c.is_whitespace() && !matches!(c, '"' | '{' | '}' | '[' | ']' | ',' | ':')),
+            _ => run_len(rest, |c| {
+                !c.is_whitespace() && !matches!(c, '"' | '{' | '}' | '[' | ']' | ',' | ':')
+            }),
         };
         let (piece, after) = rest.split_at(len.max(first.len_utf8()));
         found.push((kind(piece, after), piece));
@@ -141,7 +158,11 @@ fn string_len(text: &str) -> usize {
     // Quotes are few and looked for as fast as memory is read; backslashes matter only in front of one.
     while let Some(found) = text[at..].find('"') {
         let quote = at + found;
-        let escapes = text.as_bytes()[1..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        let escapes = text.as_bytes()[1..quote]
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'\\')
+            .count();
         at = quote + 1;
         if escapes % 2 == 0 {
             return at;
@@ -168,11 +189,18 @@ mod tests {
     use super::*;
 
     fn json() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![any::<i32>().prop_map(Into::into), "\\PC{0,8}".prop_map(Into::into), Just(serde_json::Value::Null)];
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(Into::into),
+            "\\PC{0,8}".prop_map(Into::into),
+            Just(serde_json::Value::Null)
+        ];
         let list = |inner: BoxedStrategy<serde_json::Value>| prop::collection::vec(inner, 0..4);
         let nested = leaf.prop_recursive(3, 20, 4, move |inner| {
             let map = prop::collection::btree_map("[a-z\"\\\\]{0,4}", inner.clone(), 0..4);
-            prop_oneof![list(inner.boxed()).prop_map(Into::into), map.prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))]
+            prop_oneof![
+                list(inner.boxed()).prop_map(Into::into),
+                map.prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))
+            ]
         });
         prop::collection::vec(nested, 0..4).prop_map(Into::into)
     }
@@ -180,14 +208,20 @@ mod tests {
     #[test]
     fn laying_out_keeps_order_doubles_and_what_stands_in_strings() {
         let text = laid_out(r#"{"b":1,"a":{"x":"{,:}\""},"b":[],"c":[true,{}]}"#).unwrap();
-        assert_eq!(text, "{\n  \"b\": 1,\n  \"a\": {\n    \"x\": \"{,:}\\\"\"\n  },\n  \"b\": [],\n  \"c\": [\n    true,\n    {}\n  ]\n}");
+        assert_eq!(
+            text,
+            "{\n  \"b\": 1,\n  \"a\": {\n    \"x\": \"{,:}\\\"\"\n  },\n  \"b\": [],\n  \"c\": [\n    true,\n    {}\n  ]\n}"
+        );
         assert_eq!(laid_out("# no json"), None);
         assert_eq!(laid_out("{\"a\":}"), None);
     }
 
     #[test]
     fn keys_are_told_from_texts() {
-        let kinds: Vec<Token> = tokens(r#""a": "b", 1"#).into_iter().map(|(kind, _)| kind).collect();
+        let kinds: Vec<Token> = tokens(r#""a": "b", 1"#)
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect();
         use Token::{Key, Mark, Number, Other, Text};
         assert_eq!(kinds, [Key, Mark, Other, Text, Mark, Other, Number]);
     }
@@ -198,9 +232,16 @@ mod tests {
         let whole = laid_out(text).unwrap();
         for end in 1..text.len() {
             let start = laid_out_start(&text[..end]).unwrap();
-            let same = start.lines().zip(whole.lines()).take_while(|(start, whole)| start == whole).count();
+            let same = start
+                .lines()
+                .zip(whole.lines())
+                .take_while(|(start, whole)| start == whole)
+                .count();
             // Whether a bracket is closed at once is not known before what follows it.
-            assert!(same + 2 >= start.lines().count(), "only the last two lines of {start:?} may differ");
+            assert!(
+                same + 2 >= start.lines().count(),
+                "only the last two lines of {start:?} may differ"
+            );
         }
         assert_eq!(laid_out_start("# no json"), None);
     }

@@ -24,7 +24,11 @@ impl<'a> Node<'a> {
             return None;
         }
         let tokens = json_text::tokens(text);
-        let mut pieces = tokens.into_iter().filter(|(kind, _)| *kind != Token::Other).map(|(_, piece)| piece).peekable();
+        let mut pieces = tokens
+            .into_iter()
+            .filter(|(kind, _)| *kind != Token::Other)
+            .map(|(_, piece)| piece)
+            .peekable();
         value(&mut pieces)
     }
 
@@ -67,8 +71,12 @@ impl<'a> Node<'a> {
             Self::Leaf(_) => false,
             Self::List(items) => items.iter().any(Self::has_doubles),
             Self::Map(members) => {
-                let names: BTreeMap<String, ()> = members.iter().map(|(name, _)| (unquoted(name), ())).collect();
-                names.len() < members.len() || members.iter().any(|(_, member)| member.has_doubles())
+                let names: BTreeMap<String, ()> = members
+                    .iter()
+                    .map(|(name, _)| (unquoted(name), ()))
+                    .collect();
+                names.len() < members.len()
+                    || members.iter().any(|(_, member)| member.has_doubles())
             }
         }
     }
@@ -115,7 +123,10 @@ fn value<'a>(pieces: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) ->
 /// The line of each value in a text that [`json_text::laid_out`] made, for those pointers that are
 /// asked for and there.
 #[must_use]
-pub fn lines_of<'p>(laid_out: &str, wanted: impl IntoIterator<Item = &'p str>) -> BTreeMap<&'p str, usize> {
+pub fn lines_of<'p>(
+    laid_out: &str,
+    wanted: impl IntoIterator<Item = &'p str>,
+) -> BTreeMap<&'p str, usize> {
     let wanted: BTreeMap<&str, ()> = wanted.into_iter().map(|pointer| (pointer, ())).collect();
     let mut found = BTreeMap::new();
     // Of each open value: its pointer, and the place of its next item where it is a list.
@@ -133,7 +144,9 @@ pub fn lines_of<'p>(laid_out: &str, wanted: impl IntoIterator<Item = &'p str>) -
                 format!("{parent}/{}", *index - 1)
             }
             Some((parent, None)) => {
-                let name = json_text::tokens(text).first().map_or("", |(_, piece)| piece);
+                let name = json_text::tokens(text)
+                    .first()
+                    .map_or("", |(_, piece)| piece);
                 step(parent, &unquoted(name))
             }
         };
@@ -158,7 +171,10 @@ mod tests {
         assert_eq!(node.compact(), r#"{"b":1.0,"a":[true,{},[]],"b":"x,:\"y"}"#);
         assert!(node.has_doubles());
         assert!(!Node::read(r#"{"a":{"a":1}}"#).unwrap().has_doubles());
-        assert!(Node::read(r#"{"a":1,"\u0061":2}"#).unwrap().has_doubles(), "the same name in another spelling");
+        assert!(
+            Node::read(r#"{"a":1,"\u0061":2}"#).unwrap().has_doubles(),
+            "the same name in another spelling"
+        );
         for bad in ["", "# x", "{\"a\":}", "[1,]", &"[".repeat(10_000)] {
             assert_eq!(Node::read(bad), None, "{:.20}", bad);
         }
@@ -167,9 +183,34 @@ mod tests {
     #[test]
     fn a_pointer_is_found_on_the_line_where_its_value_begins() {
         let text = json_text::laid_out(r#"{"a/b":{"x":[1,{"y":"{"}]},"z":"["}"#).unwrap();
-        let wanted = ["", "/a~1b", "/a~1b/x", "/a~1b/x/0", "/a~1b/x/1", "/a~1b/x/1/y", "/z", "/nowhere"];
+        let wanted = [
+            "",
+            "/a~1b",
+            "/a~1b/x",
+            "/a~1b/x/0",
+            "/a~1b/x/1",
+            "/a~1b/x/1/y",
+            "/z",
+            "/nowhere",
+        ];
         let found = lines_of(&text, wanted);
-        let lines: Vec<Option<usize>> = wanted.iter().map(|pointer| found.get(pointer).copied()).collect();
-        assert_eq!(lines, [Some(0), Some(1), Some(2), Some(3), Some(4), Some(5), Some(9), None], "{text}");
+        let lines: Vec<Option<usize>> = wanted
+            .iter()
+            .map(|pointer| found.get(pointer).copied())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                Some(0),
+                Some(1),
+                Some(2),
+                Some(3),
+                Some(4),
+                Some(5),
+                Some(9),
+                None
+            ],
+            "{text}"
+        );
     }
 }

@@ -40,7 +40,11 @@ impl Chord {
     /// A key alone.
     #[must_use]
     pub const fn plain(code: KeyCode) -> Self {
-        Self { code, ctrl: false, alt: false }
+        Self {
+            code,
+            ctrl: false,
+            alt: false,
+        }
     }
 
     /// A typed character.
@@ -52,7 +56,11 @@ impl Chord {
     /// Ctrl with a letter.
     #[must_use]
     pub const fn ctrl(c: char) -> Self {
-        Self { code: KeyCode::Char(c), ctrl: true, alt: false }
+        Self {
+            code: KeyCode::Char(c),
+            ctrl: true,
+            alt: false,
+        }
     }
 
     /// Whether it puts a character into a text.
@@ -115,7 +123,9 @@ impl FromStr for Chord {
     /// Reads `q`, `G`, `Ctrl-D`, `Alt-Enter`, `PgDn`, `F1`; names and modifiers in any case.
     fn from_str(s: &str) -> Result<Self, String> {
         let (mut rest, mut ctrl, mut alt) = (s, false, false);
-        while let Some((modifier, after)) = rest.split_once('-').filter(|(_, after)| !after.is_empty()) {
+        while let Some((modifier, after)) =
+            rest.split_once('-').filter(|(_, after)| !after.is_empty())
+        {
             match modifier.to_ascii_lowercase().as_str() {
                 "ctrl" | "c" | "control" => ctrl = true,
                 "alt" | "a" | "meta" => alt = true,
@@ -137,7 +147,10 @@ fn code_named(name: &str) -> Option<KeyCode> {
     if let (Some(c), None) = (chars.next(), chars.next()) {
         return Some(KeyCode::Char(c));
     }
-    if let Some((_, code)) = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+    if let Some((_, code)) = NAMES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+    {
         return Some(*code);
     }
     let number = name.strip_prefix(['F', 'f'])?.parse().ok()?;
@@ -150,11 +163,26 @@ mod tests {
 
     #[test]
     fn chords_read_back_as_they_are_shown() {
-        for text in ["q", "G", "-", ":", "Ctrl-D", "Alt-Enter", "PgDn", "Shift-Tab", "F5", "Space", "Esc"] {
+        for text in [
+            "q",
+            "G",
+            "-",
+            ":",
+            "Ctrl-D",
+            "Alt-Enter",
+            "PgDn",
+            "Shift-Tab",
+            "F5",
+            "Space",
+            "Esc",
+        ] {
             assert_eq!(text.parse::<Chord>().unwrap().to_string(), text);
         }
         assert_eq!("ctrl-d".parse::<Chord>().unwrap(), Chord::ctrl('d'));
-        assert_eq!("pagedown".parse::<Chord>().unwrap(), Chord::plain(KeyCode::PageDown));
+        assert_eq!(
+            "pagedown".parse::<Chord>().unwrap(),
+            Chord::plain(KeyCode::PageDown)
+        );
         for bad in ["", "Ctrl-", "Hyper-x", "F99", "qq"] {
             assert!(bad.parse::<Chord>().is_err(), "{bad}");
         }

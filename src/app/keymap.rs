@@ -223,8 +223,15 @@ pub struct Keymap {
 
 impl Default for Keymap {
     fn default() -> Self {
-        let chords = TABLE.iter().map(|entry| (entry.action, entry.chords.iter().filter_map(|c| c.parse().ok()).collect()));
-        Self { chords: chords.collect() }
+        let chords = TABLE.iter().map(|entry| {
+            (
+                entry.action,
+                entry.chords.iter().filter_map(|c| c.parse().ok()).collect(),
+            )
+        });
+        Self {
+            chords: chords.collect(),
+        }
     }
 }
 
@@ -238,7 +245,10 @@ impl Keymap {
         let (mut map, mut problems) = (Self::default(), Vec::new());
         for (name, chords) in keys {
             match TABLE.iter().find(|entry| entry.name == name) {
-                Some(entry) => drop(map.chords.insert(entry.action, read_chords(name, chords, &mut problems))),
+                Some(entry) => drop(
+                    map.chords
+                        .insert(entry.action, read_chords(name, chords, &mut problems)),
+                ),
                 None => problems.push(unknown_action(name)),
             }
         }
@@ -246,14 +256,23 @@ impl Keymap {
         if !keys.is_empty() {
             problems.extend(map.conflicts());
         }
-        if problems.is_empty() { Ok(map) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(map)
+        } else {
+            Err(problems)
+        }
     }
 
     /// What a chord does where `context` has the focus. Texts know no global keys.
     #[must_use]
     pub fn action(&self, context: Context, chord: Chord) -> Option<Action> {
         let within = |wanted: Context| {
-            TABLE.iter().find(|entry| entry.context == wanted && self.chords_of(entry.action).contains(&chord)).map(|entry| entry.action)
+            TABLE
+                .iter()
+                .find(|entry| {
+                    entry.context == wanted && self.chords_of(entry.action).contains(&chord)
+                })
+                .map(|entry| entry.action)
         };
         let outer = outer(context);
         within(context).or_else(|| outer.iter().find_map(|outer| within(*outer)))
@@ -268,29 +287,54 @@ impl Keymap {
     /// The chord to show for an action; empty when it has none.
     #[must_use]
     pub fn shown(&self, action: Action) -> String {
-        self.chords_of(action).first().map(Chord::to_string).unwrap_or_default()
+        self.chords_of(action)
+            .first()
+            .map(Chord::to_string)
+            .unwrap_or_default()
     }
 
     /// The lines of the help for one context: all chords, and what they do.
     pub fn help(&self, context: Context) -> impl Iterator<Item = (String, &'static str)> + '_ {
-        TABLE.iter().filter(move |entry| entry.context == context).map(|entry| {
-            let chords: Vec<String> = self.chords_of(entry.action).iter().map(Chord::to_string).collect();
-            (chords.join("  "), entry.label)
-        })
-    }
-
-    /// Every action of one context: its name in settings, its chords, what it does.
-    pub fn table(&self, context: Context) -> impl Iterator<Item = (&'static str, Vec<String>, &'static str)> + '_ {
         TABLE
             .iter()
             .filter(move |entry| entry.context == context)
-            .map(|entry| (entry.name, self.chords_of(entry.action).iter().map(Chord::to_string).collect(), entry.label))
+            .map(|entry| {
+                let chords: Vec<String> = self
+                    .chords_of(entry.action)
+                    .iter()
+                    .map(Chord::to_string)
+                    .collect();
+                (chords.join("  "), entry.label)
+            })
+    }
+
+    /// Every action of one context: its name in settings, its chords, what it does.
+    pub fn table(
+        &self,
+        context: Context,
+    ) -> impl Iterator<Item = (&'static str, Vec<String>, &'static str)> + '_ {
+        TABLE
+            .iter()
+            .filter(move |entry| entry.context == context)
+            .map(|entry| {
+                (
+                    entry.name,
+                    self.chords_of(entry.action)
+                        .iter()
+                        .map(Chord::to_string)
+                        .collect(),
+                    entry.label,
+                )
+            })
     }
 
     /// Key and word of an action for the hint line.
     #[must_use]
     pub fn hint(&self, action: Action) -> (String, &'static str) {
-        let word = TABLE.iter().find(|entry| entry.action == action).map_or("", |entry| entry.hint);
+        let word = TABLE
+            .iter()
+            .find(|entry| entry.action == action)
+            .map_or("", |entry| entry.hint);
         (self.shown(action), word)
     }
 
@@ -304,12 +348,19 @@ impl Keymap {
             Action::FormNext => Some(Action::FormPrev),
             _ => None,
         };
-        let keys = back.into_iter().chain([action]).map(|action| self.shown(action)).filter(|keys| !keys.is_empty());
+        let keys = back
+            .into_iter()
+            .chain([action])
+            .map(|action| self.shown(action))
+            .filter(|keys| !keys.is_empty());
         keys.collect::<Vec<_>>().join(" ")
     }
 
     /// What the palette offers where `context` has the focus: action, sentence, chord.
-    pub fn offers(&self, context: Context) -> impl Iterator<Item = (Action, &'static str, String)> + '_ {
+    pub fn offers(
+        &self,
+        context: Context,
+    ) -> impl Iterator<Item = (Action, &'static str, String)> + '_ {
         let outer = outer(context);
         TABLE
             .iter()
@@ -322,7 +373,9 @@ impl Keymap {
 fn outer(context: Context) -> &'static [Context] {
     match context {
         Context::Text | Context::Form | Context::Global => &[],
-        Context::Log | Context::Artifact | Context::Transcript => &[Context::Reading, Context::Run, Context::Global],
+        Context::Log | Context::Artifact | Context::Transcript => {
+            &[Context::Reading, Context::Run, Context::Global]
+        }
         Context::Run | Context::Gate => &[Context::Reading, Context::Global],
         Context::List | Context::Picker | Context::Look | Context::Reading => &[Context::Global],
     }
@@ -334,10 +387,16 @@ fn read_chords(name: &str, chords: &[String], problems: &mut Vec<Failure>) -> Ve
         match chord.parse::<Chord>() {
             // Ctrl-C always leaves: a console that cannot be left is a trap.
             Ok(chord) if chord == Chord::ctrl('c') => {
-                problems.push(problem(format!("keys.{name}: Ctrl-C always pauses and quits")).hint("choose another key"));
+                problems.push(
+                    problem(format!("keys.{name}: Ctrl-C always pauses and quits"))
+                        .hint("choose another key"),
+                );
             }
             Ok(chord) => read.push(chord),
-            Err(why) => problems.push(problem(format!("keys.{name}: {why}")).hint("write keys like q, G, Ctrl-D, Alt-Enter, PgDn, F5")),
+            Err(why) => problems.push(
+                problem(format!("keys.{name}: {why}"))
+                    .hint("write keys like q, G, Ctrl-D, Alt-Enter, PgDn, F5"),
+            ),
         }
     }
     read
@@ -348,7 +407,9 @@ fn problem(message: String) -> Failure {
 }
 
 fn unknown_action(name: &str) -> Failure {
-    let near = TABLE.iter().max_by(|a, b| strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name)));
+    let near = TABLE.iter().max_by(|a, b| {
+        strsim::jaro_winkler(a.name, name).total_cmp(&strsim::jaro_winkler(b.name, name))
+    });
     let near = near.map_or("open", |entry| entry.name);
     problem(format!("keys.{name}: there is no such action")).hint(format!("did you mean '{near}'?"))
 }
@@ -361,14 +422,26 @@ pub fn is_movement(action: Action) -> bool {
 }
 
 /// The chord that always leaves, whatever the settings say.
-pub const ALWAYS_LEAVES: Chord = Chord { code: KeyCode::Char('c'), ctrl: true, alt: false };
+pub const ALWAYS_LEAVES: Chord = Chord {
+    code: KeyCode::Char('c'),
+    ctrl: true,
+    alt: false,
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn keys(pairs: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
-        pairs.iter().map(|(name, chords)| ((*name).to_owned(), chords.iter().map(|c| (*c).to_owned()).collect())).collect()
+        pairs
+            .iter()
+            .map(|(name, chords)| {
+                (
+                    (*name).to_owned(),
+                    chords.iter().map(|c| (*c).to_owned()).collect(),
+                )
+            })
+            .collect()
     }
 
     #[test]
@@ -376,29 +449,74 @@ mod tests {
         let map = Keymap::default();
         assert!(map.conflicts().is_empty());
         for entry in TABLE {
-            assert_eq!(map.chords_of(entry.action).len(), entry.chords.len(), "{}", entry.name);
+            assert_eq!(
+                map.chords_of(entry.action).len(),
+                entry.chords.len(),
+                "{}",
+                entry.name
+            );
         }
     }
 
     #[test]
     fn a_chosen_key_that_leaves_another_action_without_one_is_reported() {
         let said = |pairs: &[(&str, &[&str])]| {
-            Keymap::remapped(&keys(pairs)).err().unwrap_or_default().into_iter().map(|p| p.message).collect::<Vec<_>>()
+            Keymap::remapped(&keys(pairs))
+                .err()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|p| p.message)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(said(&[("pause", &["q"])]), ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]);
-        assert_eq!(said(&[("pause", &["q"]), ("quit", &["q", "F10"])]), Vec::<String>::new(), "there is another one");
-        assert_eq!(said(&[("zoom", &["k"])]), Vec::<String>::new(), "the arrow is left");
-        let lost = |action: &str, place: &str| format!("keys: f for '{action}' leaves no key for 'next_gate' in '{place}'");
-        assert_eq!(said(&[("next_gate", &["f"])]), [lost("follow", "Events"), lost("follow_transcript", "Transcript")]);
-        assert_eq!(said(&[("submit", &["q"])]), Vec::<String>::new(), "a text knows no other keys");
+        assert_eq!(
+            said(&[("pause", &["q"])]),
+            ["keys: q for 'pause' leaves no key for 'quit' in 'A run'"]
+        );
+        assert_eq!(
+            said(&[("pause", &["q"]), ("quit", &["q", "F10"])]),
+            Vec::<String>::new(),
+            "there is another one"
+        );
+        assert_eq!(
+            said(&[("zoom", &["k"])]),
+            Vec::<String>::new(),
+            "the arrow is left"
+        );
+        let lost = |action: &str, place: &str| {
+            format!("keys: f for '{action}' leaves no key for 'next_gate' in '{place}'")
+        };
+        assert_eq!(
+            said(&[("next_gate", &["f"])]),
+            [
+                lost("follow", "Events"),
+                lost("follow_transcript", "Transcript")
+            ]
+        );
+        assert_eq!(
+            said(&[("submit", &["q"])]),
+            Vec::<String>::new(),
+            "a text knows no other keys"
+        );
     }
 
     #[test]
     fn a_key_that_moves_can_never_be_chosen_for_an_action_that_does_something() {
-        for (action, key, moves) in [("approve", "j", "down"), ("abort", "PgDn", "page_down"), ("call_done", "G", "bottom")] {
+        for (action, key, moves) in [
+            ("approve", "j", "down"),
+            ("abort", "PgDn", "page_down"),
+            ("call_done", "G", "bottom"),
+        ] {
             let problems = Keymap::remapped(&keys(&[(action, &[key])])).unwrap_err();
-            let told = format!("keys: {key} for '{action}' is also the key for '{moves}', and a key that moves never does harm");
-            assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), [told]);
+            let told = format!(
+                "keys: {key} for '{action}' is also the key for '{moves}', and a key that moves never does harm"
+            );
+            assert_eq!(
+                problems
+                    .iter()
+                    .map(|p| p.message.as_str())
+                    .collect::<Vec<_>>(),
+                [told]
+            );
         }
         let elsewhere = Keymap::remapped(&keys(&[("down", &["Down"]), ("approve", &["j"])]));
         assert!(elsewhere.is_ok(), "then j moves nothing");
@@ -409,26 +527,47 @@ mod tests {
         let map = Keymap::default();
         for entry in TABLE {
             let chords = map.chords_of(entry.action);
-            assert!(chords.iter().all(|c| !c.ctrl) || chords.iter().any(|c| !c.ctrl), "{}", entry.name);
+            assert!(
+                chords.iter().all(|c| !c.ctrl) || chords.iter().any(|c| !c.ctrl),
+                "{}",
+                entry.name
+            );
         }
     }
 
     #[test]
     fn the_context_with_the_focus_wins_over_the_global_one() {
         let map = Keymap::default();
-        assert_eq!(map.action(Context::Gate, Chord::char('x')), Some(Action::GateAbort));
-        assert_eq!(map.action(Context::Run, Chord::char('x')), Some(Action::Abort));
-        assert_eq!(map.action(Context::Log, Chord::char('p')), Some(Action::Pause));
+        assert_eq!(
+            map.action(Context::Gate, Chord::char('x')),
+            Some(Action::GateAbort)
+        );
+        assert_eq!(
+            map.action(Context::Run, Chord::char('x')),
+            Some(Action::Abort)
+        );
+        assert_eq!(
+            map.action(Context::Log, Chord::char('p')),
+            Some(Action::Pause)
+        );
         assert_eq!(map.action(Context::Text, Chord::char('q')), None);
     }
 
     #[test]
     fn settings_replace_keys_and_every_problem_is_reported_at_once() {
         let map = Keymap::remapped(&keys(&[("quit", &["Q"])])).unwrap();
-        assert_eq!(map.action(Context::Global, Chord::char('Q')), Some(Action::Quit));
+        assert_eq!(
+            map.action(Context::Global, Chord::char('Q')),
+            Some(Action::Quit)
+        );
         assert_eq!(map.action(Context::Global, Chord::char('q')), None);
 
-        let problems = Keymap::remapped(&keys(&[("quit", &["j", "Hyper-x"]), ("aprove", &["a"]), ("help", &["Ctrl-C"])])).unwrap_err();
+        let problems = Keymap::remapped(&keys(&[
+            ("quit", &["j", "Hyper-x"]),
+            ("aprove", &["a"]),
+            ("help", &["Ctrl-C"]),
+        ]))
+        .unwrap_err();
         let said: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
         assert_eq!(
             said,

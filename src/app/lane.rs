@@ -7,12 +7,20 @@ use crate::model::record::RunRecord;
 use crate::model::state::{RunStatus, Strategy};
 
 /// The strategies, the harmless one first.
-pub const STRATEGIES: [Strategy; 4] = [Strategy::Reject, Strategy::Enqueue, Strategy::Interrupt, Strategy::Rollback];
+pub const STRATEGIES: [Strategy; 4] = [
+    Strategy::Reject,
+    Strategy::Enqueue,
+    Strategy::Interrupt,
+    Strategy::Rollback,
+];
 
 /// The strategy so many places on, around the end.
 #[must_use]
 pub fn turned(strategy: Strategy, forward: bool) -> Strategy {
-    let at = STRATEGIES.iter().position(|one| *one == strategy).unwrap_or(0);
+    let at = STRATEGIES
+        .iter()
+        .position(|one| *one == strategy)
+        .unwrap_or(0);
     STRATEGIES[(at + if forward { 1 } else { STRATEGIES.len() - 1 }) % STRATEGIES.len()]
 }
 
@@ -33,13 +41,33 @@ impl<'a> Lane<'a> {
     /// What is known of a thread.
     #[must_use]
     pub fn of(thread: &'a str, runs: &'a RunsState) -> Self {
-        let within = || runs.in_flight().filter(|record| record.thread.as_str() == thread);
-        let holds =
-            |record: &&RunRecord| matches!(RunStatus::parse(&record.state), Some(RunStatus::Executing | RunStatus::AwaitingApproval));
+        let within = || {
+            runs.in_flight()
+                .filter(|record| record.thread.as_str() == thread)
+        };
+        let holds = |record: &&RunRecord| {
+            matches!(
+                RunStatus::parse(&record.state),
+                Some(RunStatus::Executing | RunStatus::AwaitingApproval)
+            )
+        };
         let waits = |record: &&RunRecord| record.state == RunStatus::Created.as_str();
-        let takes = |record: &&RunRecord| matches!(record.options.strategy, Some(Strategy::Interrupt | Strategy::Rollback));
-        let (waiting, taking) = (within().filter(waits).count(), within().filter(waits).filter(takes).count());
-        Self { thread, holder: within().find(holds), waiting, taking }
+        let takes = |record: &&RunRecord| {
+            matches!(
+                record.options.strategy,
+                Some(Strategy::Interrupt | Strategy::Rollback)
+            )
+        };
+        let (waiting, taking) = (
+            within().filter(waits).count(),
+            within().filter(waits).filter(takes).count(),
+        );
+        Self {
+            thread,
+            holder: within().find(holds),
+            waiting,
+            taking,
+        }
     }
 
     /// Whether a run would begin there at once.
@@ -71,15 +99,25 @@ impl<'a> Lane<'a> {
             Strategy::Enqueue => self.waiting,
             Strategy::Interrupt | Strategy::Rollback => self.taking,
         };
-        let behind = if before == 0 { String::new() } else { format!(", behind {before} more") };
+        let behind = if before == 0 {
+            String::new()
+        } else {
+            format!(", behind {before} more")
+        };
         let said = match (strategy, self.holder.map(|holder| holder.id.short())) {
-            (Strategy::Reject, None) if self.waiting == 0 => "while another run holds it, this is not started".to_owned(),
+            (Strategy::Reject, None) if self.waiting == 0 => {
+                "while another run holds it, this is not started".to_owned()
+            }
             (Strategy::Reject, _) => "this start is refused".to_owned(),
             (Strategy::Enqueue, None) => "it waits in line while another run holds it".to_owned(),
             (Strategy::Enqueue, Some(run)) => format!("it waits until run {run} rests or ends"),
-            (Strategy::Interrupt, None) => "a run that holds it is paused, and can go on later".to_owned(),
+            (Strategy::Interrupt, None) => {
+                "a run that holds it is paused, and can go on later".to_owned()
+            }
             (Strategy::Interrupt, Some(run)) => format!("run {run} is paused, and can go on later"),
-            (Strategy::Rollback, None) => "a run that holds it is ended, its branch goes back".to_owned(),
+            (Strategy::Rollback, None) => {
+                "a run that holds it is ended, its branch goes back".to_owned()
+            }
             (Strategy::Rollback, Some(run)) => format!("run {run} is ended, its branch goes back"),
         };
         said + &behind
@@ -89,7 +127,10 @@ impl<'a> Lane<'a> {
     #[must_use]
     pub fn refuses(&self, strategy: Strategy) -> Option<Failure> {
         let held = self.held().filter(|_| strategy == Strategy::Reject)?;
-        let failure = Failure::new(Code::ThreadBusy, format!("the thread '{}' is not free: {held}", self.thread));
+        let failure = Failure::new(
+            Code::ThreadBusy,
+            format!("the thread '{}' is not free: {held}", self.thread),
+        );
         Some(failure.hint("say what happens then ('if held'), or name another thread"))
     }
 }
@@ -113,27 +154,65 @@ mod tests {
     use crate::engine::api::PageAsk;
 
     fn runs(states: &[RunStatus]) -> RunsState {
-        let within = |(n, state): (u8, &RunStatus)| RunRecord { thread: "lane".into(), ..sample::record(n, *state, i64::from(n)) };
+        let within = |(n, state): (u8, &RunStatus)| RunRecord {
+            thread: "lane".into(),
+            ..sample::record(n, *state, i64::from(n))
+        };
         let mut all: Vec<RunRecord> = (1..).zip(states).map(within).collect();
         all.push(sample::record(9, RunStatus::Executing, 1));
         let mut runs = RunsState::default();
-        runs.set(sample::page(&all, &PageAsk { limit: 50, ..PageAsk::default() }), 0);
+        runs.set(
+            sample::page(
+                &all,
+                &PageAsk {
+                    limit: 50,
+                    ..PageAsk::default()
+                },
+            ),
+            0,
+        );
         runs
     }
 
     #[test]
     fn who_holds_a_thread_is_who_works_or_waits_for_the_operator() {
         for (states, holder, waiting, refused) in [
-            (&[RunStatus::Paused, RunStatus::Completed][..], None, 0, false),
+            (
+                &[RunStatus::Paused, RunStatus::Completed][..],
+                None,
+                0,
+                false,
+            ),
             (&[RunStatus::Paused, RunStatus::Executing], Some(2), 0, true),
-            (&[RunStatus::AwaitingApproval, RunStatus::Created, RunStatus::Created], Some(1), 2, true),
+            (
+                &[
+                    RunStatus::AwaitingApproval,
+                    RunStatus::Created,
+                    RunStatus::Created,
+                ],
+                Some(1),
+                2,
+                true,
+            ),
             (&[RunStatus::Created], None, 1, true),
         ] {
             let runs = runs(states);
             let lane = Lane::of("lane", &runs);
-            assert_eq!((lane.holder.map(|r| r.id), lane.waiting), (holder.map(sample::run_id), waiting), "{states:?}");
-            assert_eq!(lane.refuses(Strategy::Reject).is_some(), refused, "{states:?}");
-            assert!(STRATEGIES[1..].iter().all(|other| lane.refuses(*other).is_none()));
+            assert_eq!(
+                (lane.holder.map(|r| r.id), lane.waiting),
+                (holder.map(sample::run_id), waiting),
+                "{states:?}"
+            );
+            assert_eq!(
+                lane.refuses(Strategy::Reject).is_some(),
+                refused,
+                "{states:?}"
+            );
+            assert!(
+                STRATEGIES[1..]
+                    .iter()
+                    .all(|other| lane.refuses(*other).is_none())
+            );
         }
     }
 
@@ -142,21 +221,42 @@ mod tests {
         let runs = runs(&[RunStatus::Executing, RunStatus::Created]);
         let lane = Lane::of("lane", &runs);
         let short = sample::run_id(1).short();
-        assert_eq!(lane.held().unwrap(), format!("held by run {short} (development@1, works on plan); 1 run waits for it"));
+        assert_eq!(
+            lane.held().unwrap(),
+            format!("held by run {short} (development@1, works on plan); 1 run waits for it")
+        );
         let refusal = lane.refuses(Strategy::Reject).unwrap();
-        assert!(refusal.message.starts_with(&format!("the thread 'lane' is not free: held by run {short}")), "{refusal}");
+        assert!(
+            refusal.message.starts_with(&format!(
+                "the thread 'lane' is not free: held by run {short}"
+            )),
+            "{refusal}"
+        );
         let told = STRATEGIES.map(|strategy| lane.told(strategy));
         assert_eq!(told[0], "this start is refused");
-        assert_eq!(told[1], format!("it waits until run {short} rests or ends, behind 1 more"));
-        assert_eq!(told[2], format!("run {short} is paused, and can go on later"), "it stands before who waits");
-        assert_eq!(told[3], format!("run {short} is ended, its branch goes back"));
+        assert_eq!(
+            told[1],
+            format!("it waits until run {short} rests or ends, behind 1 more")
+        );
+        assert_eq!(
+            told[2],
+            format!("run {short} is paused, and can go on later"),
+            "it stands before who waits"
+        );
+        assert_eq!(
+            told[3],
+            format!("run {short} is ended, its branch goes back")
+        );
         let free = Lane::of("other", &runs);
         assert!(free.is_free() && free.held().is_none());
     }
 
     #[test]
     fn strategies_go_round() {
-        assert_eq!(STRATEGIES.map(|one| turned(turned(one, true), false)), STRATEGIES);
+        assert_eq!(
+            STRATEGIES.map(|one| turned(turned(one, true), false)),
+            STRATEGIES
+        );
         assert_eq!(turned(Strategy::Rollback, true), Strategy::Reject);
     }
 }

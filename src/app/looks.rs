@@ -36,7 +36,10 @@ impl Grouping {
     /// So many further, round the ends.
     #[must_use]
     pub fn turned(self, by: usize) -> Self {
-        let at = Self::ALL.iter().position(|other| *other == self).unwrap_or(0);
+        let at = Self::ALL
+            .iter()
+            .position(|other| *other == self)
+            .unwrap_or(0);
         Self::ALL[(at + by) % Self::ALL.len()]
     }
 }
@@ -128,7 +131,10 @@ impl DoctorScreen {
     /// How many checks ended so.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.checks.iter().filter(|check| check.verdict == verdict).count()
+        self.checks
+            .iter()
+            .filter(|check| check.verdict == verdict)
+            .count()
     }
 }
 
@@ -159,5 +165,10 @@ pub struct SettingsScreen {
 /// Scrolls a text of `lines` lines of which `height` fit.
 #[must_use]
 pub fn scrolled(top: usize, lines: usize, height: u16, action: Action) -> usize {
-    step(top, lines.saturating_sub(usize::from(height.max(1))) + 1, height, action)
+    step(
+        top,
+        lines.saturating_sub(usize::from(height.max(1))) + 1,
+        height,
+        action,
+    )
 }

@@ -13,7 +13,8 @@ use super::syntax::Tint;
 #[must_use]
 pub fn tints(text: &str) -> Vec<(Range<usize>, Tint)> {
     let mut layers: Vec<(Range<usize>, Tint)> = Vec::new();
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         let tint = match event {
             Event::Start(Tag::Heading { .. }) => Tint::Heading,
@@ -40,20 +41,21 @@ fn flattened(layers: Vec<(Range<usize>, Tint)>) -> Vec<(Range<usize>, Tint)> {
     let mut flat: Vec<(Range<usize>, Tint)> = Vec::new();
     let mut open: Vec<(Range<usize>, Tint)> = Vec::new();
     let mut at = 0;
-    let mut close_to = |open: &mut Vec<(Range<usize>, Tint)>, flat: &mut Vec<(Range<usize>, Tint)>, to: usize| {
-        while let Some((range, tint)) = open.last().cloned() {
-            let end = range.end.min(to);
-            if at < end {
-                flat.push((at.max(range.start)..end, tint));
+    let mut close_to =
+        |open: &mut Vec<(Range<usize>, Tint)>, flat: &mut Vec<(Range<usize>, Tint)>, to: usize| {
+            while let Some((range, tint)) = open.last().cloned() {
+                let end = range.end.min(to);
+                if at < end {
+                    flat.push((at.max(range.start)..end, tint));
+                }
+                at = at.max(end);
+                if range.end > to {
+                    break;
+                }
+                open.pop();
             }
-            at = at.max(end);
-            if range.end > to {
-                break;
-            }
-            open.pop();
-        }
-        at = at.max(to);
-    };
+            at = at.max(to);
+        };
     // The parser tells them by their beginnings, outer ones first.
     for (range, tint) in layers {
         close_to(&mut open, &mut flat, range.start);
@@ -74,10 +76,20 @@ mod tests {
     fn the_source_stays_and_its_structure_is_told() {
         use Tint::{Code, Heading, Link, Mark, Strong};
         let text = "# Plan\n- do **this** with `x`\n- [read](http://a.b)\n";
-        let told: Vec<(&str, Tint)> = tints(text).into_iter().map(|(range, tint)| (text[range].trim_end(), tint)).collect();
+        let told: Vec<(&str, Tint)> = tints(text)
+            .into_iter()
+            .map(|(range, tint)| (text[range].trim_end(), tint))
+            .collect();
         assert_eq!(
             told,
-            [("# Plan", Heading), ("-", Mark), ("**this**", Strong), ("`x`", Code), ("-", Mark), ("[read](http://a.b)", Link)]
+            [
+                ("# Plan", Heading),
+                ("-", Mark),
+                ("**this**", Strong),
+                ("`x`", Code),
+                ("-", Mark),
+                ("[read](http://a.b)", Link)
+            ]
         );
     }
 

@@ -68,14 +68,18 @@ pub struct Place {
 
 impl Place {
     fn holds(&self, (column, row): At) -> bool {
-        (self.x..self.x.saturating_add(self.width)).contains(&column) && (self.y..self.y.saturating_add(self.height)).contains(&row)
+        (self.x..self.x.saturating_add(self.width)).contains(&column)
+            && (self.y..self.y.saturating_add(self.height)).contains(&row)
     }
 }
 
 /// What lies at a point; what was drawn last lies on top.
 #[must_use]
 pub fn spot_at(places: &[Place], at: At) -> Option<Spot> {
-    places.iter().rfind(|place| place.holds(at)).map(|place| place.spot)
+    places
+        .iter()
+        .rfind(|place| place.holds(at))
+        .map(|place| place.spot)
 }
 
 #[cfg(test)]
@@ -84,8 +88,17 @@ mod tests {
 
     #[test]
     fn the_last_drawn_place_is_the_one_that_is_hit() {
-        let place = |x, width, spot| Place { x, y: 1, width, height: 2, spot };
-        let places = [place(0, 10, Spot::Pane(Pane::Phases)), place(4, 2, Spot::Row(7))];
+        let place = |x, width, spot| Place {
+            x,
+            y: 1,
+            width,
+            height: 2,
+            spot,
+        };
+        let places = [
+            place(0, 10, Spot::Pane(Pane::Phases)),
+            place(4, 2, Spot::Row(7)),
+        ];
         assert_eq!(spot_at(&places, (3, 2)), Some(Spot::Pane(Pane::Phases)));
         assert_eq!(spot_at(&places, (4, 1)), Some(Spot::Row(7)));
         assert_eq!(spot_at(&places, (4, 3)), None);

@@ -12,8 +12,8 @@ use super::recorder::Moment;
 use super::retry::RetryPlan;
 use super::tail::Need;
 use crate::engine::api::{
-    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage, Searchable, StartRun, Subject, TextChunk,
-    TrustAsk,
+    Answer, ArtifactHits, Cheaper, Check, Command, CrashCard, Outlook, Page, PageAsk, RunPage,
+    Searchable, StartRun, Subject, TextChunk, TrustAsk,
 };
 use crate::model::error::Failure;
 use crate::model::event::{ArtifactError, Event};
@@ -272,10 +272,20 @@ impl Query {
     /// and where it fails, the failure shows in its place.
     #[must_use]
     pub fn is_text(&self) -> bool {
-        use Query::{BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript};
+        use Query::{
+            BaseDiff, Checked, Comments, Content, Diff, Errors, Inputs, PhaseLog, Transcript,
+        };
         matches!(
             self,
-            Content(..) | Checked(..) | Diff(..) | BaseDiff(..) | Errors(..) | Comments(..) | Inputs(..) | PhaseLog(..) | Transcript(..)
+            Content(..)
+                | Checked(..)
+                | Diff(..)
+                | BaseDiff(..)
+                | Errors(..)
+                | Comments(..)
+                | Inputs(..)
+                | PhaseLog(..)
+                | Transcript(..)
         )
     }
 }

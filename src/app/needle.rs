@@ -28,8 +28,14 @@ impl Needle {
             return None;
         }
         let any_case = !typed.chars().any(char::is_uppercase);
-        let pattern = RegexBuilder::new(&regex::escape(typed)).case_insensitive(any_case).build().ok()?;
-        Some(Self { typed: typed.to_owned(), pattern })
+        let pattern = RegexBuilder::new(&regex::escape(typed))
+            .case_insensitive(any_case)
+            .build()
+            .ok()?;
+        Some(Self {
+            typed: typed.to_owned(),
+            pattern,
+        })
     }
 
     /// As it was typed.
@@ -51,7 +57,15 @@ mod tests {
     use super::*;
 
     fn found(typed: &str, line: &str) -> Vec<String> {
-        Needle::new(typed).into_iter().flat_map(|needle| needle.places(line).map(|at| line[at].to_owned()).collect::<Vec<_>>()).collect()
+        Needle::new(typed)
+            .into_iter()
+            .flat_map(|needle| {
+                needle
+                    .places(line)
+                    .map(|at| line[at].to_owned())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     #[test]

@@ -141,7 +141,10 @@ impl NewRun {
     /// Moves the focus by so many fields, round the ends.
     pub fn turn(&mut self, by: usize) {
         let fields = self.fields();
-        let at = fields.iter().position(|field| *field == self.focus).unwrap_or(0);
+        let at = fields
+            .iter()
+            .position(|field| *field == self.focus)
+            .unwrap_or(0);
         self.focus = fields[(at + by) % fields.len()];
     }
 
@@ -160,7 +163,9 @@ impl NewRun {
     /// What would be asked of the engine; the repository as it was written.
     #[must_use]
     pub fn request(&self) -> StartRun {
-        let said = |input: &TextInput| Some(input.text().trim().to_owned()).filter(|text| !text.is_empty());
+        let said = |input: &TextInput| {
+            Some(input.text().trim().to_owned()).filter(|text| !text.is_empty())
+        };
         StartRun {
             workflow: self.workflow.clone(),
             repo: said(&self.repo).map(Into::into),
@@ -170,7 +175,8 @@ impl NewRun {
             thread: said(&self.thread).map(|thread| thread.as_str().into()),
             options: RunOptions {
                 rehearse: self.rehearse,
-                strategy: Some(self.strategy).filter(|strategy| self.has_lane() && *strategy != Strategy::Reject),
+                strategy: Some(self.strategy)
+                    .filter(|strategy| self.has_lane() && *strategy != Strategy::Reject),
                 budget: self.amount(),
                 ..RunOptions::default()
             },
@@ -187,7 +193,9 @@ impl NewRun {
     /// Whether what is known is about what stands there.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.outlook.as_ref().is_some_and(|(revision, ..)| *revision == self.revision)
+        self.outlook
+            .as_ref()
+            .is_some_and(|(revision, ..)| *revision == self.revision)
     }
 
     /// The seats of the workflow.
@@ -200,24 +208,35 @@ impl NewRun {
     #[must_use]
     pub fn candidates(&self) -> Vec<(usize, Vec<usize>)> {
         let names = self.ahead().map_or(&[][..], |ahead| &ahead.workflows);
-        fuzzy::ranked(&self.typed, names.iter().map(|(name, about)| format!("{name} {about}")))
+        fuzzy::ranked(
+            &self.typed,
+            names.iter().map(|(name, about)| format!("{name} {about}")),
+        )
     }
 
     /// The problem of a part, if it has one.
     #[must_use]
     pub fn problem(&self, part: &Part) -> Option<&Failure> {
-        self.ahead()?.problems.iter().find(|(about, _)| about == part).map(|(_, failure)| failure)
+        self.ahead()?
+            .problems
+            .iter()
+            .find(|(about, _)| about == part)
+            .map(|(_, failure)| failure)
     }
 
     fn amount(&self) -> Option<NanoUsd> {
-        NanoUsd::from_decimal(self.budget.text().trim().trim_start_matches('$')).filter(|amount| amount.0 > 0)
+        NanoUsd::from_decimal(self.budget.text().trim().trim_start_matches('$'))
+            .filter(|amount| amount.0 > 0)
     }
 
     /// What is wrong with the budget.
     #[must_use]
     pub fn budget_problem(&self) -> Option<Failure> {
         let unread = !self.budget.is_blank() && self.amount().is_none();
-        unread.then(|| Failure::new(Code::UsageInvalid, "the budget is no amount of dollars").hint("write it like 2.50, or leave it empty"))
+        unread.then(|| {
+            Failure::new(Code::UsageInvalid, "the budget is no amount of dollars")
+                .hint("write it like 2.50, or leave it empty")
+        })
     }
 
     /// How far the budget that holds will reach, as far as can be told, and whether the run will probably ask for more.
@@ -227,11 +246,17 @@ impl NewRun {
         let budget = self.amount().or(ahead.budget)?;
         Some(match ahead.estimate {
             Estimate::Free => ("a rehearsal spends nothing of it", false),
-            Estimate::History { p50, .. } if budget < p50 => ("most earlier runs cost more: this one will ask you", true),
-            Estimate::History { p90, .. } if budget < p90 => ("some earlier runs cost more: this one may ask you", true),
+            Estimate::History { p50, .. } if budget < p50 => {
+                ("most earlier runs cost more: this one will ask you", true)
+            }
+            Estimate::History { p90, .. } if budget < p90 => {
+                ("some earlier runs cost more: this one may ask you", true)
+            }
             Estimate::History { .. } => ("9 of 10 earlier runs stayed below it", false),
             Estimate::AtMost(most) if budget >= most => ("enough, by prices and limits", false),
-            Estimate::AtMost(_) | Estimate::Unknown => ("before a call that would cross it, the run asks you", false),
+            Estimate::AtMost(_) | Estimate::Unknown => {
+                ("before a call that would cross it, the run asks you", false)
+            }
         })
     }
 
@@ -246,7 +271,10 @@ impl NewRun {
     #[must_use]
     pub fn in_the_way(&self, runs: &RunsState) -> (Option<Failure>, usize) {
         let own = [self.budget_problem(), self.lane_problem(runs)];
-        let said = self.ahead().into_iter().flat_map(|ahead| ahead.problems.iter().map(|(_, failure)| failure.clone()));
+        let said = self
+            .ahead()
+            .into_iter()
+            .flat_map(|ahead| ahead.problems.iter().map(|(_, failure)| failure.clone()));
         let all: Vec<Failure> = said.chain(own.into_iter().flatten()).collect();
         let count = all.len();
         (all.into_iter().next(), count)
@@ -259,9 +287,14 @@ impl NewRun {
 
     /// Names the next or the one before of those who could sit there; behind the last stands the binder's own choice.
     pub fn turn_persona(&mut self, seat: usize, forward: bool) {
-        let Some(seat) = self.seats().get(seat) else { return };
+        let Some(seat) = self.seats().get(seat) else {
+            return;
+        };
         let (role, choices) = (seat.role.clone(), seat.choices.clone());
-        let at = self.personas.get(&role).and_then(|name| choices.iter().position(|choice| choice == name));
+        let at = self
+            .personas
+            .get(&role)
+            .and_then(|name| choices.iter().position(|choice| choice == name));
         let next = match (at, forward) {
             (None, true) => Some(0),
             (None, false) => choices.len().checked_sub(1),

@@ -70,13 +70,20 @@ mod tests {
         let here = Some("/home/op/shop-cart");
         assert_eq!(FormDraft::of(&NewRun::new(here), here), None);
         let mut form = NewRun::new(here);
-        (form.wish, form.thread, form.budget) = (TextInput::of("a cart\nin cents"), TextInput::of("lane"), TextInput::of("2.50"));
-        (form.strategy, form.rehearse, form.workflow) = (Strategy::Interrupt, true, "bugfix@1".to_owned());
+        (form.wish, form.thread, form.budget) = (
+            TextInput::of("a cart\nin cents"),
+            TextInput::of("lane"),
+            TextInput::of("2.50"),
+        );
+        (form.strategy, form.rehearse, form.workflow) =
+            (Strategy::Interrupt, true, "bugfix@1".to_owned());
         form.personas = [("analyst".into(), "other@2".to_owned())].into();
         let kept = FormDraft::of(&form, here).unwrap();
         let text = serde_json::to_string(&kept).unwrap();
         let mut again = NewRun::new(None);
-        serde_json::from_str::<FormDraft>(&text).unwrap().put_into(&mut again);
+        serde_json::from_str::<FormDraft>(&text)
+            .unwrap()
+            .put_into(&mut again);
         assert_eq!(FormDraft::of(&again, None).unwrap(), kept);
     }
 
@@ -84,7 +91,14 @@ mod tests {
     fn what_was_typed_before_the_draft_came_is_not_lost() {
         let mut form = NewRun::new(None);
         form.wish = TextInput::of("x");
-        FormDraft { wish: "a cart".to_owned(), ..FormDraft::default() }.put_into(&mut form);
-        assert_eq!((form.wish.text().as_str(), form.workflow.as_str()), ("a cartx", "development"));
+        FormDraft {
+            wish: "a cart".to_owned(),
+            ..FormDraft::default()
+        }
+        .put_into(&mut form);
+        assert_eq!(
+            (form.wish.text().as_str(), form.workflow.as_str()),
+            ("a cartx", "development")
+        );
     }
 }

@@ -42,7 +42,9 @@ impl PickerState {
     pub fn set(&mut self, paused: Vec<RunRecord>) {
         let selected = self.selected().map(|r| r.id);
         self.paused = paused;
-        let place = selected.and_then(|id| self.paused.iter().position(|r| r.id == id)).unwrap_or(self.cursor);
+        let place = selected
+            .and_then(|id| self.paused.iter().position(|r| r.id == id))
+            .unwrap_or(self.cursor);
         let paused = &self.paused;
         self.marked.retain(|id| paused.iter().any(|r| r.id == *id));
         self.put(place);
@@ -75,16 +77,32 @@ impl PickerState {
     /// Runs on the screen that moved since they were looked into; from now on they count as looked into.
     pub fn look_into(&mut self) -> Vec<RunId> {
         let due = |r: &&RunRecord| self.looked.get(&r.id).is_none_or(|seq| *seq < r.last_seq);
-        let wanted: Vec<(RunId, u64)> = self.shown().iter().filter(due).map(|r| (r.id, r.last_seq)).collect();
+        let wanted: Vec<(RunId, u64)> = self
+            .shown()
+            .iter()
+            .filter(due)
+            .map(|r| (r.id, r.last_seq))
+            .collect();
         self.looked.extend(wanted.iter().copied());
         wanted.into_iter().map(|(id, _)| id).collect()
     }
 
     /// The calls of the selected run that a crash left unsure.
     fn unsure_calls(&self) -> Vec<&str> {
-        let card = self.selected().and_then(|record| self.previews.get(&record.id)).and_then(|preview| preview.card.as_ref());
+        let card = self
+            .selected()
+            .and_then(|record| self.previews.get(&record.id))
+            .and_then(|preview| preview.card.as_ref());
         let calls = card.into_iter().flat_map(|card| &card.unsure);
-        calls.filter_map(|unsure| if let Unsure::Tool { call_id, .. } = unsure { Some(call_id.as_str()) } else { None }).collect()
+        calls
+            .filter_map(|unsure| {
+                if let Unsure::Tool { call_id, .. } = unsure {
+                    Some(call_id.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// The place of the unsure call that an answer is about; calls that were answered are gone.
@@ -103,19 +121,30 @@ impl PickerState {
     /// Goes to the next or the one before of the unsure calls.
     pub fn turn_unsure(&mut self, forward: bool) {
         let last = self.unsure_calls().len().saturating_sub(1);
-        self.unsure = if forward { (self.unsure_at() + 1).min(last) } else { self.unsure_at().saturating_sub(1) };
+        self.unsure = if forward {
+            (self.unsure_at() + 1).min(last)
+        } else {
+            self.unsure_at().saturating_sub(1)
+        };
     }
 
     /// When a run stopped: its last event before it came to rest, as far as that is known.
     #[must_use]
     pub fn stopped_at(&self, record: &RunRecord) -> Timestamp {
-        self.previews.get(&record.id).and_then(|preview| preview.last.as_ref()).map_or(record.updated_at, |event| event.at)
+        self.previews
+            .get(&record.id)
+            .and_then(|preview| preview.last.as_ref())
+            .map_or(record.updated_at, |event| event.at)
     }
 
     /// Why a run cannot be resumed: by what was looked up, else by what is listed.
     #[must_use]
     pub fn refusal(&self, record: &RunRecord, listed: &[RunRecord]) -> Option<String> {
-        refuses_to_resume(record, listed).or_else(|| self.previews.get(&record.id).and_then(|preview| preview.refusal.clone()))
+        refuses_to_resume(record, listed).or_else(|| {
+            self.previews
+                .get(&record.id)
+                .and_then(|preview| preview.refusal.clone())
+        })
     }
 
     /// Puts the cursor on a run, and the run on the screen.
@@ -123,7 +152,10 @@ impl PickerState {
         let height = usize::from(self.height.max(1));
         self.cursor = cursor.min(self.paused.len().saturating_sub(1));
         let last = self.paused.len().saturating_sub(height);
-        self.top = self.top.clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(last);
+        self.top = self
+            .top
+            .clamp((self.cursor + 1).saturating_sub(height), self.cursor)
+            .min(last);
     }
 }
 
@@ -135,12 +167,20 @@ mod tests {
 
     #[test]
     fn of_a_thousand_only_those_on_the_screen_are_looked_into() {
-        let many: Vec<RunRecord> = (0..1000).map(|n| sample::many(n, RunStatus::Paused)).collect();
-        let mut picker = PickerState { height: 7, ..PickerState::default() };
+        let many: Vec<RunRecord> = (0..1000)
+            .map(|n| sample::many(n, RunStatus::Paused))
+            .collect();
+        let mut picker = PickerState {
+            height: 7,
+            ..PickerState::default()
+        };
         picker.set(many.clone());
         assert_eq!((picker.look_into().len(), picker.look_into().len()), (7, 0));
         picker.go(Action::Bottom);
-        assert_eq!((picker.selected().map(|r| r.id), picker.look_into()[6]), (Some(many[999].id), many[999].id));
+        assert_eq!(
+            (picker.selected().map(|r| r.id), picker.look_into()[6]),
+            (Some(many[999].id), many[999].id)
+        );
         picker.set(many[1..].to_vec());
         assert_eq!(picker.selected().map(|r| r.id), Some(many[999].id));
     }

@@ -42,9 +42,18 @@ impl Pulse {
     pub fn event(&mut self, event: &Event) {
         self.heard = self.heard.max(Some(event.at));
         self.retry = match &event.fact {
-            Fact::LlmRetried { r#try, code, wait_ms, .. } => {
+            Fact::LlmRetried {
+                r#try,
+                code,
+                wait_ms,
+                ..
+            } => {
                 let until = Timestamp(event.at.0.saturating_add_unsigned(*wait_ms));
-                Some(Retry { failed: *r#try, code: code.to_string(), until })
+                Some(Retry {
+                    failed: *r#try,
+                    code: code.to_string(),
+                    until,
+                })
             }
             _ => None,
         };
@@ -58,15 +67,25 @@ impl Pulse {
     /// What it waits out, while it does.
     #[must_use]
     pub fn retry(&self, run: &RunState, now: Timestamp) -> Option<Retry> {
-        let asked_for = run.waiting.as_ref().filter(|_| run.status == RunStatus::Executing);
-        let asked_for = asked_for.map(|waiting| Retry { failed: waiting.tries, code: waiting.code.to_string(), until: waiting.until });
-        asked_for.or_else(|| self.retry.clone()).filter(|retry| retry.until > now)
+        let asked_for = run
+            .waiting
+            .as_ref()
+            .filter(|_| run.status == RunStatus::Executing);
+        let asked_for = asked_for.map(|waiting| Retry {
+            failed: waiting.tries,
+            code: waiting.code.to_string(),
+            until: waiting.until,
+        });
+        asked_for
+            .or_else(|| self.retry.clone())
+            .filter(|retry| retry.until > now)
     }
 
     /// For how long nothing was heard of a phase at work, once that is worth saying.
     #[must_use]
     pub fn quiet_ms(&self, run: &RunState, now: Timestamp) -> Option<u64> {
-        let at_work = run.status == RunStatus::Executing && run.phases.iter().any(|p| p.status == PhaseStatus::Running);
+        let at_work = run.status == RunStatus::Executing
+            && run.phases.iter().any(|p| p.status == PhaseStatus::Running);
         let silent = now.since_ms(self.heard?);
         (at_work && silent >= QUIET_MS && self.retry(run, now).is_none()).then_some(silent)
     }
@@ -94,7 +113,10 @@ mod tests {
 
         let events = sample::journal(Place::Awaiting);
         let run = RunState::fold(sample::run_id(1), &events).unwrap();
-        assert_eq!(Pulse::of(&events).quiet_ms(&run, later(&events, 9_000_000)), None);
+        assert_eq!(
+            Pulse::of(&events).quiet_ms(&run, later(&events, 9_000_000)),
+            None
+        );
     }
 
     #[test]
@@ -104,36 +126,89 @@ mod tests {
         let phase_key = "spec".into();
         let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let code = crate::model::error::Code::LlmUnreachable;
-        let fact = Fact::LlmRetried { phase_key, turn_id, r#try: 2, status: Some(429), code, wait_ms: 12_000, until: None };
-        events.push(Event { run_id: sample::run_id(1), seq: events.len() as u64 + 1, at, fact });
+        let fact = Fact::LlmRetried {
+            phase_key,
+            turn_id,
+            r#try: 2,
+            status: Some(429),
+            code,
+            wait_ms: 12_000,
+            until: None,
+        };
+        events.push(Event {
+            run_id: sample::run_id(1),
+            seq: events.len() as u64 + 1,
+            at,
+            fact,
+        });
         let run = RunState::fold(sample::run_id(1), &events).unwrap();
         let mut pulse = Pulse::of(&events);
-        assert_eq!(pulse.retry(&run, at).map(|r| (r.failed, r.until.since_ms(at))), Some((2, 12_000)));
+        assert_eq!(
+            pulse
+                .retry(&run, at)
+                .map(|r| (r.failed, r.until.since_ms(at))),
+            Some((2, 12_000))
+        );
         assert_eq!(pulse.retry(&run, Timestamp(at.0 + 12_000)), None);
         pulse.text(at);
         assert_eq!(pulse.retry(&run, at), None);
     }
 
     #[test]
-    fn a_wait_that_the_server_asked_for_counts_down_whatever_is_said_and_while_the_run_is_at_work() {
+    fn a_wait_that_the_server_asked_for_counts_down_whatever_is_said_and_while_the_run_is_at_work()
+    {
         let mut events = sample::journal(Place::Executing);
         let at = events.last().unwrap().at;
         let turn_id = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
-        let (code, until) = (crate::model::error::Code::LlmRateLimited, Timestamp(at.0 + 3_600_000));
+        let (code, until) = (
+            crate::model::error::Code::LlmRateLimited,
+            Timestamp(at.0 + 3_600_000),
+        );
         let mut happens = |fact| {
-            events.push(Event { run_id: sample::run_id(1), seq: events.len() as u64 + 1, at, fact });
-            (RunState::fold(sample::run_id(1), &events).unwrap(), Pulse::of(&events))
+            events.push(Event {
+                run_id: sample::run_id(1),
+                seq: events.len() as u64 + 1,
+                at,
+                fact,
+            });
+            (
+                RunState::fold(sample::run_id(1), &events).unwrap(),
+                Pulse::of(&events),
+            )
         };
         let (phase_key, wait_ms) = ("spec".into(), 3_600_000);
-        happens(Fact::LlmRetried { phase_key, turn_id, r#try: 1, status: Some(429), code, wait_ms, until: Some(until) });
+        happens(Fact::LlmRetried {
+            phase_key,
+            turn_id,
+            r#try: 1,
+            status: Some(429),
+            code,
+            wait_ms,
+            until: Some(until),
+        });
         let reason = crate::model::state::PauseReason::Shutdown;
-        let (paused, pulse) = happens(Fact::RunPaused { ordinal: 1, reason, from_state: RunStatus::Executing });
+        let (paused, pulse) = happens(Fact::RunPaused {
+            ordinal: 1,
+            reason,
+            from_state: RunStatus::Executing,
+        });
         assert_eq!(pulse.retry(&paused, at), None);
-        let (run, mut pulse) = happens(Fact::RunResumed { ordinal: 1, from_state: RunStatus::Executing });
+        let (run, mut pulse) = happens(Fact::RunResumed {
+            ordinal: 1,
+            from_state: RunStatus::Executing,
+        });
         pulse.text(at);
-        let left = |now| pulse.retry(&run, now).map(|retry| (retry.failed, retry.until.since_ms(now)));
+        let left = |now| {
+            pulse
+                .retry(&run, now)
+                .map(|retry| (retry.failed, retry.until.since_ms(now)))
+        };
         assert_eq!(left(Timestamp(at.0 + 1_000)), Some((1, 3_599_000)));
         assert_eq!(left(until), None);
-        assert_eq!(pulse.quiet_ms(&run, Timestamp(at.0 + 3_000_000)), None, "it is known why it says nothing");
+        assert_eq!(
+            pulse.quiet_ms(&run, Timestamp(at.0 + 3_000_000)),
+            None,
+            "it is known why it says nothing"
+        );
     }
 }

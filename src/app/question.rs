@@ -23,17 +23,32 @@ pub fn document(question: &Question, state: &RunState) -> Document {
 
 fn tool_text(doc: &mut Document, asked: &ToolQuestion, state: &RunState) {
     let tool = &asked.tool;
-    doc.push(Ink::Heading, &format!("The agent wants to use {tool}. Exactly this:"));
+    doc.push(
+        Ink::Heading,
+        &format!("The agent wants to use {tool}. Exactly this:"),
+    );
     doc.push(Ink::Plain, "");
     for line in asked.detail.lines() {
         doc.push(ink_of(tool, line), line);
     }
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "What each answer means");
-    doc.push(Ink::Plain, "once        this call alone; the next one asks again");
-    doc.push(Ink::Plain, &format!("this phase  each call of {tool} in this phase, whatever it does, unasked"));
-    doc.push(Ink::Plain, &format!("this run    each call of {tool} in this run, whatever it does, unasked"));
-    doc.push(Ink::Plain, "deny        it is not done; the agent is told your reason and goes on");
+    doc.push(
+        Ink::Plain,
+        "once        this call alone; the next one asks again",
+    );
+    doc.push(
+        Ink::Plain,
+        &format!("this phase  each call of {tool} in this phase, whatever it does, unasked"),
+    );
+    doc.push(
+        Ink::Plain,
+        &format!("this run    each call of {tool} in this run, whatever it does, unasked"),
+    );
+    doc.push(
+        Ink::Plain,
+        "deny        it is not done; the agent is told your reason and goes on",
+    );
     doc.push(Ink::Plain, "");
     doc.lines.extend(permits(state).lines);
 }
@@ -49,17 +64,38 @@ fn ink_of(tool: &str, line: &str) -> Ink {
 }
 
 fn budget_text(doc: &mut Document, asked: &BudgetQuestion) {
-    doc.push(Ink::Heading, &format!("The next call would cross the budget of {}.", budget_of(&asked.scope)));
+    doc.push(
+        Ink::Heading,
+        &format!(
+            "The next call would cross the budget of {}.",
+            budget_of(&asked.scope)
+        ),
+    );
     doc.push(Ink::Plain, "");
     doc.push(Ink::Plain, &format!("limit      {}", asked.limit));
-    doc.push(Ink::Plain, &format!("spent      {}  (with what is set aside for calls that are under way)", asked.spent));
+    doc.push(
+        Ink::Plain,
+        &format!(
+            "spent      {}  (with what is set aside for calls that are under way)",
+            asked.spent
+        ),
+    );
     doc.push(Ink::Plain, &format!("next call  {}  at most", asked.needed));
     doc.push(Ink::Plain, &format!("short of   {}", short_of(asked)));
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "What each answer means");
-    doc.push(Ink::Plain, "raise       by an amount that you type, for this run only");
-    doc.push(Ink::Plain, "cheaper     somebody with a lower price does what is still to be done");
-    doc.push(Ink::Plain, "stop        the run fails; what is stored stays, for a retry");
+    doc.push(
+        Ink::Plain,
+        "raise       by an amount that you type, for this run only",
+    );
+    doc.push(
+        Ink::Plain,
+        "cheaper     somebody with a lower price does what is still to be done",
+    );
+    doc.push(
+        Ink::Plain,
+        "stop        the run fails; what is stored stays, for a retry",
+    );
     doc.push(Ink::Plain, "leave open  nothing is spent while it waits");
 }
 
@@ -67,28 +103,65 @@ fn budget_text(doc: &mut Document, asked: &BudgetQuestion) {
 pub fn who_is_cheaper(doc: &mut Document, found: &[Cheaper]) {
     doc.push(Ink::Plain, "");
     doc.push(Ink::Heading, "Who could go on for less");
-    let width = |of: fn(&Cheaper) -> &str| found.iter().map(|one| of(one).chars().count()).max().unwrap_or(0);
+    let width = |of: fn(&Cheaper) -> &str| {
+        found
+            .iter()
+            .map(|one| of(one).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (name, model) = (width(|one| &one.persona), width(|one| &one.model));
     for one in found {
-        let consent = if one.consent.is_some() { "  asks consent" } else { "" };
-        doc.push(Ink::Plain, &format!("{:<name$}  {:<model$}  {}{consent}", one.persona, one.model, terms(one)));
+        let consent = if one.consent.is_some() {
+            "  asks consent"
+        } else {
+            ""
+        };
+        doc.push(
+            Ink::Plain,
+            &format!(
+                "{:<name$}  {:<model$}  {}{consent}",
+                one.persona,
+                one.model,
+                terms(one)
+            ),
+        );
     }
     if found.is_empty() {
-        doc.push(Ink::Note, "nobody: no persona that can take this phase has a lower price that is known");
+        doc.push(
+            Ink::Note,
+            "nobody: no persona that can take this phase has a lower price that is known",
+        );
     }
 }
 
 /// What somebody costs, and what they would take.
 #[must_use]
 pub fn terms(one: &Cheaper) -> String {
-    let phases: Vec<&str> = one.phases.iter().map(crate::model::id::PhaseKey::as_str).collect();
-    format!("{} / {} per M, for {}", one.price.0, one.price.1, phases.join(", "))
+    let phases: Vec<&str> = one
+        .phases
+        .iter()
+        .map(crate::model::id::PhaseKey::as_str)
+        .collect();
+    format!(
+        "{} / {} per M, for {}",
+        one.price.0,
+        one.price.1,
+        phases.join(", ")
+    )
 }
 
 /// By how much a budget must be raised at least before the next call can be made.
 #[must_use]
 pub fn short_of(asked: &BudgetQuestion) -> NanoUsd {
-    NanoUsd(asked.spent.0.saturating_add(asked.needed.0).saturating_sub(asked.limit.0).max(0))
+    NanoUsd(
+        asked
+            .spent
+            .0
+            .saturating_add(asked.needed.0)
+            .saturating_sub(asked.limit.0)
+            .max(0),
+    )
 }
 
 /// Whose budget it is.
@@ -106,7 +179,12 @@ pub fn budget_of(scope: &str) -> String {
 pub fn line(question: &Question) -> String {
     match question {
         Question::Tool(tool) => format!("{} {}", tool.tool, tool.target),
-        Question::Budget(budget) => format!("budget of {}: {} of {}", budget_of(&budget.scope), budget.spent, budget.limit),
+        Question::Budget(budget) => format!(
+            "budget of {}: {} of {}",
+            budget_of(&budget.scope),
+            budget.spent,
+            budget.limit
+        ),
     }
 }
 
@@ -135,14 +213,22 @@ pub fn in_force(state: &RunState) -> Vec<&Permit> {
 #[must_use]
 pub fn standing(state: &RunState) -> Option<String> {
     let told = |allowed: bool| {
-        let named = in_force(state).into_iter().filter(|permit| permit.allowed == allowed);
-        named.map(|permit| format!("{} ({})", permit.tool, until(permit))).collect::<Vec<_>>().join(", ")
+        let named = in_force(state)
+            .into_iter()
+            .filter(|permit| permit.allowed == allowed);
+        named
+            .map(|permit| format!("{} ({})", permit.tool, until(permit)))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let parts: Vec<String> = [(told(true), "runs without asking"), (told(false), "is refused without asking")]
-        .into_iter()
-        .filter(|(named, _)| !named.is_empty())
-        .map(|(named, what)| format!("{named} {what}"))
-        .collect();
+    let parts: Vec<String> = [
+        (told(true), "runs without asking"),
+        (told(false), "is refused without asking"),
+    ]
+    .into_iter()
+    .filter(|(named, _)| !named.is_empty())
+    .map(|(named, what)| format!("{named} {what}"))
+    .collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -161,11 +247,26 @@ pub fn permits(state: &RunState) -> Document {
     let standing = in_force(state);
     for permit in state.permits.iter().rev() {
         let word = if permit.allowed { "allowed" } else { "denied" };
-        let reach = reach(permit.scope, permit.phase_key.as_ref().map(ToString::to_string).as_deref());
-        let stands = standing.iter().any(|other| other.request_id == permit.request_id);
+        let reach = reach(
+            permit.scope,
+            permit
+                .phase_key
+                .as_ref()
+                .map(ToString::to_string)
+                .as_deref(),
+        );
+        let stands = standing
+            .iter()
+            .any(|other| other.request_id == permit.request_id);
         let force = if stands { "in force: " } else { "" };
         let ink = if stands { Ink::Heading } else { Ink::Plain };
-        doc.push(ink, &format!("{force}{} {word} for {reach}, by {}", permit.tool, permit.by));
+        doc.push(
+            ink,
+            &format!(
+                "{force}{} {word} for {reach}, by {}",
+                permit.tool, permit.by
+            ),
+        );
         if !permit.comment.trim().is_empty() {
             doc.push_all(Ink::Note, &permit.comment);
         }
@@ -218,7 +319,10 @@ mod tests {
     }
 
     fn state(permits: Vec<Permit>) -> RunState {
-        RunState { permits, ..RunState::fold(sample::run_id(1), &sample::journal(Place::Executing)).unwrap() }
+        RunState {
+            permits,
+            ..RunState::fold(sample::run_id(1), &sample::journal(Place::Executing)).unwrap()
+        }
     }
 
     #[test]
@@ -227,13 +331,24 @@ mod tests {
             (vec![], None),
             (vec![permit("execute", Scope::Once, "spec", true)], None),
             (vec![permit("execute", Scope::Phase, "plan", true)], None),
-            (vec![permit("execute", Scope::Phase, "spec", true)], Some("execute (any call, phase spec) runs without asking")),
             (
-                vec![permit("execute", Scope::Run, "plan", true), permit("task", Scope::Run, "plan", false)],
-                Some("execute (any call, this run) runs without asking; task (any call, this run) is refused without asking"),
+                vec![permit("execute", Scope::Phase, "spec", true)],
+                Some("execute (any call, phase spec) runs without asking"),
             ),
             (
-                vec![permit("execute", Scope::Run, "plan", true), permit("execute", Scope::Phase, "spec", false)],
+                vec![
+                    permit("execute", Scope::Run, "plan", true),
+                    permit("task", Scope::Run, "plan", false),
+                ],
+                Some(
+                    "execute (any call, this run) runs without asking; task (any call, this run) is refused without asking",
+                ),
+            ),
+            (
+                vec![
+                    permit("execute", Scope::Run, "plan", true),
+                    permit("execute", Scope::Phase, "spec", false),
+                ],
                 Some("execute (any call, phase spec) is refused without asking"),
             ),
         ] {
@@ -243,14 +358,20 @@ mod tests {
 
     #[test]
     fn nothing_stands_when_the_run_has_ended() {
-        let mut ended = RunState::fold(sample::run_id(1), &sample::journal(Place::Completed)).unwrap();
+        let mut ended =
+            RunState::fold(sample::run_id(1), &sample::journal(Place::Completed)).unwrap();
         ended.permits = vec![permit("execute", Scope::Run, "spec", true)];
         assert_eq!(standing(&ended), None);
     }
 
     #[test]
     fn a_budget_says_what_it_is_short_of() {
-        let asked = BudgetQuestion { scope: "run".to_owned(), limit: NanoUsd(100), spent: NanoUsd(95), needed: NanoUsd(20) };
+        let asked = BudgetQuestion {
+            scope: "run".to_owned(),
+            limit: NanoUsd(100),
+            spent: NanoUsd(95),
+            needed: NanoUsd(20),
+        };
         assert_eq!(short_of(&asked), NanoUsd(15));
         assert_eq!(budget_of("day:2026-01-31"), "the day 2026-01-31");
     }

@@ -40,7 +40,14 @@ impl Reading {
     #[must_use]
     pub fn new(doc: Arc<Document>, size: (u16, u16)) -> Self {
         let lines = doc.lines.len();
-        Self { seen: vec![false; lines], unseen: lines, doc, width: size.0, height: size.1, ..Self::default() }
+        Self {
+            seen: vec![false; lines],
+            unseen: lines,
+            doc,
+            width: size.0,
+            height: size.1,
+            ..Self::default()
+        }
     }
 
     /// The document.
@@ -57,7 +64,13 @@ impl Reading {
 
     /// Takes another document in the place of this one; stays at the line on top, where that is still there.
     pub fn replace(&mut self, doc: Arc<Document>) {
-        let same = self.doc.lines.iter().zip(&doc.lines).take_while(|(old, new)| old == new).count();
+        let same = self
+            .doc
+            .lines
+            .iter()
+            .zip(&doc.lines)
+            .take_while(|(old, new)| old == new)
+            .count();
         let at = self.anchor.0;
         let found = match self.doc.lines.get(at) {
             Some(_) if at < same => Some(at),
@@ -113,7 +126,11 @@ impl Reading {
     #[must_use]
     pub fn visible(&self, height: u16) -> Vec<Row> {
         let (first, skip) = self.top;
-        (first..self.doc.lines.len()).flat_map(|line| self.rows_of(line)).skip(skip).take(usize::from(height)).collect()
+        (first..self.doc.lines.len())
+            .flat_map(|line| self.rows_of(line))
+            .skip(skip)
+            .take(usize::from(height))
+            .collect()
     }
 
     /// Remembers the lines whose end is on the screen as seen. Whether one was new.
@@ -144,7 +161,9 @@ impl Reading {
     /// Lines whose end is beneath the screen.
     #[must_use]
     pub fn lines_below(&self) -> usize {
-        let ended = |row: &Row| row.line + usize::from(row.bytes.end == self.doc.lines[row.line].text.len());
+        let ended = |row: &Row| {
+            row.line + usize::from(row.bytes.end == self.doc.lines[row.line].text.len())
+        };
         let shown = self.visible(self.height).last().map_or(self.top.0, ended);
         self.doc.lines.len().saturating_sub(shown)
     }
@@ -246,10 +265,14 @@ impl Reading {
     fn bring(&mut self, place: Place) {
         let at = self.row_of(place);
         let shown = self.visible(self.height);
-        let there = shown.iter().any(|row| row.line == place.0 && (row.bytes.contains(&place.1) || row.bytes.start == place.1));
+        let there = shown.iter().any(|row| {
+            row.line == place.0 && (row.bytes.contains(&place.1) || row.bytes.start == place.1)
+        });
         if !there {
             self.follow = false;
-            self.top = self.above(at, usize::from(self.height / 3)).min(self.last_top());
+            self.top = self
+                .above(at, usize::from(self.height / 3))
+                .min(self.last_top());
             self.anchor = self.place_of(self.top);
         }
     }
@@ -258,24 +281,38 @@ impl Reading {
     fn stand(&mut self, place: Place) {
         self.anchor = place;
         let last = self.last_top();
-        self.top = if self.follow { last } else { self.row_of(place).min(last) };
+        self.top = if self.follow {
+            last
+        } else {
+            self.row_of(place).min(last)
+        };
     }
 
     /// The row that a place is on.
     fn row_of(&self, (line, byte): Place) -> RowAt {
         let rows = self.rows_of(line);
-        (line, rows.iter().rposition(|row| row.bytes.start <= byte).unwrap_or(0))
+        (
+            line,
+            rows.iter()
+                .rposition(|row| row.bytes.start <= byte)
+                .unwrap_or(0),
+        )
     }
 
     /// Where a row begins.
     fn place_of(&self, (line, row): RowAt) -> Place {
-        (line, self.rows_of(line).get(row).map_or(0, |row| row.bytes.start))
+        (
+            line,
+            self.rows_of(line).get(row).map_or(0, |row| row.bytes.start),
+        )
     }
 
     /// The row from which exactly the end of the text fills the screen.
     fn last_top(&self) -> RowAt {
         let end = self.doc.lines.len();
-        let last = end.checked_sub(1).map_or((0, 0), |line| (line, self.rows_of(line).len() - 1));
+        let last = end
+            .checked_sub(1)
+            .map_or((0, 0), |line| (line, self.rows_of(line).len() - 1));
         self.above(last, usize::from(self.height.max(1)) - 1)
     }
 
@@ -307,7 +344,11 @@ impl Reading {
     }
 
     fn rows_of(&self, line: usize) -> Vec<Row> {
-        self.doc.lines.get(line).map(|text| wrap(line, &text.text, usize::from(self.width))).unwrap_or_default()
+        self.doc
+            .lines
+            .get(line)
+            .map(|text| wrap(line, &text.text, usize::from(self.width)))
+            .unwrap_or_default()
     }
 }
 
@@ -315,7 +356,9 @@ impl Reading {
 fn nearest(lines: &[DocLine], wanted: &DocLine, at: usize) -> Option<usize> {
     const FAR: usize = 500;
     let (low, high) = (at.saturating_sub(FAR), (at + FAR).min(lines.len()));
-    (low..high).filter(|line| lines[*line].text == wanted.text).min_by_key(|line| line.abs_diff(at))
+    (low..high)
+        .filter(|line| lines[*line].text == wanted.text)
+        .min_by_key(|line| line.abs_diff(at))
 }
 
 #[cfg(test)]

@@ -42,14 +42,25 @@ impl Known {
     pub fn at(&self, state: RunState) -> Self {
         let mut past = self.clone();
         let made = |phase: &PhaseKey| state.phase(phase).map_or(0, |phase| phase.versions);
-        past.details.artifacts.retain(|artifact| artifact.version <= made(&artifact.phase_key));
+        past.details
+            .artifacts
+            .retain(|artifact| artifact.version <= made(&artifact.phase_key));
         let asked = usize::try_from(state.approvals).unwrap_or(usize::MAX);
         past.details.approvals.truncate(asked);
         if let Some(open) = &state.approval
-            && let Some(record) = past.details.approvals.iter_mut().find(|record| record.id == open.request_id)
+            && let Some(record) = past
+                .details
+                .approvals
+                .iter_mut()
+                .find(|record| record.id == open.request_id)
         {
             record.state = ApprovalStatus::Pending;
-            (record.resolved_at, record.resolved_by, record.via, record.comment) = (None, None, None, None);
+            (
+                record.resolved_at,
+                record.resolved_by,
+                record.via,
+                record.comment,
+            ) = (None, None, None, None);
         }
         state.status.as_str().clone_into(&mut past.record.state);
         (past.record.cost, past.record.last_seq) = (state.cost, state.last_seq);

@@ -33,10 +33,22 @@ impl RetryPlan {
     /// thread; a line each, so that nothing moves from one choice to the next.
     #[must_use]
     pub fn told(&self, from: usize, lane: &Lane<'_>) -> String {
-        let names = |phases: &[(PhaseKey, Option<Forecast>)]| phases.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ");
+        let names = |phases: &[(PhaseKey, Option<Forecast>)]| {
+            phases
+                .iter()
+                .map(|(key, _)| key.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let (kept, again) = self.phases.split_at(from.min(self.phases.len()));
-        let keeps = if kept.is_empty() { "nothing".to_owned() } else { names(kept) };
-        let held = lane.held().unwrap_or_else(|| format!("{} is free", lane.thread));
+        let keeps = if kept.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names(kept)
+        };
+        let held = lane
+            .held()
+            .unwrap_or_else(|| format!("{} is free", lane.thread));
         [
             format!("keeps       {keeps}"),
             format!("runs again  {}", names(again)),
@@ -50,16 +62,29 @@ impl RetryPlan {
     /// The phase with this place.
     #[must_use]
     pub fn name(&self, from: usize) -> &str {
-        self.phases.get(from).map_or("the end", |(key, _)| key.as_str())
+        self.phases
+            .get(from)
+            .map_or("the end", |(key, _)| key.as_str())
     }
 }
 
 /// The sum of what earlier runs foretell; unknown as soon as one phase has too few of them.
 fn price(again: &[(PhaseKey, Option<Forecast>)]) -> String {
-    let known: Option<Vec<_>> = again.iter().map(|(_, forecast)| forecast.and_then(|forecast| forecast.cost)).collect();
-    let Some(known) = known else { return "? (too few earlier runs)".to_owned() };
-    let sum = |of: fn(&crate::model::forecast::Spread<NanoUsd>) -> i64| NanoUsd(known.iter().map(of).fold(0, i64::saturating_add));
-    format!("{} to {} (p50 to p90 of earlier runs)", sum(|cost| cost.p50.0), sum(|cost| cost.p90.0))
+    let known: Option<Vec<_>> = again
+        .iter()
+        .map(|(_, forecast)| forecast.and_then(|forecast| forecast.cost))
+        .collect();
+    let Some(known) = known else {
+        return "? (too few earlier runs)".to_owned();
+    };
+    let sum = |of: fn(&crate::model::forecast::Spread<NanoUsd>) -> i64| {
+        NanoUsd(known.iter().map(of).fold(0, i64::saturating_add))
+    };
+    format!(
+        "{} to {} (p50 to p90 of earlier runs)",
+        sum(|cost| cost.p50.0),
+        sum(|cost| cost.p90.0)
+    )
 }
 
 #[cfg(test)]
@@ -69,8 +94,15 @@ mod tests {
     use crate::app::sample;
 
     fn plan(open: usize, known: bool) -> RetryPlan {
-        let phases = ["spec", "plan", "build"].map(|key| (key.into(), sample::forecast().filter(|_| known)));
-        RetryPlan { run_id: sample::run_id(6), phases: phases.to_vec(), open, thread: "lane".into(), strategy: Strategy::Reject }
+        let phases =
+            ["spec", "plan", "build"].map(|key| (key.into(), sample::forecast().filter(|_| known)));
+        RetryPlan {
+            run_id: sample::run_id(6),
+            phases: phases.to_vec(),
+            open,
+            thread: "lane".into(),
+            strategy: Strategy::Reject,
+        }
     }
 
     #[test]
@@ -88,7 +120,10 @@ mod tests {
             ]
         );
         let told = plan(1, true).told(0, &lane);
-        assert!(told.starts_with("keeps       nothing\nruns again  spec, plan, build\nprice       $"), "{told}");
+        assert!(
+            told.starts_with("keeps       nothing\nruns again  spec, plan, build\nprice       $"),
+            "{told}"
+        );
     }
 
     #[test]

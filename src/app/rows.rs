@@ -22,15 +22,25 @@ pub struct Row {
 pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
     let width = width.max(1);
     if text.len() <= width && text.is_ascii() {
-        return vec![Row { line, bytes: 0..text.len(), indent: 0 }];
+        return vec![Row {
+            line,
+            bytes: 0..text.len(),
+            indent: 0,
+        }];
     }
     let (hanging, mut indent) = (hanging(text, width), 0);
     let (mut rows, mut start, mut cells, mut space) = (Vec::new(), 0, 0, None);
     for (at, cluster) in text.grapheme_indices(true) {
         let wide = cluster.width();
         if indent + cells + wide > width && at > start {
-            let end = space.filter(|end| *end > start && at - *end < width / 2).unwrap_or(at);
-            rows.push(Row { line, bytes: start..end, indent });
+            let end = space
+                .filter(|end| *end > start && at - *end < width / 2)
+                .unwrap_or(at);
+            rows.push(Row {
+                line,
+                bytes: start..end,
+                indent,
+            });
             indent = hanging;
             (start, space) = (end, None);
             cells = cells_of(&text[start..at]);
@@ -40,7 +50,11 @@ pub fn wrap(line: usize, text: &str, width: usize) -> Vec<Row> {
             space = Some(at + 1);
         }
     }
-    rows.push(Row { line, bytes: start..text.len(), indent });
+    rows.push(Row {
+        line,
+        bytes: start..text.len(),
+        indent,
+    });
     rows
 }
 
@@ -50,17 +64,27 @@ fn hanging(text: &str, width: usize) -> usize {
         return told;
     }
     let own = text.len() - text.trim_start_matches(' ').len();
-    let list = ["- ", "+ ", "* "].iter().any(|bullet| text[own..].starts_with(bullet));
+    let list = ["- ", "+ ", "* "]
+        .iter()
+        .any(|bullet| text[own..].starts_with(bullet));
     let further = if own > 0 || list { own + 2 } else { 0 };
     if further <= width / 3 { further } else { 0 }
 }
 
 /// Where a line of a log, which begins with a time of day, says what happened: in its last column.
 fn told_at(text: &str) -> Option<usize> {
-    let clock =
-        text.get(..8).filter(|clock| clock.bytes().enumerate().all(|(at, b)| if at % 3 == 2 { b == b':' } else { b.is_ascii_digit() }))?;
+    let clock = text.get(..8).filter(|clock| {
+        clock.bytes().enumerate().all(|(at, b)| {
+            if at % 3 == 2 {
+                b == b':'
+            } else {
+                b.is_ascii_digit()
+            }
+        })
+    })?;
     let columns = text.get(clock.len()..)?.rfind("  ")? + 2;
-    text.is_char_boundary(clock.len() + columns).then(|| cells_of(&text[..clock.len() + columns]))
+    text.is_char_boundary(clock.len() + columns)
+        .then(|| cells_of(&text[..clock.len() + columns]))
 }
 
 /// Cells as a terminal that draws cluster by cluster counts them.
@@ -77,7 +101,12 @@ mod tests {
 
     #[test]
     fn lines_wrap_after_a_space_and_wide_characters_stay_whole() {
-        let rows = |text: &str, width| wrap(0, text, width).into_iter().map(|row| text[row.bytes].to_owned()).collect::<Vec<_>>();
+        let rows = |text: &str, width| {
+            wrap(0, text, width)
+                .into_iter()
+                .map(|row| text[row.bytes].to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(rows("one two three", 8), ["one two ", "three"]);
         assert_eq!(rows("日本語", 5), ["日本", "語"]);
         assert_eq!(rows("abcdefgh", 3), ["abc", "def", "gh"]);
@@ -86,18 +115,45 @@ mod tests {
 
     #[test]
     fn a_row_that_goes_on_a_line_stands_beneath_its_text() {
-        let indents = |text: &str, width| wrap(0, text, width).into_iter().map(|row| row.indent).collect::<Vec<_>>();
-        assert_eq!(indents("  \"approach\": \"one two three four\"", 20), [0, 4]);
-        assert_eq!(indents("- one two three four", 12), [0, 2]);
-        assert_eq!(indents("+ one two three four", 12), [0, 2], "of a difference, both sides alike");
+        let indents = |text: &str, width| {
+            wrap(0, text, width)
+                .into_iter()
+                .map(|row| row.indent)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            indents("12:00:00   7  phase.started  spec and more of what was told", 45),
+            indents("  \"approach\": \"one two three four\"", 20),
+            [0, 4]
+        );
+        assert_eq!(indents("- one two three four", 12), [0, 2]);
+        assert_eq!(
+            indents("+ one two three four", 12),
+            [0, 2],
+            "of a difference, both sides alike"
+        );
+        assert_eq!(
+            indents(
+                "12:00:00   7  phase.started  spec and more of what was told",
+                45
+            ),
             [0, 29],
             "what a log says stays in its column"
         );
-        assert_eq!(indents("12:00:00 o'clock, two  gaps", 20), [0, 0], "a column beyond the middle is none");
-        assert_eq!(indents("one two three four", 12), [0, 0], "prose keeps its edge");
-        assert_eq!(indents("        deep in here", 12), [0, 0], "where it is narrow, every cell is for the text");
+        assert_eq!(
+            indents("12:00:00 o'clock, two  gaps", 20),
+            [0, 0],
+            "a column beyond the middle is none"
+        );
+        assert_eq!(
+            indents("one two three four", 12),
+            [0, 0],
+            "prose keeps its edge"
+        );
+        assert_eq!(
+            indents("        deep in here", 12),
+            [0, 0],
+            "where it is narrow, every cell is for the text"
+        );
     }
 
     proptest! {

@@ -53,7 +53,11 @@ impl RunFilter {
 
     /// Other words: what was found belongs to the ones before.
     pub fn change(&mut self, text: String) {
-        *self = Self { text, typing: self.typing, ..Self::default() };
+        *self = Self {
+            text,
+            typing: self.typing,
+            ..Self::default()
+        };
     }
 
     /// One step of the search has ended; whether it found new runs, and where it goes on.
@@ -79,14 +83,26 @@ mod tests {
 
     #[test]
     fn other_words_begin_anew() {
-        let mut filter = RunFilter { text: "c".to_owned(), typing: true, ..RunFilter::default() };
+        let mut filter = RunFilter {
+            text: "c".to_owned(),
+            typing: true,
+            ..RunFilter::default()
+        };
         assert!(!filter.begins(), "too short");
         filter.change("cart".to_owned());
         assert!(filter.begins() && !filter.begins());
         let run = RunId::new();
-        let hits = ArtifactHits { runs: vec![run, run], looked_at: 9, total: 9, last: None };
+        let hits = ArtifactHits {
+            runs: vec![run, run],
+            looked_at: 9,
+            total: 9,
+            last: None,
+        };
         assert_eq!(filter.take(hits), (true, None));
-        assert_eq!((filter.hits.len(), filter.looked_at, &filter.search), (1, 9, &Search::Done));
+        assert_eq!(
+            (filter.hits.len(), filter.looked_at, &filter.search),
+            (1, 9, &Search::Done)
+        );
         filter.change("car".to_owned());
         assert!(filter.hits.is_empty() && filter.typing && filter.search == Search::Not);
     }

@@ -35,7 +35,13 @@ pub enum Pane {
 
 impl Pane {
     /// Every pane, by its number.
-    pub const ALL: &[Self] = &[Self::Phases, Self::Artifact, Self::Cost, Self::Events, Self::Transcript];
+    pub const ALL: &[Self] = &[
+        Self::Phases,
+        Self::Artifact,
+        Self::Cost,
+        Self::Events,
+        Self::Transcript,
+    ];
 
     /// The key that goes there.
     #[must_use]
@@ -275,14 +281,22 @@ impl RunView {
     pub fn phase_at(&self) -> usize {
         let Some(state) = self.state() else { return 0 };
         let last = state.phases.len().saturating_sub(1);
-        let current = || state.phases.iter().position(|p| !matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped));
+        let current = || {
+            state
+                .phases
+                .iter()
+                .position(|p| !matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped))
+        };
         self.phase.or_else(current).unwrap_or(last).min(last)
     }
 
     /// The key of that phase. While the one in progress has nothing to show yet, this is still it.
     #[must_use]
     pub fn phase_key(&self) -> Option<&PhaseKey> {
-        self.state()?.phases.get(self.phase_at()).map(|phase| &phase.key)
+        self.state()?
+            .phases
+            .get(self.phase_at())
+            .map(|phase| &phase.key)
     }
 
     /// The versions of that phase's artifact, oldest first.
@@ -298,19 +312,28 @@ impl RunView {
     #[must_use]
     pub fn version(&self) -> Option<&ArtifactRecord> {
         let versions = self.versions();
-        let chosen = self.artifact.version.and_then(|v| versions.iter().find(|a| a.version == v).copied());
+        let chosen = self
+            .artifact
+            .version
+            .and_then(|v| versions.iter().find(|a| a.version == v).copied());
         chosen.or_else(|| versions.last().copied())
     }
 
     /// What can be shown of the version on the screen.
     #[must_use]
     pub fn sides(&self) -> Vec<Side> {
-        let Some(shown) = self.version() else { return vec![Side::Whole, Side::Transcript] };
+        let Some(shown) = self.version() else {
+            return vec![Side::Whole, Side::Transcript];
+        };
         let mut sides = vec![Side::Whole];
         if shown.version > 1 {
             sides.push(Side::Previous);
         }
-        if self.opened.as_ref().is_some_and(|known| known.record.base_commit.is_some()) {
+        if self
+            .opened
+            .as_ref()
+            .is_some_and(|known| known.record.base_commit.is_some())
+        {
             sides.push(Side::Base);
         }
         if !shown.errors.is_empty() {
@@ -325,7 +348,11 @@ impl RunView {
     pub fn side_name(&self, side: Side) -> String {
         match side {
             Side::Whole => "Whole".to_owned(),
-            Side::Previous => format!("Diff to v{}", self.version().map_or(0, |shown| shown.version.saturating_sub(1))),
+            Side::Previous => format!(
+                "Diff to v{}",
+                self.version()
+                    .map_or(0, |shown| shown.version.saturating_sub(1))
+            ),
             Side::Base => "Diff to base".to_owned(),
             Side::Errors => "Errors".to_owned(),
             Side::Transcript => "Transcript".to_owned(),
@@ -345,7 +372,10 @@ impl RunView {
     #[must_use]
     pub fn said_by(&self) -> Option<(PhaseKey, u32)> {
         let phase = self.state()?.phases.get(self.phase_at())?;
-        let attempt = self.said.attempt.map_or(phase.attempt, |chosen| chosen.min(phase.attempt));
+        let attempt = self
+            .said
+            .attempt
+            .map_or(phase.attempt, |chosen| chosen.min(phase.attempt));
         (attempt > 0).then(|| (phase.key.clone(), attempt))
     }
 
@@ -358,10 +388,19 @@ impl RunView {
     /// Artifact or transcript: what the main place shows.
     #[must_use]
     pub fn main_pane(&self) -> Pane {
-        let working =
-            self.state().and_then(|state| state.phases.get(self.phase_at())).is_some_and(|phase| phase.status == PhaseStatus::Running);
-        let talking = working && self.said_by().is_some_and(|(phase, attempt)| self.said.heard(&phase, attempt));
-        self.main.unwrap_or(if talking { Pane::Transcript } else { Pane::Artifact })
+        let working = self
+            .state()
+            .and_then(|state| state.phases.get(self.phase_at()))
+            .is_some_and(|phase| phase.status == PhaseStatus::Running);
+        let talking = working
+            && self
+                .said_by()
+                .is_some_and(|(phase, attempt)| self.said.heard(&phase, attempt));
+        self.main.unwrap_or(if talking {
+            Pane::Transcript
+        } else {
+            Pane::Artifact
+        })
     }
 }
 
@@ -369,7 +408,12 @@ impl Known {
     /// The versions of a phase's artifact, oldest first.
     #[must_use]
     pub fn versions(&self, key: &PhaseKey) -> Vec<&ArtifactRecord> {
-        let mut versions: Vec<&ArtifactRecord> = self.details.artifacts.iter().filter(|a| a.phase_key == *key).collect();
+        let mut versions: Vec<&ArtifactRecord> = self
+            .details
+            .artifacts
+            .iter()
+            .filter(|a| a.phase_key == *key)
+            .collect();
         versions.sort_by_key(|a| a.version);
         versions
     }
@@ -390,26 +434,41 @@ impl Known {
     /// The phase after the one in progress; none where the run is over or at its last one.
     #[must_use]
     pub fn next_phase(&self) -> Option<&Phase> {
-        let current = self.state.current().filter(|_| !self.state.status.is_terminal())?;
+        let current = self
+            .state
+            .current()
+            .filter(|_| !self.state.status.is_terminal())?;
         self.phase_after(&current.key)
     }
 
     /// Who sits in the seat of a phase.
     #[must_use]
     pub fn binding(&self, phase: &Phase) -> Option<&(Binding, Persona)> {
-        self.bindings.iter().find(|(binding, _)| binding.role == phase.role)
+        self.bindings
+            .iter()
+            .find(|(binding, _)| binding.role == phase.role)
     }
 
     /// Who works on a phase, or will: who sits in its seat, or who goes on for less.
     #[must_use]
     pub fn works_on(&self, key: &PhaseKey) -> Option<&Binding> {
-        self.state.new_seat(key).or_else(|| self.binding(self.phase(key)?).map(|(binding, _)| binding))
+        self.state
+            .new_seat(key)
+            .or_else(|| self.binding(self.phase(key)?).map(|(binding, _)| binding))
     }
 
     /// What the operator said about this phase before, oldest first.
     pub fn comments(&self, key: &PhaseKey) -> impl Iterator<Item = &ApprovalRecord> {
-        let said = |a: &&ApprovalRecord| a.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());
-        self.details.approvals.iter().filter(move |a| a.phase_key.as_ref() == Some(key)).filter(said)
+        let said = |a: &&ApprovalRecord| {
+            a.comment
+                .as_deref()
+                .is_some_and(|comment| !comment.trim().is_empty())
+        };
+        self.details
+            .approvals
+            .iter()
+            .filter(move |a| a.phase_key.as_ref() == Some(key))
+            .filter(said)
     }
 
     /// The version of this phase that the operator answered last, if it is not `current`; for a version of
@@ -417,14 +476,30 @@ impl Known {
     #[must_use]
     pub fn reviewed(&self, key: &PhaseKey, current: &ContentHash) -> Option<&ArtifactRecord> {
         let answered = |a: &&ApprovalRecord| {
-            a.phase_key.as_ref() == Some(key) && !matches!(a.state, ApprovalStatus::Pending | ApprovalStatus::Superseded)
+            a.phase_key.as_ref() == Some(key)
+                && !matches!(
+                    a.state,
+                    ApprovalStatus::Pending | ApprovalStatus::Superseded
+                )
         };
-        if self.state.phase(key).is_some_and(|phase| phase.revised_by.is_some()) {
+        if self
+            .state
+            .phase(key)
+            .is_some_and(|phase| phase.revised_by.is_some())
+        {
             let before = |a: &&ArtifactRecord| a.valid && a.sha256 != *current;
             return self.versions(key).into_iter().rfind(before);
         }
-        let last = self.details.approvals.iter().filter(answered).max_by_key(|a| a.resolved_at)?;
-        let hash = last.artifact_sha256.as_ref().filter(|hash| *hash != current)?;
+        let last = self
+            .details
+            .approvals
+            .iter()
+            .filter(answered)
+            .max_by_key(|a| a.resolved_at)?;
+        let hash = last
+            .artifact_sha256
+            .as_ref()
+            .filter(|hash| *hash != current)?;
         self.versions(key).into_iter().rfind(|a| a.sha256 == *hash)
     }
 }

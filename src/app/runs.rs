@@ -106,12 +106,23 @@ impl RunsState {
         let on_fold = self.line(self.cursor) == Some(Line::Fold);
         let mut live = page.live;
         live.sort_by_key(order);
-        (self.live, self.today, self.offset) = (live.len(), page.today.len(), usize::try_from(offset).unwrap_or(0));
+        (self.live, self.today, self.offset) = (
+            live.len(),
+            page.today.len(),
+            usize::try_from(offset).unwrap_or(0),
+        );
         self.aside = page.aside;
-        self.records = live.into_iter().chain(page.today).chain(page.rest).collect();
+        self.records = live
+            .into_iter()
+            .chain(page.today)
+            .chain(page.rest)
+            .collect();
         self.counts = page.counts;
         (self.loaded, self.failure, self.since) = (true, None, None);
-        let found = self.selected.and_then(|id| self.line_of(id)).or(if on_fold { self.fold() } else { None });
+        let found = self
+            .selected
+            .and_then(|id| self.line_of(id))
+            .or(if on_fold { self.fold() } else { None });
         if let Some(line) = found {
             self.top = (self.top + line).saturating_sub(self.cursor);
             self.cursor = line;
@@ -129,7 +140,11 @@ impl RunsState {
             today: self.unfolded,
             offset: u32::try_from(self.wanted_offset()).unwrap_or(u32::MAX),
             // What is asked first is on no screen yet: a screenful is there sooner.
-            limit: if self.loaded { WINDOW } else { u32::from(rows).clamp(1, WINDOW) },
+            limit: if self.loaded {
+                WINDOW
+            } else {
+                u32::from(rows).clamp(1, WINDOW)
+            },
         }
     }
 
@@ -185,7 +200,9 @@ impl RunsState {
         if place >= usize::try_from(self.counts.rest).unwrap_or(0) {
             return None;
         }
-        let read = place.checked_sub(self.offset).and_then(|place| self.records.get(self.live + self.today + place));
+        let read = place
+            .checked_sub(self.offset)
+            .and_then(|place| self.records.get(self.live + self.today + place));
         Some(read.map_or(Line::Unread, Line::Run))
     }
 
@@ -255,7 +272,8 @@ impl RunsState {
 
     /// Runs that work.
     pub fn working(&self) -> impl Iterator<Item = &RunRecord> {
-        self.in_flight().filter(|r| r.state == RunStatus::Executing.as_str() && r.waits_until.is_none())
+        self.in_flight()
+            .filter(|r| r.state == RunStatus::Executing.as_str() && r.waits_until.is_none())
     }
 
     /// Runs that wait for a moment that a model's server named: nobody works on them, and nobody is needed.
@@ -309,20 +327,30 @@ impl RunsState {
     fn show_cursor(&mut self) {
         let height = usize::from(self.height.max(1));
         let last = self.len().saturating_sub(height);
-        self.top = self.top.clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(last);
+        self.top = self
+            .top
+            .clamp((self.cursor + 1).saturating_sub(height), self.cursor)
+            .min(last);
     }
 
     /// Where the window should begin: where it does, while the screen lies well within it.
     fn wanted_offset(&self) -> usize {
-        let (rest, window) = (usize::try_from(self.counts.rest).unwrap_or(0), usize::try_from(WINDOW).unwrap_or(0));
+        let (rest, window) = (
+            usize::try_from(self.counts.rest).unwrap_or(0),
+            usize::try_from(WINDOW).unwrap_or(0),
+        );
         let first = self.top.saturating_sub(self.head());
-        let last = (self.top + usize::from(self.height)).saturating_sub(self.head()).min(rest);
+        let last = (self.top + usize::from(self.height))
+            .saturating_sub(self.head())
+            .min(rest);
         let begins = self.offset == 0 || first >= self.offset + MARGIN.min(first);
         let ends = self.offset + window >= rest || last + MARGIN <= self.offset + window;
         if self.offset < rest.max(1) && begins && ends {
             return self.offset;
         }
-        ((first + last) / 2).saturating_sub(window / 2).min(rest.saturating_sub(window))
+        ((first + last) / 2)
+            .saturating_sub(window / 2)
+            .min(rest.saturating_sub(window))
     }
 }
 
@@ -336,21 +364,31 @@ pub fn waits(record: &RunRecord) -> bool {
 /// Whether a run rests before a budget: no word but an amount or somebody cheaper lets it go on.
 #[must_use]
 pub fn asks_for_money(record: &RunRecord) -> bool {
-    waits(record) && record.pending_gate.as_ref().is_some_and(|gate| gate.as_str() == BUDGET_GATE)
+    waits(record)
+        && record
+            .pending_gate
+            .as_ref()
+            .is_some_and(|gate| gate.as_str() == BUDGET_GATE)
 }
 
 /// Whether a run is in flight: it waits for the operator, or works.
 #[must_use]
 pub fn is_live(record: &RunRecord) -> bool {
-    let works = matches!(RunStatus::parse(&record.state), Some(RunStatus::Executing | RunStatus::Created | RunStatus::AwaitingApproval));
+    let works = matches!(
+        RunStatus::parse(&record.state),
+        Some(RunStatus::Executing | RunStatus::Created | RunStatus::AwaitingApproval)
+    );
     waits(record) || works
 }
 
 /// Why a run cannot go on, by what is listed; `None` when it can.
 #[must_use]
 pub fn refuses_to_resume(record: &RunRecord, all: &[RunRecord]) -> Option<String> {
-    let holds =
-        |r: &&RunRecord| r.id != record.id && r.thread == record.thread && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread);
+    let holds = |r: &&RunRecord| {
+        r.id != record.id
+            && r.thread == record.thread
+            && RunStatus::parse(&r.state).is_some_and(RunStatus::holds_thread)
+    };
     let holder = all.iter().find(holds).map(|r| r.id);
     going_on::refusal_of(&record.state, holder).map(|refusal| refusal.words())
 }
@@ -359,7 +397,10 @@ fn order(record: &RunRecord) -> (u8, i64) {
     if waits(record) {
         return (0, record.pending_since.unwrap_or(record.updated_at).0);
     }
-    (1 + u8::from(record.waits_until.is_some()), -record.created_at.0)
+    (
+        1 + u8::from(record.waits_until.is_some()),
+        -record.created_at.0,
+    )
 }
 
 /// Where a movement leads in a list of `len`.
@@ -384,13 +425,21 @@ mod tests {
     use crate::app::sample;
 
     fn listed(records: &[RunRecord], ask: &PageAsk) -> RunsState {
-        let mut runs = RunsState { unfolded: ask.today, height: 10, ..RunsState::default() };
+        let mut runs = RunsState {
+            unfolded: ask.today,
+            height: 10,
+            ..RunsState::default()
+        };
         runs.set(sample::page(records, ask), ask.offset);
         runs
     }
 
     fn ask() -> PageAsk {
-        PageAsk { midnight: Timestamp(sample::NOW.0 - 8 * 3_600_000), limit: WINDOW, ..PageAsk::default() }
+        PageAsk {
+            midnight: Timestamp(sample::NOW.0 - 8 * 3_600_000),
+            limit: WINDOW,
+            ..PageAsk::default()
+        }
     }
 
     fn told(runs: &RunsState) -> Vec<String> {
@@ -406,10 +455,41 @@ mod tests {
     fn who_waits_comes_first_then_who_works_then_what_was_done_today_folded_then_the_newest() {
         let runs = listed(&sample::records(), &ask());
         let waiting = "awaiting_approval";
-        assert_eq!(told(&runs), [waiting, waiting, "executing", "Some(Fold)", "paused", "failed", "aborted", "dreaming"]);
+        assert_eq!(
+            told(&runs),
+            [
+                waiting,
+                waiting,
+                "executing",
+                "Some(Fold)",
+                "paused",
+                "failed",
+                "aborted",
+                "dreaming"
+            ]
+        );
         assert!(runs.records[0].pending_since < runs.records[1].pending_since);
-        let open = listed(&sample::records(), &PageAsk { today: true, ..ask() });
-        assert_eq!(told(&open), [waiting, waiting, "executing", "Some(Fold)", "completed", "paused", "failed", "aborted", "dreaming"]);
+        let open = listed(
+            &sample::records(),
+            &PageAsk {
+                today: true,
+                ..ask()
+            },
+        );
+        assert_eq!(
+            told(&open),
+            [
+                waiting,
+                waiting,
+                "executing",
+                "Some(Fold)",
+                "completed",
+                "paused",
+                "failed",
+                "aborted",
+                "dreaming"
+            ]
+        );
         assert!(open.is_within_fold(4) && !open.is_within_fold(3) && !open.is_within_fold(5));
     }
 
@@ -426,9 +506,14 @@ mod tests {
 
     #[test]
     fn ten_thousand_runs_are_a_window_and_every_line_can_be_reached() {
-        let many: Vec<RunRecord> = (0..10_000i64).map(|n| sample::many(n, RunStatus::Failed)).collect();
+        let many: Vec<RunRecord> = (0..10_000i64)
+            .map(|n| sample::many(n, RunStatus::Failed))
+            .collect();
         let mut runs = listed(&many, &ask());
-        assert_eq!((runs.len(), runs.records.len(), runs.wants_window()), (10_000, 200, false));
+        assert_eq!(
+            (runs.len(), runs.records.len(), runs.wants_window()),
+            (10_000, 200, false)
+        );
         for action in [Action::Bottom, Action::PageUp, Action::Top] {
             runs.go(action);
             if runs.wants_window() {
@@ -446,7 +531,10 @@ mod tests {
                 runs.set(sample::page(&many, &ask), ask.offset);
             }
             for (row, expected) in many.iter().enumerate().skip(runs.top).take(10) {
-                assert!(matches!(runs.line(row), Some(Line::Run(record)) if record.id == expected.id), "{row}");
+                assert!(
+                    matches!(runs.line(row), Some(Line::Run(record)) if record.id == expected.id),
+                    "{row}"
+                );
             }
         }
         assert_eq!(runs.cursor, 9_999);
@@ -455,16 +543,34 @@ mod tests {
     #[test]
     fn the_rule_of_the_engine_says_who_can_go_on() {
         let all = sample::records();
-        let why = |state: &str| all.iter().find(|r| r.state == state).and_then(|r| refuses_to_resume(r, &all));
+        let why = |state: &str| {
+            all.iter()
+                .find(|r| r.state == state)
+                .and_then(|r| refuses_to_resume(r, &all))
+        };
         assert_eq!(why("paused"), None);
-        assert_eq!(why("completed").as_deref(), Some("it has ended (completed)"));
-        assert_eq!(why("executing").as_deref(), Some("it is going on already (executing)"));
+        assert_eq!(
+            why("completed").as_deref(),
+            Some("it has ended (completed)")
+        );
+        assert_eq!(
+            why("executing").as_deref(),
+            Some("it is going on already (executing)")
+        );
         let mut held = all.clone();
-        let thread = held.iter().find(|r| r.state == "executing").map(|r| r.thread.clone()).unwrap();
+        let thread = held
+            .iter()
+            .find(|r| r.state == "executing")
+            .map(|r| r.thread.clone())
+            .unwrap();
         let paused = held.iter_mut().find(|r| r.state == "paused").unwrap();
         paused.thread = thread;
         let paused = paused.clone();
-        assert!(refuses_to_resume(&paused, &held).unwrap().ends_with("works on the same thread"));
+        assert!(
+            refuses_to_resume(&paused, &held)
+                .unwrap()
+                .ends_with("works on the same thread")
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl SideBySide {
     #[must_use]
     pub fn of(left: &[u8], right: &[u8]) -> Self {
         let (left, right) = (comparable(left), comparable(right));
-        let diff = TextDiff::configure().timeout(super::document::PATIENCE).diff_lines(&left, &right);
+        let diff = TextDiff::configure()
+            .timeout(super::document::PATIENCE)
+            .diff_lines(&left, &right);
         let shown = |line: &str| safe_line(line.trim_end_matches(['\n', '\r']));
         let mut rows = Vec::new();
         for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
@@ -53,8 +55,14 @@ impl SideBySide {
                 let (old, new) = (op.old_range(), op.new_range());
                 let same = matches!(op, DiffOp::Equal { .. });
                 for at in 0..old.len().max(new.len()) {
-                    let left = diff.old_slice(old.start + at).filter(|_| at < old.len()).map(shown);
-                    let right = diff.new_slice(new.start + at).filter(|_| at < new.len()).map(shown);
+                    let left = diff
+                        .old_slice(old.start + at)
+                        .filter(|_| at < old.len())
+                        .map(shown);
+                    let right = diff
+                        .new_slice(new.start + at)
+                        .filter(|_| at < new.len())
+                        .map(shown);
                     rows.push(match (same, left, right) {
                         (true, Some(left), Some(right)) => Pair::Same(left, right),
                         (_, left, right) => Pair::Differ(left, right),
@@ -82,7 +90,10 @@ impl SideBySide {
         for row in &self.rows {
             match row {
                 Pair::Gap(line) => doc.push(Ink::Note, &format!("@@ line {line}")),
-                Pair::More(more) => doc.push(Ink::Note, &format!("{more} more rows; the pager shows each text whole")),
+                Pair::More(more) => doc.push(
+                    Ink::Note,
+                    &format!("{more} more rows; the pager shows each text whole"),
+                ),
                 Pair::Same(left, right) => push_row(doc, width, (left, None), ' ', (right, None)),
                 Pair::Differ(left, right) => {
                     let sign = match (left, right) {
@@ -91,7 +102,13 @@ impl SideBySide {
                         _ => '>',
                     };
                     let text = |side: &Option<String>| side.clone().unwrap_or_default();
-                    push_row(doc, width, (&text(left), Some(Tint::Removed)), sign, (&text(right), Some(Tint::Added)));
+                    push_row(
+                        doc,
+                        width,
+                        (&text(left), Some(Tint::Removed)),
+                        sign,
+                        (&text(right), Some(Tint::Added)),
+                    );
                 }
             }
         }
@@ -99,7 +116,13 @@ impl SideBySide {
 }
 
 /// One row of two cells, in as many lines as the longer one takes.
-fn push_row(doc: &mut Document, width: usize, left: (&str, Option<Tint>), sign: char, right: (&str, Option<Tint>)) {
+fn push_row(
+    doc: &mut Document,
+    width: usize,
+    left: (&str, Option<Tint>),
+    sign: char,
+    right: (&str, Option<Tint>),
+) {
     let (cells_left, cells_right) = (pieces(left.0, width), pieces(right.0, width));
     for at in 0..cells_left.len().max(cells_right.len()) {
         let (mut text, mut tints) = (String::new(), Vec::new());
@@ -108,15 +131,35 @@ fn push_row(doc: &mut Document, width: usize, left: (&str, Option<Tint>), sign: 
         text.extend([' ', sign, ' ']);
         put(&mut text, &mut tints, cells_right.get(at), right.1);
         text.truncate(text.trim_end().len());
-        doc.lines.push(DocLine { ink: Ink::Plain, text, tints, detail: false });
+        doc.lines.push(DocLine {
+            ink: Ink::Plain,
+            text,
+            tints,
+            detail: false,
+        });
     }
 }
 
 fn pieces(text: &str, width: usize) -> Vec<String> {
-    wrap(0, text, width).into_iter().map(|row| format!("{:indent$}{}", "", text[row.bytes].trim_end(), indent = row.indent)).collect()
+    wrap(0, text, width)
+        .into_iter()
+        .map(|row| {
+            format!(
+                "{:indent$}{}",
+                "",
+                text[row.bytes].trim_end(),
+                indent = row.indent
+            )
+        })
+        .collect()
 }
 
-fn put(text: &mut String, tints: &mut Vec<(std::ops::Range<usize>, Tint)>, piece: Option<&String>, tint: Option<Tint>) {
+fn put(
+    text: &mut String,
+    tints: &mut Vec<(std::ops::Range<usize>, Tint)>,
+    piece: Option<&String>,
+    tint: Option<Tint>,
+) {
     let Some(piece) = piece else { return };
     let from = text.len();
     text.push_str(piece);
@@ -141,18 +184,33 @@ mod tests {
     fn what_differs_stands_beside_and_the_sign_says_how() {
         assert_eq!(
             lines("one\ntwo\nthree\nfour\n", "one\n2\nthree\nfour\nfive\n", 21),
-            ["one         one", "two       | 2", "three       three", "four        four", "          > five"]
+            [
+                "one         one",
+                "two       | 2",
+                "three       three",
+                "four        four",
+                "          > five"
+            ]
         );
         assert_eq!(lines("a\nb\n", "a\n", 11), ["a      a", "b    <"]);
-        assert!(SideBySide::of(br#"{"a":1}"#, br#"{ "a": 1 }"#).is_empty(), "only its layout differs");
+        assert!(
+            SideBySide::of(br#"{"a":1}"#, br#"{ "a": 1 }"#).is_empty(),
+            "only its layout differs"
+        );
     }
 
     #[test]
     fn a_long_line_goes_on_in_its_own_column_and_what_is_the_same_is_left_out() {
-        assert_eq!(lines("alpha beta gamma", "alpha", 19), ["alpha    | alpha", "beta     |", "gamma    |"]);
+        assert_eq!(
+            lines("alpha beta gamma", "alpha", 19),
+            ["alpha    | alpha", "beta     |", "gamma    |"]
+        );
         let same = "same\n".repeat(20);
         let told = lines(&format!("{same}old\n"), &format!("{same}new\n"), 23);
-        assert_eq!((told[0].as_str(), told.len(), told[4].as_str()), ("@@ line 18", 5, "old        | new"));
+        assert_eq!(
+            (told[0].as_str(), told.len(), told[4].as_str()),
+            ("@@ line 18", 5, "old        | new")
+        );
     }
 
     proptest! {

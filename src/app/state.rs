@@ -264,7 +264,10 @@ impl AppState {
             modal: None,
             modal_search: super::text_search::TextSearch::default(),
             runs: RunsState::default(),
-            picker: PickerState { may_open: true, ..PickerState::default() },
+            picker: PickerState {
+                may_open: true,
+                ..PickerState::default()
+            },
             new_run: None,
             cost: CostScreen::default(),
             doctor: DoctorScreen::default(),
@@ -313,7 +316,14 @@ impl AppState {
             Screen::Picker => Context::Picker,
             Screen::NewRun => Context::Form,
             Screen::Cost | Screen::Doctor | Screen::Settings => Context::Look,
-            Screen::Gate if self.gate.as_ref().is_some_and(|g| matches!(g.stage, Stage::Writing { .. })) => Context::Text,
+            Screen::Gate
+                if self
+                    .gate
+                    .as_ref()
+                    .is_some_and(|g| matches!(g.stage, Stage::Writing { .. })) =>
+            {
+                Context::Text
+            }
             Screen::Gate => Context::Gate,
             Screen::Run => match self.run.as_ref().map(|run| run.focus) {
                 Some(Pane::Events) => Context::Log,
@@ -326,13 +336,25 @@ impl AppState {
 
     /// Says something in the bottom line.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), bad: false, at: self.now.ticks });
+        self.notice = Some(Notice {
+            text: text.into(),
+            bad: false,
+            at: self.now.ticks,
+        });
     }
 
     /// Says what went wrong, and what to do.
     pub fn complain(&mut self, failure: &crate::model::error::Failure) {
-        let text = if failure.hint.is_empty() { failure.to_string() } else { format!("{failure} - {}", failure.hint) };
-        self.notice = Some(Notice { text, bad: true, at: self.now.ticks });
+        let text = if failure.hint.is_empty() {
+            failure.to_string()
+        } else {
+            format!("{failure} - {}", failure.hint)
+        };
+        self.notice = Some(Notice {
+            text,
+            bad: true,
+            at: self.now.ticks,
+        });
     }
 
     /// Goes one screen back; whether there was one.
@@ -356,9 +378,14 @@ impl AppState {
     #[must_use]
     pub fn works_on(&self) -> usize {
         let works = |r: &&crate::model::record::RunRecord| {
-            RunStatus::parse(&r.state).is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
+            RunStatus::parse(&r.state)
+                .is_some_and(|s| matches!(s, RunStatus::Executing | RunStatus::Created))
         };
-        if self.hosting { self.runs.in_flight().filter(works).count() } else { 0 }
+        if self.hosting {
+            self.runs.in_flight().filter(works).count()
+        } else {
+            0
+        }
     }
 
     /// When today began where the operator is.
@@ -366,7 +393,9 @@ impl AppState {
     pub fn midnight(&self) -> Timestamp {
         jiff::Timestamp::from_millisecond(self.now.wall.0)
             .and_then(|now| now.to_zoned(self.look.zone.clone()).start_of_day())
-            .map_or(self.now.wall, |midnight| Timestamp(midnight.timestamp().as_millisecond()))
+            .map_or(self.now.wall, |midnight| {
+                Timestamp(midnight.timestamp().as_millisecond())
+            })
     }
 
     /// What stands between the parts of a line.
@@ -378,8 +407,14 @@ impl AppState {
     /// `HH:MM:SS` where the operator is.
     #[must_use]
     pub fn clock(&self, at: Timestamp) -> String {
-        jiff::Timestamp::from_millisecond(at.0)
-            .map_or_else(|_| "--:--:--".to_owned(), |at| at.to_zoned(self.look.zone.clone()).strftime("%H:%M:%S").to_string())
+        jiff::Timestamp::from_millisecond(at.0).map_or_else(
+            |_| "--:--:--".to_owned(),
+            |at| {
+                at.to_zoned(self.look.zone.clone())
+                    .strftime("%H:%M:%S")
+                    .to_string()
+            },
+        )
     }
 
     /// How many milliseconds from now the screen has something to show by itself: a countdown, the
@@ -396,7 +431,9 @@ pub fn run_action(action: Action) -> Option<RunAction> {
     match action {
         Action::Pause | Action::ListPause => Some(RunAction::Pause),
         Action::Resume | Action::ListResume | Action::GateResume => Some(RunAction::Resume),
-        Action::Abort | Action::ListAbort | Action::PickAbort | Action::GateAbort => Some(RunAction::Abort),
+        Action::Abort | Action::ListAbort | Action::PickAbort | Action::GateAbort => {
+            Some(RunAction::Abort)
+        }
         _ => None,
     }
 }

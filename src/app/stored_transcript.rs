@@ -34,7 +34,10 @@ pub fn document(turns: &[Turn], at_work: bool) -> Document {
         push_turn(&mut doc, turn, pieces, at_work);
     }
     if doc.lines.is_empty() {
-        doc.push(Ink::Note, "no turn of this attempt is stored: nobody was asked, or a rehearsal played it");
+        doc.push(
+            Ink::Note,
+            "no turn of this attempt is stored: nobody was asked, or a rehearsal played it",
+        );
     }
     doc
 }
@@ -47,7 +50,9 @@ fn push_turn(doc: &mut Document, turn: &TurnRecord, pieces: &[(Said, String)], a
         None if turn.status == TurnStatus::Reserved => doc.push(Ink::Note, "sent, not answered"),
         None => doc.push(Ink::Note, "no answer is stored"),
     }
-    turn.tools.iter().for_each(|tool| push_call(doc, tool, at_work));
+    turn.tools
+        .iter()
+        .for_each(|tool| push_call(doc, tool, at_work));
 }
 
 /// What an agent program said, in its order.
@@ -70,7 +75,8 @@ fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
     };
     doc.push(Ink::Call, &format!("> {}{told} -> {came}", tool.tool));
     let from = doc.lines.len();
-    doc.lines.extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
+    doc.lines
+        .extend(Document::of_content("arguments.json", tool.arguments.as_bytes()).lines);
     if let Some(result) = &tool.result {
         doc.push(Ink::Note, "-> answered");
         doc.push_all(Ink::Plain, result);
@@ -84,20 +90,31 @@ fn push_call(doc: &mut Document, tool: &ToolRecord, at_work: bool) {
 /// What a call was told, in one line: short arguments as they are, of long ones how long.
 fn told(arguments: &str) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(arguments) else {
-        return if arguments.trim().is_empty() { String::new() } else { format!("  {}", short(arguments)) };
+        return if arguments.trim().is_empty() {
+            String::new()
+        } else {
+            format!("  {}", short(arguments))
+        };
     };
     let told = fields.iter().map(|(name, value)| match value {
         Value::String(text) => format!("{name}: {}", short(text)),
         other => format!("{name}: {}", short(&other.to_string())),
     });
     let told: Vec<String> = told.collect();
-    if told.is_empty() { String::new() } else { format!("  {}", told.join(", ")) }
+    if told.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", told.join(", "))
+    }
 }
 
 fn short(text: &str) -> String {
     let count = text.chars().count();
     if count > ARGUMENT || text.contains('\n') {
-        return format!("{} characters", crate::model::money::grouped(u64::try_from(count).unwrap_or(u64::MAX)));
+        return format!(
+            "{} characters",
+            crate::model::money::grouped(u64::try_from(count).unwrap_or(u64::MAX))
+        );
     }
     text.to_owned()
 }
@@ -115,9 +132,18 @@ fn came_to(result: &str) -> String {
 
 /// Backends store answers as JSON of their own; its words are told as words.
 fn push_answer(doc: &mut Document, answer: &str) {
-    let Ok(Value::Object(fields)) = serde_json::from_str(answer) else { return doc.push_all(Ink::Plain, answer) };
-    for (ink, names) in [(Ink::Note, ["reasoning", "reasoning_content"]), (Ink::Plain, ["text", "content"])] {
-        let words = names.iter().find_map(|name| fields.get(*name)).and_then(Value::as_str).filter(|words| !words.is_empty());
+    let Ok(Value::Object(fields)) = serde_json::from_str(answer) else {
+        return doc.push_all(Ink::Plain, answer);
+    };
+    for (ink, names) in [
+        (Ink::Note, ["reasoning", "reasoning_content"]),
+        (Ink::Plain, ["text", "content"]),
+    ] {
+        let words = names
+            .iter()
+            .find_map(|name| fields.get(*name))
+            .and_then(Value::as_str)
+            .filter(|words| !words.is_empty());
         if let Some(words) = words {
             doc.push_all(ink, words);
         }
@@ -146,7 +172,11 @@ mod tests {
             attempt: 1,
             number: 1,
             stretch: 0,
-            status: if answer.is_some() { TurnStatus::Settled } else { TurnStatus::Reserved },
+            status: if answer.is_some() {
+                TurnStatus::Settled
+            } else {
+                TurnStatus::Reserved
+            },
             answer: answer.map(str::to_owned),
             tools,
             conversation: String::new(),
@@ -157,9 +187,22 @@ mod tests {
 
     #[test]
     fn words_come_before_the_tools_and_details_belong_to_the_line_of_their_call() {
-        let tools = vec![tool("{\"path\":\"a\u{202e}\"}", Some("it\nis")), tool("{}", None)];
-        let doc = document(&[(turn(Some(r#"{"text":"first\nlook","reasoning":"hm"}"#), tools), Vec::new())], false);
-        let lines: Vec<(&str, bool)> = doc.lines.iter().map(|line| (line.text.as_str(), line.detail)).collect();
+        let tools = vec![
+            tool("{\"path\":\"a\u{202e}\"}", Some("it\nis")),
+            tool("{}", None),
+        ];
+        let doc = document(
+            &[(
+                turn(Some(r#"{"text":"first\nlook","reasoning":"hm"}"#), tools),
+                Vec::new(),
+            )],
+            false,
+        );
+        let lines: Vec<(&str, bool)> = doc
+            .lines
+            .iter()
+            .map(|line| (line.text.as_str(), line.detail))
+            .collect();
         assert_eq!(
             lines,
             [
@@ -184,23 +227,54 @@ mod tests {
     #[test]
     fn a_call_is_told_in_one_line_whatever_it_was_told_and_came_to() {
         let cases = [
-            (r#"{"file_path":"a.rs","limit":3}"#, Some("ok"), "> read_file  file_path: a.rs, limit: 3 -> ok"),
-            (r#"{"content":"a\nb"}"#, Some(""), "> read_file  content: 3 characters -> nothing said"),
-            ("no json", Some("a\n\nb\n"), "> read_file  no json -> 2 lines"),
+            (
+                r#"{"file_path":"a.rs","limit":3}"#,
+                Some("ok"),
+                "> read_file  file_path: a.rs, limit: 3 -> ok",
+            ),
+            (
+                r#"{"content":"a\nb"}"#,
+                Some(""),
+                "> read_file  content: 3 characters -> nothing said",
+            ),
+            (
+                "no json",
+                Some("a\n\nb\n"),
+                "> read_file  no json -> 2 lines",
+            ),
             ("", None, "> read_file -> no result yet"),
         ];
         for (arguments, result, expected) in cases {
-            let doc = document(&[(turn(Some("{}"), vec![tool(arguments, result)]), Vec::new())], true);
+            let doc = document(
+                &[(turn(Some("{}"), vec![tool(arguments, result)]), Vec::new())],
+                true,
+            );
             assert_eq!(doc.lines[1].text, expected);
         }
     }
 
     #[test]
     fn what_an_agent_program_said_is_told_piece_by_piece() {
-        let pieces = vec![(Said::Reasoning, "hm".to_owned()), (Said::Tool, "edit\na".to_owned()), (Said::Answer, "done".to_owned())];
+        let pieces = vec![
+            (Said::Reasoning, "hm".to_owned()),
+            (Said::Tool, "edit\na".to_owned()),
+            (Said::Answer, "done".to_owned()),
+        ];
         let doc = document(&[(turn(None, Vec::new()), pieces)], true);
-        let lines: Vec<(&str, Ink)> = doc.lines.iter().map(|line| (line.text.as_str(), line.ink)).collect();
-        assert_eq!(lines, [("turn 1", Ink::Heading), ("hm", Ink::Note), ("> edit a", Ink::Call), ("done", Ink::Plain)]);
+        let lines: Vec<(&str, Ink)> = doc
+            .lines
+            .iter()
+            .map(|line| (line.text.as_str(), line.ink))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("turn 1", Ink::Heading),
+                ("hm", Ink::Note),
+                ("> edit a", Ink::Call),
+                ("done", Ink::Plain)
+            ]
+        );
         let waits = document(&[(turn(None, Vec::new()), Vec::new())], true);
         assert_eq!(waits.lines[1].text, "sent, the answer is on its way");
     }

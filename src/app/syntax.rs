@@ -57,10 +57,11 @@ pub fn ink_of(path: &str) -> Ink {
     match extension.to_ascii_lowercase().as_str() {
         "json" => Ink::Json,
         "yaml" | "yml" => Ink::Yaml,
-        "c" | "cc" | "cpp" | "cs" | "go" | "h" | "hpp" | "java" | "js" | "jsx" | "kt" | "php" | "rs" | "scala" | "swift" | "ts" | "tsx" => {
-            Ink::Code
+        "c" | "cc" | "cpp" | "cs" | "go" | "h" | "hpp" | "java" | "js" | "jsx" | "kt" | "php"
+        | "rs" | "scala" | "swift" | "ts" | "tsx" => Ink::Code,
+        "bash" | "cfg" | "conf" | "ini" | "pl" | "py" | "r" | "rb" | "sh" | "toml" | "zsh" => {
+            Ink::Script
         }
-        "bash" | "cfg" | "conf" | "ini" | "pl" | "py" | "r" | "rb" | "sh" | "toml" | "zsh" => Ink::Script,
         _ => Ink::Plain,
     }
 }
@@ -74,10 +75,12 @@ fn json(line: &str) -> Vec<(Range<usize>, Tint)> {
         Token::Mark => Some(Tint::Mark),
         Token::Other => None,
     };
-    let pieces = json_text::tokens(line).into_iter().filter_map(|(token, piece)| {
-        at += piece.len();
-        tint(token).map(|tint| (at - piece.len()..at, tint))
-    });
+    let pieces = json_text::tokens(line)
+        .into_iter()
+        .filter_map(|(token, piece)| {
+            at += piece.len();
+            tint(token).map(|tint| (at - piece.len()..at, tint))
+        });
     pieces.collect()
 }
 
@@ -90,19 +93,27 @@ fn yaml(line: &str) -> Vec<(Range<usize>, Tint)> {
         at += line[at..].len() - line[at..].trim_start().len();
     }
     let rest = &line[at..];
-    let key = rest.find(": ").or_else(|| rest.strip_suffix(':').map(str::len)).filter(|_| !rest.starts_with(['"', '\'', '#', '{', '[']));
+    let key = rest
+        .find(": ")
+        .or_else(|| rest.strip_suffix(':').map(str::len))
+        .filter(|_| !rest.starts_with(['"', '\'', '#', '{', '[']));
     if let Some(end) = key {
         found.push((at..at + end, Tint::Key));
         found.push((at + end..at + end + 1, Tint::Mark));
         at += end + 1;
     }
     let value = line[at..].trim();
-    let plain_value = matches!(value, "true" | "false" | "null" | "~" | "yes" | "no") || value.parse::<f64>().is_ok();
+    let plain_value = matches!(value, "true" | "false" | "null" | "~" | "yes" | "no")
+        || value.parse::<f64>().is_ok();
     if plain_value && !value.is_empty() {
         let start = at + (line[at..].len() - line[at..].trim_start().len());
         found.push((start..start + value.len(), Tint::Value));
     } else {
-        found.extend(scan(&line[at..], "#", &[]).into_iter().map(|(range, tint)| (range.start + at..range.end + at, tint)));
+        found.extend(
+            scan(&line[at..], "#", &[])
+                .into_iter()
+                .map(|(range, tint)| (range.start + at..range.end + at, tint)),
+        );
     }
     found.retain(|(range, _)| !range.is_empty());
     found
@@ -186,16 +197,33 @@ fn scan(line: &str, comment: &str, keywords: &[&str]) -> Vec<(Range<usize>, Tint
         let rest = &line[at..];
         let word = first.is_alphanumeric() || first == '_';
         let (len, tint) = match first {
-            _ if rest.starts_with(comment) && (comment != "#" || before.is_whitespace()) => (rest.len(), Some(Tint::Comment)),
+            _ if rest.starts_with(comment) && (comment != "#" || before.is_whitespace()) => {
+                (rest.len(), Some(Tint::Comment))
+            }
             '"' | '`' => (quoted(rest, first), Some(Tint::Text)),
             // An apostrophe within words is none that opens a text.
-            '\'' if !before.is_alphanumeric() && rest[1..].contains('\'') => (quoted(rest, first), Some(Tint::Text)),
+            '\'' if !before.is_alphanumeric() && rest[1..].contains('\'') => {
+                (quoted(rest, first), Some(Tint::Text))
+            }
             _ if word => {
-                let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                let len = rest
+                    .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                    .unwrap_or(rest.len());
                 let number = first.is_ascii_digit();
-                let value = number || matches!(&rest[..len], "true" | "false" | "null" | "None" | "True" | "False" | "nil" | "undefined");
-                let tint = if value && !keywords.is_empty() { Some(Tint::Value) } else { None };
-                (len, tint.or(keywords.contains(&&rest[..len]).then_some(Tint::Key)))
+                let value = number
+                    || matches!(
+                        &rest[..len],
+                        "true" | "false" | "null" | "None" | "True" | "False" | "nil" | "undefined"
+                    );
+                let tint = if value && !keywords.is_empty() {
+                    Some(Tint::Value)
+                } else {
+                    None
+                };
+                (
+                    len,
+                    tint.or(keywords.contains(&&rest[..len]).then_some(Tint::Key)),
+                )
             }
             '{' | '}' | '[' | ']' | '(' | ')' | ',' | ';' => (1, Some(Tint::Mark)),
             other => (other.len_utf8(), None),
@@ -228,7 +256,10 @@ mod tests {
     use super::*;
 
     fn told(ink: Ink, line: &str) -> Vec<(&str, Tint)> {
-        tints(ink, line).into_iter().map(|(range, tint)| (&line[range], tint)).collect()
+        tints(ink, line)
+            .into_iter()
+            .map(|(range, tint)| (&line[range], tint))
+            .collect()
     }
 
     #[test]
@@ -237,12 +268,42 @@ mod tests {
         type Case<'a> = (Ink, &'a str, &'a [(&'a str, Tint)]);
         let cases: [Case<'_>; 8] = [
             (Ink::Yaml, ":", &[(":", Mark)]),
-            (Ink::Json, "  \"a\": 1,", &[("\"a\"", Key), (":", Mark), ("1", Value), (",", Mark)]),
-            (Ink::Yaml, "  - key: true", &[("-", Mark), ("key", Key), (":", Mark), ("true", Value)]),
-            (Ink::Yaml, "name: \"x\" # why", &[("name", Key), (":", Mark), ("\"x\"", Text), ("# why", Comment)]),
+            (
+                Ink::Json,
+                "  \"a\": 1,",
+                &[("\"a\"", Key), (":", Mark), ("1", Value), (",", Mark)],
+            ),
+            (
+                Ink::Yaml,
+                "  - key: true",
+                &[("-", Mark), ("key", Key), (":", Mark), ("true", Value)],
+            ),
+            (
+                Ink::Yaml,
+                "name: \"x\" # why",
+                &[
+                    ("name", Key),
+                    (":", Mark),
+                    ("\"x\"", Text),
+                    ("# why", Comment),
+                ],
+            ),
             (Ink::Yaml, "# all of it", &[("# all of it", Comment)]),
-            (Ink::Code, "let x = 'a'; // don't", &[("let", Key), ("'a'", Text), (";", Mark), ("// don't", Comment)]),
-            (Ink::Script, "if x#1 == 2: # y", &[("if", Key), ("1", Value), ("2", Value), ("# y", Comment)]),
+            (
+                Ink::Code,
+                "let x = 'a'; // don't",
+                &[
+                    ("let", Key),
+                    ("'a'", Text),
+                    (";", Mark),
+                    ("// don't", Comment),
+                ],
+            ),
+            (
+                Ink::Script,
+                "if x#1 == 2: # y",
+                &[("if", Key), ("1", Value), ("2", Value), ("# y", Comment)],
+            ),
             (Ink::Plain, "let x", &[]),
         ];
         for (ink, line, expected) in cases {

@@ -27,7 +27,13 @@ pub struct Tail {
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { window: Window::default(), follow: true, cursor: 0, top: 0, height: 10 }
+        Self {
+            window: Window::default(),
+            follow: true,
+            cursor: 0,
+            top: 0,
+            height: 10,
+        }
     }
 }
 
@@ -73,7 +79,10 @@ impl Tail {
         };
         let last = self.window.len().checked_sub(1)?;
         self.follow = self.follow && to >= last;
-        self.cursor = self.window.get(to.min(last)).map_or(self.cursor, |event| event.seq);
+        self.cursor = self
+            .window
+            .get(to.min(last))
+            .map_or(self.cursor, |event| event.seq);
         self.settle();
         self.need()
     }
@@ -82,7 +91,11 @@ impl Tail {
     pub fn go_to(&mut self, seq: u64) -> Option<Need> {
         self.follow = false;
         self.cursor = seq;
-        if !self.window.covered().is_some_and(|covered| covered.contains(&seq)) {
+        if !self
+            .window
+            .covered()
+            .is_some_and(|covered| covered.contains(&seq))
+        {
             return self.begin_anew();
         }
         let (at, top) = (self.at(), self.window.place(self.top));
@@ -127,7 +140,9 @@ impl Tail {
     pub fn below(&self) -> u64 {
         match self.window.wanted().is_all() {
             true => self.window.end().saturating_sub(self.cursor()),
-            false => u64::try_from(self.window.len().saturating_sub(self.at() + 1)).unwrap_or(u64::MAX),
+            false => {
+                u64::try_from(self.window.len().saturating_sub(self.at() + 1)).unwrap_or(u64::MAX)
+            }
         }
     }
 
@@ -163,14 +178,21 @@ impl Tail {
     #[must_use]
     pub fn visible(&self, height: u16) -> Vec<&Arc<Event>> {
         let rows = usize::from(height);
-        let top = if self.follow { self.window.len().saturating_sub(rows) } else { self.window.place(self.top) };
+        let top = if self.follow {
+            self.window.len().saturating_sub(rows)
+        } else {
+            self.window.place(self.top)
+        };
         self.window.events().skip(top).take(rows).collect()
     }
 
     /// The number of the first event that is covered by the window, and of the last known.
     #[must_use]
     pub fn span(&self) -> (u64, u64) {
-        (self.window.covered().map_or(1, |covered| covered.start), self.window.end())
+        (
+            self.window.covered().map_or(1, |covered| covered.start),
+            self.window.end(),
+        )
     }
 
     /// Every event of the window.
@@ -183,11 +205,22 @@ impl Tail {
         let new = self.height != height;
         self.height = height;
         self.settle();
-        (new, if self.window.covered().is_some() { self.need() } else { None })
+        (
+            new,
+            if self.window.covered().is_some() {
+                self.need()
+            } else {
+                None
+            },
+        )
     }
 
     fn at(&self) -> usize {
-        if self.follow { self.window.len().saturating_sub(1) } else { self.window.place(self.cursor) }
+        if self.follow {
+            self.window.len().saturating_sub(1)
+        } else {
+            self.window.place(self.cursor)
+        }
     }
 
     /// Where the screen begins so that what comes before an event is on it too.
@@ -240,13 +273,29 @@ mod tests {
     /// Every tenth event is a failure, the others are calm.
     fn event(seq: u64) -> Event {
         let run_id: RunId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-        let reason = if seq.is_multiple_of(10) { "loud" } else { "calm" };
-        let fact = Fact::RunAborted { by: "kim".to_owned(), via: crate::model::state::Via::Cli, reason: reason.to_owned() };
-        Event { run_id, seq, at: Timestamp(0), fact }
+        let reason = if seq.is_multiple_of(10) {
+            "loud"
+        } else {
+            "calm"
+        };
+        let fact = Fact::RunAborted {
+            by: "kim".to_owned(),
+            via: crate::model::state::Via::Cli,
+            reason: reason.to_owned(),
+        };
+        Event {
+            run_id,
+            seq,
+            at: Timestamp(0),
+            fact,
+        }
     }
 
     fn tail(range: std::ops::RangeInclusive<u64>) -> Tail {
-        let mut tail = Tail { height: 3, ..Tail::default() };
+        let mut tail = Tail {
+            height: 3,
+            ..Tail::default()
+        };
         tail.reset(range.map(event).collect());
         tail
     }
@@ -257,7 +306,14 @@ mod tests {
             Need::Before(seq) => (seq.saturating_sub(300).max(1), (seq - 1).min(end)),
             Need::From(seq) => (seq, (seq + 299).min(end)),
         };
-        Page { events: (from..=to).map(event).filter(|event| wanted.fits(event)).collect(), from, to }
+        Page {
+            events: (from..=to)
+                .map(event)
+                .filter(|event| wanted.fits(event))
+                .collect(),
+            from,
+            to,
+        }
     }
 
     /// Answers until nothing is asked; how often.
@@ -283,7 +339,10 @@ mod tests {
         tail.go(Action::Up);
         assert!(!tail.follows());
         assert!(tail.push(Arc::new(event(21))));
-        assert_eq!((tail.cursor(), tail.below(), shown(&tail, 3)), (19, 2, vec![18, 19, 20]));
+        assert_eq!(
+            (tail.cursor(), tail.below(), shown(&tail, 3)),
+            (19, 2, vec![18, 19, 20])
+        );
         tail.go(Action::Bottom);
         assert_eq!((tail.follows(), shown(&tail, 3)), (true, vec![19, 20, 21]));
     }
@@ -318,7 +377,11 @@ mod tests {
         let need = tail.follow();
         assert_eq!(need, Some(Need::Before(end + 1)));
         tail.push(Arc::new(event(end + 1)));
-        assert_eq!(serve(&mut tail, need, end + 1), 2, "what came meanwhile is asked for too");
+        assert_eq!(
+            serve(&mut tail, need, end + 1),
+            2,
+            "what came meanwhile is asked for too"
+        );
         assert_eq!(tail.cursor(), end + 1);
     }
 
@@ -341,17 +404,30 @@ mod tests {
         assert_eq!(shown(&tail, 3), [980, 990, 1000]);
         assert_eq!(tail.left_out(), (270, 701));
         tail.push(Arc::new(event(1001)));
-        assert_eq!((shown(&tail, 3), tail.left_out()), (vec![980, 990, 1000], (271, 701)));
+        assert_eq!(
+            (shown(&tail, 3), tail.left_out()),
+            (vec![980, 990, 1000], (271, 701))
+        );
         let need = tail.go(Action::Top);
         serve(&mut tail, need, 1001);
-        assert_eq!((shown(&tail, 3), tail.cursor(), tail.below()), (vec![10, 20, 30], 10, 29));
+        assert_eq!(
+            (shown(&tail, 3), tail.cursor(), tail.below()),
+            (vec![10, 20, 30], 10, 29)
+        );
         tail.go(Action::Down);
         let need = tail.filter(Wanted::default());
         serve(&mut tail, need, 1001);
         assert_eq!((tail.cursor(), tail.left_out()), (20, (0, 14)));
         let need = tail.filter(Wanted::parse("nothing"));
-        assert_eq!(serve(&mut tail, need, 1001), 5, "everything is looked through");
-        assert_eq!((shown(&tail, 3).len(), tail.left_out(), tail.loads()), (0, (1001, 1), false));
+        assert_eq!(
+            serve(&mut tail, need, 1001),
+            5,
+            "everything is looked through"
+        );
+        assert_eq!(
+            (shown(&tail, 3).len(), tail.left_out(), tail.loads()),
+            (0, (1001, 1), false)
+        );
     }
 
     #[test]
@@ -360,7 +436,10 @@ mod tests {
         let need = tail.go_to(50);
         serve(&mut tail, need, 1000);
         tail.reset((701..=1100).map(event).collect());
-        assert_eq!((tail.cursor(), tail.below(), tail.follows()), (50, 1050, false));
+        assert_eq!(
+            (tail.cursor(), tail.below(), tail.follows()),
+            (50, 1050, false)
+        );
     }
 
     #[test]
@@ -369,7 +448,10 @@ mod tests {
         for seq in 11..=(WINDOW as u64 * 2) {
             assert!(tail.push(Arc::new(event(seq))));
         }
-        assert_eq!((tail.window.len(), tail.span()), (WINDOW, (WINDOW as u64 + 1, WINDOW as u64 * 2)));
+        assert_eq!(
+            (tail.window.len(), tail.span()),
+            (WINDOW, (WINDOW as u64 + 1, WINDOW as u64 * 2))
+        );
         for _ in 0..3000 {
             let need = tail.go(Action::PageUp);
             serve(&mut tail, need, WINDOW as u64 * 2);

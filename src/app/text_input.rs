@@ -35,13 +35,20 @@ impl TextInput {
         area.set_cursor_line_style(Default::default());
         area.move_cursor(CursorMove::Bottom);
         area.move_cursor(CursorMove::End);
-        Self { area, written_for: None, unsaved: None }
+        Self {
+            area,
+            written_for: None,
+            unsaved: None,
+        }
     }
 
     /// A kept draft.
     #[must_use]
     pub fn of_draft(draft: &Draft) -> Self {
-        Self { written_for: draft.version, ..Self::of(&draft.text) }
+        Self {
+            written_for: draft.version,
+            ..Self::of(&draft.text)
+        }
     }
 
     /// The text.
@@ -79,7 +86,12 @@ impl TextInput {
             KeyCode::PageDown => Key::PageDown,
             KeyCode::Esc | KeyCode::Tab | KeyCode::BackTab | KeyCode::F(_) => return false,
         };
-        self.area.input(Input { key, ctrl: chord.ctrl, alt: chord.alt, shift: false })
+        self.area.input(Input {
+            key,
+            ctrl: chord.ctrl,
+            alt: chord.alt,
+            shift: false,
+        })
     }
 
     /// Puts another text in place of this one; undo brings it back. Whether some of it was cut.
@@ -105,7 +117,10 @@ impl TextInput {
 /// The filter cuts lines that are very long; the operator's own words are filtered in pieces instead.
 fn safe_whole(line: &str) -> String {
     let chars: Vec<char> = line.chars().collect();
-    chars.chunks(1000).map(|piece| safe_line(&piece.iter().collect::<String>())).collect()
+    chars
+        .chunks(1000)
+        .map(|piece| safe_line(&piece.iter().collect::<String>()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -134,7 +149,12 @@ mod tests {
     #[test]
     fn keys_write() {
         let mut input = TextInput::default();
-        for chord in [Chord::char('a'), Chord::plain(KeyCode::Enter), Chord::char('é'), Chord::plain(KeyCode::Esc)] {
+        for chord in [
+            Chord::char('a'),
+            Chord::plain(KeyCode::Enter),
+            Chord::char('é'),
+            Chord::plain(KeyCode::Esc),
+        ] {
             input.key(chord);
         }
         assert_eq!(input.text(), "a\né");

@@ -87,12 +87,25 @@ pub fn is_typed(state: &AppState) -> bool {
 
 /// Texts on the screen that are looked through and not to their end.
 pub fn looking(state: &mut AppState) -> impl Iterator<Item = &mut Reading> {
-    let (of_run, of_gate) = (state.screen() == Screen::Run, state.screen() == Screen::Gate);
+    let (of_run, of_gate) = (
+        state.screen() == Screen::Run,
+        state.screen() == Screen::Gate,
+    );
     let run = state.run.as_mut().filter(|_| of_run).into_iter();
-    let gate = state.gate.as_mut().filter(|_| of_gate).and_then(|gate| gate.texts.get_mut(&gate.tab));
-    run.flat_map(|run| run.artifact.reading.as_mut().into_iter().chain([&mut run.said.reading]))
-        .chain(gate)
-        .filter(|reading| reading.looks())
+    let gate = state
+        .gate
+        .as_mut()
+        .filter(|_| of_gate)
+        .and_then(|gate| gate.texts.get_mut(&gate.tab));
+    run.flat_map(|run| {
+        run.artifact
+            .reading
+            .as_mut()
+            .into_iter()
+            .chain([&mut run.said.reading])
+    })
+    .chain(gate)
+    .filter(|reading| reading.looks())
 }
 
 /// Whether [`looking`] has any.
@@ -100,7 +113,10 @@ pub fn looking(state: &mut AppState) -> impl Iterator<Item = &mut Reading> {
 pub fn is_looking(state: &AppState) -> bool {
     let looks = |reading: Option<&Reading>| reading.is_some_and(Reading::looks);
     match state.screen() {
-        Screen::Run => state.run.as_ref().is_some_and(|run| looks(run.artifact.reading.as_ref()) || run.said.reading.looks()),
+        Screen::Run => state
+            .run
+            .as_ref()
+            .is_some_and(|run| looks(run.artifact.reading.as_ref()) || run.said.reading.looks()),
         Screen::Gate => looks(state.gate.as_ref().and_then(|gate| gate.reading())),
         _ => false,
     }

@@ -22,7 +22,9 @@ impl AppState {
     }
 
     fn told(&self, at: Timestamp, [today, this_year, before]: [&str; 3]) -> String {
-        let (Some(then), Some(now)) = (self.here(at), self.here(self.now.wall)) else { return "?".to_owned() };
+        let (Some(then), Some(now)) = (self.here(at), self.here(self.now.wall)) else {
+            return "?".to_owned();
+        };
         let form = match () {
             () if then.date() == now.date() => today,
             () if then.year() == now.year() => this_year,
@@ -32,7 +34,9 @@ impl AppState {
     }
 
     fn here(&self, at: Timestamp) -> Option<Zoned> {
-        jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_zoned(self.look.zone.clone()))
+        jiff::Timestamp::from_millisecond(at.0)
+            .ok()
+            .map(|at| at.to_zoned(self.look.zone.clone()))
     }
 }
 
@@ -46,7 +50,12 @@ mod tests {
         let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
         bench.state.now = bench.now();
         let hours = |count: i64| Timestamp(NOW.0 - count * 3_600_000);
-        let told = [0, 4, 5, 24 * 3, 24 * 400].map(|ago| (bench.state.time(hours(ago)), bench.state.day_and_time(hours(ago))));
+        let told = [0, 4, 5, 24 * 3, 24 * 400].map(|ago| {
+            (
+                bench.state.time(hours(ago)),
+                bench.state.day_and_time(hours(ago)),
+            )
+        });
         let want = [
             ("04:40", "04:40"),
             ("00:40", "00:40"),
@@ -54,7 +63,10 @@ mod tests {
             ("18 Nov", "18 Nov 04:40"),
             ("2024-10", "2024-10-17 04:40"),
         ];
-        assert_eq!(told, want.map(|(short, long)| (short.to_owned(), long.to_owned())));
+        assert_eq!(
+            told,
+            want.map(|(short, long)| (short.to_owned(), long.to_owned()))
+        );
         assert_eq!(bench.state.time(Timestamp(i64::MAX)), "?");
     }
 }

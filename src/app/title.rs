@@ -30,11 +30,21 @@ fn about(state: &AppState) -> Option<String> {
 /// The name of the repository's folder, else of the workflow, where it is harmless.
 #[must_use]
 pub fn project(record: &RunRecord) -> Option<String> {
-    let folder = record.repo.as_deref().and_then(|repo| repo.trim_end_matches('/').rsplit('/').next());
+    let folder = record
+        .repo
+        .as_deref()
+        .and_then(|repo| repo.trim_end_matches('/').rsplit('/').next());
     let plain = |name: &&str| {
-        (1..=LONGEST).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
+        (1..=LONGEST).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
     };
-    [folder, Some(record.workflow.as_str())].into_iter().flatten().find(plain).map(str::to_owned)
+    [folder, Some(record.workflow.as_str())]
+        .into_iter()
+        .flatten()
+        .find(plain)
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -45,9 +55,19 @@ mod tests {
 
     #[test]
     fn only_a_plain_name_becomes_a_title() {
-        let of = |repo: &str| project(&RunRecord { repo: Some(repo.to_owned()), ..sample::record(1, RunStatus::Executing, 1) });
+        let of = |repo: &str| {
+            project(&RunRecord {
+                repo: Some(repo.to_owned()),
+                ..sample::record(1, RunStatus::Executing, 1)
+            })
+        };
         assert_eq!(of("/home/op/shop-cart/").as_deref(), Some("shop-cart"));
-        for bad in ["/home/\u{1b}]0;evil\u{7}", "/home/日本", "/", &format!("/{}", "x".repeat(41))] {
+        for bad in [
+            "/home/\u{1b}]0;evil\u{7}",
+            "/home/日本",
+            "/",
+            &format!("/{}", "x".repeat(41)),
+        ] {
             assert_eq!(of(bad).as_deref(), Some("development@1"), "{bad:?}");
         }
     }

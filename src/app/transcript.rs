@@ -44,7 +44,11 @@ impl LiveText {
                 *last = line(kind, &self.raw);
             }
         }
-        let over = self.lines.len().checked_sub(LINES + LINES / 4).map_or(0, |_| self.lines.len() - LINES);
+        let over = self
+            .lines
+            .len()
+            .checked_sub(LINES + LINES / 4)
+            .map_or(0, |_| self.lines.len() - LINES);
         self.dropped += u64::try_from(over).unwrap_or(0);
         if self.forget(over) { 0 } else { first }
     }
@@ -126,14 +130,26 @@ mod tests {
         for (kind, text, changed) in pieces {
             assert_eq!(live.push(kind, text), changed, "{text}");
         }
-        assert_eq!(texts(&live), ["one ␛[31mred", "two", "> write_file spec.json", "> read_file a", "three four"]);
+        assert_eq!(
+            texts(&live),
+            [
+                "one ␛[31mred",
+                "two",
+                "> write_file spec.json",
+                "> read_file a",
+                "three four"
+            ]
+        );
     }
 
     #[test]
     fn it_is_bounded_and_says_what_is_gone() {
         let mut live = LiveText::default();
         live.push(TextKind::Answer, &"x\n".repeat(LINES + LINES / 4 - 2));
-        assert_eq!((live.lines().len(), live.dropped()), (LINES + LINES / 4 - 1, 0));
+        assert_eq!(
+            (live.lines().len(), live.dropped()),
+            (LINES + LINES / 4 - 1, 0)
+        );
         assert_eq!(live.push(TextKind::Answer, "\ny"), 0, "all of it moved");
         assert_eq!((live.lines().len(), live.dropped()), (LINES, 500));
     }
@@ -145,7 +161,11 @@ mod tests {
         live.mark();
         let mark = live.marked();
         live.push(TextKind::Answer, "second");
-        assert_eq!(texts(&live), ["first", "turn", "second"], "another turn is another line");
+        assert_eq!(
+            texts(&live),
+            ["first", "turn", "second"],
+            "another turn is another line"
+        );
         live.forget_to(mark);
         assert_eq!((texts(&live), live.dropped()), (vec!["second"], 0));
         live.forget_to(mark);

@@ -49,7 +49,9 @@ impl TranscriptPane {
     /// Whether the agent of an attempt said something that is not stored.
     #[must_use]
     pub fn heard(&self, phase: &PhaseKey, attempt: u32) -> bool {
-        self.live.get(&(phase.clone(), attempt)).is_some_and(|live| !live.lines().is_empty())
+        self.live
+            .get(&(phase.clone(), attempt))
+            .is_some_and(|live| !live.lines().is_empty())
     }
 
     /// Takes a piece of what an agent says.
@@ -60,7 +62,8 @@ impl TranscriptPane {
         let before = live.lines().len();
         let changed = live.push(chunk.kind, &chunk.text);
         if shown && before > 0 {
-            self.reading.amend(self.base + changed, live.lines()[changed..].iter().cloned());
+            self.reading
+                .amend(self.base + changed, live.lines()[changed..].iter().cloned());
         } else if shown {
             self.compose();
         }
@@ -74,12 +77,22 @@ impl TranscriptPane {
 
     /// More of a phase is stored: what was said of it so far will be in the next answer.
     pub fn more_stored(&mut self, phase: &PhaseKey) {
-        self.live.iter_mut().filter(|((key, _), _)| key == phase).for_each(|(_, live)| live.mark());
-        self.stale |= matches!(&self.source, Some(Query::Transcript(_, key, _, None)) if key == phase);
+        self.live
+            .iter_mut()
+            .filter(|((key, _), _)| key == phase)
+            .for_each(|(_, live)| live.mark());
+        self.stale |=
+            matches!(&self.source, Some(Query::Transcript(_, key, _, None)) if key == phase);
     }
 
     /// Shows the attempt of a phase, now or at an event; what is to be asked for that. `grows`: it is at work.
-    pub fn show(&mut self, run: RunId, whose: Option<(PhaseKey, u32)>, at: Option<u64>, grows: bool) -> Option<Query> {
+    pub fn show(
+        &mut self,
+        run: RunId,
+        whose: Option<(PhaseKey, u32)>,
+        at: Option<u64>,
+        grows: bool,
+    ) -> Option<Query> {
         self.grows = grows && at.is_none();
         let source = whose.map(|(phase, attempt)| Query::Transcript(run, phase, attempt, at));
         if self.source == source && !(self.stale && self.asked.is_none()) {
@@ -109,7 +122,9 @@ impl TranscriptPane {
         let mark = self.asked.take();
         // Of an agent whose turns are not stored, what was heard is all there is.
         if doc.lines.iter().any(|line| line.ink == Ink::Heading)
-            && let Some(live) = self.shown_live().and_then(|whose| self.live.get_mut(&whose))
+            && let Some(live) = self
+                .shown_live()
+                .and_then(|whose| self.live.get_mut(&whose))
         {
             live.forget_to(mark.unwrap_or(0));
         }
@@ -124,11 +139,21 @@ impl TranscriptPane {
         }
         self.whole = whole;
         let top = self.reading.at().0;
-        let Some(stored) = self.stored.clone() else { return };
+        let Some(stored) = self.stored.clone() else {
+            return;
+        };
         // The line on top, counted without details; a detail stands for the call that it belongs to.
-        let kept = |upto: usize, lines: &[DocLine]| lines.iter().take(upto).filter(|line| !line.detail).count();
+        let kept = |upto: usize, lines: &[DocLine]| {
+            lines.iter().take(upto).filter(|line| !line.detail).count()
+        };
         let line = match whole {
-            true => stored.lines.iter().enumerate().filter(|(_, line)| !line.detail).nth(top).map_or(top, |(at, _)| at),
+            true => stored
+                .lines
+                .iter()
+                .enumerate()
+                .filter(|(_, line)| !line.detail)
+                .nth(top)
+                .map_or(top, |(at, _)| at),
             false => kept(top + 1, &stored.lines).saturating_sub(1),
         };
         let follows = self.reading.follows();
@@ -147,7 +172,12 @@ impl TranscriptPane {
     /// How many tool calls can be folded.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.stored.as_ref().map_or(0, |doc| doc.lines.iter().filter(|line| line.ink == Ink::Call && !line.detail).count())
+        self.stored.as_ref().map_or(0, |doc| {
+            doc.lines
+                .iter()
+                .filter(|line| line.ink == Ink::Call && !line.detail)
+                .count()
+        })
     }
 
     /// Whether nothing is known of the attempt on the screen yet.
@@ -189,11 +219,19 @@ impl TranscriptPane {
         let mut doc = Document::default();
         if let Some(stored) = &self.stored {
             let nothing = !live.is_empty() && stored.lines.iter().all(|line| line.ink == Ink::Note);
-            doc.lines.extend(stored.lines.iter().filter(|line| !nothing && (self.whole || !line.detail)).cloned());
+            doc.lines.extend(
+                stored
+                    .lines
+                    .iter()
+                    .filter(|line| !nothing && (self.whole || !line.detail))
+                    .cloned(),
+            );
         }
         match doc.lines.last() {
             // What is said now is the answer that is on its way.
-            Some(last) if !live.is_empty() && last.ink == Ink::Note && last.text == ON_ITS_WAY => drop(doc.lines.pop()),
+            Some(last) if !live.is_empty() && last.ink == Ink::Note && last.text == ON_ITS_WAY => {
+                drop(doc.lines.pop())
+            }
             Some(_) if !live.is_empty() => doc.push(Ink::Plain, ""),
             _ => {}
         }

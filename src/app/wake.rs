@@ -30,12 +30,18 @@ fn changes_in(state: &AppState) -> Option<u64> {
         notice(state),
         draft(state),
         clocks(state),
-        state.runs.next_goes_on().map(|at| at.since_ms(state.now.wall)),
+        state
+            .runs
+            .next_goes_on()
+            .map(|at| at.since_ms(state.now.wall)),
         loading(state),
         opening(state),
         state.pace.wakes_in(state.now.ticks),
         super::text_search::is_looking(state).then_some(0),
-        state.runs.due_at.map(|at| at.saturating_sub(state.now.ticks).max(1)),
+        state
+            .runs
+            .due_at
+            .map(|at| at.saturating_sub(state.now.ticks).max(1)),
     ]
     .into_iter()
     .flatten()
@@ -47,7 +53,10 @@ fn countdown(state: &AppState) -> Option<u64> {
     if let Some(Modal::Confirm(confirm)) = &state.modal {
         return confirm.drawn.is_none().then_some(COUNTDOWN_MS);
     }
-    let gate = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate)?;
+    let gate = state
+        .gate
+        .as_ref()
+        .filter(|_| state.screen() == Screen::Gate)?;
     let left = match gate.stage {
         Stage::Reading => gate.ignored_for(state.last_input, ticks),
         Stage::Confirm { .. } => gate.confirm_ignored_for(state.last_input, ticks),
@@ -58,7 +67,11 @@ fn countdown(state: &AppState) -> Option<u64> {
 
 fn notice(state: &AppState) -> Option<u64> {
     let notice = state.notice.as_ref().filter(|notice| !notice.bad)?;
-    Some((notice.at + NOTICE_MS).saturating_sub(state.now.ticks).max(1))
+    Some(
+        (notice.at + NOTICE_MS)
+            .saturating_sub(state.now.ticks)
+            .max(1),
+    )
 }
 
 fn draft(state: &AppState) -> Option<u64> {
@@ -85,7 +98,9 @@ pub fn takes_long(since: Option<u64>, ticks: u64) -> bool {
 
 /// What is said once starting the engine takes long.
 fn opening(state: &AppState) -> Option<u64> {
-    let since = state.opening.filter(|since| !is_late(*since, state.now.ticks))?;
+    let since = state
+        .opening
+        .filter(|since| !is_late(*since, state.now.ticks))?;
     Some((since + LOADING_MS).saturating_sub(state.now.ticks))
 }
 
@@ -93,7 +108,11 @@ fn loading(state: &AppState) -> Option<u64> {
     let since = match state.screen() {
         Screen::Runs => state.runs.since,
         Screen::Cost => state.cost.since,
-        Screen::Run => state.run.as_ref().filter(|run| run.opened.is_none() && run.failure.is_none()).map(|run| run.since),
+        Screen::Run => state
+            .run
+            .as_ref()
+            .filter(|run| run.opened.is_none() && run.failure.is_none())
+            .map(|run| run.since),
         _ => None,
     }?;
     (!is_late(since, state.now.ticks)).then(|| (since + LOADING_MS).saturating_sub(state.now.ticks))
@@ -105,10 +124,16 @@ fn clocks(state: &AppState) -> Option<u64> {
         Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
         Screen::Runs | Screen::Picker | Screen::Gate => until_midnight(state),
         Screen::Run => {
-            let run = state.run.as_ref().filter(|run| run.moment().is_none())?.state()?;
+            let run = state
+                .run
+                .as_ref()
+                .filter(|run| run.moment().is_none())?
+                .state()?;
             match run.status {
                 // Once their host is gone, nothing ticks.
-                RunStatus::Executing if !state.host_gone => Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs()),
+                RunStatus::Executing if !state.host_gone => {
+                    Some(1000 - state.now.wall.0.rem_euclid(1000).unsigned_abs())
+                }
                 _ => until_midnight(state),
             }
         }
@@ -116,15 +141,22 @@ fn clocks(state: &AppState) -> Option<u64> {
 }
 
 fn until_midnight(state: &AppState) -> Option<u64> {
-    let now = jiff::Timestamp::from_millisecond(state.now.wall.0).ok()?.to_zoned(state.look.zone.clone());
+    let now = jiff::Timestamp::from_millisecond(state.now.wall.0)
+        .ok()?
+        .to_zoned(state.look.zone.clone());
     let next = now.tomorrow().ok()?.start_of_day().ok()?;
-    u64::try_from(next.timestamp().as_millisecond() - state.now.wall.0).ok().map(|ms| ms.max(1))
+    u64::try_from(next.timestamp().as_millisecond() - state.now.wall.0)
+        .ok()
+        .map(|ms| ms.max(1))
 }
 
 /// Since when a run is in the state that a list shows: since it asks, has ended, or was begun.
 #[must_use]
 pub fn shown_since(record: &RunRecord) -> Timestamp {
-    record.pending_since.filter(|_| super::runs::waits(record)).unwrap_or(record.ended_at.unwrap_or(record.created_at))
+    record
+        .pending_since
+        .filter(|_| super::runs::waits(record))
+        .unwrap_or(record.ended_at.unwrap_or(record.created_at))
 }
 
 /// A length of time, coarse on purpose: `<1m`, `12m`, `3h`, `2d`.
@@ -154,7 +186,8 @@ mod tests {
     #[test]
     fn where_nothing_works_a_screen_changes_by_itself_at_midnight_alone() {
         let at_home = rested(Bench::new((100, 30), records(), Place::Awaiting).start(None));
-        let at_a_gate = rested(Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1))));
+        let at_a_gate =
+            rested(Bench::new((100, 30), records(), Place::Awaiting).start(Some(run_id(1))));
         for state in [at_home, at_a_gate] {
             assert!(!matches!(state.modal, Some(Modal::Confirm(_))));
             let wait = i64::try_from(state.wakes_in().unwrap()).unwrap();
@@ -182,7 +215,10 @@ mod tests {
             bench.feed(crate::app::msg::Msg::Tick);
             assert!(bench.state.dirty);
             bench.drew_gate(true);
-            assert!(bench.state.wakes_in().unwrap() > midnight, "and then it sleeps");
+            assert!(
+                bench.state.wakes_in().unwrap() > midnight,
+                "and then it sleeps"
+            );
         }
     }
 

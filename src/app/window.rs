@@ -41,12 +41,20 @@ pub struct Window {
 impl Window {
     /// Takes the last events of a run, all of them to its end; unless `elsewhere` is read, which stays.
     pub fn begin(&mut self, events: Vec<Event>, elsewhere: bool) {
-        let stretch = events.first().map_or(1, |first| first.seq)..events.last().map_or(1, |last| last.seq + 1);
+        let stretch = events.first().map_or(1, |first| first.seq)
+            ..events.last().map_or(1, |last| last.seq + 1);
         self.end = self.end.max(stretch.end - 1);
-        let newer = self.covered.as_ref().is_some_and(|known| known.end >= stretch.end);
+        let newer = self
+            .covered
+            .as_ref()
+            .is_some_and(|known| known.end >= stretch.end);
         let stays = newer || (elsewhere && self.covered.is_some());
         if !stays {
-            self.events = events.into_iter().filter(|event| self.wanted.fits(event)).map(Arc::new).collect();
+            self.events = events
+                .into_iter()
+                .filter(|event| self.wanted.fits(event))
+                .map(Arc::new)
+                .collect();
             (self.covered, self.asked) = (Some(stretch), None);
         }
     }
@@ -62,7 +70,11 @@ impl Window {
         }
         self.end = event.seq;
         let room = follows || self.events.len() < WINDOW;
-        if let Some(covered) = self.covered.as_mut().filter(|covered| room && covered.end == event.seq) {
+        if let Some(covered) = self
+            .covered
+            .as_mut()
+            .filter(|covered| room && covered.end == event.seq)
+        {
             covered.end += 1;
             if self.wanted.fits(&event) {
                 self.events.push_back(event);
@@ -140,15 +152,22 @@ impl Window {
     /// How many events of the journal lie behind the window.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        self.covered.as_ref().map_or(u64::MAX, |covered| (self.end + 1).saturating_sub(covered.end))
+        self.covered.as_ref().map_or(u64::MAX, |covered| {
+            (self.end + 1).saturating_sub(covered.end)
+        })
     }
 
     /// Events that are not wanted, and since which one they were counted.
     #[must_use]
     pub fn left_out(&self) -> (u64, u64) {
-        let Some(covered) = &self.covered else { return (0, 1) };
+        let Some(covered) = &self.covered else {
+            return (0, 1);
+        };
         let shown = u64::try_from(self.events.len()).unwrap_or(u64::MAX);
-        ((covered.end - covered.start).saturating_sub(shown), covered.start)
+        (
+            (covered.end - covered.start).saturating_sub(shown),
+            covered.start,
+        )
     }
 
     /// Whether a question is on its way.
@@ -183,7 +202,9 @@ impl Window {
     /// The place of the last event that is not behind `seq`.
     #[must_use]
     pub fn place(&self, seq: u64) -> usize {
-        self.events.partition_point(|event| event.seq <= seq).saturating_sub(1)
+        self.events
+            .partition_point(|event| event.seq <= seq)
+            .saturating_sub(1)
     }
 
     /// Asks for the part of the journal that `need` names, where nothing is known yet.
@@ -203,7 +224,9 @@ impl Window {
         let below = self.events.len().saturating_sub(at + 1);
         self.asked = match &self.covered {
             Some(covered) if covered.start > 1 && at < near => Some(Need::Before(covered.start)),
-            Some(covered) if covered.end <= self.end && below < near => Some(Need::From(covered.end)),
+            Some(covered) if covered.end <= self.end && below < near => {
+                Some(Need::From(covered.end))
+            }
             _ => None,
         };
         self.asked
@@ -212,7 +235,9 @@ impl Window {
     fn trim_front(&mut self) {
         let over = self.events.len().saturating_sub(WINDOW);
         drop(self.events.drain(..over));
-        if let (Some(covered), Some(first), true) = (&mut self.covered, self.events.front(), over > 0) {
+        if let (Some(covered), Some(first), true) =
+            (&mut self.covered, self.events.front(), over > 0)
+        {
             covered.start = first.seq;
         }
     }

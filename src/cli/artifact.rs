@@ -32,20 +32,46 @@ pub struct Whole<'a> {
 pub fn artifact(setup: &Setup, args: &args::Artifact) -> Outcome {
     let (archive, run) = setup.find(&args.run)?;
     let phases = archive.phases(run)?;
-    if phases.iter().all(|phase| phase.phase_key.as_str() != args.phase) {
-        return Err(no_such_phase(run, &args.phase, phases.iter().map(|phase| phase.phase_key.as_str())).into());
+    if phases
+        .iter()
+        .all(|phase| phase.phase_key.as_str() != args.phase)
+    {
+        return Err(no_such_phase(
+            run,
+            &args.phase,
+            phases.iter().map(|phase| phase.phase_key.as_str()),
+        )
+        .into());
     }
-    let versions: Vec<ArtifactRecord> =
-        archive.artifacts(run)?.into_iter().filter(|artifact| artifact.phase_key.as_str() == args.phase).collect();
+    let versions: Vec<ArtifactRecord> = archive
+        .artifacts(run)?
+        .into_iter()
+        .filter(|artifact| artifact.phase_key.as_str() == args.phase)
+        .collect();
     let chosen = choose(&versions, args.version, &args.phase)?;
     let bytes = archive.content(&chosen.sha256)?;
     if args.diff {
-        let before = versions.iter().rfind(|version| version.version < chosen.version);
-        let old = before.map(|before| archive.content(&before.sha256)).transpose()?.unwrap_or_default();
-        let name = |version: Option<&ArtifactRecord>| version.map_or_else(|| "nothing".to_owned(), label);
-        setup.out.print(&unified(&old, &bytes, &name(before), &label(chosen), setup.out.style))?;
+        let before = versions
+            .iter()
+            .rfind(|version| version.version < chosen.version);
+        let old = before
+            .map(|before| archive.content(&before.sha256))
+            .transpose()?
+            .unwrap_or_default();
+        let name =
+            |version: Option<&ArtifactRecord>| version.map_or_else(|| "nothing".to_owned(), label);
+        setup.out.print(&unified(
+            &old,
+            &bytes,
+            &name(before),
+            &label(chosen),
+            setup.out.style,
+        ))?;
     } else if args.json {
-        setup.out.document(&Whole { record: chosen, content: String::from_utf8_lossy(&bytes).into_owned() })?;
+        setup.out.document(&Whole {
+            record: chosen,
+            content: String::from_utf8_lossy(&bytes).into_owned(),
+        })?;
     } else {
         print(setup, &bytes)?;
     }
@@ -66,14 +92,29 @@ pub fn print(setup: &Setup, bytes: &[u8]) -> Result<(), Stop> {
     }
 }
 
-fn choose<'a>(versions: &'a [ArtifactRecord], number: Option<u32>, phase: &str) -> Result<&'a ArtifactRecord> {
+fn choose<'a>(
+    versions: &'a [ArtifactRecord],
+    number: Option<u32>,
+    phase: &str,
+) -> Result<&'a ArtifactRecord> {
     let Some(last) = versions.last() else {
-        return Err(usage(format!("phase '{phase}' has made no artifact yet"), "look with `phasedeck show`"));
+        return Err(usage(
+            format!("phase '{phase}' has made no artifact yet"),
+            "look with `phasedeck show`",
+        ));
     };
-    let Some(number) = number else { return Ok(last) };
-    versions.iter().find(|version| version.version == number).ok_or_else(|| {
-        usage(format!("phase '{phase}' has no artifact version {number}"), &format!("there are versions 1 to {}", last.version))
-    })
+    let Some(number) = number else {
+        return Ok(last);
+    };
+    versions
+        .iter()
+        .find(|version| version.version == number)
+        .ok_or_else(|| {
+            usage(
+                format!("phase '{phase}' has no artifact version {number}"),
+                &format!("there are versions 1 to {}", last.version),
+            )
+        })
 }
 
 fn usage(message: String, hint: &str) -> Failure {
@@ -81,14 +122,27 @@ fn usage(message: String, hint: &str) -> Failure {
 }
 
 fn label(artifact: &ArtifactRecord) -> String {
-    format!("{} v{} {}", safe_line(&artifact.path), artifact.version, artifact.sha256.short())
+    format!(
+        "{} v{} {}",
+        safe_line(&artifact.path),
+        artifact.version,
+        artifact.sha256.short()
+    )
 }
 
-pub(super) fn unified(old: &[u8], new: &[u8], old_name: &str, new_name: &str, style: Style) -> String {
+pub(super) fn unified(
+    old: &[u8],
+    new: &[u8],
+    old_name: &str,
+    new_name: &str,
+    style: Style,
+) -> String {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     let diff = TextDiff::from_lines(old.as_ref(), new.as_ref());
-    let mut text =
-        style.paint(Tone::Strong, &format!("--- {old_name}")) + "\n" + &style.paint(Tone::Strong, &format!("+++ {new_name}")) + "\n";
+    let mut text = style.paint(Tone::Strong, &format!("--- {old_name}"))
+        + "\n"
+        + &style.paint(Tone::Strong, &format!("+++ {new_name}"))
+        + "\n";
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         text.push_str(&style.paint(Tone::Running, &hunk.header().to_string()));
         text.push('\n');
@@ -115,8 +169,13 @@ mod tests {
 
     #[test]
     fn a_difference_is_unified_and_safe() {
-        let text =
-            unified(b"{\n  \"a\": 1,\n  \"b\": 2\n}\n", b"{\n  \"a\": 1,\n  \"b\": \"\x1b[2J\"\n}", "s v1", "s v2", Style::default());
+        let text = unified(
+            b"{\n  \"a\": 1,\n  \"b\": 2\n}\n",
+            b"{\n  \"a\": 1,\n  \"b\": \"\x1b[2J\"\n}",
+            "s v1",
+            "s v2",
+            Style::default(),
+        );
         insta::assert_snapshot!(text, @r#"
         --- s v1
         +++ s v2

@@ -45,8 +45,14 @@ pub struct Cleaned {
 /// `run_not_found`; `usage_invalid` for a run that goes on; `git_failed` and `io_failed` naming what
 /// cannot be removed.
 pub fn clean(setup: &Setup, args: &args::Clean) -> Outcome {
-    let Some(archive) = setup.archive_if_any()? else { return nothing(setup, args) };
-    let runs = if args.runs.is_empty() { ended(&archive)? } else { named(&archive, &args.runs)? };
+    let Some(archive) = setup.archive_if_any()? else {
+        return nothing(setup, args);
+    };
+    let runs = if args.runs.is_empty() {
+        ended(&archive)?
+    } else {
+        named(&archive, &args.runs)?
+    };
     let runtime = runtime()?;
     let mut cleaned = Vec::new();
     for run in &runs {
@@ -66,25 +72,42 @@ fn nothing(setup: &Setup, args: &args::Clean) -> Outcome {
     if args.json {
         setup.out.document(&Vec::<Cleaned>::new())?;
     } else {
-        setup.out.note("there is nothing to clean: no run that has ended has left a folder or a branch");
+        setup
+            .out
+            .note("there is nothing to clean: no run that has ended has left a folder or a branch");
     }
     Ok(Exit::Done)
 }
 
 fn ended(archive: &Archive) -> Result<Vec<RunRecord>> {
-    let states = RunStatus::ALL.iter().filter(|state| state.is_terminal()).map(ToString::to_string).collect();
-    archive.runs(&RunFilter { states, ..RunFilter::default() })
+    let states = RunStatus::ALL
+        .iter()
+        .filter(|state| state.is_terminal())
+        .map(ToString::to_string)
+        .collect();
+    archive.runs(&RunFilter {
+        states,
+        ..RunFilter::default()
+    })
 }
 
 fn named(archive: &Archive, names: &[String]) -> Result<Vec<RunRecord>, Vec<Failure>> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for name in names {
-        match archive.find(name).and_then(|run| archive.run(run)).and_then(require_ended) {
+        match archive
+            .find(name)
+            .and_then(|run| archive.run(run))
+            .and_then(require_ended)
+        {
             Ok(run) => found.push(run),
             Err(failure) => problems.push(failure),
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems)
+    }
 }
 
 fn require_ended(run: RunRecord) -> Result<RunRecord> {
@@ -92,11 +115,18 @@ fn require_ended(run: RunRecord) -> Result<RunRecord> {
         return Ok(run);
     }
     let hint = format!("end it first: phasedeck abort {}", run.id.short());
-    Err(Failure::new(Code::UsageInvalid, format!("run {} has not ended ({})", run.id.short(), run.state)).hint(hint))
+    Err(Failure::new(
+        Code::UsageInvalid,
+        format!("run {} has not ended ({})", run.id.short(), run.state),
+    )
+    .hint(hint))
 }
 
 async fn one(setup: &Setup, run: &RunRecord, args: &args::Clean) -> Result<Option<Cleaned>> {
-    let path = run.worktree.as_ref().map_or_else(|| setup.paths.worktree(run.id), PathBuf::from);
+    let path = run
+        .worktree
+        .as_ref()
+        .map_or_else(|| setup.paths.worktree(run.id), PathBuf::from);
     let folder = setup.paths.run(run.id);
     let repo = match &run.repo {
         Some(dir) if Path::new(dir).is_dir() => Repo::discover(Path::new(dir)).await?,
@@ -114,23 +144,45 @@ async fn one(setup: &Setup, run: &RunRecord, args: &args::Clean) -> Result<Optio
         (None, None) => ("plain_folder", false),
     };
     let removed = (safe || (args.unmerged && args.yes)) && !args.dry_run;
-    let commit = if removed { remove(repo.as_ref(), run.id, &path, &folder).await? } else { None };
-    Ok(Some(Cleaned { run_id: run.id, workflow: run.workflow.clone(), found, removed, commit, path }))
+    let commit = if removed {
+        remove(repo.as_ref(), run.id, &path, &folder).await?
+    } else {
+        None
+    };
+    Ok(Some(Cleaned {
+        run_id: run.id,
+        workflow: run.workflow.clone(),
+        found,
+        removed,
+        commit,
+        path,
+    }))
 }
 
-async fn remove(repo: Option<&Repo>, run: RunId, path: &Path, folder: &Path) -> Result<Option<String>> {
+async fn remove(
+    repo: Option<&Repo>,
+    run: RunId,
+    path: &Path,
+    folder: &Path,
+) -> Result<Option<String>> {
     let commit = match repo {
         Some(repo) => repo.remove(run, path).await?,
         None => None,
     };
     match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(format!("cannot remove {}", folder.display()), &e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(
+            format!("cannot remove {}", folder.display()),
+            &e,
+        )),
         _ => Ok(commit),
     }
 }
 
 fn tell(setup: &Setup, cleaned: &[Cleaned], args: &args::Clean) -> Outcome {
-    let shown: Vec<&Cleaned> = cleaned.iter().filter(|one| one.removed || args.unmerged || args.dry_run).collect();
+    let shown: Vec<&Cleaned> = cleaned
+        .iter()
+        .filter(|one| one.removed || args.unmerged || args.dry_run)
+        .collect();
     let mut table = Table::new(&["RUN", "WORKFLOW", "FOUND", "NOW", "BRANCH STOOD ON"]);
     for one in &shown {
         table.row(vec![
@@ -144,10 +196,20 @@ fn tell(setup: &Setup, cleaned: &[Cleaned], args: &args::Clean) -> Outcome {
     if !shown.is_empty() {
         setup.out.print(&table.drawn(0, setup.out.style))?;
     }
-    let kept = cleaned.iter().filter(|one| !one.removed && !["merged"].contains(&one.found)).count();
+    let kept = cleaned
+        .iter()
+        .filter(|one| !one.removed && !["merged"].contains(&one.found))
+        .count();
     if kept > 0 {
-        let how = if args.unmerged { "add --yes to remove them too" } else { "`phasedeck clean --unmerged` names them" };
-        setup.out.note(&format!("{} kept: work that is in no other branch; {how}", counted(kept, "run")));
+        let how = if args.unmerged {
+            "add --yes to remove them too"
+        } else {
+            "`phasedeck clean --unmerged` names them"
+        };
+        setup.out.note(&format!(
+            "{} kept: work that is in no other branch; {how}",
+            counted(kept, "run")
+        ));
     }
     Ok(Exit::Done)
 }

@@ -13,17 +13,35 @@ use super::out::{Out, Outcome};
 use crate::model::error::{Failure, Result};
 
 const ENVIRONMENT: [(&str, &str); 4] = [
-    ("PHASEDECK_HOME", "One folder for settings, data and state, instead of the folders below."),
-    ("PHASEDECK_*", "A setting by its path, such as PHASEDECK_OPENAI_BASE_URL; over the file, beneath the flags."),
-    ("OPENROUTER_API_KEY", "The key of the endpoint, unless openai.key_env names another variable."),
+    (
+        "PHASEDECK_HOME",
+        "One folder for settings, data and state, instead of the folders below.",
+    ),
+    (
+        "PHASEDECK_*",
+        "A setting by its path, such as PHASEDECK_OPENAI_BASE_URL; over the file, beneath the flags.",
+    ),
+    (
+        "OPENROUTER_API_KEY",
+        "The key of the endpoint, unless openai.key_env names another variable.",
+    ),
     ("NO_COLOR", "No colours."),
 ];
 
 const FILES: [(&str, &str); 4] = [
-    ("~/.config/phasedeck", "config.toml, and the operator's own workflows/, personas/ and artifacts/."),
-    ("~/.local/share/phasedeck", "The database, artifact contents, and the worktrees of runs."),
+    (
+        "~/.config/phasedeck",
+        "config.toml, and the operator's own workflows/, personas/ and artifacts/.",
+    ),
+    (
+        "~/.local/share/phasedeck",
+        "The database, artifact contents, and the worktrees of runs.",
+    ),
     ("~/.local/state/phasedeck", "Reports, audit and log."),
-    (".phasedeck", "At the top of a repository: workflows, personas and schemas that it brings; see phasedeck-trust(1)."),
+    (
+        ".phasedeck",
+        "At the top of a repository: workflows, personas and schemas that it brings; see phasedeck-trust(1).",
+    ),
 ];
 
 /// Prints the completion script of a shell.
@@ -32,7 +50,12 @@ const FILES: [(&str, &str); 4] = [
 /// Only of writing.
 pub fn completions(out: Out, args: Completions) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut args::plain_command(), "phasedeck", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut args::plain_command(),
+        "phasedeck",
+        &mut script,
+    );
     out.bytes(&script)?;
     Ok(Exit::Done)
 }
@@ -55,12 +78,20 @@ fn write_pages(dir: &Path) -> Result<()> {
         .and_then(|()| clap_mangen::generate_to(args::plain_command(), dir))
         // The page of the program has more to say than the definitions.
         .and_then(|()| std::fs::write(dir.join("phasedeck.1"), whole))
-        .map_err(|e| Failure::io(format!("cannot write manual pages into {}", dir.display()), &e))
+        .map_err(|e| {
+            Failure::io(
+                format!("cannot write manual pages into {}", dir.display()),
+                &e,
+            )
+        })
 }
 
 fn page(command: clap::Command) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    Man::new(command).render(&mut text).and_then(|()| more().to_writer(&mut text)).map_err(Failure::internal)?;
+    Man::new(command)
+        .render(&mut text)
+        .and_then(|()| more().to_writer(&mut text))
+        .map_err(Failure::internal)?;
     Ok(text)
 }
 
@@ -70,12 +101,23 @@ fn more() -> Roff {
     let mut list = |title: &str, rows: &[(String, &str)]| {
         roff.control("SH", [title]);
         for (term, words) in rows {
-            roff.control("TP", []).text([bold(term.as_str())]).text([roman(*words)]);
+            roff.control("TP", [])
+                .text([bold(term.as_str())])
+                .text([roman(*words)]);
         }
     };
-    list("EXIT STATUS", &Exit::ALL.map(|(exit, words)| (exit.code().to_string(), words)));
-    list("ENVIRONMENT", &ENVIRONMENT.map(|(name, words)| (name.to_owned(), words)));
-    list("FILES", &FILES.map(|(place, words)| (place.to_owned(), words)));
+    list(
+        "EXIT STATUS",
+        &Exit::ALL.map(|(exit, words)| (exit.code().to_string(), words)),
+    );
+    list(
+        "ENVIRONMENT",
+        &ENVIRONMENT.map(|(name, words)| (name.to_owned(), words)),
+    );
+    list(
+        "FILES",
+        &FILES.map(|(place, words)| (place.to_owned(), words)),
+    );
     roff
 }
 
@@ -92,8 +134,15 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut args::plain_command(), "phasedeck", &mut script);
             let script = String::from_utf8(script).unwrap();
-            for sub in args::plain_command().get_subcommands().filter(|sub| !sub.is_hide_set()) {
-                assert!(script.contains(sub.get_name()), "{shell} does not know {}", sub.get_name());
+            for sub in args::plain_command()
+                .get_subcommands()
+                .filter(|sub| !sub.is_hide_set())
+            {
+                assert!(
+                    script.contains(sub.get_name()),
+                    "{shell} does not know {}",
+                    sub.get_name()
+                );
             }
         }
     }
@@ -102,11 +151,21 @@ mod tests {
     fn there_is_a_page_for_the_program_and_for_each_command() {
         let dir = tempfile::tempdir().unwrap();
         write_pages(dir.path()).unwrap();
-        let names: Vec<String> = args::plain_command().get_subcommands().map(|sub| format!("phasedeck-{}", sub.get_name())).collect();
+        let names: Vec<String> = args::plain_command()
+            .get_subcommands()
+            .map(|sub| format!("phasedeck-{}", sub.get_name()))
+            .collect();
         for name in std::iter::once("phasedeck".to_owned()).chain(names) {
             let text = std::fs::read_to_string(dir.path().join(format!("{name}.1"))).unwrap();
-            assert!(text.contains(".SH NAME") && text.contains(&name.replace('-', "\\-")), "{name}");
-            assert_eq!(text.contains(".SH \"EXIT STATUS\""), name == "phasedeck", "{name}");
+            assert!(
+                text.contains(".SH NAME") && text.contains(&name.replace('-', "\\-")),
+                "{name}"
+            );
+            assert_eq!(
+                text.contains(".SH \"EXIT STATUS\""),
+                name == "phasedeck",
+                "{name}"
+            );
         }
     }
 }

@@ -31,7 +31,11 @@ pub struct Consented<'a> {
 /// `persona_not_found` for each name that is not known, before anything is recorded.
 pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
     let catalog = setup.catalog();
-    let chosen = if args.list || args.all { catalog.personas.clone() } else { named(&catalog, &args.personas)? };
+    let chosen = if args.list || args.all {
+        catalog.personas.clone()
+    } else {
+        named(&catalog, &args.personas)?
+    };
     if args.list {
         return list(setup, args, &chosen);
     }
@@ -41,13 +45,26 @@ pub fn consent(setup: &Setup, args: &Consent) -> Outcome {
         let name = entry.item.versioned_name().to_string();
         give_consent(&setup.paths, &name, &entry.hash, &by)?;
         if args.json {
-            setup.out.object(&Consented { persona: &name, hash: &entry.hash })?;
+            setup.out.object(&Consented {
+                persona: &name,
+                hash: &entry.hash,
+            })?;
         } else {
             let persona = &entry.item;
-            let tools = if persona.tools.is_empty() { "no tools".to_owned() } else { persona.tools.join(", ") };
+            let tools = if persona.tools.is_empty() {
+                "no tools".to_owned()
+            } else {
+                persona.tools.join(", ")
+            };
             let model = persona.model.as_deref().unwrap_or("the default model");
-            let line = format!("{name} ({}) may be used: {}, {model}, {tools}", entry.hash.short(), persona.backend);
-            setup.out.print(&(crate::model::safe_text::safe_line(&line) + "\n"))?;
+            let line = format!(
+                "{name} ({}) may be used: {}, {model}, {tools}",
+                entry.hash.short(),
+                persona.backend
+            );
+            setup
+                .out
+                .print(&(crate::model::safe_text::safe_line(&line) + "\n"))?;
         }
     }
     Ok(Exit::Done)
@@ -61,18 +78,30 @@ fn named(catalog: &Catalog, names: &[String]) -> Result<Vec<Entry<Persona>>, Vec
             Err(failure) => problems.push(failure),
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems)
+    }
 }
 
 fn list(setup: &Setup, args: &Consent, personas: &[Entry<Persona>]) -> Outcome {
     let given = consents(setup)?;
-    let agreed: Vec<Entry<Persona>> = personas.iter().filter(|entry| given.contains(&entry.hash)).cloned().collect();
+    let agreed: Vec<Entry<Persona>> = personas
+        .iter()
+        .filter(|entry| given.contains(&entry.hash))
+        .cloned()
+        .collect();
     if args.json {
         setup.out.document(&listed_personas(&agreed, &given))?;
     } else if agreed.is_empty() {
-        setup.out.note("you have agreed to no persona yet; `phasedeck personas` lists them");
+        setup
+            .out
+            .note("you have agreed to no persona yet; `phasedeck personas` lists them");
     } else {
-        setup.out.print(&persona_table(setup, &agreed, &given).drawn(0, setup.out.style))?;
+        setup
+            .out
+            .print(&persona_table(setup, &agreed, &given).drawn(0, setup.out.style))?;
     }
     Ok(Exit::Done)
 }

@@ -51,7 +51,13 @@ pub fn home(setup: &Setup) -> Outcome {
 /// What the console or closing says.
 pub fn open(setup: &Setup, session: Session, run: Option<RunId>) -> Outcome {
     let (ready, find) = (Mutex::new(Some(session)), finding(setup));
-    show(setup, run, move || ready.lock().unwrap_or_else(PoisonError::into_inner).take().map_or_else(&find, Ok))
+    show(setup, run, move || {
+        ready
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map_or_else(&find, Ok)
+    })
 }
 
 fn finding(setup: &Setup) -> impl Fn() -> Result<Session> + Send + Sync + use<> {
@@ -59,14 +65,20 @@ fn finding(setup: &Setup) -> impl Fn() -> Result<Session> + Send + Sync + use<> 
     move || Session::find(&paths, &settings)
 }
 
-fn show(setup: &Setup, run: Option<RunId>, session: impl Fn() -> Result<Session> + Send + Sync + 'static) -> Outcome {
+fn show(
+    setup: &Setup,
+    run: Option<RunId>,
+    session: impl Fn() -> Result<Session> + Send + Sync + 'static,
+) -> Outcome {
     let options = ConsoleOptions {
         paths: setup.paths.clone(),
         settings: setup.loaded.settings.clone(),
         settings_told: doctor::settings_told(setup),
         start: run.map_or(StartScreen::Home, StartScreen::Run),
         ascii: setup.loaded.settings.console.ascii,
-        no_color: setup.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || colourless(),
+        no_color: setup.no_color
+            || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || colourless(),
     };
     let (parting, runtime) = (Parting::default(), session::runtime()?);
     let (opened, sessions) = channel();
@@ -79,11 +91,23 @@ fn show(setup: &Setup, run: Option<RunId>, session: impl Fn() -> Result<Session>
     });
     let left = run_console(options, link, runtime.handle().clone(), parting);
     let closed = close(&sessions, matches!(left, Ok(shell::Exit::Forced)));
-    let handed = closed.and_then(|handed| if handed == 0 { Ok(None) } else { host::detach(&setup.paths).map(|pid| Some((handed, pid))) });
+    let handed = closed.and_then(|handed| {
+        if handed == 0 {
+            Ok(None)
+        } else {
+            host::detach(&setup.paths).map(|pid| Some((handed, pid)))
+        }
+    });
     let left = left?;
     if let Some((runs, pid)) = handed? {
-        let what = if runs == 1 { "1 run goes on".to_owned() } else { format!("{runs} runs go on") };
-        setup.out.note(&format!("{what} in process {pid}; `phasedeck` attaches to it"));
+        let what = if runs == 1 {
+            "1 run goes on".to_owned()
+        } else {
+            format!("{runs} runs go on")
+        };
+        setup.out.note(&format!(
+            "{what} in process {pid}; `phasedeck` attaches to it"
+        ));
     }
     Ok(match left {
         shell::Exit::Quit => Exit::Done,

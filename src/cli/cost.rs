@@ -37,15 +37,23 @@ pub fn cost(setup: &Setup, args: &Args) -> Outcome {
             let (archive, run) = setup.find(text)?;
             of(&archive, Some(run), args.by)?
         }
-        None => setup.archive_if_any()?.map_or_else(|| Ok(Vec::new()), |archive| of(&archive, None, args.by))?,
+        None => setup
+            .archive_if_any()?
+            .map_or_else(|| Ok(Vec::new()), |archive| of(&archive, None, args.by))?,
     };
     let total = total(&lines);
     if args.json {
-        setup.out.document(&Spent { by: heading(args.by).to_lowercase(), lines, total })?;
+        setup.out.document(&Spent {
+            by: heading(args.by).to_lowercase(),
+            lines,
+            total,
+        })?;
     } else if lines.is_empty() {
         setup.out.note("no call to a model was settled yet");
     } else {
-        setup.out.print(&table(&lines, &total, args.by, setup.out.style))?;
+        setup
+            .out
+            .print(&table(&lines, &total, args.by, setup.out.style))?;
     }
     Ok(Exit::Done)
 }
@@ -74,7 +82,12 @@ fn heading(by: CostGroup) -> &'static str {
 }
 
 fn total(lines: &[CostLine]) -> CostLine {
-    let mut total = CostLine { label: "total".to_owned(), calls: 0, tokens: Tokens::default(), cost: Cost::default() };
+    let mut total = CostLine {
+        label: "total".to_owned(),
+        calls: 0,
+        tokens: Tokens::default(),
+        cost: Cost::default(),
+    };
     for line in lines {
         total.calls = total.calls.saturating_add(line.calls);
         total.cost += line.cost;
@@ -90,8 +103,13 @@ fn table(lines: &[CostLine], total: &CostLine, by: CostGroup, style: Style) -> S
     let mut table = Table::new(&[heading(by), "CALLS", "SENT", "RECEIVED", "CACHED", "COST"]);
     for line in lines.iter().chain([total]) {
         let number = |count: u64| Cell::new(count.to_string()).right();
-        let label =
-            if by == CostGroup::Run { line.label.parse::<RunId>().map_or(line.label.clone(), |id| id.short()) } else { line.label.clone() };
+        let label = if by == CostGroup::Run {
+            line.label
+                .parse::<RunId>()
+                .map_or(line.label.clone(), |id| id.short())
+        } else {
+            line.label.clone()
+        };
         table.row(vec![
             Cell::new(label).at_most(48, style.ascii),
             number(u64::from(line.calls)),
@@ -110,8 +128,20 @@ mod tests {
     use crate::model::money::NanoUsd;
 
     fn line(label: &str, nano: i64, unknown: u32) -> CostLine {
-        let tokens = Tokens { input: 1200, output: 34, ..Tokens::default() };
-        CostLine { label: label.to_owned(), calls: 2 + unknown, tokens, cost: Cost { known: NanoUsd(nano), unknown_calls: unknown } }
+        let tokens = Tokens {
+            input: 1200,
+            output: 34,
+            ..Tokens::default()
+        };
+        CostLine {
+            label: label.to_owned(),
+            calls: 2 + unknown,
+            tokens,
+            cost: Cost {
+                known: NanoUsd(nano),
+                unknown_calls: unknown,
+            },
+        }
     }
 
     #[test]

@@ -36,8 +36,23 @@ struct Verdict<'a> {
 
 impl<'a> Verdict<'a> {
     /// An answer about the question alone.
-    fn new(whom: Whom<'a>, action: Decision, words: &'a str, insist: Option<&'a str>, json: bool) -> Self {
-        Self { whom, action, words, insist, scope: None, raise: None, personas: &[], json }
+    fn new(
+        whom: Whom<'a>,
+        action: Decision,
+        words: &'a str,
+        insist: Option<&'a str>,
+        json: bool,
+    ) -> Self {
+        Self {
+            whom,
+            action,
+            words,
+            insist,
+            scope: None,
+            raise: None,
+            personas: &[],
+            json,
+        }
     }
 }
 
@@ -65,7 +80,8 @@ impl<'a> Whom<'a> {
             }
             Self::Token(text) => {
                 let archive = setup.archive_if_any()?.ok_or_else(|| {
-                    Failure::new(Code::TokenRefused, "there are no runs here").hint("answer on the machine that told the token")
+                    Failure::new(Code::TokenRefused, "there are no runs here")
+                        .hint("answer on the machine that told the token")
                 })?;
                 let question = gate_token::redeem(&archive, text, Timestamp::now())?;
                 Ok((question.run_id, Some(question)))
@@ -74,7 +90,11 @@ impl<'a> Whom<'a> {
     }
 
     fn via(self) -> Via {
-        if matches!(self, Self::Token(_)) { Via::Token } else { Via::Cli }
+        if matches!(self, Self::Token(_)) {
+            Via::Token
+        } else {
+            Via::Cli
+        }
     }
 }
 
@@ -84,8 +104,22 @@ impl<'a> Whom<'a> {
 /// `artifact_changed` when another content waits than was insisted on; what the engine answers.
 pub fn approve(setup: &Setup, args: &args::Approve) -> Outcome {
     let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
-    let plain = Verdict::new(whom, Decision::Approve, &args.text, args.hash.as_deref(), args.json);
-    answer(setup, &Verdict { scope: args.scope.map(Scope::from), raise: args.raise, personas: &args.personas, ..plain })
+    let plain = Verdict::new(
+        whom,
+        Decision::Approve,
+        &args.text,
+        args.hash.as_deref(),
+        args.json,
+    );
+    answer(
+        setup,
+        &Verdict {
+            scope: args.scope.map(Scope::from),
+            raise: args.raise,
+            personas: &args.personas,
+            ..plain
+        },
+    )
 }
 
 /// `phasedeck changes`.
@@ -101,16 +135,34 @@ pub fn changes(setup: &Setup, args: &args::Answer) -> Outcome {
 /// # Errors
 /// As [`changes`].
 pub fn reject(setup: &Setup, args: &args::Reject) -> Outcome {
-    with_words(setup, &args.answer, Decision::Reject, args.scope.map(Scope::from))
+    with_words(
+        setup,
+        &args.answer,
+        Decision::Reject,
+        args.scope.map(Scope::from),
+    )
 }
 
-fn with_words(setup: &Setup, args: &args::Answer, action: Decision, scope: Option<Scope>) -> Outcome {
+fn with_words(
+    setup: &Setup,
+    args: &args::Answer,
+    action: Decision,
+    scope: Option<Scope>,
+) -> Outcome {
     if args.text.trim().is_empty() {
         let hint = "say with -m what should be different, or why not";
-        return Err(Failure::new(Code::UsageInvalid, "the answer needs words").hint(hint).into());
+        return Err(Failure::new(Code::UsageInvalid, "the answer needs words")
+            .hint(hint)
+            .into());
     }
     let whom = Whom::of(args.run.as_deref(), args.token.as_deref());
-    answer(setup, &Verdict { scope, ..Verdict::new(whom, action, &args.text, args.hash.as_deref(), args.json) })
+    answer(
+        setup,
+        &Verdict {
+            scope,
+            ..Verdict::new(whom, action, &args.text, args.hash.as_deref(), args.json)
+        },
+    )
 }
 
 /// What was decided, for scripts.
@@ -157,13 +209,20 @@ fn answer(setup: &Setup, verdict: &Verdict<'_>) -> Outcome {
     let (run, open, answer) = sent?;
     ended?;
     // A no that ends the run needs nobody to execute it.
-    let in_effect = !hosted || setup.archive_if_any()?.is_some_and(|archive| archive.run(run).is_ok_and(|run| run.has_ended()));
+    let in_effect = !hosted
+        || setup
+            .archive_if_any()?
+            .is_some_and(|archive| archive.run(run).is_ok_and(|run| run.has_ended()));
     report(setup, verdict, run, open.as_ref(), &answer, in_effect)?;
     Ok(Exit::Done)
 }
 
 fn pending(archive: &Archive, run: RunId) -> Result<Option<ApprovalRecord>> {
-    Ok(archive.approvals(run)?.into_iter().rev().find(|approval| approval.state == ApprovalStatus::Pending))
+    Ok(archive
+        .approvals(run)?
+        .into_iter()
+        .rev()
+        .find(|approval| approval.state == ApprovalStatus::Pending))
 }
 
 /// Holds what waits against the hash that was reviewed.
@@ -173,8 +232,14 @@ fn insist(open: Option<&ApprovalRecord>, prefix: &str) -> Result<()> {
         Some(hash) if hash.as_str().starts_with(prefix) => Ok(()),
         found => {
             let found = found.as_ref().map_or("no artifact", ContentHash::as_str);
-            Err(Failure::new(Code::ArtifactChanged, format!("gate '{}' asks about {found}, not about {prefix}", open.gate))
-                .hint("nothing was decided; read what waits with `phasedeck show`, then answer again"))
+            Err(Failure::new(
+                Code::ArtifactChanged,
+                format!(
+                    "gate '{}' asks about {found}, not about {prefix}",
+                    open.gate
+                ),
+            )
+            .hint("nothing was decided; read what waits with `phasedeck show`, then answer again"))
         }
     }
 }
@@ -187,7 +252,11 @@ fn report(
     answer: &Answer,
     in_effect: bool,
 ) -> Result<(), Stop> {
-    let action = if let Answer::Decided { action, .. } = answer { *action } else { verdict.action };
+    let action = if let Answer::Decided { action, .. } = answer {
+        *action
+    } else {
+        verdict.action
+    };
     if verdict.json {
         return setup.out.object(&Receipt {
             run_id: run,
@@ -200,7 +269,9 @@ fn report(
         });
     }
     let gate = open.map(|open| open.gate.to_string()).unwrap_or_default();
-    let subject = open.map(|open| Question::of_record(open).subject()).unwrap_or_default();
+    let subject = open
+        .map(|open| Question::of_record(open).subject())
+        .unwrap_or_default();
     let done = match action {
         Decision::Approve => "approved",
         Decision::RequestChanges => "changes requested at",
@@ -210,7 +281,10 @@ fn report(
     let line = format!("run {}: {done} {gate} {subject}", run.short());
     setup.out.print(&format!("{}\n", line.trim_end()))?;
     if !in_effect {
-        setup.out.note(&format!("recorded; nobody executes the run now. `phasedeck resume {}` goes on", run.short()));
+        setup.out.note(&format!(
+            "recorded; nobody executes the run now. `phasedeck resume {}` goes on",
+            run.short()
+        ));
     }
     Ok(())
 }
@@ -242,11 +316,23 @@ mod tests {
     #[test]
     fn only_the_reviewed_content_passes() {
         let hash = ContentHash::of(b"x");
-        assert_eq!(insist(Some(&open(Some(hash.clone()))), hash.short()), Ok(()));
-        assert_eq!(insist(Some(&open(Some(hash.clone()))), hash.as_str()), Ok(()));
+        assert_eq!(
+            insist(Some(&open(Some(hash.clone()))), hash.short()),
+            Ok(())
+        );
+        assert_eq!(
+            insist(Some(&open(Some(hash.clone()))), hash.as_str()),
+            Ok(())
+        );
         let failure = insist(Some(&open(Some(hash.clone()))), "00000000").unwrap_err();
         assert_eq!(failure.code, Code::ArtifactChanged);
-        assert_eq!(failure.message, format!("gate 'spec_approved' asks about {hash}, not about 00000000"));
-        assert_eq!(insist(Some(&open(None)), hash.short()).unwrap_err().code, Code::ArtifactChanged);
+        assert_eq!(
+            failure.message,
+            format!("gate 'spec_approved' asks about {hash}, not about 00000000")
+        );
+        assert_eq!(
+            insist(Some(&open(None)), hash.short()).unwrap_err().code,
+            Code::ArtifactChanged
+        );
     }
 }

@@ -18,14 +18,18 @@ pub fn demo(setup: &Setup, args: &Demo) -> Outcome {
         console::require_terminal()?;
     }
     let session = setup.session()?;
-    let started = session.block_on(request(setup, args)).and_then(|request| start(&session, request));
+    let started = session
+        .block_on(request(setup, args))
+        .and_then(|request| start(&session, request));
     match started {
         Err(failure) => {
             session.end()?;
             Err(failure.into())
         }
         Ok((run, _)) if args.drive.headless => {
-            setup.out.note(&format!("demo run {run}: rehearsed, no model is asked"));
+            setup
+                .out
+                .note(&format!("demo run {run}: rehearsed, no model is asked"));
             drive(setup, session, run, 1, args.drive)
         }
         Ok((run, _)) => console::open(setup, session, Some(run)),

@@ -24,7 +24,10 @@ pub fn doctor(setup: &Setup, args: Doctor) -> Outcome {
     if args.config {
         return config(setup, args.json);
     }
-    let checks = examine(&Patient { paths: setup.paths.clone(), settings: setup.loaded.settings.clone() });
+    let checks = examine(&Patient {
+        paths: setup.paths.clone(),
+        settings: setup.loaded.settings.clone(),
+    });
     if args.json {
         setup.out.document(&checks)?;
     } else {
@@ -43,13 +46,27 @@ fn told(checks: &[Check], style: Style) -> String {
             Verdict::Failure => (if style.ascii { "x" } else { "✗" }, Tone::Failed),
         };
         let name = format!("{}: {}", check.subject.name(), check.name);
-        text.push_str(&format!("{} {name:<24} {}\n", style.paint(tone, glyph), safe_line(&check.found)));
+        text.push_str(&format!(
+            "{} {name:<24} {}\n",
+            style.paint(tone, glyph),
+            safe_line(&check.found)
+        ));
         if !check.advice.is_empty() {
             text.push_str(&format!("  {:<24} {}\n", "", safe_line(&check.advice)));
         }
     }
-    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    text.push_str(&format!("{} ok, {} to look at, {} failed\n", count(Verdict::Ok), count(Verdict::Warning), count(Verdict::Failure)));
+    let count = |verdict| {
+        checks
+            .iter()
+            .filter(|check| check.verdict == verdict)
+            .count()
+    };
+    text.push_str(&format!(
+        "{} ok, {} to look at, {} failed\n",
+        count(Verdict::Ok),
+        count(Verdict::Warning),
+        count(Verdict::Failure)
+    ));
     text
 }
 
@@ -66,19 +83,29 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     fn of(line: &'a SettingLine) -> Self {
-        Self { setting: &line.path, value: &line.value, origin: origin_words(line) }
+        Self {
+            setting: &line.path,
+            value: &line.value,
+            origin: origin_words(line),
+        }
     }
 }
 
 fn config(setup: &Setup, json: bool) -> Outcome {
     let lines = settings_told(setup);
     if json {
-        setup.out.document(&lines.iter().map(Setting::of).collect::<Vec<_>>())?;
+        setup
+            .out
+            .document(&lines.iter().map(Setting::of).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
     for line in &lines {
-        let tone = if line.origin.is_empty() { Tone::Quiet } else { Tone::Plain };
+        let tone = if line.origin.is_empty() {
+            Tone::Quiet
+        } else {
+            Tone::Plain
+        };
         table.row(vec![
             Cell::new(&line.path),
             Cell::new(&line.value).at_most(48, setup.out.style.ascii),
@@ -90,7 +117,11 @@ fn config(setup: &Setup, json: bool) -> Outcome {
 }
 
 fn origin_words(line: &SettingLine) -> &str {
-    if line.origin.is_empty() { "built in" } else { &line.origin }
+    if line.origin.is_empty() {
+        "built in"
+    } else {
+        &line.origin
+    }
 }
 
 /// Every setting in force, with where it comes from.
@@ -104,13 +135,23 @@ fn lines(loaded: &Loaded) -> Vec<SettingLine> {
     let mut lines = Vec::new();
     for (path, shape) in Shape::of_settings().leaves() {
         let value = path.split('.').fold(&values, |value, name| &value[name]);
-        let whole = |value: String| SettingLine { path: path.clone(), value, origin: origin(loaded, &path) };
+        let whole = |value: String| SettingLine {
+            path: path.clone(),
+            value,
+            origin: origin(loaded, &path),
+        };
         match (shape, value) {
-            (Shape::Map(_), Value::Object(entries)) if entries.is_empty() => lines.push(whole("{}".to_owned())),
+            (Shape::Map(_), Value::Object(entries)) if entries.is_empty() => {
+                lines.push(whole("{}".to_owned()))
+            }
             (Shape::Map(_), Value::Object(entries)) => {
                 for (name, value) in entries {
                     let path = super::settings::shape::joined(&path, name);
-                    lines.push(SettingLine { value: shown(&path, value), origin: origin(loaded, &path), path });
+                    lines.push(SettingLine {
+                        value: shown(&path, value),
+                        origin: origin(loaded, &path),
+                        path,
+                    });
                 }
             }
             (_, value) => lines.push(whole(shown(&path, value))),
@@ -121,13 +162,29 @@ fn lines(loaded: &Loaded) -> Vec<SettingLine> {
 
 /// A value as it would be written; what is sent with requests may be a secret and is never shown.
 fn shown(path: &str, value: &Value) -> String {
-    if path.starts_with("openai.headers.") { "(set, not shown)".to_owned() } else { value.to_string() }
+    if path.starts_with("openai.headers.") {
+        "(set, not shown)".to_owned()
+    } else {
+        value.to_string()
+    }
 }
 
 /// Where a value comes from; a table's own place where its parts have none.
 fn origin(loaded: &Loaded, path: &str) -> String {
-    let beneath = || loaded.origins.iter().find(|(other, _)| other.starts_with(&format!("{path}."))).map(|(_, origin)| origin.clone());
-    match loaded.origins.get(path).cloned().or_else(beneath).unwrap_or_default() {
+    let beneath = || {
+        loaded
+            .origins
+            .iter()
+            .find(|(other, _)| other.starts_with(&format!("{path}.")))
+            .map(|(_, origin)| origin.clone())
+    };
+    match loaded
+        .origins
+        .get(path)
+        .cloned()
+        .or_else(beneath)
+        .unwrap_or_default()
+    {
         Origin::Default => String::new(),
         Origin::File(place) => match place.line {
             Some(line) => format!("{}:{line}", place.file),
@@ -148,20 +205,45 @@ mod tests {
         let path = home.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
         let shape = Shape::of_settings();
-        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        layered(vec![file::read(&path, &shape), variables::read(vars, &shape)]).unwrap()
+        let vars = vars
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        layered(vec![
+            file::read(&path, &shape),
+            variables::read(vars, &shape),
+        ])
+        .unwrap()
     }
 
     #[test]
     fn each_setting_says_where_it_comes_from_and_headers_are_not_shown() {
         let text = "[engine]\non_crash = \"resume\"\n[openai.headers]\nX-Token = \"very-secret\"\n[prices.\"acme/large\"]\ninput = \"1\"\noutput = \"2\"\n";
         let all = lines(&loaded(text, &[("PHASEDECK_OPENAI_MODEL", "acme/large")]));
-        let line = |path: &str| all.iter().find(|line| line.path == path).cloned().unwrap_or_default();
-        assert!(line("engine.on_crash").origin.ends_with("config.toml:2"), "{all:?}");
+        let line = |path: &str| {
+            all.iter()
+                .find(|line| line.path == path)
+                .cloned()
+                .unwrap_or_default()
+        };
+        assert!(
+            line("engine.on_crash").origin.ends_with("config.toml:2"),
+            "{all:?}"
+        );
         assert_eq!(line("openai.model").origin, "PHASEDECK_OPENAI_MODEL");
-        assert_eq!((line("engine.max_turns").value.as_str(), line("engine.max_turns").origin.as_str()), ("50", ""));
+        assert_eq!(
+            (
+                line("engine.max_turns").value.as_str(),
+                line("engine.max_turns").origin.as_str()
+            ),
+            ("50", "")
+        );
         assert_eq!(line("openai.headers.X-Token").value, "(set, not shown)");
-        assert!(line("prices.\"acme/large\"").origin.ends_with("config.toml:6"), "{all:?}");
+        assert!(
+            line("prices.\"acme/large\"")
+                .origin
+                .ends_with("config.toml:6"),
+            "{all:?}"
+        );
         assert!(!format!("{all:?}").contains("very-secret"));
     }
 
@@ -174,7 +256,13 @@ mod tests {
             found: "git version 2.39\u{1b}[0m".to_owned(),
             advice: advice.to_owned(),
         };
-        let text = told(&[check(Verdict::Ok, ""), check(Verdict::Warning, "update git")], Style::default());
+        let text = told(
+            &[
+                check(Verdict::Ok, ""),
+                check(Verdict::Warning, "update git"),
+            ],
+            Style::default(),
+        );
         insta::assert_snapshot!(text, @"
         ✓ git: program             git version 2.39␛[0m
         ! git: program             git version 2.39␛[0m

@@ -29,7 +29,10 @@ impl Exit {
         (Self::Failed, "the run failed, or something outside refused"),
         (Self::Usage, "wrong usage or bad input"),
         (Self::Aborted, "the run was aborted"),
-        (Self::Waiting, "a person is waited for: at a gate, or the run is paused"),
+        (
+            Self::Waiting,
+            "a person is waited for: at a gate, or the run is paused",
+        ),
         (Self::Busy, "another host owns the data"),
         (Self::Defect, "a defect of ours"),
     ];
@@ -47,7 +50,10 @@ impl Exit {
             RunStatus::Completed => Self::Done,
             RunStatus::Failed => Self::Failed,
             RunStatus::Aborted => Self::Aborted,
-            RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Paused => Self::Waiting,
+            RunStatus::Created
+            | RunStatus::Executing
+            | RunStatus::AwaitingApproval
+            | RunStatus::Paused => Self::Waiting,
         }
     }
 
@@ -58,7 +64,9 @@ impl Exit {
             Code::Internal => Self::Defect,
             Code::ToolNotPermitted => Self::Failed,
             Code::SessionManagerAlreadyRunning => Self::Busy,
-            Code::ArtifactChanged | Code::SessionRecoveryRequired | Code::BudgetExceeded => Self::Waiting,
+            Code::ArtifactChanged | Code::SessionRecoveryRequired | Code::BudgetExceeded => {
+                Self::Waiting
+            }
             Code::RunNotFound
             | Code::RunAmbiguous
             | Code::RunAlreadyTerminal
@@ -117,7 +125,10 @@ impl Exit {
     pub fn of_failures(failures: &[Failure]) -> Self {
         let gravest = [Self::Defect, Self::Busy, Self::Failed, Self::Waiting];
         let exits: Vec<Self> = failures.iter().map(Self::of_failure).collect();
-        gravest.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Self::Usage)
+        gravest
+            .into_iter()
+            .find(|exit| exits.contains(exit))
+            .unwrap_or(Self::Usage)
     }
 }
 
@@ -158,15 +169,29 @@ mod tests {
             (Code::LlmAuth, 1),
             (Code::Internal, 70),
         ] {
-            assert_eq!(Exit::of_failure(&Failure::new(code, "")).code(), exit, "{code}");
+            assert_eq!(
+                Exit::of_failure(&Failure::new(code, "")).code(),
+                exit,
+                "{code}"
+            );
         }
     }
 
     #[test]
     fn of_several_errors_the_gravest_counts() {
-        let all = |codes: &[Code]| Exit::of_failures(&codes.iter().map(|code| Failure::new(*code, "")).collect::<Vec<_>>());
+        let all = |codes: &[Code]| {
+            Exit::of_failures(
+                &codes
+                    .iter()
+                    .map(|code| Failure::new(*code, ""))
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(all(&[Code::ConfigInvalid, Code::Internal]), Exit::Defect);
         assert_eq!(all(&[Code::ConfigInvalid, Code::IoFailed]), Exit::Failed);
-        assert_eq!(all(&[Code::WorkflowInvalid, Code::PersonaInvalid]), Exit::Usage);
+        assert_eq!(
+            all(&[Code::WorkflowInvalid, Code::PersonaInvalid]),
+            Exit::Usage
+        );
     }
 }

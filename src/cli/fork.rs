@@ -25,17 +25,32 @@ pub fn fork(setup: &Setup, args: &Fork) -> Outcome {
     let (_, run_id) = setup.find(&args.run)?;
     let personas = each_once("--persona", &args.persona)?;
     let session = setup.session()?;
-    let request = ForkRun { run_id, personas, idempotency_key: args.idempotency_key.clone() };
+    let request = ForkRun {
+        run_id,
+        personas,
+        idempotency_key: args.idempotency_key.clone(),
+    };
     let fork = match session.send(Command::Fork(Box::new(request))) {
         Ok(Answer::Started { run_id, .. }) => run_id,
         other => {
             session.end()?;
-            return Err(other.err().unwrap_or_else(|| Failure::internal("a fork was answered with something else")).into());
+            return Err(other
+                .err()
+                .unwrap_or_else(|| Failure::internal("a fork was answered with something else"))
+                .into());
         }
     };
-    setup.out.note(&format!("fork {fork} of run {}; compare with `phasedeck pick {}`", run_id.short(), run_id.short()));
+    setup.out.note(&format!(
+        "fork {fork} of run {}; compare with `phasedeck pick {}`",
+        run_id.short(),
+        run_id.short()
+    ));
     if session.hosts() {
-        let how = Drive { headless: true, json: args.json, ..Drive::default() };
+        let how = Drive {
+            headless: true,
+            json: args.json,
+            ..Drive::default()
+        };
         return drive(setup, session, fork, 1, how);
     }
     session.end()?;
@@ -63,8 +78,13 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
     let Some(text) = &args.fork else {
         let candidates = archive.candidates(run_id)?;
         if candidates.is_empty() {
-            let message = format!("run {} has no phase at a gate with an artifact", run_id.short());
-            return Err(Failure::new(Code::NoPendingApproval, message).hint("`phasedeck show` says what it does").into());
+            let message = format!(
+                "run {} has no phase at a gate with an artifact",
+                run_id.short()
+            );
+            return Err(Failure::new(Code::NoPendingApproval, message)
+                .hint("`phasedeck show` says what it does")
+                .into());
         }
         if args.json {
             setup.out.document(&candidates)?;
@@ -72,7 +92,9 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
             setup.out.print(&compared(&candidates, setup.out.style))?;
             if let [first, others @ ..] = candidates.as_slice() {
                 for other in others.iter().filter(|_| args.diff) {
-                    setup.out.print(&difference(&archive, first, other, setup.out.style)?)?;
+                    setup
+                        .out
+                        .print(&difference(&archive, first, other, setup.out.style)?)?;
                 }
             }
         }
@@ -84,7 +106,11 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
     let ended = session.end();
     sent?;
     ended?;
-    let line = format!("run {}: took the artifact of fork {}; its gate asks about it now\n", run_id.short(), fork.short());
+    let line = format!(
+        "run {}: took the artifact of fork {}; its gate asks about it now\n",
+        run_id.short(),
+        fork.short()
+    );
     if args.json {
         setup.out.object(&Forked { run_id, fork })?
     } else {
@@ -94,17 +120,31 @@ pub fn pick(setup: &Setup, args: &Pick) -> Outcome {
 }
 
 fn compared(candidates: &[Candidate], style: Style) -> String {
-    let mut table = Table::new(&["RUN", "STATE", "PERSONA", "VERDICT", "HASH", "BYTES", "COST", "CALLS", "TIME"]);
+    let mut table = Table::new(&[
+        "RUN", "STATE", "PERSONA", "VERDICT", "HASH", "BYTES", "COST", "CALLS", "TIME",
+    ]);
     for candidate in candidates {
-        let mark = crate::model::state::RunStatus::parse(&candidate.state).map_or(Mark::Strange, Mark::of_status);
+        let mark = crate::model::state::RunStatus::parse(&candidate.state)
+            .map_or(Mark::Strange, Mark::of_status);
         let artifact = candidate.artifact.as_ref();
         table.row(vec![
             Cell::new(candidate.run_id.short()),
             Cell::new(format!("{} {}", style.glyph(mark), candidate.state)).tone(mark.tone()),
             Cell::new(candidate.persona.as_deref().unwrap_or_default()),
-            Cell::new(artifact.map_or("none yet", |artifact| if artifact.valid { "valid" } else { "invalid" })),
-            Cell::new(artifact.map(|artifact| artifact.sha256.short().to_owned()).unwrap_or_default()),
-            Cell::new(artifact.map(|artifact| artifact.bytes.to_string()).unwrap_or_default()).right(),
+            Cell::new(artifact.map_or("none yet", |artifact| {
+                if artifact.valid { "valid" } else { "invalid" }
+            })),
+            Cell::new(
+                artifact
+                    .map(|artifact| artifact.sha256.short().to_owned())
+                    .unwrap_or_default(),
+            ),
+            Cell::new(
+                artifact
+                    .map(|artifact| artifact.bytes.to_string())
+                    .unwrap_or_default(),
+            )
+            .right(),
             Cell::new(candidate.cost.to_string()).right(),
             Cell::new(candidate.calls.to_string()).right(),
             Cell::new(human_duration(candidate.working_ms)).right(),
@@ -113,10 +153,21 @@ fn compared(candidates: &[Candidate], style: Style) -> String {
     table.drawn(0, style)
 }
 
-fn difference(archive: &Archive, first: &Candidate, other: &Candidate, style: Style) -> Result<String> {
+fn difference(
+    archive: &Archive,
+    first: &Candidate,
+    other: &Candidate,
+    style: Style,
+) -> Result<String> {
     let read = |candidate: &Candidate| match &candidate.artifact {
         Some(artifact) => archive.content(&artifact.sha256),
         None => Ok(Vec::new()),
     };
-    Ok(unified(&read(first)?, &read(other)?, &first.run_id.short(), &other.run_id.short(), style))
+    Ok(unified(
+        &read(first)?,
+        &read(other)?,
+        &first.run_id.short(),
+        &other.run_id.short(),
+        style,
+    ))
 }

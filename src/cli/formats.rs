@@ -13,7 +13,10 @@ use super::args::Formats;
 use super::exit::Exit;
 use super::out::{Out, Outcome};
 use super::table::{Cell, Table};
-use super::{artifact, clean, consent, cost, decide, doctor, fork, init, out, registry, show, stop, transcript, trust};
+use super::{
+    artifact, clean, consent, cost, decide, doctor, fork, init, out, registry, show, stop,
+    transcript, trust,
+};
 use crate::engine::api::Candidate;
 use crate::engine::report::Report;
 use crate::engine::{doctor as examined, transfer, verify};
@@ -35,40 +38,126 @@ pub struct Format {
     made: fn() -> Schema,
 }
 
-const fn printed<T: JsonSchema>(name: &'static str, printed_by: &'static [&'static str], what: &'static str) -> Format {
-    Format { name, printed_by, what, made: of_output::<T> }
+const fn printed<T: JsonSchema>(
+    name: &'static str,
+    printed_by: &'static [&'static str],
+    what: &'static str,
+) -> Format {
+    Format {
+        name,
+        printed_by,
+        what,
+        made: of_output::<T>,
+    }
 }
 
 const fn read<T: JsonSchema>(name: &'static str, what: &'static str) -> Format {
-    Format { name, printed_by: &[], what, made: of_input::<T> }
+    Format {
+        name,
+        printed_by: &[],
+        what,
+        made: of_input::<T>,
+    }
 }
 
 /// Every shape, by the subjects of the help.
 pub const FORMATS: &[Format] = &[
-    printed::<Event>("event", &["demo", "run", "resume", "retry", "fork", "events"], "One event, an object a line; see docs/events.md."),
-    printed::<stop::Receipt>("stop", &["pause", "abort"], "What became of a request to stop a run."),
-    printed::<decide::Receipt>("answer", &["approve", "changes", "reject"], "What was answered at a gate."),
-    printed::<fork::Forked>("fork", &["fork", "pick"], "A fork that was begun with a live host, or picked."),
-    printed::<Vec<Candidate>>("candidates", &["pick"], "What can be picked at a gate: first what waits, then the forks."),
+    printed::<Event>(
+        "event",
+        &["demo", "run", "resume", "retry", "fork", "events"],
+        "One event, an object a line; see docs/events.md.",
+    ),
+    printed::<stop::Receipt>(
+        "stop",
+        &["pause", "abort"],
+        "What became of a request to stop a run.",
+    ),
+    printed::<decide::Receipt>(
+        "answer",
+        &["approve", "changes", "reject"],
+        "What was answered at a gate.",
+    ),
+    printed::<fork::Forked>(
+        "fork",
+        &["fork", "pick"],
+        "A fork that was begun with a live host, or picked.",
+    ),
+    printed::<Vec<Candidate>>(
+        "candidates",
+        &["pick"],
+        "What can be picked at a gate: first what waits, then the forks.",
+    ),
     printed::<Vec<RunRecord>>("runs", &["runs"], "A list of runs."),
-    printed::<show::Shown>("show", &["show"], "One run with its phases, questions and artifacts."),
-    printed::<artifact::Whole<'_>>("artifact", &["artifact"], "A stored version of an artifact, with its content."),
-    printed::<cost::Spent>("cost", &["cost"], "What calls to models cost; amounts in nano-dollars (10⁻⁹ $)."),
+    printed::<show::Shown>(
+        "show",
+        &["show"],
+        "One run with its phases, questions and artifacts.",
+    ),
+    printed::<artifact::Whole<'_>>(
+        "artifact",
+        &["artifact"],
+        "A stored version of an artifact, with its content.",
+    ),
+    printed::<cost::Spent>(
+        "cost",
+        &["cost"],
+        "What calls to models cost; amounts in nano-dollars (10⁻⁹ $).",
+    ),
     printed::<Report>("report", &["report"], "The report of a run."),
-    printed::<transcript::Turn<'_>>("turn", &["transcript"], "One turn of an agent, an object a line."),
-    printed::<verify::Verdict>("verify", &["verify"], "How far what is stored can be trusted."),
-    printed::<Vec<registry::ListedWorkflow<'_>>>("workflows", &["workflows"], "The workflows, each as its file says it."),
-    printed::<Vec<registry::ListedPersona<'_>>>("personas", &["personas", "consent --list"], "The personas, each as its file says it."),
+    printed::<transcript::Turn<'_>>(
+        "turn",
+        &["transcript"],
+        "One turn of an agent, an object a line.",
+    ),
+    printed::<verify::Verdict>(
+        "verify",
+        &["verify"],
+        "How far what is stored can be trusted.",
+    ),
+    printed::<Vec<registry::ListedWorkflow<'_>>>(
+        "workflows",
+        &["workflows"],
+        "The workflows, each as its file says it.",
+    ),
+    printed::<Vec<registry::ListedPersona<'_>>>(
+        "personas",
+        &["personas", "consent --list"],
+        "The personas, each as its file says it.",
+    ),
     printed::<Vec<registry::ListedSchema<'_>>>("schemas", &["schemas"], "The artifact schemas."),
     printed::<registry::Verdict<'_>>("validate", &["validate"], "What is wrong with files."),
-    printed::<consent::Consented<'_>>("consent", &["consent"], "A persona that may be used now, an object a line."),
-    printed::<trust::Document<'_>>("trust", &["trust"], "What a repository brings, and whether it may be used."),
-    printed::<trust::Revoked<'_>>("revoked", &["trust --revoke"], "That your word about a repository was taken back."),
-    printed::<init::Laid<'_>>("init", &["init"], "A file that is there now, an object a line."),
+    printed::<consent::Consented<'_>>(
+        "consent",
+        &["consent"],
+        "A persona that may be used now, an object a line.",
+    ),
+    printed::<trust::Document<'_>>(
+        "trust",
+        &["trust"],
+        "What a repository brings, and whether it may be used.",
+    ),
+    printed::<trust::Revoked<'_>>(
+        "revoked",
+        &["trust --revoke"],
+        "That your word about a repository was taken back.",
+    ),
+    printed::<init::Laid<'_>>(
+        "init",
+        &["init"],
+        "A file that is there now, an object a line.",
+    ),
     printed::<Vec<examined::Check>>("doctor", &["doctor"], "What was looked at, and what to do."),
-    printed::<Vec<doctor::Setting<'_>>>("settings", &["doctor --config"], "Every setting in force, and where it comes from."),
+    printed::<Vec<doctor::Setting<'_>>>(
+        "settings",
+        &["doctor --config"],
+        "Every setting in force, and where it comes from.",
+    ),
     printed::<Vec<clean::Cleaned>>("clean", &["clean"], "What became of the leftovers of runs."),
-    printed::<transfer::Line>("export", &["export"], "One line of the file of a run, an object a line, also without --json."),
+    printed::<transfer::Line>(
+        "export",
+        &["export"],
+        "One line of the file of a run, an object a line, also without --json.",
+    ),
     printed::<transfer::Imported>("import", &["import"], "What an import brought."),
     printed::<Vec<Told>>("formats", &["formats"], "Every format with its schema."),
     printed::<out::ErrorObject<'_>>("error", &["*"], "An error, on stderr, an object a line."),
@@ -103,15 +192,26 @@ impl Format {
     }
 
     fn told(&self) -> Told {
-        Told { name: self.name, printed_by: self.printed_by, what: self.what, schema: self.schema() }
+        Told {
+            name: self.name,
+            printed_by: self.printed_by,
+            what: self.what,
+            schema: self.schema(),
+        }
     }
 }
 
 /// Of what is printed: all that is always there is required, and more may be there one day.
 fn of_output<T: JsonSchema>() -> Schema {
-    let mut schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    let mut schema = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<T>();
     let mut open = RecursiveTransform(|schema: &mut Schema| {
-        if schema.get("additionalProperties").is_some_and(|more| more == false) {
+        if schema
+            .get("additionalProperties")
+            .is_some_and(|more| more == false)
+        {
             schema.remove("additionalProperties");
         }
     });
@@ -120,7 +220,9 @@ fn of_output<T: JsonSchema>() -> Schema {
 }
 
 fn of_input<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>()
 }
 
 /// Lists the formats, or prints the schema of one.
@@ -128,7 +230,10 @@ fn of_input<T: JsonSchema>() -> Schema {
 /// # Errors
 /// Only of writing.
 pub fn formats(out: Out, args: &Formats) -> Outcome {
-    match FORMATS.iter().find(|format| Some(format.name) == args.name.as_deref()) {
+    match FORMATS
+        .iter()
+        .find(|format| Some(format.name) == args.name.as_deref())
+    {
         Some(format) => out.document(&format.schema())?,
         None if args.json => out.document(&FORMATS.iter().map(Format::told).collect::<Vec<_>>())?,
         None => out.print(&table().drawn(0, out.style))?,
@@ -139,8 +244,16 @@ pub fn formats(out: Out, args: &Formats) -> Outcome {
 fn table() -> Table {
     let mut table = Table::new(&["FORMAT", "PRINTED BY", "WHAT IT IS"]);
     for format in FORMATS {
-        let by = if format.printed_by.is_empty() { "(read)".to_owned() } else { format.printed_by.join(", ") };
-        table.row(vec![Cell::new(format.name), Cell::new(by), Cell::new(format.what)]);
+        let by = if format.printed_by.is_empty() {
+            "(read)".to_owned()
+        } else {
+            format.printed_by.join(", ")
+        };
+        table.row(vec![
+            Cell::new(format.name),
+            Cell::new(by),
+            Cell::new(format.what),
+        ]);
     }
     table
 }

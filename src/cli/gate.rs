@@ -62,8 +62,16 @@ impl Question {
     #[must_use]
     pub fn subject(&self) -> String {
         let version = self.version.map(|version| format!("v{version}"));
-        let hash = self.sha256.as_ref().map(|hash| format!("({})", hash.short()));
-        let parts = self.phase.iter().map(ToString::to_string).chain(version).chain(hash);
+        let hash = self
+            .sha256
+            .as_ref()
+            .map(|hash| format!("({})", hash.short()));
+        let parts = self
+            .phase
+            .iter()
+            .map(ToString::to_string)
+            .chain(version)
+            .chain(hash);
         safe_line(&parts.collect::<Vec<_>>().join(" "))
     }
 
@@ -72,10 +80,21 @@ impl Question {
     pub fn how_to_answer(&self, style: Style) -> String {
         let run = self.run.short();
         let subject = self.subject();
-        let about = if subject.is_empty() { String::new() } else { format!(": {subject}") };
+        let about = if subject.is_empty() {
+            String::new()
+        } else {
+            format!(": {subject}")
+        };
         let mut text = format!(
             "{}\n",
-            style.paint(Tone::Gate, &format!("{} {} waits{about}", style.glyph(Mark::Gate), safe_line(self.gate.as_str())))
+            style.paint(
+                Tone::Gate,
+                &format!(
+                    "{} {} waits{about}",
+                    style.glyph(Mark::Gate),
+                    safe_line(self.gate.as_str())
+                )
+            )
         );
         let mut add = |what: &str, line: String| text.push_str(&format!("  {:<10}{line}\n", what));
         match self.about.as_deref() {
@@ -105,11 +124,17 @@ impl Question {
             add("read", format!("phasedeck artifact {run} {phase}"));
         }
         match &self.sha256 {
-            Some(hash) => add("approve", format!("phasedeck approve {run} --hash {}", hash.short())),
+            Some(hash) => add(
+                "approve",
+                format!("phasedeck approve {run} --hash {}", hash.short()),
+            ),
             None => add("approve", format!("phasedeck approve {run}")),
         }
         if self.phase.is_some() {
-            add("changes", format!("phasedeck changes {run} -m 'what should be different'"));
+            add(
+                "changes",
+                format!("phasedeck changes {run} -m 'what should be different'"),
+            );
         }
         add("reject", format!("phasedeck reject {run} -m 'why'"));
         text
@@ -118,7 +143,12 @@ impl Question {
 
 /// A tool's call, whole, behind a margin of ours so that it cannot pass for our own words.
 fn about_tool(tool: &ToolQuestion, run: &str) -> String {
-    let mut text = format!("  {:<10}{} {}\n", "tool", safe_line(&tool.tool), safe_line(&tool.target));
+    let mut text = format!(
+        "  {:<10}{} {}\n",
+        "tool",
+        safe_line(&tool.tool),
+        safe_line(&tool.target)
+    );
     for line in safe_block(&tool.detail).lines() {
         text.push_str(&format!("    | {line}\n"));
     }
@@ -126,7 +156,10 @@ fn about_tool(tool: &ToolQuestion, run: &str) -> String {
     add("once", format!("phasedeck approve {run}"));
     add("phase", format!("phasedeck approve {run} --scope phase"));
     add("run", format!("phasedeck approve {run} --scope run"));
-    add("never", format!("phasedeck reject {run} --scope run -m 'why'"));
+    add(
+        "never",
+        format!("phasedeck reject {run} --scope run -m 'why'"),
+    );
     add("no", format!("phasedeck reject {run} -m 'why'"));
     text
 }

@@ -56,11 +56,21 @@ enum Halt {
 /// # Errors
 /// What reading, writing or the engine says.
 pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive) -> Outcome {
-    let archive = setup.archive_if_any()?.ok_or_else(|| Failure::internal("the engine made no database"))?;
+    let archive = setup
+        .archive_if_any()?
+        .ok_or_else(|| Failure::internal("the engine made no database"))?;
     let (port, hosts) = (session.port(), session.hosts());
     let watch = Watch::new(run, how.gate_policy());
-    let mut driving =
-        Driving { out: setup.out, json: how.json, archive: &archive, paths: setup.paths.clone(), port, hosts, watch, next: 1 };
+    let mut driving = Driving {
+        out: setup.out,
+        json: how.json,
+        archive: &archive,
+        paths: setup.paths.clone(),
+        port,
+        hosts,
+        watch,
+        next: 1,
+    };
     driving.catch_up(from)?;
     let mut signals = session.block_on(async { Signals::listen() })?;
     let stopped = session.stopped();
@@ -70,9 +80,15 @@ pub fn drive(setup: &Setup, session: Session, run: RunId, from: u64, how: Drive)
             why = stopped => Err(why.into()),
         }
     });
-    let over = if let Ok(Halt::Asked(asked)) = &halted { asked.hand_over() } else { HandOver::Nothing };
+    let over = if let Ok(Halt::Asked(asked)) = &halted {
+        asked.hand_over()
+    } else {
+        HandOver::Nothing
+    };
     if matches!(halted, Ok(Halt::Asked(_))) && hosts {
-        setup.out.note("pausing at the next checkpoint; once more stops at once");
+        setup
+            .out
+            .note("pausing at the next checkpoint; once more stops at once");
     }
     let closed = session.close(&mut signals, over);
     let drained = driving.news();
@@ -87,7 +103,9 @@ impl Driving<'_> {
     fn catch_up(&mut self, from: u64) -> Result<(), Stop> {
         while self.next < from {
             let page = u32::try_from(from - self.next).unwrap_or(PAGE).min(PAGE);
-            let events = self.archive.events(self.watch.state().run_id, self.next, page)?;
+            let events = self
+                .archive
+                .events(self.watch.state().run_id, self.next, page)?;
             if events.is_empty() {
                 break;
             }
@@ -135,8 +153,12 @@ impl Driving<'_> {
     /// What no event can tell, because nothing can be stored.
     fn hear(&self, signal: &Signal) {
         match signal {
-            Signal::Held(true) => self.out.note("another program holds the database: nothing can be stored until it lets go"),
-            Signal::Held(false) => self.out.note("the database is free again: what waited is stored"),
+            Signal::Held(true) => self
+                .out
+                .note("another program holds the database: nothing can be stored until it lets go"),
+            Signal::Held(false) => self
+                .out
+                .note("the database is free again: what waited is stored"),
             _ => {}
         }
     }
@@ -144,7 +166,9 @@ impl Driving<'_> {
     /// Prints and takes in everything new.
     fn news(&mut self) -> Result<(), Stop> {
         loop {
-            let events = self.archive.events(self.watch.state().run_id, self.next, PAGE)?;
+            let events = self
+                .archive
+                .events(self.watch.state().run_id, self.next, PAGE)?;
             for event in &events {
                 self.watch.take(event)?;
                 self.next = event.seq + 1;
@@ -161,9 +185,14 @@ impl Driving<'_> {
             Act::Explain(open) => {
                 let question = Question::of_state(self.watch.state(), &open);
                 let told = question.how_to_answer(self.out.aside);
-                self.out.note(&(told.trim_end().to_owned() + &self.token_line(open.request_id).await));
+                self.out
+                    .note(&(told.trim_end().to_owned() + &self.token_line(open.request_id).await));
             }
-            Act::Send(command) => match self.port.send(command, Sender::of_process(Via::Policy), ClientToken::new()).await {
+            Act::Send(command) => match self
+                .port
+                .send(command, Sender::of_process(Via::Policy), ClientToken::new())
+                .await
+            {
                 Ok(_) => {}
                 // Somebody was faster, or the file changed under the gate: the news will tell.
                 Err(failure) if answered_elsewhere(failure.code) => self.out.failures(&[failure]),
@@ -176,35 +205,58 @@ impl Driving<'_> {
     /// A line with a token for the question; without one where it cannot be stored, which is no reason to stop.
     async fn token_line(&self, request: RequestId) -> String {
         let asked = self.archive.approvals(self.watch.state().run_id).ok();
-        let Some(question) = asked.and_then(|asked| asked.into_iter().find(|question| question.id == request)) else {
+        let Some(question) =
+            asked.and_then(|asked| asked.into_iter().find(|question| question.id == request))
+        else {
             return String::new();
         };
         let paths = self.paths.clone();
-        let issued = tokio::task::spawn_blocking(move || gate_token::issue(&paths, &question)).await;
-        issued.ok().and_then(Result::ok).map(|token| format!("\n  {:<10}phasedeck approve --token {token}", "or")).unwrap_or_default()
+        let issued =
+            tokio::task::spawn_blocking(move || gate_token::issue(&paths, &question)).await;
+        issued
+            .ok()
+            .and_then(Result::ok)
+            .map(|token| format!("\n  {:<10}phasedeck approve --token {token}", "or"))
+            .unwrap_or_default()
     }
 
     async fn ask_to_pause(&self) -> Result<(), Stop> {
-        self.out.note("asking the host to pause the run; once more leaves at once");
-        let pause = Command::Pause { run_id: self.watch.state().run_id };
-        self.port.send(pause, Sender::of_process(Via::Cli), ClientToken::new()).await?;
+        self.out
+            .note("asking the host to pause the run; once more leaves at once");
+        let pause = Command::Pause {
+            run_id: self.watch.state().run_id,
+        };
+        self.port
+            .send(pause, Sender::of_process(Via::Cli), ClientToken::new())
+            .await?;
         Ok(())
     }
 
     /// The summary and the exit code, whatever happened.
     fn conclude(&self, halted: Result<Halt, Stop>, after: Option<Stop>) -> Outcome {
         let record = self.archive.run(self.watch.state().run_id)?;
-        self.out.note((standing(&record, self.out.aside) + &next(&record, self.out.aside)).trim_end());
+        self.out
+            .note((standing(&record, self.out.aside) + &next(&record, self.out.aside)).trim_end());
         match (halted, after) {
-            (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => Err(Stop::Failed(failures)),
+            (Err(Stop::Failed(failures)), _) | (_, Some(Stop::Failed(failures))) => {
+                Err(Stop::Failed(failures))
+            }
             (Ok(Halt::Ended(exit)), _) => Ok(exit),
-            (Ok(Halt::Asked(_)) | Err(Stop::PipeClosed), _) => Ok(self.watch.ended().unwrap_or(Exit::Waiting)),
+            (Ok(Halt::Asked(_)) | Err(Stop::PipeClosed), _) => {
+                Ok(self.watch.ended().unwrap_or(Exit::Waiting))
+            }
         }
     }
 }
 
 fn answered_elsewhere(code: Code) -> bool {
-    matches!(code, Code::ApprovalAlreadyResolved | Code::ArtifactChanged | Code::NoPendingApproval | Code::RunAlreadyTerminal)
+    matches!(
+        code,
+        Code::ApprovalAlreadyResolved
+            | Code::ArtifactChanged
+            | Code::NoPendingApproval
+            | Code::RunAlreadyTerminal
+    )
 }
 
 /// Prints one event on one line.
@@ -212,5 +264,9 @@ fn answered_elsewhere(code: Code) -> bool {
 /// # Errors
 /// `PipeClosed`, or `io_failed`.
 pub fn print_event(out: Out, event: &Event, json: bool) -> Result<(), Stop> {
-    if json { out.object(event) } else { out.print(&(event_line::line(event, &event.at.local_clock(), out.style) + "\n")) }
+    if json {
+        out.object(event)
+    } else {
+        out.print(&(event_line::line(event, &event.at.local_clock(), out.style) + "\n"))
+    }
 }

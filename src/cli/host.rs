@@ -35,7 +35,11 @@ pub fn host(setup: &Setup, args: &Args) -> Outcome {
     let host = begin(setup, args.takes_over)?;
     let session = Session::of_host(host, &setup.loaded.settings)?;
     let mut signals = session.block_on(async { Signals::listen() })?;
-    setup.out.note(&format!("hosting {} as process {}", setup.paths.data.display(), std::process::id()));
+    setup.out.note(&format!(
+        "hosting {} as process {}",
+        setup.paths.data.display(),
+        std::process::id()
+    ));
     let leaves = args.until_done || (args.takes_over && !setup.loaded.settings.host.linger);
     let stopped = session.stopped();
     session.block_on(async {
@@ -59,15 +63,25 @@ fn begin(setup: &Setup, takes_over: bool) -> Result<Host> {
     loop {
         tries -= 1;
         match Host::start(&setup.paths, &setup.loaded.settings) {
-            Err(failure) if failure.code == Code::SessionManagerAlreadyRunning && tries > 0 => std::thread::sleep(TAKE_OVER_PAUSE),
+            Err(failure) if failure.code == Code::SessionManagerAlreadyRunning && tries > 0 => {
+                std::thread::sleep(TAKE_OVER_PAUSE)
+            }
             begun => return begun,
         }
     }
 }
 
 fn everything_has_ended(setup: &Setup) -> bool {
-    let open: Vec<String> = RunStatus::ALL.iter().filter(|state| !state.is_terminal()).map(ToString::to_string).collect();
-    let filter = crate::engine::api::RunFilter { states: open, limit: Some(1), ..Default::default() };
+    let open: Vec<String> = RunStatus::ALL
+        .iter()
+        .filter(|state| !state.is_terminal())
+        .map(ToString::to_string)
+        .collect();
+    let filter = crate::engine::api::RunFilter {
+        states: open,
+        limit: Some(1),
+        ..Default::default()
+    };
     setup
         .archive_if_any()
         .and_then(|archive| archive.map_or_else(|| Ok(Vec::new()), |archive| archive.runs(&filter)))
@@ -80,21 +94,35 @@ fn everything_has_ended(setup: &Setup) -> bool {
 /// # Errors
 /// `io_failed` when it cannot be started or does not come; the word that was left stays for the next.
 pub fn detach(paths: &Paths) -> Result<u32> {
-    let program = std::env::current_exe().map_err(|e| Failure::io("this program cannot be found", &e))?;
-    start(&program).map_err(|e| Failure::io("cannot start a host", &e).hint("`phasedeck host` goes on with what was handed over"))?;
+    let program =
+        std::env::current_exe().map_err(|e| Failure::io("this program cannot be found", &e))?;
+    start(&program).map_err(|e| {
+        Failure::io("cannot start a host", &e)
+            .hint("`phasedeck host` goes on with what was handed over")
+    })?;
     for _ in 0..ARRIVAL_TRIES {
         if let Some(host) = crate::engine::host::live_host(paths)? {
             return Ok(host.pid);
         }
         std::thread::sleep(TAKE_OVER_PAUSE);
     }
-    Err(Failure::new(Code::IoFailed, "the host that should take over has not come")
-        .hint(format!("see {}; `phasedeck host` goes on with what was handed over", paths.log().display())))
+    Err(Failure::new(
+        Code::IoFailed,
+        "the host that should take over has not come",
+    )
+    .hint(format!(
+        "see {}; `phasedeck host` goes on with what was handed over",
+        paths.log().display()
+    )))
 }
 
 /// The child is not waited for: it outlives this process.
 fn start(program: &Path) -> std::io::Result<()> {
     let mut command = Command::new(program);
-    command.args(["host", "--takes-over"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["host", "--takes-over"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.current_dir("/").spawn().map(drop)
 }

@@ -48,8 +48,15 @@ fn write_new(setup: &Setup, args: Init, path: &Path, text: &str) -> Result<(), S
     if args.json {
         return setup.out.object(&Laid { path, written });
     }
-    let said = if written { "wrote" } else { "is there, left alone:" };
-    setup.out.print(&format!("{said} {}\n", safe_line(&path.display().to_string())))
+    let said = if written {
+        "wrote"
+    } else {
+        "is there, left alone:"
+    };
+    setup.out.print(&format!(
+        "{said} {}\n",
+        safe_line(&path.display().to_string())
+    ))
 }
 
 /// Writes the file if nothing is there; whether it did.
@@ -58,8 +65,16 @@ fn make(path: &Path, text: &str) -> Result<bool> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(mut file) => file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map(|()| true).map_err(failed),
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+    {
+        Ok(mut file) => file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map(|()| true)
+            .map_err(failed),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(failed(e)),
     }
@@ -83,8 +98,14 @@ pub fn config_text() -> String {
         };
         text.push_str(&format!("[{name}]\n"));
         for (field, about) in fields {
-            let words = described(about).lines().map(|line| format!("# {}\n", line.trim())).collect::<String>();
-            text.push_str(&format!("{words}{}\n", example(field, &defaults[name][field])));
+            let words = described(about)
+                .lines()
+                .map(|line| format!("# {}\n", line.trim()))
+                .collect::<String>();
+            text.push_str(&format!(
+                "{words}{}\n",
+                example(field, &defaults[name][field])
+            ));
         }
     }
     text
@@ -98,7 +119,10 @@ fn example(field: &str, default: &Value) -> String {
 }
 
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
+    match schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix("#/$defs/"))
+    {
         Some(name) => &root["$defs"][name],
         None => schema,
     }
@@ -116,11 +140,21 @@ mod tests {
     #[test]
     fn the_settings_file_reads_as_it_is_and_with_every_comment_taken_away() {
         let text = config_text();
-        assert!(toml::from_str::<toml::Table>(&text).unwrap().values().all(|group| group.as_table().is_some_and(toml::Table::is_empty)));
+        assert!(
+            toml::from_str::<toml::Table>(&text)
+                .unwrap()
+                .values()
+                .all(|group| group.as_table().is_some_and(toml::Table::is_empty))
+        );
         let uncommented: String = text
             .lines()
             .map(|line| {
-                line.strip_prefix("# ").filter(|rest| rest.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '))).unwrap_or(line)
+                line.strip_prefix("# ")
+                    .filter(|rest| {
+                        rest.split_once(" = ")
+                            .is_some_and(|(name, _)| !name.contains(' '))
+                    })
+                    .unwrap_or(line)
             })
             .map(|line| line.to_owned() + "\n")
             .collect();
@@ -133,7 +167,10 @@ mod tests {
         let text = config_text();
         for (path, _) in Shape::of_settings().leaves() {
             let name = path.rsplit('.').next().unwrap();
-            assert!(text.contains(&format!("# {name} =")) || text.contains(&format!("# [{name}]")), "{path}");
+            assert!(
+                text.contains(&format!("# {name} =")) || text.contains(&format!("# [{name}]")),
+                "{path}"
+            );
         }
     }
 

@@ -80,11 +80,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     own_log::tame_panics();
     let asked = |flag: &str| args.iter().any(|arg| arg == flag);
     let (no_color, json) = (asked("--no-color"), asked("--json"));
-    let choice = if no_color { ColorChoice::Never } else { ColorChoice::Auto };
+    let choice = if no_color {
+        ColorChoice::Never
+    } else {
+        ColorChoice::Auto
+    };
     let parsed = match args.len() {
         // The console is there sooner where the grammar of all commands is not built for nothing.
-        0 | 1 => Ok(Cli { command: None, look: args::Look::default() }),
-        _ => args::command().color(choice).try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)),
+        0 | 1 => Ok(Cli {
+            command: None,
+            look: args::Look::default(),
+        }),
+        _ => args::command()
+            .color(choice)
+            .try_get_matches_from(&args)
+            .and_then(|matches| Cli::from_arg_matches(&matches)),
     };
     let outcome = match parsed {
         Ok(cli) => obey(cli, json),
@@ -102,13 +112,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Help and version are results; everything else is wrong usage.
 fn refuse(error: &clap::Error, json: bool) -> Outcome {
-    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
     if json && !is_help {
         let text = error.render().to_string();
         let mut lines = text.trim().lines();
-        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let rest: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
-        return Err(Failure::new(Code::UsageInvalid, message).hint(rest.join("; ")).into());
+        let message = lines
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        let rest: Vec<&str> = lines
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        return Err(Failure::new(Code::UsageInvalid, message)
+            .hint(rest.join("; "))
+            .into());
     }
     error.print()?;
     Ok(if is_help { Exit::Done } else { Exit::Usage })
@@ -116,9 +138,16 @@ fn refuse(error: &clap::Error, json: bool) -> Outcome {
 
 fn obey(cli: Cli, json: bool) -> Outcome {
     match &cli.command {
-        Some(Verb::Completions(args)) => return completions::completions(Out::of_process(false, true, json), *args),
+        Some(Verb::Completions(args)) => {
+            return completions::completions(Out::of_process(false, true, json), *args);
+        }
         Some(Verb::Man(args)) => return completions::man(Out::of_process(false, true, json), args),
-        Some(Verb::Formats(args)) => return formats::formats(Out::of_process(cli.look.ascii, cli.look.no_color, json), args),
+        Some(Verb::Formats(args)) => {
+            return formats::formats(
+                Out::of_process(cli.look.ascii, cli.look.no_color, json),
+                args,
+            );
+        }
         _ => {}
     }
     let setup = Setup::read(cli.look, json)?;

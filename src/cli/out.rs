@@ -68,10 +68,18 @@ impl Out {
     #[must_use]
     pub fn of_process(ascii: bool, no_color: bool, json: bool) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let colorless =
-            no_color || variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term.to_str().is_some_and(is_colourless));
-        let style = |terminal: bool| Style { color: terminal && !colorless, ascii };
-        Self { style: style(io::stdout().is_terminal()), aside: style(io::stderr().is_terminal()), json }
+        let colorless = no_color
+            || variable("NO_COLOR").is_some()
+            || variable("TERM").is_some_and(|term| term.to_str().is_some_and(is_colourless));
+        let style = |terminal: bool| Style {
+            color: terminal && !colorless,
+            ascii,
+        };
+        Self {
+            style: style(io::stdout().is_terminal()),
+            aside: style(io::stderr().is_terminal()),
+            json,
+        }
     }
 
     /// Writes text to stdout as it is.
@@ -117,25 +125,44 @@ impl Out {
 
     /// Writes errors to stderr, for people or as JSON objects.
     pub fn failures(&self, failures: &[Failure]) {
-        let words = |failure: &Failure| if self.json { as_json(failure) + "\n" } else { as_words(failure, self.aside) };
+        let words = |failure: &Failure| {
+            if self.json {
+                as_json(failure) + "\n"
+            } else {
+                as_words(failure, self.aside)
+            }
+        };
         aside(&failures.iter().map(words).collect::<String>());
     }
 }
 
 fn aside(text: &str) {
     let mut stderr = io::stderr().lock();
-    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
+    drop(
+        stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush()),
+    );
 }
 
 /// An error for people: what is wrong, where, what to do next.
 #[must_use]
 pub fn as_words(failure: &Failure, style: Style) -> String {
-    let mut text = format!("{} {} [{}]\n", style.paint(Tone::Failed, "error:"), indented(&failure.message, 7), failure.code);
+    let mut text = format!(
+        "{} {} [{}]\n",
+        style.paint(Tone::Failed, "error:"),
+        indented(&failure.message, 7),
+        failure.code
+    );
     if let Some(place) = &failure.place {
         text.push_str(&format!("  at {}\n", safe_line(&place.to_string())));
     }
     if !failure.hint.is_empty() {
-        text.push_str(&format!("  {} {}\n", style.paint(Tone::Strong, "hint:"), indented(&failure.hint, 8)));
+        text.push_str(&format!(
+            "  {} {}\n",
+            style.paint(Tone::Strong, "hint:"),
+            indented(&failure.hint, 8)
+        ));
     }
     text
 }
@@ -179,7 +206,8 @@ pub fn as_json(failure: &Failure) -> String {
         hint: &failure.hint,
         place: failure.place.as_ref(),
     };
-    serde_json::to_string(&ErrorObject { error }).map_or_else(|_| failure.to_string(), |text| safe_json(&text))
+    serde_json::to_string(&ErrorObject { error })
+        .map_or_else(|_| failure.to_string(), |text| safe_json(&text))
 }
 
 #[cfg(test)]
@@ -188,8 +216,15 @@ mod tests {
     use crate::model::error::Code;
 
     fn failure() -> Failure {
-        let place = Place { file: "flow.yaml".to_owned(), line: Some(3), column: Some(7), field: Some("phases[0].role".to_owned()) };
-        Failure::new(Code::WorkflowInvalid, "no role '\u{1b}[31mdev'").hint("did you mean 'developer'?").at(place)
+        let place = Place {
+            file: "flow.yaml".to_owned(),
+            line: Some(3),
+            column: Some(7),
+            field: Some("phases[0].role".to_owned()),
+        };
+        Failure::new(Code::WorkflowInvalid, "no role '\u{1b}[31mdev'")
+            .hint("did you mean 'developer'?")
+            .at(place)
     }
 
     #[test]
@@ -212,7 +247,13 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_error_to_talk_about() {
-        assert_eq!(Stop::from(io::Error::from(ErrorKind::BrokenPipe)), Stop::PipeClosed);
-        assert!(matches!(Stop::from(io::Error::from(ErrorKind::PermissionDenied)), Stop::Failed(_)));
+        assert_eq!(
+            Stop::from(io::Error::from(ErrorKind::BrokenPipe)),
+            Stop::PipeClosed
+        );
+        assert!(matches!(
+            Stop::from(io::Error::from(ErrorKind::PermissionDenied)),
+            Stop::Failed(_)
+        ));
     }
 }

@@ -20,10 +20,14 @@ const FULL_BYTES: u64 = 8 * 1024 * 1024;
 /// `io_failed` naming the file.
 pub fn begin(paths: &Paths, redactor: Redactor) -> Result<()> {
     create_private_dir(&paths.state)?;
-    let file = open(&paths.log()).map_err(|e| Failure::io(format!("cannot open the log {}", paths.log().display()), &e))?;
+    let file = open(&paths.log())
+        .map_err(|e| Failure::io(format!("cannot open the log {}", paths.log().display()), &e))?;
     let filter = EnvFilter::new("warn,phasedeck=info");
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(Hiding { file, redactor })).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(Hiding { file, redactor }))
+        .finish();
     // A second call within one process keeps the first log.
     drop(tracing::subscriber::set_global_default(subscriber));
     Ok(())
@@ -37,7 +41,11 @@ struct Hiding {
 
 impl Write for Hiding {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.file.write_all(self.redactor.apply(&String::from_utf8_lossy(line)).as_bytes())?;
+        self.file.write_all(
+            self.redactor
+                .apply(&String::from_utf8_lossy(line))
+                .as_bytes(),
+        )?;
         Ok(line.len())
     }
 
@@ -64,14 +72,20 @@ fn open(path: &Path) -> std::io::Result<File> {
 pub fn tame_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let what = panic.payload_as_str().unwrap_or("no words");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         tracing::error!(what, place, "panic");
         if std::thread::current().name() != Some("main") {
             return;
         }
         let line = crate::model::safe_text::safe_line(&format!("defect: {what} at {place}"));
         let hint = "nothing acknowledged was lost; please report this with the log";
-        drop(writeln!(std::io::stderr(), "error: {line} [internal]\n  hint: {hint}"));
+        drop(writeln!(
+            std::io::stderr(),
+            "error: {line} [internal]\n  hint: {hint}"
+        ));
     }));
 }
 
@@ -86,19 +100,33 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let redactor = Redactor::default().knowing(["canary-secret".to_owned()]);
-        Hiding { file: open(&path).unwrap(), redactor }.write_all(b"the key canary-secret was refused\n").unwrap();
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "the key *** was refused\n");
+        Hiding {
+            file: open(&path).unwrap(),
+            redactor,
+        }
+        .write_all(b"the key canary-secret was refused\n")
+        .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            "the key *** was refused\n"
+        );
     }
 
     #[test]
     fn the_log_is_private_and_put_aside_when_it_is_full() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("phasedeck.log");
-        File::create(&path).unwrap().set_len(FULL_BYTES + 1).unwrap();
+        File::create(&path)
+            .unwrap()
+            .set_len(FULL_BYTES + 1)
+            .unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         open(&path).unwrap();
         assert_eq!(path.metadata().unwrap().len(), 0);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(dir.path().join("phasedeck.log.1").metadata().unwrap().len(), FULL_BYTES + 1);
+        assert_eq!(
+            dir.path().join("phasedeck.log.1").metadata().unwrap().len(),
+            FULL_BYTES + 1
+        );
     }
 }

@@ -13,13 +13,18 @@ use crate::model::error::{Code, ErrorClass, Failure};
 use crate::model::settings::Settings;
 
 fn held(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs/reference")
+        .join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "docs/reference/{name} is not what the program says; UPDATE_DOCS=1 cargo test --lib reference");
+    assert!(
+        found == text,
+        "docs/reference/{name} is not what the program says; UPDATE_DOCS=1 cargo test --lib reference"
+    );
 }
 
 #[test]
@@ -37,7 +42,10 @@ fn the_page_of_errors() {
             ErrorClass::Fatal => "fatal",
         };
         let exit = Exit::of_failure(&Failure::new(*code, "")).code();
-        text.push_str(&format!("| `{code}` | `{class}` | {} | {exit} |\n", code.meaning()));
+        text.push_str(&format!(
+            "| `{code}` | `{class}` | {} | {exit} |\n",
+            code.meaning()
+        ));
     }
     held("errors.md", &text);
 }
@@ -51,9 +59,15 @@ fn the_page_of_keys() {
          pauses and quits.\n",
     );
     for context in Context::ALL {
-        text.push_str(&format!("\n## {}\n\n| action | keys | what it does |\n| --- | --- | --- |\n", context.title()));
+        text.push_str(&format!(
+            "\n## {}\n\n| action | keys | what it does |\n| --- | --- | --- |\n",
+            context.title()
+        ));
         for (name, chords, label) in keys.table(*context) {
-            let chords: Vec<String> = chords.iter().map(|chord| format!("`{}`", chord.replace('|', "\\|"))).collect();
+            let chords: Vec<String> = chords
+                .iter()
+                .map(|chord| format!("`{}`", chord.replace('|', "\\|")))
+                .collect();
             text.push_str(&format!("| `{name}` | {} | {label} |\n", chords.join(" ")));
         }
     }
@@ -72,29 +86,55 @@ fn the_page_of_settings() {
     );
     for (path, shape) in Shape::of_settings().leaves() {
         let default = path.split('.').fold(&defaults, |value, name| &value[name]);
-        text.push_str(&format!("| `{path}` | {} | `{default}` | {} |\n", shape.words(), meaning(&schema, &path)));
+        text.push_str(&format!(
+            "| `{path}` | {} | `{default}` | {} |\n",
+            shape.words(),
+            meaning(&schema, &path)
+        ));
     }
     held("settings.md", &text);
 }
 
 fn meaning(schema: &Value, path: &str) -> String {
-    let found = path.split('.').fold(schema, |at, name| &resolved(at, schema)["properties"][name]);
-    found["description"].as_str().unwrap_or_default().replace('\n', " ")
+    let found = path
+        .split('.')
+        .fold(schema, |at, name| &resolved(at, schema)["properties"][name]);
+    found["description"]
+        .as_str()
+        .unwrap_or_default()
+        .replace('\n', " ")
 }
 
 fn resolved<'a>(at: &'a Value, root: &'a Value) -> &'a Value {
-    at["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")).map_or(at, |name| &root["$defs"][name])
+    at["$ref"]
+        .as_str()
+        .and_then(|name| name.strip_prefix("#/$defs/"))
+        .map_or(at, |name| &root["$defs"][name])
 }
 
 #[test]
 fn the_page_of_dependencies_names_each_and_no_other() {
     let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
-    let targets = manifest["target"].as_table().unwrap().values().map(|target| &target["dependencies"]);
-    let tables = targets.chain([&manifest["dependencies"]]).filter_map(toml::Value::as_table);
-    let used: std::collections::BTreeSet<&str> = tables.flat_map(|table| table.keys()).map(String::as_str).collect();
+    let targets = manifest["target"]
+        .as_table()
+        .unwrap()
+        .values()
+        .map(|target| &target["dependencies"]);
+    let tables = targets
+        .chain([&manifest["dependencies"]])
+        .filter_map(toml::Value::as_table);
+    let used: std::collections::BTreeSet<&str> = tables
+        .flat_map(|table| table.keys())
+        .map(String::as_str)
+        .collect();
     let page = include_str!("../../docs/dependencies.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|line| line.split(" | ").next());
-    let told: std::collections::BTreeSet<&str> =
-        rows.flat_map(|cell| cell.split('`')).filter(|word| word.len() > 2 && !word.contains(' ')).collect();
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split(" | ").next());
+    let told: std::collections::BTreeSet<&str> = rows
+        .flat_map(|cell| cell.split('`'))
+        .filter(|word| word.len() > 2 && !word.contains(' '))
+        .collect();
     assert_eq!(told, used);
 }

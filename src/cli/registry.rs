@@ -27,14 +27,32 @@ use crate::model::workflow::Workflow;
 pub fn workflows(setup: &Setup, args: List) -> Outcome {
     let catalog = setup.catalog();
     if args.json {
-        return document(setup, &catalog, &catalog.workflows.iter().map(ListedWorkflow::of).collect::<Vec<_>>());
+        return document(
+            setup,
+            &catalog,
+            &catalog
+                .workflows
+                .iter()
+                .map(ListedWorkflow::of)
+                .collect::<Vec<_>>(),
+        );
     }
     let mut table = Table::new(&["WORKFLOW", "PHASES", "FROM", "WHAT FOR"]);
     for entry in &catalog.workflows {
-        let phases: Vec<&str> = entry.item.phases.iter().map(|phase| phase.key.as_str()).collect();
+        let phases: Vec<&str> = entry
+            .item
+            .phases
+            .iter()
+            .map(|phase| phase.key.as_str())
+            .collect();
         let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
         let what = Cell::new(entry.item.description.trim());
-        table.row(vec![Cell::new(entry.item.versioned_name().to_string()), Cell::new(phases.join(" > ")), origin, what]);
+        table.row(vec![
+            Cell::new(entry.item.versioned_name().to_string()),
+            Cell::new(phases.join(" > ")),
+            origin,
+            what,
+        ]);
     }
     listed(setup, &catalog, &table)
 }
@@ -49,15 +67,35 @@ pub fn personas(setup: &Setup, args: List) -> Outcome {
     if args.json {
         return document(setup, &catalog, &listed_personas(&catalog.personas, &given));
     }
-    listed(setup, &catalog, &persona_table(setup, &catalog.personas, &given))
+    listed(
+        setup,
+        &catalog,
+        &persona_table(setup, &catalog.personas, &given),
+    )
 }
 
 /// The personas as a table, with the operator's consent.
 #[must_use]
-pub fn persona_table(setup: &Setup, personas: &[Entry<Persona>], given: &BTreeSet<ContentHash>) -> Table {
-    let mut table = Table::new(&["PERSONA", "CONSENT", "BACKEND", "MODEL", "TOOLS", "CAPABILITIES", "FROM"]);
+pub fn persona_table(
+    setup: &Setup,
+    personas: &[Entry<Persona>],
+    given: &BTreeSet<ContentHash>,
+) -> Table {
+    let mut table = Table::new(&[
+        "PERSONA",
+        "CONSENT",
+        "BACKEND",
+        "MODEL",
+        "TOOLS",
+        "CAPABILITIES",
+        "FROM",
+    ]);
     for entry in personas {
-        let (mark, word) = if given.contains(&entry.hash) { (Mark::Done, "given") } else { (Mark::InLine, "needed") };
+        let (mark, word) = if given.contains(&entry.hash) {
+            (Mark::Done, "given")
+        } else {
+            (Mark::InLine, "needed")
+        };
         table.row(vec![
             Cell::new(entry.item.versioned_name().to_string()),
             Cell::new(format!("{} {word}", setup.out.style.glyph(mark))).tone(mark.tone()),
@@ -78,12 +116,24 @@ pub fn persona_table(setup: &Setup, personas: &[Entry<Persona>], given: &BTreeSe
 pub fn schemas(setup: &Setup, args: List) -> Outcome {
     let catalog = setup.catalog();
     if args.json {
-        return document(setup, &catalog, &catalog.schemas.iter().map(ListedSchema::of).collect::<Vec<_>>());
+        return document(
+            setup,
+            &catalog,
+            &catalog
+                .schemas
+                .iter()
+                .map(ListedSchema::of)
+                .collect::<Vec<_>>(),
+        );
     }
     let mut table = Table::new(&["SCHEMA", "FROM", "TITLE"]);
     for entry in &catalog.schemas {
         let origin = Cell::new(entry.origin.to_string()).at_most(40, setup.out.style.ascii);
-        table.row(vec![Cell::new(entry.item.id.as_str()), origin, Cell::new(entry.item.title())]);
+        table.row(vec![
+            Cell::new(entry.item.id.as_str()),
+            origin,
+            Cell::new(entry.item.title()),
+        ]);
     }
     listed(setup, &catalog, &table)
 }
@@ -101,7 +151,11 @@ pub struct ListedWorkflow<'a> {
 
 impl<'a> ListedWorkflow<'a> {
     fn of(entry: &'a Entry<Workflow>) -> Self {
-        Self { workflow: &entry.item, hash: &entry.hash, origin: entry.origin.to_string() }
+        Self {
+            workflow: &entry.item,
+            hash: &entry.hash,
+            origin: entry.origin.to_string(),
+        }
     }
 }
 
@@ -120,7 +174,10 @@ pub struct ListedPersona<'a> {
 
 /// The personas for scripts, with the operator's consent.
 #[must_use]
-pub fn listed_personas<'a>(personas: &'a [Entry<Persona>], given: &BTreeSet<ContentHash>) -> Vec<ListedPersona<'a>> {
+pub fn listed_personas<'a>(
+    personas: &'a [Entry<Persona>],
+    given: &BTreeSet<ContentHash>,
+) -> Vec<ListedPersona<'a>> {
     let row = |entry: &'a Entry<Persona>| ListedPersona {
         persona: &entry.item,
         hash: &entry.hash,
@@ -145,7 +202,12 @@ pub struct ListedSchema<'a> {
 
 impl<'a> ListedSchema<'a> {
     fn of(entry: &'a Entry<ArtifactSchema>) -> Self {
-        Self { id: &entry.item.id, hash: &entry.hash, origin: entry.origin.to_string(), schema: &entry.item.value }
+        Self {
+            id: &entry.item.id,
+            hash: &entry.hash,
+            origin: entry.origin.to_string(),
+            schema: &entry.item.value,
+        }
     }
 }
 
@@ -154,7 +216,9 @@ impl<'a> ListedSchema<'a> {
 /// # Errors
 /// What the archive says.
 pub fn consents(setup: &Setup) -> Result<BTreeSet<ContentHash>> {
-    setup.archive_if_any()?.map_or_else(|| Ok(BTreeSet::new()), |archive| archive.consents())
+    setup
+        .archive_if_any()?
+        .map_or_else(|| Ok(BTreeSet::new()), |archive| archive.consents())
 }
 
 fn listed(setup: &Setup, catalog: &Catalog, table: &Table) -> Outcome {
@@ -191,16 +255,29 @@ pub struct Verdict<'a> {
 /// Only of writing; problems are results: they go to stderr, or into the JSON document.
 pub fn validate(setup: &Setup, args: &Validate) -> Outcome {
     let problems = validate_files(&setup.catalog(), &args.files);
-    let exit = if problems.is_empty() { Exit::Done } else { Exit::Usage };
+    let exit = if problems.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Usage
+    };
     if args.json {
-        setup.out.document(&Verdict { files: args.files.len(), problems: &problems })?;
+        setup.out.document(&Verdict {
+            files: args.files.len(),
+            problems: &problems,
+        })?;
         return Ok(exit);
     }
     if problems.is_empty() {
-        setup.out.print(&format!("{} valid\n", counted(args.files.len(), "file")))?;
+        setup
+            .out
+            .print(&format!("{} valid\n", counted(args.files.len(), "file")))?;
     } else {
         setup.out.failures(&problems);
-        setup.out.note(&format!("{} in {}", counted(problems.len(), "problem"), counted(args.files.len(), "file")));
+        setup.out.note(&format!(
+            "{} in {}",
+            counted(problems.len(), "problem"),
+            counted(args.files.len(), "file")
+        ));
     }
     Ok(exit)
 }

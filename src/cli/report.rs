@@ -29,7 +29,11 @@ pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
         Some(text) => text,
         None => made_now(&archive, run, args.json)?,
     };
-    let text = if args.json { safe_json(&text) } else { safe_block(&text) };
+    let text = if args.json {
+        safe_json(&text)
+    } else {
+        safe_block(&text)
+    };
     setup.out.print(text.trim_end())?;
     setup.out.print("\n")?;
     Ok(Exit::Done)
@@ -37,22 +41,34 @@ pub fn report(setup: &Setup, args: &args::Report) -> Outcome {
 
 /// The file written at the end of the run, where there is one.
 fn stored(archive: &Archive, run: RunId, extension: &str) -> Result<Option<String>> {
-    let Some(path) = archive.run(run)?.report_path else { return Ok(None) };
+    let Some(path) = archive.run(run)?.report_path else {
+        return Ok(None);
+    };
     let path = PathBuf::from(format!("{path}.{extension}"));
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Failure::io(format!("cannot read the report {}", path.display()), &e)),
+        Err(e) => Err(Failure::io(
+            format!("cannot read the report {}", path.display()),
+            &e,
+        )),
     }
 }
 
 /// The page, with the text of every artifact that is not too large for one.
 fn page(archive: &Archive, run: RunId) -> Result<String> {
-    let small = archive.artifacts(run)?.into_iter().filter(|artifact| artifact.bytes <= MOST_ON_A_PAGE);
+    let small = archive
+        .artifacts(run)?
+        .into_iter()
+        .filter(|artifact| artifact.bytes <= MOST_ON_A_PAGE);
     let contents: Vec<(String, u32, String)> = small
         .filter_map(|artifact| {
             let bytes = archive.content(&artifact.sha256).ok()?;
-            Some((artifact.phase_key.to_string(), artifact.version, String::from_utf8(bytes).ok()?))
+            Some((
+                artifact.phase_key.to_string(),
+                artifact.version,
+                String::from_utf8(bytes).ok()?,
+            ))
         })
         .collect();
     Ok(render_html(&archive.report(run)?, &contents))
@@ -61,5 +77,9 @@ fn page(archive: &Archive, run: RunId) -> Result<String> {
 /// The same from rows, for a run that goes on or whose file was removed.
 fn made_now(archive: &Archive, run: RunId, json: bool) -> Result<String> {
     let report = archive.report(run)?;
-    if json { to_json(&report) } else { Ok(render_markdown(&report)) }
+    if json {
+        to_json(&report)
+    } else {
+        Ok(render_markdown(&report))
+    }
 }

@@ -19,19 +19,28 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
-    let named = args.run.as_deref().map(|text| setup.find(text).map(|(_, run)| run)).transpose()?;
+    let named = args
+        .run
+        .as_deref()
+        .map(|text| setup.find(text).map(|(_, run)| run))
+        .transpose()?;
     let session = setup.session()?;
-    let resumed = named.map_or_else(|| newest_paused(setup), Ok).and_then(|run| {
-        let (archive, _) = setup.find(&run.to_string())?;
-        let from = archive.last_seq(run)? + 1;
-        // A run that the new host took up by itself, or that another host works on, needs no push.
-        let state = RunStatus::parse(&archive.run(run)?.state);
-        if !matches!(state, Some(RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval)) {
-            settle(&session, &archive, run, args)?;
-            session.send(Command::Resume { run_id: run })?;
-        }
-        Ok((run, from))
-    });
+    let resumed = named
+        .map_or_else(|| newest_paused(setup), Ok)
+        .and_then(|run| {
+            let (archive, _) = setup.find(&run.to_string())?;
+            let from = archive.last_seq(run)? + 1;
+            // A run that the new host took up by itself, or that another host works on, needs no push.
+            let state = RunStatus::parse(&archive.run(run)?.state);
+            if !matches!(
+                state,
+                Some(RunStatus::Created | RunStatus::Executing | RunStatus::AwaitingApproval)
+            ) {
+                settle(&session, &archive, run, args)?;
+                session.send(Command::Resume { run_id: run })?;
+            }
+            Ok((run, from))
+        });
     match resumed {
         Err(failure) => {
             session.end()?;
@@ -44,12 +53,29 @@ pub fn resume(setup: &Setup, args: &Resume) -> Outcome {
 
 /// Says what becomes of the tool calls that a crash left unsure, before the agent goes on.
 fn settle(session: &Session, archive: &Archive, run: RunId, args: &Resume) -> Result<()> {
-    let all: Vec<String> = archive.crash_card(run)?.into_iter().flat_map(|card| card.unsure).filter_map(call_of).collect();
-    for (calls, how) in [(&args.redo, Settle::Redo), (&args.done, Settle::Done), (&args.skip, Settle::Skip)] {
+    let all: Vec<String> = archive
+        .crash_card(run)?
+        .into_iter()
+        .flat_map(|card| card.unsure)
+        .filter_map(call_of)
+        .collect();
+    for (calls, how) in [
+        (&args.redo, Settle::Redo),
+        (&args.done, Settle::Done),
+        (&args.skip, Settle::Skip),
+    ] {
         for call in calls {
-            let named: Vec<String> = if call == "all" { all.clone() } else { vec![call.clone()] };
+            let named: Vec<String> = if call == "all" {
+                all.clone()
+            } else {
+                vec![call.clone()]
+            };
             for call_id in named {
-                session.send(Command::Settle { run_id: run, call_id, how })?;
+                session.send(Command::Settle {
+                    run_id: run,
+                    call_id,
+                    how,
+                })?;
             }
         }
     }
@@ -64,9 +90,16 @@ fn call_of(unsure: Unsure) -> Option<String> {
 }
 
 fn newest_paused(setup: &Setup) -> Result<RunId> {
-    let filter = RunFilter { states: vec![RunStatus::Paused.to_string()], limit: Some(1), ..RunFilter::default() };
-    let runs = setup.archive_if_any()?.map_or_else(|| Ok(Vec::new()), |archive| archive.runs(&filter))?;
+    let filter = RunFilter {
+        states: vec![RunStatus::Paused.to_string()],
+        limit: Some(1),
+        ..RunFilter::default()
+    };
+    let runs = setup
+        .archive_if_any()?
+        .map_or_else(|| Ok(Vec::new()), |archive| archive.runs(&filter))?;
     runs.first().map(|run| run.id).ok_or_else(|| {
-        Failure::new(Code::RunNotFound, "no run is paused").hint("`phasedeck runs` lists all; start one with `phasedeck run`")
+        Failure::new(Code::RunNotFound, "no run is paused")
+            .hint("`phasedeck runs` lists all; start one with `phasedeck run`")
     })
 }

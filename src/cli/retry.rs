@@ -18,18 +18,30 @@ pub fn retry(setup: &Setup, args: &Retry) -> Outcome {
     }
     let (_, run_id) = setup.find(&args.run)?;
     let session = setup.session()?;
-    let request = RetryRun { run_id, from: args.from.clone(), strategy: args.strategy, idempotency_key: args.idempotency_key.clone() };
-    let started = session.send(Command::Retry(Box::new(request))).and_then(|answer| match answer {
-        Answer::Started { run_id, .. } => Ok(run_id),
-        other => Err(Failure::internal(format!("a retry was answered with {other:?}"))),
-    });
+    let request = RetryRun {
+        run_id,
+        from: args.from.clone(),
+        strategy: args.strategy,
+        idempotency_key: args.idempotency_key.clone(),
+    };
+    let started = session
+        .send(Command::Retry(Box::new(request)))
+        .and_then(|answer| match answer {
+            Answer::Started { run_id, .. } => Ok(run_id),
+            other => Err(Failure::internal(format!(
+                "a retry was answered with {other:?}"
+            ))),
+        });
     match started {
         Err(failure) => {
             session.end()?;
             Err(failure.into())
         }
         Ok(run) if args.drive.headless => {
-            setup.out.note(&format!("run {run} goes on from what run {} made", run_id.short()));
+            setup.out.note(&format!(
+                "run {run} goes on from what run {} made",
+                run_id.short()
+            ));
             drive(setup, session, run, 1, args.drive)
         }
         Ok(run) => console::open(setup, session, Some(run)),

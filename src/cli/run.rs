@@ -26,7 +26,11 @@ pub fn run(setup: &Setup, args: &Run) -> Outcome {
     if !args.drive.headless {
         console::require_terminal()?;
     }
-    let request = request(args, &mut std::io::stdin().lock(), std::io::stdin().is_terminal())?;
+    let request = request(
+        args,
+        &mut std::io::stdin().lock(),
+        std::io::stdin().is_terminal(),
+    )?;
     if let Some(top) = &request.repo {
         trust::offer(setup, top, !args.drive.headless)?;
     }
@@ -38,9 +42,18 @@ pub fn run(setup: &Setup, args: &Run) -> Outcome {
             return Err(failure.into());
         }
     };
-    let (short, what) = (run.short(), if existing { "was started before with this key" } else { "started" });
+    let (short, what) = (
+        run.short(),
+        if existing {
+            "was started before with this key"
+        } else {
+            "started"
+        },
+    );
     if args.drive.headless {
-        setup.out.note(&format!("run {run} {what}; follow it elsewhere with `phasedeck events {short} --follow`"));
+        setup.out.note(&format!(
+            "run {run} {what}; follow it elsewhere with `phasedeck events {short} --follow`"
+        ));
         drive(setup, session, run, 1, args.drive)
     } else {
         console::open(setup, session, Some(run))
@@ -54,7 +67,9 @@ pub fn run(setup: &Setup, args: &Run) -> Outcome {
 pub fn start(session: &Session, request: StartRun) -> Result<(RunId, bool)> {
     match session.send(Command::Start(Box::new(request)))? {
         Answer::Started { run_id, existing } => Ok((run_id, existing)),
-        other => Err(Failure::internal(format!("a start was answered with {other:?}"))),
+        other => Err(Failure::internal(format!(
+            "a start was answered with {other:?}"
+        ))),
     }
 }
 
@@ -84,11 +99,18 @@ fn request(args: &Run, stdin: &mut dyn Read, terminal: bool) -> Result<StartRun,
 ///
 /// # Errors
 /// `usage_invalid`, naming the flag and the name.
-pub fn each_once<K: Ord + Clone + Display, V: Clone>(flag: &str, pairs: &[(K, V)]) -> Result<BTreeMap<K, V>> {
+pub fn each_once<K: Ord + Clone + Display, V: Clone>(
+    flag: &str,
+    pairs: &[(K, V)],
+) -> Result<BTreeMap<K, V>> {
     let mut all = BTreeMap::new();
     for (key, value) in pairs {
         if all.insert(key.clone(), value.clone()).is_some() {
-            return Err(Failure::new(Code::UsageInvalid, format!("{flag} names '{key}' more than once")).hint("say it once for each name"));
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("{flag} names '{key}' more than once"),
+            )
+            .hint("say it once for each name"));
         }
     }
     Ok(all)
@@ -97,10 +119,11 @@ pub fn each_once<K: Ord + Clone + Display, V: Clone>(flag: &str, pairs: &[(K, V)
 /// A branch can only be meant where there is a repository; silence would begin somewhere else.
 fn require_repo_for_base(repo: Option<&Path>, base: Option<&str>) -> Result<()> {
     match (repo, base) {
-        (None, Some(base)) => {
-            Err(Failure::new(Code::UsageInvalid, format!("--base {base} needs a repository, and there is none around this folder"))
-                .hint("name one with --repo DIR, or leave --base out"))
-        }
+        (None, Some(base)) => Err(Failure::new(
+            Code::UsageInvalid,
+            format!("--base {base} needs a repository, and there is none around this folder"),
+        )
+        .hint("name one with --repo DIR, or leave --base out")),
         _ => Ok(()),
     }
 }
@@ -112,7 +135,12 @@ fn workflow(text: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     let path = absolute(Path::new(text))?;
-    path.into_os_string().into_string().map_err(|_| Failure::new(Code::UsageInvalid, format!("the path '{text}' is not UTF-8")))
+    path.into_os_string().into_string().map_err(|_| {
+        Failure::new(
+            Code::UsageInvalid,
+            format!("the path '{text}' is not UTF-8"),
+        )
+    })
 }
 
 fn repo(args: &Run) -> Result<Option<PathBuf>> {
@@ -124,8 +152,11 @@ fn repo(args: &Run) -> Result<Option<PathBuf>> {
     };
     let dir = absolute(named)?;
     repo_around(&dir).map(Some).ok_or_else(|| {
-        Failure::new(Code::UsageInvalid, format!("{} does not lie in a git repository", dir.display()))
-            .hint("name a folder of a repository, or work without one: --no-git")
+        Failure::new(
+            Code::UsageInvalid,
+            format!("{} does not lie in a git repository", dir.display()),
+        )
+        .hint("name a folder of a repository, or work without one: --no-git")
     })
 }
 
@@ -134,22 +165,49 @@ fn repo(args: &Run) -> Result<Option<PathBuf>> {
 /// # Errors
 /// `usage_invalid` where there is nothing.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|e| Failure::new(Code::UsageInvalid, format!("cannot use {}: {e}", path.display())).hint("check the path"))
+    path.canonicalize().map_err(|e| {
+        Failure::new(
+            Code::UsageInvalid,
+            format!("cannot use {}: {e}", path.display()),
+        )
+        .hint("check the path")
+    })
 }
 
 fn requirements(wanted: &Requirements, stdin: &mut dyn Read, terminal: bool) -> Result<String> {
     let hint = "say it with -m 'text', -r FILE, or pipe it in with -r -";
     let text = match (&wanted.text, &wanted.file) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) if path.as_os_str() != "-" => std::fs::read_to_string(path).map_err(|e| {
-            Failure::new(Code::UsageInvalid, format!("cannot read the requirements from {}: {e}", path.display())).hint(hint)
+        (None, Some(path)) if path.as_os_str() != "-" => {
+            std::fs::read_to_string(path).map_err(|e| {
+                Failure::new(
+                    Code::UsageInvalid,
+                    format!("cannot read the requirements from {}: {e}", path.display()),
+                )
+                .hint(hint)
+            })?
+        }
+        (None, None) => {
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                "the run has no requirements: what shall be made?",
+            )
+            .hint(hint));
+        }
+        (None, Some(_)) => read_all(stdin, terminal).map_err(|e| {
+            Failure::new(
+                Code::UsageInvalid,
+                format!("cannot read the requirements from standard input: {e}"),
+            )
+            .hint(hint)
         })?,
-        (None, None) => return Err(Failure::new(Code::UsageInvalid, "the run has no requirements: what shall be made?").hint(hint)),
-        (None, Some(_)) => read_all(stdin, terminal)
-            .map_err(|e| Failure::new(Code::UsageInvalid, format!("cannot read the requirements from standard input: {e}")).hint(hint))?,
     };
     if text.trim().is_empty() {
-        return Err(Failure::new(Code::UsageInvalid, "the requirements are empty: what shall be made?").hint(hint));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            "the requirements are empty: what shall be made?",
+        )
+        .hint(hint));
     }
     Ok(text)
 }
@@ -168,7 +226,10 @@ mod tests {
     use super::*;
 
     fn wanted(file: Option<&str>, text: Option<&str>) -> Requirements {
-        Requirements { file: file.map(PathBuf::from), text: text.map(str::to_owned) }
+        Requirements {
+            file: file.map(PathBuf::from),
+            text: text.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -176,7 +237,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("issue.md");
         std::fs::write(&file, "from a file\n").unwrap();
-        let read = |wanted: &Requirements| requirements(wanted, &mut "from a pipe".as_bytes(), false).unwrap();
+        let read = |wanted: &Requirements| {
+            requirements(wanted, &mut "from a pipe".as_bytes(), false).unwrap()
+        };
         assert_eq!(read(&wanted(None, Some("words"))), "words");
         assert_eq!(read(&wanted(file.to_str(), None)), "from a file\n");
         assert_eq!(read(&wanted(Some("-"), None)), "from a pipe");
@@ -185,14 +248,36 @@ mod tests {
     #[test]
     fn nothing_to_make_is_wrong_usage_that_says_how() {
         for (wanted, terminal, message) in [
-            (wanted(None, None), true, "the run has no requirements: what shall be made?"),
-            (wanted(None, Some(" \n")), false, "the requirements are empty: what shall be made?"),
-            (wanted(Some("-"), None), true, "cannot read the requirements from standard input: it is a terminal"),
-            (wanted(Some("-"), None), false, "the requirements are empty: what shall be made?"),
+            (
+                wanted(None, None),
+                true,
+                "the run has no requirements: what shall be made?",
+            ),
+            (
+                wanted(None, Some(" \n")),
+                false,
+                "the requirements are empty: what shall be made?",
+            ),
+            (
+                wanted(Some("-"), None),
+                true,
+                "cannot read the requirements from standard input: it is a terminal",
+            ),
+            (
+                wanted(Some("-"), None),
+                false,
+                "the requirements are empty: what shall be made?",
+            ),
         ] {
             let failure = requirements(&wanted, &mut "".as_bytes(), terminal).unwrap_err();
-            assert_eq!((failure.code, failure.message.as_str()), (Code::UsageInvalid, message));
-            assert_eq!(failure.hint, "say it with -m 'text', -r FILE, or pipe it in with -r -");
+            assert_eq!(
+                (failure.code, failure.message.as_str()),
+                (Code::UsageInvalid, message)
+            );
+            assert_eq!(
+                failure.hint,
+                "say it with -m 'text', -r FILE, or pipe it in with -r -"
+            );
         }
     }
 
@@ -203,29 +288,61 @@ mod tests {
         std::fs::create_dir_all(top.join("shop/.git")).unwrap();
         std::fs::create_dir_all(top.join("shop/src/deep")).unwrap();
         std::fs::create_dir_all(top.join("plain")).unwrap();
-        let args = |repo: &str| Run { repo: Some(top.join(repo)), ..Run::default() };
+        let args = |repo: &str| Run {
+            repo: Some(top.join(repo)),
+            ..Run::default()
+        };
         assert_eq!(repo(&args("shop/src/deep")), Ok(Some(top.join("shop"))));
         let failure = repo(&args("plain")).unwrap_err();
-        assert_eq!(failure.message, format!("{} does not lie in a git repository", top.join("plain").display()));
+        assert_eq!(
+            failure.message,
+            format!(
+                "{} does not lie in a git repository",
+                top.join("plain").display()
+            )
+        );
         assert_eq!(repo(&args("gone")).unwrap_err().code, Code::UsageInvalid);
-        assert_eq!(repo(&Run { no_git: true, ..Run::default() }), Ok(None));
+        assert_eq!(
+            repo(&Run {
+                no_git: true,
+                ..Run::default()
+            }),
+            Ok(None)
+        );
     }
 
     #[test]
     fn a_base_without_a_repository_is_refused() {
         let failure = require_repo_for_base(None, Some("main")).unwrap_err();
         assert_eq!(failure.code, Code::UsageInvalid);
-        assert_eq!(failure.message, "--base main needs a repository, and there is none around this folder");
-        assert_eq!(require_repo_for_base(Some(Path::new("/shop")), Some("main")), Ok(()));
+        assert_eq!(
+            failure.message,
+            "--base main needs a repository, and there is none around this folder"
+        );
+        assert_eq!(
+            require_repo_for_base(Some(Path::new("/shop")), Some("main")),
+            Ok(())
+        );
         assert_eq!(require_repo_for_base(None, None), Ok(()));
     }
 
     #[test]
     fn a_name_is_said_once() {
-        let pairs = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Vec<_>>();
-        assert_eq!(each_once("--persona", &pairs(&["a", "b"])).unwrap().len(), 2);
+        let pairs = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), 1))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            each_once("--persona", &pairs(&["a", "b"])).unwrap().len(),
+            2
+        );
         let failure = each_once("--persona", &pairs(&["a", "b", "a"])).unwrap_err();
-        assert_eq!((failure.code, failure.message.as_str()), (Code::UsageInvalid, "--persona names 'a' more than once"));
+        assert_eq!(
+            (failure.code, failure.message.as_str()),
+            (Code::UsageInvalid, "--persona names 'a' more than once")
+        );
     }
 
     #[test]
@@ -234,7 +351,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().canonicalize().unwrap().join("flow.yaml");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(workflow(file.to_str().unwrap()), Ok(file.to_str().unwrap().to_owned()));
-        assert_eq!(workflow("./gone.yaml").unwrap_err().code, Code::UsageInvalid);
+        assert_eq!(
+            workflow(file.to_str().unwrap()),
+            Ok(file.to_str().unwrap().to_owned())
+        );
+        assert_eq!(
+            workflow("./gone.yaml").unwrap_err().code,
+            Code::UsageInvalid
+        );
     }
 }

@@ -23,7 +23,9 @@ pub fn runs(setup: &Setup, args: &Runs) -> Outcome {
     } else if runs.is_empty() {
         setup.out.note(nothing(args));
     } else {
-        setup.out.print(&table(&runs, Timestamp::now(), setup.out.style))?;
+        setup
+            .out
+            .print(&table(&runs, Timestamp::now(), setup.out.style))?;
     }
     Ok(Exit::Done)
 }
@@ -39,14 +41,31 @@ fn nothing(args: &Runs) -> &'static str {
 
 /// The newest that fit, and everything that is in flight however old it is.
 fn read(setup: &Setup, args: &Runs) -> Result<Vec<RunRecord>> {
-    let Some(archive) = setup.archive_if_any()? else { return Ok(Vec::new()) };
-    let filter = RunFilter { states: args.state.clone(), thread: args.thread.clone(), limit: Some(args.limit) };
+    let Some(archive) = setup.archive_if_any()? else {
+        return Ok(Vec::new());
+    };
+    let filter = RunFilter {
+        states: args.state.clone(),
+        thread: args.thread.clone(),
+        limit: Some(args.limit),
+    };
     let mut runs = archive.runs(&filter)?;
-    let in_flight = [RunStatus::AwaitingApproval, RunStatus::Executing].map(|state| state.to_string());
-    let states: Vec<String> = in_flight.into_iter().filter(|state| args.state.is_empty() || args.state.contains(state)).collect();
+    let in_flight =
+        [RunStatus::AwaitingApproval, RunStatus::Executing].map(|state| state.to_string());
+    let states: Vec<String> = in_flight
+        .into_iter()
+        .filter(|state| args.state.is_empty() || args.state.contains(state))
+        .collect();
     if !states.is_empty() {
-        let older = archive.runs(&RunFilter { states, thread: args.thread.clone(), limit: Some(args.limit) })?;
-        let new: Vec<RunRecord> = older.into_iter().filter(|run| runs.iter().all(|known| known.id != run.id)).collect();
+        let older = archive.runs(&RunFilter {
+            states,
+            thread: args.thread.clone(),
+            limit: Some(args.limit),
+        })?;
+        let new: Vec<RunRecord> = older
+            .into_iter()
+            .filter(|run| runs.iter().all(|known| known.id != run.id))
+            .collect();
         runs.extend(new);
     }
     Ok(runs)
@@ -63,15 +82,25 @@ fn ordered(mut runs: Vec<RunRecord>) -> Vec<RunRecord> {
 }
 
 fn table(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
-    let mut table = Table::new(&["STATE", "RUN", "WORKFLOW", "PHASE", "", "COST", "AGE", "THREAD", "WANTED"]);
+    let mut table = Table::new(&[
+        "STATE", "RUN", "WORKFLOW", "PHASE", "", "COST", "AGE", "THREAD", "WANTED",
+    ]);
     for run in runs {
         let mark = Mark::of_run(run);
-        let phase = run.pending_gate.as_ref().map(ToString::to_string).or_else(|| run.current_phase.as_ref().map(ToString::to_string));
+        let phase = run
+            .pending_gate
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| run.current_phase.as_ref().map(ToString::to_string));
         let wanted = run.requirements.lines().next().unwrap_or_default();
         table.row(vec![
             Cell::new(format!("{} {}", style.glyph(mark), run.state_in_words())).tone(mark.tone()),
             Cell::new(run.id.short()),
-            Cell::new(if run.rehearsal { format!("{} (rehearsal)", run.workflow) } else { run.workflow.clone() }),
+            Cell::new(if run.rehearsal {
+                format!("{} (rehearsal)", run.workflow)
+            } else {
+                run.workflow.clone()
+            }),
             Cell::new(phase.unwrap_or_default()).at_most(24, style.ascii),
             Cell::new(format!("{}/{}", run.phases_done, run.phases_total)).right(),
             Cell::new(run.cost.to_string()).right(),
@@ -104,19 +133,27 @@ mod tests {
             run(6, "paused", Some(20)),
             run(5, "failed", None),
         ]);
-        assert_eq!(runs.iter().map(|run| run.created_at.0).collect::<Vec<_>>(), [6, 8, 7, 9, 5]);
+        assert_eq!(
+            runs.iter().map(|run| run.created_at.0).collect::<Vec<_>>(),
+            [6, 8, 7, 9, 5]
+        );
     }
 
     #[test]
     fn a_list_reads_in_straight_columns() {
         let mut waiting = run_record();
-        (waiting.state, waiting.pending_gate) = ("awaiting_approval".to_owned(), Some("spec_approved".into()));
+        (waiting.state, waiting.pending_gate) =
+            ("awaiting_approval".to_owned(), Some("spec_approved".into()));
         let mut odd = run_record();
         (odd.state, odd.current_phase) = ("hibernating".to_owned(), None);
         odd.requirements = "買い物かご\u{1b}[2J\nsecond line".to_owned();
         let mut in_line = run_record();
         in_line.line = Some(2);
-        let text = table(&[waiting, in_line, odd], Timestamp(3_600_000 * 3), Style::default());
+        let text = table(
+            &[waiting, in_line, odd],
+            Timestamp(3_600_000 * 3),
+            Style::default(),
+        );
         insta::assert_snapshot!(text, @"
         STATE                RUN       WORKFLOW       PHASE               COST     AGE   THREAD     WANTED
         ▲ awaiting_approval  deadbeef  development@1  spec_approved  1/5  $0.4100  3h00  shop:main  Add a cart to the shop

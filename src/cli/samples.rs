@@ -19,7 +19,10 @@ pub fn run_record() -> RunRecord {
         created_at: Timestamp(0),
         started_at: Some(Timestamp(0)),
         updated_at: Timestamp(0),
-        cost: Cost { known: NanoUsd(410_000_000), unknown_calls: 0 },
+        cost: Cost {
+            known: NanoUsd(410_000_000),
+            unknown_calls: 0,
+        },
         ..sample::record(1, RunStatus::Executing, 0)
     }
 }

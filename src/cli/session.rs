@@ -63,7 +63,12 @@ impl Session {
     /// # Errors
     /// `session_manager_already_running` when a host is there and cannot be reached; what starting says.
     pub fn open(paths: &Paths, settings: &Settings) -> Result<Self> {
-        Self::find(paths, settings).inspect(|session| session.notices.iter().for_each(|words| super::out::warn(words)))
+        Self::find(paths, settings).inspect(|session| {
+            session
+                .notices
+                .iter()
+                .for_each(|words| super::out::warn(words))
+        })
     }
 
     /// As [`open`](Self::open), and tells nobody of what the operator should know.
@@ -74,7 +79,11 @@ impl Session {
         Self::open_with(paths, settings, Host::start)
     }
 
-    fn open_with(paths: &Paths, settings: &Settings, start: impl FnOnce(&Paths, &Settings) -> Result<Host>) -> Result<Self> {
+    fn open_with(
+        paths: &Paths,
+        settings: &Settings,
+        start: impl FnOnce(&Paths, &Settings) -> Result<Host>,
+    ) -> Result<Self> {
         if live_host(paths)?.is_none() {
             match start(paths, settings) {
                 Ok(host) => return Self::of_host(host, settings),
@@ -84,7 +93,13 @@ impl Session {
         }
         let runtime = runtime()?;
         let port = attach(paths, runtime.handle())?;
-        Ok(Self { port, host: None, runtime, grace: Duration::ZERO, notices: Vec::new() })
+        Ok(Self {
+            port,
+            host: None,
+            runtime,
+            grace: Duration::ZERO,
+            notices: Vec::new(),
+        })
     }
 
     /// Around a host of this process.
@@ -94,7 +109,13 @@ impl Session {
     pub fn of_host(host: Host, settings: &Settings) -> Result<Self> {
         let grace = Duration::from_secs(settings.engine.shutdown_grace_seconds);
         let notices = host.notices().to_vec();
-        Ok(Self { port: host.port(), host: Some(host), runtime: runtime()?, grace, notices })
+        Ok(Self {
+            port: host.port(),
+            host: Some(host),
+            runtime: runtime()?,
+            grace,
+            notices,
+        })
     }
 
     /// As [`open`](Self::open), but a new host resumes nothing: it is there to store one command.
@@ -106,7 +127,10 @@ impl Session {
         settings.engine.on_crash = OnCrash::Ask;
         settings.engine.shutdown_grace_seconds = 0;
         let session = Self::open_with(paths, &settings, Host::start_briefly)?;
-        session.notices.iter().for_each(|words| super::out::warn(words));
+        session
+            .notices
+            .iter()
+            .for_each(|words| super::out::warn(words));
         Ok(session)
     }
 
@@ -137,7 +161,11 @@ impl Session {
     /// What a console needs of it.
     #[must_use]
     pub fn linked(&self) -> Linked {
-        Linked { port: self.port(), hosting: self.hosts(), notices: self.notices.clone() }
+        Linked {
+            port: self.port(),
+            hosting: self.hosts(),
+            notices: self.notices.clone(),
+        }
     }
 
     /// Waits for a future on this process's own runtime.
@@ -158,7 +186,10 @@ impl Session {
     /// # Errors
     /// What the engine answers.
     pub fn send_by(&self, command: Command, via: Via) -> Result<Answer> {
-        self.block_on(self.port.send(command, Sender::of_process(via), ClientToken::new()))
+        self.block_on(
+            self.port
+                .send(command, Sender::of_process(via), ClientToken::new()),
+        )
     }
 
     /// Pauses what this process executes and gives the data back; says how many runs the next host goes
@@ -195,10 +226,23 @@ impl Session {
     /// Closes on a thread of its own when the console parts, and tells it when that is done.
     #[must_use]
     pub fn close_when(self, parting: &Parting) -> Closing {
-        let Parting { drain, drained, hand_over, hung_up } = parting.clone();
-        let hurry: Option<Hurry> = self.host.as_ref().map(|host| Box::new(host.hurry()) as Hurry);
+        let Parting {
+            drain,
+            drained,
+            hand_over,
+            hung_up,
+        } = parting.clone();
+        let hurry: Option<Hurry> = self
+            .host
+            .as_ref()
+            .map(|host| Box::new(host.hurry()) as Hurry);
         let asked = drain.clone();
-        let Self { host, runtime, grace, .. } = self;
+        let Self {
+            host,
+            runtime,
+            grace,
+            ..
+        } = self;
         let thread = std::thread::spawn(move || {
             runtime.block_on(asked.cancelled());
             let over = match () {
@@ -215,7 +259,11 @@ impl Session {
             // Given back, not dropped: the console hears of the end through tasks of this runtime.
             (closed, runtime)
         });
-        Closing { drain, hurry, thread }
+        Closing {
+            drain,
+            hurry,
+            thread,
+        }
     }
 }
 
@@ -224,6 +272,10 @@ impl Session {
 /// # Errors
 /// `io_failed` when there are none to be had.
 pub fn runtime() -> Result<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("cli").enable_all().build();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("cli")
+        .enable_all()
+        .build();
     runtime.map_err(|e| Failure::io("cannot start threads", &e))
 }

@@ -32,7 +32,12 @@ impl Setup {
         let paths = Paths::of_operator()?;
         let loaded = settings::load(&paths, variables()?, look)?;
         let out = Out::of_process(loaded.settings.console.ascii, look.no_color, json);
-        Ok(Self { paths, loaded, out, no_color: look.no_color })
+        Ok(Self {
+            paths,
+            loaded,
+            out,
+            no_color: look.no_color,
+        })
     }
 
     /// Attaches to the live host, or becomes the host.
@@ -56,7 +61,11 @@ impl Setup {
     /// # Errors
     /// What opening the database says.
     pub fn archive_if_any(&self) -> Result<Option<Archive>> {
-        if self.paths.database().exists() { Archive::open(&self.paths).map(Some) } else { Ok(None) }
+        if self.paths.database().exists() {
+            Archive::open(&self.paths).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The archive, and the run in it that `text` means.
@@ -65,7 +74,8 @@ impl Setup {
     /// `run_not_found`, `run_ambiguous`; what opening the database says.
     pub fn find(&self, text: &str) -> Result<(Archive, RunId)> {
         let Some(archive) = self.archive_if_any()? else {
-            return Err(Failure::new(Code::RunNotFound, "there are no runs yet").hint("start one with `phasedeck demo` or `phasedeck run`"));
+            return Err(Failure::new(Code::RunNotFound, "there are no runs yet")
+                .hint("start one with `phasedeck demo` or `phasedeck run`"));
         };
         let run = archive.find(text)?;
         Ok((archive, run))
@@ -74,18 +84,32 @@ impl Setup {
     /// Everything that can be run from the current folder: a repository around it may bring more.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
-        let top = std::env::current_dir().ok().and_then(|dir| trust::repo_around(&dir));
+        let top = std::env::current_dir()
+            .ok()
+            .and_then(|dir| trust::repo_around(&dir));
         trust::catalog(&self.paths, top.as_deref())
     }
 }
 
 /// The variables of this process; ours must be UTF-8.
 fn variables() -> Result<Vec<(String, String)>> {
-    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = ours.filter(|(name, _)| name.starts_with("PHASEDECK_") && !settings::variables::RESERVED.contains(&name.as_str()));
+    let ours =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| {
+        name.starts_with("PHASEDECK_") && !settings::variables::RESERVED.contains(&name.as_str())
+    });
     ours.map(|(name, value)| {
-        let wrong = || Failure::new(Code::ConfigInvalid, format!("the variable {name} is not UTF-8")).hint("unset it");
-        value.into_string().map(|value| (name.clone(), value)).map_err(|_| wrong())
+        let wrong = || {
+            Failure::new(
+                Code::ConfigInvalid,
+                format!("the variable {name} is not UTF-8"),
+            )
+            .hint("unset it")
+        };
+        value
+            .into_string()
+            .map(|value| (name.clone(), value))
+            .map_err(|_| wrong())
     })
     .collect()
 }

@@ -55,7 +55,9 @@ pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
     if args.json {
         setup.out.document(&shown)?;
     } else {
-        setup.out.print(&screen(&shown, Timestamp::now(), setup.out.style))?;
+        setup
+            .out
+            .print(&screen(&shown, Timestamp::now(), setup.out.style))?;
     }
     Ok(Exit::Done)
 }
@@ -63,7 +65,9 @@ pub fn show(setup: &Setup, args: &OneRun) -> Outcome {
 fn read(archive: &Archive, run: RunId) -> Result<Shown> {
     // A journal that cannot be folded is told by others; its rows are shown all the same.
     let state = archive.state(run).ok();
-    let asked = state.as_ref().and_then(|state| state.phase(state.approval.as_ref()?.phase_key.as_ref()?));
+    let asked = state
+        .as_ref()
+        .and_then(|state| state.phase(state.approval.as_ref()?.phase_key.as_ref()?));
     Ok(Shown {
         run: archive.run(run)?,
         phases: archive.phases(run)?,
@@ -71,19 +75,38 @@ fn read(archive: &Archive, run: RunId) -> Result<Shown> {
         artifacts: archive.artifacts(run)?,
         warned: asked.and_then(|phase| phase.warned.clone()),
         crash: archive.crash_card(run)?,
-        waiting: state.and_then(|state| state.waiting).filter(|waiting| waiting.until > Timestamp::now()),
+        waiting: state
+            .and_then(|state| state.waiting)
+            .filter(|waiting| waiting.until > Timestamp::now()),
     })
 }
 
 fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
     let mut parts = vec![
-        standing(&shown.run, style) + &waiting(shown, now, style) + &wanted(&shown.run, style) + &next_unless_asked(shown, style),
+        standing(&shown.run, style)
+            + &waiting(shown, now, style)
+            + &wanted(&shown.run, style)
+            + &next_unless_asked(shown, style),
         phases(shown, now, style),
     ];
-    parts.extend(shown.approvals.iter().filter(|open| open.state == ApprovalStatus::Pending).map(|open| {
-        let since = format!("  since     {} ago\n", human_duration(now.since_ms(open.requested_at)));
-        Question { warned: shown.warned.clone(), ..Question::of_record(open) }.how_to_answer(style) + &since
-    }));
+    parts.extend(
+        shown
+            .approvals
+            .iter()
+            .filter(|open| open.state == ApprovalStatus::Pending)
+            .map(|open| {
+                let since = format!(
+                    "  since     {} ago\n",
+                    human_duration(now.since_ms(open.requested_at))
+                );
+                Question {
+                    warned: shown.warned.clone(),
+                    ..Question::of_record(open)
+                }
+                .how_to_answer(style)
+                    + &since
+            }),
+    );
     parts.extend(shown.crash.as_ref().map(|card| crash(card, style)));
     parts.push(artifacts(&shown.artifacts, style));
     parts.push(decisions(&shown.approvals, style));
@@ -93,25 +116,46 @@ fn screen(shown: &Shown, now: Timestamp, style: Style) -> String {
 
 /// A wait that ends by itself.
 fn waiting(shown: &Shown, now: Timestamp, style: Style) -> String {
-    let Some(waiting) = &shown.waiting else { return String::new() };
-    let (left, at) = (human_duration(waiting.until.since_ms(now)), waiting.until.local_clock());
-    let words = format!("{left} more, until {at}: the server of {} asks for it ({})", waiting.phase_key, waiting.code);
+    let Some(waiting) = &shown.waiting else {
+        return String::new();
+    };
+    let (left, at) = (
+        human_duration(waiting.until.since_ms(now)),
+        waiting.until.local_clock(),
+    );
+    let words = format!(
+        "{left} more, until {at}: the server of {} asks for it ({})",
+        waiting.phase_key, waiting.code
+    );
     field("waits", &words, style) + &field("", "to try earlier, pause the run and resume it", style)
 }
 
 /// A question that waits says itself what to do.
 fn next_unless_asked(shown: &Shown, style: Style) -> String {
-    let asked = shown.approvals.iter().any(|approval| approval.state == ApprovalStatus::Pending);
-    if asked && shown.run.state == RunStatus::AwaitingApproval.as_str() { String::new() } else { next(&shown.run, style) }
+    let asked = shown
+        .approvals
+        .iter()
+        .any(|approval| approval.state == ApprovalStatus::Pending);
+    if asked && shown.run.state == RunStatus::AwaitingApproval.as_str() {
+        String::new()
+    } else {
+        next(&shown.run, style)
+    }
 }
 
 fn wanted(run: &RunRecord, style: Style) -> String {
     let mut text = String::new();
-    let mut add = |name: &str, value: &str| text.push_str(&field(name, &shortened(&safe_line(value), 100, "…"), style));
+    let mut add = |name: &str, value: &str| {
+        text.push_str(&field(name, &shortened(&safe_line(value), 100, "…"), style))
+    };
     add("id", &run.id.to_string());
     add("thread", run.thread.as_str());
     if let Some(repo) = &run.repo {
-        let base = run.base_branch.as_ref().map(|base| format!(" from {base}")).unwrap_or_default();
+        let base = run
+            .base_branch
+            .as_ref()
+            .map(|base| format!(" from {base}"))
+            .unwrap_or_default();
         add("repo", &format!("{repo}{base}"));
     }
     if let Some(worktree) = &run.worktree {
@@ -133,9 +177,22 @@ fn crash(card: &CrashCard, style: Style) -> String {
     let mut text = format!("{}\n", style.marked(Mark::Unsure, "after the crash"));
     let mut add = |name: &str, value: &str| text.push_str(&field(name, value, style));
     let done: Vec<&str> = card.phases_done.iter().map(|key| key.as_str()).collect();
-    add("certain", &if done.is_empty() { "no phase is done yet".to_owned() } else { format!("done and kept: {}", done.join(", ")) });
+    add(
+        "certain",
+        &if done.is_empty() {
+            "no phase is done yet".to_owned()
+        } else {
+            format!("done and kept: {}", done.join(", "))
+        },
+    );
     if let Some((phase, attempt)) = &card.phase {
-        add("", &format!("{phase}, attempt {attempt}: {} turns stored, never asked or paid for again", card.turns_stored));
+        add(
+            "",
+            &format!(
+                "{phase}, attempt {attempt}: {} turns stored, never asked or paid for again",
+                card.turns_stored
+            ),
+        );
     }
     if let Some(gate) = &card.gate {
         add("", &format!("{gate} still waits for you"));
@@ -143,42 +200,95 @@ fn crash(card: &CrashCard, style: Style) -> String {
     add("", &format!("{} settled", card.spent));
     for unsure in &card.unsure {
         match unsure {
-            Unsure::Tool { call_id, tool, arguments, redo, .. } => {
-                let said = if *redo { "will run again" } else { "may have run" };
-                add("unsure", &format!("{call_id}: {tool} {} {said}", shortened(&safe_line(arguments), 60, "…")));
+            Unsure::Tool {
+                call_id,
+                tool,
+                arguments,
+                redo,
+                ..
+            } => {
+                let said = if *redo {
+                    "will run again"
+                } else {
+                    "may have run"
+                };
+                add(
+                    "unsure",
+                    &format!(
+                        "{call_id}: {tool} {} {said}",
+                        shortened(&safe_line(arguments), 60, "…")
+                    ),
+                );
             }
             Unsure::Bill { model, charged, .. } => {
-                let charged = charged.map_or_else(|| "an unknown price".to_owned(), |cost| cost.to_string());
-                add("unsure", &format!("a call to {model} may have been billed; charged {charged}, will be made again"));
+                let charged =
+                    charged.map_or_else(|| "an unknown price".to_owned(), |cost| cost.to_string());
+                add(
+                    "unsure",
+                    &format!(
+                        "a call to {model} may have been billed; charged {charged}, will be made again"
+                    ),
+                );
             }
         }
     }
     card.lost.iter().for_each(|lost| add("lost", lost));
-    if card.unsure.iter().any(|unsure| matches!(unsure, Unsure::Tool { .. })) {
+    if card
+        .unsure
+        .iter()
+        .any(|unsure| matches!(unsure, Unsure::Tool { .. }))
+    {
         add(
             "answer",
-            &format!("phasedeck resume {id} --redo CALL, --done CALL or --skip CALL; unanswered, the agent is told 'may have run'"),
+            &format!(
+                "phasedeck resume {id} --redo CALL, --done CALL or --skip CALL; unanswered, the agent is told 'may have run'"
+            ),
         );
     }
     text
 }
 
 fn phases(shown: &Shown, now: Timestamp, style: Style) -> String {
-    let mut table = Table::new(&["PHASE", "STATE", "TRIES", "TIME", "COST", "ARTIFACT", "COMMIT"]);
+    let mut table = Table::new(&[
+        "PHASE", "STATE", "TRIES", "TIME", "COST", "ARTIFACT", "COMMIT",
+    ]);
     for phase in &shown.phases {
         let mark = Mark::of_phase_status(phase.state);
         let end = phase.ended_at.or(shown.run.ended_at).unwrap_or(now);
-        let time = phase.started_at.map(|start| human_duration(end.since_ms(start))).unwrap_or_default();
-        let hash = phase.artifact_sha256.as_ref().map(|hash| hash.short().to_owned()).unwrap_or_default();
+        let time = phase
+            .started_at
+            .map(|start| human_duration(end.since_ms(start)))
+            .unwrap_or_default();
+        let hash = phase
+            .artifact_sha256
+            .as_ref()
+            .map(|hash| hash.short().to_owned())
+            .unwrap_or_default();
         let begun = phase.attempt > 0;
         table.row(vec![
             Cell::new(phase.phase_key.as_str()),
             Cell::new(format!("{} {}", style.glyph(mark), phase.state)).tone(mark.tone()),
-            Cell::new(if begun { phase.attempt.to_string() } else { String::new() }).right(),
+            Cell::new(if begun {
+                phase.attempt.to_string()
+            } else {
+                String::new()
+            })
+            .right(),
             Cell::new(time).right(),
-            Cell::new(if begun { phase.cost.to_string() } else { String::new() }).right(),
+            Cell::new(if begun {
+                phase.cost.to_string()
+            } else {
+                String::new()
+            })
+            .right(),
             Cell::new(hash),
-            Cell::new(phase.commit.as_deref().and_then(|commit| commit.get(..10)).unwrap_or_default()),
+            Cell::new(
+                phase
+                    .commit
+                    .as_deref()
+                    .and_then(|commit| commit.get(..10))
+                    .unwrap_or_default(),
+            ),
         ]);
     }
     table.drawn(0, style)
@@ -188,9 +298,15 @@ fn artifacts(artifacts: &[ArtifactRecord], style: Style) -> String {
     if artifacts.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["ARTIFACT", "VERSION", "VERDICT", "HASH", "BYTES", "SCHEMA", "PATH"]);
+    let mut table = Table::new(&[
+        "ARTIFACT", "VERSION", "VERDICT", "HASH", "BYTES", "SCHEMA", "PATH",
+    ]);
     for artifact in artifacts {
-        let (mark, word) = if artifact.valid { (Mark::Done, "valid") } else { (Mark::Failed, "invalid") };
+        let (mark, word) = if artifact.valid {
+            (Mark::Done, "valid")
+        } else {
+            (Mark::Failed, "invalid")
+        };
         table.row(vec![
             Cell::new(artifact.phase_key.as_str()),
             Cell::new(format!("v{}", artifact.version)),
@@ -206,7 +322,10 @@ fn artifacts(artifacts: &[ArtifactRecord], style: Style) -> String {
 
 fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
     let mut table = Table::new(&["DECIDED", "GATE", "ABOUT", "BY", "WORDS"]);
-    let decided: Vec<_> = approvals.iter().filter(|approval| approval.state != ApprovalStatus::Pending).collect();
+    let decided: Vec<_> = approvals
+        .iter()
+        .filter(|approval| approval.state != ApprovalStatus::Pending)
+        .collect();
     if decided.is_empty() {
         return String::new();
     }
@@ -218,12 +337,18 @@ fn decisions(approvals: &[ApprovalRecord], style: Style) -> String {
             ApprovalStatus::Aborted => Mark::Stopped,
             ApprovalStatus::Superseded | ApprovalStatus::Pending => Mark::Skipped,
         };
-        let via = approval.via.map(|via| format!(" by {via}")).unwrap_or_default();
+        let via = approval
+            .via
+            .map(|via| format!(" by {via}"))
+            .unwrap_or_default();
         table.row(vec![
             Cell::new(format!("{} {}", style.glyph(mark), approval.state)).tone(mark.tone()),
             Cell::new(approval.gate.as_str()),
             Cell::new(Question::of_record(approval).subject()),
-            Cell::new(format!("{}{via}", approval.resolved_by.as_deref().unwrap_or_default())),
+            Cell::new(format!(
+                "{}{via}",
+                approval.resolved_by.as_deref().unwrap_or_default()
+            )),
             Cell::new(approval.comment.as_deref().unwrap_or_default()).at_most(60, style.ascii),
         ]);
     }
@@ -279,10 +404,19 @@ mod tests {
             run,
             warned: Some("what looks like a secret on line 7".to_owned()),
             phases: vec![
-                phase("spec", 0, PhaseStatus::AwaitingApproval, 2, Some(ContentHash::of(&[2]))),
+                phase(
+                    "spec",
+                    0,
+                    PhaseStatus::AwaitingApproval,
+                    2,
+                    Some(ContentHash::of(&[2])),
+                ),
                 phase("plan", 1, PhaseStatus::Pending, 0, None),
             ],
-            approvals: vec![approval(ApprovalStatus::ChangesRequested, 1), approval(ApprovalStatus::Pending, 2)],
+            approvals: vec![
+                approval(ApprovalStatus::ChangesRequested, 1),
+                approval(ApprovalStatus::Pending, 2),
+            ],
             artifacts: vec![ArtifactRecord {
                 phase_key: "spec".into(),
                 version: 2,
@@ -330,9 +464,25 @@ mod tests {
         ↻ changes_requested  spec_approved  spec v1 (4bf5122f)  ann by cli  Smaller steps
         ");
         let (until, wait_ms, code) = (Timestamp(3_720_000), 3_600_000, Code::LlmRateLimited);
-        let waiting = Waiting { phase_key: "spec".into(), until, wait_ms, tries: 1, code };
-        let text = screen(&Shown { waiting: Some(waiting), ..shown }, Timestamp(120_000), Style::default());
-        let line = format!("  waits     1h00 more, until {}: the server of spec asks for it (llm_rate_limited)\n", until.local_clock());
+        let waiting = Waiting {
+            phase_key: "spec".into(),
+            until,
+            wait_ms,
+            tries: 1,
+            code,
+        };
+        let text = screen(
+            &Shown {
+                waiting: Some(waiting),
+                ..shown
+            },
+            Timestamp(120_000),
+            Style::default(),
+        );
+        let line = format!(
+            "  waits     1h00 more, until {}: the server of spec asks for it (llm_rate_limited)\n",
+            until.local_clock()
+        );
         assert!(text.contains(&line), "{text}");
     }
 }

@@ -39,8 +39,15 @@ impl Signals {
     /// `io_failed` when the system refuses.
     pub fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| Failure::io("cannot listen for signals", &e));
-        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hang_up: listen(SignalKind::hangup())? })
+        let (interrupt, terminate) = (
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        );
+        Ok(Self {
+            interrupt,
+            terminate,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next request to stop.

@@ -16,7 +16,9 @@ use crate::model::state::RunStatus;
 /// # Errors
 /// `run_not_found`, `run_already_terminal`; what the engine answers.
 pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
-    send(setup, &args.run, args.json, RunStatus::Paused, |run_id| Command::Pause { run_id })
+    send(setup, &args.run, args.json, RunStatus::Paused, |run_id| {
+        Command::Pause { run_id }
+    })
 }
 
 /// `phasedeck abort`.
@@ -25,7 +27,13 @@ pub fn pause(setup: &Setup, args: &OneRun) -> Outcome {
 /// As [`pause`].
 pub fn abort(setup: &Setup, args: &Abort) -> Outcome {
     let (reason, rollback) = (args.text.clone(), args.rollback);
-    let command = |run_id| if rollback { Command::RollBack { run_id, reason } } else { Command::Abort { run_id, reason } };
+    let command = |run_id| {
+        if rollback {
+            Command::RollBack { run_id, reason }
+        } else {
+            Command::Abort { run_id, reason }
+        }
+    };
     send(setup, &args.run, args.json, RunStatus::Aborted, command)
 }
 
@@ -40,7 +48,13 @@ pub struct Receipt {
     state: String,
 }
 
-fn send(setup: &Setup, text: &str, json: bool, goal: RunStatus, command: impl FnOnce(RunId) -> Command) -> Outcome {
+fn send(
+    setup: &Setup,
+    text: &str,
+    json: bool,
+    goal: RunStatus,
+    command: impl FnOnce(RunId) -> Command,
+) -> Outcome {
     setup.find(text)?;
     let session = setup.brief_session()?;
     let sent = setup.find(text).and_then(|(archive, run)| {
@@ -56,11 +70,20 @@ fn send(setup: &Setup, text: &str, json: bool, goal: RunStatus, command: impl Fn
     ended?;
     let state = archive.run(run)?.state;
     if json {
-        setup.out.object(&Receipt { run_id: run, asked: goal, state })?;
+        setup.out.object(&Receipt {
+            run_id: run,
+            asked: goal,
+            state,
+        })?;
     } else if state == goal.as_str() {
-        setup.out.print(&format!("run {} is {goal}\n", run.short()))?;
+        setup
+            .out
+            .print(&format!("run {} is {goal}\n", run.short()))?;
     } else {
-        setup.out.print(&format!("run {} will be {goal} at its next checkpoint\n", run.short()))?;
+        setup.out.print(&format!(
+            "run {} will be {goal} at its next checkpoint\n",
+            run.short()
+        ))?;
     }
     Ok(Exit::Done)
 }

@@ -49,7 +49,11 @@ impl Style {
             Tone::Done => "32",
             Tone::Failed => "31",
         };
-        if self.color && !code.is_empty() && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color && !code.is_empty() && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// The glyph or its ASCII twin.
@@ -89,20 +93,40 @@ mod tests {
 
     #[test]
     fn a_state_is_told_by_glyph_and_word_also_without_colour() {
-        let plain = Style { color: false, ascii: false };
-        assert_eq!(plain.marked(Mark::Gate, "awaiting_approval"), "▲ awaiting_approval");
-        let ascii = Style { color: true, ascii: true };
-        assert_eq!(ascii.marked(Mark::Done, "completed"), "\u{1b}[32m+ completed\u{1b}[0m");
+        let plain = Style {
+            color: false,
+            ascii: false,
+        };
+        assert_eq!(
+            plain.marked(Mark::Gate, "awaiting_approval"),
+            "▲ awaiting_approval"
+        );
+        let ascii = Style {
+            color: true,
+            ascii: true,
+        };
+        assert_eq!(
+            ascii.marked(Mark::Done, "completed"),
+            "\u{1b}[32m+ completed\u{1b}[0m"
+        );
     }
 
     #[test]
     fn a_run_is_marked_by_what_it_needs_and_a_state_of_a_newer_program_is_strange() {
         let of = |state: &str, reason: Option<&str>, gate: Option<&str>| {
             let (state, pause_reason) = (state.to_owned(), reason.map(str::to_owned));
-            Mark::of_run(&RunRecord { state, pause_reason, pending_gate: gate.map(Into::into), ..run_record() })
+            Mark::of_run(&RunRecord {
+                state,
+                pause_reason,
+                pending_gate: gate.map(Into::into),
+                ..run_record()
+            })
         };
         assert_eq!(of("awaiting_approval", None, None), Mark::Gate);
-        assert_eq!(of("paused", Some("operator"), Some("spec_approved")), Mark::Gate);
+        assert_eq!(
+            of("paused", Some("operator"), Some("spec_approved")),
+            Mark::Gate
+        );
         assert_eq!(of("aborted", None, Some("spec_approved")), Mark::Stopped);
         assert_eq!(of("paused", Some("operator"), None), Mark::Paused);
         assert_eq!(of("paused", Some("crashed"), None), Mark::Unsure);

@@ -17,7 +17,11 @@ impl Cell {
     /// Text, made safe.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self { text: safe_line(text.as_ref()), tone: Tone::Plain, right: false }
+        Self {
+            text: safe_line(text.as_ref()),
+            tone: Tone::Plain,
+            right: false,
+        }
     }
 
     /// In this colour.
@@ -62,7 +66,14 @@ impl Table {
     /// A table with these headings.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|heading| Cell::new(heading).tone(Tone::Quiet)).collect()] }
+        Self {
+            rows: vec![
+                headings
+                    .iter()
+                    .map(|heading| Cell::new(heading).tone(Tone::Quiet))
+                    .collect(),
+            ],
+        }
     }
 
     /// Adds a row.
@@ -74,12 +85,21 @@ impl Table {
     #[must_use]
     pub fn drawn(&self, indent: usize, style: Style) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.text.width())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for row in &self.rows {
             let cells = row.iter().zip(&widths).enumerate();
-            let cells: Vec<String> = cells.map(|(at, (cell, width))| cell.drawn(*width, at + 1 == row.len(), style)).collect();
+            let cells: Vec<String> = cells
+                .map(|(at, (cell, width))| cell.drawn(*width, at + 1 == row.len(), style))
+                .collect();
             text.push_str(&" ".repeat(indent));
             text.push_str(cells.join("  ").trim_end());
             text.push('\n');
@@ -112,16 +132,33 @@ mod tests {
     #[test]
     fn columns_stand_straight_with_wide_characters_and_colours() {
         let mut table = Table::new(&["RUN", "WHAT", "COST"]);
-        table.row(vec![Cell::new("7f3a"), Cell::new("買い物かご"), Cell::new("$0.41").right()]);
-        table.row(vec![Cell::new("7f3a99"), Cell::new("cart\u{1b}[2J"), Cell::new("$12.00").right()]);
+        table.row(vec![
+            Cell::new("7f3a"),
+            Cell::new("買い物かご"),
+            Cell::new("$0.41").right(),
+        ]);
+        table.row(vec![
+            Cell::new("7f3a99"),
+            Cell::new("cart\u{1b}[2J"),
+            Cell::new("$12.00").right(),
+        ]);
         insta::assert_snapshot!(table.drawn(1, Style::default()), @r"
          RUN     WHAT        COST
          7f3a    買い物かご   $0.41
          7f3a99  cart␛[2J    $12.00
         ");
         let plain = table.drawn(0, Style::default());
-        let colored = table.drawn(0, Style { color: true, ascii: false });
-        assert_eq!(colored.replace("\u{1b}[2m", "").replace("\u{1b}[0m", ""), plain);
+        let colored = table.drawn(
+            0,
+            Style {
+                color: true,
+                ascii: false,
+            },
+        );
+        assert_eq!(
+            colored.replace("\u{1b}[2m", "").replace("\u{1b}[0m", ""),
+            plain
+        );
     }
 
     #[test]

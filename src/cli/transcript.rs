@@ -60,10 +60,15 @@ pub fn transcript(setup: &Setup, args: &args::Transcript) -> Outcome {
 
 /// Prints all of what a tool said.
 fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
-    let named = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let named = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     let kept = Some(setup.paths.outputs(run).join(name)).filter(|_| named && !name.is_empty());
     let Some(bytes) = kept.and_then(|path| std::fs::read(path).ok()) else {
-        let failure = Failure::new(Code::UsageInvalid, format!("run {} has no output '{}'", run.short(), safe_line(name)));
+        let failure = Failure::new(
+            Code::UsageInvalid,
+            format!("run {} has no output '{}'", run.short(), safe_line(name)),
+        );
         return Err(failure
             .hint("a result that was cut ends with the name; `phasedeck clean` takes outputs away with the run's folder")
             .into());
@@ -73,22 +78,43 @@ fn output(setup: &Setup, run: RunId, name: &str) -> Outcome {
 }
 
 fn nothing(archive: &Archive, run: RunId) -> Result<String> {
-    let why = if archive.run(run)?.rehearsal { "it is a rehearsal, which asks no model" } else { "no agent has answered yet" };
+    let why = if archive.run(run)?.rehearsal {
+        "it is a rehearsal, which asks no model"
+    } else {
+        "no agent has answered yet"
+    };
     Ok(format!("run {} has no turns: {why}", run.short()))
 }
 
 fn chosen(phases: Vec<PhaseRecord>, wanted: Option<&str>, run: RunId) -> Result<Vec<PhaseRecord>> {
-    let Some(wanted) = wanted else { return Ok(phases) };
-    match phases.iter().find(|phase| phase.phase_key.as_str() == wanted) {
+    let Some(wanted) = wanted else {
+        return Ok(phases);
+    };
+    match phases
+        .iter()
+        .find(|phase| phase.phase_key.as_str() == wanted)
+    {
         Some(found) => Ok(vec![found.clone()]),
-        None => Err(no_such_phase(run, wanted, phases.iter().map(|phase| phase.phase_key.as_str()))),
+        None => Err(no_such_phase(
+            run,
+            wanted,
+            phases.iter().map(|phase| phase.phase_key.as_str()),
+        )),
     }
 }
 
 /// That a run has no such phase, with the one that was probably meant.
 #[must_use]
-pub fn no_such_phase<'a>(run: RunId, wanted: &str, keys: impl IntoIterator<Item = &'a str>) -> Failure {
-    Failure::new(Code::UsageInvalid, format!("run {} has no phase '{wanted}'", run.short())).hint(did_you_mean(wanted, keys))
+pub fn no_such_phase<'a>(
+    run: RunId,
+    wanted: &str,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Failure {
+    Failure::new(
+        Code::UsageInvalid,
+        format!("run {} has no phase '{wanted}'", run.short()),
+    )
+    .hint(did_you_mean(wanted, keys))
 }
 
 fn attempts(phase: &PhaseRecord, only: Option<u32>) -> std::ops::RangeInclusive<u32> {
@@ -122,7 +148,9 @@ pub struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn of(run_id: RunId, turn: &'a TurnRecord) -> Self {
-        let answer = turn.answer.as_deref().map_or(Value::Null, |text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+        let answer = turn.answer.as_deref().map_or(Value::Null, |text| {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        });
         Self {
             run_id,
             phase_key: &turn.phase_key,
@@ -139,9 +167,22 @@ impl<'a> Turn<'a> {
 }
 
 fn as_words(turn: &TurnRecord, style: Style) -> String {
-    let title = format!("{} attempt {} {}", turn.phase_key, turn.attempt, turn.title());
-    let mut text = format!("{}{}\n", style.paint(Tone::Strong, &title), style.paint(Tone::Quiet, open_words(turn.status)));
-    let answer: Value = turn.answer.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let title = format!(
+        "{} attempt {} {}",
+        turn.phase_key,
+        turn.attempt,
+        turn.title()
+    );
+    let mut text = format!(
+        "{}{}\n",
+        style.paint(Tone::Strong, &title),
+        style.paint(Tone::Quiet, open_words(turn.status))
+    );
+    let answer: Value = turn
+        .answer
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     for (name, tone) in [("reasoning", Tone::Quiet), ("text", Tone::Plain)] {
         if let Some(said) = answer[name].as_str().filter(|said| !said.trim().is_empty()) {
             text.push_str(&indented(said.trim(), tone, style, usize::MAX));
@@ -162,15 +203,31 @@ fn open_words(status: TurnStatus) -> &'static str {
 fn tool(call: &ToolRecord, style: Style) -> String {
     let ellipsis = if style.ascii { "..." } else { "…" };
     let arguments = shortened(&safe_line(&call.arguments), ARGUMENTS, ellipsis);
-    let mut text = format!("  {} {arguments}\n", style.paint(Tone::Running, &safe_line(&call.tool)));
+    let mut text = format!(
+        "  {} {arguments}\n",
+        style.paint(Tone::Running, &safe_line(&call.tool))
+    );
     match &call.result {
         Some(result) => {
-            text.push_str(&indented(result.trim_end(), Tone::Quiet, style, RESULT_LINES));
+            text.push_str(&indented(
+                result.trim_end(),
+                Tone::Quiet,
+                style,
+                RESULT_LINES,
+            ));
             if let Some((_, name)) = result.trim_end().trim_end_matches(']').rsplit_once(KEPT) {
-                text.push_str(&indented(&format!("all of it: phasedeck transcript RUN --output {name}"), Tone::Quiet, style, 1));
+                text.push_str(&indented(
+                    &format!("all of it: phasedeck transcript RUN --output {name}"),
+                    Tone::Quiet,
+                    style,
+                    1,
+                ));
             }
         }
-        None => text.push_str(&format!("  {}\n", style.paint(Tone::Gate, "nobody knows whether it ran"))),
+        None => text.push_str(&format!(
+            "  {}\n",
+            style.paint(Tone::Gate, "nobody knows whether it ran")
+        )),
     }
     text
 }
@@ -178,9 +235,16 @@ fn tool(call: &ToolRecord, style: Style) -> String {
 fn indented(said: &str, tone: Tone, style: Style, most: usize) -> String {
     let said = safe_block(said);
     let lines: Vec<&str> = said.lines().collect();
-    let mut text: String = lines.iter().take(most).map(|line| format!("    {}\n", style.paint(tone, line))).collect();
+    let mut text: String = lines
+        .iter()
+        .take(most)
+        .map(|line| format!("    {}\n", style.paint(tone, line)))
+        .collect();
     if lines.len() > most {
-        text.push_str(&format!("    ({} more; --json shows all)\n", counted(lines.len() - most, "line")));
+        text.push_str(&format!(
+            "    ({} more; --json shows all)\n",
+            counted(lines.len() - most, "line")
+        ));
     }
     text
 }
@@ -210,12 +274,22 @@ mod tests {
 
     fn call(result: Option<&str>) -> ToolRecord {
         let (call_id, tool) = ("c1".to_owned(), "read_file".to_owned());
-        ToolRecord { call_id, tool, arguments: "{\"file_path\":\"a.txt\"}".to_owned(), result: result.map(str::to_owned), redo: false }
+        ToolRecord {
+            call_id,
+            tool,
+            arguments: "{\"file_path\":\"a.txt\"}".to_owned(),
+            result: result.map(str::to_owned),
+            redo: false,
+        }
     }
 
     #[test]
     fn a_turn_is_told_with_thoughts_words_and_tools() {
-        let said = turn(Some("{\"text\":\"I read.\\u001b[2J\",\"reasoning\":\"hm\"}"), vec![call(Some("one\ntwo"))], TurnStatus::Settled);
+        let said = turn(
+            Some("{\"text\":\"I read.\\u001b[2J\",\"reasoning\":\"hm\"}"),
+            vec![call(Some("one\ntwo"))],
+            TurnStatus::Settled,
+        );
         assert_eq!(
             as_words(&said, Style::default()),
             "spec attempt 1 turn 2\n    hm\n    I read.␛[2J\n  read_file {\"file_path\":\"a.txt\"}\n    one\n    two\n\n"
@@ -224,10 +298,30 @@ mod tests {
 
     #[test]
     fn long_results_are_cut_and_unknown_outcomes_named() {
-        let long = (0..20).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
-        let text = as_words(&turn(None, vec![call(Some(&long)), call(None)], TurnStatus::Answered), Style::default());
-        assert!(text.starts_with("spec attempt 1 turn 2  (answered; its tools may have run)\n"), "{text}");
-        assert!(text.contains("    7\n    (12 lines more; --json shows all)\n") && !text.contains("    8\n"), "{text}");
-        assert!(text.ends_with("  nobody knows whether it ran\n\n"), "{text}");
+        let long = (0..20)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join("\n");
+        let text = as_words(
+            &turn(
+                None,
+                vec![call(Some(&long)), call(None)],
+                TurnStatus::Answered,
+            ),
+            Style::default(),
+        );
+        assert!(
+            text.starts_with("spec attempt 1 turn 2  (answered; its tools may have run)\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("    7\n    (12 lines more; --json shows all)\n")
+                && !text.contains("    8\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("  nobody knows whether it ran\n\n"),
+            "{text}"
+        );
     }
 }

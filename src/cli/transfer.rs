@@ -22,12 +22,24 @@ use crate::model::state::Via;
 pub fn export(setup: &Setup, args: &Export) -> Outcome {
     let (_, run) = setup.find(&args.run)?;
     match &args.output {
-        None => transfer::export(&setup.paths, run, args.redact, &mut std::io::stdout().lock())?,
+        None => transfer::export(
+            &setup.paths,
+            run,
+            args.redact,
+            &mut std::io::stdout().lock(),
+        )?,
         Some(path) => {
-            let mut file = BufWriter::new(File::create_new(path).map_err(|e| unwritable(path, &e))?);
+            let mut file =
+                BufWriter::new(File::create_new(path).map_err(|e| unwritable(path, &e))?);
             transfer::export(&setup.paths, run, args.redact, &mut file)?;
-            file.flush().and_then(|()| file.get_ref().sync_all()).map_err(|e| unwritable(path, &e))?;
-            setup.out.note(&format!("run {} is in {}", run.short(), safe_line(&path.display().to_string())));
+            file.flush()
+                .and_then(|()| file.get_ref().sync_all())
+                .map_err(|e| unwritable(path, &e))?;
+            setup.out.note(&format!(
+                "run {} is in {}",
+                run.short(),
+                safe_line(&path.display().to_string())
+            ));
         }
     }
     Ok(Exit::Done)
@@ -43,8 +55,11 @@ pub fn import(setup: &Setup, args: &Import) -> Outcome {
         transfer::import(&setup.paths, &mut std::io::stdin().lock(), &by)
     } else {
         let file = File::open(&args.file).map_err(|e| {
-            Failure::new(Code::UsageInvalid, format!("cannot read {}: {e}", args.file.display()))
-                .hint("name a file that `phasedeck export` wrote")
+            Failure::new(
+                Code::UsageInvalid,
+                format!("cannot read {}: {e}", args.file.display()),
+            )
+            .hint("name a file that `phasedeck export` wrote")
         })?;
         transfer::import(&setup.paths, &mut BufReader::new(file), &by)
     };
@@ -59,12 +74,21 @@ fn tell(setup: &Setup, imported: &Imported, json: bool) -> Result<(), Stop> {
     let run = imported.run_id.short();
     let what = format!(
         "{}, {}",
-        counted(usize::try_from(imported.events).unwrap_or(usize::MAX), "event"),
-        counted(usize::try_from(imported.contents).unwrap_or(usize::MAX), "content")
+        counted(
+            usize::try_from(imported.events).unwrap_or(usize::MAX),
+            "event"
+        ),
+        counted(
+            usize::try_from(imported.contents).unwrap_or(usize::MAX),
+            "content"
+        )
     );
     setup.out.print(&format!("run {run} is here: {what}\n"))?;
     if let Some(state) = &imported.aborted_from {
-        setup.out.note(&format!("it had not ended ({}); here it is aborted, so that nothing executes it", safe_line(state)));
+        setup.out.note(&format!(
+            "it had not ended ({}); here it is aborted, so that nothing executes it",
+            safe_line(state)
+        ));
     }
     Ok(())
 }

@@ -34,8 +34,11 @@ use crate::model::state::Via;
 pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
     let dir = absolute(args.dir.as_deref().unwrap_or(Path::new(".")))?;
     let top = repo_around(&dir).ok_or_else(|| {
-        Failure::new(Code::UsageInvalid, format!("{} does not lie in a git repository", dir.display()))
-            .hint("name a folder of a repository")
+        Failure::new(
+            Code::UsageInvalid,
+            format!("{} does not lie in a git repository", dir.display()),
+        )
+        .hint("name a folder of a repository")
     })?;
     if args.revoke {
         return revoke(setup, args, &top);
@@ -53,7 +56,9 @@ pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
         setup.out.document(&view.document(&brought, word))?;
         return Ok(Exit::Done);
     }
-    setup.out.print(&view.words(&brought, standing, setup.out.style))?;
+    setup
+        .out
+        .print(&view.words(&brought, standing, setup.out.style))?;
     if args.look || args.yes || standing == Standing::Agreed {
         if agrees {
             setup.out.note("you have agreed to exactly this");
@@ -61,9 +66,12 @@ pub fn trust(setup: &Setup, args: &Trust) -> Outcome {
         return Ok(Exit::Done);
     }
     if !askable() {
-        return Err(Failure::new(Code::UsageInvalid, "nobody can be asked here: this is no terminal")
-            .hint("agree with `phasedeck trust --yes`, or only look with --look")
-            .into());
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            "nobody can be asked here: this is no terminal",
+        )
+        .hint("agree with `phasedeck trust --yes`, or only look with --look")
+        .into());
     }
     ask(setup, &brought)?;
     Ok(Exit::Done)
@@ -78,15 +86,26 @@ pub fn offer(setup: &Setup, top: &Path, may_ask: bool) -> Result<(), Stop> {
         Ok(Some((brought, standing))) if standing != Standing::Agreed => (brought, standing),
         Ok(_) => return Ok(()),
         Err(failure) => {
-            setup.out.note(&format!("{}: {}; nothing of it is used", safe_line(&top.join(FOLDER).display().to_string()), failure.message));
+            setup.out.note(&format!(
+                "{}: {}; nothing of it is used",
+                safe_line(&top.join(FOLDER).display().to_string()),
+                failure.message
+            ));
             return Ok(());
         }
     };
     if may_ask && askable() {
-        setup.out.note(View::of(setup, &brought).words(&brought, standing, setup.out.aside).trim_end());
+        setup.out.note(
+            View::of(setup, &brought)
+                .words(&brought, standing, setup.out.aside)
+                .trim_end(),
+        );
         return ask(setup, &brought);
     }
-    setup.out.note(&format!("{}; nothing of it is used. `phasedeck trust` shows it", headline(&brought, standing)));
+    setup.out.note(&format!(
+        "{}; nothing of it is used. `phasedeck trust` shows it",
+        headline(&brought, standing)
+    ));
     Ok(())
 }
 
@@ -115,19 +134,35 @@ fn agree(setup: &Setup, brought: &Brought) -> Result<()> {
 fn revoke(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
     let had = setup.paths.database().exists() && take_back(&setup.paths, top)?;
     if args.json {
-        setup.out.document(&Revoked { repository: top, revoked: had })?;
+        setup.out.document(&Revoked {
+            repository: top,
+            revoked: had,
+        })?;
     } else {
-        let words = if had { "nothing that it brings is used any more" } else { "you had agreed to nothing of it" };
-        setup.out.print(&format!("{}: {words}\n", safe_line(&top.display().to_string())))?;
+        let words = if had {
+            "nothing that it brings is used any more"
+        } else {
+            "you had agreed to nothing of it"
+        };
+        setup.out.print(&format!(
+            "{}: {words}\n",
+            safe_line(&top.display().to_string())
+        ))?;
     }
     Ok(Exit::Done)
 }
 
 fn nothing(setup: &Setup, args: &Trust, top: &Path) -> Outcome {
     if args.json {
-        setup.out.document(&Document { repository: top, ..Document::default() })?;
+        setup.out.document(&Document {
+            repository: top,
+            ..Document::default()
+        })?;
     } else {
-        setup.out.note(&format!("{} brings nothing in {FOLDER}/", safe_line(&top.display().to_string())));
+        setup.out.note(&format!(
+            "{} brings nothing in {FOLDER}/",
+            safe_line(&top.display().to_string())
+        ));
     }
     Ok(Exit::Done)
 }
@@ -139,7 +174,11 @@ fn headline(brought: &Brought, standing: Standing) -> String {
         Standing::Changed => "changed since you agreed",
         Standing::New => "to which you have not agreed",
     };
-    safe_line(&format!("{} brings {files} in {FOLDER}/ ({}), {said}", brought.top.display(), brought.hash.short()))
+    safe_line(&format!(
+        "{} brings {files} in {FOLDER}/ ({}), {said}",
+        brought.top.display(),
+        brought.hash.short()
+    ))
 }
 
 /// What a repository brings, for scripts.
@@ -196,7 +235,10 @@ struct View {
 impl View {
     fn of(setup: &Setup, brought: &Brought) -> Self {
         let brings_settings = brought.top.join(FOLDER).join("config.toml").exists();
-        Self { catalog: Catalog::load_with(&CatalogDirs::beneath(&setup.paths.config), brought), brings_settings }
+        Self {
+            catalog: Catalog::load_with(&CatalogDirs::beneath(&setup.paths.config), brought),
+            brings_settings,
+        }
     }
 
     fn document<'a>(&'a self, brought: &'a Brought, standing: Standing) -> Document<'a> {
@@ -209,9 +251,15 @@ impl View {
                 Standing::New => "new",
             },
             files: brought.paths().collect(),
-            workflows: theirs(&self.catalog.workflows).map(|entry| entry.item.versioned_name().to_string()).collect(),
-            personas: theirs(&self.catalog.personas).map(|entry| &*entry.item).collect(),
-            schemas: theirs(&self.catalog.schemas).map(|entry| entry.item.id.as_str()).collect(),
+            workflows: theirs(&self.catalog.workflows)
+                .map(|entry| entry.item.versioned_name().to_string())
+                .collect(),
+            personas: theirs(&self.catalog.personas)
+                .map(|entry| &*entry.item)
+                .collect(),
+            schemas: theirs(&self.catalog.schemas)
+                .map(|entry| entry.item.id.as_str())
+                .collect(),
             problems: &self.catalog.problems,
         }
     }
@@ -222,7 +270,9 @@ impl View {
             text.push_str(&format!("\nleft out: {}", safe_line(&problem.to_string())));
         }
         if self.brings_settings {
-            text.push_str(&format!("\n{FOLDER}/config.toml is not read: settings are yours alone"));
+            text.push_str(&format!(
+                "\n{FOLDER}/config.toml is not read: settings are yours alone"
+            ));
         }
         if theirs(&self.catalog.personas).next().is_some() {
             text.push_str("\nIts personas need `phasedeck consent` too, each by its own hash.");
@@ -232,23 +282,44 @@ impl View {
 
     fn table(&self) -> Table {
         let mut table = Table::new(&["", "NAME", "WHAT IT IS"]);
-        let mut row = |kind: &str, name: String, what: String| table.row(vec![Cell::new(kind), Cell::new(name), Cell::new(what)]);
+        let mut row = |kind: &str, name: String, what: String| {
+            table.row(vec![Cell::new(kind), Cell::new(name), Cell::new(what)])
+        };
         for entry in theirs(&self.catalog.workflows) {
-            let phases: Vec<&str> = entry.item.phases.iter().map(|phase| phase.key.as_str()).collect();
-            row("workflow", entry.item.versioned_name().to_string(), phases.join(" > "));
+            let phases: Vec<&str> = entry
+                .item
+                .phases
+                .iter()
+                .map(|phase| phase.key.as_str())
+                .collect();
+            row(
+                "workflow",
+                entry.item.versioned_name().to_string(),
+                phases.join(" > "),
+            );
         }
         for entry in theirs(&self.catalog.personas) {
-            row("persona", entry.item.versioned_name().to_string(), reach(&entry.item));
+            row(
+                "persona",
+                entry.item.versioned_name().to_string(),
+                reach(&entry.item),
+            );
         }
         for entry in theirs(&self.catalog.schemas) {
-            row("schema", entry.item.id.to_string(), entry.item.title().to_owned());
+            row(
+                "schema",
+                entry.item.id.to_string(),
+                entry.item.title().to_owned(),
+            );
         }
         table
     }
 }
 
 fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
-    entries.iter().filter(|entry| matches!(entry.origin, Origin::Repository(_)))
+    entries
+        .iter()
+        .filter(|entry| matches!(entry.origin, Origin::Repository(_)))
 }
 
 /// What a persona runs on, and what it may do.
@@ -259,7 +330,15 @@ fn reach(persona: &Persona) -> String {
         Permission::Deny => format!("{tool} (denied)"),
     };
     let tools: Vec<String> = persona.tools.iter().map(tool).collect();
-    let tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
-    let on = persona.agent.as_deref().or(persona.model.as_deref()).unwrap_or("the default model");
+    let tools = if tools.is_empty() {
+        "no tools".to_owned()
+    } else {
+        tools.join(", ")
+    };
+    let on = persona
+        .agent
+        .as_deref()
+        .or(persona.model.as_deref())
+        .unwrap_or("the default model");
     format!("{}, {on}: {tools}", persona.backend)
 }

@@ -27,7 +27,11 @@ pub fn verify(setup: &Setup, args: &args::Verify) -> Outcome {
     } else {
         setup.out.print(&screen(&verdict, setup.out.style))?;
     }
-    Ok(if verdict.sound { Exit::Done } else { Exit::Failed })
+    Ok(if verdict.sound {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn nothing_yet(setup: &Setup, json: bool) -> Outcome {
@@ -43,7 +47,11 @@ fn screen(verdict: &Verdict, style: Style) -> String {
     let mut table = Table::new(&["OF", "CHECK", "VERDICT", "LOOKED AT"]);
     let mut problems = String::new();
     let mut row = |of: &str, check: &Check| {
-        let (mark, word) = if check.problems.is_empty() { (Mark::Done, "sound") } else { (Mark::Failed, "WRONG") };
+        let (mark, word) = if check.problems.is_empty() {
+            (Mark::Done, "sound")
+        } else {
+            (Mark::Failed, "WRONG")
+        };
         table.row(vec![
             Cell::new(of),
             Cell::new(check.name),
@@ -51,26 +59,50 @@ fn screen(verdict: &Verdict, style: Style) -> String {
             Cell::new(&check.looked_at),
         ]);
         for problem in &check.problems {
-            problems.push_str(&format!("  {} {} {}: {}\n", style.glyph(Mark::Failed), of, check.name, safe_line(problem)));
+            problems.push_str(&format!(
+                "  {} {} {}: {}\n",
+                style.glyph(Mark::Failed),
+                of,
+                check.name,
+                safe_line(problem)
+            ));
         }
     };
-    verdict.database.iter().for_each(|check| row("database", check));
+    verdict
+        .database
+        .iter()
+        .for_each(|check| row("database", check));
     for run in &verdict.runs {
-        run.checks.iter().for_each(|check| row(&run.run_id.short(), check));
+        run.checks
+            .iter()
+            .for_each(|check| row(&run.run_id.short(), check));
     }
     let mut text = table.drawn(0, style);
     if !problems.is_empty() {
         text.push_str(&format!("\nWrong:\n{problems}"));
     }
-    let heads = verdict.runs.iter().filter_map(|run| Some(format!("  {} {}\n", run.run_id.short(), run.head?)));
+    let heads = verdict
+        .runs
+        .iter()
+        .filter_map(|run| Some(format!("  {} {}\n", run.run_id.short(), run.head?)));
     let heads: String = heads.collect();
     if !heads.is_empty() {
-        text.push_str(&format!("\nHeads of the chains, to note elsewhere:\n{heads}"));
+        text.push_str(&format!(
+            "\nHeads of the chains, to note elsewhere:\n{heads}"
+        ));
     }
-    let unchecked = verdict.runs.iter().flat_map(|run| run.unchecked.iter().map(|words| format!("{}: {words}", run.run_id.short())));
-    let unproven: Vec<String> = unchecked.chain(verdict.not_proven.iter().map(|words| (*words).to_owned())).collect();
+    let unchecked = verdict.runs.iter().flat_map(|run| {
+        run.unchecked
+            .iter()
+            .map(|words| format!("{}: {words}", run.run_id.short()))
+    });
+    let unproven: Vec<String> = unchecked
+        .chain(verdict.not_proven.iter().map(|words| (*words).to_owned()))
+        .collect();
     text.push_str("\nNot proven by this:\n");
-    unproven.iter().for_each(|words| text.push_str(&format!("  - {}\n", safe_line(words))));
+    unproven
+        .iter()
+        .for_each(|words| text.push_str(&format!("  - {}\n", safe_line(words))));
     text
 }
 
@@ -91,10 +123,18 @@ mod tests {
         let run = RunVerdict {
             run_id: run_record().id,
             head: Some(Link([7; 32])),
-            checks: vec![check("chain", &["event 3 (phase.started) is not what was stored"]), check("rows", &[])],
+            checks: vec![
+                check("chain", &["event 3 (phase.started) is not what was stored"]),
+                check("rows", &[]),
+            ],
             unchecked: vec!["events 1 to 2 are from before there was a chain".to_owned()],
         };
-        let verdict = Verdict { sound: false, database: vec![check("anchor", &[])], runs: vec![run], not_proven: vec!["that it is right"] };
+        let verdict = Verdict {
+            sound: false,
+            database: vec![check("anchor", &[])],
+            runs: vec![run],
+            not_proven: vec!["that it is right"],
+        };
         insta::assert_snapshot!(screen(&verdict, Style::default()), @"
         OF        CHECK   VERDICT  LOOKED AT
         database  anchor  ✓ sound  9 events

@@ -37,7 +37,12 @@ impl Watch {
     /// Watches a run from its first event on.
     #[must_use]
     pub fn new(run_id: RunId, policy: OnGate) -> Self {
-        Self { policy, state: RunState::new(run_id), answered: BTreeSet::new(), paused: false }
+        Self {
+            policy,
+            state: RunState::new(run_id),
+            answered: BTreeSet::new(),
+            paused: false,
+        }
     }
 
     /// What is known of the run.
@@ -70,15 +75,23 @@ impl Watch {
     /// What to do now; each question is acted on once.
     pub fn act(&mut self) -> Option<Act> {
         let open = self.state.approval.clone()?;
-        if self.state.status.is_terminal() || self.paused || !self.answered.insert(open.request_id) {
+        if self.state.status.is_terminal() || self.paused || !self.answered.insert(open.request_id)
+        {
             return None;
         }
         // Only an artifact that was validated may be answered by a policy, and only by its hash.
         let artifact = open.phase_key.as_ref().and(open.artifact_sha256.clone());
         match (self.policy, artifact) {
             (OnGate::Wait, _) | (_, None) => Some(Act::Explain(open)),
-            (OnGate::Approve, hash) => Some(Act::Send(self.answer(&open, Decision::Approve, "", hash))),
-            (OnGate::Fail, hash) => Some(Act::Send(self.answer(&open, Decision::Reject, "policy", hash))),
+            (OnGate::Approve, hash) => {
+                Some(Act::Send(self.answer(&open, Decision::Approve, "", hash)))
+            }
+            (OnGate::Fail, hash) => Some(Act::Send(self.answer(
+                &open,
+                Decision::Reject,
+                "policy",
+                hash,
+            ))),
         }
     }
 
@@ -92,7 +105,13 @@ impl Watch {
         }
     }
 
-    fn answer(&self, open: &OpenApproval, action: Decision, comment: &str, hash: Option<crate::model::hash::ContentHash>) -> Command {
+    fn answer(
+        &self,
+        open: &OpenApproval,
+        action: Decision,
+        comment: &str,
+        hash: Option<crate::model::hash::ContentHash>,
+    ) -> Command {
         Command::Decide {
             run_id: self.state.run_id,
             request_id: Some(open.request_id),
@@ -121,7 +140,12 @@ mod tests {
     impl Journal {
         fn add(&mut self, fact: Fact) -> Event {
             let seq = self.0.len() as u64 + 1;
-            self.0.push(Event { run_id: RUN.parse().unwrap(), seq, at: Timestamp(0), fact });
+            self.0.push(Event {
+                run_id: RUN.parse().unwrap(),
+                seq,
+                at: Timestamp(0),
+                fact,
+            });
             self.0.last().unwrap().clone()
         }
 
@@ -137,11 +161,31 @@ mod tests {
                 phases: vec!["spec".into()],
                 rehearsal: true,
             });
-            journal.add(Fact::RunStarted { workflow: workflow.clone(), thread });
+            journal.add(Fact::RunStarted {
+                workflow: workflow.clone(),
+                thread,
+            });
             let cause = AttemptCause::First;
-            journal.add(Fact::PhaseStarted { phase_key: "spec".into(), attempt: 1, role: "r".into(), persona: workflow, cause });
-            let artifact = ArtifactRef { path: "s.json".to_owned(), schema: "a/b@1".into(), sha256: hash.clone(), bytes: 4, version: 1 };
-            journal.add(Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 1, artifact, by: None });
+            journal.add(Fact::PhaseStarted {
+                phase_key: "spec".into(),
+                attempt: 1,
+                role: "r".into(),
+                persona: workflow,
+                cause,
+            });
+            let artifact = ArtifactRef {
+                path: "s.json".to_owned(),
+                schema: "a/b@1".into(),
+                sha256: hash.clone(),
+                bytes: 4,
+                version: 1,
+            };
+            journal.add(Fact::ArtifactValidated {
+                phase_key: "spec".into(),
+                attempt: 1,
+                artifact,
+                by: None,
+            });
             journal.add(Fact::ApprovalRequested {
                 request_id: RequestId(uuid::Uuid::from_u128(request)),
                 phase_key: Some("spec".into()),
@@ -156,7 +200,10 @@ mod tests {
 
     fn watching(journal: &Journal, policy: OnGate) -> Watch {
         let mut watch = Watch::new(RUN.parse().unwrap(), policy);
-        journal.0.iter().for_each(|event| watch.take(event).unwrap());
+        journal
+            .0
+            .iter()
+            .for_each(|event| watch.take(event).unwrap());
         watch
     }
 
@@ -173,7 +220,10 @@ mod tests {
 
     #[test]
     fn a_policy_signs_the_hash_that_was_asked_about_once() {
-        for (policy, action, comment) in [(OnGate::Approve, Decision::Approve, ""), (OnGate::Fail, Decision::Reject, "policy")] {
+        for (policy, action, comment) in [
+            (OnGate::Approve, Decision::Approve, ""),
+            (OnGate::Fail, Decision::Reject, "policy"),
+        ] {
             let mut watch = watching(&Journal::at_gate(7), policy);
             let sent = Command::Decide {
                 run_id: RUN.parse().unwrap(),
@@ -194,7 +244,9 @@ mod tests {
     #[test]
     fn waiting_explains_once_and_goes_on_waiting() {
         let mut watch = watching(&Journal::at_gate(7), OnGate::Wait);
-        assert!(matches!(watch.act(), Some(Act::Explain(open)) if open.gate.as_str() == "spec_approved"));
+        assert!(
+            matches!(watch.act(), Some(Act::Explain(open)) if open.gate.as_str() == "spec_approved")
+        );
         assert_eq!(watch.act(), None);
         assert_eq!(watch.ended(), None);
     }
@@ -204,9 +256,16 @@ mod tests {
         for policy in [OnGate::Approve, OnGate::Fail] {
             let mut journal = Journal(Journal::at_gate(7).0[..3].to_vec());
             journal.add(recovery());
-            assert!(matches!(watching(&journal, policy).act(), Some(Act::Explain(_))));
+            assert!(matches!(
+                watching(&journal, policy).act(),
+                Some(Act::Explain(_))
+            ));
             journal.0.pop();
-            journal.add(Fact::RunPaused { ordinal: 1, reason: PauseReason::SessionRecovery, from_state: RunStatus::Executing });
+            journal.add(Fact::RunPaused {
+                ordinal: 1,
+                reason: PauseReason::SessionRecovery,
+                from_state: RunStatus::Executing,
+            });
             journal.add(recovery());
             let mut watch = watching(&journal, policy);
             assert_eq!(watch.act(), None);
@@ -217,21 +276,45 @@ mod tests {
     #[test]
     fn a_pause_from_before_is_no_end_and_one_from_now_is() {
         let mut journal = Journal::at_gate(7);
-        journal.add(Fact::RunPaused { ordinal: 1, reason: PauseReason::Shutdown, from_state: RunStatus::AwaitingApproval });
+        journal.add(Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Shutdown,
+            from_state: RunStatus::AwaitingApproval,
+        });
         let mut watch = Watch::new(RUN.parse().unwrap(), OnGate::Approve);
-        journal.0.iter().for_each(|event| watch.catch_up(event).unwrap());
+        journal
+            .0
+            .iter()
+            .for_each(|event| watch.catch_up(event).unwrap());
         assert_eq!(watch.ended(), None);
-        watch.take(&journal.add(Fact::RunResumed { ordinal: 1, from_state: RunStatus::Paused })).unwrap();
+        watch
+            .take(&journal.add(Fact::RunResumed {
+                ordinal: 1,
+                from_state: RunStatus::Paused,
+            }))
+            .unwrap();
         assert!(matches!(watch.act(), Some(Act::Send(_))));
-        let again = Fact::RunPaused { ordinal: 2, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval };
+        let again = Fact::RunPaused {
+            ordinal: 2,
+            reason: PauseReason::Operator,
+            from_state: RunStatus::AwaitingApproval,
+        };
         watch.take(&journal.add(again)).unwrap();
         assert_eq!(watch.ended(), Some(Exit::Waiting));
     }
 
     #[test]
     fn the_end_of_the_run_is_the_end_of_the_watch() {
-        let failed = Fact::RunFailed { code: crate::model::error::Code::ApprovalRejected, message: String::new(), hint: String::new() };
-        let aborted = Fact::RunAborted { by: "ann".to_owned(), via: Via::Cli, reason: String::new() };
+        let failed = Fact::RunFailed {
+            code: crate::model::error::Code::ApprovalRejected,
+            message: String::new(),
+            hint: String::new(),
+        };
+        let aborted = Fact::RunAborted {
+            by: "ann".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        };
         for (end, exit) in [(failed, Exit::Failed), (aborted, Exit::Aborted)] {
             let mut journal = Journal::at_gate(7);
             journal.add(end);

@@ -79,8 +79,9 @@ pub fn read(paths: &Paths) -> Result<Option<Anchor>> {
     let path = file(paths);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            crate::store::error::corrupt(format!("{} is no anchor: {e}", path.display()))
-                .hint("move that file away; the next start writes a new one from the database as it is")
+            crate::store::error::corrupt(format!("{} is no anchor: {e}", path.display())).hint(
+                "move that file away; the next start writes a new one from the database as it is",
+            )
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::io(format!("cannot read {}", path.display()), &e)),
@@ -95,14 +96,23 @@ pub fn missing(reader: &Reader, anchor: &Anchor) -> Result<Vec<String>> {
     let conn = reader.connection();
     let here = identity(conn)?;
     if here != anchor.database {
-        return Ok(vec![format!("this is database {here}; the anchor belongs to database {}", anchor.database)]);
+        return Ok(vec![format!(
+            "this is database {here}; the anchor belongs to database {}",
+            anchor.database
+        )]);
     }
     let mut words = Vec::new();
     for end in &anchor.ends {
         match chain::link_of(conn, end.run_id, end.seq)? {
             Some(link) if link == end.link => {}
-            Some(_) => words.push(format!("run {} has another event {} than was stored", end.run_id, end.seq)),
-            None => words.push(format!("run {} had {} events, and no longer has the last of them", end.run_id, end.seq)),
+            Some(_) => words.push(format!(
+                "run {} has another event {} than was stored",
+                end.run_id, end.seq
+            )),
+            None => words.push(format!(
+                "run {} had {} events, and no longer has the last of them",
+                end.run_id, end.seq
+            )),
         }
     }
     Ok(words)
@@ -122,12 +132,22 @@ pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
     if missing.is_empty() {
         return Ok(missing);
     }
-    let aside = paths.state.join(format!("anchor-not-met-{}.json", Timestamp::now().0));
+    let aside = paths
+        .state
+        .join(format!("anchor-not-met-{}.json", Timestamp::now().0));
     let moved = Step::Anchor.around(|| std::fs::rename(file(paths), &aside));
-    moved.map_err(|e| Failure::io(format!("cannot keep the old anchor as {}", aside.display()), &e))?;
+    moved.map_err(|e| {
+        Failure::io(
+            format!("cannot keep the old anchor as {}", aside.display()),
+            &e,
+        )
+    })?;
     let mut words = vec!["the database is older than what was stored in it, or another one: was it put back from a copy?".to_owned()];
     words.extend(missing);
-    words.push(format!("going on with what is there; what was known before is in {}", aside.display()));
+    words.push(format!(
+        "going on with what is there; what was known before is in {}",
+        aside.display()
+    ));
     Ok(words)
 }
 
@@ -147,7 +167,13 @@ impl Keeper {
     /// What opening the database says.
     pub fn new(paths: &Paths) -> Result<Self> {
         let reader = Reader::open(&paths.database())?;
-        Ok(Self { paths: paths.clone(), reader, known: BTreeMap::new(), since: Timestamp(i64::MIN), version: None })
+        Ok(Self {
+            paths: paths.clone(),
+            reader,
+            known: BTreeMap::new(),
+            since: Timestamp(i64::MIN),
+            version: None,
+        })
     }
 
     /// Follows the news for ever; without any it sleeps. An anchor that cannot be written is told in the
@@ -166,7 +192,9 @@ impl Keeper {
                     keeper = back;
                     written
                 }
-                Err(failure) => return tracing::error!(%failure, "nobody keeps the anchor any more"),
+                Err(failure) => {
+                    return tracing::error!(%failure, "nobody keeps the anchor any more");
+                }
             };
             tokio::time::sleep(INTERVAL).await;
             match written {
@@ -186,14 +214,30 @@ impl Keeper {
         if self.version == Some(version) {
             return Ok(());
         }
-        for end in chain::ends(self.reader.connection(), self.since, u32::try_from(ENDS_KEPT).unwrap_or(u32::MAX))? {
+        for end in chain::ends(
+            self.reader.connection(),
+            self.since,
+            u32::try_from(ENDS_KEPT).unwrap_or(u32::MAX),
+        )? {
             self.known.insert(end.run_id, (looked, end));
         }
         let mut ends: Vec<_> = self.known.values().cloned().collect();
         ends.sort_by_key(|(moved, end)| (*moved, end.run_id));
-        let ends: Vec<End> = ends.split_off(ends.len().saturating_sub(ENDS_KEPT)).into_iter().map(|(_, end)| end).collect();
-        self.known.retain(|run, _| ends.iter().any(|end| end.run_id == *run));
-        write(&self.paths, &Anchor { database: identity(self.reader.connection())?, at: looked, ends })?;
+        let ends: Vec<End> = ends
+            .split_off(ends.len().saturating_sub(ENDS_KEPT))
+            .into_iter()
+            .map(|(_, end)| end)
+            .collect();
+        self.known
+            .retain(|run, _| ends.iter().any(|end| end.run_id == *run));
+        write(
+            &self.paths,
+            &Anchor {
+                database: identity(self.reader.connection())?,
+                at: looked,
+                ends,
+            },
+        )?;
         (self.version, self.since) = (Some(version), Timestamp(looked.0 - OVERLAP_MS));
         Ok(())
     }
@@ -214,7 +258,8 @@ fn write(paths: &Paths, anchor: &Anchor) -> Result<()> {
     let path = file(paths);
     let text = serde_json::to_string(anchor).map_err(Failure::internal)?;
     Step::Anchor.before();
-    replace(&paths.state, &path, text.as_bytes()).map_err(|e| Failure::io(format!("cannot write {}", path.display()), &e))?;
+    replace(&paths.state, &path, text.as_bytes())
+        .map_err(|e| Failure::io(format!("cannot write {}", path.display()), &e))?;
     Step::Anchor.after();
     Ok(())
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use super::archive::{
-    Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter, RunPage, Said, Searchable,
+    Archive, ArtifactHits, Candidate, CostBy, EventFilter, Page, PageAsk, RunCounts, RunFilter,
+    RunPage, Said, Searchable,
 };
 pub use super::crash_card::{CrashCard, Settle, Unsure};
 use crate::model::error::{Code, Failure, Result};
@@ -167,7 +168,12 @@ pub struct ForkRun {
 impl Command {
     /// An answer as most are: about whatever content stands there, for this call alone, raising nothing.
     #[must_use]
-    pub fn decide(run_id: RunId, request_id: Option<RequestId>, action: Decision, comment: impl Into<String>) -> Self {
+    pub fn decide(
+        run_id: RunId,
+        request_id: Option<RequestId>,
+        action: Decision,
+        comment: impl Into<String>,
+    ) -> Self {
         Self::Decide {
             run_id,
             request_id,
@@ -223,8 +229,14 @@ impl Sender {
     /// The login name of whoever runs this process.
     #[must_use]
     pub fn of_process(via: Via) -> Self {
-        let by = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty());
-        Self { by: by.unwrap_or_else(|| "operator".to_owned()), via }
+        let by = ["USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok())
+            .filter(|name| !name.is_empty());
+        Self {
+            by: by.unwrap_or_else(|| "operator".to_owned()),
+            via,
+        }
     }
 }
 
@@ -329,11 +341,26 @@ impl Port {
     ///
     /// # Errors
     /// What the engine answers; `host_going_away` when the engine is gone.
-    pub async fn send(&self, command: Command, sender: Sender, token: ClientToken) -> Result<Answer> {
+    pub async fn send(
+        &self,
+        command: Command,
+        sender: Sender,
+        token: ClientToken,
+    ) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        let gone =
-            || Failure::new(Code::HostGoingAway, "the engine has stopped").hint("everything stored is there; give the command again");
-        self.requests.send(Request { command, sender, token, reply }).await.map_err(|_| gone())?;
+        let gone = || {
+            Failure::new(Code::HostGoingAway, "the engine has stopped")
+                .hint("everything stored is there; give the command again")
+        };
+        self.requests
+            .send(Request {
+                command,
+                sender,
+                token,
+                reply,
+            })
+            .await
+            .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 

@@ -61,7 +61,9 @@ pub struct Attempt {
 impl Attempt {
     /// Makes it, and says how it ended, with what is still to be stored together with the outcome.
     pub async fn make(self) -> (Outcome, Beside) {
-        self.worked_out().await.unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
+        self.worked_out()
+            .await
+            .unwrap_or_else(|failure| (Outcome::Failed(failure), Beside::default()))
     }
 
     async fn worked_out(&self) -> Result<(Outcome, Beside)> {
@@ -69,10 +71,18 @@ impl Attempt {
         if !self.waited_out(progress).await {
             return Ok((Outcome::Stopped, Beside::default()));
         }
-        let Some(_slot) = self.slot().await else { return Ok((Outcome::Stopped, Beside::default())) };
-        let workspace = match self.workspace.clone().filter(|workspace| workspace.root().is_dir()) {
+        let Some(_slot) = self.slot().await else {
+            return Ok((Outcome::Stopped, Beside::default()));
+        };
+        let workspace = match self
+            .workspace
+            .clone()
+            .filter(|workspace| workspace.root().is_dir())
+        {
             Some(workspace) => workspace,
-            None => Arc::new(open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?),
+            None => Arc::new(
+                open_workspace(&self.context, &self.files.record, untouched(&self.state)).await?,
+            ),
         };
         let history = self.history(progress).await?;
         let (job, desk, backend) = self.job(phase, progress, &workspace, history).await?;
@@ -82,25 +92,60 @@ impl Attempt {
         let worked = self.work(phase, &*backend, &job, &desk).await;
         let outcome = self.outcome(worked, &desk, &workspace).await;
         if let Ok((valid @ Outcome::Valid(_), content)) = outcome {
-            return Ok((valid, Beside { unsettled: desk.take_unsettled(), content, stored: desk.take_stored(), ..Beside::default() }));
+            return Ok((
+                valid,
+                Beside {
+                    unsettled: desk.take_unsettled(),
+                    content,
+                    stored: desk.take_stored(),
+                    ..Beside::default()
+                },
+            ));
         }
         desk.settle().await?;
-        outcome.map(|(outcome, content)| (outcome, Beside { content, stored: desk.take_stored(), ..Beside::default() }))
+        outcome.map(|(outcome, content)| {
+            (
+                outcome,
+                Beside {
+                    content,
+                    stored: desk.take_stored(),
+                    ..Beside::default()
+                },
+            )
+        })
     }
 
-    async fn outcome(&self, worked: Worked, desk: &Desk, workspace: &Arc<Workspace>) -> Result<(Outcome, Option<Content>)> {
+    async fn outcome(
+        &self,
+        worked: Worked,
+        desk: &Desk,
+        workspace: &Arc<Workspace>,
+    ) -> Result<(Outcome, Option<Content>)> {
         let (phase, progress) = self.phase()?;
         let outcome = match worked {
-            Worked::TimedOut => Outcome::TimedOut { seconds: phase.timeout_seconds },
-            Worked::Ended(Err(failure)) => match desk.over_budget().filter(|_| failure.code == Code::BudgetExceeded) {
+            Worked::TimedOut => Outcome::TimedOut {
+                seconds: phase.timeout_seconds,
+            },
+            Worked::Ended(Err(failure)) => match desk
+                .over_budget()
+                .filter(|_| failure.code == Code::BudgetExceeded)
+            {
                 Some(question) => Outcome::OverBudget(question),
-                None => Outcome::Failed(Failure { message: desk.hidden(&failure.message), ..failure }),
+                None => Outcome::Failed(Failure {
+                    message: desk.hidden(&failure.message),
+                    ..failure
+                }),
             },
             Worked::Ended(Ok(Ended::Stopped)) => Outcome::Stopped,
             Worked::Ended(Ok(Ended::Waits(wait))) => Outcome::Waits(wait),
             Worked::Ended(Ok(Ended::Asks(question))) => {
-                let (target, detail) = (desk.hidden(&question.target), desk.hidden(&question.detail));
-                Outcome::Asks(Box::new(ToolQuestion { target, detail, ..*question }))
+                let (target, detail) =
+                    (desk.hidden(&question.target), desk.hidden(&question.detail));
+                Outcome::Asks(Box::new(ToolQuestion {
+                    target,
+                    detail,
+                    ..*question
+                }))
             }
             Worked::Ended(Ok(Ended::Done)) => return self.judge(phase, progress, workspace).await,
         };
@@ -109,13 +154,26 @@ impl Attempt {
 
     fn phase(&self) -> Result<(&Phase, &PhaseState)> {
         let phase = self.files.plan.phase(&self.phase_key);
-        phase.zip(self.state.phase(&self.phase_key)).ok_or_else(|| Failure::internal(format!("no phase '{}'", self.phase_key)))
+        phase
+            .zip(self.state.phase(&self.phase_key))
+            .ok_or_else(|| Failure::internal(format!("no phase '{}'", self.phase_key)))
     }
 
     /// Waits for as long as the model's server asked; says no when it is stopped meanwhile.
     async fn waited_out(&self, progress: &PhaseState) -> bool {
-        let Some(waiting) = self.state.waiting.as_ref().filter(|waiting| waiting.phase_key == progress.key) else { return true };
-        self.note(&format!("waits until {}, as the server asked [{}]", waiting.until.local_clock(), waiting.code));
+        let Some(waiting) = self
+            .state
+            .waiting
+            .as_ref()
+            .filter(|waiting| waiting.phase_key == progress.key)
+        else {
+            return true;
+        };
+        self.note(&format!(
+            "waits until {}, as the server asked [{}]",
+            waiting.until.local_clock(),
+            waiting.code
+        ));
         tokio::select! {
             biased;
             () = self.stop.asked() => false,
@@ -137,8 +195,17 @@ impl Attempt {
     }
 
     fn note(&self, text: &str) {
-        let attempt = self.state.phase(&self.phase_key).map_or(0, |phase| phase.attempt);
-        self.context.text(self.state.run_id, &self.phase_key, attempt, TextKind::Note, text);
+        let attempt = self
+            .state
+            .phase(&self.phase_key)
+            .map_or(0, |phase| phase.attempt);
+        self.context.text(
+            self.state.run_id,
+            &self.phase_key,
+            attempt,
+            TextKind::Note,
+            text,
+        );
     }
 
     async fn history(&self, progress: &PhaseState) -> Result<Vec<TurnRecord>> {
@@ -146,10 +213,21 @@ impl Attempt {
         if progress.prompt.is_none() && !self.taken_up {
             return Ok(Vec::new());
         }
-        let (run_id, phase_key, attempt) = (self.state.run_id, self.phase_key.clone(), progress.attempt);
-        let turns = self.context.read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt)).await?;
-        let mut turns: Vec<_> = turns.into_iter().filter(|turn| turn.answer.is_some()).collect();
-        if planted::is(Bug::LastTurnForgotten) && turns.last().is_some_and(|turn| turn.status == TurnStatus::Answered) {
+        let (run_id, phase_key, attempt) =
+            (self.state.run_id, self.phase_key.clone(), progress.attempt);
+        let turns = self
+            .context
+            .read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt))
+            .await?;
+        let mut turns: Vec<_> = turns
+            .into_iter()
+            .filter(|turn| turn.answer.is_some())
+            .collect();
+        if planted::is(Bug::LastTurnForgotten)
+            && turns
+                .last()
+                .is_some_and(|turn| turn.status == TurnStatus::Answered)
+        {
             turns.pop();
         }
         Ok(turns)
@@ -165,22 +243,58 @@ impl Attempt {
         let (binding, persona) = self.bound(phase).await?;
         let backend = Arc::clone(self.context.backends.named(&binding.backend)?);
         let artifact = match &phase.expected_artifact {
-            Some(a) => Some(ExpectedFile { path: a.path.clone(), schema_id: a.schema.clone(), schema: self.files.schema(&a.schema)? }),
+            Some(a) => Some(ExpectedFile {
+                path: a.path.clone(),
+                schema_id: a.schema.clone(),
+                schema: self.files.schema(&a.schema)?,
+            }),
             None => None,
         };
-        let (materials, redactor) = self.materials(progress, workspace, artifact.as_ref(), history.is_empty(), backend.secrets()).await?;
+        let (materials, redactor) = self
+            .materials(
+                progress,
+                workspace,
+                artifact.as_ref(),
+                history.is_empty(),
+                backend.secrets(),
+            )
+            .await?;
         let prompt = self.prompt(phase, progress, artifact.as_ref(), &materials);
         let (sha256, kept) = self.keep(&prompt, &redactor).await?;
-        let sent = Fact::PromptSent { phase_key: self.phase_key.clone(), attempt: progress.attempt, sha256, bytes: prompt.len() as u64 };
-        let opening = if progress.prompt.is_none() { vec![sent] } else { Vec::new() };
+        let sent = Fact::PromptSent {
+            phase_key: self.phase_key.clone(),
+            attempt: progress.attempt,
+            sha256,
+            bytes: prompt.len() as u64,
+        };
+        let opening = if progress.prompt.is_none() {
+            vec![sent]
+        } else {
+            Vec::new()
+        };
         let name = binding.persona.to_string();
-        let stretch = self.state.sessions.get(&phase.role).map_or(0, |session| session.ordinal);
-        let desk = Desk::new(Arc::clone(&self.context), self.state.run_id, self.phase_key.clone(), progress.attempt, name, opening)
-            .in_stretch(stretch)
-            .within(Budget::of(&self.context.settings.budget, &self.files.record, &self.state.raises))
-            .limited_to(self.context.settings.engine.max_tokens)
-            .hiding(redactor)
-            .keeping(kept);
+        let stretch = self
+            .state
+            .sessions
+            .get(&phase.role)
+            .map_or(0, |session| session.ordinal);
+        let desk = Desk::new(
+            Arc::clone(&self.context),
+            self.state.run_id,
+            self.phase_key.clone(),
+            progress.attempt,
+            name,
+            opening,
+        )
+        .in_stretch(stretch)
+        .within(Budget::of(
+            &self.context.settings.budget,
+            &self.files.record,
+            &self.state.raises,
+        ))
+        .limited_to(self.context.settings.engine.max_tokens)
+        .hiding(redactor)
+        .keeping(kept);
         let job = Job {
             run_id: self.state.run_id,
             phase_key: self.phase_key.clone(),
@@ -193,9 +307,23 @@ impl Attempt {
             repository: workspace.repository().map(Path::to_path_buf),
             history,
             stretch,
-            scenario: self.files.record.options.scenarios.get(&self.phase_key).copied().unwrap_or_default(),
-            tries: self.state.waiting.as_ref().map_or(0, |waiting| waiting.tries),
-            growth: Arc::new(Growth::begin(workspace.root(), self.context.settings.engine.max_worktree_bytes)),
+            scenario: self
+                .files
+                .record
+                .options
+                .scenarios
+                .get(&self.phase_key)
+                .copied()
+                .unwrap_or_default(),
+            tries: self
+                .state
+                .waiting
+                .as_ref()
+                .map_or(0, |waiting| waiting.tries),
+            growth: Arc::new(Growth::begin(
+                workspace.root(),
+                self.context.settings.engine.max_worktree_bytes,
+            )),
             max_turns: self.context.settings.engine.max_turns,
             permits: self.state.permits.clone(),
         };
@@ -205,15 +333,26 @@ impl Attempt {
     /// Who works on the phase now; who came later than the start is read from where they were frozen.
     async fn bound(&self, phase: &Phase) -> Result<(Binding, Persona)> {
         let Some(binding) = self.state.new_seat(&phase.key).cloned() else {
-            return self.files.bound(phase).map(|(binding, persona)| (binding.clone(), persona.clone()));
+            return self
+                .files
+                .bound(phase)
+                .map(|(binding, persona)| (binding.clone(), persona.clone()));
         };
         let run_id = self.state.run_id;
-        self.context.read(move |conn| frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))).await
+        self.context
+            .read(move |conn| {
+                frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))
+            })
+            .await
     }
 
     /// Takes what is sent in by its hash, which the journal names, so that it can be read at the gate; not
     /// where it holds a secret, for nothing that is shown does.
-    async fn keep(&self, prompt: &str, redactor: &Redactor) -> Result<(ContentHash, Option<Content>)> {
+    async fn keep(
+        &self,
+        prompt: &str,
+        redactor: &Redactor,
+    ) -> Result<(ContentHash, Option<Content>)> {
         if redactor.apply(prompt) != prompt {
             return Ok((ContentHash::of(prompt.as_bytes()), None));
         }
@@ -239,30 +378,61 @@ impl Attempt {
         secrets: Vec<String>,
     ) -> Result<(Materials, Arc<Redactor>)> {
         let known = self.context.redactor.and_also(secrets);
-        let (root, contents) = (workspace.root().to_path_buf(), self.context.contents.clone());
+        let (root, contents) = (
+            workspace.root().to_path_buf(),
+            self.context.contents.clone(),
+        );
         let in_the_way = artifact.filter(|_| fresh).map(|file| file.path.clone());
-        let (aside, label) = (self.context.aside(self.state.run_id), format!("{}-before-attempt-{}", self.phase_key, progress.attempt));
-        let (earlier, progress, artifact) = (self.made_before(), progress.clone(), artifact.cloned());
+        let (aside, label) = (
+            self.context.aside(self.state.run_id),
+            format!("{}-before-attempt-{}", self.phase_key, progress.attempt),
+        );
+        let (earlier, progress, artifact) =
+            (self.made_before(), progress.clone(), artifact.cloned());
         let read = move |conn: &rusqlite::Connection| {
             if let Some(path) = in_the_way {
                 file::move_aside(&root, &path, &aside, &label)?;
             }
             let env = file::env(&root);
-            let redactor = env.map_or_else(|| Arc::clone(&known), |content| Arc::new((*known).clone().knowing_env_file(&content)));
-            let previous = progress.previous.as_ref().map(|hash| contents.get(conn, hash)).transpose()?;
+            let redactor = env.map_or_else(
+                || Arc::clone(&known),
+                |content| Arc::new((*known).clone().knowing_env_file(&content)),
+            );
+            let previous = progress
+                .previous
+                .as_ref()
+                .map(|hash| contents.get(conn, hash))
+                .transpose()?;
             let errors = errors(&progress, artifact.as_ref(), previous.as_deref())?;
             let previous = previous.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             let one = |artifact: ArtifactRef| {
                 let content = contents.text(conn, &artifact.sha256)?;
-                Ok(EarlierArtifact { path: artifact.path, schema: artifact.schema, content })
+                Ok(EarlierArtifact {
+                    path: artifact.path,
+                    schema: artifact.schema,
+                    content,
+                })
             };
             let earlier = earlier.into_iter().map(one).collect::<Result<_>>()?;
-            Ok((Materials { earlier, previous, errors }, redactor))
+            Ok((
+                Materials {
+                    earlier,
+                    previous,
+                    errors,
+                },
+                redactor,
+            ))
         };
         self.context.read(read).await
     }
 
-    fn prompt(&self, phase: &Phase, progress: &PhaseState, artifact: Option<&ExpectedFile>, materials: &Materials) -> String {
+    fn prompt(
+        &self,
+        phase: &Phase,
+        progress: &PhaseState,
+        artifact: Option<&ExpectedFile>,
+        materials: &Materials,
+    ) -> String {
         let (errors, previous) = (materials.errors.as_slice(), materials.previous.as_deref());
         let why = match progress.cause {
             AttemptCause::First => Why::First,
@@ -271,11 +441,23 @@ impl Attempt {
                 let previous = previous.filter(|_| !missing);
                 // What the operator asked for holds for the repairs after it too.
                 match progress.comment.as_str() {
-                    "" => Why::Repair { errors, previous, missing },
-                    comment => Why::RepairOfChanges { comment, errors, previous, missing },
+                    "" => Why::Repair {
+                        errors,
+                        previous,
+                        missing,
+                    },
+                    comment => Why::RepairOfChanges {
+                        comment,
+                        errors,
+                        previous,
+                        missing,
+                    },
                 }
             }
-            AttemptCause::ChangesRequested => Why::ChangesRequested { comment: &progress.comment, previous },
+            AttemptCause::ChangesRequested => Why::ChangesRequested {
+                comment: &progress.comment,
+                previous,
+            },
         };
         render(&EnvelopeInput {
             run_id: self.state.run_id,
@@ -290,9 +472,16 @@ impl Attempt {
 
     /// What the phases before this one made.
     fn made_before(&self) -> Vec<ArtifactRef> {
-        let before = self.state.phases.iter().take_while(|phase| phase.key != self.phase_key);
-        let completed = before.filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped));
-        completed.filter_map(|phase| phase.artifact.clone()).collect()
+        let before = self
+            .state
+            .phases
+            .iter()
+            .take_while(|phase| phase.key != self.phase_key);
+        let completed = before
+            .filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped));
+        completed
+            .filter_map(|phase| phase.artifact.clone())
+            .collect()
     }
 
     /// Has the agent work, at most as long as the phase allows. At the limit the agent is told to end
@@ -316,27 +505,70 @@ impl Attempt {
         }
     }
 
-    async fn judge(&self, phase: &Phase, progress: &PhaseState, workspace: &Arc<Workspace>) -> Result<(Outcome, Option<Content>)> {
+    async fn judge(
+        &self,
+        phase: &Phase,
+        progress: &PhaseState,
+        workspace: &Arc<Workspace>,
+    ) -> Result<(Outcome, Option<Content>)> {
         let Some(expected) = &phase.expected_artifact else {
             let gated = !self.files.plan.gates(&phase.key).is_empty();
-            let commit = if gated { None } else { commit(&self.files, workspace, phase, progress).await? };
+            let commit = if gated {
+                None
+            } else {
+                commit(&self.files, workspace, phase, progress).await?
+            };
             return Ok((Outcome::Done { commit }, None));
         };
-        Ok(match judge_file(&self.context, &self.files, workspace, expected).await? {
-            Judged::Missing => (Outcome::Missing, None),
-            Judged::TooLarge(message) => {
-                let errors = vec![ArtifactError { pointer: String::new(), message }];
-                (Outcome::Invalid { sha256: None, bytes: 0, errors, errors_total: 1 }, None)
-            }
-            Judged::Read { content, bytes, verdict } if verdict.errors.is_empty() => {
-                let artifact = artifact_ref(expected, content.sha256().clone(), bytes, progress.versions + 1);
-                (Outcome::Valid(artifact), Some(content))
-            }
-            Judged::Read { content, bytes, verdict } => {
-                let sha256 = Some(content.sha256().clone());
-                (Outcome::Invalid { sha256, bytes, errors_total: verdict.total, errors: verdict.errors }, Some(content))
-            }
-        })
+        Ok(
+            match judge_file(&self.context, &self.files, workspace, expected).await? {
+                Judged::Missing => (Outcome::Missing, None),
+                Judged::TooLarge(message) => {
+                    let errors = vec![ArtifactError {
+                        pointer: String::new(),
+                        message,
+                    }];
+                    (
+                        Outcome::Invalid {
+                            sha256: None,
+                            bytes: 0,
+                            errors,
+                            errors_total: 1,
+                        },
+                        None,
+                    )
+                }
+                Judged::Read {
+                    content,
+                    bytes,
+                    verdict,
+                } if verdict.errors.is_empty() => {
+                    let artifact = artifact_ref(
+                        expected,
+                        content.sha256().clone(),
+                        bytes,
+                        progress.versions + 1,
+                    );
+                    (Outcome::Valid(artifact), Some(content))
+                }
+                Judged::Read {
+                    content,
+                    bytes,
+                    verdict,
+                } => {
+                    let sha256 = Some(content.sha256().clone());
+                    (
+                        Outcome::Invalid {
+                            sha256,
+                            bytes,
+                            errors_total: verdict.total,
+                            errors: verdict.errors,
+                        },
+                        Some(content),
+                    )
+                }
+            },
+        )
     }
 }
 
@@ -357,11 +589,22 @@ struct Materials {
 
 /// Everything that is wrong with the content before: the journal keeps the first few errors, and each
 /// one that an agent is not told costs another attempt.
-fn errors(progress: &PhaseState, artifact: Option<&ExpectedFile>, previous: Option<&[u8]>) -> Result<Vec<ArtifactError>> {
-    let (Some(bytes), Some(file), AttemptCause::Repair, false) = (previous, artifact, progress.cause, progress.missing) else {
+fn errors(
+    progress: &PhaseState,
+    artifact: Option<&ExpectedFile>,
+    previous: Option<&[u8]>,
+) -> Result<Vec<ArtifactError>> {
+    let (Some(bytes), Some(file), AttemptCause::Repair, false) =
+        (previous, artifact, progress.cause, progress.missing)
+    else {
         return Ok(progress.errors.clone());
     };
-    Ok(validate(&CompiledSchema::compile(&file.schema_id, &file.schema)?, &file.path, bytes).errors)
+    Ok(validate(
+        &CompiledSchema::compile(&file.schema_id, &file.schema)?,
+        &file.path,
+        bytes,
+    )
+    .errors)
 }
 
 enum Worked {
@@ -388,22 +631,45 @@ pub enum Judged {
 
 /// A version of an artifact.
 #[must_use]
-pub fn artifact_ref(expected: &ExpectedArtifact, sha256: ContentHash, bytes: u64, version: u32) -> ArtifactRef {
-    ArtifactRef { path: expected.path.clone(), schema: expected.schema.clone(), sha256, bytes, version }
+pub fn artifact_ref(
+    expected: &ExpectedArtifact,
+    sha256: ContentHash,
+    bytes: u64,
+    version: u32,
+) -> ArtifactRef {
+    ArtifactRef {
+        path: expected.path.clone(),
+        schema: expected.schema.clone(),
+        sha256,
+        bytes,
+        version,
+    }
 }
 
 /// Reads an artifact once, takes it in by its hash, and validates the very bytes that are stored.
 ///
 /// # Errors
 /// What the file system says; `path_outside_worktree` for anything but a plain file.
-pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Workspace, expected: &ExpectedArtifact) -> Result<Judged> {
-    let (root, contents, files, expected) = (workspace.root().to_path_buf(), context.contents.clone(), Arc::clone(files), expected.clone());
+pub async fn judge_file(
+    context: &Context,
+    files: &Arc<RunFiles>,
+    workspace: &Workspace,
+    expected: &ExpectedArtifact,
+) -> Result<Judged> {
+    let (root, contents, files, expected) = (
+        workspace.root().to_path_buf(),
+        context.contents.clone(),
+        Arc::clone(files),
+        expected.clone(),
+    );
     let limit = context.settings.engine.max_artifact_bytes;
     blocking(move || {
         let bytes = match file::read(&root, &expected.path, limit) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Judged::Missing),
-            Err(failure) if failure.code == Code::ArtifactTooLarge => return Ok(Judged::TooLarge(failure.message)),
+            Err(failure) if failure.code == Code::ArtifactTooLarge => {
+                return Ok(Judged::TooLarge(failure.message));
+            }
             Err(failure) => return Err(failure),
         };
         let compiled = files.compiled(&expected.schema)?;
@@ -412,7 +678,11 @@ pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Wo
         if verdict.errors.is_empty() {
             contents.remember(content.sha256(), &bytes);
         }
-        Ok(Judged::Read { content, bytes: bytes.len() as u64, verdict })
+        Ok(Judged::Read {
+            content,
+            bytes: bytes.len() as u64,
+            verdict,
+        })
     })
     .await
 }
@@ -422,22 +692,38 @@ pub async fn judge_file(context: &Context, files: &Arc<RunFiles>, workspace: &Wo
 ///
 /// # Errors
 /// `worktree_missing`, `git_failed`, `io_failed`.
-pub async fn open_workspace(context: &Context, record: &RunRecord, untouched: bool) -> Result<Workspace> {
+pub async fn open_workspace(
+    context: &Context,
+    record: &RunRecord,
+    untouched: bool,
+) -> Result<Workspace> {
     let path = context.paths.worktree(record.id);
-    let (Some(dir), Some(base)) = (&record.repo, &record.base_commit) else { return Workspace::plain(&path) };
-    let Some(repo) = Repo::discover(Path::new(dir)).await? else {
-        return Err(Failure::new(Code::WorktreeMissing, format!("the repository {dir} of run {} is gone", record.id.short()))
-            .hint("bring it back to where it was, then resume"));
+    let (Some(dir), Some(base)) = (&record.repo, &record.base_commit) else {
+        return Workspace::plain(&path);
     };
-    let worktree =
-        if untouched { Worktree::create(&repo, record.id, base, &path).await? } else { Worktree::open(&repo, record.id, &path).await? };
+    let Some(repo) = Repo::discover(Path::new(dir)).await? else {
+        return Err(Failure::new(
+            Code::WorktreeMissing,
+            format!("the repository {dir} of run {} is gone", record.id.short()),
+        )
+        .hint("bring it back to where it was, then resume"));
+    };
+    let worktree = if untouched {
+        Worktree::create(&repo, record.id, base, &path).await?
+    } else {
+        Worktree::open(&repo, record.id, &path).await?
+    };
     Ok(Workspace::Git(worktree))
 }
 
 fn untouched(state: &RunState) -> bool {
     // What a run brought along from another one was made elsewhere.
     let own = |phase: &&PhaseState| phase.status != PhaseStatus::Skipped;
-    state.phases.iter().filter(own).all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
+    state
+        .phases
+        .iter()
+        .filter(own)
+        .all(|phase| phase.attempt <= 1 && phase.prompt.is_none() && phase.ended_at.is_none())
 }
 
 /// Brings a phase into the run's branch: puts the validated bytes back if the file was touched, then
@@ -445,16 +731,34 @@ fn untouched(state: &RunState) -> bool {
 ///
 /// # Errors
 /// `git_failed`, and what reading and writing the file says.
-pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase, progress: &PhaseState) -> Result<Option<String>> {
-    let persona = progress.made_by().map_or_else(String::new, ToString::to_string);
+pub async fn commit(
+    files: &RunFiles,
+    workspace: &Arc<Workspace>,
+    phase: &Phase,
+    progress: &PhaseState,
+) -> Result<Option<String>> {
+    let persona = progress
+        .made_by()
+        .map_or_else(String::new, ToString::to_string);
     let run_id = files.record.id.to_string();
-    let hash = progress.artifact.as_ref().map(|artifact| artifact.sha256.to_string());
-    let mut trailers = vec![("Phasedeck-Run", run_id.as_str()), ("Phasedeck-Phase", phase.key.as_str()), ("Phasedeck-Persona", &persona)];
+    let hash = progress
+        .artifact
+        .as_ref()
+        .map(|artifact| artifact.sha256.to_string());
+    let mut trailers = vec![
+        ("Phasedeck-Run", run_id.as_str()),
+        ("Phasedeck-Phase", phase.key.as_str()),
+        ("Phasedeck-Persona", &persona),
+    ];
     if let Some(hash) = &hash {
         trailers.push(("Phasedeck-Artifact", hash));
     }
     let subject = format!("{}: {}", phase.key, phase.label());
-    let forced: Vec<&str> = progress.artifact.iter().map(|artifact| artifact.path.as_str()).collect();
+    let forced: Vec<&str> = progress
+        .artifact
+        .iter()
+        .map(|artifact| artifact.path.as_str())
+        .collect();
     workspace.commit(&subject, &trailers, &forced).await
 }
 
@@ -462,15 +766,27 @@ pub async fn commit(files: &RunFiles, workspace: &Arc<Workspace>, phase: &Phase,
 ///
 /// # Errors
 /// What reading and writing the file says.
-pub async fn restore_validated(context: &Context, workspace: &Workspace, artifact: &ArtifactRef) -> Result<()> {
-    let (root, contents, artifact) = (workspace.root().to_path_buf(), context.contents.clone(), artifact.clone());
+pub async fn restore_validated(
+    context: &Context,
+    workspace: &Workspace,
+    artifact: &ArtifactRef,
+) -> Result<()> {
+    let (root, contents, artifact) = (
+        workspace.root().to_path_buf(),
+        context.contents.clone(),
+        artifact.clone(),
+    );
     let limit = context.settings.engine.max_artifact_bytes;
     let restore = move |conn: &rusqlite::Connection| {
         let there = file::read(&root, &artifact.path, limit).ok().flatten();
         if there.is_some_and(|bytes| ContentHash::of(&bytes) == artifact.sha256) {
             return Ok(());
         }
-        file::restore(&root, &artifact.path, &contents.get(conn, &artifact.sha256)?)
+        file::restore(
+            &root,
+            &artifact.path,
+            &contents.get(conn, &artifact.sha256)?,
+        )
     };
     context.read(restore).await
 }

@@ -48,11 +48,15 @@ impl From<Error> for Obstacle {
 /// `worktree_missing` when there is no such folder, `io_failed` when it cannot be opened.
 pub(crate) fn open_worktree(worktree: &Path) -> Failing<Dir> {
     Dir::open_ambient_dir(worktree, ambient_authority()).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            Failure::new(Code::WorktreeMissing, format!("the worktree {} is gone", worktree.display()))
-                .hint("resume the run: its worktree is made again from its branch")
-        }
-        _ => Failure::io(format!("cannot open the worktree {}", worktree.display()), &error),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::new(
+            Code::WorktreeMissing,
+            format!("the worktree {} is gone", worktree.display()),
+        )
+        .hint("resume the run: its worktree is made again from its branch"),
+        _ => Failure::io(
+            format!("cannot open the worktree {}", worktree.display()),
+            &error,
+        ),
     })
 }
 
@@ -60,15 +64,23 @@ pub(crate) fn open_worktree(worktree: &Path) -> Failing<Dir> {
 ///
 /// # Errors
 /// `Missing`, `Link`, `NoFolder`, `Io`.
-pub(crate) fn folder<'a>(root: &Dir, parts: impl IntoIterator<Item = &'a str>) -> Result<Dir, Obstacle> {
-    parts.into_iter().try_fold(root.try_clone()?, |dir, part| enter(&dir, part))
+pub(crate) fn folder<'a>(
+    root: &Dir,
+    parts: impl IntoIterator<Item = &'a str>,
+) -> Result<Dir, Obstacle> {
+    parts
+        .into_iter()
+        .try_fold(root.try_clone()?, |dir, part| enter(&dir, part))
 }
 
 /// The folder that `parts` lead to; those that are missing are made, durably.
 ///
 /// # Errors
 /// `Link`, `NoFolder`, `Io`; some of the folders may be made then.
-pub(crate) fn made_folder<'a>(root: &Dir, parts: impl IntoIterator<Item = &'a str>) -> Result<Dir, Obstacle> {
+pub(crate) fn made_folder<'a>(
+    root: &Dir,
+    parts: impl IntoIterator<Item = &'a str>,
+) -> Result<Dir, Obstacle> {
     parts.into_iter().try_fold(root.try_clone()?, |dir, part| {
         match dir.create_dir(part) {
             Ok(()) => sync_folder(&dir)?,
@@ -80,14 +92,21 @@ pub(crate) fn made_folder<'a>(root: &Dir, parts: impl IntoIterator<Item = &'a st
 }
 
 fn enter(dir: &Dir, part: &str) -> Result<Dir, Obstacle> {
-    dir.open_dir_nofollow(part).map_err(|error| match dir.symlink_metadata(part) {
-        _ if error.kind() == ErrorKind::NotFound => Obstacle::Missing,
-        Ok(metadata) if metadata.is_symlink() => Obstacle::Link(part.to_owned()),
-        Ok(metadata) if !metadata.is_dir() => Obstacle::NoFolder(part.to_owned()),
-        // Something else may lie there by now than what was in the way.
-        _ if matches!(Errno::from_io_error(&error), Some(Errno::NOTDIR | Errno::LOOP)) => Obstacle::NoFolder(part.to_owned()),
-        _ => Obstacle::Io(error),
-    })
+    dir.open_dir_nofollow(part)
+        .map_err(|error| match dir.symlink_metadata(part) {
+            _ if error.kind() == ErrorKind::NotFound => Obstacle::Missing,
+            Ok(metadata) if metadata.is_symlink() => Obstacle::Link(part.to_owned()),
+            Ok(metadata) if !metadata.is_dir() => Obstacle::NoFolder(part.to_owned()),
+            // Something else may lie there by now than what was in the way.
+            _ if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::NOTDIR | Errno::LOOP)
+            ) =>
+            {
+                Obstacle::NoFolder(part.to_owned())
+            }
+            _ => Obstacle::Io(error),
+        })
 }
 
 /// Opens a plain file for reading: no link, no pipe, one name, our own.
@@ -148,9 +167,14 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
     }
     // It may grow after it was measured: never more than the limit and one byte is read.
     let mut bytes = Vec::new();
-    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     let read = bytes.len() as u64;
-    if read > max_bytes { Err(Obstacle::TooLarge(read)) } else { Ok(bytes) }
+    if read > max_bytes {
+        Err(Obstacle::TooLarge(read))
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Puts `bytes` at `name`, whole or not at all and durably, in place of whatever file or link is
@@ -159,7 +183,13 @@ pub(crate) fn read_plain(dir: &Dir, name: &str, max_bytes: u64) -> Result<Vec<u8
 ///
 /// # Errors
 /// What the disk says; what was there is as it was then.
-pub(crate) fn replace(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode_of: Option<&Metadata>) -> std::io::Result<()> {
+pub(crate) fn replace(
+    dir: &Dir,
+    name: &str,
+    bytes: &[u8],
+    temporary: &str,
+    mode_of: Option<&Metadata>,
+) -> std::io::Result<()> {
     Step::FileWritten.before();
     match dir.remove_file(temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -173,8 +203,20 @@ pub(crate) fn replace(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode
     written
 }
 
-fn write_and_rename(dir: &Dir, name: &str, bytes: &[u8], temporary: &str, mode_of: Option<&Metadata>) -> std::io::Result<()> {
-    let mut file = dir.open_with(temporary, OpenOptions::new().write(true).create_new(true).follow(FollowSymlinks::No))?;
+fn write_and_rename(
+    dir: &Dir,
+    name: &str,
+    bytes: &[u8],
+    temporary: &str,
+    mode_of: Option<&Metadata>,
+) -> std::io::Result<()> {
+    let mut file = dir.open_with(
+        temporary,
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .follow(FollowSymlinks::No),
+    )?;
     file.write_all(bytes)?;
     if let Some(before) = mode_of {
         file.set_permissions(before.permissions())?;

@@ -35,19 +35,28 @@ impl Beside {
     /// What the store says.
     pub fn store(self, tx: &rusqlite::Transaction<'_>) -> Result<Vec<Event>> {
         self.content.map_or(Ok(()), |content| content.store(tx))?;
-        self.personas.iter().try_for_each(|persona| definitions::put_persona(tx, persona).map(drop))?;
-        self.unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))
+        self.personas
+            .iter()
+            .try_for_each(|persona| definitions::put_persona(tx, persona).map(drop))?;
+        self.unsettled
+            .map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))
     }
 }
 
 impl From<Content> for Beside {
     fn from(content: Content) -> Self {
-        Self { content: Some(content), ..Self::default() }
+        Self {
+            content: Some(content),
+            ..Self::default()
+        }
     }
 }
 
 impl From<Vec<Persona>> for Beside {
     fn from(personas: Vec<Persona>) -> Self {
-        Self { personas, ..Self::default() }
+        Self {
+            personas,
+            ..Self::default()
+        }
     }
 }

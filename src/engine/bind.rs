@@ -60,7 +60,11 @@ pub fn bind(request: &BindRequest<'_>) -> Result<Vec<Binding>, Vec<Failure>> {
             Err(failure) => failures.push(*failure),
         }
     }
-    if failures.is_empty() { Ok(bindings) } else { Err(failures) }
+    if failures.is_empty() {
+        Ok(bindings)
+    } else {
+        Err(failures)
+    }
 }
 
 /// Fills one role, whatever becomes of the others.
@@ -89,15 +93,29 @@ fn binding(request: &BindRequest<'_>, role: &Role, candidate: Candidate<'_>) -> 
         role: role.id.clone(),
         persona: persona.versioned_name(),
         persona_hash: candidate.hash.clone(),
-        backend: if request.rehearse { REHEARSAL.to_owned() } else { persona.backend.clone() },
-        model: if request.rehearse { None } else { persona.model.clone() },
+        backend: if request.rehearse {
+            REHEARSAL.to_owned()
+        } else {
+            persona.backend.clone()
+        },
+        model: if request.rehearse {
+            None
+        } else {
+            persona.model.clone()
+        },
     }
 }
 
 /// The first of those who can, by the role's preference.
 fn first<'a>(request: &BindRequest<'a>, role: &Role) -> Result<Candidate<'a>, Box<Failure>> {
     let mut ordered: Vec<Candidate<'a>> = request.personas.to_vec();
-    ordered.sort_by_key(|c| (preference(role, c.persona), c.persona.name.clone(), Reverse(c.persona.version)));
+    ordered.sort_by_key(|c| {
+        (
+            preference(role, c.persona),
+            c.persona.name.clone(),
+            Reverse(c.persona.version),
+        )
+    });
     let mut fell_out = FellOut::default();
     for candidate in ordered {
         match obstacle(request, role, candidate.persona) {
@@ -135,15 +153,28 @@ impl FellOut {
 
     /// Those who nearly could come first.
     fn words(&self) -> String {
-        let all: Vec<String> =
-            self.out_of_reach.iter().chain(&self.unable).map(|(why, who)| format!("{}: {why}", who.join(", "))).collect();
-        if all.is_empty() { "there are no personas".to_owned() } else { all.join("; ") }
+        let all: Vec<String> = self
+            .out_of_reach
+            .iter()
+            .chain(&self.unable)
+            .map(|(why, who)| format!("{}: {why}", who.join(", ")))
+            .collect();
+        if all.is_empty() {
+            "there are no personas".to_owned()
+        } else {
+            all.join("; ")
+        }
     }
 }
 
 /// The persona that the operator named, if it can take the seat.
-fn named<'a>(request: &BindRequest<'a>, role: &Role, name: &str) -> Result<Candidate<'a>, Box<Failure>> {
-    let candidate = find(request.personas, name).ok_or_else(|| persona_not_found(request, role, name))?;
+fn named<'a>(
+    request: &BindRequest<'a>,
+    role: &Role,
+    name: &str,
+) -> Result<Candidate<'a>, Box<Failure>> {
+    let candidate =
+        find(request.personas, name).ok_or_else(|| persona_not_found(request, role, name))?;
     let who = candidate.persona.versioned_name();
     match obstacle(request, role, candidate.persona) {
         None => Ok(candidate),
@@ -165,71 +196,137 @@ enum Obstacle {
 }
 
 fn obstacle(request: &BindRequest<'_>, role: &Role, persona: &Persona) -> Option<Obstacle> {
-    let missing: Vec<&str> =
-        role.required_capabilities.iter().filter(|wanted| !persona.capabilities.contains(wanted)).map(String::as_str).collect();
+    let missing: Vec<&str> = role
+        .required_capabilities
+        .iter()
+        .filter(|wanted| !persona.capabilities.contains(wanted))
+        .map(String::as_str)
+        .collect();
     if !missing.is_empty() {
         return Some(Obstacle::Lacks(missing.join(", ")));
     }
     if request.rehearse {
         return None;
     }
-    (request.availability)(persona).err().map(Obstacle::Unavailable)
+    (request.availability)(persona)
+        .err()
+        .map(Obstacle::Unavailable)
 }
 
 fn preference(role: &Role, persona: &Persona) -> usize {
-    role.preferred_backends.iter().position(|backend| *backend == persona.backend).unwrap_or(usize::MAX)
+    role.preferred_backends
+        .iter()
+        .position(|backend| *backend == persona.backend)
+        .unwrap_or(usize::MAX)
 }
 
 fn find<'a>(personas: &[Candidate<'a>], name: &str) -> Option<Candidate<'a>> {
-    let fits = |c: &&Candidate<'a>| c.persona.name == name || c.persona.versioned_name().to_string() == name;
-    personas.iter().filter(fits).max_by_key(|c| c.persona.version).copied()
+    let fits = |c: &&Candidate<'a>| {
+        c.persona.name == name || c.persona.versioned_name().to_string() == name
+    };
+    personas
+        .iter()
+        .filter(fits)
+        .max_by_key(|c| c.persona.version)
+        .copied()
 }
 
 fn unknown_roles(request: &BindRequest<'_>) -> Vec<Failure> {
-    let roles: Vec<&str> = request.workflow.roles.iter().map(|role| role.id.as_str()).collect();
-    let unknown = request.overrides.keys().filter(|role| !roles.contains(&role.as_str()));
+    let roles: Vec<&str> = request
+        .workflow
+        .roles
+        .iter()
+        .map(|role| role.id.as_str())
+        .collect();
+    let unknown = request
+        .overrides
+        .keys()
+        .filter(|role| !roles.contains(&role.as_str()));
     unknown
         .map(|role| {
-            Failure::new(Code::UnknownRole, format!("workflow {} has no role '{role}'", request.workflow.versioned_name()))
-                .hint(did_you_mean_or_list(role.as_str(), "roles", roles.iter().copied()))
+            Failure::new(
+                Code::UnknownRole,
+                format!(
+                    "workflow {} has no role '{role}'",
+                    request.workflow.versioned_name()
+                ),
+            )
+            .hint(did_you_mean_or_list(
+                role.as_str(),
+                "roles",
+                roles.iter().copied(),
+            ))
         })
         .collect()
 }
 
 fn persona_not_found(request: &BindRequest<'_>, role: &Role, name: &str) -> Box<Failure> {
-    let mut known: Vec<String> = request.personas.iter().map(|c| c.persona.versioned_name().to_string()).collect();
+    let mut known: Vec<String> = request
+        .personas
+        .iter()
+        .map(|c| c.persona.versioned_name().to_string())
+        .collect();
     known.sort();
-    let failure = Failure::new(Code::PersonaNotFound, format!("role '{}' is given to '{name}', and no persona is named so", role.id));
-    Box::new(failure.hint(did_you_mean_or_list(name, "known", known.iter().map(String::as_str))))
+    let failure = Failure::new(
+        Code::PersonaNotFound,
+        format!(
+            "role '{}' is given to '{name}', and no persona is named so",
+            role.id
+        ),
+    );
+    Box::new(failure.hint(did_you_mean_or_list(
+        name,
+        "known",
+        known.iter().map(String::as_str),
+    )))
 }
 
 fn nobody(role: &Role, fell_out: FellOut) -> Failure {
     let considered = fell_out.words();
     match fell_out.hint {
         Some(hint) => {
-            let message = format!("role '{}': nobody who could take it can work here ({considered})", role.id);
+            let message = format!(
+                "role '{}': nobody who could take it can work here ({considered})",
+                role.id
+            );
             Failure::new(Code::BackendUnavailable, message).hint(hint)
         }
-        None => Failure::new(Code::NoPersonaForRole, format!("no persona can take role '{}' ({considered})", role.id)).hint(
-            match role.required_capabilities.as_slice() {
-                [] => "write a persona".to_owned(),
-                wanted => format!("write a persona with the capabilities {}", wanted.join(", ")),
-            },
-        ),
+        None => Failure::new(
+            Code::NoPersonaForRole,
+            format!("no persona can take role '{}' ({considered})", role.id),
+        )
+        .hint(match role.required_capabilities.as_slice() {
+            [] => "write a persona".to_owned(),
+            wanted => format!(
+                "write a persona with the capabilities {}",
+                wanted.join(", ")
+            ),
+        }),
     }
 }
 
 fn consent_required(role: &Role, persona: &Persona) -> Failure {
     let model = persona.model.as_deref().unwrap_or("the backend's default");
-    let tools: Vec<String> = persona.tools.iter().map(|tool| tool_with_permission(persona, tool)).collect();
-    let tools = if tools.is_empty() { "none".to_owned() } else { tools.join(", ") };
+    let tools: Vec<String> = persona
+        .tools
+        .iter()
+        .map(|tool| tool_with_permission(persona, tool))
+        .collect();
+    let tools = if tools.is_empty() {
+        "none".to_owned()
+    } else {
+        tools.join(", ")
+    };
     let message = format!(
         "role '{}' needs your consent to persona {}: backend {}, model {model}, tools {tools}",
         role.id,
         persona.versioned_name(),
         persona.backend
     );
-    let hint = format!("agree with `phasedeck consent {}`, or name another with `--persona {}=NAME`", persona.name, role.id);
+    let hint = format!(
+        "agree with `phasedeck consent {}`, or name another with `--persona {}=NAME`",
+        persona.name, role.id
+    );
     Failure::new(Code::PersonaConsentRequired, message).hint(hint)
 }
 

@@ -50,13 +50,21 @@ struct Reading {
 impl Budget {
     /// The limits that hold for a run: its own option before the setting.
     #[must_use]
-    pub fn of(settings: &BudgetSettings, record: &RunRecord, raises: &BTreeMap<String, NanoUsd>) -> Self {
+    pub fn of(
+        settings: &BudgetSettings,
+        record: &RunRecord,
+        raises: &BTreeMap<String, NanoUsd>,
+    ) -> Self {
         let amount = |text: &str| NanoUsd::from_decimal(text).filter(|amount| amount.0 > 0);
         let name = record.workflow.split('@').next().unwrap_or_default();
         Self {
             run: record.options.budget.or_else(|| amount(&settings.run)),
             day: amount(&settings.day),
-            workflow: settings.workflows.get(name).and_then(|text| amount(text)).map(|limit| (name.to_owned(), limit)),
+            workflow: settings
+                .workflows
+                .get(name)
+                .and_then(|text| amount(text))
+                .map(|limit| (name.to_owned(), limit)),
             raises: raises.clone(),
         }
     }
@@ -65,15 +73,35 @@ impl Budget {
     ///
     /// # Errors
     /// What the database says.
-    pub fn judge(&self, tx: &Connection, run: RunId, needed: Option<NanoUsd>, now: Timestamp) -> Result<Verdict> {
+    pub fn judge(
+        &self,
+        tx: &Connection,
+        run: RunId,
+        needed: Option<NanoUsd>,
+        now: Timestamp,
+    ) -> Result<Verdict> {
         let mut near = Vec::new();
-        for Reading { scope, limit, spent } in self.readings(tx, run, now)? {
+        for Reading {
+            scope,
+            limit,
+            spent,
+        } in self.readings(tx, run, now)?
+        {
             let needed = needed.unwrap_or_default();
             let crosses = spent.0.saturating_add(needed.0) > limit.0 || spent.0 >= limit.0;
             if crosses {
-                return Ok(Verdict::Refused(BudgetQuestion { scope, limit, spent, needed }));
+                return Ok(Verdict::Refused(BudgetQuestion {
+                    scope,
+                    limit,
+                    spent,
+                    needed,
+                }));
             }
-            let warned = Fact::BudgetWarned { scope, limit, spent };
+            let warned = Fact::BudgetWarned {
+                scope,
+                limit,
+                spent,
+            };
             if spent.0 >= limit.0 / 5 * 4 && !journal::knows(tx, run, &warned.key())? {
                 near.push(warned);
             }
@@ -85,14 +113,34 @@ impl Budget {
     ///
     /// # Errors
     /// What the database says.
-    pub fn judge_going_on(&self, conn: &Connection, run: RunId, so_far: NanoUsd, now: Timestamp) -> Result<Verdict> {
+    pub fn judge_going_on(
+        &self,
+        conn: &Connection,
+        run: RunId,
+        so_far: NanoUsd,
+        now: Timestamp,
+    ) -> Result<Verdict> {
         let mut near = Vec::new();
-        for Reading { scope, limit, spent } in self.readings(conn, run, now)? {
+        for Reading {
+            scope,
+            limit,
+            spent,
+        } in self.readings(conn, run, now)?
+        {
             let spent = NanoUsd(spent.0.saturating_add(so_far.0));
             if spent.0 >= limit.0 {
-                return Ok(Verdict::Refused(BudgetQuestion { scope, limit, spent, needed: NanoUsd::default() }));
+                return Ok(Verdict::Refused(BudgetQuestion {
+                    scope,
+                    limit,
+                    spent,
+                    needed: NanoUsd::default(),
+                }));
             }
-            let warned = Fact::BudgetWarned { scope, limit, spent };
+            let warned = Fact::BudgetWarned {
+                scope,
+                limit,
+                spent,
+            };
             if spent.0 >= limit.0 / 5 * 4 && !journal::knows(conn, run, &warned.key())? {
                 near.push(warned);
             }
@@ -110,7 +158,11 @@ impl Budget {
         let mut readings = Vec::new();
         let mut add = |scope: String, limit: NanoUsd, spent: NanoUsd| {
             let raise = self.raises.get(&scope).copied().unwrap_or_default();
-            readings.push(Reading { scope, limit: NanoUsd(limit.0.saturating_add(raise.0)), spent });
+            readings.push(Reading {
+                scope,
+                limit: NanoUsd(limit.0.saturating_add(raise.0)),
+                spent,
+            });
         };
         if let Some(limit) = self.run {
             add("run".to_owned(), limit, ledger::spent_by_run(tx, run)?);
@@ -118,10 +170,18 @@ impl Budget {
         if let Some(limit) = self.day {
             let midnight = Timestamp(now.0.div_euclid(DAY_MS) * DAY_MS);
             let day: String = midnight.to_string().chars().take(10).collect();
-            add(format!("day:{day}"), limit, ledger::spent_since(tx, midnight)?);
+            add(
+                format!("day:{day}"),
+                limit,
+                ledger::spent_since(tx, midnight)?,
+            );
         }
         if let Some((name, limit)) = &self.workflow {
-            add(format!("workflow:{name}"), *limit, ledger::spent_by_workflow(tx, name)?);
+            add(
+                format!("workflow:{name}"),
+                *limit,
+                ledger::spent_by_workflow(tx, name)?,
+            );
         }
         Ok(readings)
     }
@@ -132,8 +192,16 @@ impl Budget {
 /// # Errors
 /// What the database says.
 pub fn exceeded(tx: &Connection, run: RunId, question: &BudgetQuestion) -> Result<Option<Fact>> {
-    let fact = Fact::BudgetExceeded { scope: question.scope.clone(), limit: question.limit, spent: question.spent };
-    Ok(if journal::knows(tx, run, &fact.key())? { None } else { Some(fact) })
+    let fact = Fact::BudgetExceeded {
+        scope: question.scope.clone(),
+        limit: question.limit,
+        spent: question.spent,
+    };
+    Ok(if journal::knows(tx, run, &fact.key())? {
+        None
+    } else {
+        Some(fact)
+    })
 }
 
 #[cfg(test)]
@@ -161,7 +229,10 @@ mod tests {
                 created_at: Timestamp(0),
             },
         )?;
-        tx.execute("UPDATE runs SET cost_nano = ?2 WHERE id = ?1", (id.to_string(), spent))?;
+        tx.execute(
+            "UPDATE runs SET cost_nano = ?2 WHERE id = ?1",
+            (id.to_string(), spent),
+        )?;
         Ok(id)
     }
 
@@ -180,7 +251,11 @@ mod tests {
             (100, Some(0), 0, None),
         ] {
             let raises = BTreeMap::from([("run".to_owned(), NanoUsd(raised))]);
-            let budget = Budget { run: Some(NanoUsd(100)), raises, ..Budget::default() };
+            let budget = Budget {
+                run: Some(NanoUsd(100)),
+                raises,
+                ..Budget::default()
+            };
             let judged = store.write_blocking(move |tx| {
                 let run = run_that_spent(tx, spent)?;
                 budget.judge(tx, run, needed.map(NanoUsd), Timestamp(0))
@@ -188,11 +263,17 @@ mod tests {
             let granted = match judged.unwrap() {
                 Verdict::Granted(near) => Some(!near.is_empty()),
                 Verdict::Refused(question) => {
-                    assert_eq!((question.spent.0, question.needed.0), (spent, needed.unwrap_or(0)));
+                    assert_eq!(
+                        (question.spent.0, question.needed.0),
+                        (spent, needed.unwrap_or(0))
+                    );
                     None
                 }
             };
-            assert_eq!(granted, verdict, "{spent} + {needed:?}, raised by {raised}: granted, and told that it comes near");
+            assert_eq!(
+                granted, verdict,
+                "{spent} + {needed:?}, raised by {raised}: granted, and told that it comes near"
+            );
         }
     }
 
@@ -200,15 +281,41 @@ mod tests {
     fn a_clock_that_goes_back_opens_no_day_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("b.db")).unwrap();
-        let budget = Budget { day: Some(NanoUsd(100)), ..Budget::default() };
+        let budget = Budget {
+            day: Some(NanoUsd(100)),
+            ..Budget::default()
+        };
         let noon = Timestamp(20_000 * DAY_MS + DAY_MS / 2);
-        let turn_of = |run| turns::NewTurn { reserved: Some(NanoUsd(100)), ..fixture::new_turn(run, 1) };
+        let turn_of = |run| turns::NewTurn {
+            reserved: Some(NanoUsd(100)),
+            ..fixture::new_turn(run, 1)
+        };
         let granted = store.write_blocking(move |tx| {
             let run = run_that_spent(tx, 0)?;
             turns::reserve(tx, &turn_of(run), noon)?;
-            let at = |ms: i64| Ok(matches!(budget.judge(tx, run, Some(NanoUsd(1)), Timestamp(noon.0 + ms))?, Verdict::Granted(_)));
-            [-3650 * DAY_MS, -DAY_MS, -3_600_000, -1000, 0, DAY_MS / 2 - 1, DAY_MS / 2].map(at).into_iter().collect::<Result<Vec<bool>>>()
+            let at = |ms: i64| {
+                Ok(matches!(
+                    budget.judge(tx, run, Some(NanoUsd(1)), Timestamp(noon.0 + ms))?,
+                    Verdict::Granted(_)
+                ))
+            };
+            [
+                -3650 * DAY_MS,
+                -DAY_MS,
+                -3_600_000,
+                -1000,
+                0,
+                DAY_MS / 2 - 1,
+                DAY_MS / 2,
+            ]
+            .map(at)
+            .into_iter()
+            .collect::<Result<Vec<bool>>>()
         });
-        assert_eq!(granted.unwrap(), [false, false, false, false, false, false, true], "only the next day is a new one");
+        assert_eq!(
+            granted.unwrap(),
+            [false, false, false, false, false, false, true],
+            "only the next day is a new one"
+        );
     }
 }

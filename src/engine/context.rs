@@ -55,7 +55,12 @@ pub struct Context {
 impl Context {
     /// Puts together what drivers share.
     #[must_use]
-    pub fn new(store: Store, paths: Paths, settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Self {
+    pub fn new(
+        store: Store,
+        paths: Paths,
+        settings: Settings,
+        backends: Vec<Arc<dyn Backend>>,
+    ) -> Self {
         Self {
             store,
             contents: Contents::new(paths.contents()),
@@ -75,11 +80,20 @@ impl Context {
     ///
     /// # Errors
     /// What the store says, except that it has no room or no turn at the moment.
-    pub async fn append_patiently(&self, run_id: RunId, facts: Vec<Fact>, waits: impl Fn(&str)) -> Result<Vec<Event>> {
+    pub async fn append_patiently(
+        &self,
+        run_id: RunId,
+        facts: Vec<Fact>,
+        waits: impl Fn(&str),
+    ) -> Result<Vec<Event>> {
         if facts.is_empty() {
             return Ok(Vec::new());
         }
-        self.store_patiently(move |tx| journal::append(tx, run_id, &facts, Timestamp::now()), waits).await
+        self.store_patiently(
+            move |tx| journal::append(tx, run_id, &facts, Timestamp::now()),
+            waits,
+        )
+        .await
     }
 
     /// Does a job of the store whose events are told afterwards; tries again while the disk is full or
@@ -94,11 +108,18 @@ impl Context {
         loop {
             match self.store.write(job.clone()).await {
                 Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
-                    waits(&format!("cannot store: {} - everything rests until there is space", failure.message));
+                    waits(&format!(
+                        "cannot store: {} - everything rests until there is space",
+                        failure.message
+                    ));
                 }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
                     tracing::warn!(%failure, "cannot store; trying again");
-                    waits(&format!("cannot store: {} - trying again every {} s", failure.message, STORE_RETRY.as_secs()));
+                    waits(&format!(
+                        "cannot store: {} - trying again every {} s",
+                        failure.message,
+                        STORE_RETRY.as_secs()
+                    ));
                     tokio::time::sleep(STORE_RETRY).await;
                 }
                 stored => {
@@ -114,7 +135,10 @@ impl Context {
     ///
     /// # Errors
     /// What the database says, and those of `work`.
-    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.store.clone();
         blocking(move || store.read(work)).await
     }
@@ -134,8 +158,21 @@ impl Context {
     }
 
     /// Shows a piece of an agent's text to whoever watches.
-    pub fn text(&self, run_id: RunId, phase_key: &PhaseKey, attempt: u32, kind: TextKind, text: &str) {
-        let chunk = TextChunk { run_id, phase_key: phase_key.clone(), attempt, kind, text: text.into() };
+    pub fn text(
+        &self,
+        run_id: RunId,
+        phase_key: &PhaseKey,
+        attempt: u32,
+        kind: TextKind,
+        text: &str,
+    ) {
+        let chunk = TextChunk {
+            run_id,
+            phase_key: phase_key.clone(),
+            attempt,
+            kind,
+            text: text.into(),
+        };
         let _ = self.signals.send(Signal::Text(chunk));
     }
 
@@ -157,7 +194,9 @@ pub fn news_channel() -> broadcast::Sender<Signal> {
 ///
 /// # Errors
 /// What the work says; `internal` when it panicked.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) if error.is_cancelled() => std::future::pending().await,
@@ -173,7 +212,12 @@ mod tests {
 
     #[test]
     fn work_that_the_end_of_the_host_cut_off_did_not_fail() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let (ended, end) = std::sync::mpsc::channel::<()>();
         let (begun, begin) = std::sync::mpsc::channel();
         let (failed, failure) = std::sync::mpsc::channel();
@@ -194,20 +238,34 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::beneath(home.path());
         paths.create().unwrap();
-        let context = Context::new(Store::open(&paths.database()).unwrap(), paths, Settings::default(), Vec::new());
-        for (code, tries, ok) in [(Code::DiskFull, 3, true), (Code::DbLocked, 3, true), (Code::DbCorrupt, 1, false)] {
+        let context = Context::new(
+            Store::open(&paths.database()).unwrap(),
+            paths,
+            Settings::default(),
+            Vec::new(),
+        );
+        for (code, tries, ok) in [
+            (Code::DiskFull, 3, true),
+            (Code::DbLocked, 3, true),
+            (Code::DbCorrupt, 1, false),
+        ] {
             let (tried, said) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
             let counted = Arc::clone(&tried);
-            let job = move |_: &rusqlite::Transaction<'_>| match counted.fetch_add(1, Ordering::SeqCst) {
-                0 | 1 => Err(Failure::new(code, "not now")),
-                _ => Ok(Vec::new()),
-            };
+            let job =
+                move |_: &rusqlite::Transaction<'_>| match counted.fetch_add(1, Ordering::SeqCst) {
+                    0 | 1 => Err(Failure::new(code, "not now")),
+                    _ => Ok(Vec::new()),
+                };
             let stored = context.store_patiently(job, |words| {
                 assert_eq!(words, "cannot store: not now - trying again every 5 s");
                 said.fetch_add(1, Ordering::SeqCst);
             });
             assert_eq!(stored.await.is_ok(), ok, "{code}");
-            assert_eq!((tried.load(Ordering::SeqCst), said.load(Ordering::SeqCst)), (tries, tries - 1), "{code}");
+            assert_eq!(
+                (tried.load(Ordering::SeqCst), said.load(Ordering::SeqCst)),
+                (tries, tries - 1),
+                "{code}"
+            );
         }
     }
 }

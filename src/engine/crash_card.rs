@@ -93,8 +93,12 @@ impl Settle {
     pub fn told(self) -> Option<&'static str> {
         match self {
             Self::Redo => None,
-            Self::Done => Some("done: the work was interrupted, and the operator has seen that this call took effect; its output is lost"),
-            Self::Skip => Some("skipped: the work was interrupted, and the operator decided that this call is left out; do not repeat it"),
+            Self::Done => Some(
+                "done: the work was interrupted, and the operator has seen that this call took effect; its output is lost",
+            ),
+            Self::Skip => Some(
+                "skipped: the work was interrupted, and the operator decided that this call is left out; do not repeat it",
+            ),
         }
     }
 }
@@ -116,7 +120,11 @@ pub fn read(conn: &Connection, run: RunId) -> Result<Option<CrashCard>> {
 }
 
 fn crashed(state: &RunState) -> bool {
-    state.status == RunStatus::Paused && matches!(state.pause_reason, Some(PauseReason::Crashed | PauseReason::SessionRecovery))
+    state.status == RunStatus::Paused
+        && matches!(
+            state.pause_reason,
+            Some(PauseReason::Crashed | PauseReason::SessionRecovery)
+        )
 }
 
 /// The card that follows from a state, the turns of its current attempt, and the ledger.
@@ -124,26 +132,41 @@ fn crashed(state: &RunState) -> bool {
 pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> CrashCard {
     let phase = state.current().filter(|phase| phase.attempt > 0);
     let lost_call = |row: &&LedgerRecord| {
-        row.status == Some(CallStatus::Unknown) && phase.is_some_and(|phase| row.phase_key == phase.key && row.attempt == phase.attempt)
+        row.status == Some(CallStatus::Unknown)
+            && phase.is_some_and(|phase| row.phase_key == phase.key && row.attempt == phase.attempt)
     };
     let bills: Vec<Unsure> = ledger
         .iter()
         .filter(lost_call)
-        .map(|row| Unsure::Bill { turn_id: row.turn_id, phase_key: row.phase_key.clone(), model: row.model.clone(), charged: row.cost })
+        .map(|row| Unsure::Bill {
+            turn_id: row.turn_id,
+            phase_key: row.phase_key.clone(),
+            model: row.model.clone(),
+            charged: row.cost,
+        })
         .collect();
     let working = phase.is_some_and(|phase| phase.status == PhaseStatus::Running);
     let mut lost = Vec::new();
     if !bills.is_empty() {
-        lost.push("what the model was answering: an answer counts only when it is whole and stored".to_owned());
+        lost.push(
+            "what the model was answering: an answer counts only when it is whole and stored"
+                .to_owned(),
+        );
     } else if working && turns.is_empty() {
         lost.push("what the agent was doing: this attempt has no stored turn yet and begins from its prompt".to_owned());
     }
     CrashCard {
         run_id: state.run_id,
         at: state.last_at,
-        phases_done: state.phases.iter().filter(|phase| phase.status == PhaseStatus::Completed).map(|phase| phase.key.clone()).collect(),
+        phases_done: state
+            .phases
+            .iter()
+            .filter(|phase| phase.status == PhaseStatus::Completed)
+            .map(|phase| phase.key.clone())
+            .collect(),
         phase: phase.map(|phase| (phase.key.clone(), phase.attempt)),
-        turns_stored: u32::try_from(turns.iter().filter(|turn| turn.answer.is_some()).count()).unwrap_or(u32::MAX),
+        turns_stored: u32::try_from(turns.iter().filter(|turn| turn.answer.is_some()).count())
+            .unwrap_or(u32::MAX),
         gate: state.approval.as_ref().map(|open| open.gate.clone()),
         spent: state.cost,
         unsure: unsure_tools(turns).chain(bills).collect(),
@@ -152,9 +175,14 @@ pub fn card(state: &RunState, turns: &[TurnRecord], ledger: &[LedgerRecord]) -> 
 }
 
 fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
-    let open = turns.iter().filter(|turn| turn.status == TurnStatus::Answered);
+    let open = turns
+        .iter()
+        .filter(|turn| turn.status == TurnStatus::Answered);
     open.flat_map(|turn| {
-        let unknown = turn.tools.iter().filter(|tool| tool.result.is_none() && !only_reads(&tool.tool));
+        let unknown = turn
+            .tools
+            .iter()
+            .filter(|tool| tool.result.is_none() && !only_reads(&tool.tool));
         unknown.map(|tool| Unsure::Tool {
             turn_id: turn.id,
             call_id: tool.call_id.clone(),
@@ -171,15 +199,35 @@ fn unsure_tools(turns: &[TurnRecord]) -> impl Iterator<Item = Unsure> {
 /// # Errors
 /// `illegal_transition` when the run did not crash, or has no such unsure call; what the database says.
 pub fn settle(tx: &Connection, run: RunId, call_id: &str, how: Settle) -> Result<Vec<Event>> {
-    let refuse = |message: String| Failure::new(Code::IllegalTransition, message).hint("`phasedeck show` lists what a crash left unsure");
-    let Some(card) = read(tx, run)? else { return Err(refuse(format!("run {} is not resting after a crash", run.short()))) };
+    let refuse = |message: String| {
+        Failure::new(Code::IllegalTransition, message)
+            .hint("`phasedeck show` lists what a crash left unsure")
+    };
+    let Some(card) = read(tx, run)? else {
+        return Err(refuse(format!(
+            "run {} is not resting after a crash",
+            run.short()
+        )));
+    };
     let found = card.unsure.into_iter().find_map(|unsure| match unsure {
-        Unsure::Tool { turn_id, call_id: known, tool, .. } if known == call_id => Some((turn_id, tool)),
+        Unsure::Tool {
+            turn_id,
+            call_id: known,
+            tool,
+            ..
+        } if known == call_id => Some((turn_id, tool)),
         _ => None,
     });
-    let (turn, tool) = found.ok_or_else(|| refuse(format!("run {} has no unsure tool call '{call_id}'", run.short())))?;
+    let (turn, tool) = found.ok_or_else(|| {
+        refuse(format!(
+            "run {} has no unsure tool call '{call_id}'",
+            run.short()
+        ))
+    })?;
     turns::settle_tool(tx, turn, call_id, how.told())?;
-    let (Some(told), Some((phase_key, _))) = (how.told(), card.phase) else { return Ok(Vec::new()) };
+    let (Some(told), Some((phase_key, _))) = (how.told(), card.phase) else {
+        return Ok(Vec::new());
+    };
     let fact = Fact::ToolCalled {
         phase_key,
         turn_id: turn,
@@ -202,9 +250,16 @@ mod tests {
     /// A run that died while the tools of its only turn were running.
     fn crashed_run(conn: &Connection) -> (RunId, TurnId) {
         let run = fixture::insert_run(conn, "lane");
-        let started = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+        let started = [
+            fixture::created(&["spec", "plan"]),
+            fixture::started(),
+            fixture::phase_started("spec", 1),
+        ];
         journal::append(conn, run, &started, BEGIN).unwrap();
-        let turn = |number| NewTurn { reserved: Some(NanoUsd(50)), ..fixture::new_turn(run, number) };
+        let turn = |number| NewTurn {
+            reserved: Some(NanoUsd(50)),
+            ..fixture::new_turn(run, number)
+        };
         let settlement = Settlement {
             status: CallStatus::Ok,
             tokens: crate::model::event::Tokens::default(),
@@ -216,23 +271,50 @@ mod tests {
         let answered = turn(1);
         turns::reserve(conn, &answered, BEGIN).unwrap();
         let tools = [("c1", "write_file"), ("c2", "ls"), ("c3", "edit_file")];
-        let tools: Vec<_> = tools.iter().map(|(id, tool)| ((*id).to_owned(), (*tool).to_owned(), "{}".to_owned())).collect();
+        let tools: Vec<_> = tools
+            .iter()
+            .map(|(id, tool)| ((*id).to_owned(), (*tool).to_owned(), "{}".to_owned()))
+            .collect();
         turns::answered(conn, answered.id, "{}", &tools, &settlement, BEGIN).unwrap();
-        journal::append(conn, run, &[fixture::called(answered.id, "spec", settlement.tokens, settlement.cost)], BEGIN).unwrap();
-        let pause = Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state: RunStatus::Executing };
+        journal::append(
+            conn,
+            run,
+            &[fixture::called(
+                answered.id,
+                "spec",
+                settlement.tokens,
+                settlement.cost,
+            )],
+            BEGIN,
+        )
+        .unwrap();
+        let pause = Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Crashed,
+            from_state: RunStatus::Executing,
+        };
         journal::append(conn, run, &[pause], BEGIN).unwrap();
         (run, answered.id)
     }
 
     fn tools(conn: &Connection, run: RunId) -> Vec<ToolRecord> {
-        turns::of_attempt(conn, run, &"spec".into(), 1).unwrap().remove(0).tools
+        turns::of_attempt(conn, run, &"spec".into(), 1)
+            .unwrap()
+            .remove(0)
+            .tools
     }
 
     fn unsure_calls(conn: &Connection, run: RunId) -> Vec<(String, bool)> {
         let unsure = read(conn, run).unwrap().unwrap().unsure;
         unsure
             .into_iter()
-            .filter_map(|unsure| if let Unsure::Tool { call_id, redo, .. } = unsure { Some((call_id, redo)) } else { None })
+            .filter_map(|unsure| {
+                if let Unsure::Tool { call_id, redo, .. } = unsure {
+                    Some((call_id, redo))
+                } else {
+                    None
+                }
+            })
             .collect()
     }
 
@@ -241,9 +323,15 @@ mod tests {
         let conn = fixture::memory();
         let (run, _) = crashed_run(&conn);
         let card = read(&conn, run).unwrap().unwrap();
-        assert_eq!((card.phase, card.turns_stored), (Some(("spec".into(), 1)), 1));
+        assert_eq!(
+            (card.phase, card.turns_stored),
+            (Some(("spec".into(), 1)), 1)
+        );
         assert_eq!(card.spent.known, NanoUsd(7));
-        assert_eq!(unsure_calls(&conn, run), [("c1".to_owned(), false), ("c3".to_owned(), false)]);
+        assert_eq!(
+            unsure_calls(&conn, run),
+            [("c1".to_owned(), false), ("c3".to_owned(), false)]
+        );
     }
 
     #[test]
@@ -251,10 +339,15 @@ mod tests {
         let conn = fixture::memory();
         let (run, turn) = crashed_run(&conn);
         let events = settle(&conn, run, "c1", Settle::Done).unwrap();
-        assert!(matches!(&events[0].fact, Fact::ToolCalled { call_id, outcome: ToolOutcome::Unknown, .. } if call_id == "c1"));
+        assert!(
+            matches!(&events[0].fact, Fact::ToolCalled { call_id, outcome: ToolOutcome::Unknown, .. } if call_id == "c1")
+        );
         assert!(settle(&conn, run, "c3", Settle::Redo).unwrap().is_empty());
         let tools = tools(&conn, run);
-        assert!(tools[0].result.as_deref().unwrap().starts_with("done:"), "{tools:?}");
+        assert!(
+            tools[0].result.as_deref().unwrap().starts_with("done:"),
+            "{tools:?}"
+        );
         assert_eq!((tools[2].result.as_deref(), tools[2].redo), (None, true));
         assert_eq!(unsure_calls(&conn, run), [("c3".to_owned(), true)]);
         settle(&conn, run, "c3", Settle::Skip).unwrap();
@@ -262,7 +355,12 @@ mod tests {
         let refused = settle(&conn, run, "c1", Settle::Skip).unwrap_err();
         assert_eq!(refused.code, Code::IllegalTransition);
         let done = tools[1].call_id.clone();
-        let result = crate::store::turns::ToolResult { call_id: done, result: "a".to_owned(), outcome: ToolOutcome::Ok, duration_ms: 1 };
+        let result = crate::store::turns::ToolResult {
+            call_id: done,
+            result: "a".to_owned(),
+            outcome: ToolOutcome::Ok,
+            duration_ms: 1,
+        };
         turns::tools_done(&conn, turn, &[result]).unwrap();
     }
 
@@ -270,11 +368,20 @@ mod tests {
     fn a_call_that_was_lost_is_an_unsure_bill_charged_at_its_reserve() {
         let state = RunState::fold(
             RunId::new(),
-            &[fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)]
-                .into_iter()
-                .zip(1..)
-                .map(|(fact, seq)| Event { run_id: RunId::new(), seq, at: BEGIN, fact })
-                .collect::<Vec<_>>(),
+            &[
+                fixture::created(&["spec"]),
+                fixture::started(),
+                fixture::phase_started("spec", 1),
+            ]
+            .into_iter()
+            .zip(1..)
+            .map(|(fact, seq)| Event {
+                run_id: RunId::new(),
+                seq,
+                at: BEGIN,
+                fact,
+            })
+            .collect::<Vec<_>>(),
         )
         .unwrap();
         let conn = fixture::memory();
@@ -282,7 +389,16 @@ mod tests {
         let mut rows = ledger::of_run(&conn, run).unwrap();
         (rows[0].status, rows[0].cost) = (Some(CallStatus::Unknown), Some(NanoUsd(50)));
         let card = card(&state, &[], &rows);
-        assert!(matches!(&card.unsure[..], [Unsure::Bill { charged: Some(NanoUsd(50)), .. }]), "{card:?}");
+        assert!(
+            matches!(
+                &card.unsure[..],
+                [Unsure::Bill {
+                    charged: Some(NanoUsd(50)),
+                    ..
+                }]
+            ),
+            "{card:?}"
+        );
         assert_eq!(card.lost.len(), 1);
     }
 
@@ -290,9 +406,22 @@ mod tests {
     fn a_run_that_was_paused_in_good_order_has_no_card() {
         let conn = fixture::memory();
         let run = fixture::insert_run(&conn, "lane");
-        let pause = Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::Executing };
-        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), pause], BEGIN).unwrap();
+        let pause = Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Operator,
+            from_state: RunStatus::Executing,
+        };
+        journal::append(
+            &conn,
+            run,
+            &[fixture::created(&["spec"]), fixture::started(), pause],
+            BEGIN,
+        )
+        .unwrap();
         assert_eq!(read(&conn, run).unwrap(), None);
-        assert_eq!(settle(&conn, run, "c1", Settle::Done).unwrap_err().code, Code::IllegalTransition);
+        assert_eq!(
+            settle(&conn, run, "c1", Settle::Done).unwrap_err().code,
+            Code::IllegalTransition
+        );
     }
 }

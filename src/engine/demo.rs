@@ -29,7 +29,10 @@ pub async fn prepare(paths: &Paths) -> Result<StartRun> {
         repo: Some(repo),
         requirements: REQUIREMENTS.to_owned(),
         thread: Some(ThreadId(format!("demo-{name}"))),
-        options: RunOptions { rehearse: true, ..RunOptions::default() },
+        options: RunOptions {
+            rehearse: true,
+            ..RunOptions::default()
+        },
         ..StartRun::default()
     })
 }

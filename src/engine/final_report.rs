@@ -22,7 +22,11 @@ const LAST_EVENTS: u32 = 20;
 /// What reading the rows says.
 pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
     let run = runs::get(conn, run_id)?;
-    let bindings: Vec<_> = frozen::personas(conn, run_id).unwrap_or_default().into_iter().map(|(binding, _)| binding).collect();
+    let bindings: Vec<_> = frozen::personas(conn, run_id)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(binding, _)| binding)
+        .collect();
     Ok(Report::build(
         &run,
         &events::state(conn, run_id)?,
@@ -44,7 +48,12 @@ pub async fn write_and_note(context: &Context, run_id: RunId) {
         Err(failure) => Err(failure),
     };
     let noted = match written {
-        Ok(path) => context.store.write(move |tx| runs::set_report(tx, run_id, &text(&path))).await,
+        Ok(path) => {
+            context
+                .store
+                .write(move |tx| runs::set_report(tx, run_id, &text(&path)))
+                .await
+        }
         Err(failure) => Err(failure),
     };
     if let Err(failure) = noted {

@@ -22,7 +22,10 @@ pub const LIFETIME: Duration = Duration::from_secs(72 * 3600);
 pub fn mint(
     question: &ApprovalRecord,
     now: Timestamp,
-) -> (String, impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Clone + Send + use<>) {
+) -> (
+    String,
+    impl FnOnce(&rusqlite::Transaction<'_>) -> Result<()> + Clone + Send + use<>,
+) {
     let text = hex::encode(rand::random::<[u8; 16]>());
     let lifetime = i64::try_from(LIFETIME.as_millis()).unwrap_or(i64::MAX);
     let token = GateToken {
@@ -32,7 +35,9 @@ pub fn mint(
         expires_at: Timestamp(now.0.saturating_add(lifetime)),
     };
     let digest = digest(&text);
-    (text, move |tx: &rusqlite::Transaction<'_>| gate_tokens::put(tx, &digest, &token, now))
+    (text, move |tx: &rusqlite::Transaction<'_>| {
+        gate_tokens::put(tx, &digest, &token, now)
+    })
 }
 
 /// Makes and stores a token, beside a live host too.
@@ -57,18 +62,40 @@ pub fn redeem(archive: &Archive, text: &str, now: Timestamp) -> Result<ApprovalR
     })?;
     if token.expires_at < now {
         let ago = human_duration(now.since_ms(token.expires_at));
-        return Err(Failure::new(Code::TokenRefused, format!("this token expired {ago} ago"))
-            .hint(format!("answer by run: phasedeck show {}", token.run_id.short())));
+        return Err(
+            Failure::new(Code::TokenRefused, format!("this token expired {ago} ago")).hint(
+                format!("answer by run: phasedeck show {}", token.run_id.short()),
+            ),
+        );
     }
-    let asked = archive.approvals(token.run_id)?.into_iter().find(|asked| asked.id == token.request_id);
+    let asked = archive
+        .approvals(token.run_id)?
+        .into_iter()
+        .find(|asked| asked.id == token.request_id);
     let question = asked.ok_or_else(|| Failure::internal("a token without its question"))?;
     if question.state != ApprovalStatus::Pending {
-        let by = question.resolved_by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let by = question
+            .resolved_by
+            .as_deref()
+            .map(|by| format!(" by {by}"))
+            .unwrap_or_default();
         let state = question.state.as_str().replace('_', " ");
-        return Err(Failure::new(Code::ApprovalAlreadyResolved, format!("gate '{}' is {state}{by}; the token is used up", question.gate))
-            .hint(format!("look with `phasedeck show {}`", token.run_id.short())));
+        return Err(Failure::new(
+            Code::ApprovalAlreadyResolved,
+            format!(
+                "gate '{}' is {state}{by}; the token is used up",
+                question.gate
+            ),
+        )
+        .hint(format!(
+            "look with `phasedeck show {}`",
+            token.run_id.short()
+        )));
     }
-    Ok(ApprovalRecord { artifact_sha256: token.artifact_sha256, ..question })
+    Ok(ApprovalRecord {
+        artifact_sha256: token.artifact_sha256,
+        ..question
+    })
 }
 
 fn digest(text: &str) -> ContentHash {

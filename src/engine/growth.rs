@@ -60,17 +60,30 @@ impl Growth {
     pub fn begin(root: &Path, limit: u64) -> Self {
         let now = SystemTime::now();
         let since = now.checked_sub(GRAIN).unwrap_or(now);
-        Self { root: root.to_path_buf(), beside: Mutex::default(), since, limit, written: AtomicU64::new(0), over: Notify::new() }
+        Self {
+            root: root.to_path_buf(),
+            beside: Mutex::default(),
+            since,
+            limit,
+            written: AtomicU64::new(0),
+            over: Notify::new(),
+        }
     }
 
     /// Counts what is written to this folder too, while it is there.
     pub fn also(&self, folder: &Path) {
-        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_path_buf());
+        self.beside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(folder.to_path_buf());
     }
 
     /// A tool of ours made a file so many bytes longer.
     pub fn wrote(&self, bytes: u64) {
-        let written = self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let written = self
+            .written
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
         if self.limit > 0 && written > self.limit {
             self.over.notify_one();
         }
@@ -91,7 +104,9 @@ impl Growth {
             let begun = Instant::now();
             match self.look().await {
                 Err(failure) if failure.code == Code::FileTooBig => return failure,
-                Err(failure) => tracing::warn!(%failure, "how much the worktree has grown is not known"),
+                Err(failure) => {
+                    tracing::warn!(%failure, "how much the worktree has grown is not known")
+                }
                 Ok(()) => {}
             }
             rest = LOOK.max(begun.elapsed().saturating_mul(REST));
@@ -107,25 +122,43 @@ impl Growth {
             return Ok(());
         }
         let (root, since, limit) = (self.root.clone(), self.since, self.limit);
-        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let beside = self
+            .beside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let found = blocking(move || {
             let root = beneath::open_worktree(&root)?;
             let mut found = Found::default();
             measure(&root, since, limit, 0, &mut found);
-            for folder in beside.iter().filter_map(|folder| beneath::open_worktree(folder).ok()) {
+            for folder in beside
+                .iter()
+                .filter_map(|folder| beneath::open_worktree(folder).ok())
+            {
                 measure(&folder, since, limit, 0, &mut found);
             }
             Ok(found)
         })
         .await?;
-        if found.is_within(limit) { Ok(()) } else { Err(self.too_much(found.bytes, found.files)) }
+        if found.is_within(limit) {
+            Ok(())
+        } else {
+            Err(self.too_much(found.bytes, found.files))
+        }
     }
 
     fn too_much(&self, bytes: u64, files: u64) -> Failure {
         let words = match (bytes > self.limit, files > MOST_FILES) {
-            (true, _) => format!("the work wrote {bytes} bytes or more to the worktree; the limit is {} bytes", self.limit),
-            (_, true) => format!("the work made or changed {files} files or more in the worktree; the limit is {MOST_FILES}"),
-            _ => format!("the work made folders in the worktree that lie deeper than {MOST_DEPTH} within each other"),
+            (true, _) => format!(
+                "the work wrote {bytes} bytes or more to the worktree; the limit is {} bytes",
+                self.limit
+            ),
+            (_, true) => format!(
+                "the work made or changed {files} files or more in the worktree; the limit is {MOST_FILES}"
+            ),
+            _ => format!(
+                "the work made folders in the worktree that lie deeper than {MOST_DEPTH} within each other"
+            ),
         };
         let hint = "look at what it wrote; approve to let it write as much again, or raise 'engine.max_worktree_bytes'";
         Failure::new(Code::FileTooBig, words).hint(hint)
@@ -142,12 +175,18 @@ impl Found {
 fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut Found) {
     let mut folders: Vec<OsString> = Vec::new();
     for entry in dir.entries().into_iter().flatten().flatten() {
-        let Ok(metadata) = entry.metadata() else { continue };
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
         if metadata.is_dir() {
             folders.push(entry.file_name());
         } else if changed(&metadata) >= since {
             found.files += 1;
-            let bytes = if metadata.is_file() { metadata.len().max(metadata.blocks().saturating_mul(512)) } else { 0 };
+            let bytes = if metadata.is_file() {
+                metadata.len().max(metadata.blocks().saturating_mul(512))
+            } else {
+                0
+            };
             found.bytes = found.bytes.saturating_add(bytes);
         }
         if !found.is_within(limit) {
@@ -157,7 +196,9 @@ fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut F
     for name in folders {
         // A repository may nest as it likes; what is too deep counts only where it is new.
         if depth == MOST_DEPTH {
-            found.deep |= dir.symlink_metadata(&name).is_ok_and(|metadata| changed(&metadata) >= since);
+            found.deep |= dir
+                .symlink_metadata(&name)
+                .is_ok_and(|metadata| changed(&metadata) >= since);
         } else if let Ok(below) = dir.open_dir_nofollow(&name) {
             measure(&below, since, limit, depth + 1, found);
         }
@@ -170,7 +211,9 @@ fn measure(dir: &Dir, since: SystemTime, limit: u64, depth: usize, found: &mut F
 /// When the kernel last saw a change; nobody else sets that.
 fn changed(metadata: &Metadata) -> SystemTime {
     let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(0));
-    SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).unwrap_or(0))
+    SystemTime::UNIX_EPOCH
+        + seconds
+        + Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -198,11 +241,27 @@ mod tests {
         assert_eq!(growth.look().await, Ok(()));
         sparse(&tree.path().join("deep/er/holes"), 1 << 20);
         symlink("/usr", tree.path().join("elsewhere")).unwrap();
-        assert_eq!(growth.look().await, Ok(()), "what a link leads to is not ours");
+        assert_eq!(
+            growth.look().await,
+            Ok(()),
+            "what a link leads to is not ours"
+        );
         sparse(&tree.path().join("one more"), 1);
         let failure = growth.look().await.unwrap_err();
-        assert_eq!((failure.code, failure.message.contains("1048577 bytes or more")), (Code::FileTooBig, true), "{}", failure.message);
-        assert_eq!(Growth::begin(tree.path(), 0).look().await, Ok(()), "without a limit");
+        assert_eq!(
+            (
+                failure.code,
+                failure.message.contains("1048577 bytes or more")
+            ),
+            (Code::FileTooBig, true),
+            "{}",
+            failure.message
+        );
+        assert_eq!(
+            Growth::begin(tree.path(), 0).look().await,
+            Ok(()),
+            "without a limit"
+        );
     }
 
     #[tokio::test]
@@ -239,14 +298,25 @@ mod tests {
         std::fs::create_dir_all(tree.path().join(&deep)).unwrap();
         assert_eq!(growth.look().await, Ok(()));
         std::fs::create_dir(tree.path().join(&deep).join("d")).unwrap();
-        assert!(growth.look().await.unwrap_err().message.contains("deeper than 100"));
+        assert!(
+            growth
+                .look()
+                .await
+                .unwrap_err()
+                .message
+                .contains("deeper than 100")
+        );
     }
 
     #[tokio::test]
     async fn what_our_tools_write_is_counted_without_a_look() {
         let growth = Growth::begin(Path::new("/nowhere"), 100);
         growth.wrote(100);
-        assert!(tokio::time::timeout(Duration::from_millis(20), growth.exceeded(false)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), growth.exceeded(false))
+                .await
+                .is_err()
+        );
         growth.wrote(1);
         assert_eq!(growth.exceeded(false).await.code, Code::FileTooBig);
     }

@@ -45,7 +45,11 @@ const SWEEPS: usize = 100;
 /// When the path of this program is not known.
 pub fn command(program: &OsStr, args: &[OsString]) -> std::io::Result<tokio::process::Command> {
     let mut command = tokio::process::Command::new(own_program()?);
-    command.arg(GUARD).arg(std::process::id().to_string()).arg(program).args(args);
+    command
+        .arg(GUARD)
+        .arg(std::process::id().to_string())
+        .arg(program)
+        .args(args);
     Ok(command)
 }
 
@@ -57,7 +61,13 @@ pub fn command(program: &OsStr, args: &[OsString]) -> std::io::Result<tokio::pro
 pub async fn spawn(command: tokio::process::Command) -> std::io::Result<Child> {
     let gone = |_| std::io::Error::other("the thread that begins programs is gone");
     let (reply, begun) = oneshot::channel();
-    BEGINNER.send(Begin { runtime: Handle::current(), command, reply }).map_err(|_| gone(()))?;
+    BEGINNER
+        .send(Begin {
+            runtime: Handle::current(),
+            command,
+            reply,
+        })
+        .map_err(|_| gone(()))?;
     begun.await.map_err(|_| gone(()))?
 }
 
@@ -71,7 +81,12 @@ struct Begin {
 static BEGINNER: LazyLock<mpsc::Sender<Begin>> = LazyLock::new(|| {
     let (begin, asked) = mpsc::channel::<Begin>();
     std::thread::spawn(move || {
-        for Begin { runtime, mut command, reply } in asked {
+        for Begin {
+            runtime,
+            mut command,
+            reply,
+        } in asked
+        {
             let _inside = runtime.enter();
             let _ = reply.send(command.spawn());
         }
@@ -86,27 +101,42 @@ static BEGINNER: LazyLock<mpsc::Sender<Begin>> = LazyLock::new(|| {
 pub fn own_program() -> std::io::Result<PathBuf> {
     let named = std::env::current_exe()?;
     // Between fork and exec a child is still this program, so that the link leads to it.
-    Ok(if named.exists() { named } else { PathBuf::from("/proc/self/exe") })
+    Ok(if named.exists() {
+        named
+    } else {
+        PathBuf::from("/proc/self/exe")
+    })
 }
 
 /// Whether these are the arguments of a guard or a step, which know no settings and no folders.
 #[must_use]
 pub fn is_guard(args: &[OsString]) -> bool {
-    args.get(1).is_some_and(|verb| verb == GUARD || verb == STEP) && args.len() > 3
+    args.get(1)
+        .is_some_and(|verb| verb == GUARD || verb == STEP)
+        && args.len() > 3
 }
 
 /// Does what a guard or a step does, and gives the exit code.
 #[must_use]
 pub fn main(args: &[OsString]) -> u8 {
-    let [_, verb, parent, program, args @ ..] = args else { return CANNOT_RUN };
-    let parent = parent.to_str().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
+    let [_, verb, parent, program, args @ ..] = args else {
+        return CANNOT_RUN;
+    };
+    let parent = parent
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .and_then(Pid::from_raw);
     let done = match parent {
         Some(parent) if verb == GUARD => guard(parent, program, args),
         Some(parent) => Err(step(parent, program, args)),
         None => Err(std::io::Error::other("no parent is named")),
     };
     done.unwrap_or_else(|error| {
-        let _ = writeln!(std::io::stderr(), "cannot run {}: {error}", program.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "cannot run {}: {error}",
+            program.display()
+        );
         CANNOT_RUN
     })
 }
@@ -122,16 +152,26 @@ fn step(parent: Pid, program: &OsStr, args: &[OsString]) -> std::io::Error {
 fn guard(host: Pid, program: &OsStr, args: &[OsString]) -> std::io::Result<u8> {
     // Fails only for a leader of a group, which is as good.
     let _ = setsid();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut told = signal(SignalKind::terminate())?;
         adopt()?;
         die_with(host, Signal::TERM)?;
         let me = std::process::id().to_string();
         let mut command = Command::new(own_program()?);
-        command.arg(STEP).arg(me).arg(program).args(args).process_group(0);
+        command
+            .arg(STEP)
+            .arg(me)
+            .arg(program)
+            .args(args)
+            .process_group(0);
         let mut child = tokio::process::Command::from(command).spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         let status = tokio::select! {
             status = child.wait() => status,
             _ = told.recv() => {
@@ -178,7 +218,10 @@ fn children() -> Vec<Pid> {
     let me = std::process::id().to_string();
     let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let mine = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| parent_in(&stat) == Some(me.as_str()));
+    let mine = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| parent_in(&stat) == Some(me.as_str()))
+    };
     pids.filter(mine).filter_map(Pid::from_raw).collect()
 }
 
@@ -188,13 +231,18 @@ fn parent_in(stat: &str) -> Option<&str> {
 }
 
 fn code_of(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(CANNOT_RUN)
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(CANNOT_RUN)
 }
 
 #[cfg(target_os = "linux")]
 fn adopt() -> std::io::Result<()> {
-    Ok(rustix::process::set_child_subreaper(rustix::process::getpid().into())?)
+    Ok(rustix::process::set_child_subreaper(
+        rustix::process::getpid().into(),
+    )?)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -206,12 +254,20 @@ fn adopt() -> std::io::Result<()> {
 #[cfg(target_os = "linux")]
 fn die_with(parent: Pid, signal: Signal) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(signal))?;
-    if getppid() == Some(parent) { Ok(()) } else { Err(std::io::Error::other("whoever began this is gone")) }
+    if getppid() == Some(parent) {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("whoever began this is gone"))
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn die_with(parent: Pid, _signal: Signal) -> std::io::Result<()> {
-    if getppid() == Some(parent) { Ok(()) } else { Err(std::io::Error::other("whoever began this is gone")) }
+    if getppid() == Some(parent) {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("whoever began this is gone"))
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +276,11 @@ mod tests {
 
     #[test]
     fn a_parent_is_found_behind_any_name() {
-        for (stat, parent) in [("12 (sh) S 7 12", Some("7")), ("12 (a b) c) S 99 1", Some("99")), ("nonsense", None)] {
+        for (stat, parent) in [
+            ("12 (sh) S 7 12", Some("7")),
+            ("12 (a b) c) S 99 1", Some("99")),
+            ("nonsense", None),
+        ] {
             assert_eq!(parent_in(stat), parent, "{stat}");
         }
     }

@@ -14,12 +14,19 @@ pub fn client(peer: &Url) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .user_agent(concat!("phasedeck/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(peer) { builder.no_proxy() } else { builder }
+    if is_loopback(peer) {
+        builder.no_proxy()
+    } else {
+        builder
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

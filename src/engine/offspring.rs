@@ -58,16 +58,43 @@ pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
     let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
     if !parent.state.status.is_terminal() {
-        let message = format!("run {} has not ended; it is {}", request.run_id.short(), parent.state.status);
-        return Err(Failure::new(Code::IllegalTransition, message).hint("resume it, or abort it first"));
+        let message = format!(
+            "run {} has not ended; it is {}",
+            request.run_id.short(),
+            parent.state.status
+        );
+        return Err(
+            Failure::new(Code::IllegalTransition, message).hint("resume it, or abort it first")
+        );
     }
     let from = first_anew(&parent.state, request.from.as_ref())?;
-    let options = RunOptions { strategy: request.strategy, ..parent.record.options.clone() };
+    let options = RunOptions {
+        strategy: request.strategy,
+        ..parent.record.options.clone()
+    };
     let plan = parent.files.plan.clone();
-    let origin = Origin { retried_from: Some(request.run_id), ..Origin::default() };
-    let start = request.idempotency_key.map(|key| runs::StartKey { key, digest });
+    let origin = Origin {
+        retried_from: Some(request.run_id),
+        ..Origin::default()
+    };
+    let start = request
+        .idempotency_key
+        .map(|key| runs::StartKey { key, digest });
     let thread = parent.record.thread.clone();
-    begin(context, parent, Plans { origin, from, thread, options, plan, definitions: Vec::new(), start }).await
+    begin(
+        context,
+        parent,
+        Plans {
+            origin,
+            from,
+            thread,
+            options,
+            plan,
+            definitions: Vec::new(),
+            start,
+        },
+    )
+    .await
 }
 
 /// Begins a run that makes the phase at the gate again with other personas.
@@ -78,22 +105,72 @@ pub async fn retry(context: &Context, request: RetryRun) -> Result<Started> {
 pub async fn fork(context: &Context, request: ForkRun) -> Result<Started> {
     let digest = ContentHash::of_canonical(&request).map_err(Failure::internal)?;
     let parent = load(context, request.run_id).await?;
-    let waiting = parent.state.approval.as_ref().filter(|open| open.artifact_sha256.is_some()).and_then(|open| open.phase_key.clone());
+    let waiting = parent
+        .state
+        .approval
+        .as_ref()
+        .filter(|open| open.artifact_sha256.is_some())
+        .and_then(|open| open.phase_key.clone());
     let key = waiting.ok_or_else(|| {
-        Failure::new(Code::NoPendingApproval, format!("run {} waits at no gate about an artifact", request.run_id.short()))
-            .hint("a fork tries another persona while the first one's artifact waits")
+        Failure::new(
+            Code::NoPendingApproval,
+            format!(
+                "run {} waits at no gate about an artifact",
+                request.run_id.short()
+            ),
+        )
+        .hint("a fork tries another persona while the first one's artifact waits")
     })?;
     let (workflow, hash) = up_to(&parent.files.plan.workflow, &key)?;
-    let mut definitions = vec![(DefinitionKind::Workflow, hash, workflow.versioned_name().to_string(), start::as_json(&workflow)?)];
+    let mut definitions = vec![(
+        DefinitionKind::Workflow,
+        hash,
+        workflow.versioned_name().to_string(),
+        start::as_json(&workflow)?,
+    )];
     let bound = rebound(context, &parent, &key, &request, &mut definitions)?;
-    let plan = Plan { workflow, bindings: bound, ..parent.files.plan.clone() };
-    let from = parent.state.phases.iter().position(|phase| phase.key == key).unwrap_or_default();
-    let origin = Origin { forked_from: Some(request.run_id), forked_phase: Some(key), ..Origin::default() };
-    let options = RunOptions { strategy: None, ..parent.record.options.clone() };
-    let start = request.idempotency_key.map(|key| runs::StartKey { key, digest });
+    let plan = Plan {
+        workflow,
+        bindings: bound,
+        ..parent.files.plan.clone()
+    };
+    let from = parent
+        .state
+        .phases
+        .iter()
+        .position(|phase| phase.key == key)
+        .unwrap_or_default();
+    let origin = Origin {
+        forked_from: Some(request.run_id),
+        forked_phase: Some(key),
+        ..Origin::default()
+    };
+    let options = RunOptions {
+        strategy: None,
+        ..parent.record.options.clone()
+    };
+    let start = request
+        .idempotency_key
+        .map(|key| runs::StartKey { key, digest });
     // A lane of its own: the first run holds the other one.
-    let thread = ThreadId(format!("fork:{}", &uuid::Uuid::new_v4().simple().to_string()[..12]));
-    begin(context, parent, Plans { origin, from, thread, options, plan, definitions, start }).await
+    let thread = ThreadId(format!(
+        "fork:{}",
+        &uuid::Uuid::new_v4().simple().to_string()[..12]
+    ));
+    begin(
+        context,
+        parent,
+        Plans {
+            origin,
+            from,
+            thread,
+            options,
+            plan,
+            definitions,
+            start,
+        },
+    )
+    .await
 }
 
 async fn load(context: &Context, run: RunId) -> Result<Parent> {
@@ -104,7 +181,12 @@ async fn load(context: &Context, run: RunId) -> Result<Parent> {
         let state = events::state(reader.connection(), run)?;
         let schemas = bindings::schemas_of_run(reader.connection(), run)?;
         let files = load_files(reader.connection(), record.clone())?;
-        Ok(Parent { record, state, files, schemas })
+        Ok(Parent {
+            record,
+            state,
+            files,
+            schemas,
+        })
     })
     .await
 }
@@ -112,24 +194,44 @@ async fn load(context: &Context, run: RunId) -> Result<Parent> {
 /// Where a retry begins: at the phase that is named, or at the first that was not done.
 fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
     let is_done = |status| matches!(status, PhaseStatus::Completed | PhaseStatus::Skipped);
-    let open = state.phases.iter().position(|phase| !is_done(phase.status)).unwrap_or(state.phases.len());
-    let keys = || state.phases.iter().take(open + 1).map(|phase| phase.key.as_str()).collect::<Vec<_>>().join(", ");
+    let open = state
+        .phases
+        .iter()
+        .position(|phase| !is_done(phase.status))
+        .unwrap_or(state.phases.len());
+    let keys = || {
+        state
+            .phases
+            .iter()
+            .take(open + 1)
+            .map(|phase| phase.key.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let Some(named) = named else {
         if open < state.phases.len() {
             return Ok(open);
         }
         let message = format!("every phase of run {} is done", state.run_id.short());
-        return Err(Failure::new(Code::UsageInvalid, message).hint(format!("say with --from which phase to make anew: {}", keys())));
+        return Err(Failure::new(Code::UsageInvalid, message).hint(format!(
+            "say with --from which phase to make anew: {}",
+            keys()
+        )));
     };
     match state.phases.iter().position(|phase| phase.key == *named) {
         Some(at) if at <= open => Ok(at),
         Some(_) => {
-            let message = format!("phase '{named}' of run {} has phases before it that were not done", state.run_id.short());
-            Err(Failure::new(Code::UsageInvalid, message).hint(format!("begin with one of: {}", keys())))
+            let message = format!(
+                "phase '{named}' of run {} has phases before it that were not done",
+                state.run_id.short()
+            );
+            Err(Failure::new(Code::UsageInvalid, message)
+                .hint(format!("begin with one of: {}", keys())))
         }
         None => {
             let message = format!("run {} has no phase '{named}'", state.run_id.short());
-            Err(Failure::new(Code::UsageInvalid, message).hint(format!("begin with one of: {}", keys())))
+            Err(Failure::new(Code::UsageInvalid, message)
+                .hint(format!("begin with one of: {}", keys())))
         }
     }
 }
@@ -137,7 +239,11 @@ fn first_anew(state: &RunState, named: Option<&PhaseKey>) -> Result<usize> {
 /// The workflow of a fork: it ends with the phase and asks nothing about it.
 fn up_to(workflow: &Workflow, key: &PhaseKey) -> Result<(Workflow, ContentHash)> {
     let mut cut = workflow.clone();
-    let at = cut.phases.iter().position(|phase| phase.key == *key).unwrap_or_default();
+    let at = cut
+        .phases
+        .iter()
+        .position(|phase| phase.key == *key)
+        .unwrap_or_default();
     cut.phases.truncate(at + 1);
     if let Some(phase) = cut.phases.last_mut() {
         phase.gates = Some(Vec::new());
@@ -160,16 +266,28 @@ fn rebound(
     };
     if !request.personas.contains_key(&role) {
         let message = format!("who shall make {key} again? it is done by role '{role}'");
-        return Err(Failure::new(Code::UsageInvalid, message).hint(format!("name another persona: --persona {role}=NAME")));
+        return Err(Failure::new(Code::UsageInvalid, message)
+            .hint(format!("name another persona: --persona {role}=NAME")));
     }
     let mut seats = plan.workflow.clone();
-    seats.roles.retain(|seat| request.personas.contains_key(&seat.id));
-    let asked = StartRun { personas: request.personas.clone(), options: parent.record.options.clone(), ..StartRun::default() };
+    seats
+        .roles
+        .retain(|seat| request.personas.contains_key(&seat.id));
+    let asked = StartRun {
+        personas: request.personas.clone(),
+        options: parent.record.options.clone(),
+        ..StartRun::default()
+    };
     let catalog = trust::catalog_of_run(&context.paths, &parent.record);
     let mut bound = plan.bindings.clone();
     for (binding, persona) in start::bind_roles(context, &asked, &catalog, &seats)? {
         let name = binding.persona.to_string();
-        definitions.push((DefinitionKind::Persona, binding.persona_hash.clone(), name, start::as_json(&persona)?));
+        definitions.push((
+            DefinitionKind::Persona,
+            binding.persona_hash.clone(),
+            name,
+            start::as_json(&persona)?,
+        ));
         bound.retain(|known| known.role != binding.role);
         bound.push(binding);
     }
@@ -180,21 +298,46 @@ fn rebound(
 async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Started> {
     let run_id = RunId::new();
     let kept = &parent.state.phases[..plans.from];
-    let artifacts: Vec<ArtifactRef> = kept.iter().filter_map(|phase| phase.artifact.clone()).collect();
+    let artifacts: Vec<ArtifactRef> = kept
+        .iter()
+        .filter_map(|phase| phase.artifact.clone())
+        .collect();
     let mut carried = Vec::new();
     for phase in kept {
         if let Some(artifact) = phase.artifact.clone() {
-            let artifact = ArtifactRef { version: 1, ..artifact };
-            carried.push(Fact::ArtifactValidated { phase_key: phase.key.clone(), attempt: 0, artifact, by: phase.revised_by.clone() });
+            let artifact = ArtifactRef {
+                version: 1,
+                ..artifact
+            };
+            carried.push(Fact::ArtifactValidated {
+                phase_key: phase.key.clone(),
+                attempt: 0,
+                artifact,
+                by: phase.revised_by.clone(),
+            });
         }
-        carried.push(Fact::PhaseSkipped { phase_key: phase.key.clone(), ordinal: 0, reason: SkipReason::AlreadyCompleted });
+        carried.push(Fact::PhaseSkipped {
+            phase_key: phase.key.clone(),
+            ordinal: 0,
+            reason: SkipReason::AlreadyCompleted,
+        });
     }
-    let base_commit = kept.iter().rev().find_map(|phase| phase.commit.clone()).or_else(|| parent.record.base_commit.clone());
+    let base_commit = kept
+        .iter()
+        .rev()
+        .find_map(|phase| phase.commit.clone())
+        .or_else(|| parent.record.base_commit.clone());
     let folder = context.paths.worktree(run_id);
-    let from = parent.files.in_plain_folder().then(|| context.paths.worktree(parent.record.id));
+    let from = parent
+        .files
+        .in_plain_folder()
+        .then(|| context.paths.worktree(parent.record.id));
     carry_files(context, from, folder.clone(), artifacts).await?;
     let workflow_hash = plans.plan.workflow.hash().map_err(Failure::internal)?;
-    let plan = Plan { thread: plans.thread.clone(), ..plans.plan };
+    let plan = Plan {
+        thread: plans.thread.clone(),
+        ..plans.plan
+    };
     let prepared = Prepared {
         run_id,
         new: runs::NewRun {
@@ -228,10 +371,18 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
 
 /// Every artifact that is carried over must be there as it was validated. In a plain folder the files
 /// come along too; where git is, they are in the commit that the new branch begins with.
-async fn carry_files(context: &Context, from: Option<std::path::PathBuf>, to: std::path::PathBuf, kept: Vec<ArtifactRef>) -> Result<()> {
+async fn carry_files(
+    context: &Context,
+    from: Option<std::path::PathBuf>,
+    to: std::path::PathBuf,
+    kept: Vec<ArtifactRef>,
+) -> Result<()> {
     let contents = context.contents.clone();
     let read = move |conn: &rusqlite::Connection| {
-        let bytes: Vec<_> = kept.iter().map(|artifact| contents.get(conn, &artifact.sha256)).collect::<Result<_>>()?;
+        let bytes: Vec<_> = kept
+            .iter()
+            .map(|artifact| contents.get(conn, &artifact.sha256))
+            .collect::<Result<_>>()?;
         Ok((kept, bytes))
     };
     let (kept, bytes) = context.read(read).await?;
@@ -241,12 +392,17 @@ async fn carry_files(context: &Context, from: Option<std::path::PathBuf>, to: st
             return Err(missing(&from));
         }
         copy_tree(&from, &to)?;
-        kept.iter().zip(bytes).try_for_each(|(artifact, bytes)| file::restore(&to, &artifact.path, &bytes))
+        kept.iter()
+            .zip(bytes)
+            .try_for_each(|(artifact, bytes)| file::restore(&to, &artifact.path, &bytes))
     })
     .await
 }
 
 fn missing(folder: &Path) -> Failure {
-    Failure::new(Code::WorktreeMissing, format!("the folder {} of the run is gone", folder.display()))
-        .hint("bring it back, or start a new run")
+    Failure::new(
+        Code::WorktreeMissing,
+        format!("the folder {} of the run is gone", folder.display()),
+    )
+    .hint("bring it back, or start a new run")
 }

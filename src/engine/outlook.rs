@@ -143,15 +143,37 @@ pub enum Estimate {
 /// Looks ahead. Blocks for the length of a few reads and calls of git.
 pub async fn outlook(paths: &Paths, settings: &Settings, request: &StartRun) -> Outlook {
     let budget = NanoUsd::from_decimal(&settings.budget.run).filter(|amount| amount.0 > 0);
-    let mut ahead = Outlook { budget, ..Outlook::default() };
+    let mut ahead = Outlook {
+        budget,
+        ..Outlook::default()
+    };
     if request.requirements.trim().is_empty() {
-        ahead.problem(Part::Requirements, Failure::new(Code::UsageInvalid, "say what you want made"));
+        ahead.problem(
+            Part::Requirements,
+            Failure::new(Code::UsageInvalid, "say what you want made"),
+        );
     }
     look_at_place(&mut ahead, request).await;
-    let catalog = trust::catalog(paths, ahead.place.as_ref().map(|place| place.repo.as_path()));
-    let named = |workflow: &Workflow| (workflow.versioned_name().to_string(), workflow.description.clone());
-    ahead.withheld = catalog.withheld.as_ref().and_then(|brought| trust_ask::ask(paths, &brought.top).ok().flatten()).map(Box::new);
-    ahead.workflows = catalog.workflows.iter().map(|entry| named(&entry.item)).collect();
+    let catalog = trust::catalog(
+        paths,
+        ahead.place.as_ref().map(|place| place.repo.as_path()),
+    );
+    let named = |workflow: &Workflow| {
+        (
+            workflow.versioned_name().to_string(),
+            workflow.description.clone(),
+        )
+    };
+    ahead.withheld = catalog
+        .withheld
+        .as_ref()
+        .and_then(|brought| trust_ask::ask(paths, &brought.top).ok().flatten())
+        .map(Box::new);
+    ahead.workflows = catalog
+        .workflows
+        .iter()
+        .map(|entry| named(&entry.item))
+        .collect();
     match catalog.workflow(&request.workflow) {
         Ok(found) => look_at_seats(&mut ahead, paths, settings, &catalog, &found.item, request),
         Err(failure) => ahead.problem(Part::Workflow, failure),
@@ -168,15 +190,24 @@ impl Outlook {
 async fn look_at_place(ahead: &mut Outlook, request: &StartRun) {
     let Some(dir) = &request.repo else {
         if request.base.is_some() {
-            ahead.problem(Part::Base, Failure::new(Code::UsageInvalid, "a base needs a repository"));
+            ahead.problem(
+                Part::Base,
+                Failure::new(Code::UsageInvalid, "a base needs a repository"),
+            );
         }
         return;
     };
     let repo = match Repo::discover(dir).await {
         Ok(Some(repo)) => repo,
         Ok(None) => {
-            let failure = Failure::new(Code::GitFailed, format!("{} is not in a git repository", dir.display()));
-            return ahead.problem(Part::Repo, failure.hint("run `git init` there, or leave it empty for a plain folder"));
+            let failure = Failure::new(
+                Code::GitFailed,
+                format!("{} is not in a git repository", dir.display()),
+            );
+            return ahead.problem(
+                Part::Repo,
+                failure.hint("run `git init` there, or leave it empty for a plain folder"),
+            );
         }
         Err(failure) => return ahead.problem(Part::Repo, failure),
     };
@@ -191,7 +222,11 @@ fn place(ahead: &mut Outlook, repo: Repo, base: Base) {
     // The id matters only where there is no repository.
     ahead.thread = Some(default_thread(RunId::new(), Some(&found)).to_string());
     let (repo, base) = found;
-    ahead.place = Some(Place { repo: repo.dir().to_path_buf(), branch: base.branch, commit: base.commit });
+    ahead.place = Some(Place {
+        repo: repo.dir().to_path_buf(),
+        branch: base.branch,
+        commit: base.commit,
+    });
 }
 
 /// Everything that is asked about seats.
@@ -204,23 +239,54 @@ struct Seating<'a> {
     prices: Prices,
 }
 
-fn look_at_seats(ahead: &mut Outlook, paths: &Paths, settings: &Settings, catalog: &Catalog, workflow: &Workflow, request: &StartRun) {
-    let found = prices(settings, paths).and_then(|prices| Ok((backends(settings, prices.clone())?.into_iter().collect(), prices)));
+fn look_at_seats(
+    ahead: &mut Outlook,
+    paths: &Paths,
+    settings: &Settings,
+    catalog: &Catalog,
+    workflow: &Workflow,
+    request: &StartRun,
+) {
+    let found = prices(settings, paths).and_then(|prices| {
+        Ok((
+            backends(settings, prices.clone())?.into_iter().collect(),
+            prices,
+        ))
+    });
     let (backends, prices) = match found {
         Ok(found) => found,
         Err(failure) => return ahead.problem(Part::Whole, failure),
     };
     let reader = Reader::open(&paths.database()).ok();
-    let consents = reader.as_ref().and_then(|reader| consents::all(reader.connection()).ok()).unwrap_or_default();
-    let seating = Seating { catalog, workflow, request, backends, consents, prices };
+    let consents = reader
+        .as_ref()
+        .and_then(|reader| consents::all(reader.connection()).ok())
+        .unwrap_or_default();
+    let seating = Seating {
+        catalog,
+        workflow,
+        request,
+        backends,
+        consents,
+        prices,
+    };
     ahead.phases = workflow.phases.len();
     for role in &workflow.roles {
         let (seat, problems) = seating.seat(role);
         ahead.seats.push(seat);
-        problems.into_iter().for_each(|failure| ahead.problem(Part::Seat(role.id.clone()), failure));
+        problems
+            .into_iter()
+            .for_each(|failure| ahead.problem(Part::Seat(role.id.clone()), failure));
     }
-    let earlier = reader.and_then(|reader| run_costs::of_workflow(reader.connection(), &workflow.versioned_name().to_string()).ok());
-    ahead.estimate = estimate(&seating, &ahead.seats, settings.engine.max_turns, &earlier.unwrap_or_default());
+    let earlier = reader.and_then(|reader| {
+        run_costs::of_workflow(reader.connection(), &workflow.versioned_name().to_string()).ok()
+    });
+    ahead.estimate = estimate(
+        &seating,
+        &ahead.seats,
+        settings.engine.max_turns,
+        &earlier.unwrap_or_default(),
+    );
 }
 
 impl Seating<'_> {
@@ -230,8 +296,19 @@ impl Seating<'_> {
 
     /// The binder's own answer for one role. Consent is asked apart, because it can be given here.
     fn seat(&self, role: &Role) -> (Seat, Vec<Failure>) {
-        let personas: Vec<_> = self.catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
-        let everybody = personas.iter().map(|candidate| candidate.hash.clone()).collect();
+        let personas: Vec<_> = self
+            .catalog
+            .personas
+            .iter()
+            .map(|entry| Candidate {
+                persona: &entry.item,
+                hash: &entry.hash,
+            })
+            .collect();
+        let everybody = personas
+            .iter()
+            .map(|candidate| candidate.hash.clone())
+            .collect();
         let availability = |persona: &Persona| self.availability(persona);
         let asked = BindRequest {
             workflow: self.workflow,
@@ -241,8 +318,11 @@ impl Seating<'_> {
             overrides: &self.request.personas,
             rehearse: self.request.options.rehearse,
         };
-        let choices: Vec<String> =
-            personas.iter().filter(|c| able(role, c.persona)).map(|c| c.persona.versioned_name().to_string()).collect();
+        let choices: Vec<String> = personas
+            .iter()
+            .filter(|c| able(role, c.persona))
+            .map(|c| c.persona.versioned_name().to_string())
+            .collect();
         let empty = Seat {
             role: role.id.clone(),
             persona: None,
@@ -257,14 +337,32 @@ impl Seating<'_> {
             Ok(binding) => binding,
             Err(failure) => return (empty, vec![*failure]),
         };
-        let Ok(entry) = self.catalog.persona(&binding.persona.to_string()) else { return (empty, Vec::new()) };
+        let Ok(entry) = self.catalog.persona(&binding.persona.to_string()) else {
+            return (empty, Vec::new());
+        };
         let rehearse = self.request.options.rehearse;
-        let model = if rehearse { None } else { self.backends.named(&binding.backend).ok().and_then(|backend| backend.model(&entry.item)) };
-        let consent = (!rehearse && !self.consents.contains(&entry.hash)).then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
+        let model = if rehearse {
+            None
+        } else {
+            self.backends
+                .named(&binding.backend)
+                .ok()
+                .and_then(|backend| backend.model(&entry.item))
+        };
+        let consent = (!rehearse && !self.consents.contains(&entry.hash))
+            .then(|| consent_ask(&entry.item, &entry.hash, model.as_deref()));
         let seat = Seat {
             persona: Some(binding.persona.to_string()),
-            price: model.as_deref().and_then(|model| self.prices.per_million(model)),
-            why: why(role, &entry.item, !self.request.personas.contains_key(&role.id), rehearse, empty.choices.len()),
+            price: model
+                .as_deref()
+                .and_then(|model| self.prices.per_million(model)),
+            why: why(
+                role,
+                &entry.item,
+                !self.request.personas.contains_key(&role.id),
+                rehearse,
+                empty.choices.len(),
+            ),
             backend: binding.backend,
             model,
             consent,
@@ -275,51 +373,95 @@ impl Seating<'_> {
 }
 
 fn able(role: &Role, persona: &Persona) -> bool {
-    role.required_capabilities.iter().all(|wanted| persona.capabilities.contains(wanted))
+    role.required_capabilities
+        .iter()
+        .all(|wanted| persona.capabilities.contains(wanted))
 }
 
 fn why(role: &Role, persona: &Persona, by_rule: bool, rehearse: bool, able: usize) -> String {
     if !by_rule {
         return "you named it".to_owned();
     }
-    let of = if able == 1 { "the only one".to_owned() } else { format!("first of {able}") };
+    let of = if able == 1 {
+        "the only one".to_owned()
+    } else {
+        format!("first of {able}")
+    };
     let can = match role.required_capabilities.as_slice() {
         [] => format!("{of} by name"),
         wanted => format!("{of} with {}", wanted.join(", ")),
     };
-    match role.preferred_backends.iter().position(|backend| *backend == persona.backend) {
+    match role
+        .preferred_backends
+        .iter()
+        .position(|backend| *backend == persona.backend)
+    {
         Some(_) if !rehearse => format!("{can}; on {}, which the role prefers", persona.backend),
         _ => can,
     }
 }
 
-pub(super) fn consent_ask(persona: &Persona, hash: &ContentHash, model: Option<&str>) -> ConsentAsk {
+pub(super) fn consent_ask(
+    persona: &Persona,
+    hash: &ContentHash,
+    model: Option<&str>,
+) -> ConsentAsk {
     ConsentAsk {
         persona: persona.versioned_name().to_string(),
         hash: hash.clone(),
-        runs_on: format!("{}, {}", persona.backend, model.unwrap_or("its default model")),
-        tools: persona.tools.iter().map(|tool| (tool.clone(), persona.permission(tool))).collect(),
+        runs_on: format!(
+            "{}, {}",
+            persona.backend,
+            model.unwrap_or("its default model")
+        ),
+        tools: persona
+            .tools
+            .iter()
+            .map(|tool| (tool.clone(), persona.permission(tool)))
+            .collect(),
     }
 }
 
 /// What earlier runs cost, where there are enough; else what limits and prices allow.
-fn estimate(seating: &Seating<'_>, seats: &[Seat], max_turns: u32, earlier: &[NanoUsd]) -> Estimate {
+fn estimate(
+    seating: &Seating<'_>,
+    seats: &[Seat],
+    max_turns: u32,
+    earlier: &[NanoUsd],
+) -> Estimate {
     if seating.request.options.rehearse {
         return Estimate::Free;
     }
     if earlier.len() >= ENOUGH_RUNS {
         let mut sorted = earlier.to_vec();
         sorted.sort_unstable();
-        let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
-        return Estimate::History { p50: at(50), p90: at(90), runs: u32::try_from(sorted.len()).unwrap_or(u32::MAX) };
+        let at = |percent: usize| {
+            sorted
+                .get((sorted.len() * percent).div_ceil(100).saturating_sub(1))
+                .copied()
+                .unwrap_or_default()
+        };
+        return Estimate::History {
+            p50: at(50),
+            p90: at(90),
+            runs: u32::try_from(sorted.len()).unwrap_or(u32::MAX),
+        };
     }
     let mut most = NanoUsd(0);
     for phase in &seating.workflow.phases {
-        let Some(seat) = seats.iter().find(|seat| seat.role == phase.role) else { return Estimate::Unknown };
-        let Some((input, output)) = seat.price else { return Estimate::Unknown };
-        let answer =
-            seat.persona.as_deref().and_then(|name| seating.catalog.persona(name).ok()).and_then(|entry| entry.item.params.max_tokens);
-        let turn = per_million(input, ASSUMED_INPUT) + per_million(output, answer.map_or(ASSUMED_OUTPUT, u64::from));
+        let Some(seat) = seats.iter().find(|seat| seat.role == phase.role) else {
+            return Estimate::Unknown;
+        };
+        let Some((input, output)) = seat.price else {
+            return Estimate::Unknown;
+        };
+        let answer = seat
+            .persona
+            .as_deref()
+            .and_then(|name| seating.catalog.persona(name).ok())
+            .and_then(|entry| entry.item.params.max_tokens);
+        let turn = per_million(input, ASSUMED_INPUT)
+            + per_million(output, answer.map_or(ASSUMED_OUTPUT, u64::from));
         let turns = i64::from(max_turns).saturating_mul(i64::from(phase.max_repairs) + 1);
         most += NanoUsd(turn.0.saturating_mul(turns));
     }
@@ -340,7 +482,10 @@ mod tests {
         StartRun {
             workflow: "development".to_owned(),
             requirements: wish.to_owned(),
-            options: RunOptions { rehearse, ..RunOptions::default() },
+            options: RunOptions {
+                rehearse,
+                ..RunOptions::default()
+            },
             ..StartRun::default()
         }
     }
@@ -353,7 +498,10 @@ mod tests {
 
     fn ahead(request: &StartRun) -> Outlook {
         let home = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(outlook(&Paths::beneath(home.path()), &settings(), request))
     }
 
@@ -369,14 +517,26 @@ mod tests {
             let consent = seat.consent.as_ref().unwrap();
             assert!(consent.persona == name && !consent.tools.is_empty());
         }
-        assert!(matches!(ahead.estimate, Estimate::AtMost(NanoUsd(1..)) | Estimate::Unknown), "{:?}", ahead.estimate);
+        assert!(
+            matches!(
+                ahead.estimate,
+                Estimate::AtMost(NanoUsd(1..)) | Estimate::Unknown
+            ),
+            "{:?}",
+            ahead.estimate
+        );
     }
 
     #[test]
     fn a_rehearsal_is_free_and_needs_no_consent() {
         let ahead = ahead(&request("a cart", true));
         assert_eq!((ahead.estimate, ahead.problems.len()), (Estimate::Free, 0));
-        assert!(ahead.seats.iter().all(|seat| seat.consent.is_none() && seat.backend == "rehearsal"));
+        assert!(
+            ahead
+                .seats
+                .iter()
+                .all(|seat| seat.consent.is_none() && seat.backend == "rehearsal")
+        );
     }
 
     #[test]
@@ -384,12 +544,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut wrong = request("  ", false);
         (wrong.repo, wrong.workflow) = (Some(folder.path().to_path_buf()), "developmnt".to_owned());
-        let parts: Vec<Part> = ahead(&wrong).problems.into_iter().map(|(part, _)| part).collect();
+        let parts: Vec<Part> = ahead(&wrong)
+            .problems
+            .into_iter()
+            .map(|(part, _)| part)
+            .collect();
         assert_eq!(parts, [Part::Requirements, Part::Repo, Part::Workflow]);
         let mut wrong = request("a cart", false);
         let seat = ahead(&wrong).seats[0].role.clone();
         wrong.personas.insert(seat.clone(), "nobody".to_owned());
         let problems = ahead(&wrong).problems;
-        assert_eq!((problems.len(), &problems[0].0, problems[0].1.code), (1, &Part::Seat(seat), Code::PersonaNotFound));
+        assert_eq!(
+            (problems.len(), &problems[0].0, problems[0].1.code),
+            (1, &Part::Seat(seat), Code::PersonaNotFound)
+        );
     }
 }

@@ -20,7 +20,11 @@ impl Paths {
     /// All three beneath one folder, as `PHASEDECK_HOME` asks for.
     #[must_use]
     pub fn beneath(home: &Path) -> Self {
-        Self { config: home.join("config"), data: home.join("data"), state: home.join("state") }
+        Self {
+            config: home.join("config"),
+            data: home.join("data"),
+            state: home.join("state"),
+        }
     }
 
     /// The operator's folders: `PHASEDECK_HOME` when it is set, else the platform's.
@@ -33,10 +37,17 @@ impl Paths {
             return Ok(Self::beneath(&home));
         }
         let dirs = directories::ProjectDirs::from("", "", "phasedeck").ok_or_else(|| {
-            Failure::new(Code::ConfigInvalid, "no home folder is known").hint("set HOME, or PHASEDECK_HOME to a folder for everything")
+            Failure::new(Code::ConfigInvalid, "no home folder is known")
+                .hint("set HOME, or PHASEDECK_HOME to a folder for everything")
         })?;
-        let state = dirs.state_dir().map_or_else(|| dirs.data_local_dir().join("state"), Path::to_path_buf);
-        Ok(Self { config: dirs.config_dir().to_path_buf(), data: dirs.data_dir().to_path_buf(), state })
+        let state = dirs
+            .state_dir()
+            .map_or_else(|| dirs.data_local_dir().join("state"), Path::to_path_buf);
+        Ok(Self {
+            config: dirs.config_dir().to_path_buf(),
+            data: dirs.data_dir().to_path_buf(),
+            state,
+        })
     }
 
     /// The settings file.
@@ -126,5 +137,7 @@ pub fn create_private_dir(dir: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|e| Failure::io(format!("cannot make folder {}", dir.display()), &e))
+    builder
+        .create(dir)
+        .map_err(|e| Failure::io(format!("cannot make folder {}", dir.display()), &e))
 }

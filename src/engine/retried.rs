@@ -13,7 +13,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The last failure.
-pub(super) async fn retried<E, T>(tries: u32, mut again: impl FnMut(&E) -> bool, mut attempt: impl FnMut() -> T) -> Result<(), E>
+pub(super) async fn retried<E, T>(
+    tries: u32,
+    mut again: impl FnMut(&E) -> bool,
+    mut attempt: impl FnMut() -> T,
+) -> Result<(), E>
 where
     T: Future<Output = Result<(), E>>,
 {
@@ -45,8 +49,16 @@ mod tests {
                 number += 1;
                 std::future::ready(answers[number - 1])
             };
-            assert_eq!(retried(4, |why: &&str| *why == "busy", attempt).await, ended, "{answers:?}");
-            assert_eq!((number, began.elapsed().as_millis()), (tried, waited_ms), "{answers:?}");
+            assert_eq!(
+                retried(4, |why: &&str| *why == "busy", attempt).await,
+                ended,
+                "{answers:?}"
+            );
+            assert_eq!(
+                (number, began.elapsed().as_millis()),
+                (tried, waited_ms),
+                "{answers:?}"
+            );
         }
     }
 }

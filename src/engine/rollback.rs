@@ -33,7 +33,10 @@ pub async fn prepare(context: &Context, record: &RunRecord) -> Result<Option<Rep
         return Ok(None);
     }
     let workspace = open_workspace(context, record, false).await?;
-    workspace.going_back(record.id, record.base_commit.as_deref()).await.map(Some)
+    workspace
+        .going_back(record.id, record.base_commit.as_deref())
+        .await
+        .map(Some)
 }
 
 /// Puts in place what was prepared, and notes what became of it.
@@ -49,9 +52,16 @@ pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>
         Ok(()) => "done".to_owned(),
         Err(failure) => failure.message.clone(),
     };
-    context.store.write(move |tx| threads::set_rollback(tx, run, &words)).await?;
+    context
+        .store
+        .write(move |tx| threads::set_rollback(tx, run, &words))
+        .await?;
     done.map_err(|failure| {
-        let message = format!("run {} is aborted, but its worktree and branch did not go back: {}", run.short(), failure.message);
+        let message = format!(
+            "run {} is aborted, but its worktree and branch did not go back: {}",
+            run.short(),
+            failure.message
+        );
         Failure { message, ..failure }
     })
 }
@@ -66,7 +76,11 @@ pub async fn redo(context: &Context, runs: Vec<RunId>) {
                 Ok(prepared) => finish(context, run, prepared).await,
                 Err(failure) => {
                     let words = failure.message.clone();
-                    context.store.write(move |tx| threads::set_rollback(tx, run, &words)).await.and(Err(failure))
+                    context
+                        .store
+                        .write(move |tx| threads::set_rollback(tx, run, &words))
+                        .await
+                        .and(Err(failure))
                 }
             }
         };

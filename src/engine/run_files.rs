@@ -84,26 +84,45 @@ impl RunFiles {
         let schema = self.frozen(id)?;
         match schema.compiled.get() {
             Some(compiled) => Ok(compiled.clone()),
-            None => CompiledSchema::compile(id, &schema.value).map(|compiled| schema.compiled.get_or_init(|| compiled).clone()),
+            None => CompiledSchema::compile(id, &schema.value)
+                .map(|compiled| schema.compiled.get_or_init(|| compiled).clone()),
         }
     }
 
     fn frozen(&self, id: &SchemaId) -> Result<&FrozenSchema> {
-        self.schemas.iter().map(|schema| &**schema).find(|schema| schema.id == *id).ok_or_else(|| {
-            Failure::new(Code::SchemaNotFound, format!("run {} was stored without schema {id}", self.record.id.short()))
+        self.schemas
+            .iter()
+            .map(|schema| &**schema)
+            .find(|schema| schema.id == *id)
+            .ok_or_else(|| {
+                Failure::new(
+                    Code::SchemaNotFound,
+                    format!(
+                        "run {} was stored without schema {id}",
+                        self.record.id.short()
+                    ),
+                )
                 .hint("its database rows were changed from outside; start a new run")
-        })
+            })
     }
 
     /// Who works on a phase.
     pub(super) fn bound(&self, phase: &Phase) -> Result<(&Binding, &Persona)> {
         let binding = self.plan.binding(&phase.role);
-        let persona = binding.and_then(|b| self.personas.iter().find(|(hash, _)| *hash == b.persona_hash));
+        let persona = binding.and_then(|b| {
+            self.personas
+                .iter()
+                .find(|(hash, _)| *hash == b.persona_hash)
+        });
         match (binding, persona) {
             (Some(binding), Some((_, persona))) => Ok((binding, persona)),
             _ => Err(Failure::new(
                 Code::RunMetadataMissing,
-                format!("run {} has no persona bound to role '{}'", self.record.id.short(), phase.role),
+                format!(
+                    "run {} has no persona bound to role '{}'",
+                    self.record.id.short(),
+                    phase.role
+                ),
             )
             .hint("start a new run; bindings are never guessed")),
         }
@@ -121,7 +140,12 @@ pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
     let mut schemas = Vec::new();
     for (id, hash) in bindings::schemas_of_run(conn, record.id)? {
         let schema = frozen::schema(conn, record.id, &id)?;
-        schemas.push(Arc::new(FrozenSchema { id, hash, value: Arc::new(schema), compiled: OnceLock::new() }));
+        schemas.push(Arc::new(FrozenSchema {
+            id,
+            hash,
+            value: Arc::new(schema),
+            compiled: OnceLock::new(),
+        }));
     }
     let plan = Plan {
         workflow,
@@ -129,6 +153,14 @@ pub fn load_files(conn: &Connection, record: RunRecord) -> Result<RunFiles> {
         thread: record.thread.clone(),
         rehearsal: record.rehearsal,
     };
-    let personas = bound.into_iter().map(|(binding, persona)| (binding.persona_hash, persona)).collect();
-    Ok(RunFiles { record, plan, personas, schemas })
+    let personas = bound
+        .into_iter()
+        .map(|(binding, persona)| (binding.persona_hash, persona))
+        .collect();
+    Ok(RunFiles {
+        record,
+        plan,
+        personas,
+        schemas,
+    })
 }

@@ -35,7 +35,8 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.slots.change(|line| line.retain(|run| *run != self.run));
+        self.slots
+            .change(|line| line.retain(|run| *run != self.run));
     }
 }
 
@@ -43,7 +44,11 @@ impl Slots {
     /// So many places, at least one.
     #[must_use]
     pub fn new(places: u32) -> Self {
-        Self { places: Arc::new(Semaphore::new(places.max(1) as usize)), line: Mutex::default(), changed: Notify::new() }
+        Self {
+            places: Arc::new(Semaphore::new(places.max(1) as usize)),
+            line: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// A place, if one is free and nobody waits for it.
@@ -65,7 +70,13 @@ impl Slots {
     }
 
     fn places_in_line(&self) -> BTreeMap<RunId, u32> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().zip(1..).collect()
+        self.line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .zip(1..)
+            .collect()
     }
 }
 
@@ -76,15 +87,27 @@ pub async fn keep_lines(context: Arc<Context>) {
         context.slots.changed.notified().await;
         tokio::time::sleep(NOTE_AFTER).await;
         let now = context.slots.places_in_line();
-        let gone = noted.keys().filter(|run| !now.contains_key(run)).map(|run| (*run, None));
-        let moved = now.iter().filter(|(run, place)| noted.get(*run) != Some(*place)).map(|(run, place)| (*run, Some(*place)));
+        let gone = noted
+            .keys()
+            .filter(|run| !now.contains_key(run))
+            .map(|run| (*run, None));
+        let moved = now
+            .iter()
+            .filter(|(run, place)| noted.get(*run) != Some(*place))
+            .map(|(run, place)| (*run, Some(*place)));
         let changes: Vec<(RunId, Option<u32>)> = gone.chain(moved).collect();
         if changes.is_empty() {
             continue;
         }
-        match context.store.write(move |tx| threads::set_lines(tx, &changes)).await {
+        match context
+            .store
+            .write(move |tx| threads::set_lines(tx, &changes))
+            .await
+        {
             Ok(()) => noted = now,
-            Err(failure) => tracing::warn!(%failure, "could not note who waits for a place to work"),
+            Err(failure) => {
+                tracing::warn!(%failure, "could not note who waits for a place to work")
+            }
         }
     }
 }
@@ -112,7 +135,10 @@ mod tests {
         }
         waiting[1].abort();
         assert!((&mut waiting[1]).await.unwrap_err().is_cancelled());
-        assert_eq!(slots.places_in_line(), BTreeMap::from([(runs[0], 1), (runs[2], 2)]));
+        assert_eq!(
+            slots.places_in_line(),
+            BTreeMap::from([(runs[0], 1), (runs[2], 2)])
+        );
         drop(first);
         let second = (&mut waiting[0]).await.unwrap();
         assert_eq!(slots.places_in_line(), BTreeMap::from([(runs[2], 1)]));

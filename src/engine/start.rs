@@ -66,17 +66,27 @@ pub async fn start(context: &Context, request: StartRun) -> Result<Started> {
 
 fn check(request: &StartRun) -> Result<()> {
     if request.requirements.trim().is_empty() {
-        return Err(Failure::new(Code::UsageInvalid, "the run has no requirements: what shall be made?")
-            .hint("give them with -m TEXT, -r FILE, or -r - for standard input"));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            "the run has no requirements: what shall be made?",
+        )
+        .hint("give them with -m TEXT, -r FILE, or -r - for standard input"));
     }
     Ok(())
 }
 
 async fn find_base(request: &StartRun) -> Result<Option<(Repo, Base)>> {
-    let Some(dir) = &request.repo else { return Ok(None) };
+    let Some(dir) = &request.repo else {
+        return Ok(None);
+    };
     let Some(repo) = Repo::discover(dir).await? else {
-        return Err(Failure::new(Code::GitFailed, format!("{} is not in a git repository", dir.display()))
-            .hint("run `git init` there, name another with --repo, or use --no-git for a plain folder"));
+        return Err(Failure::new(
+            Code::GitFailed,
+            format!("{} is not in a git repository", dir.display()),
+        )
+        .hint(
+            "run `git init` there, name another with --repo, or use --no-git for a plain folder",
+        ));
     };
     let base = repo.resolve(request.base.as_deref()).await?;
     Ok(Some((repo, base)))
@@ -88,20 +98,47 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
     let found = catalog.workflow(&request.workflow)?;
     let (workflow, workflow_hash) = (Workflow::clone(&found.item), found.hash);
     let bound = bind_roles(context, request, &catalog, &workflow)?;
-    let mut frozen = vec![(DefinitionKind::Workflow, workflow_hash.clone(), workflow.versioned_name().to_string(), as_json(&workflow)?)];
+    let mut frozen = vec![(
+        DefinitionKind::Workflow,
+        workflow_hash.clone(),
+        workflow.versioned_name().to_string(),
+        as_json(&workflow)?,
+    )];
     for (binding, persona) in &bound {
-        frozen.push((DefinitionKind::Persona, binding.persona_hash.clone(), binding.persona.to_string(), as_json(persona)?));
+        frozen.push((
+            DefinitionKind::Persona,
+            binding.persona_hash.clone(),
+            binding.persona.to_string(),
+            as_json(persona)?,
+        ));
     }
     let mut schemas = BTreeMap::new();
-    for expected in workflow.phases.iter().filter_map(|phase| phase.expected_artifact.as_ref()) {
+    for expected in workflow
+        .phases
+        .iter()
+        .filter_map(|phase| phase.expected_artifact.as_ref())
+    {
         let schema = catalog.schema(&expected.schema)?;
-        frozen.push((DefinitionKind::Schema, schema.hash.clone(), expected.schema.to_string(), schema.item.value.to_string()));
+        frozen.push((
+            DefinitionKind::Schema,
+            schema.hash.clone(),
+            expected.schema.to_string(),
+            schema.item.value.to_string(),
+        ));
         schemas.insert(expected.schema.clone(), schema.hash);
     }
     known_scenarios(request, &workflow)?;
     let bindings: Vec<Binding> = bound.into_iter().map(|(binding, _)| binding).collect();
-    let thread = request.thread.clone().unwrap_or_else(|| default_thread(run_id, base.as_ref()));
-    let plan = Plan { thread, rehearsal: request.options.rehearse, workflow, bindings };
+    let thread = request
+        .thread
+        .clone()
+        .unwrap_or_else(|| default_thread(run_id, base.as_ref()));
+    let plan = Plan {
+        thread,
+        rehearsal: request.options.rehearse,
+        workflow,
+        bindings,
+    };
     Ok(Prepared {
         run_id,
         new: new_run(context, run_id, request, base, &plan, &workflow_hash)?,
@@ -116,16 +153,44 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
 
 /// A scenario for a phase that does not exist would silently do nothing.
 fn known_scenarios(request: &StartRun, workflow: &Workflow) -> Result<()> {
-    let Some(unknown) = request.options.scenarios.keys().find(|key| workflow.phase(key).is_none()) else { return Ok(()) };
-    let phases: Vec<&str> = workflow.phases.iter().map(|phase| phase.key.as_str()).collect();
-    let message = format!("--scenario names phase '{unknown}', which {} does not have", workflow.versioned_name());
-    Err(Failure::new(Code::UsageInvalid, message).hint(format!("its phases: {}", phases.join(", "))))
+    let Some(unknown) = request
+        .options
+        .scenarios
+        .keys()
+        .find(|key| workflow.phase(key).is_none())
+    else {
+        return Ok(());
+    };
+    let phases: Vec<&str> = workflow
+        .phases
+        .iter()
+        .map(|phase| phase.key.as_str())
+        .collect();
+    let message = format!(
+        "--scenario names phase '{unknown}', which {} does not have",
+        workflow.versioned_name()
+    );
+    Err(Failure::new(Code::UsageInvalid, message)
+        .hint(format!("its phases: {}", phases.join(", "))))
 }
 
-pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalog, workflow: &Workflow) -> Result<Vec<(Binding, Persona)>> {
+pub(super) fn bind_roles(
+    context: &Context,
+    request: &StartRun,
+    catalog: &Catalog,
+    workflow: &Workflow,
+) -> Result<Vec<(Binding, Persona)>> {
     let given = context.store.read(consents::all)?;
-    let personas: Vec<_> = catalog.personas.iter().map(|entry| Candidate { persona: &entry.item, hash: &entry.hash }).collect();
-    let availability = |persona: &Persona| context.backends.named(&persona.backend)?.available(persona);
+    let personas: Vec<_> = catalog
+        .personas
+        .iter()
+        .map(|entry| Candidate {
+            persona: &entry.item,
+            hash: &entry.hash,
+        })
+        .collect();
+    let availability =
+        |persona: &Persona| context.backends.named(&persona.backend)?.available(persona);
     let rehearse = request.options.rehearse;
     let asked = BindRequest {
         workflow,
@@ -140,7 +205,10 @@ pub(super) fn bind_roles(context: &Context, request: &StartRun, catalog: &Catalo
     for binding in &mut bindings {
         let persona = catalog.persona(&binding.persona.to_string())?;
         if !rehearse {
-            binding.model = context.backends.named(&binding.backend)?.model(&persona.item);
+            binding.model = context
+                .backends
+                .named(&binding.backend)?
+                .model(&persona.item);
         }
         bound.push((binding.clone(), Persona::clone(&persona.item)));
     }
@@ -155,8 +223,14 @@ pub(super) fn as_json(value: &impl serde::Serialize) -> Result<String> {
 pub(super) fn default_thread(run_id: RunId, base: Option<&(Repo, Base)>) -> ThreadId {
     ThreadId(match base {
         Some((repo, base)) => {
-            let name = repo.dir().file_name().map_or_else(|| "repo".to_owned(), |name| name.to_string_lossy().into_owned());
-            let branch = base.branch.clone().unwrap_or_else(|| base.commit.chars().take(8).collect());
+            let name = repo.dir().file_name().map_or_else(
+                || "repo".to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            );
+            let branch = base
+                .branch
+                .clone()
+                .unwrap_or_else(|| base.commit.chars().take(8).collect());
             let place = ContentHash::of(repo.identity().as_os_str().as_encoded_bytes());
             format!("{name}:{branch}#{}", &place.short()[..4])
         }
@@ -195,7 +269,10 @@ fn new_run(
         place,
         rehearsal: plan.rehearsal,
         options: request.options.clone(),
-        start: request.idempotency_key.clone().map(|key| runs::StartKey { key, digest }),
+        start: request
+            .idempotency_key
+            .clone()
+            .map(|key| runs::StartKey { key, digest }),
         origin: Origin::default(),
         created_at: Timestamp::now(),
     })
@@ -206,20 +283,38 @@ fn new_run(
 pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
     let started = context.store.write(move |tx| {
         if let Some(existing) = existing(tx, &prepared.new)? {
-            return Ok(Started { run_id: existing, events: Vec::new(), existing: true });
+            return Ok(Started {
+                run_id: existing,
+                events: Vec::new(),
+                existing: true,
+            });
         }
         let now = Timestamp::now();
         runs::insert(tx, &prepared.new)?;
         for (kind, hash, name, content) in &prepared.definitions {
             definitions::put(tx, *kind, hash, name, content)?;
         }
-        bindings::insert(tx, prepared.run_id, &prepared.plan.bindings, &prepared.binding_hash)?;
+        bindings::insert(
+            tx,
+            prepared.run_id,
+            &prepared.plan.bindings,
+            &prepared.binding_hash,
+        )?;
         for (id, hash) in &prepared.schemas {
             bindings::insert_schema(tx, prepared.run_id, id, hash)?;
         }
         let begins = may_begin(tx, &prepared)?;
-        let events = journal::append(tx, prepared.run_id, &first_facts(&prepared, begins, now)?, now)?;
-        Ok(Started { run_id: prepared.run_id, events, existing: false })
+        let events = journal::append(
+            tx,
+            prepared.run_id,
+            &first_facts(&prepared, begins, now)?,
+            now,
+        )?;
+        Ok(Started {
+            run_id: prepared.run_id,
+            events,
+            existing: false,
+        })
     });
     let started = started.await?;
     context.tell(&started.events);
@@ -235,12 +330,18 @@ fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
     let strategy = prepared.new.options.strategy.unwrap_or(Strategy::Reject);
     let holder = threads::holder(tx, thread)?;
     match (strategy, holder) {
-        (Strategy::Reject, Some(holder)) => Err(busy(thread, &format!("held by run {}", holder.short()))),
-        (Strategy::Reject, None) if threads::is_waited_for(tx, thread)? => Err(busy(thread, "waited for by other runs")),
+        (Strategy::Reject, Some(holder)) => {
+            Err(busy(thread, &format!("held by run {}", holder.short())))
+        }
+        (Strategy::Reject, None) if threads::is_waited_for(tx, thread)? => {
+            Err(busy(thread, "waited for by other runs"))
+        }
         (Strategy::Reject, None) => Ok(true),
         (_, Some(_)) => Ok(false),
         (_, None) => {
-            let first = threads::first_in_line(tx)?.into_iter().any(|waiter| waiter.run == prepared.run_id);
+            let first = threads::first_in_line(tx)?
+                .into_iter()
+                .any(|waiter| waiter.run == prepared.run_id);
             Ok(first)
         }
     }
@@ -252,12 +353,19 @@ fn busy(thread: &ThreadId, why: &str) -> Failure {
 }
 
 fn existing(tx: &rusqlite::Connection, new: &runs::NewRun) -> Result<Option<RunId>> {
-    let Some(start) = &new.start else { return Ok(None) };
+    let Some(start) = &new.start else {
+        return Ok(None);
+    };
     match runs::by_start_key(tx, &start.key)? {
         Some((run_id, digest)) if digest == start.digest => Ok(Some(run_id)),
         Some((run_id, _)) => {
-            let message = format!("key '{}' has started run {} with other choices", start.key, run_id.short());
-            Err(Failure::new(Code::IdempotencyConflict, message).hint("use another --idempotency-key, or the same choices"))
+            let message = format!(
+                "key '{}' has started run {} with other choices",
+                start.key,
+                run_id.short()
+            );
+            Err(Failure::new(Code::IdempotencyConflict, message)
+                .hint("use another --idempotency-key, or the same choices"))
         }
         None => Ok(None),
     }
@@ -269,14 +377,25 @@ fn first_facts(prepared: &Prepared, begins: bool, now: Timestamp) -> Result<Vec<
         workflow: prepared.plan.workflow.versioned_name(),
         workflow_hash: prepared.workflow_hash.clone(),
         thread: prepared.plan.thread.clone(),
-        phases: prepared.plan.workflow.phases.iter().map(|phase| phase.key.clone()).collect(),
+        phases: prepared
+            .plan
+            .workflow
+            .phases
+            .iter()
+            .map(|phase| phase.key.clone())
+            .collect(),
         rehearsal: prepared.plan.rehearsal,
     };
     let mut state = RunState::new(prepared.run_id);
     let mut facts = vec![created];
     facts.extend(prepared.carried.iter().cloned());
     for (fact, seq) in facts.iter().zip(1..) {
-        state.apply(&Event { run_id: prepared.run_id, seq, at: now, fact: fact.clone() })?;
+        state.apply(&Event {
+            run_id: prepared.run_id,
+            seq,
+            at: now,
+            fact: fact.clone(),
+        })?;
     }
     if begins {
         facts.extend(decide(&prepared.plan, &state, Input::Start, now)?);

@@ -31,21 +31,42 @@ pub(crate) struct Duplicate {
 /// The first fault with line and column. Where the text is JSON and still not usable (a key twice, too
 /// deep), its category is `Data` and its words name what the text has.
 pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    read(text, &mut Place { depth: 0, twice: Twice::Refused })
+    read(
+        text,
+        &mut Place {
+            depth: 0,
+            twice: Twice::Refused,
+        },
+    )
 }
 
 /// Reads a document to its end, with its duplicates; of equal keys the last one counts.
 ///
 /// # Errors
 /// As [`parse`], but for the duplicates.
-pub(crate) fn parse_with_duplicates(text: &str) -> Result<(Value, Vec<Duplicate>), serde_json::Error> {
-    let mut place = Place { depth: 0, twice: Twice::Noticed(false) };
+pub(crate) fn parse_with_duplicates(
+    text: &str,
+) -> Result<(Value, Vec<Duplicate>), serde_json::Error> {
+    let mut place = Place {
+        depth: 0,
+        twice: Twice::Noticed(false),
+    };
     let value = read(text, &mut place)?;
-    let Twice::Noticed(true) = place.twice else { return Ok((value, Vec::new())) };
+    let Twice::Noticed(true) = place.twice else {
+        return Ok((value, Vec::new()));
+    };
     // Only now is it worth remembering at each value where it stands.
-    let mut place = Place { depth: 0, twice: Twice::Listed { path: Vec::new(), found: Vec::new() } };
+    let mut place = Place {
+        depth: 0,
+        twice: Twice::Listed {
+            path: Vec::new(),
+            found: Vec::new(),
+        },
+    };
     let value = read(text, &mut place)?;
-    let Twice::Listed { found, .. } = place.twice else { return Ok((value, Vec::new())) };
+    let Twice::Listed { found, .. } = place.twice else {
+        return Ok((value, Vec::new()));
+    };
     Ok((value, found))
 }
 
@@ -87,7 +108,13 @@ enum Part {
 
 impl Place {
     fn deeper<E: Error>(&self) -> Result<(), E> {
-        if self.depth < MAX_DEPTH { Ok(()) } else { Err(E::custom(format_args!("more than {MAX_DEPTH} levels of nesting"))) }
+        if self.depth < MAX_DEPTH {
+            Ok(())
+        } else {
+            Err(E::custom(format_args!(
+                "more than {MAX_DEPTH} levels of nesting"
+            )))
+        }
     }
 
     fn enter(&mut self, part: impl FnOnce() -> Part) {
@@ -108,10 +135,15 @@ impl Place {
         match &mut self.twice {
             Twice::Refused => {
                 let shown: String = key.escape_debug().take(MAX_KEY_CHARS).collect();
-                return Err(E::custom(format_args!("the key '{shown}' twice in one object")));
+                return Err(E::custom(format_args!(
+                    "the key '{shown}' twice in one object"
+                )));
             }
             Twice::Noticed(noticed) => *noticed = true,
-            Twice::Listed { path, found } => found.push(Duplicate { pointer: pointer(path, key), key: key.to_owned() }),
+            Twice::Listed { path, found } => found.push(Duplicate {
+                pointer: pointer(path, key),
+                key: key.to_owned(),
+            }),
         }
         Ok(())
     }
@@ -168,7 +200,9 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is too large"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number that is too large"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -230,34 +264,56 @@ mod tests {
     #[test]
     fn good_json_reads_as_it_is() {
         let text = r#"{"a":[1,-2,3.5,"x",true,null],"b":{"c":""}}"#;
-        assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(
+            parse(text).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
     }
 
     #[test]
     fn doubtful_json_is_refused_with_its_place() {
         for (text, line, column, told) in [
-            ("{\"a\":1,\n \"a\":2}", 2, 4, "the key 'a' twice in one object"),
+            (
+                "{\"a\":1,\n \"a\":2}",
+                2,
+                4,
+                "the key 'a' twice in one object",
+            ),
             ("{\"a\":1} x", 1, 9, "trailing characters"),
             ("{\"a\":", 1, 5, "EOF while parsing a value"),
             ("[1e999]", 1, 6, "number out of range"),
             (nested(65).as_str(), 1, 66, "more than 64 levels of nesting"),
         ] {
             let error = parse(text).unwrap_err();
-            assert_eq!((error.line(), error.column(), words(&error).as_str()), (line, column, told), "{text}");
+            assert_eq!(
+                (error.line(), error.column(), words(&error).as_str()),
+                (line, column, told),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn keys_that_occur_twice_are_named_by_their_pointer() {
-        let (value, duplicates) = parse_with_duplicates(r#"{"a": 1, "b": [{"x/y": 1, "x/y": 2}], "a": 2}"#).unwrap();
-        let told: Vec<_> = duplicates.iter().map(|duplicate| (duplicate.pointer.as_str(), duplicate.key.as_str())).collect();
+        let (value, duplicates) =
+            parse_with_duplicates(r#"{"a": 1, "b": [{"x/y": 1, "x/y": 2}], "a": 2}"#).unwrap();
+        let told: Vec<_> = duplicates
+            .iter()
+            .map(|duplicate| (duplicate.pointer.as_str(), duplicate.key.as_str()))
+            .collect();
         assert_eq!(told, [("/b/0/x~1y", "x/y"), ("/a", "a")]);
         assert_eq!(value, serde_json::json!({"a": 2, "b": [{"x/y": 2}]}));
     }
 
     #[test]
     fn depth_is_bounded_where_the_limit_says_for_empty_lists_and_objects_too() {
-        let objects = |depth: usize| format!("{}{{}}{}", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1));
+        let objects = |depth: usize| {
+            format!(
+                "{}{{}}{}",
+                "{\"a\":".repeat(depth - 1),
+                "}".repeat(depth - 1)
+            )
+        };
         for of in [nested, objects] {
             assert!(parse(&of(MAX_DEPTH)).is_ok());
             assert!(parse_with_duplicates(&of(MAX_DEPTH)).is_ok());

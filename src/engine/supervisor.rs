@@ -108,7 +108,12 @@ impl Supervisor {
     /// A supervisor that serves `calls`; `own` is the sending end of the same channel. Where it is there
     /// for a moment only, nothing that waits in line `begins`.
     #[must_use]
-    pub fn new(context: Arc<Context>, calls: mpsc::Receiver<Call>, own: mpsc::Sender<Call>, begins: bool) -> Self {
+    pub fn new(
+        context: Arc<Context>,
+        calls: mpsc::Receiver<Call>,
+        own: mpsc::Sender<Call>,
+        begins: bool,
+    ) -> Self {
         let loading = Arc::new(Semaphore::new(LOADING_AT_ONCE));
         let (runs, answers) = (BTreeMap::new(), Answers::default());
         Self {
@@ -160,7 +165,12 @@ impl Supervisor {
     }
 
     fn request(&mut self, request: Request) {
-        let Request { command, sender, token, reply } = request;
+        let Request {
+            command,
+            sender,
+            token,
+            reply,
+        } = request;
         if self.drain.is_some() {
             let _ = reply.send(Err(going_away()));
             return;
@@ -169,31 +179,103 @@ impl Supervisor {
             let _ = reply.send(Err(why.clone()));
             return;
         }
-        let Some(reply) = self.answers.once(token, reply) else { return };
+        let Some(reply) = self.answers.once(token, reply) else {
+            return;
+        };
         match command {
-            Command::Start(request) => self.begin(reply, move |context| async move { start::start(&context, *request).await }),
-            Command::Retry(request) => self.begin(reply, move |context| async move { offspring::retry(&context, *request).await }),
-            Command::Fork(request) => self.begin(reply, move |context| async move { offspring::fork(&context, *request).await }),
-            Command::Pick { run_id, fork } => self.order(run_id, Some(Order::Pick { fork, by: sender.by, reply })),
-            Command::Resume { run_id } => self.order(run_id, Some(Order::Resume { who: sender, reply })),
+            Command::Start(request) => self.begin(reply, move |context| async move {
+                start::start(&context, *request).await
+            }),
+            Command::Retry(request) => self.begin(reply, move |context| async move {
+                offspring::retry(&context, *request).await
+            }),
+            Command::Fork(request) => self.begin(reply, move |context| async move {
+                offspring::fork(&context, *request).await
+            }),
+            Command::Pick { run_id, fork } => self.order(
+                run_id,
+                Some(Order::Pick {
+                    fork,
+                    by: sender.by,
+                    reply,
+                }),
+            ),
+            Command::Resume { run_id } => {
+                self.order(run_id, Some(Order::Resume { who: sender, reply }))
+            }
             Command::Pause { run_id } => {
-                let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
-                self.order(run_id, Some(Order::Pause { reason: PauseReason::Operator, grace, reply: Some(reply) }));
+                let grace =
+                    Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
+                self.order(
+                    run_id,
+                    Some(Order::Pause {
+                        reason: PauseReason::Operator,
+                        grace,
+                        reply: Some(reply),
+                    }),
+                );
             }
             Command::Abort { run_id, reason } => {
-                self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: false, reply }));
+                self.order(
+                    run_id,
+                    Some(Order::Abort {
+                        who: sender,
+                        reason,
+                        roll_back: false,
+                        reply,
+                    }),
+                );
             }
             Command::RollBack { run_id, reason } => {
-                self.order(run_id, Some(Order::Abort { who: sender, reason, roll_back: true, reply }));
+                self.order(
+                    run_id,
+                    Some(Order::Abort {
+                        who: sender,
+                        reason,
+                        roll_back: true,
+                        reply,
+                    }),
+                );
             }
-            Command::Settle { run_id, call_id, how } => self.settle(run_id, call_id, how, reply),
-            Command::Decide { run_id, request_id, action, comment, artifact_sha256, scope, raise_nano_usd: raise, personas } => {
+            Command::Settle {
+                run_id,
+                call_id,
+                how,
+            } => self.settle(run_id, call_id, how, reply),
+            Command::Decide {
+                run_id,
+                request_id,
+                action,
+                comment,
+                artifact_sha256,
+                scope,
+                raise_nano_usd: raise,
+                personas,
+            } => {
                 let Sender { by, via } = sender;
-                let decision = Answered { request_id, action, comment, by, via, reviewed: artifact_sha256, scope, raise, personas };
+                let decision = Answered {
+                    request_id,
+                    action,
+                    comment,
+                    by,
+                    via,
+                    reviewed: artifact_sha256,
+                    scope,
+                    raise,
+                    personas,
+                };
                 self.order(run_id, Some(Order::Decide { decision, reply }));
             }
-            Command::Revise { run_id, request_id, content } => {
-                let revision = Revision { request_id, content, by: sender.by };
+            Command::Revise {
+                run_id,
+                request_id,
+                content,
+            } => {
+                let revision = Revision {
+                    request_id,
+                    content,
+                    by: sender.by,
+                };
                 self.order(run_id, Some(Order::Revise { revision, reply }));
             }
         }
@@ -207,10 +289,17 @@ impl Supervisor {
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
             let started = store(context).await;
-            let new = started.as_ref().ok().filter(|started| !started.existing).map(|started| started.run_id);
+            let new = started
+                .as_ref()
+                .ok()
+                .filter(|started| !started.existing)
+                .map(|started| started.run_id);
             // Taken up before the answer: who is told that it runs can order it about at once.
             let _ = own.send(Call::StartOver(new)).await;
-            let _ = reply.send(started.map(|started| Answer::Started { run_id: started.run_id, existing: started.existing }));
+            let _ = reply.send(started.map(|started| Answer::Started {
+                run_id: started.run_id,
+                existing: started.existing,
+            }));
         });
     }
 
@@ -218,12 +307,19 @@ impl Supervisor {
     fn settle(&self, run_id: RunId, call_id: String, how: Settle, reply: Reply) {
         if self.runs.contains_key(&run_id) {
             let message = format!("run {} is being worked on", run_id.short());
-            let _ = reply.send(Err(Failure::new(Code::IllegalTransition, message).hint("pause it first")));
+            let _ = reply.send(Err(
+                Failure::new(Code::IllegalTransition, message).hint("pause it first")
+            ));
             return;
         }
         let context = Arc::clone(&self.context);
         tokio::spawn(async move {
-            let stored = context.store_patiently(move |tx| crash_card::settle(tx, run_id, &call_id, how), |_| {}).await;
+            let stored = context
+                .store_patiently(
+                    move |tx| crash_card::settle(tx, run_id, &call_id, how),
+                    |_| {},
+                )
+                .await;
             let _ = reply.send(stored.map(|_| Answer::Accepted { run_id }));
         });
     }
@@ -231,7 +327,14 @@ impl Supervisor {
     /// Gives a run that goes on an owner; while everything is being paused, one that pauses it.
     fn take_up(&mut self, run_id: RunId) {
         let draining = self.drain.is_some();
-        self.order(run_id, draining.then_some(Order::Pause { reason: PauseReason::Shutdown, grace: Duration::ZERO, reply: None }));
+        self.order(
+            run_id,
+            draining.then_some(Order::Pause {
+                reason: PauseReason::Shutdown,
+                grace: Duration::ZERO,
+                reply: None,
+            }),
+        );
     }
 
     fn order(&mut self, run_id: RunId, order: Option<Order>) {
@@ -242,7 +345,9 @@ impl Supervisor {
                 // A driver that has just ended gives the channel back as `Ended`; its run is loaded anew then.
                 match orders.try_send(order) {
                     Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Full(order)) => order.refuse(&Failure::internal("too many orders wait for this run")),
+                    Err(mpsc::error::TrySendError::Full(order)) => {
+                        order.refuse(&Failure::internal("too many orders wait for this run"))
+                    }
                     Err(mpsc::error::TrySendError::Closed(order)) => self.load(run_id, vec![order]),
                 }
             }
@@ -252,7 +357,11 @@ impl Supervisor {
 
     fn load(&mut self, run_id: RunId, orders: Vec<Order>) {
         self.runs.insert(run_id, Owner::Loading(orders));
-        let (context, own, place) = (Arc::clone(&self.context), self.own.clone(), Arc::clone(&self.loading));
+        let (context, own, place) = (
+            Arc::clone(&self.context),
+            self.own.clone(),
+            Arc::clone(&self.loading),
+        );
         tokio::spawn(async move {
             let _place = place.acquire_owned().await;
             let shared = Arc::clone(&context);
@@ -268,7 +377,11 @@ impl Supervisor {
                 if state.status.is_terminal() && files.is_err() {
                     return Err(super::machine::ended(&state));
                 }
-                Ok(Box::new(Loaded { record, state, files }))
+                Ok(Box::new(Loaded {
+                    record,
+                    state,
+                    files,
+                }))
             });
             let loaded = loaded.await;
             let _ = own.send(Call::Loaded(run_id, loaded)).await;
@@ -283,7 +396,11 @@ impl Supervisor {
                 return;
             }
         };
-        let Loaded { record, state, files } = match loaded {
+        let Loaded {
+            record,
+            state,
+            files,
+        } = match loaded {
             Ok(loaded) => *loaded,
             Err(failure) => {
                 tracing::warn!(run = %run_id, %failure, "a run could not be loaded");
@@ -297,21 +414,36 @@ impl Supervisor {
         let (orders, inbox) = mpsc::channel(ORDERS_WAITING);
         for order in waiting {
             if let Err(error) = orders.try_send(order) {
-                error.into_inner().refuse(&Failure::internal("too many orders wait for this run"));
+                error
+                    .into_inner()
+                    .refuse(&Failure::internal("too many orders wait for this run"));
             }
         }
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
             let rest = match files {
-                Ok(files) => Driver::new(context, Arc::new(files), state, inbox).run().await,
-                Err(failure) => driver::own_unreadable(context, record, state, failure, inbox).await,
+                Ok(files) => {
+                    Driver::new(context, Arc::new(files), state, inbox)
+                        .run()
+                        .await
+                }
+                Err(failure) => {
+                    driver::own_unreadable(context, record, state, failure, inbox).await
+                }
             };
             let _ = own.send(Call::Ended(run_id, rest)).await;
         });
         self.runs.insert(run_id, Owner::Driven(orders));
     }
 
-    fn driver_ended(&mut self, run_id: RunId, Rest { mut late, handed_to }: Rest) {
+    fn driver_ended(
+        &mut self,
+        run_id: RunId,
+        Rest {
+            mut late,
+            handed_to,
+        }: Rest,
+    ) {
         if matches!(self.runs.get(&run_id), Some(Owner::Driven(orders)) if orders.is_closed()) {
             self.runs.remove(&run_id);
         }
@@ -322,7 +454,9 @@ impl Supervisor {
                 order => self.order(run_id, Some(order)),
             }
         }
-        handed_to.into_iter().for_each(|run_id| self.take_up(run_id));
+        handed_to
+            .into_iter()
+            .for_each(|run_id| self.take_up(run_id));
         self.serve_lines();
     }
 
@@ -345,17 +479,35 @@ impl Supervisor {
 
     fn lines(&mut self, first: Result<Vec<Waiter>>) {
         let again = self.reading.take().unwrap_or_default();
-        let first = first.inspect_err(|failure| tracing::error!(%failure, "could not read who waits")).unwrap_or_default();
+        let first = first
+            .inspect_err(|failure| tracing::error!(%failure, "could not read who waits"))
+            .unwrap_or_default();
         let grace = Duration::from_secs(self.context.settings.engine.shutdown_grace_seconds);
         if self.drain.is_some() || self.stopped.is_some() {
             return;
         }
-        for Waiter { run, strategy, holder } in first {
-            let to = Successor { run, roll_back: strategy == Strategy::Rollback };
+        for Waiter {
+            run,
+            strategy,
+            holder,
+        } in first
+        {
+            let to = Successor {
+                run,
+                roll_back: strategy == Strategy::Rollback,
+            };
             match (holder, strategy) {
                 (None, _) => self.order(run, Some(Order::Begin)),
-                (Some(holder), Strategy::Interrupt) => self.order(holder, Some(Order::GiveWay { to, grace })),
-                (Some(holder), Strategy::Rollback) => self.order(holder, Some(Order::GiveWay { to, grace: Duration::ZERO })),
+                (Some(holder), Strategy::Interrupt) => {
+                    self.order(holder, Some(Order::GiveWay { to, grace }))
+                }
+                (Some(holder), Strategy::Rollback) => self.order(
+                    holder,
+                    Some(Order::GiveWay {
+                        to,
+                        grace: Duration::ZERO,
+                    }),
+                ),
                 (Some(_), Strategy::Enqueue | Strategy::Reject) => {}
             }
         }
@@ -399,7 +551,14 @@ impl Supervisor {
     fn pause_all(&mut self, reason: PauseReason, grace: Duration) {
         let live: Vec<RunId> = self.runs.keys().copied().collect();
         for run_id in live {
-            self.order(run_id, Some(Order::Pause { reason, grace, reply: None }));
+            self.order(
+                run_id,
+                Some(Order::Pause {
+                    reason,
+                    grace,
+                    reply: None,
+                }),
+            );
         }
     }
 
@@ -412,20 +571,31 @@ impl Supervisor {
 
     /// Goes on with the runs that rest for want of space.
     fn go_on_with_space(&mut self) {
-        let waiting = Reader::open(&self.context.paths.database()).and_then(|reader| runs::non_terminal(reader.connection()));
+        let waiting = Reader::open(&self.context.paths.database())
+            .and_then(|reader| runs::non_terminal(reader.connection()));
         let waiting = waiting.unwrap_or_else(|failure| {
             tracing::error!(%failure, "could not find the runs that rest for want of space");
             Vec::new()
         });
-        for run in waiting.into_iter().filter(|run| run.pause_reason.as_deref() == Some(PauseReason::DiskFull.as_str())) {
+        for run in waiting
+            .into_iter()
+            .filter(|run| run.pause_reason.as_deref() == Some(PauseReason::DiskFull.as_str()))
+        {
             let (reply, _nobody) = oneshot::channel();
-            self.order(run.id, Some(Order::Resume { who: Sender::of_process(Via::Engine), reply }));
+            self.order(
+                run.id,
+                Some(Order::Resume {
+                    who: Sender::of_process(Via::Engine),
+                    reply,
+                }),
+            );
         }
     }
 }
 
 fn going_away() -> Failure {
-    Failure::new(Code::HostGoingAway, "this host is shutting down").hint("everything is stored; give the command again when it has ended")
+    Failure::new(Code::HostGoingAway, "this host is shutting down")
+        .hint("everything is stored; give the command again when it has ended")
 }
 
 /// Answers that were given, so that a command that is delivered twice acts once.
@@ -443,13 +613,17 @@ impl Answers {
             let slot = Arc::clone(slot);
             tokio::spawn(async move {
                 let answer = slot.lock().await.clone();
-                let _ = reply.send(answer.unwrap_or_else(|| Err(Failure::internal("the first delivery was lost"))));
+                let _ = reply.send(
+                    answer.unwrap_or_else(|| Err(Failure::internal("the first delivery was lost"))),
+                );
             });
             return None;
         }
         let slot = Arc::new(tokio::sync::Mutex::new(None));
         // A fresh lock is free; the second delivery waits behind it for the first one's answer.
-        let Ok(mut held) = Arc::clone(&slot).try_lock_owned() else { return Some(reply) };
+        let Ok(mut held) = Arc::clone(&slot).try_lock_owned() else {
+            return Some(reply);
+        };
         let (first, answer) = oneshot::channel();
         tokio::spawn(async move {
             let answer: Result<Answer> = answer.await.unwrap_or_else(|_| Err(going_away()));

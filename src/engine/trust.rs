@@ -33,7 +33,9 @@ pub enum Standing {
 /// # Errors
 /// As [`Brought::of`]; what the database says.
 pub fn look(paths: &Paths, top: &Path) -> Result<Option<(Brought, Standing)>> {
-    let Some(brought) = Brought::of(top)? else { return Ok(None) };
+    let Some(brought) = Brought::of(top)? else {
+        return Ok(None);
+    };
     let standing = standing(paths, &brought)?;
     Ok(Some((brought, standing)))
 }
@@ -47,7 +49,11 @@ fn standing(paths: &Paths, brought: &Brought) -> Result<Standing> {
         return Ok(Standing::Agreed);
     }
     let before = consents::given_as(reader.connection(), &name(&brought.top))?;
-    Ok(if before { Standing::Changed } else { Standing::New })
+    Ok(if before {
+        Standing::Changed
+    } else {
+        Standing::New
+    })
 }
 
 /// Keeps that `by` agrees to what was brought.
@@ -56,7 +62,9 @@ fn standing(paths: &Paths, brought: &Brought) -> Result<Standing> {
 /// What opening or writing the database says.
 pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
     let (name, hash, by) = (name(&brought.top), brought.hash.clone(), by.to_owned());
-    write_beside(paths, move |tx| consents::give(tx, &name, &hash, &by, Timestamp::now()))
+    write_beside(paths, move |tx| {
+        consents::give(tx, &name, &hash, &by, Timestamp::now())
+    })
 }
 
 /// Takes back whatever was agreed to of the repository with this top, now and before. Says whether there
@@ -67,7 +75,9 @@ pub fn give(paths: &Paths, brought: &Brought, by: &str) -> Result<()> {
 pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
     let name = name(top);
     let hash = Brought::of(top).ok().flatten().map(|brought| brought.hash);
-    write_beside(paths, move |tx| consents::take_back(tx, &name, hash.as_ref()))
+    write_beside(paths, move |tx| {
+        consents::take_back(tx, &name, hash.as_ref())
+    })
 }
 
 /// Everything that can be run: the shipped set, the operator's files, and what the repository with this
@@ -75,9 +85,16 @@ pub fn take_back(paths: &Paths, top: &Path) -> Result<bool> {
 #[must_use]
 pub fn catalog(paths: &Paths, top: Option<&Path>) -> Catalog {
     let dirs = CatalogDirs::beneath(&paths.config);
-    match top.map(|top| look(paths, top)).transpose().map(Option::flatten) {
+    match top
+        .map(|top| look(paths, top))
+        .transpose()
+        .map(Option::flatten)
+    {
         Ok(Some((brought, Standing::Agreed))) => Catalog::load_with(&dirs, &brought),
-        Ok(Some((brought, _))) => Catalog { withheld: Some(brought), ..Catalog::load(&dirs) },
+        Ok(Some((brought, _))) => Catalog {
+            withheld: Some(brought),
+            ..Catalog::load(&dirs)
+        },
         Ok(None) => Catalog::load(&dirs),
         Err(failure) => {
             let mut catalog = Catalog::load(&dirs);
@@ -96,7 +113,9 @@ pub fn catalog_of_run(paths: &Paths, record: &RunRecord) -> Catalog {
 /// The nearest folder at or above `dir` that is the top of a git repository.
 #[must_use]
 pub fn repo_around(dir: &Path) -> Option<PathBuf> {
-    dir.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf)
+    dir.ancestors()
+        .find(|folder| folder.join(".git").exists())
+        .map(Path::to_path_buf)
 }
 
 /// What the consent is kept as; no persona has such a name.
@@ -109,7 +128,8 @@ mod tests {
     use super::*;
     use crate::model::error::Code;
 
-    const FLOW: &str = "name: ours\nversion: 1\nroles: [{id: dev}]\nphases: [{key: a, role: dev}]\n";
+    const FLOW: &str =
+        "name: ours\nversion: 1\nroles: [{id: dev}]\nphases: [{key: a, role: dev}]\n";
 
     fn write(top: &Path, name: &str, text: &str) {
         let path = top.join(".phasedeck").join(name);
@@ -132,21 +152,39 @@ mod tests {
         let before = catalog(&paths, Some(top));
         let refused = before.workflow("ours").unwrap_err();
         assert_eq!(refused.code, Code::WorkflowNotFound);
-        assert!(refused.hint.ends_with("brings files that you have not agreed to, `phasedeck trust` shows them"), "{}", refused.hint);
+        assert!(
+            refused.hint.ends_with(
+                "brings files that you have not agreed to, `phasedeck trust` shows them"
+            ),
+            "{}",
+            refused.hint
+        );
 
         let (brought, _) = look(&paths, top).unwrap().unwrap();
         give(&paths, &brought, "op").unwrap();
         assert_eq!(standing_of(&paths, top), Standing::Agreed);
         let entry = catalog(&paths, Some(top)).workflow("ours").unwrap();
-        assert_eq!(entry.origin.to_string(), format!("repository: {}", top.join(".phasedeck/workflows/ours.yaml").display()));
-        assert!(catalog(&paths, None).workflow("ours").is_err(), "other places do not get it");
+        assert_eq!(
+            entry.origin.to_string(),
+            format!(
+                "repository: {}",
+                top.join(".phasedeck/workflows/ours.yaml").display()
+            )
+        );
+        assert!(
+            catalog(&paths, None).workflow("ours").is_err(),
+            "other places do not get it"
+        );
 
         write(top, "workflows/ours.yaml", &format!("{FLOW} "));
         assert_eq!(standing_of(&paths, top), Standing::Changed);
         assert!(catalog(&paths, Some(top)).workflow("ours").is_err());
         write(top, "workflows/ours.yaml", FLOW);
         assert_eq!(standing_of(&paths, top), Standing::Agreed);
-        assert_eq!((take_back(&paths, top), take_back(&paths, top)), (Ok(true), Ok(false)));
+        assert_eq!(
+            (take_back(&paths, top), take_back(&paths, top)),
+            (Ok(true), Ok(false))
+        );
         assert_eq!(standing_of(&paths, top), Standing::New);
     }
 
@@ -156,7 +194,11 @@ mod tests {
         let (paths, top) = (Paths::beneath(home.path()), repo.path());
         paths.create().unwrap();
         for name in ["tester", "reviewer"] {
-            write(top, &format!("personas/{name}.yaml"), &format!("name: {name}\nversion: 1\nbackend: openai\ntools: [execute]\n"));
+            write(
+                top,
+                &format!("personas/{name}.yaml"),
+                &format!("name: {name}\nversion: 1\nbackend: openai\ntools: [execute]\n"),
+            );
         }
         let mine = paths.config.join("personas/tester.yaml");
         std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
@@ -164,10 +206,16 @@ mod tests {
         give(&paths, &look(&paths, top).unwrap().unwrap().0, "op").unwrap();
         let catalog = catalog(&paths, Some(top));
         assert_eq!(catalog.problems, []);
-        assert_eq!(catalog.persona("tester").unwrap().origin.to_string(), mine.display().to_string());
+        assert_eq!(
+            catalog.persona("tester").unwrap().origin.to_string(),
+            mine.display().to_string()
+        );
         let theirs = catalog.persona("reviewer").unwrap();
         assert!(theirs.origin.to_string().starts_with("repository: "));
-        assert_eq!(theirs.item.permission("execute"), crate::model::persona::Permission::Ask);
+        assert_eq!(
+            theirs.item.permission("execute"),
+            crate::model::persona::Permission::Ask
+        );
     }
 
     #[test]
@@ -175,6 +223,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("shop/.git")).unwrap();
         std::fs::create_dir_all(dir.path().join("shop/src/deep")).unwrap();
-        assert_eq!(repo_around(&dir.path().join("shop/src/deep")), Some(dir.path().join("shop")));
+        assert_eq!(
+            repo_around(&dir.path().join("shop/src/deep")),
+            Some(dir.path().join("shop"))
+        );
     }
 }

@@ -45,21 +45,36 @@ pub fn ask(paths: &Paths, top: &Path) -> Result<Option<TrustAsk>> {
 
 fn of(paths: &Paths, brought: &Brought, standing: Standing) -> TrustAsk {
     let catalog = Catalog::load_with(&CatalogDirs::beneath(&paths.config), brought);
-    let phases = |entry: &Entry<crate::model::workflow::Workflow>| entry.item.phases.iter().map(|phase| phase.key.to_string()).collect();
+    let phases = |entry: &Entry<crate::model::workflow::Workflow>| {
+        entry
+            .item
+            .phases
+            .iter()
+            .map(|phase| phase.key.to_string())
+            .collect()
+    };
     TrustAsk {
         top: brought.top.clone(),
         hash: brought.hash.clone(),
         changed: standing == Standing::Changed,
         files: brought.paths().count(),
-        workflows: theirs(&catalog.workflows).map(|entry| (entry.item.versioned_name().to_string(), phases(entry))).collect(),
-        personas: theirs(&catalog.personas).map(|entry| consent_ask(&entry.item, &entry.hash, entry.item.model.as_deref())).collect(),
-        schemas: theirs(&catalog.schemas).map(|entry| entry.item.id.to_string()).collect(),
+        workflows: theirs(&catalog.workflows)
+            .map(|entry| (entry.item.versioned_name().to_string(), phases(entry)))
+            .collect(),
+        personas: theirs(&catalog.personas)
+            .map(|entry| consent_ask(&entry.item, &entry.hash, entry.item.model.as_deref()))
+            .collect(),
+        schemas: theirs(&catalog.schemas)
+            .map(|entry| entry.item.id.to_string())
+            .collect(),
         problems: catalog.problems,
     }
 }
 
 fn theirs<T>(entries: &[Entry<T>]) -> impl Iterator<Item = &Entry<T>> {
-    entries.iter().filter(|entry| matches!(entry.origin, Origin::Repository(_)))
+    entries
+        .iter()
+        .filter(|entry| matches!(entry.origin, Origin::Repository(_)))
 }
 
 /// Keeps that `by` agrees to what was asked about.
@@ -70,8 +85,12 @@ pub fn agree(paths: &Paths, asked: &TrustAsk, by: &str) -> Result<()> {
     match Brought::of(&asked.top)? {
         Some(brought) if brought.hash == asked.hash => trust::give(paths, &brought, by),
         _ => {
-            let message = format!("what {} brings in {FOLDER}/ has changed since it was shown", asked.top.display());
-            Err(Failure::new(Code::UsageInvalid, message).hint("nothing was agreed to; look at it again"))
+            let message = format!(
+                "what {} brings in {FOLDER}/ has changed since it was shown",
+                asked.top.display()
+            );
+            Err(Failure::new(Code::UsageInvalid, message)
+                .hint("nothing was agreed to; look at it again"))
         }
     }
 }
@@ -91,19 +110,44 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("workflows/ours.yaml", "name: ours\nversion: 1\nroles: [{id: dev}]\nphases: [{key: a, role: dev}, {key: b, role: dev}]\n");
-        write("personas/ours.yaml", "name: ours\nversion: 3\nbackend: openai\ntools: [execute]\n");
+        write(
+            "workflows/ours.yaml",
+            "name: ours\nversion: 1\nroles: [{id: dev}]\nphases: [{key: a, role: dev}, {key: b, role: dev}]\n",
+        );
+        write(
+            "personas/ours.yaml",
+            "name: ours\nversion: 3\nbackend: openai\ntools: [execute]\n",
+        );
         let asked = ask(&paths, top).unwrap().unwrap();
         assert_eq!((asked.files, asked.changed), (2, false));
-        assert_eq!(asked.workflows, [("ours@1".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
-        assert_eq!(asked.personas.iter().map(|one| one.persona.as_str()).collect::<Vec<_>>(), ["ours@3"]);
-        write("personas/ours.yaml", "name: ours\nversion: 4\nbackend: openai\n");
-        assert_eq!(agree(&paths, &asked, "op").unwrap_err().code, Code::UsageInvalid);
+        assert_eq!(
+            asked.workflows,
+            [("ours@1".to_owned(), vec!["a".to_owned(), "b".to_owned()])]
+        );
+        assert_eq!(
+            asked
+                .personas
+                .iter()
+                .map(|one| one.persona.as_str())
+                .collect::<Vec<_>>(),
+            ["ours@3"]
+        );
+        write(
+            "personas/ours.yaml",
+            "name: ours\nversion: 4\nbackend: openai\n",
+        );
+        assert_eq!(
+            agree(&paths, &asked, "op").unwrap_err().code,
+            Code::UsageInvalid
+        );
         let again = ask(&paths, top).unwrap().unwrap();
         assert_ne!(again.hash, asked.hash);
         agree(&paths, &again, "op").unwrap();
         assert_eq!(ask(&paths, top), Ok(None));
-        write("personas/ours.yaml", "name: ours\nversion: 5\nbackend: openai\n");
+        write(
+            "personas/ours.yaml",
+            "name: ours\nversion: 5\nbackend: openai\n",
+        );
         assert!(ask(&paths, top).unwrap().unwrap().changed);
     }
 }

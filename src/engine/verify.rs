@@ -72,7 +72,12 @@ impl Verdict {
     /// Where nothing is stored yet, nothing is wrong.
     #[must_use]
     pub fn of_nothing() -> Self {
-        Self { sound: true, database: Vec::new(), runs: Vec::new(), not_proven: NOT_PROVEN.to_vec() }
+        Self {
+            sound: true,
+            database: Vec::new(),
+            runs: Vec::new(),
+            not_proven: NOT_PROVEN.to_vec(),
+        }
     }
 }
 
@@ -99,19 +104,36 @@ pub async fn verify(paths: &Paths, run: Option<RunId>) -> Result<Verdict> {
     for record in records {
         verdicts.push(steadily(&reader, &mirror, &contents, &record).await?);
     }
-    let sound = database.iter().chain(verdicts.iter().flat_map(|run| &run.checks)).all(|check| check.problems.is_empty());
-    Ok(Verdict { sound, database, runs: verdicts, ..Verdict::of_nothing() })
+    let sound = database
+        .iter()
+        .chain(verdicts.iter().flat_map(|run| &run.checks))
+        .all(|check| check.problems.is_empty());
+    Ok(Verdict {
+        sound,
+        database,
+        runs: verdicts,
+        ..Verdict::of_nothing()
+    })
 }
 
 fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
     let mut problems: Vec<String> = anchor::kept_aside(paths)?
         .into_iter()
-        .map(|old| format!("the database was once older than its anchor; what was known then is in {}", old.display()))
+        .map(|old| {
+            format!(
+                "the database was once older than its anchor; what was known then is in {}",
+                old.display()
+            )
+        })
         .collect();
     let looked_at = match anchor::read(paths) {
         Ok(Some(anchor)) => {
             problems.extend(anchor::missing(reader, &anchor)?);
-            format!("the ends of {} journals, noted at {}", anchor.ends.len(), anchor.at)
+            format!(
+                "the ends of {} journals, noted at {}",
+                anchor.ends.len(),
+                anchor.at
+            )
         }
         Ok(None) => "no anchor: nothing outside the database vouches for it".to_owned(),
         Err(failure) => {
@@ -119,11 +141,20 @@ fn anchored(paths: &Paths, reader: &Reader) -> Result<Check> {
             "an anchor that cannot be read".to_owned()
         }
     };
-    Ok(Check { name: "anchor", looked_at, problems })
+    Ok(Check {
+        name: "anchor",
+        looked_at,
+        problems,
+    })
 }
 
 /// A run that is being worked on moves between two looks; what was wrong only then is not wrong.
-async fn steadily(reader: &Reader, mirror: &Mirror, contents: &Contents, record: &RunRecord) -> Result<RunVerdict> {
+async fn steadily(
+    reader: &Reader,
+    mirror: &Mirror,
+    contents: &Contents,
+    record: &RunRecord,
+) -> Result<RunVerdict> {
     let mut verdict = of_run(reader, mirror, contents, record).await?;
     for _ in 1..LOOKS {
         let moved = runs::get(reader.connection(), record.id)?.last_seq != record.last_seq;
@@ -135,46 +166,107 @@ async fn steadily(reader: &Reader, mirror: &Mirror, contents: &Contents, record:
     Ok(verdict)
 }
 
-async fn of_run(reader: &Reader, mirror: &Mirror, contents: &Contents, record: &RunRecord) -> Result<RunVerdict> {
+async fn of_run(
+    reader: &Reader,
+    mirror: &Mirror,
+    contents: &Contents,
+    record: &RunRecord,
+) -> Result<RunVerdict> {
     let (conn, run) = (reader.connection(), record.id);
     let walk = chain::walk(conn, run)?;
     let mut unchecked = Vec::new();
     if walk.unchained > 0 {
-        unchecked.push(format!("events 1 to {} are from before there was a chain", walk.unchained));
+        unchecked.push(format!(
+            "events 1 to {} are from before there was a chain",
+            walk.unchained
+        ));
     }
     // A journal that no engine wrote is a finding too.
-    let rows = mirror.differences(conn, run).unwrap_or_else(|failure| vec![failure.message]);
+    let rows = mirror
+        .differences(conn, run)
+        .unwrap_or_else(|failure| vec![failure.message]);
     let totals = audit::totals(conn, run)?;
     if totals.open > 0 {
-        unchecked.push(format!("{} calls are open: sent, and not settled yet", totals.open));
+        unchecked.push(format!(
+            "{} calls are open: sent, and not settled yet",
+            totals.open
+        ));
     }
     let mut checks = vec![
-        Check { name: "chain", looked_at: format!("{} events", walk.events), problems: walk.problems },
-        Check { name: "rows", looked_at: "every row against the journal".to_owned(), problems: rows },
-        Check { name: "totals", looked_at: format!("{} calls of the ledger", totals.calls), problems: totals.problems },
+        Check {
+            name: "chain",
+            looked_at: format!("{} events", walk.events),
+            problems: walk.problems,
+        },
+        Check {
+            name: "rows",
+            looked_at: "every row against the journal".to_owned(),
+            problems: rows,
+        },
+        Check {
+            name: "totals",
+            looked_at: format!("{} calls of the ledger", totals.calls),
+            problems: totals.problems,
+        },
         of_contents(reader, contents, run)?,
     ];
     checks.extend(of_commits(reader, record, &mut unchecked).await?);
-    Ok(RunVerdict { run_id: run, head: walk.head, checks, unchecked })
+    Ok(RunVerdict {
+        run_id: run,
+        head: walk.head,
+        checks,
+        unchecked,
+    })
 }
 
 fn of_contents(reader: &Reader, contents: &Contents, run: RunId) -> Result<Check> {
-    let hashes: BTreeSet<ContentHash> = artifacts::of_run(reader.connection(), run)?.into_iter().map(|artifact| artifact.sha256).collect();
-    let problems = hashes.iter().filter_map(|hash| contents.get(reader.connection(), hash).err().map(|failure| failure.message)).collect();
-    Ok(Check { name: "contents", looked_at: format!("{} artifact contents, hashed again", hashes.len()), problems })
+    let hashes: BTreeSet<ContentHash> = artifacts::of_run(reader.connection(), run)?
+        .into_iter()
+        .map(|artifact| artifact.sha256)
+        .collect();
+    let problems = hashes
+        .iter()
+        .filter_map(|hash| {
+            contents
+                .get(reader.connection(), hash)
+                .err()
+                .map(|failure| failure.message)
+        })
+        .collect();
+    Ok(Check {
+        name: "contents",
+        looked_at: format!("{} artifact contents, hashed again", hashes.len()),
+        problems,
+    })
 }
 
 /// Every artifact as the commit of its phase has it.
-async fn of_commits(reader: &Reader, record: &RunRecord, unchecked: &mut Vec<String>) -> Result<Option<Check>> {
+async fn of_commits(
+    reader: &Reader,
+    record: &RunRecord,
+    unchecked: &mut Vec<String>,
+) -> Result<Option<Check>> {
     let committed: Vec<_> = phases::of_run(reader.connection(), record.id)?
         .into_iter()
-        .filter_map(|phase| Some((phase.phase_key, phase.commit?, phase.artifact_path?, phase.artifact_sha256?)))
+        .filter_map(|phase| {
+            Some((
+                phase.phase_key,
+                phase.commit?,
+                phase.artifact_path?,
+                phase.artifact_sha256?,
+            ))
+        })
         .collect();
-    let (Some(dir), false) = (&record.repo, committed.is_empty()) else { return Ok(None) };
+    let (Some(dir), false) = (&record.repo, committed.is_empty()) else {
+        return Ok(None);
+    };
     let repo = match Repo::discover(std::path::Path::new(dir)).await {
         Ok(Some(repo)) => repo,
         _ => {
-            unchecked.push(format!("{} commits: the repository {dir} is not there", committed.len()));
+            unchecked.push(format!(
+                "{} commits: the repository {dir} is not there",
+                committed.len()
+            ));
             return Ok(None);
         }
     };
@@ -182,9 +274,17 @@ async fn of_commits(reader: &Reader, record: &RunRecord, unchecked: &mut Vec<Str
     for (phase, commit, path, hash) in &committed {
         match repo.committed(commit, path).await? {
             Some(bytes) if ContentHash::of(&bytes) == *hash => {}
-            Some(_) => problems.push(format!("commit {commit} of phase {phase} has another {path} than was approved")),
-            None => problems.push(format!("commit {commit} of phase {phase} is gone, or has no {path}")),
+            Some(_) => problems.push(format!(
+                "commit {commit} of phase {phase} has another {path} than was approved"
+            )),
+            None => problems.push(format!(
+                "commit {commit} of phase {phase} is gone, or has no {path}"
+            )),
         }
     }
-    Ok(Some(Check { name: "commits", looked_at: format!("{} commits", committed.len()), problems }))
+    Ok(Some(Check {
+        name: "commits",
+        looked_at: format!("{} commits", committed.len()),
+        problems,
+    }))
 }

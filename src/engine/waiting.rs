@@ -37,7 +37,13 @@ mod tests {
 
     fn waiting() -> Waiting {
         let until = Timestamp(i64::try_from(HOUR).unwrap());
-        Waiting { phase_key: "spec".into(), until, wait_ms: HOUR, tries: 1, code: Code::LlmRateLimited }
+        Waiting {
+            phase_key: "spec".into(),
+            until,
+            wait_ms: HOUR,
+            tries: 1,
+            code: Code::LlmRateLimited,
+        }
     }
 
     /// How long it is waited by the timer, with a clock that shows this when that much has passed.
@@ -51,12 +57,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_waited_for_what_is_left_however_the_clock_goes() {
         let minute = 60_000;
-        let after = |ms: u64, jump: i64| move |passed: u64| passed as i64 + if passed >= ms { jump } else { 0 };
+        let after = |ms: u64, jump: i64| {
+            move |passed: u64| passed as i64 + if passed >= ms { jump } else { 0 }
+        };
         assert_eq!(waited(|passed| passed as i64).await, HOUR);
-        assert_eq!(waited(|passed| passed as i64 + 3_000_000).await, HOUR - 3_000_000, "a later host waits for the rest");
-        assert_eq!(waited(|_| 9 * 3_600_000).await, 0, "a moment that has passed");
-        assert_eq!(waited(after(5 * minute, 86_400_000)).await, 5 * minute, "the machine slept for a day");
-        assert_eq!(waited(after(5 * minute, -86_400_000)).await, HOUR, "the clock went back: never longer than was asked for");
+        assert_eq!(
+            waited(|passed| passed as i64 + 3_000_000).await,
+            HOUR - 3_000_000,
+            "a later host waits for the rest"
+        );
+        assert_eq!(
+            waited(|_| 9 * 3_600_000).await,
+            0,
+            "a moment that has passed"
+        );
+        assert_eq!(
+            waited(after(5 * minute, 86_400_000)).await,
+            5 * minute,
+            "the machine slept for a day"
+        );
+        assert_eq!(
+            waited(after(5 * minute, -86_400_000)).await,
+            HOUR,
+            "the clock went back: never longer than was asked for"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -229,7 +229,12 @@ impl Failure {
     /// An error with its code and words; add [`hint`](Self::hint) and [`at`](Self::at).
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: String::new(), place: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: String::new(),
+            place: None,
+        }
     }
 
     /// Says what to do next.
@@ -250,7 +255,9 @@ impl Failure {
     #[must_use]
     pub fn together(failures: Vec<Self>) -> Self {
         let mut all = failures.into_iter();
-        let Some(mut first) = all.next() else { return Self::internal("a failure without a reason") };
+        let Some(mut first) = all.next() else {
+            return Self::internal("a failure without a reason");
+        };
         for other in all {
             first.message = format!("{}\n{}", first.message, other.message);
             if !first.hint.contains(&other.hint) {
@@ -263,14 +270,20 @@ impl Failure {
     /// A defect of ours, with what is known of it.
     #[must_use]
     pub fn internal(what: impl fmt::Display) -> Self {
-        Self::new(Code::Internal, format!("defect: {what}")).hint("nothing was lost; please report this with the log")
+        Self::new(Code::Internal, format!("defect: {what}"))
+            .hint("nothing was lost; please report this with the log")
     }
 
     /// A file or folder that could not be used.
     #[must_use]
     pub fn io(doing: impl fmt::Display, error: &std::io::Error) -> Self {
-        let code = if error.kind() == std::io::ErrorKind::StorageFull { Code::DiskFull } else { Code::IoFailed };
-        Self::new(code, format!("{doing}: {error}")).hint("check that the path exists, is yours and has space")
+        let code = if error.kind() == std::io::ErrorKind::StorageFull {
+            Code::DiskFull
+        } else {
+            Code::IoFailed
+        };
+        Self::new(code, format!("{doing}: {error}"))
+            .hint("check that the path exists, is yours and has space")
     }
 
     /// What kind of help it needs.
@@ -302,7 +315,10 @@ mod tests {
     fn every_code_reads_back_from_its_wire_name() {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), Some(*code));
-            assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{}\"", code.as_str()));
+            assert_eq!(
+                serde_json::to_string(code).unwrap(),
+                format!("\"{}\"", code.as_str())
+            );
         }
     }
 }

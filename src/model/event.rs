@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Code;
 use super::hash::ContentHash;
-use super::id::{GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId, VersionedName};
+use super::id::{
+    GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId,
+    VersionedName,
+};
 use super::money::NanoUsd;
 use super::persona::NewSeat;
 use super::question::{Question, Scope};
@@ -92,40 +95,101 @@ pub struct Tokens {
 /// What happened. The wire name of each variant is its event type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "payload")]
-#[expect(missing_docs, reason = "the fields are the wire names that docs/events.md explains one by one")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the wire names that docs/events.md explains one by one"
+)]
 pub enum Fact {
     #[serde(rename = "run.created")]
-    RunCreated { workflow: VersionedName, workflow_hash: ContentHash, thread: ThreadId, phases: Vec<PhaseKey>, rehearsal: bool },
+    RunCreated {
+        workflow: VersionedName,
+        workflow_hash: ContentHash,
+        thread: ThreadId,
+        phases: Vec<PhaseKey>,
+        rehearsal: bool,
+    },
     #[serde(rename = "run.started")]
-    RunStarted { workflow: VersionedName, thread: ThreadId },
+    RunStarted {
+        workflow: VersionedName,
+        thread: ThreadId,
+    },
     #[serde(rename = "run.resumed")]
     RunResumed { ordinal: u32, from_state: RunStatus },
     #[serde(rename = "run.paused")]
-    RunPaused { ordinal: u32, reason: PauseReason, from_state: RunStatus },
+    RunPaused {
+        ordinal: u32,
+        reason: PauseReason,
+        from_state: RunStatus,
+    },
     #[serde(rename = "run.completed")]
     RunCompleted {},
     #[serde(rename = "run.failed")]
-    RunFailed { code: Code, message: String, hint: String },
+    RunFailed {
+        code: Code,
+        message: String,
+        hint: String,
+    },
     #[serde(rename = "run.aborted")]
-    RunAborted { by: String, via: Via, reason: String },
+    RunAborted {
+        by: String,
+        via: Via,
+        reason: String,
+    },
 
     #[serde(rename = "phase.started")]
-    PhaseStarted { phase_key: PhaseKey, attempt: u32, role: RoleId, persona: VersionedName, cause: AttemptCause },
+    PhaseStarted {
+        phase_key: PhaseKey,
+        attempt: u32,
+        role: RoleId,
+        persona: VersionedName,
+        cause: AttemptCause,
+    },
     #[serde(rename = "phase.skipped")]
-    PhaseSkipped { phase_key: PhaseKey, ordinal: u32, reason: SkipReason },
+    PhaseSkipped {
+        phase_key: PhaseKey,
+        ordinal: u32,
+        reason: SkipReason,
+    },
     #[serde(rename = "phase.completed")]
-    PhaseCompleted { phase_key: PhaseKey, attempts: u32, duration_ms: u64, commit: Option<String> },
+    PhaseCompleted {
+        phase_key: PhaseKey,
+        attempts: u32,
+        duration_ms: u64,
+        commit: Option<String>,
+    },
     #[serde(rename = "phase.failed")]
-    PhaseFailed { phase_key: PhaseKey, reason: Code, message: String },
+    PhaseFailed {
+        phase_key: PhaseKey,
+        reason: Code,
+        message: String,
+    },
 
     #[serde(rename = "artifact.expected")]
-    ArtifactExpected { phase_key: PhaseKey, attempt: u32, path: String, schema: SchemaId },
+    ArtifactExpected {
+        phase_key: PhaseKey,
+        attempt: u32,
+        path: String,
+        schema: SchemaId,
+    },
     #[serde(rename = "prompt.sent")]
-    PromptSent { phase_key: PhaseKey, attempt: u32, sha256: ContentHash, bytes: u64 },
+    PromptSent {
+        phase_key: PhaseKey,
+        attempt: u32,
+        sha256: ContentHash,
+        bytes: u64,
+    },
     #[serde(rename = "prompt.repaired")]
-    PromptRepaired { phase_key: PhaseKey, attempt: u32, errors: Vec<ArtifactError> },
+    PromptRepaired {
+        phase_key: PhaseKey,
+        attempt: u32,
+        errors: Vec<ArtifactError>,
+    },
     #[serde(rename = "artifact.timeout")]
-    ArtifactTimeout { phase_key: PhaseKey, attempt: u32, seconds: u64 },
+    ArtifactTimeout {
+        phase_key: PhaseKey,
+        attempt: u32,
+        seconds: u64,
+    },
     /// `sha256` is absent when there was no file at all.
     #[serde(rename = "artifact.invalid")]
     ArtifactInvalid {
@@ -150,7 +214,13 @@ pub enum Fact {
     },
     /// What a valid version holds that it should not: secrets, by their lines. The content stays as it is.
     #[serde(rename = "artifact.warned")]
-    ArtifactWarned { phase_key: PhaseKey, attempt: u32, version: u32, sha256: ContentHash, words: String },
+    ArtifactWarned {
+        phase_key: PhaseKey,
+        attempt: u32,
+        version: u32,
+        sha256: ContentHash,
+        words: String,
+    },
     /// `found` is absent when the file was gone. `restored` says that the new content was not valid
     /// and what had been validated was put back. `by` names the person who changed it at the gate.
     #[serde(rename = "artifact.changed")]
@@ -198,14 +268,32 @@ pub enum Fact {
 
     /// An answer about a budget put cheaper personas to work; it was stored with them.
     #[serde(rename = "personas.changed")]
-    PersonasChanged { request_id: RequestId, seats: Vec<NewSeat> },
+    PersonasChanged {
+        request_id: RequestId,
+        seats: Vec<NewSeat>,
+    },
 
     #[serde(rename = "session.started")]
-    SessionStarted { session_id: SessionId, role: RoleId, backend: String, ordinal: u32 },
+    SessionStarted {
+        session_id: SessionId,
+        role: RoleId,
+        backend: String,
+        ordinal: u32,
+    },
     #[serde(rename = "session.recovered")]
-    SessionRecovered { session_id: SessionId, role: RoleId, ordinal: u32 },
+    SessionRecovered {
+        session_id: SessionId,
+        role: RoleId,
+        ordinal: u32,
+    },
     #[serde(rename = "session.failed")]
-    SessionFailed { session_id: SessionId, role: RoleId, ordinal: u32, code: Code, message: String },
+    SessionFailed {
+        session_id: SessionId,
+        role: RoleId,
+        ordinal: u32,
+        code: Code,
+        message: String,
+    },
 
     #[serde(rename = "tool.called")]
     ToolCalled {
@@ -222,11 +310,28 @@ pub enum Fact {
     ClockSkewed { since: Timestamp, behind_ms: u64 },
     /// What the kernel enforces on the commands of an attempt.
     #[serde(rename = "commands.confined")]
-    CommandsConfined { phase_key: PhaseKey, attempt: u32, confined: bool, words: String },
+    CommandsConfined {
+        phase_key: PhaseKey,
+        attempt: u32,
+        confined: bool,
+        words: String,
+    },
     #[serde(rename = "agent.adapted")]
-    AgentAdapted { phase_key: PhaseKey, attempt: u32, words: String },
+    AgentAdapted {
+        phase_key: PhaseKey,
+        attempt: u32,
+        words: String,
+    },
     #[serde(rename = "tool.denied")]
-    ToolDenied { phase_key: PhaseKey, turn_id: TurnId, call_id: String, tool: String, target: String, code: Code, message: String },
+    ToolDenied {
+        phase_key: PhaseKey,
+        turn_id: TurnId,
+        call_id: String,
+        tool: String,
+        target: String,
+        code: Code,
+        message: String,
+    },
     #[serde(rename = "llm.called")]
     LlmCalled {
         phase_key: PhaseKey,
@@ -242,7 +347,12 @@ pub enum Fact {
     },
     /// What was wrong with the form of an answer, which was put right.
     #[serde(rename = "llm.repaired")]
-    LlmRepaired { phase_key: PhaseKey, attempt: u32, turn_id: TurnId, words: String },
+    LlmRepaired {
+        phase_key: PhaseKey,
+        attempt: u32,
+        turn_id: TurnId,
+        words: String,
+    },
     /// `try` counts the tries of this turn from 1; `wait_ms` is the pause before the next one. `until` is
     /// there when the server asks for more than is slept in a call: the attempt rests until then, also
     /// across restarts.
@@ -258,9 +368,17 @@ pub enum Fact {
         until: Option<Timestamp>,
     },
     #[serde(rename = "budget.warned")]
-    BudgetWarned { scope: String, limit: NanoUsd, spent: NanoUsd },
+    BudgetWarned {
+        scope: String,
+        limit: NanoUsd,
+        spent: NanoUsd,
+    },
     #[serde(rename = "budget.exceeded")]
-    BudgetExceeded { scope: String, limit: NanoUsd, spent: NanoUsd },
+    BudgetExceeded {
+        scope: String,
+        limit: NanoUsd,
+        spent: NanoUsd,
+    },
 }
 
 /// Why a phase was left out.
@@ -365,38 +483,107 @@ impl Fact {
         let kind = self.kind();
         match self {
             Self::RunCreated { .. } | Self::RunStarted { .. } => kind.to_owned(),
-            Self::RunCompleted {} | Self::RunFailed { .. } | Self::RunAborted { .. } => "run.ended".to_owned(),
-            Self::RunResumed { ordinal, .. } | Self::RunPaused { ordinal, .. } => format!("{kind}:{ordinal}"),
-            Self::PhaseSkipped { phase_key, ordinal, .. } => format!("{kind}:{phase_key}:{ordinal}"),
-            Self::PhaseCompleted { phase_key, .. } | Self::PhaseFailed { phase_key, .. } => format!("{kind}:{phase_key}"),
-            Self::PhaseStarted { phase_key, attempt, .. }
-            | Self::ArtifactExpected { phase_key, attempt, .. }
-            | Self::PromptSent { phase_key, attempt, .. }
-            | Self::PromptRepaired { phase_key, attempt, .. }
-            | Self::ArtifactTimeout { phase_key, attempt, .. }
-            | Self::ArtifactInvalid { phase_key, attempt, .. } => format!("{kind}:{phase_key}:{attempt}"),
-            // The version tells apart the same bytes shown twice, with others between them.
-            Self::ArtifactValidated { phase_key, attempt, artifact, .. } => {
-                format!("{kind}:{phase_key}:{attempt}:{}:{}", artifact.version, artifact.sha256)
+            Self::RunCompleted {} | Self::RunFailed { .. } | Self::RunAborted { .. } => {
+                "run.ended".to_owned()
             }
-            Self::ArtifactWarned { phase_key, attempt, version, sha256, .. } => format!("{kind}:{phase_key}:{attempt}:{version}:{sha256}"),
-            Self::ArtifactChanged { phase_key, request_id, found, .. } => {
+            Self::RunResumed { ordinal, .. } | Self::RunPaused { ordinal, .. } => {
+                format!("{kind}:{ordinal}")
+            }
+            Self::PhaseSkipped {
+                phase_key, ordinal, ..
+            } => format!("{kind}:{phase_key}:{ordinal}"),
+            Self::PhaseCompleted { phase_key, .. } | Self::PhaseFailed { phase_key, .. } => {
+                format!("{kind}:{phase_key}")
+            }
+            Self::PhaseStarted {
+                phase_key, attempt, ..
+            }
+            | Self::ArtifactExpected {
+                phase_key, attempt, ..
+            }
+            | Self::PromptSent {
+                phase_key, attempt, ..
+            }
+            | Self::PromptRepaired {
+                phase_key, attempt, ..
+            }
+            | Self::ArtifactTimeout {
+                phase_key, attempt, ..
+            }
+            | Self::ArtifactInvalid {
+                phase_key, attempt, ..
+            } => format!("{kind}:{phase_key}:{attempt}"),
+            // The version tells apart the same bytes shown twice, with others between them.
+            Self::ArtifactValidated {
+                phase_key,
+                attempt,
+                artifact,
+                ..
+            } => {
+                format!(
+                    "{kind}:{phase_key}:{attempt}:{}:{}",
+                    artifact.version, artifact.sha256
+                )
+            }
+            Self::ArtifactWarned {
+                phase_key,
+                attempt,
+                version,
+                sha256,
+                ..
+            } => format!("{kind}:{phase_key}:{attempt}:{version}:{sha256}"),
+            Self::ArtifactChanged {
+                phase_key,
+                request_id,
+                found,
+                ..
+            } => {
                 let found = found.as_ref().map_or("gone", ContentHash::as_str);
                 format!("{kind}:{phase_key}:{found}:{request_id}")
             }
             Self::ApprovalRequested { request_id, .. }
             | Self::ApprovalResolved { request_id, .. }
             | Self::PersonasChanged { request_id, .. } => format!("{kind}:{request_id}"),
-            Self::SessionStarted { session_id, ordinal, .. }
-            | Self::SessionRecovered { session_id, ordinal, .. }
-            | Self::SessionFailed { session_id, ordinal, .. } => format!("{kind}:{session_id}:{ordinal}"),
+            Self::SessionStarted {
+                session_id,
+                ordinal,
+                ..
+            }
+            | Self::SessionRecovered {
+                session_id,
+                ordinal,
+                ..
+            }
+            | Self::SessionFailed {
+                session_id,
+                ordinal,
+                ..
+            } => format!("{kind}:{session_id}:{ordinal}"),
             Self::ClockSkewed { since, .. } => format!("{kind}:{}", since.0),
-            Self::AgentAdapted { phase_key, attempt, words } => format!("{kind}:{phase_key}:{attempt}:{words}"),
-            Self::CommandsConfined { phase_key, attempt, words, .. } => format!("{kind}:{phase_key}:{attempt}:{words}"),
-            Self::ToolCalled { turn_id, call_id, .. } | Self::ToolDenied { turn_id, call_id, .. } => format!("{kind}:{turn_id}:{call_id}"),
-            Self::LlmCalled { turn_id, .. } | Self::LlmRepaired { turn_id, .. } => format!("{kind}:{turn_id}"),
+            Self::AgentAdapted {
+                phase_key,
+                attempt,
+                words,
+            } => format!("{kind}:{phase_key}:{attempt}:{words}"),
+            Self::CommandsConfined {
+                phase_key,
+                attempt,
+                words,
+                ..
+            } => format!("{kind}:{phase_key}:{attempt}:{words}"),
+            Self::ToolCalled {
+                turn_id, call_id, ..
+            }
+            | Self::ToolDenied {
+                turn_id, call_id, ..
+            } => format!("{kind}:{turn_id}:{call_id}"),
+            Self::LlmCalled { turn_id, .. } | Self::LlmRepaired { turn_id, .. } => {
+                format!("{kind}:{turn_id}")
+            }
             Self::LlmRetried { turn_id, r#try, .. } => format!("{kind}:{turn_id}:{}", r#try),
-            Self::BudgetWarned { scope, limit, .. } | Self::BudgetExceeded { scope, limit, .. } => format!("{kind}:{scope}:{}", limit.0),
+            Self::BudgetWarned { scope, limit, .. } | Self::BudgetExceeded { scope, limit, .. } => {
+                format!("{kind}:{scope}:{}", limit.0)
+            }
         }
     }
 
@@ -423,7 +610,8 @@ impl Fact {
             | Self::LlmCalled { phase_key, .. }
             | Self::LlmRepaired { phase_key, .. }
             | Self::LlmRetried { phase_key, .. } => Some(phase_key),
-            Self::ApprovalRequested { phase_key, .. } | Self::ApprovalResolved { phase_key, .. } => phase_key.as_ref(),
+            Self::ApprovalRequested { phase_key, .. }
+            | Self::ApprovalResolved { phase_key, .. } => phase_key.as_ref(),
             _ => None,
         }
     }
@@ -439,7 +627,12 @@ mod tests {
             run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
             seq: 7,
             at: Timestamp(0),
-            fact: Fact::PhaseCompleted { phase_key: "spec".into(), attempts: 2, duration_ms: 5, commit: None },
+            fact: Fact::PhaseCompleted {
+                phase_key: "spec".into(),
+                attempts: 2,
+                duration_ms: 5,
+                commit: None,
+            },
         };
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(
@@ -452,18 +645,38 @@ mod tests {
 
     #[test]
     fn keys_tell_phases_attempts_and_ordinals_apart() {
-        let completed = |key: &str| Fact::PhaseCompleted { phase_key: key.into(), attempts: 1, duration_ms: 0, commit: None };
+        let completed = |key: &str| Fact::PhaseCompleted {
+            phase_key: key.into(),
+            attempts: 1,
+            duration_ms: 0,
+            commit: None,
+        };
         assert_ne!(completed("spec").key(), completed("plan").key());
-        let resumed = |ordinal| Fact::RunResumed { ordinal, from_state: RunStatus::Executing };
+        let resumed = |ordinal| Fact::RunResumed {
+            ordinal,
+            from_state: RunStatus::Executing,
+        };
         assert_ne!(resumed(1).key(), resumed(2).key());
-        let timeout = |attempt| Fact::ArtifactTimeout { phase_key: "spec".into(), attempt, seconds: 1 };
+        let timeout = |attempt| Fact::ArtifactTimeout {
+            phase_key: "spec".into(),
+            attempt,
+            seconds: 1,
+        };
         assert_ne!(timeout(1).key(), timeout(2).key());
     }
 
     #[test]
     fn the_three_ends_of_a_run_share_one_key() {
-        let failed = Fact::RunFailed { code: Code::Internal, message: String::new(), hint: String::new() };
-        let aborted = Fact::RunAborted { by: String::new(), via: Via::Cli, reason: String::new() };
+        let failed = Fact::RunFailed {
+            code: Code::Internal,
+            message: String::new(),
+            hint: String::new(),
+        };
+        let aborted = Fact::RunAborted {
+            by: String::new(),
+            via: Via::Cli,
+            reason: String::new(),
+        };
         assert_eq!(Fact::RunCompleted {}.key(), failed.key());
         assert_eq!(failed.key(), aborted.key());
     }

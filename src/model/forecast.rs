@@ -39,8 +39,15 @@ pub struct Forecast {
 #[must_use]
 pub fn of(samples: &[Sample]) -> Option<Forecast> {
     let working_ms = spread(samples.iter().map(|sample| sample.working_ms).collect())?;
-    let known = samples.iter().filter(|sample| sample.cost.unknown_calls == 0).map(|sample| sample.cost.known);
-    Some(Forecast { runs: samples.len(), cost: spread(known.collect()), working_ms })
+    let known = samples
+        .iter()
+        .filter(|sample| sample.cost.unknown_calls == 0)
+        .map(|sample| sample.cost.known);
+    Some(Forecast {
+        runs: samples.len(),
+        cost: spread(known.collect()),
+        working_ms,
+    })
 }
 
 /// The values at one half and nine tenths by nearest rank.
@@ -49,8 +56,15 @@ fn spread<T: Ord + Copy>(mut values: Vec<T>) -> Option<Spread<T>> {
         return None;
     }
     values.sort_unstable();
-    let rank = |tenths: usize| values.get((values.len() * tenths).div_ceil(10) - 1).copied();
-    Some(Spread { p50: rank(5)?, p90: rank(9)? })
+    let rank = |tenths: usize| {
+        values
+            .get((values.len() * tenths).div_ceil(10) - 1)
+            .copied()
+    };
+    Some(Spread {
+        p50: rank(5)?,
+        p90: rank(9)?,
+    })
 }
 
 #[cfg(test)]
@@ -58,15 +72,33 @@ mod tests {
     use super::*;
 
     fn sample(cost: i64, unknown_calls: u32, working_ms: u64) -> Sample {
-        Sample { cost: Cost { known: NanoUsd(cost), unknown_calls }, working_ms }
+        Sample {
+            cost: Cost {
+                known: NanoUsd(cost),
+                unknown_calls,
+            },
+            working_ms,
+        }
     }
 
     #[test]
     fn half_and_nine_tenths_are_by_rank_and_too_few_foretell_nothing() {
-        let samples: Vec<Sample> = (1..=10).rev().map(|n| sample(n * 100, 0, n.unsigned_abs())).collect();
+        let samples: Vec<Sample> = (1..=10)
+            .rev()
+            .map(|n| sample(n * 100, 0, n.unsigned_abs()))
+            .collect();
         let forecast = of(&samples).unwrap();
-        assert_eq!((forecast.runs, forecast.working_ms), (10, Spread { p50: 5, p90: 9 }));
-        assert_eq!(forecast.cost, Some(Spread { p50: NanoUsd(500), p90: NanoUsd(900) }));
+        assert_eq!(
+            (forecast.runs, forecast.working_ms),
+            (10, Spread { p50: 5, p90: 9 })
+        );
+        assert_eq!(
+            forecast.cost,
+            Some(Spread {
+                p50: NanoUsd(500),
+                p90: NanoUsd(900)
+            })
+        );
         assert_eq!(of(&samples[..4]), None);
         assert!(of(&samples[..5]).is_some());
     }
@@ -78,6 +110,12 @@ mod tests {
         let forecast = of(&samples).unwrap();
         assert_eq!((forecast.cost, forecast.working_ms.p50), (None, 5));
         samples.push(sample(9, 0, 5));
-        assert_eq!(of(&samples).unwrap().cost, Some(Spread { p50: NanoUsd(7), p90: NanoUsd(9) }));
+        assert_eq!(
+            of(&samples).unwrap().cost,
+            Some(Spread {
+                p50: NanoUsd(7),
+                p90: NanoUsd(9)
+            })
+        );
     }
 }

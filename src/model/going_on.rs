@@ -38,10 +38,20 @@ impl Refusal {
         let (code, hint) = match self {
             Self::Ended(_) => (Code::RunAlreadyTerminal, "start a new run"),
             Self::AtWork(_) => (Code::IllegalTransition, "nothing is to be done"),
-            Self::ThreadHeld(_) => (Code::ThreadBusy, "wait until that run has ended or rests, or pause it"),
-            Self::Strange(_) => (Code::IllegalTransition, "use the version of phasedeck that wrote it"),
+            Self::ThreadHeld(_) => (
+                Code::ThreadBusy,
+                "wait until that run has ended or rests, or pause it",
+            ),
+            Self::Strange(_) => (
+                Code::IllegalTransition,
+                "use the version of phasedeck that wrote it",
+            ),
         };
-        Failure::new(code, format!("run {} cannot go on: {}", run.short(), self.words())).hint(hint)
+        Failure::new(
+            code,
+            format!("run {} cannot go on: {}", run.short(), self.words()),
+        )
+        .hint(hint)
     }
 }
 
@@ -50,7 +60,9 @@ impl Refusal {
 pub fn refusal(status: RunStatus, holder: Option<RunId>) -> Option<Refusal> {
     match status {
         status if status.is_terminal() => Some(Refusal::Ended(status)),
-        status @ (RunStatus::Executing | RunStatus::AwaitingApproval) => Some(Refusal::AtWork(status)),
+        status @ (RunStatus::Executing | RunStatus::AwaitingApproval) => {
+            Some(Refusal::AtWork(status))
+        }
         _ => holder.map(Refusal::ThreadHeld),
     }
 }
@@ -76,12 +88,18 @@ mod tests {
             match status {
                 RunStatus::Paused | RunStatus::Created => {
                     assert_eq!(free, None, "{status}");
-                    assert_eq!(refusal(*status, Some(other)), Some(Refusal::ThreadHeld(other)));
+                    assert_eq!(
+                        refusal(*status, Some(other)),
+                        Some(Refusal::ThreadHeld(other))
+                    );
                 }
                 status if status.is_terminal() => assert_eq!(free, Some(Refusal::Ended(*status))),
                 status => assert_eq!(free, Some(Refusal::AtWork(*status))),
             }
         }
-        assert_eq!(refusal_of("dreaming", None).unwrap().words(), "its state 'dreaming' is not known to this version");
+        assert_eq!(
+            refusal_of("dreaming", None).unwrap().words(),
+            "its state 'dreaming' is not known to this version"
+        );
     }
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 in lower-case hex.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ContentHash(#[schemars(extend("pattern" = "^[0-9a-f]{64}$"))] pub String);
 
@@ -53,7 +55,10 @@ mod tests {
     fn canonical_hashes_ignore_key_order_and_see_every_byte() {
         let a: serde_json::Value = serde_json::from_str(r#"{"b":1,"a":[1,2]}"#).unwrap();
         let b: serde_json::Value = serde_json::from_str(r#"{ "a" : [1, 2], "b" : 1 }"#).unwrap();
-        assert_eq!(ContentHash::of_canonical(&a).unwrap(), ContentHash::of_canonical(&b).unwrap());
+        assert_eq!(
+            ContentHash::of_canonical(&a).unwrap(),
+            ContentHash::of_canonical(&b).unwrap()
+        );
         assert_ne!(ContentHash::of(b"a\n"), ContentHash::of(b"a"));
     }
 }

@@ -138,9 +138,20 @@ impl FromStr for VersionedName {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let (name, version) = s.split_once('@').ok_or_else(|| format!("'{s}' is not name@version"))?;
-        let version = version.parse().map_err(|_| format!("'{version}' in '{s}' is not a version number"))?;
-        if is_name(name) { Ok(Self { name: name.to_owned(), version }) } else { Err(format!("'{name}' is not a name")) }
+        let (name, version) = s
+            .split_once('@')
+            .ok_or_else(|| format!("'{s}' is not name@version"))?;
+        let version = version
+            .parse()
+            .map_err(|_| format!("'{version}' in '{s}' is not a version number"))?;
+        if is_name(name) {
+            Ok(Self {
+                name: name.to_owned(),
+                version,
+            })
+        } else {
+            Err(format!("'{name}' is not a name"))
+        }
     }
 }
 
@@ -162,7 +173,9 @@ impl JsonSchema for VersionedName {
 
 impl<'de> Deserialize<'de> for VersionedName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -172,7 +185,8 @@ impl<'de> Deserialize<'de> for VersionedName {
 pub fn is_name(s: &str) -> bool {
     s.len() <= 64
         && s.starts_with(|c: char| c.is_ascii_alphabetic())
-        && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && s.chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

@@ -104,7 +104,8 @@ impl Mark {
         let repairs = phase.cause == AttemptCause::Repair || !phase.errors.is_empty();
         match (Self::of_phase_status(phase.status), run) {
             (Self::Running, RunStatus::Paused) => Self::Paused,
-            (Self::Running, RunStatus::Aborted | RunStatus::Failed) | (Self::Gate, RunStatus::Aborted) => Self::Stopped,
+            (Self::Running, RunStatus::Aborted | RunStatus::Failed)
+            | (Self::Gate, RunStatus::Aborted) => Self::Stopped,
             (Self::Running, _) if repairs => Self::Repair,
             (mark, _) => mark,
         }

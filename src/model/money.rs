@@ -7,7 +7,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An amount in nano-US-dollars (10⁻⁹ $). Never a float.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(transparent)]
 pub struct NanoUsd(pub i64);
 
@@ -35,7 +48,9 @@ impl NanoUsd {
             value.checked_mul(10i128.checked_pow(u32::try_from(shift).ok()?)?)?
         } else {
             match 10i128.checked_pow(shift.unsigned_abs()) {
-                Some(divisor) => value.div_euclid(divisor) + i128::from(value.rem_euclid(divisor) != 0),
+                Some(divisor) => {
+                    value.div_euclid(divisor) + i128::from(value.rem_euclid(divisor) != 0)
+                }
                 None => i128::from(value != 0),
             }
         };
@@ -66,7 +81,12 @@ impl fmt::Display for NanoUsd {
             1..100_000 => write!(f, "{sign}<$0.0001"),
             100_000..1_000_000_000 => {
                 let tenths_of_milli = (nano + 50_000) / 100_000;
-                write!(f, "{sign}${}.{:04}", tenths_of_milli / 10_000, tenths_of_milli % 10_000)
+                write!(
+                    f,
+                    "{sign}${}.{:04}",
+                    tenths_of_milli / 10_000,
+                    tenths_of_milli % 10_000
+                )
             }
             _ => {
                 let cents = (nano + 5_000_000) / 10_000_000;
@@ -90,8 +110,14 @@ impl Cost {
     #[must_use]
     pub fn of_call(cost: Option<NanoUsd>) -> Self {
         match cost {
-            Some(known) => Self { known, unknown_calls: 0 },
-            None => Self { known: NanoUsd(0), unknown_calls: 1 },
+            Some(known) => Self {
+                known,
+                unknown_calls: 0,
+            },
+            None => Self {
+                known: NanoUsd(0),
+                unknown_calls: 1,
+            },
         }
     }
 }
@@ -138,7 +164,11 @@ pub fn in_short(number: u64) -> String {
         _ => (1_000_000_000_000, 'T'),
     };
     let tenths = number / (unit / 10);
-    if tenths < 100 && sign != 'k' { format!("{}.{}{sign}", tenths / 10, tenths % 10) } else { format!("{}{sign}", number / unit) }
+    if tenths < 100 && sign != 'k' {
+        format!("{}.{}{sign}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{sign}", number / unit)
+    }
 }
 
 #[cfg(test)]

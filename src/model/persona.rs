@@ -12,7 +12,17 @@ use super::workflow::NAME_PATTERN;
 /// The backends that personas can name.
 pub const BACKENDS: &[&str] = &["openai", "acp", "rehearsal"];
 /// The tools that personas can be given.
-pub const TOOLS: &[&str] = &["ls", "read_file", "write_file", "edit_file", "glob", "grep", "write_todos", "execute", "task"];
+pub const TOOLS: &[&str] = &[
+    "ls",
+    "read_file",
+    "write_file",
+    "edit_file",
+    "glob",
+    "grep",
+    "write_todos",
+    "execute",
+    "task",
+];
 /// Tools of servers in the settings: a whole server `mcp:NAME`, or one tool of it `mcp:NAME/TOOL`.
 pub const MCP_TOOL_PATTERN: &str = "^mcp:[a-z0-9][a-z0-9_-]*(/[A-Za-z0-9_.-]+)?$";
 /// How much a model may reason.
@@ -69,7 +79,10 @@ impl Persona {
     /// `name@version`.
     #[must_use]
     pub fn versioned_name(&self) -> VersionedName {
-        VersionedName { name: self.name.clone(), version: self.version }
+        VersionedName {
+            name: self.name.clone(),
+            version: self.version,
+        }
     }
 
     /// The identity that consent is given to: SHA-256 of the canonical JSON.
@@ -88,7 +101,10 @@ impl Persona {
     /// What a tool may do.
     #[must_use]
     pub fn permission(&self, tool: &str) -> Permission {
-        self.permissions.get(tool).copied().unwrap_or(Permission::Auto)
+        self.permissions
+            .get(tool)
+            .copied()
+            .unwrap_or(Permission::Auto)
     }
 }
 
@@ -96,10 +112,18 @@ impl Persona {
 #[must_use]
 pub fn mcp_tool(tool: &str) -> Option<(&str, Option<&str>)> {
     let rest = tool.strip_prefix("mcp:")?;
-    let (server, name) = rest.split_once('/').map_or((rest, None), |(server, name)| (server, Some(name)));
-    let plain =
-        |text: &str, more: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(char::from(b)));
-    let fits = plain(server, "_-") && !server.bytes().any(|b| b.is_ascii_uppercase()) && !server.starts_with(['_', '-']);
+    let (server, name) = rest
+        .split_once('/')
+        .map_or((rest, None), |(server, name)| (server, Some(name)));
+    let plain = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || more.contains(char::from(b)))
+    };
+    let fits = plain(server, "_-")
+        && !server.bytes().any(|b| b.is_ascii_uppercase())
+        && !server.starts_with(['_', '-']);
     (fits && name.is_none_or(|name| plain(name, "_.-"))).then_some((server, name))
 }
 
@@ -173,8 +197,15 @@ impl NewSeat {
     /// The phase, who worked on it and who does now, with their model.
     #[must_use]
     pub fn in_words(&self) -> String {
-        let model = self.binding.model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
-        format!("{}: {}{model} instead of {}", self.phase_key, self.binding.persona, self.was)
+        let model = self
+            .binding
+            .model
+            .as_ref()
+            .map_or_else(String::new, |model| format!(" ({model})"));
+        format!(
+            "{}: {}{model} instead of {}",
+            self.phase_key, self.binding.persona, self.was
+        )
     }
 }
 

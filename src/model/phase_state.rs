@@ -107,19 +107,32 @@ impl PhaseState {
     /// Who made its artifact: who works on it, or who did in the fork that it was taken from.
     #[must_use]
     pub fn made_by(&self) -> Option<&VersionedName> {
-        self.picked.as_ref().map(|picked| &picked.persona).or(self.persona.as_ref())
+        self.picked
+            .as_ref()
+            .map(|picked| &picked.persona)
+            .or(self.persona.as_ref())
     }
 
     /// Time agents worked, the current stretch included.
     #[must_use]
     pub fn working_ms_at(&self, now: Timestamp) -> u64 {
-        self.working_ms + if self.status == PhaseStatus::AwaitingApproval { 0 } else { self.stretch(now) }
+        self.working_ms
+            + if self.status == PhaseStatus::AwaitingApproval {
+                0
+            } else {
+                self.stretch(now)
+            }
     }
 
     /// Time it waited for the operator, the current stretch included.
     #[must_use]
     pub fn waiting_ms_at(&self, now: Timestamp) -> u64 {
-        self.waiting_ms + if self.status == PhaseStatus::AwaitingApproval { self.stretch(now) } else { 0 }
+        self.waiting_ms
+            + if self.status == PhaseStatus::AwaitingApproval {
+                self.stretch(now)
+            } else {
+                0
+            }
     }
 
     fn stretch(&self, now: Timestamp) -> u64 {
@@ -138,14 +151,20 @@ impl PhaseState {
         self.stop_clock(at);
         self.status = status;
         self.clock = self.takes_time().then_some(at);
-        if matches!(status, PhaseStatus::Completed | PhaseStatus::Failed | PhaseStatus::Skipped) {
+        if matches!(
+            status,
+            PhaseStatus::Completed | PhaseStatus::Failed | PhaseStatus::Skipped
+        ) {
             self.ended_at = Some(at);
         }
     }
 
     /// Whether time passes for it, unless the run is paused.
     pub(super) fn takes_time(&self) -> bool {
-        matches!(self.status, PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval)
+        matches!(
+            self.status,
+            PhaseStatus::Running | PhaseStatus::Validating | PhaseStatus::AwaitingApproval
+        )
     }
 
     pub(super) fn start_clock(&mut self, at: Timestamp) {
@@ -192,10 +211,21 @@ impl PhaseState {
     /// Takes in a fact that is about this phase alone.
     pub(super) fn apply(&mut self, fact: &Fact, at: Timestamp) {
         match fact {
-            Fact::PhaseStarted { attempt, persona, cause, .. } => {
-                self.repairs = if *cause == AttemptCause::Repair { self.repairs + 1 } else { 0 };
-                (self.attempt, self.cause, self.persona) = (*attempt, *cause, Some(persona.clone()));
-                (self.artifact, self.gates_passed, self.decided, self.missing) = (None, 0, None, false);
+            Fact::PhaseStarted {
+                attempt,
+                persona,
+                cause,
+                ..
+            } => {
+                self.repairs = if *cause == AttemptCause::Repair {
+                    self.repairs + 1
+                } else {
+                    0
+                };
+                (self.attempt, self.cause, self.persona) =
+                    (*attempt, *cause, Some(persona.clone()));
+                (self.artifact, self.gates_passed, self.decided, self.missing) =
+                    (None, 0, None, false);
                 (self.prompt, self.picked, self.warned) = (None, None, None);
                 self.started_at.get_or_insert(at);
                 self.enter(PhaseStatus::Running, at);
@@ -211,7 +241,12 @@ impl PhaseState {
                 self.enter(PhaseStatus::Validating, at);
             }
             Fact::ArtifactWarned { words, .. } => self.warned = Some(words.clone()),
-            Fact::ArtifactInvalid { version, sha256, errors, .. } => {
+            Fact::ArtifactInvalid {
+                version,
+                sha256,
+                errors,
+                ..
+            } => {
                 self.versions = *version;
                 self.missing = sha256.is_none();
                 if sha256.is_some() {
@@ -222,11 +257,15 @@ impl PhaseState {
             }
             Fact::ArtifactTimeout { seconds, .. } => {
                 self.missing = true;
-                self.errors =
-                    vec![ArtifactError { pointer: String::new(), message: format!("the attempt was stopped after {seconds} seconds") }];
+                self.errors = vec![ArtifactError {
+                    pointer: String::new(),
+                    message: format!("the attempt was stopped after {seconds} seconds"),
+                }];
                 self.enter(PhaseStatus::Validating, at);
             }
-            Fact::ArtifactChanged { picked, restored, .. } => {
+            Fact::ArtifactChanged {
+                picked, restored, ..
+            } => {
                 if !restored {
                     self.picked.clone_from(picked);
                 }
@@ -240,7 +279,9 @@ impl PhaseState {
             }
             Fact::PhaseFailed { .. } => self.enter(PhaseStatus::Failed, at),
             // Of a phase that this run completed itself it says no more than that.
-            Fact::PhaseSkipped { .. } if self.status != PhaseStatus::Completed => self.enter(PhaseStatus::Skipped, at),
+            Fact::PhaseSkipped { .. } if self.status != PhaseStatus::Completed => {
+                self.enter(PhaseStatus::Skipped, at)
+            }
             _ => {}
         }
     }

@@ -16,7 +16,9 @@ pub const TOOL_PERMISSION_GATE: &str = "tool_permission";
 pub const BUDGET_GATE: &str = "budget_exceeded";
 
 /// How far an answer about a tool reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// This call alone.
@@ -42,7 +44,9 @@ impl Scope {
     /// The scope with this wire name.
     #[must_use]
     pub fn parse(wire: &str) -> Option<Self> {
-        [Self::Once, Self::Phase, Self::Run].into_iter().find(|scope| scope.as_str() == wire)
+        [Self::Once, Self::Phase, Self::Run]
+            .into_iter()
+            .find(|scope| scope.as_str() == wire)
     }
 }
 
@@ -60,13 +64,21 @@ impl Question {
     /// The tool that is asked about.
     #[must_use]
     pub fn tool(&self) -> Option<&ToolQuestion> {
-        if let Self::Tool(tool) = self { Some(tool) } else { None }
+        if let Self::Tool(tool) = self {
+            Some(tool)
+        } else {
+            None
+        }
     }
 
     /// The budget that is asked about.
     #[must_use]
     pub fn budget(&self) -> Option<&BudgetQuestion> {
-        if let Self::Budget(budget) = self { Some(budget) } else { None }
+        if let Self::Budget(budget) = self {
+            Some(budget)
+        } else {
+            None
+        }
     }
 }
 
@@ -111,11 +123,16 @@ impl std::str::FromStr for PersonaChoice {
 
     /// Reads `NAME` or `PHASE=NAME`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (phase, persona) = text.split_once('=').map_or((None, text), |(phase, persona)| (Some(phase), persona));
+        let (phase, persona) = text
+            .split_once('=')
+            .map_or((None, text), |(phase, persona)| (Some(phase), persona));
         if persona.is_empty() || phase.is_some_and(str::is_empty) {
             return Err("write it like NAME or PHASE=NAME".to_owned());
         }
-        Ok(Self { phase_key: phase.map(PhaseKey::from), persona: persona.to_owned() })
+        Ok(Self {
+            phase_key: phase.map(PhaseKey::from),
+            persona: persona.to_owned(),
+        })
     }
 }
 
@@ -154,8 +171,16 @@ impl Permit {
 
 /// The answer that counts for a call: the latest that covers it.
 #[must_use]
-pub fn answer_for<'a>(permits: &'a [Permit], phase_key: &PhaseKey, tool: &str, call: &str) -> Option<&'a Permit> {
-    permits.iter().rev().find(|permit| permit.covers(phase_key, tool, call))
+pub fn answer_for<'a>(
+    permits: &'a [Permit],
+    phase_key: &PhaseKey,
+    tool: &str,
+    call: &str,
+) -> Option<&'a Permit> {
+    permits
+        .iter()
+        .rev()
+        .find(|permit| permit.covers(phase_key, tool, call))
 }
 
 #[cfg(test)]
@@ -186,26 +211,44 @@ mod tests {
             (Scope::Run, "build", "execute", "t2:call_2_1", true),
             (Scope::Run, "build", "write_file", "t2:call_2_1", false),
         ] {
-            assert_eq!(permit(scope, true).covers(&phase.into(), tool, call), covered, "{scope:?} {phase} {tool} {call}");
+            assert_eq!(
+                permit(scope, true).covers(&phase.into(), tool, call),
+                covered,
+                "{scope:?} {phase} {tool} {call}"
+            );
         }
     }
 
     #[test]
     fn the_latest_answer_counts() {
         let permits = [permit(Scope::Run, true), permit(Scope::Phase, false)];
-        assert!(!answer_for(&permits, &"plan".into(), "execute", "x").unwrap().allowed);
-        assert!(answer_for(&permits, &"build".into(), "execute", "x").unwrap().allowed);
+        assert!(
+            !answer_for(&permits, &"plan".into(), "execute", "x")
+                .unwrap()
+                .allowed
+        );
+        assert!(
+            answer_for(&permits, &"build".into(), "execute", "x")
+                .unwrap()
+                .allowed
+        );
         assert_eq!(answer_for(&permits, &"build".into(), "task", "x"), None);
     }
 
     #[test]
     fn a_choice_is_for_one_phase_or_for_all() {
-        let choice =
-            |phase: Option<&str>, persona: &str| PersonaChoice { phase_key: phase.map(PhaseKey::from), persona: persona.to_owned() };
+        let choice = |phase: Option<&str>, persona: &str| PersonaChoice {
+            phase_key: phase.map(PhaseKey::from),
+            persona: persona.to_owned(),
+        };
         assert_eq!("mini@2".parse(), Ok(choice(None, "mini@2")));
         assert_eq!("build=mini".parse(), Ok(choice(Some("build"), "mini")));
         for wrong in ["", "=mini", "build="] {
-            assert_eq!(wrong.parse::<PersonaChoice>(), Err("write it like NAME or PHASE=NAME".to_owned()), "{wrong}");
+            assert_eq!(
+                wrong.parse::<PersonaChoice>(),
+                Err("write it like NAME or PHASE=NAME".to_owned()),
+                "{wrong}"
+            );
         }
     }
 

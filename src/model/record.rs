@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::error::Code;
 use super::event::{ArtifactError, CallStatus, Tokens};
 use super::hash::ContentHash;
-use super::id::{ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId};
+use super::id::{
+    ClientToken, GateKey, PhaseKey, RequestId, RoleId, RunId, SchemaId, SessionId, ThreadId, TurnId,
+};
 use super::money::{Cost, NanoUsd};
 use super::question::{Question, Scope};
-use super::state::{ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via};
+use super::state::{
+    ApprovalStatus, OnDisconnect, PhaseStatus, RunStatus, SessionStatus, Strategy, Via,
+};
 use super::time::Timestamp;
 
 /// One run, as lists show it. States are text, so that a row with a value of a newer program still lists.
@@ -114,7 +118,10 @@ impl RunRecord {
     /// Its place in the line that it waits in; a run that rests or has ended waits in none.
     #[must_use]
     pub fn place_in_line(&self) -> Option<u32> {
-        let waits = matches!(RunStatus::parse(&self.state), Some(RunStatus::Created | RunStatus::Executing));
+        let waits = matches!(
+            RunStatus::parse(&self.state),
+            Some(RunStatus::Created | RunStatus::Executing)
+        );
         self.line.filter(|_| waits)
     }
 }

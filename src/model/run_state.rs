@@ -170,7 +170,10 @@ impl RunState {
     ///
     /// # Errors
     /// As [`apply`](Self::apply), at the first event that cannot follow the ones before it.
-    pub fn fold<'a>(run_id: RunId, events: impl IntoIterator<Item = &'a Event>) -> Result<Self, Failure> {
+    pub fn fold<'a>(
+        run_id: RunId,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, Failure> {
         let mut state = Self::new(run_id);
         for event in events {
             state.apply(event)?;
@@ -181,7 +184,9 @@ impl RunState {
     /// The phase in progress: the first that is not over.
     #[must_use]
     pub fn current(&self) -> Option<&PhaseState> {
-        self.phases.iter().find(|phase| !matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped))
+        self.phases
+            .iter()
+            .find(|phase| !matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped))
     }
 
     /// The phase with this key.
@@ -193,13 +198,20 @@ impl RunState {
     /// Who works on a phase in place of who was bound to it at the start; absent: nobody does.
     #[must_use]
     pub fn new_seat(&self, key: &PhaseKey) -> Option<&Binding> {
-        self.reseated.iter().rev().find(|seat| seat.phase_key == *key).map(|seat| &seat.binding)
+        self.reseated
+            .iter()
+            .rev()
+            .find(|seat| seat.phase_key == *key)
+            .map(|seat| &seat.binding)
     }
 
     /// How many phases are done.
     #[must_use]
     pub fn phases_done(&self) -> usize {
-        self.phases.iter().filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped)).count()
+        self.phases
+            .iter()
+            .filter(|phase| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped))
+            .count()
     }
 
     /// Takes one event in. An event that was folded already changes nothing.
@@ -225,7 +237,9 @@ impl RunState {
                 // It may have rested while it waited for its thread.
                 (self.paused_from, self.pause_reason) = (None, None);
             }
-            Fact::RunPaused { ordinal, reason, .. } => {
+            Fact::RunPaused {
+                ordinal, reason, ..
+            } => {
                 self.paused_from = Some(self.status);
                 self.enter(RunStatus::Paused, event)?;
                 (self.pauses, self.pause_reason) = (*ordinal, Some(*reason));
@@ -236,19 +250,40 @@ impl RunState {
                 self.stop_clock(at);
             }
             Fact::RunResumed { ordinal, .. } => {
-                let waits = self.approval.as_ref().is_some_and(|open| open.phase_key.is_some());
-                self.enter(if waits { RunStatus::AwaitingApproval } else { RunStatus::Executing }, event)?;
+                let waits = self
+                    .approval
+                    .as_ref()
+                    .is_some_and(|open| open.phase_key.is_some());
+                self.enter(
+                    if waits {
+                        RunStatus::AwaitingApproval
+                    } else {
+                        RunStatus::Executing
+                    },
+                    event,
+                )?;
                 self.resumes = *ordinal;
                 (self.paused_from, self.pause_reason) = (None, None);
                 self.start_clock(at);
             }
             Fact::RunCompleted {} => self.end(RunStatus::Completed, event)?,
-            Fact::RunFailed { code, message, hint } => {
+            Fact::RunFailed {
+                code,
+                message,
+                hint,
+            } => {
                 self.error = Some((*code, message.clone(), hint.clone()));
                 self.end(RunStatus::Failed, event)?;
             }
             Fact::RunAborted { .. } => self.end(RunStatus::Aborted, event)?,
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, question, .. } => {
+            Fact::ApprovalRequested {
+                request_id,
+                phase_key,
+                gate,
+                artifact_sha256,
+                question,
+                ..
+            } => {
                 if let Some(key) = phase_key {
                     self.enter(RunStatus::AwaitingApproval, event)?;
                     self.phase_mut(key, event)?.asked(at);
@@ -266,22 +301,58 @@ impl RunState {
             Fact::ApprovalResolved { .. } => self.resolve(event)?,
             Fact::PersonasChanged { seats, .. } => {
                 for seat in seats {
-                    self.phase_mut(&seat.phase_key, event)?.reseat(&seat.binding.persona);
+                    self.phase_mut(&seat.phase_key, event)?
+                        .reseat(&seat.binding.persona);
                 }
                 self.reseated.extend(seats.iter().cloned());
             }
-            Fact::LlmCalled { phase_key, model, tokens, cost, .. } => {
+            Fact::LlmCalled {
+                phase_key,
+                model,
+                tokens,
+                cost,
+                ..
+            } => {
                 self.cost += Cost::of_call(*cost);
                 add(&mut self.tokens, tokens);
                 self.phase_mut(phase_key, event)?.called(tokens, *cost);
                 self.waiting = None;
                 self.spend(model, tokens, *cost);
             }
-            Fact::SessionStarted { session_id, role, ordinal, .. } | Fact::SessionRecovered { session_id, role, ordinal } => {
-                self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: false });
+            Fact::SessionStarted {
+                session_id,
+                role,
+                ordinal,
+                ..
             }
-            Fact::SessionFailed { session_id, role, ordinal, .. } => {
-                self.sessions.insert(role.clone(), SessionState { id: *session_id, ordinal: *ordinal, failed: true });
+            | Fact::SessionRecovered {
+                session_id,
+                role,
+                ordinal,
+            } => {
+                self.sessions.insert(
+                    role.clone(),
+                    SessionState {
+                        id: *session_id,
+                        ordinal: *ordinal,
+                        failed: false,
+                    },
+                );
+            }
+            Fact::SessionFailed {
+                session_id,
+                role,
+                ordinal,
+                ..
+            } => {
+                self.sessions.insert(
+                    role.clone(),
+                    SessionState {
+                        id: *session_id,
+                        ordinal: *ordinal,
+                        failed: true,
+                    },
+                );
             }
             Fact::ToolCalled { .. }
             | Fact::AgentAdapted { .. }
@@ -293,11 +364,27 @@ impl RunState {
             | Fact::BudgetExceeded { .. }
             | Fact::ArtifactExpected { .. }
             | Fact::PromptRepaired { .. } => {}
-            Fact::LlmRetried { phase_key, r#try, code, wait_ms, until, .. } => {
-                let (phase_key, tries, wait_ms, code) = (phase_key.clone(), *r#try, *wait_ms, *code);
-                self.waiting = until.map(|until| Waiting { phase_key, until, wait_ms, tries, code });
+            Fact::LlmRetried {
+                phase_key,
+                r#try,
+                code,
+                wait_ms,
+                until,
+                ..
+            } => {
+                let (phase_key, tries, wait_ms, code) =
+                    (phase_key.clone(), *r#try, *wait_ms, *code);
+                self.waiting = until.map(|until| Waiting {
+                    phase_key,
+                    until,
+                    wait_ms,
+                    tries,
+                    code,
+                });
             }
-            Fact::PromptSent { phase_key, sha256, .. } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
+            Fact::PromptSent {
+                phase_key, sha256, ..
+            } => self.phase_mut(phase_key, event)?.prompt = Some(sha256.clone()),
             Fact::PhaseStarted { .. }
             | Fact::PhaseCompleted { .. }
             | Fact::PhaseFailed { .. }
@@ -324,7 +411,9 @@ impl RunState {
     }
 
     fn apply_to_phase(&mut self, event: &Event) -> Result<(), Failure> {
-        let Some(key) = event.fact.phase_key() else { return Ok(()) };
+        let Some(key) = event.fact.phase_key() else {
+            return Ok(());
+        };
         if let Fact::ArtifactChanged { .. } = event.fact {
             self.approval = None;
             if self.status == RunStatus::AwaitingApproval {
@@ -336,7 +425,15 @@ impl RunState {
     }
 
     fn resolve(&mut self, event: &Event) -> Result<(), Failure> {
-        let Fact::ApprovalResolved { phase_key, action, comment, .. } = &event.fact else { return Ok(()) };
+        let Fact::ApprovalResolved {
+            phase_key,
+            action,
+            comment,
+            ..
+        } = &event.fact
+        else {
+            return Ok(());
+        };
         let about = self.approval.take().and_then(|open| open.question);
         if self.paused_from == Some(RunStatus::AwaitingApproval) {
             self.paused_from = Some(RunStatus::Executing);
@@ -367,7 +464,19 @@ impl RunState {
 
     /// What an answer leaves standing.
     fn keep_answer(&mut self, about: Option<&Question>, fact: &Fact) {
-        let Fact::ApprovalResolved { request_id, phase_key, action, comment, by, scope, raise, .. } = fact else { return };
+        let Fact::ApprovalResolved {
+            request_id,
+            phase_key,
+            action,
+            comment,
+            by,
+            scope,
+            raise,
+            ..
+        } = fact
+        else {
+            return;
+        };
         match about {
             Some(Question::Tool(tool)) if *action != Decision::Abort => self.permits.push(Permit {
                 request_id: *request_id,
@@ -415,7 +524,9 @@ impl RunState {
     }
 
     fn stop_clock(&mut self, at: Timestamp) {
-        self.phases.iter_mut().for_each(|phase| phase.stop_clock(at));
+        self.phases
+            .iter_mut()
+            .for_each(|phase| phase.stop_clock(at));
     }
 
     fn start_clock(&mut self, at: Timestamp) {
@@ -436,7 +547,13 @@ impl RunState {
     }
 
     fn illegal(&self, what: &str, to: &str) -> Failure {
-        Failure::new(Code::IllegalTransition, format!("run {}: {what} cannot lead from {} to {to}", self.run_id, self.status))
-            .hint("look at the run's events with `phasedeck events`")
+        Failure::new(
+            Code::IllegalTransition,
+            format!(
+                "run {}: {what} cannot lead from {} to {to}",
+                self.run_id, self.status
+            ),
+        )
+        .hint("look at the run's events with `phasedeck events`")
     }
 }

@@ -34,7 +34,10 @@ pub fn safe_line(text: &str) -> String {
 /// Makes foreign text of several lines safe to show: each line by [`safe_line`], line breaks stay.
 #[must_use]
 pub fn safe_block(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| safe_line(line.strip_suffix('\r').unwrap_or(line))).collect();
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| safe_line(line.strip_suffix('\r').unwrap_or(line)))
+        .collect();
     lines.join("\n")
 }
 
@@ -47,7 +50,10 @@ pub fn safe_json(json: &str) -> String {
     for c in json.chars() {
         let class = Class::of(c);
         marks = if class == Class::Mark { marks + 1 } else { 0 };
-        if matches!(c, '\n' | '\t') || class == Class::Plain || (class == Class::Mark && marks <= MARKS_PER_BASE) {
+        if matches!(c, '\n' | '\t')
+            || class == Class::Plain
+            || (class == Class::Mark && marks <= MARKS_PER_BASE)
+        {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
@@ -207,7 +213,11 @@ impl Filter {
         if self.base.is_none() {
             self.put('\u{25cc}');
         }
-        if self.marks < MARKS_PER_BASE { self.sit(c) } else { self.surplus += 1 }
+        if self.marks < MARKS_PER_BASE {
+            self.sit(c)
+        } else {
+            self.surplus += 1
+        }
     }
 
     fn sit(&mut self, c: char) {
@@ -243,7 +253,10 @@ impl Filter {
     }
 
     fn flush(&mut self) {
-        let (surplus, hidden) = (std::mem::take(&mut self.surplus), std::mem::take(&mut self.hidden));
+        let (surplus, hidden) = (
+            std::mem::take(&mut self.surplus),
+            std::mem::take(&mut self.hidden),
+        );
         if surplus > 0 {
             self.tell(&format!("<{surplus} marks>"));
         }
@@ -289,7 +302,10 @@ mod tests {
             ("\u{1b}[31mred\u{1b}]52;c;aGk=\u{7}", "␛[31mred␛]52;c;aGk=␇"),
             ("a\nb\rc\0\u{7f}", "a␊b␍c␀␡"),
             ("\u{9b}31m", "<U+009B>31m"),
-            ("a\u{202e}b\u{2066}c\u{200f}\u{61c}", "a<RLO>b<LRI>c<RLM><ALM>"),
+            (
+                "a\u{202e}b\u{2066}c\u{200f}\u{61c}",
+                "a<RLO>b<LRI>c<RLM><ALM>",
+            ),
             ("a\u{200b}\u{200d}\u{feff}b", "a<3 hidden>b"),
             ("ok\u{e0041}\u{e0042}", "ok<2 hidden>"),
             ("a\u{2028}b", "a<LS>b"),
@@ -307,7 +323,10 @@ mod tests {
     #[test]
     fn a_base_carries_eight_marks_and_the_rest_is_counted() {
         let text = format!("e{}x", "\u{301}".repeat(11));
-        assert_eq!(safe_line(&text), format!("e{}<3 marks>x", "\u{301}".repeat(8)));
+        assert_eq!(
+            safe_line(&text),
+            format!("e{}<3 marks>x", "\u{301}".repeat(8))
+        );
     }
 
     #[test]
@@ -317,7 +336,11 @@ mod tests {
         let long = safe_line(&"x".repeat(LINE_CELLS + 1));
         assert_eq!(long, format!("{}…<33 cells cut>", "x".repeat(4064)));
         let wide = safe_line(&"語".repeat(3000));
-        assert!(wide.ends_with("…<1936 cells cut>"), "{}", &wide[wide.len() - 40..]);
+        assert!(
+            wide.ends_with("…<1936 cells cut>"),
+            "{}",
+            &wide[wide.len() - 40..]
+        );
         assert!(wide.width() <= LINE_CELLS);
     }
 
@@ -331,13 +354,20 @@ mod tests {
     fn safe_json_is_the_same_data_without_a_misleading_character() {
         let value = serde_json::json!({ "a\u{202e}": "x\u{9b}\u{7f}\u{e0041}\u{1b}é\u{fe0f}" });
         let text = safe_json(&value.to_string());
-        assert_eq!(text, r#"{"a\u202e":"x\u009b\u007f\udb40\udc41\u001bé\ufe0f"}"#);
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert_eq!(
+            text,
+            r#"{"a\u202e":"x\u009b\u007f\udb40\udc41\u001bé\ufe0f"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     /// Unicode's own tables, apart from the list above.
     fn misleading() -> Regex {
-        Regex::new(r"[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}&&[^\n]]").unwrap()
+        Regex::new(r"[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}&&[^\n]]")
+            .unwrap()
     }
 
     #[test]
@@ -374,7 +404,8 @@ mod tests {
             '\u{2028}',
             '\u{1160}',
         ]);
-        prop::collection::vec(prop_oneof![4 => nasty, 1 => any::<char>()], 0..60).prop_map(|chars| chars.into_iter().collect())
+        prop::collection::vec(prop_oneof![4 => nasty, 1 => any::<char>()], 0..60)
+            .prop_map(|chars| chars.into_iter().collect())
     }
 
     proptest! {

@@ -84,7 +84,11 @@ pub struct HostSettings {
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { on_disconnect: OnDisconnect::Cancel, linger: false, allow_network_fs: false }
+        Self {
+            on_disconnect: OnDisconnect::Cancel,
+            linger: false,
+            allow_network_fs: false,
+        }
     }
 }
 
@@ -280,7 +284,12 @@ pub struct NotifySettings {
 impl Default for NotifySettings {
     fn default() -> Self {
         let on = vec![Notice::Gate, Notice::Failure, Notice::Budget, Notice::End];
-        Self { command: Vec::new(), webhook: String::new(), webhook_secret_env: String::new(), on }
+        Self {
+            command: Vec::new(),
+            webhook: String::new(),
+            webhook_secret_env: String::new(),
+            on,
+        }
     }
 }
 
@@ -316,7 +325,13 @@ pub struct ConsoleSettings {
 
 impl Default for ConsoleSettings {
     fn default() -> Self {
-        Self { ascii: false, keys: BTreeMap::new(), mouse: true, notifications: Notifications::Desktop, theme: ThemeName::Dark }
+        Self {
+            ascii: false,
+            keys: BTreeMap::new(),
+            mouse: true,
+            notifications: Notifications::Desktop,
+            theme: ThemeName::Dark,
+        }
     }
 }
 

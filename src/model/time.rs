@@ -34,11 +34,18 @@ impl Timestamp {
     /// `HH:MM:SS` in the operator's time zone.
     #[must_use]
     pub fn local_clock(self) -> String {
-        self.zoned().map_or_else(|| "--:--:--".to_owned(), |at| at.strftime("%H:%M:%S").to_string())
+        self.zoned().map_or_else(
+            || "--:--:--".to_owned(),
+            |at| at.strftime("%H:%M:%S").to_string(),
+        )
     }
 
     fn zoned(self) -> Option<jiff::Zoned> {
-        Some(jiff::Timestamp::from_millisecond(self.0).ok()?.to_zoned(local_zone().clone()))
+        Some(
+            jiff::Timestamp::from_millisecond(self.0)
+                .ok()?
+                .to_zoned(local_zone().clone()),
+        )
     }
 }
 
@@ -77,7 +84,11 @@ pub fn local_zone() -> &'static TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     ZONE.get_or_init(|| {
         let chosen = std::env::var_os("TZ").is_some();
-        let kept = if chosen { None } else { zone_in(Path::new(LOCAL_ZONE)) };
+        let kept = if chosen {
+            None
+        } else {
+            zone_in(Path::new(LOCAL_ZONE))
+        };
         kept.unwrap_or_else(TimeZone::system)
     })
 }
@@ -113,8 +124,20 @@ mod tests {
         // The least file there is by RFC 8536: version 1, one kind of time, five and a half hours ahead.
         let counts = [0_u32, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
         let head = [b"TZif".as_slice(), &[0; 16], &counts].concat();
-        std::fs::write(&file, [head.as_slice(), &19_800_i32.to_be_bytes(), &[0, 0], b"IST\0"].concat()).unwrap();
-        let noon = jiff::Timestamp::from_second(12 * 3600).unwrap().to_zoned(zone_in(&file).unwrap());
+        std::fs::write(
+            &file,
+            [
+                head.as_slice(),
+                &19_800_i32.to_be_bytes(),
+                &[0, 0],
+                b"IST\0",
+            ]
+            .concat(),
+        )
+        .unwrap();
+        let noon = jiff::Timestamp::from_second(12 * 3600)
+            .unwrap()
+            .to_zoned(zone_in(&file).unwrap());
         assert_eq!(noon.strftime("%H:%M").to_string(), "17:30");
         std::fs::write(&file, "not a zone").unwrap();
         assert_eq!(zone_in(&file), None);
@@ -130,7 +153,13 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        for (ms, text) in [(420, "0.4s"), (31_000, "31s"), (62_000, "1m02"), (11_220_000, "3h07"), (187_200_000, "2d4h")] {
+        for (ms, text) in [
+            (420, "0.4s"),
+            (31_000, "31s"),
+            (62_000, "1m02"),
+            (11_220_000, "3h07"),
+            (187_200_000, "2d4h"),
+        ] {
             assert_eq!(human_duration(ms), text);
         }
     }

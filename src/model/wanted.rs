@@ -33,13 +33,22 @@ impl Wanted {
     /// Reads what was typed.
     #[must_use]
     pub fn parse(typed: &str) -> Self {
-        Self { conditions: typed.split_whitespace().filter_map(condition).collect() }
+        Self {
+            conditions: typed.split_whitespace().filter_map(condition).collect(),
+        }
     }
 
     /// Both must hold.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        Self { conditions: self.conditions.iter().chain(&other.conditions).cloned().collect() }
+        Self {
+            conditions: self
+                .conditions
+                .iter()
+                .chain(&other.conditions)
+                .cloned()
+                .collect(),
+        }
     }
 
     /// Whether every event is wanted.
@@ -56,10 +65,12 @@ impl Wanted {
 
     /// The words that must occur, in lower case.
     pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.conditions.iter().filter_map(|condition| match condition {
-            Condition::Word(word) => Some(word.as_str()),
-            _ => None,
-        })
+        self.conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Word(word) => Some(word.as_str()),
+                _ => None,
+            })
     }
 
     /// Whether an event is wanted.
@@ -69,7 +80,11 @@ impl Wanted {
             return true;
         }
         let phase = event.fact.phase_key().map(|key| key.as_str());
-        let text = if self.words().next().is_some() { words_of_fact(&event.fact) } else { String::new() };
+        let text = if self.words().next().is_some() {
+            words_of_fact(&event.fact)
+        } else {
+            String::new()
+        };
         self.fits_words(event.fact.kind(), phase, &text)
     }
 
@@ -87,7 +102,11 @@ impl Wanted {
 fn condition(word: &str) -> Option<Condition> {
     let word = word.to_lowercase();
     if let Some(kinds) = word.strip_prefix("type:") {
-        let starts: Vec<String> = kinds.split(',').filter(|start| !start.is_empty()).map(str::to_owned).collect();
+        let starts: Vec<String> = kinds
+            .split(',')
+            .filter(|start| !start.is_empty())
+            .map(str::to_owned)
+            .collect();
         return (!starts.is_empty()).then_some(Condition::Kinds(starts));
     }
     match word.strip_prefix("phase:") {
@@ -219,15 +238,27 @@ mod tests {
         ] {
             assert_eq!(Wanted::parse(typed).fits(&event()), fits, "{typed}");
         }
-        assert!(!Wanted::parse("tool").and(&Wanted::parse("phase:spec")).fits(&event()));
+        assert!(
+            !Wanted::parse("tool")
+                .and(&Wanted::parse("phase:spec"))
+                .fits(&event())
+        );
     }
 
     #[test]
     fn the_words_of_a_stored_event_are_those_of_its_fact() {
         let json = serde_json::to_value(event()).unwrap();
         let stored = words("tool.called", &json["payload"].to_string());
-        assert_eq!(stored, "tool.called\nplan\nread_file\nsrc/großes \"werk\".rs\nerror");
-        assert_eq!(words("tool.called", "{\"a\":\"B\",\"c\":"), "tool.called\nb");
-        assert!(words_of_fact(&event().fact).contains(stored.strip_prefix("tool.called\n").unwrap()));
+        assert_eq!(
+            stored,
+            "tool.called\nplan\nread_file\nsrc/großes \"werk\".rs\nerror"
+        );
+        assert_eq!(
+            words("tool.called", "{\"a\":\"B\",\"c\":"),
+            "tool.called\nb"
+        );
+        assert!(
+            words_of_fact(&event().fact).contains(stored.strip_prefix("tool.called\n").unwrap())
+        );
     }
 }

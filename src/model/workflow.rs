@@ -48,7 +48,10 @@ impl Workflow {
     /// `name@version`.
     #[must_use]
     pub fn versioned_name(&self) -> VersionedName {
-        VersionedName { name: self.name.clone(), version: self.version }
+        VersionedName {
+            name: self.name.clone(),
+            version: self.version,
+        }
     }
 
     /// The identity of the workflow: SHA-256 of its canonical JSON.
@@ -129,7 +132,11 @@ impl Phase {
     /// The title, or the key where there is none.
     #[must_use]
     pub fn label(&self) -> &str {
-        if self.title.is_empty() { self.key.as_str() } else { &self.title }
+        if self.title.is_empty() {
+            self.key.as_str()
+        } else {
+            &self.title
+        }
     }
 }
 

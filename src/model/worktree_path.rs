@@ -58,7 +58,9 @@ fn check_part(part: &str) -> Result<(), String> {
         return Err(format!("has a part longer than {MAX_PART_BYTES} bytes"));
     }
     if part.starts_with(['-', '~', ' ']) || part.ends_with(['.', ' ']) {
-        return Err(format!("has the part '{part}', which begins with -, ~ or a space, or ends with a dot or a space"));
+        return Err(format!(
+            "has the part '{part}', which begins with -, ~ or a space, or ends with a dot or a space"
+        ));
     }
     Ok(())
 }
@@ -69,15 +71,30 @@ fn check_part(part: &str) -> Result<(), String> {
 #[must_use]
 pub fn is_git(name: &str) -> bool {
     let name = ComposingNormalizerBorrowed::new_nfkc().normalize(name);
-    let seen: String = name.chars().filter(|c| !is_unseen(*c)).flat_map(char::to_lowercase).collect();
-    let stem = seen.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    stem == ".git" || stem.strip_prefix("git~").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    let seen: String = name
+        .chars()
+        .filter(|c| !is_unseen(*c))
+        .flat_map(char::to_lowercase)
+        .collect();
+    let stem = seen
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['.', ' ']);
+    stem == ".git"
+        || stem
+            .strip_prefix("git~")
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether two names are one file where capitals are not told from small letters, and two elsewhere.
 #[must_use]
 pub fn differ_in_case_only(one: &str, other: &str) -> bool {
-    let small = |name: &str| name.chars().flat_map(char::to_lowercase).collect::<String>();
+    let small = |name: &str| {
+        name.chars()
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+    };
     one != other && small(one) == small(other)
 }
 
@@ -132,7 +149,11 @@ mod tests {
 
     #[test]
     fn whatever_leaves_the_worktree_or_hides_is_refused_in_words() {
-        let edge = |part: &str| format!("has the part '{part}', which begins with -, ~ or a space, or ends with a dot or a space");
+        let edge = |part: &str| {
+            format!(
+                "has the part '{part}', which begins with -, ~ or a space, or ends with a dot or a space"
+            )
+        };
         let git = |part: &str| format!("leads into git's own folder by '{part}'");
         for (bad, why) in [
             ("", "is empty".to_owned()),
@@ -145,8 +166,14 @@ mod tests {
             ("./x", "has the part '.', which says nothing".to_owned()),
             ("a//b", "has an empty part".to_owned()),
             ("a/", "has an empty part".to_owned()),
-            (r"a\..\b", "has a backslash; parts are divided by /".to_owned()),
-            ("C:/x", "has a colon, which some file systems cannot keep".to_owned()),
+            (
+                r"a\..\b",
+                "has a backslash; parts are divided by /".to_owned(),
+            ),
+            (
+                "C:/x",
+                "has a colon, which some file systems cannot keep".to_owned(),
+            ),
             (".git/config", git(".git")),
             ("a/.GIT/config", git(".GIT")),
             (".Git", git(".Git")),
@@ -155,10 +182,19 @@ mod tests {
             (".git::$INDEX_ALLOCATION/x", git(".git::$INDEX_ALLOCATION")),
             ("GIT~1/x", git("GIT~1")),
             ("git~20", git("git~20")),
-            (".g\u{200c}it/x", "has the unseen character U+200C".to_owned()),
+            (
+                ".g\u{200c}it/x",
+                "has the unseen character U+200C".to_owned(),
+            ),
             (".ｇｉｔ/config", git(".ｇｉｔ")),
-            ("gro\u{308}ße.txt", "has letters in parts; write them composed (Unicode NFC)".to_owned()),
-            ("\u{212B}.txt", "has letters in parts; write them composed (Unicode NFC)".to_owned()),
+            (
+                "gro\u{308}ße.txt",
+                "has letters in parts; write them composed (Unicode NFC)".to_owned(),
+            ),
+            (
+                "\u{212B}.txt",
+                "has letters in parts; write them composed (Unicode NFC)".to_owned(),
+            ),
             ("a\0b", "has the unseen character U+0000".to_owned()),
             ("a\nb", "has the unseen character U+000A".to_owned()),
             ("a\u{85}b", "has the unseen character U+0085".to_owned()),
@@ -176,15 +212,34 @@ mod tests {
     #[test]
     fn lengths_are_refused_just_above_their_limit() {
         assert_eq!(check(&"x".repeat(200)), Ok(()));
-        assert_eq!(check(&"x".repeat(201)), Err("has a part longer than 200 bytes".to_owned()));
-        assert_eq!(check(&"ä".repeat(101)), Err("has a part longer than 200 bytes".to_owned()));
+        assert_eq!(
+            check(&"x".repeat(201)),
+            Err("has a part longer than 200 bytes".to_owned())
+        );
+        assert_eq!(
+            check(&"ä".repeat(101)),
+            Err("has a part longer than 200 bytes".to_owned())
+        );
         assert_eq!(check(&vec!["x"; 64].join("/")), Ok(()));
-        assert_eq!(check(&vec!["x"; 65].join("/")), Err("has more than 64 parts".to_owned()));
+        assert_eq!(
+            check(&vec!["x"; 65].join("/")),
+            Err("has more than 64 parts".to_owned())
+        );
     }
 
     #[test]
     fn every_spelling_of_the_repositorys_folder_is_known_and_nothing_else() {
-        for name in [".git", ".GiT", ".git. .", "．git", "ｇｉｔ~1", ".g\u{200c}it", "git~1", "GIT~2", ".git:x"] {
+        for name in [
+            ".git",
+            ".GiT",
+            ".git. .",
+            "．git",
+            "ｇｉｔ~1",
+            ".g\u{200c}it",
+            "git~1",
+            "GIT~2",
+            ".git:x",
+        ] {
             assert!(is_git(name), "{name:?}");
         }
         for name in [".gitignore", "git", "git~", "git~x", ".github", "x.git"] {

@@ -18,9 +18,12 @@ const COLUMNS: &str = "id, run_id, phase_key, gate, state, artifact_sha256, arti
 /// # Errors
 /// What the database says.
 pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<ApprovalRecord>> {
-    let mut query =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM approval_requests WHERE run_id = ?1 ORDER BY requested_at_ms, id"))?;
-    Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM approval_requests WHERE run_id = ?1 ORDER BY requested_at_ms, id"
+    ))?;
+    Ok(query
+        .query_map([run.to_string()], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// Everything that waits for the operator, oldest first.
@@ -30,7 +33,9 @@ pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<ApprovalRecord>> {
 pub fn pending(conn: &Connection) -> Result<Vec<ApprovalRecord>> {
     let mut query =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM approval_requests WHERE state = 'pending' ORDER BY requested_at_ms, id"))?;
-    Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map([], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// One question.
@@ -38,7 +43,9 @@ pub fn pending(conn: &Connection) -> Result<Vec<ApprovalRecord>> {
 /// # Errors
 /// What the database says.
 pub fn get(conn: &Connection, id: RequestId) -> Result<Option<ApprovalRecord>> {
-    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM approval_requests WHERE id = ?1"))?;
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM approval_requests WHERE id = ?1"
+    ))?;
     Ok(query.query_row([id.to_string()], read).optional()?)
 }
 
@@ -55,9 +62,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApprovalRecord> {
         resolved_at: row::at_option(row, "resolved_at_ms")?,
         comment: row.get("comment")?,
         resolved_by: row.get("resolved_by")?,
-        via: row.get::<_, Option<String>>("via")?.and_then(|via| Via::parse(&via)),
-        question: row.get::<_, Option<String>>("question")?.and_then(|text| serde_json::from_str(&text).ok()),
-        scope: row.get::<_, Option<String>>("scope")?.and_then(|scope| Scope::parse(&scope)),
+        via: row
+            .get::<_, Option<String>>("via")?
+            .and_then(|via| Via::parse(&via)),
+        question: row
+            .get::<_, Option<String>>("question")?
+            .and_then(|text| serde_json::from_str(&text).ok()),
+        scope: row
+            .get::<_, Option<String>>("scope")?
+            .and_then(|scope| Scope::parse(&scope)),
         raise: row.get::<_, Option<i64>>("raise_nano")?.map(NanoUsd),
     })
 }

@@ -11,8 +11,13 @@ use crate::model::error::Result;
 use crate::model::id::RunId;
 
 /// The tables that follow from a journal, with the column that names the run.
-const FOLLOWING: &[(&str, &str)] =
-    &[("runs", "id"), ("run_phases", "run_id"), ("approval_requests", "run_id"), ("artifacts", "run_id"), ("sessions", "run_id")];
+const FOLLOWING: &[(&str, &str)] = &[
+    ("runs", "id"),
+    ("run_phases", "run_id"),
+    ("approval_requests", "run_id"),
+    ("artifacts", "run_id"),
+    ("sessions", "run_id"),
+];
 
 /// Differences of one run that are told.
 const TOLD: usize = 8;
@@ -40,10 +45,16 @@ impl Mirror {
     pub fn differences(&self, conn: &Connection, run: RunId) -> Result<Vec<String>> {
         let id = run.to_string();
         self.0.execute_batch("SAVEPOINT one")?;
-        let copied = copy_rows(conn, &self.0, "runs", "id", &id).and_then(|()| copy_rows(conn, &self.0, "bindings", "run_id", &id));
-        let found = copied.and_then(|()| projection::rebuild_from(conn, &self.0, run)).and_then(|()| {
-            FOLLOWING.iter().map(|(table, column)| differing(conn, &self.0, table, column, &id)).collect::<Result<Vec<_>>>()
-        });
+        let copied = copy_rows(conn, &self.0, "runs", "id", &id)
+            .and_then(|()| copy_rows(conn, &self.0, "bindings", "run_id", &id));
+        let found = copied
+            .and_then(|()| projection::rebuild_from(conn, &self.0, run))
+            .and_then(|()| {
+                FOLLOWING
+                    .iter()
+                    .map(|(table, column)| differing(conn, &self.0, table, column, &id))
+                    .collect::<Result<Vec<_>>>()
+            });
         self.0.execute_batch("ROLLBACK TO one; RELEASE one")?;
         let mut words: Vec<String> = found?.into_iter().flatten().collect();
         words.truncate(TOLD);
@@ -52,38 +63,82 @@ impl Mirror {
 }
 
 /// Rows that a rebuild leans on: of the run itself what no event tells, and who sits in its seats.
-fn copy_rows(from: &Connection, to: &Connection, table: &str, column: &str, id: &str) -> Result<()> {
+fn copy_rows(
+    from: &Connection,
+    to: &Connection,
+    table: &str,
+    column: &str,
+    id: &str,
+) -> Result<()> {
     let mut query = from.prepare_cached(&format!("SELECT * FROM {table} WHERE {column} = ?1"))?;
     let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
-    let mut insert = to.prepare_cached(&format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", ")))?;
+    let mut insert = to.prepare_cached(&format!(
+        "INSERT INTO {table} ({}) VALUES ({})",
+        names.join(", "),
+        places.join(", ")
+    ))?;
     let mut rows = query.query([id])?;
     while let Some(row) = rows.next()? {
-        let values = (0..names.len()).map(|at| row.get::<_, Value>(at)).collect::<rusqlite::Result<Vec<_>>>()?;
+        let values = (0..names.len())
+            .map(|at| row.get::<_, Value>(at))
+            .collect::<rusqlite::Result<Vec<_>>>()?;
         insert.execute(rusqlite::params_from_iter(values))?;
     }
     Ok(())
 }
 
-fn differing(stored: &Connection, made: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<String>> {
-    let (stored, made) = (rows(stored, table, column, id)?, rows(made, table, column, id)?);
+fn differing(
+    stored: &Connection,
+    made: &Connection,
+    table: &str,
+    column: &str,
+    id: &str,
+) -> Result<Vec<String>> {
+    let (stored, made) = (
+        rows(stored, table, column, id)?,
+        rows(made, table, column, id)?,
+    );
     if stored.len() != made.len() {
-        return Ok(vec![format!("{table} has {} rows of this run, the journal makes {}", stored.len(), made.len())]);
+        return Ok(vec![format!(
+            "{table} has {} rows of this run, the journal makes {}",
+            stored.len(),
+            made.len()
+        )]);
     }
-    let pairs = stored.iter().zip(&made).flat_map(|(stored, made)| stored.iter().zip(made));
+    let pairs = stored
+        .iter()
+        .zip(&made)
+        .flat_map(|(stored, made)| stored.iter().zip(made));
     let wrong = pairs.filter(|(stored, made)| stored != made);
-    Ok(wrong.map(|((name, stored), (_, made))| format!("{table}.{name} is {}, the journal says {}", told(stored), told(made))).collect())
+    Ok(wrong
+        .map(|((name, stored), (_, made))| {
+            format!(
+                "{table}.{name} is {}, the journal says {}",
+                told(stored),
+                told(made)
+            )
+        })
+        .collect())
 }
 
 type Named = Vec<(String, Value)>;
 
 fn rows(conn: &Connection, table: &str, column: &str, id: &str) -> Result<Vec<Named>> {
-    let mut query = conn.prepare_cached(&format!("SELECT * FROM {table} WHERE {column} = ?1 ORDER BY 1, 2, 3"))?;
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT * FROM {table} WHERE {column} = ?1 ORDER BY 1, 2, 3"
+    ))?;
     let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let read = |row: &rusqlite::Row<'_>| {
-        names.iter().enumerate().map(|(at, name)| Ok((name.clone(), row.get::<_, Value>(at)?))).collect::<rusqlite::Result<Named>>()
+        names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| Ok((name.clone(), row.get::<_, Value>(at)?)))
+            .collect::<rusqlite::Result<Named>>()
     };
-    Ok(query.query_map([id], read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map([id], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 fn told(value: &Value) -> String {
@@ -119,26 +174,51 @@ pub fn totals(conn: &Connection, run: RunId) -> Result<Totals> {
          coalesce(sum(CASE WHEN status <> 'open' THEN tokens_output END), 0) AS tokens_output FROM ledger WHERE run_id = ?1";
     let id = run.to_string();
     let sums = |sql: &str| -> Result<Vec<i64>> {
-        let read =
-            |row: &rusqlite::Row<'_>| ["cost_nano", "unknown_calls", "tokens_input", "tokens_output"].iter().map(|c| row.get(*c)).collect();
+        let read = |row: &rusqlite::Row<'_>| {
+            [
+                "cost_nano",
+                "unknown_calls",
+                "tokens_input",
+                "tokens_output",
+            ]
+            .iter()
+            .map(|c| row.get(*c))
+            .collect()
+        };
         Ok(conn.prepare_cached(sql)?.query_row([&id], read)?)
     };
     let ledger = sums(SUMS)?;
-    let mut found = conn
-        .prepare_cached(SUMS)?
-        .query_row([&id], |r| Ok(Totals { calls: row::large(r, "calls")?, open: row::large(r, "open")?, problems: Vec::new() }))?;
-    let run_row = sums("SELECT cost_nano, unknown_calls, tokens_input, tokens_output FROM runs WHERE id = ?1")?;
-    let names = ["cost", "calls of unknown cost", "input tokens", "output tokens"];
+    let mut found = conn.prepare_cached(SUMS)?.query_row([&id], |r| {
+        Ok(Totals {
+            calls: row::large(r, "calls")?,
+            open: row::large(r, "open")?,
+            problems: Vec::new(),
+        })
+    })?;
+    let run_row = sums(
+        "SELECT cost_nano, unknown_calls, tokens_input, tokens_output FROM runs WHERE id = ?1",
+    )?;
+    let names = [
+        "cost",
+        "calls of unknown cost",
+        "input tokens",
+        "output tokens",
+    ];
     for ((name, ledger), total) in names.iter().zip(&ledger).zip(&run_row) {
         if ledger != total {
-            found.problems.push(format!("the run's {name} is {total}, its ledger sums up to {ledger}"));
+            found.problems.push(format!(
+                "the run's {name} is {total}, its ledger sums up to {ledger}"
+            ));
         }
     }
     let phases: (i64, i64) = conn
         .prepare_cached("SELECT coalesce(sum(cost_nano), 0), coalesce(sum(unknown_calls), 0) FROM run_phases WHERE run_id = ?1")?
         .query_row([&id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if (phases.0, phases.1) != (ledger[0], ledger[1]) {
-        found.problems.push(format!("the phases cost {} with {} unknown, the ledger {} with {}", phases.0, phases.1, ledger[0], ledger[1]));
+        found.problems.push(format!(
+            "the phases cost {} with {} unknown, the ledger {} with {}",
+            phases.0, phases.1, ledger[0], ledger[1]
+        ));
     }
     Ok(found)
 }
@@ -149,10 +229,16 @@ pub fn totals(conn: &Connection, run: RunId) -> Result<Totals> {
 /// What the database says.
 pub fn file(conn: &Connection) -> Result<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
-    for line in conn.prepare("PRAGMA integrity_check(8)")?.query_map([], |row| row.get::<_, String>(0))? {
+    for line in conn
+        .prepare("PRAGMA integrity_check(8)")?
+        .query_map([], |row| row.get::<_, String>(0))?
+    {
         words.extend(Some(line?).filter(|line| line != "ok"));
     }
-    for line in conn.prepare("PRAGMA foreign_key_check")?.query_map([], |row| row.get::<_, String>(0))? {
+    for line in conn
+        .prepare("PRAGMA foreign_key_check")?
+        .query_map([], |row| row.get::<_, String>(0))?
+    {
         words.push(format!("a row of {} refers to nothing", line?));
     }
     words.truncate(TOLD);
@@ -176,25 +262,56 @@ mod tests {
         journal::append(
             &conn,
             run,
-            &[fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1), asked],
+            &[
+                fixture::created(&["spec", "plan"]),
+                fixture::started(),
+                fixture::phase_started("spec", 1),
+                asked,
+            ],
             BEGIN,
         )
         .unwrap();
         let mirror = Mirror::new().unwrap();
-        assert_eq!(mirror.differences(&conn, run).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            mirror.differences(&conn, run).unwrap(),
+            Vec::<String>::new()
+        );
         for (sql, words) in [
-            ("UPDATE runs SET state = 'completed'", "runs.state is 'completed', the journal says 'awaiting_approval'"),
-            ("UPDATE run_phases SET attempt = 7 WHERE phase_key = 'spec'", "run_phases.attempt is 7, the journal says 1"),
-            ("UPDATE approval_requests SET state = 'approved'", "approval_requests.state is 'approved', the journal says 'pending'"),
-            ("DELETE FROM run_phases WHERE phase_key = 'plan'", "run_phases has 1 rows of this run, the journal makes 2"),
+            (
+                "UPDATE runs SET state = 'completed'",
+                "runs.state is 'completed', the journal says 'awaiting_approval'",
+            ),
+            (
+                "UPDATE run_phases SET attempt = 7 WHERE phase_key = 'spec'",
+                "run_phases.attempt is 7, the journal says 1",
+            ),
+            (
+                "UPDATE approval_requests SET state = 'approved'",
+                "approval_requests.state is 'approved', the journal says 'pending'",
+            ),
+            (
+                "DELETE FROM run_phases WHERE phase_key = 'plan'",
+                "run_phases has 1 rows of this run, the journal makes 2",
+            ),
         ] {
             conn.execute_batch("SAVEPOINT t").unwrap();
             conn.execute_batch(sql).unwrap();
-            assert_eq!(mirror.differences(&conn, run).unwrap().first().map(String::as_str), Some(words), "{sql}");
+            assert_eq!(
+                mirror
+                    .differences(&conn, run)
+                    .unwrap()
+                    .first()
+                    .map(String::as_str),
+                Some(words),
+                "{sql}"
+            );
             conn.execute_batch("ROLLBACK TO t; RELEASE t").unwrap();
         }
         conn.execute_batch("UPDATE runs SET cost_nano = 5").unwrap();
-        assert_eq!(totals(&conn, run).unwrap().problems, ["the run's cost is 5, its ledger sums up to 0"]);
+        assert_eq!(
+            totals(&conn, run).unwrap().problems,
+            ["the run's cost is 5, its ledger sums up to 0"]
+        );
     }
 
     #[test]
@@ -204,10 +321,34 @@ mod tests {
         let sql = "INSERT INTO bindings (run_id, role, persona, persona_hash, backend, binding_hash) VALUES (?1, 'architect', 'ada@1', 'h', 'acp', 'h')";
         conn.execute(sql, [run.to_string()]).unwrap();
         let (session_id, role) = (crate::model::id::SessionId::new(), "architect".into());
-        let lost = Fact::SessionFailed { session_id, role, ordinal: 1, code: Code::AgentLoopDetected, message: "again".to_owned() };
-        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1), lost], BEGIN)
-            .unwrap();
-        assert_eq!(conn.query_row("SELECT backend FROM sessions", [], |row| row.get::<_, String>(0)).unwrap(), "acp");
-        assert_eq!(Mirror::new().unwrap().differences(&conn, run).unwrap(), Vec::<String>::new());
+        let lost = Fact::SessionFailed {
+            session_id,
+            role,
+            ordinal: 1,
+            code: Code::AgentLoopDetected,
+            message: "again".to_owned(),
+        };
+        journal::append(
+            &conn,
+            run,
+            &[
+                fixture::created(&["spec"]),
+                fixture::started(),
+                fixture::phase_started("spec", 1),
+                lost,
+            ],
+            BEGIN,
+        )
+        .unwrap();
+        assert_eq!(
+            conn.query_row("SELECT backend FROM sessions", [], |row| row
+                .get::<_, String>(0))
+                .unwrap(),
+            "acp"
+        );
+        assert_eq!(
+            Mirror::new().unwrap().differences(&conn, run).unwrap(),
+            Vec::<String>::new()
+        );
     }
 }

@@ -62,30 +62,51 @@ pub(super) fn write(conn: &Connection, copy: &Path) -> Result<()> {
     conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     std::fs::set_permissions(copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .map_err(|e| Failure::io(format!("cannot make {} private", copy.display()), &e))?;
-    std::fs::File::open(copy).and_then(|f| f.sync_all()).map_err(|e| Failure::io(format!("cannot sync {}", copy.display()), &e))?;
+    std::fs::File::open(copy)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| Failure::io(format!("cannot sync {}", copy.display()), &e))?;
     Step::DatabaseBackup.after();
     Ok(())
 }
 
 /// The daily copies, oldest first.
 fn kept(folder: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
-    let is_daily = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DAILY));
+    let files = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|file| file.path());
+    let is_daily = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(DAILY))
+    };
     let mut found: Vec<PathBuf> = files.filter(is_daily).collect();
     found.sort();
     found
 }
 
 fn stored_since(path: &Path, last: Option<&PathBuf>) -> bool {
-    let at = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let Some(copied) = last.and_then(|last| at(last)) else { return true };
-    [path.to_path_buf(), file::log(path)].iter().filter_map(|file| at(file)).any(|stored| stored > copied)
+    let at = |path: &Path| {
+        std::fs::metadata(path)
+            .and_then(|meta| meta.modified())
+            .ok()
+    };
+    let Some(copied) = last.and_then(|last| at(last)) else {
+        return true;
+    };
+    [path.to_path_buf(), file::log(path)]
+        .iter()
+        .filter_map(|file| at(file))
+        .any(|stored| stored > copied)
 }
 
 /// Room for the copy, and as much again left for what is being worked on.
 fn has_room(path: &Path) -> bool {
-    let bytes: u64 =
-        [path.to_path_buf(), file::log(path)].iter().filter_map(|file| std::fs::metadata(file).ok()).map(|meta| meta.len()).sum();
+    let bytes: u64 = [path.to_path_buf(), file::log(path)]
+        .iter()
+        .filter_map(|file| std::fs::metadata(file).ok())
+        .map(|meta| meta.len())
+        .sum();
     ballast::free_bytes(path).is_none_or(|free| free > 2 * bytes + ballast::BYTES)
 }
 
@@ -99,9 +120,13 @@ mod tests {
 
     /// Has a copy be made a minute before or after now, which its file system may not tell apart.
     fn date(copy: &Path, later: bool) {
-        let (now, minute) = (std::fs::metadata(copy).unwrap().modified().unwrap(), std::time::Duration::from_secs(60));
+        let (now, minute) = (
+            std::fs::metadata(copy).unwrap().modified().unwrap(),
+            std::time::Duration::from_secs(60),
+        );
         let file = std::fs::File::options().write(true).open(copy).unwrap();
-        file.set_modified(if later { now + minute } else { now - minute }).unwrap();
+        file.set_modified(if later { now + minute } else { now - minute })
+            .unwrap();
     }
 
     #[test]
@@ -111,25 +136,62 @@ mod tests {
         let store = Store::open(&path).unwrap();
         let first = daily(&path, Timestamp(0)).unwrap().unwrap();
         assert!(first.ends_with("backups/daily-1970-01-01.db"), "{first:?}");
-        assert_eq!(daily(&path, Timestamp(1)).unwrap(), None, "this day has its copy");
+        assert_eq!(
+            daily(&path, Timestamp(1)).unwrap(),
+            None,
+            "this day has its copy"
+        );
         date(&first, true);
-        assert_eq!(daily(&path, Timestamp(DAY_MS)).unwrap(), None, "nothing was stored since");
+        assert_eq!(
+            daily(&path, Timestamp(DAY_MS)).unwrap(),
+            None,
+            "nothing was stored since"
+        );
         date(&first, false);
         date(&first, false);
         for day in 1..=9 {
             let name = format!("persona-{day}");
-            store.write_blocking(move |tx| consents::give(tx, &name, &ContentHash::of(name.as_bytes()), "kim", Timestamp(1))).unwrap();
+            store
+                .write_blocking(move |tx| {
+                    consents::give(
+                        tx,
+                        &name,
+                        &ContentHash::of(name.as_bytes()),
+                        "kim",
+                        Timestamp(1),
+                    )
+                })
+                .unwrap();
             let copy = daily(&path, Timestamp(day * DAY_MS)).unwrap().unwrap();
             let reader = Reader::open(&copy).unwrap();
-            assert_eq!(consents::all(reader.connection()).unwrap().len(), usize::try_from(day).unwrap());
-            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&copy).unwrap().permissions()) & 0o777, 0o600);
+            assert_eq!(
+                consents::all(reader.connection()).unwrap().len(),
+                usize::try_from(day).unwrap()
+            );
+            assert_eq!(
+                std::os::unix::fs::PermissionsExt::mode(
+                    &std::fs::metadata(&copy).unwrap().permissions()
+                ) & 0o777,
+                0o600
+            );
             date(&copy, false);
         }
         let folder = file::backups(&path);
-        let names: Vec<_> = kept(&folder).iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-        assert_eq!((names.len(), names[0].as_str(), names[6].as_str()), (7, "daily-1970-01-04.db", "daily-1970-01-10.db"));
-        let files =
-            std::fs::read_dir(&folder).unwrap().filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "db"));
+        let names: Vec<_> = kept(&folder)
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(
+            (names.len(), names[0].as_str(), names[6].as_str()),
+            (7, "daily-1970-01-04.db", "daily-1970-01-10.db")
+        );
+        let files = std::fs::read_dir(&folder).unwrap().filter(|file| {
+            file.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_some_and(|end| end == "db")
+        });
         assert_eq!(files.count(), 7, "nothing unfinished lies there");
     }
 }

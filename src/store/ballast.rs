@@ -46,7 +46,9 @@ pub fn keep(database: &Path) -> bool {
 /// Gives the space back; says whether there was any.
 #[must_use]
 pub fn release(database: &Path) -> bool {
-    Step::Ballast.around(|| std::fs::remove_file(file(database))).is_ok()
+    Step::Ballast
+        .around(|| std::fs::remove_file(file(database)))
+        .is_ok()
 }
 
 /// Real blocks: a file with holes would give nothing back.

@@ -12,7 +12,12 @@ use crate::model::persona::Binding;
 ///
 /// # Errors
 /// What the database says; `internal` when a role of the run is bound already.
-pub fn insert(tx: &Connection, run: RunId, bindings: &[Binding], binding_hash: &ContentHash) -> Result<()> {
+pub fn insert(
+    tx: &Connection,
+    run: RunId,
+    bindings: &[Binding],
+    binding_hash: &ContentHash,
+) -> Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO bindings (run_id, role, persona, persona_hash, backend, model, binding_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -53,12 +58,14 @@ pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<Binding>> {
 ///
 /// # Errors
 /// What the database says.
-pub fn insert_schema(tx: &Connection, run: RunId, schema: &SchemaId, hash: &ContentHash) -> Result<()> {
-    tx.prepare_cached("INSERT INTO run_schemas (run_id, schema_id, hash) VALUES (?1, ?2, ?3)")?.execute((
-        run.to_string(),
-        schema.as_str(),
-        hash.as_str(),
-    ))?;
+pub fn insert_schema(
+    tx: &Connection,
+    run: RunId,
+    schema: &SchemaId,
+    hash: &ContentHash,
+) -> Result<()> {
+    tx.prepare_cached("INSERT INTO run_schemas (run_id, schema_id, hash) VALUES (?1, ?2, ?3)")?
+        .execute((run.to_string(), schema.as_str(), hash.as_str()))?;
     Ok(())
 }
 
@@ -67,7 +74,11 @@ pub fn insert_schema(tx: &Connection, run: RunId, schema: &SchemaId, hash: &Cont
 /// # Errors
 /// What the database says.
 pub fn schemas_of_run(conn: &Connection, run: RunId) -> Result<Vec<(SchemaId, ContentHash)>> {
-    let mut query = conn.prepare_cached("SELECT schema_id, hash FROM run_schemas WHERE run_id = ?1 ORDER BY schema_id")?;
-    let rows = query.query_map([run.to_string()], |row| Ok((SchemaId(row.get("schema_id")?), row::hash(row, "hash")?)))?;
+    let mut query = conn.prepare_cached(
+        "SELECT schema_id, hash FROM run_schemas WHERE run_id = ?1 ORDER BY schema_id",
+    )?;
+    let rows = query.query_map([run.to_string()], |row| {
+        Ok((SchemaId(row.get("schema_id")?), row::hash(row, "hash")?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

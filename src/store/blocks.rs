@@ -27,12 +27,14 @@ pub const BLOCK: u64 = 512;
 /// Marks a block whose state is still to be folded.
 const NOT_FOLDED: u32 = 0;
 
-const LAST: &str = "SELECT last_seq FROM journal_blocks WHERE run_id = ?1 ORDER BY last_seq DESC LIMIT 1";
+const LAST: &str =
+    "SELECT last_seq FROM journal_blocks WHERE run_id = ?1 ORDER BY last_seq DESC LIMIT 1";
 const STATE: &str = "SELECT state FROM journal_blocks WHERE run_id = ?1 AND last_seq <= ?2 AND fold = ?3 ORDER BY last_seq DESC LIMIT 1";
 const STATE_AT: &str = "SELECT fold, state FROM journal_blocks WHERE run_id = ?1 AND last_seq = ?2";
 const INSERT: &str = "INSERT INTO journal_blocks (run_id, first_seq, last_seq, fold, state) VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_WORDS: &str = "INSERT INTO journal_words (rowid, words) VALUES (?1, ?2)";
-const REFOLD: &str = "UPDATE journal_blocks SET fold = ?3, state = ?4 WHERE run_id = ?1 AND last_seq = ?2";
+const REFOLD: &str =
+    "UPDATE journal_blocks SET fold = ?3, state = ?4 WHERE run_id = ?1 AND last_seq = ?2";
 const OLDER: &str = "SELECT run_id, first_seq, last_seq FROM journal_blocks WHERE fold < ?1";
 const NEWER: &str = "SELECT run_id, first_seq, last_seq FROM journal_blocks WHERE fold > ?1";
 
@@ -42,7 +44,10 @@ const NEWER: &str = "SELECT run_id, first_seq, last_seq FROM journal_blocks WHER
 /// What the database says.
 pub fn through(conn: &Connection, run: RunId) -> Result<u64> {
     let mut query = conn.prepare_cached(LAST)?;
-    Ok(query.query_row([run.to_string()], |row| row::large(row, "last_seq")).optional()?.unwrap_or(0))
+    Ok(query
+        .query_row([run.to_string()], |row| row::large(row, "last_seq"))
+        .optional()?
+        .unwrap_or(0))
 }
 
 /// The last stored state that is not behind event `seq`.
@@ -51,9 +56,13 @@ pub fn through(conn: &Connection, run: RunId) -> Result<u64> {
 /// What the database says.
 pub(super) fn state_before(conn: &Connection, run: RunId, seq: u64) -> Result<Option<RunState>> {
     let mut query = conn.prepare_cached(STATE)?;
-    let text: Option<Option<String>> = query.query_row((run.to_string(), row::stored(seq), FOLD), |row| row.get(0)).optional()?;
+    let text: Option<Option<String>> = query
+        .query_row((run.to_string(), row::stored(seq), FOLD), |row| row.get(0))
+        .optional()?;
     // A state that cannot be read is no loss: the journal is.
-    Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
+    Ok(text
+        .flatten()
+        .and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Stores the blocks that the events `before` (excluded) to `after` have completed.
@@ -77,15 +86,26 @@ fn add(tx: &Connection, run: RunId, first: u64) -> Result<()> {
     let mut folding = Folding::before(tx, run, first)?;
     let mut words = HashSet::new();
     events::for_range(tx, run, first, last, |stored| {
-        words.extend(wanted::words(&stored.kind, &stored.payload).split_whitespace().map(str::to_owned));
+        words.extend(
+            wanted::words(&stored.kind, &stored.payload)
+                .split_whitespace()
+                .map(str::to_owned),
+        );
         folding.take(run, stored);
         Ok(())
     })?;
     let (fold, state) = folding.stored()?;
-    tx.prepare_cached(INSERT)?.execute((run.to_string(), row::stored(first), row::stored(last), fold, state))?;
+    tx.prepare_cached(INSERT)?.execute((
+        run.to_string(),
+        row::stored(first),
+        row::stored(last),
+        fold,
+        state,
+    ))?;
     let id = tx.last_insert_rowid();
     let words: Vec<String> = words.into_iter().collect();
-    tx.prepare_cached(INSERT_WORDS)?.execute((id, words.join(" ")))?;
+    tx.prepare_cached(INSERT_WORDS)?
+        .execute((id, words.join(" ")))?;
     Ok(())
 }
 
@@ -105,17 +125,32 @@ impl Folding {
             return Ok(Self::To(Box::new(RunState::new(run))));
         }
         let mut query = tx.prepare_cached(STATE_AT)?;
-        let read = |row: &Row<'_>| Ok((row::count(row, "fold")?, row.get::<_, Option<String>>("state")?));
-        Ok(match query.query_row((run.to_string(), row::stored(first - 1)), read).optional()? {
-            Some((FOLD, None)) => Self::Never,
-            Some((FOLD, Some(text))) => serde_json::from_str(&text).map_or(Self::Never, Self::To),
-            _ => Self::NotYet,
-        })
+        let read = |row: &Row<'_>| {
+            Ok((
+                row::count(row, "fold")?,
+                row.get::<_, Option<String>>("state")?,
+            ))
+        };
+        Ok(
+            match query
+                .query_row((run.to_string(), row::stored(first - 1)), read)
+                .optional()?
+            {
+                Some((FOLD, None)) => Self::Never,
+                Some((FOLD, Some(text))) => {
+                    serde_json::from_str(&text).map_or(Self::Never, Self::To)
+                }
+                _ => Self::NotYet,
+            },
+        )
     }
 
     fn take(&mut self, run: RunId, stored: Stored) {
         if let Self::To(state) = self
-            && stored.event(run).and_then(|event| state.apply(&event)).is_err()
+            && stored
+                .event(run)
+                .and_then(|event| state.apply(&event))
+                .is_err()
         {
             *self = Self::Never;
         }
@@ -125,7 +160,10 @@ impl Folding {
         Ok(match self {
             Self::NotYet => (NOT_FOLDED, None),
             Self::Never => (FOLD, None),
-            Self::To(state) => (FOLD, Some(serde_json::to_string(&state).map_err(Failure::internal)?)),
+            Self::To(state) => (
+                FOLD,
+                Some(serde_json::to_string(&state).map_err(Failure::internal)?),
+            ),
         })
     }
 }
@@ -156,7 +194,9 @@ impl Backlog {
         if self.stale.is_empty() {
             self.stale = stale(tx)?;
         }
-        let Some((run, first, last)) = self.stale.pop_front() else { return Ok(false) };
+        let Some((run, first, last)) = self.stale.pop_front() else {
+            return Ok(false);
+        };
         let mut folding = Folding::before(tx, run, first)?;
         events::for_range(tx, run, first, last, |stored| {
             folding.take(run, stored);
@@ -164,7 +204,8 @@ impl Backlog {
         })?;
         // Blocks come in order, so the one before is folded; a gap in them would never be.
         let (_, state) = folding.stored()?;
-        tx.prepare_cached(REFOLD)?.execute((run.to_string(), row::stored(last), FOLD, state))?;
+        tx.prepare_cached(REFOLD)?
+            .execute((run.to_string(), row::stored(last), FOLD, state))?;
         Ok(true)
     }
 }
@@ -172,7 +213,9 @@ impl Backlog {
 /// Runs with events that should lie in a block and do not.
 fn missing(tx: &Connection) -> Result<VecDeque<RunId>> {
     let mut query = tx.prepare("SELECT id, last_seq FROM runs")?;
-    let rows = query.query_map([], |row| Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?)))?;
+    let rows = query.query_map([], |row| {
+        Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?))
+    })?;
     let mut missing = VecDeque::new();
     for found in rows {
         let (run, last): (RunId, u64) = found?;
@@ -187,8 +230,16 @@ fn stale(tx: &Connection) -> Result<VecDeque<(RunId, u64, u64)>> {
     let mut stale: Vec<(RunId, u64, u64)> = Vec::new();
     for sql in [OLDER, NEWER] {
         let mut query = tx.prepare(sql)?;
-        let read = |row: &Row<'_>| Ok((row::parsed(row, "run_id")?, row::large(row, "first_seq")?, row::large(row, "last_seq")?));
-        query.query_map([FOLD], read)?.try_for_each(|found| found.map(|found| stale.push(found)))?;
+        let read = |row: &Row<'_>| {
+            Ok((
+                row::parsed(row, "run_id")?,
+                row::large(row, "first_seq")?,
+                row::large(row, "last_seq")?,
+            ))
+        };
+        query
+            .query_map([FOLD], read)?
+            .try_for_each(|found| found.map(|found| stale.push(found)))?;
     }
     stale.sort_unstable();
     Ok(stale.into())
@@ -219,15 +270,23 @@ mod tests {
     /// A run of so many events with a call at every tenth, and some rare ones.
     fn long_run(conn: &Connection, lane: &str, events: u64) -> RunId {
         let run = fixture::insert_run(conn, lane);
-        let mut facts = vec![fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+        let mut facts = vec![
+            fixture::created(&["spec", "plan"]),
+            fixture::started(),
+            fixture::phase_started("spec", 1),
+        ];
         for seq in 4..=events {
             facts.push(match seq {
                 600 | 1300 => tool("src/Needle.rs"),
-                _ if seq % 10 == 0 => fixture::called(TurnId::new(), "spec", Tokens::default(), Some(NanoUsd(5))),
+                _ if seq % 10 == 0 => {
+                    fixture::called(TurnId::new(), "spec", Tokens::default(), Some(NanoUsd(5)))
+                }
                 _ => tool("src/hay.rs"),
             });
         }
-        facts.chunks(100).for_each(|some| drop(journal::append(conn, run, some, BEGIN).unwrap()));
+        facts
+            .chunks(100)
+            .for_each(|some| drop(journal::append(conn, run, some, BEGIN).unwrap()));
         run
     }
 
@@ -237,34 +296,82 @@ mod tests {
     }
 
     fn blocks(conn: &Connection) -> Vec<(u64, u64, u32, Option<String>)> {
-        let mut query = conn.prepare("SELECT * FROM journal_blocks ORDER BY run_id, last_seq").unwrap();
-        let read =
-            |row: &Row<'_>| Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?, row::count(row, "fold")?, row.get("state")?));
-        query.query_map([], read).unwrap().map(Result::unwrap).collect()
+        let mut query = conn
+            .prepare("SELECT * FROM journal_blocks ORDER BY run_id, last_seq")
+            .unwrap();
+        let read = |row: &Row<'_>| {
+            Ok((
+                row::large(row, "first_seq")?,
+                row::large(row, "last_seq")?,
+                row::count(row, "fold")?,
+                row.get("state")?,
+            ))
+        };
+        query
+            .query_map([], read)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     }
 
     #[test]
     fn a_state_from_the_block_before_is_the_state_of_the_whole_fold() {
         let conn = fixture::memory();
         let run = long_run(&conn, "lane", 1400);
-        assert_eq!(blocks(&conn).iter().map(|b| (b.0, b.1, b.2)).collect::<Vec<_>>(), [(1, 512, FOLD), (513, 1024, FOLD)]);
+        assert_eq!(
+            blocks(&conn)
+                .iter()
+                .map(|b| (b.0, b.1, b.2))
+                .collect::<Vec<_>>(),
+            [(1, 512, FOLD), (513, 1024, FOLD)]
+        );
         for seq in [0, 1, 3, 511, 512, 513, 1024, 1025, 1399, 1400] {
-            assert_eq!(events::state_at(&conn, run, seq).unwrap(), plain_fold(&conn, run, seq), "{seq}");
+            assert_eq!(
+                events::state_at(&conn, run, seq).unwrap(),
+                plain_fold(&conn, run, seq),
+                "{seq}"
+            );
         }
-        assert_eq!(events::state(&conn, run).unwrap(), plain_fold(&conn, run, 1400));
+        assert_eq!(
+            events::state(&conn, run).unwrap(),
+            plain_fold(&conn, run, 1400)
+        );
         // It is read from there: what lies before is not looked at again.
-        conn.execute_batch("DROP TRIGGER events_are_never_deleted; DELETE FROM events WHERE seq <= 1024").unwrap();
+        conn.execute_batch(
+            "DROP TRIGGER events_are_never_deleted; DELETE FROM events WHERE seq <= 1024",
+        )
+        .unwrap();
         assert_eq!(events::state(&conn, run).unwrap().last_seq, 1400);
     }
 
     #[test]
     fn a_stored_state_is_as_the_number_of_its_fold_says() {
         let run: RunId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-        let call = fixture::called("01930000-0000-7000-8000-00000000cc01".parse().unwrap(), "spec", Tokens::default(), None);
+        let call = fixture::called(
+            "01930000-0000-7000-8000-00000000cc01".parse().unwrap(),
+            "spec",
+            Tokens::default(),
+            None,
+        );
         let request = "01930000-0000-7000-8000-0000000000a1".parse().unwrap();
-        let facts = [fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1), call];
-        let facts = facts.into_iter().chain([fixture::requested(request, Some("spec"))]);
-        let events: Vec<Event> = (1..).zip(facts).map(|(seq, fact)| Event { run_id: run, seq, at: BEGIN, fact }).collect();
+        let facts = [
+            fixture::created(&["spec"]),
+            fixture::started(),
+            fixture::phase_started("spec", 1),
+            call,
+        ];
+        let facts = facts
+            .into_iter()
+            .chain([fixture::requested(request, Some("spec"))]);
+        let events: Vec<Event> = (1..)
+            .zip(facts)
+            .map(|(seq, fact)| Event {
+                run_id: run,
+                seq,
+                at: BEGIN,
+                fact,
+            })
+            .collect();
         let state = serde_json::to_string_pretty(&RunState::fold(run, &events).unwrap()).unwrap();
         // Where this differs, raise `FOLD`: states stored by the old one are then folded anew.
         insta::assert_snapshot!(format!("fold_{FOLD}"), state);
@@ -300,25 +407,48 @@ mod tests {
         let facts: Vec<Fact> = (0..200).map(|_| tool("late")).collect();
         journal::append(&conn, one, &facts, BEGIN).unwrap();
         assert_eq!(blocks(&conn), []);
-        assert_eq!(events::state(&conn, one).unwrap(), plain_fold(&conn, one, 1600));
+        assert_eq!(
+            events::state(&conn, one).unwrap(),
+            plain_fold(&conn, one, 1600)
+        );
         assert!(work_off(&conn) >= 4);
         let (again, mut want) = (blocks(&conn), made);
         let third = again.iter().find(|block| block.0 == 1025).unwrap().clone();
         want.insert(if one < two { 2 } else { 3 }, third);
         assert_eq!(again, want);
 
-        conn.execute("UPDATE journal_blocks SET fold = ?1, state = '{\"old\":1}'", [FOLD + 1]).unwrap();
+        conn.execute(
+            "UPDATE journal_blocks SET fold = ?1, state = '{\"old\":1}'",
+            [FOLD + 1],
+        )
+        .unwrap();
         let more: Vec<Fact> = (0..400).map(|_| tool("later")).collect();
         journal::append(&conn, two, &more, BEGIN).unwrap();
-        assert_eq!(events::state(&conn, two).unwrap(), plain_fold(&conn, two, 1100));
-        assert_eq!(blocks(&conn).iter().filter(|b| b.2 == NOT_FOLDED && b.3.is_none()).count(), 1);
+        assert_eq!(
+            events::state(&conn, two).unwrap(),
+            plain_fold(&conn, two, 1100)
+        );
+        assert_eq!(
+            blocks(&conn)
+                .iter()
+                .filter(|b| b.2 == NOT_FOLDED && b.3.is_none())
+                .count(),
+            1
+        );
         assert_eq!(work_off(&conn), 5);
         assert!(blocks(&conn).iter().all(|b| b.2 == FOLD && b.3.is_some()));
-        assert_eq!(events::state(&conn, two).unwrap(), plain_fold(&conn, two, 1100));
+        assert_eq!(
+            events::state(&conn, two).unwrap(),
+            plain_fold(&conn, two, 1100)
+        );
     }
 
     fn seqs(page: &search::Page) -> (Vec<u64>, u64, u64) {
-        (page.events.iter().map(|event| event.seq).collect(), page.from, page.to)
+        (
+            page.events.iter().map(|event| event.seq).collect(),
+            page.from,
+            page.to,
+        )
     }
 
     #[test]
@@ -334,7 +464,11 @@ mod tests {
             (1301, 9, (vec![], 1301, 1400)),
             (1401, 9, (vec![], 1401, 1400)),
         ] {
-            assert_eq!(seqs(&search::after(&conn, run, &needle, from, limit).unwrap()), want, "after {from}");
+            assert_eq!(
+                seqs(&search::after(&conn, run, &needle, from, limit).unwrap()),
+                want,
+                "after {from}"
+            );
         }
         for (before, limit, want) in [
             (1401, 9, (vec![600, 1300], 1, 1400)),
@@ -343,11 +477,15 @@ mod tests {
             (600, 9, (vec![], 1, 599)),
             (1, 9, (vec![], 1, 0)),
         ] {
-            let (seqs, from, to) = seqs(&search::before(&conn, run, &needle, before, limit).unwrap());
+            let (seqs, from, to) =
+                seqs(&search::before(&conn, run, &needle, before, limit).unwrap());
             assert_eq!((seqs, to), (want.0, want.2), "before {before}");
             assert!(from <= want.1 && from >= 1, "before {before}: {from}");
         }
-        assert_eq!(seqs(&search::after(&conn, other, &needle, 1, 9).unwrap()).0, [600]);
+        assert_eq!(
+            seqs(&search::after(&conn, other, &needle, 1, 9).unwrap()).0,
+            [600]
+        );
     }
 
     #[test]
@@ -355,9 +493,18 @@ mod tests {
         let conn = fixture::memory();
         let run = long_run(&conn, "lane", 1400);
         let all = events::from(&conn, run, 1, u32::MAX).unwrap();
-        for typed in
-            ["", "needle", "ne", "needle.rs read", "type:run.", "type:run.,phase.", "phase:spec type:llm", "phase:plan", "\"", "nothing"]
-        {
+        for typed in [
+            "",
+            "needle",
+            "ne",
+            "needle.rs read",
+            "type:run.",
+            "type:run.,phase.",
+            "phase:spec type:llm",
+            "phase:plan",
+            "\"",
+            "nothing",
+        ] {
             let wanted = Wanted::parse(typed);
             let want: Vec<&Event> = all.iter().filter(|event| wanted.fits(event)).collect();
             let (mut forward, mut at) = (Vec::new(), 1);
@@ -399,6 +546,10 @@ mod tests {
         let page = search::after(&conn, run, &Wanted::parse("nowhere"), 1, 1).unwrap();
         assert_eq!((page.events.len(), page.from, page.to), (0, 1, 24 * BLOCK));
         let page = search::before(&conn, run, &Wanted::parse("hay"), 24 * BLOCK, 50).unwrap();
-        assert!(page.events.len() == 33 && page.from == 1, "{}", page.events.len());
+        assert!(
+            page.events.len() == 33 && page.from == 1,
+            "{}",
+            page.events.len()
+        );
     }
 }

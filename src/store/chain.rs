@@ -15,13 +15,14 @@ use super::{row, runs};
 use crate::model::error::Result;
 use crate::model::id::RunId;
 
-pub(super) const WALK: &str =
-    "SELECT seq, at_ms, type, phase_key, idempotency_key, payload, chain FROM events WHERE run_id = ?1 ORDER BY seq";
+pub(super) const WALK: &str = "SELECT seq, at_ms, type, phase_key, idempotency_key, payload, chain FROM events WHERE run_id = ?1 ORDER BY seq";
 
 pub(super) const LINK: &str = "SELECT chain FROM events WHERE run_id = ?1 AND seq = ?2";
 
 /// One link: what an event's row and everything before it hash to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Link(pub [u8; 32]);
 
@@ -74,7 +75,13 @@ impl Row<'_> {
         hash.update(self.seq.to_be_bytes());
         hash.update(self.at_ms.to_be_bytes());
         hash.update([u8::from(self.phase_key.is_some())]);
-        for text in [self.run_id, self.kind, self.phase_key.unwrap_or_default(), self.key, self.payload] {
+        for text in [
+            self.run_id,
+            self.kind,
+            self.phase_key.unwrap_or_default(),
+            self.key,
+            self.payload,
+        ] {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         }
@@ -113,8 +120,17 @@ impl Walk {
 /// `run_not_found`; what the database says.
 pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
     let id = run.to_string();
-    let mut ends = conn.prepare_cached("SELECT last_seq, chain, chained_from FROM runs WHERE id = ?1")?;
-    let ends = ends.query_row([&id], |row| Ok((row::large(row, "last_seq")?, link(row)?, row::large(row, "chained_from")?))).optional()?;
+    let mut ends =
+        conn.prepare_cached("SELECT last_seq, chain, chained_from FROM runs WHERE id = ?1")?;
+    let ends = ends
+        .query_row([&id], |row| {
+            Ok((
+                row::large(row, "last_seq")?,
+                link(row)?,
+                row::large(row, "chained_from")?,
+            ))
+        })
+        .optional()?;
     let (last_seq, head, chained_from) = ends.ok_or_else(|| runs::not_found(&id))?;
     let mut walk = Walk::default();
     let (mut before, mut at) = (Link::default(), i64::MIN);
@@ -130,15 +146,29 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
             walk.wrong(format!("event {seq} is older than the one before it"));
         }
         (walk.events, at) = (u64::try_from(seq).unwrap_or(0), at_ms);
-        let (kind, phase, key, payload): (String, Option<String>, String, String) =
-            (stored.get("type")?, stored.get("phase_key")?, stored.get("idempotency_key")?, stored.get("payload")?);
-        let row = Row { run_id: &id, seq, at_ms, kind: &kind, phase_key: phase.as_deref(), key: &key, payload: &payload };
+        let (kind, phase, key, payload): (String, Option<String>, String, String) = (
+            stored.get("type")?,
+            stored.get("phase_key")?,
+            stored.get("idempotency_key")?,
+            stored.get("payload")?,
+        );
+        let row = Row {
+            run_id: &id,
+            seq,
+            at_ms,
+            kind: &kind,
+            phase_key: phase.as_deref(),
+            key: &key,
+            payload: &payload,
+        };
         match link(stored)? {
             None if walk.events < chained_from => walk.unchained += 1,
             None => walk.wrong(format!("event {seq} ({kind}) has no link")),
             Some(found) => {
                 if found != row.link(before) {
-                    walk.wrong(format!("event {seq} ({kind}) is not what was stored, or the one before it is not"));
+                    walk.wrong(format!(
+                        "event {seq} ({kind}) is not what was stored, or the one before it is not"
+                    ));
                 }
                 before = found;
                 walk.head = Some(found);
@@ -146,7 +176,10 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
         }
     }
     if walk.events != last_seq {
-        walk.wrong(format!("the run's row knows {last_seq} events, the journal has {}", walk.events));
+        walk.wrong(format!(
+            "the run's row knows {last_seq} events, the journal has {}",
+            walk.events
+        ));
     }
     if walk.head != head {
         walk.wrong("the journal does not end where the run's row says".to_owned());
@@ -159,7 +192,10 @@ pub fn walk(conn: &Connection, run: RunId) -> Result<Walk> {
 /// # Errors
 /// What the database says.
 pub fn link_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<Link>> {
-    let found = conn.prepare_cached(LINK)?.query_row((run.to_string(), row::stored(seq)), link).optional()?;
+    let found = conn
+        .prepare_cached(LINK)?
+        .query_row((run.to_string(), row::stored(seq)), link)
+        .optional()?;
     Ok(found.flatten())
 }
 
@@ -178,11 +214,21 @@ pub struct End {
 ///
 /// # Errors
 /// What the database says.
-pub fn ends(conn: &Connection, since: crate::model::time::Timestamp, limit: u32) -> Result<Vec<End>> {
+pub fn ends(
+    conn: &Connection,
+    since: crate::model::time::Timestamp,
+    limit: u32,
+) -> Result<Vec<End>> {
     let mut query = conn.prepare_cached(
         "SELECT id, last_seq, chain FROM runs WHERE updated_at_ms >= ?1 AND chain IS NOT NULL ORDER BY updated_at_ms DESC, id DESC LIMIT ?2",
     )?;
-    let rows = query.query_map((since.0, limit), |row| Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?, link(row)?)))?;
+    let rows = query.query_map((since.0, limit), |row| {
+        Ok((
+            row::parsed(row, "id")?,
+            row::large(row, "last_seq")?,
+            link(row)?,
+        ))
+    })?;
     let mut ends = Vec::new();
     for end in rows {
         let (run_id, seq, link) = end?;
@@ -205,7 +251,11 @@ mod tests {
 
     fn begun(conn: &Connection) -> RunId {
         let run = fixture::insert_run(conn, "lane");
-        let facts = [fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)];
+        let facts = [
+            fixture::created(&["spec"]),
+            fixture::started(),
+            fixture::phase_started("spec", 1),
+        ];
         journal::append(conn, run, &facts, BEGIN).unwrap();
         journal::append(conn, run, &[fixture::phase_started("spec", 2)], BEGIN).unwrap();
         run
@@ -213,7 +263,10 @@ mod tests {
 
     /// As somebody does who has the file and SQLite.
     fn meddle(conn: &Connection, sql: &str) {
-        conn.execute_batch("DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_deleted").unwrap();
+        conn.execute_batch(
+            "DROP TRIGGER events_are_never_changed; DROP TRIGGER events_are_never_deleted",
+        )
+        .unwrap();
         conn.execute_batch(sql).unwrap();
     }
 
@@ -228,22 +281,55 @@ mod tests {
     #[test]
     fn every_kind_of_meddling_is_noticed_and_named() {
         for (sql, words) in [
-            ("UPDATE events SET payload = replace(payload, 'architect', 'archivist') WHERE seq = 3", "event 3 (phase.started) is not what"),
-            ("UPDATE events SET at_ms = at_ms + 1 WHERE seq = 2", "event 2 (run.started) is not what was stored"),
-            ("UPDATE events SET phase_key = NULL WHERE seq = 3", "event 3 (phase.started) is not what was stored"),
-            ("UPDATE events SET idempotency_key = 'other' WHERE seq = 3", "event 3 (phase.started) is not what was stored"),
-            ("UPDATE events SET type = 'run.resumed' WHERE seq = 2", "event 2 (run.resumed) is not what was stored"),
-            ("DELETE FROM events WHERE seq = 2", "event 2 is missing; event 3 follows"),
-            ("DELETE FROM events WHERE seq = 4", "the run's row knows 4 events, the journal has 3"),
-            ("DELETE FROM events WHERE seq = 4; UPDATE runs SET last_seq = 3", "the journal does not end where the run's row says"),
-            ("UPDATE events SET chain = NULL WHERE seq = 3", "event 3 (phase.started) has no link"),
-            ("UPDATE events SET chain = randomblob(32) WHERE seq = 1", "event 1 (run.created) is not what was stored"),
+            (
+                "UPDATE events SET payload = replace(payload, 'architect', 'archivist') WHERE seq = 3",
+                "event 3 (phase.started) is not what",
+            ),
+            (
+                "UPDATE events SET at_ms = at_ms + 1 WHERE seq = 2",
+                "event 2 (run.started) is not what was stored",
+            ),
+            (
+                "UPDATE events SET phase_key = NULL WHERE seq = 3",
+                "event 3 (phase.started) is not what was stored",
+            ),
+            (
+                "UPDATE events SET idempotency_key = 'other' WHERE seq = 3",
+                "event 3 (phase.started) is not what was stored",
+            ),
+            (
+                "UPDATE events SET type = 'run.resumed' WHERE seq = 2",
+                "event 2 (run.resumed) is not what was stored",
+            ),
+            (
+                "DELETE FROM events WHERE seq = 2",
+                "event 2 is missing; event 3 follows",
+            ),
+            (
+                "DELETE FROM events WHERE seq = 4",
+                "the run's row knows 4 events, the journal has 3",
+            ),
+            (
+                "DELETE FROM events WHERE seq = 4; UPDATE runs SET last_seq = 3",
+                "the journal does not end where the run's row says",
+            ),
+            (
+                "UPDATE events SET chain = NULL WHERE seq = 3",
+                "event 3 (phase.started) has no link",
+            ),
+            (
+                "UPDATE events SET chain = randomblob(32) WHERE seq = 1",
+                "event 1 (run.created) is not what was stored",
+            ),
         ] {
             let conn = fixture::memory();
             let run = begun(&conn);
             meddle(&conn, sql);
             let found = walk(&conn, run).unwrap().problems;
-            assert!(found.first().is_some_and(|first| first.starts_with(words)), "{sql}: {found:?}");
+            assert!(
+                found.first().is_some_and(|first| first.starts_with(words)),
+                "{sql}: {found:?}"
+            );
         }
     }
 
@@ -251,7 +337,10 @@ mod tests {
     fn a_journal_from_before_the_chain_goes_on_with_one() {
         let conn = fixture::memory();
         let run = begun(&conn);
-        meddle(&conn, "UPDATE events SET chain = NULL; UPDATE runs SET chain = NULL, chained_from = last_seq + 1");
+        meddle(
+            &conn,
+            "UPDATE events SET chain = NULL; UPDATE runs SET chain = NULL, chained_from = last_seq + 1",
+        );
         journal::append(&conn, run, &[fixture::phase_started("spec", 3)], BEGIN).unwrap();
         let walk = walk(&conn, run).unwrap();
         assert_eq!((walk.events, walk.unchained, walk.problems), (5, 4, vec![]));
@@ -259,9 +348,24 @@ mod tests {
 
     #[test]
     fn fields_cannot_flow_into_each_other() {
-        let row = Row { run_id: "r", seq: 1, at_ms: 1, kind: "ab", phase_key: None, key: "c", payload: "{}" };
-        let shifted = Row { kind: "a", key: "bc", ..row };
-        let empty_phase = Row { phase_key: Some(""), ..row };
+        let row = Row {
+            run_id: "r",
+            seq: 1,
+            at_ms: 1,
+            kind: "ab",
+            phase_key: None,
+            key: "c",
+            payload: "{}",
+        };
+        let shifted = Row {
+            kind: "a",
+            key: "bc",
+            ..row
+        };
+        let empty_phase = Row {
+            phase_key: Some(""),
+            ..row
+        };
         let links = [row, shifted, empty_phase].map(|row| row.link(Link::default()));
         assert!(links[0] != links[1] && links[0] != links[2] && links[1] != links[2]);
     }

@@ -12,7 +12,13 @@ use crate::model::time::Timestamp;
 ///
 /// # Errors
 /// What the database says.
-pub fn give(tx: &Connection, persona: &str, hash: &ContentHash, by: &str, now: Timestamp) -> Result<()> {
+pub fn give(
+    tx: &Connection,
+    persona: &str,
+    hash: &ContentHash,
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO consents (persona_hash, persona, given_by, at_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (persona_hash) DO NOTHING",
     )?
@@ -35,7 +41,9 @@ pub fn all(conn: &Connection) -> Result<BTreeSet<ContentHash>> {
 /// # Errors
 /// What the database says.
 pub fn given_as(conn: &Connection, name: &str) -> Result<bool> {
-    Ok(conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM consents WHERE persona = ?1)")?.query_row([name], |row| row.get(0))?)
+    Ok(conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM consents WHERE persona = ?1)")?
+        .query_row([name], |row| row.get(0))?)
 }
 
 /// Forgets what was agreed to under this name, and this hash. Says whether there was anything.
@@ -43,6 +51,7 @@ pub fn given_as(conn: &Connection, name: &str) -> Result<bool> {
 /// # Errors
 /// What the database says.
 pub fn take_back(tx: &Connection, name: &str, hash: Option<&ContentHash>) -> Result<bool> {
-    let mut query = tx.prepare_cached("DELETE FROM consents WHERE persona = ?1 OR persona_hash = ?2")?;
+    let mut query =
+        tx.prepare_cached("DELETE FROM consents WHERE persona = ?1 OR persona_hash = ?2")?;
     Ok(query.execute((name, hash.map(ContentHash::as_str)))? > 0)
 }

@@ -26,13 +26,19 @@ impl Content {
     /// One that is to be stored with the facts that name it; `sha256` is its hash.
     #[must_use]
     pub fn small(sha256: ContentHash, bytes: &[u8]) -> Self {
-        Self { sha256, bytes: Some(bytes.into()) }
+        Self {
+            sha256,
+            bytes: Some(bytes.into()),
+        }
     }
 
     /// One that lies in a file already.
     #[must_use]
     pub fn in_file(sha256: ContentHash) -> Self {
-        Self { sha256, bytes: None }
+        Self {
+            sha256,
+            bytes: None,
+        }
     }
 
     /// Its hash.
@@ -63,7 +69,9 @@ impl Content {
 /// What the database says.
 pub fn get(conn: &Connection, hash: &ContentHash) -> Result<Option<Vec<u8>>> {
     let mut query = conn.prepare_cached("SELECT bytes FROM contents WHERE sha256 = ?1")?;
-    Ok(query.query_row([hash.as_str()], |row| row.get(0)).optional()?)
+    Ok(query
+        .query_row([hash.as_str()], |row| row.get(0))
+        .optional()?)
 }
 
 #[cfg(test)]
@@ -77,10 +85,14 @@ mod tests {
         let (hash, changes) = (ContentHash::of(b"same"), |conn: &Connection| conn.changes());
         let content = Content::small(hash.clone(), b"same");
         content.store(&conn).unwrap();
-        assert_eq!((get(&conn, &hash).unwrap().unwrap(), changes(&conn)), (b"same".to_vec(), 1));
+        assert_eq!(
+            (get(&conn, &hash).unwrap().unwrap(), changes(&conn)),
+            (b"same".to_vec(), 1)
+        );
         content.store(&conn).unwrap();
         assert_eq!(changes(&conn), 0);
-        conn.execute("UPDATE contents SET bytes = x'00'", []).unwrap();
+        conn.execute("UPDATE contents SET bytes = x'00'", [])
+            .unwrap();
         content.store(&conn).unwrap();
         assert_eq!(get(&conn, &hash).unwrap().unwrap(), b"same");
     }

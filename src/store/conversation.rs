@@ -19,7 +19,13 @@ pub type Turn = (TurnRecord, Vec<(Said, String)>);
 ///
 /// # Errors
 /// What the database says.
-pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Vec<Turn>> {
+pub fn of_attempt(
+    conn: &Connection,
+    run: RunId,
+    phase: &PhaseKey,
+    attempt: u32,
+    at: Option<u64>,
+) -> Result<Vec<Turn>> {
     let turns = turns::of_attempt(conn, run, phase, attempt)?;
     let mut found = Vec::with_capacity(turns.len());
     for turn in turns {
@@ -30,15 +36,26 @@ pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32,
         let Some(turn) = turn else { continue };
         // Of a turn that was open then, nobody knows which pieces were said before the event.
         let knows = at.is_none() || turn.status != TurnStatus::Reserved;
-        let pieces = if knows { sessions::pieces(conn, turn.id)? } else { Vec::new() };
+        let pieces = if knows {
+            sessions::pieces(conn, turn.id)?
+        } else {
+            Vec::new()
+        };
         found.push((turn, pieces));
     }
     Ok(found)
 }
 
 /// A turn as it was at an event; none when it was not reserved by then.
-fn turn_at(conn: &Connection, run: RunId, mut turn: TurnRecord, at: u64) -> Result<Option<TurnRecord>> {
-    let stored_by = |key: String| Ok::<_, crate::model::error::Failure>(seq_of(conn, run, &key)?.is_some_and(|seq| seq <= at));
+fn turn_at(
+    conn: &Connection,
+    run: RunId,
+    mut turn: TurnRecord,
+    at: u64,
+) -> Result<Option<TurnRecord>> {
+    let stored_by = |key: String| {
+        Ok::<_, crate::model::error::Failure>(seq_of(conn, run, &key)?.is_some_and(|seq| seq <= at))
+    };
     if !stored_by(format!("llm.called:{}", turn.id))? {
         let reserved = time_of(conn, run, at)?.is_some_and(|then| turn.at.0 <= then);
         (turn.status, turn.answer) = (TurnStatus::Reserved, None);
@@ -55,13 +72,19 @@ fn turn_at(conn: &Connection, run: RunId, mut turn: TurnRecord, at: u64) -> Resu
 }
 
 fn seq_of(conn: &Connection, run: RunId, key: &str) -> Result<Option<u64>> {
-    let mut query = conn.prepare_cached("SELECT seq FROM events WHERE run_id = ?1 AND idempotency_key = ?2")?;
-    Ok(query.query_row((run.to_string(), key), |row| row::large(row, "seq")).optional()?)
+    let mut query =
+        conn.prepare_cached("SELECT seq FROM events WHERE run_id = ?1 AND idempotency_key = ?2")?;
+    Ok(query
+        .query_row((run.to_string(), key), |row| row::large(row, "seq"))
+        .optional()?)
 }
 
 fn time_of(conn: &Connection, run: RunId, seq: u64) -> Result<Option<i64>> {
-    let mut query = conn.prepare_cached("SELECT at_ms FROM events WHERE run_id = ?1 AND seq = ?2")?;
-    Ok(query.query_row((run.to_string(), row::stored(seq)), |row| row.get(0)).optional()?)
+    let mut query =
+        conn.prepare_cached("SELECT at_ms FROM events WHERE run_id = ?1 AND seq = ?2")?;
+    Ok(query
+        .query_row((run.to_string(), row::stored(seq)), |row| row.get(0))
+        .optional()?)
 }
 
 #[cfg(test)]
@@ -75,7 +98,10 @@ mod tests {
     use crate::store::turns::{NewTurn, Settlement, ToolResult};
 
     fn reserve(conn: &Connection, run: RunId, number: u32, at: Timestamp) -> TurnId {
-        let turn = NewTurn { model: "small".to_owned(), ..fixture::new_turn(run, number) };
+        let turn = NewTurn {
+            model: "small".to_owned(),
+            ..fixture::new_turn(run, number)
+        };
         turns::reserve(conn, &turn, at).unwrap();
         turn.id
     }
@@ -95,12 +121,41 @@ mod tests {
     fn at_an_event_only_what_was_stored_by_then_is_there() {
         let conn = fixture::memory();
         let run = fixture::insert_run(&conn, "lane");
-        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)], BEGIN).unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[
+                fixture::created(&["spec"]),
+                fixture::started(),
+                fixture::phase_started("spec", 1),
+            ],
+            BEGIN,
+        )
+        .unwrap();
         let later = |ms: i64| Timestamp(BEGIN.0 + ms);
         let first = reserve(&conn, run, 1, later(5));
-        turns::answered(&conn, first, "{\"text\":\"look\"}", &[("c1".into(), "ls".into(), "{}".into())], &settlement(), later(10)).unwrap();
-        journal::append(&conn, run, &[fixture::called(first, "spec", Tokens::default(), None)], later(10)).unwrap();
-        let done = ToolResult { call_id: "c1".into(), result: "a".into(), outcome: ToolOutcome::Ok, duration_ms: 1 };
+        turns::answered(
+            &conn,
+            first,
+            "{\"text\":\"look\"}",
+            &[("c1".into(), "ls".into(), "{}".into())],
+            &settlement(),
+            later(10),
+        )
+        .unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[fixture::called(first, "spec", Tokens::default(), None)],
+            later(10),
+        )
+        .unwrap();
+        let done = ToolResult {
+            call_id: "c1".into(),
+            result: "a".into(),
+            outcome: ToolOutcome::Ok,
+            duration_ms: 1,
+        };
         turns::tools_done(&conn, first, &[done]).unwrap();
         let called = Fact::ToolCalled {
             phase_key: "spec".into(),
@@ -113,19 +168,48 @@ mod tests {
         };
         journal::append(&conn, run, &[called], later(20)).unwrap();
         let second = reserve(&conn, run, 2, later(25));
-        turns::answered(&conn, second, "{\"text\":\"done\"}", &[], &settlement(), later(30)).unwrap();
+        turns::answered(
+            &conn,
+            second,
+            "{\"text\":\"done\"}",
+            &[],
+            &settlement(),
+            later(30),
+        )
+        .unwrap();
         sessions::add_to_transcript(&conn, second, &[(Said::Answer, "done".to_owned())]).unwrap();
-        journal::append(&conn, run, &[fixture::called(second, "spec", Tokens::default(), None)], later(30)).unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[fixture::called(second, "spec", Tokens::default(), None)],
+            later(30),
+        )
+        .unwrap();
 
         let told = |at: Option<u64>| {
             let turns = of_attempt(&conn, run, &"spec".into(), 1, at).unwrap();
             let told = |(turn, pieces): Turn| {
-                let results: Vec<Option<String>> = turn.tools.iter().map(|tool| tool.result.clone()).collect();
-                (turn.number, turn.status, turn.answer.is_some(), results, pieces.len())
+                let results: Vec<Option<String>> =
+                    turn.tools.iter().map(|tool| tool.result.clone()).collect();
+                (
+                    turn.number,
+                    turn.status,
+                    turn.answer.is_some(),
+                    results,
+                    pieces.len(),
+                )
             };
             turns.into_iter().map(told).collect::<Vec<_>>()
         };
-        let answered = |result: Option<&str>| (1, TurnStatus::Settled, true, vec![result.map(str::to_owned)], 0);
+        let answered = |result: Option<&str>| {
+            (
+                1,
+                TurnStatus::Settled,
+                true,
+                vec![result.map(str::to_owned)],
+                0,
+            )
+        };
         let last = (2, TurnStatus::Settled, true, vec![], 1);
         assert_eq!(told(Some(3)), [], "no call was sent by then");
         assert_eq!(told(Some(4)), [answered(None)]);

@@ -33,7 +33,13 @@ impl DefinitionKind {
 ///
 /// # Errors
 /// What the database says.
-pub fn put(tx: &Connection, kind: DefinitionKind, hash: &ContentHash, name: &str, content: &str) -> Result<()> {
+pub fn put(
+    tx: &Connection,
+    kind: DefinitionKind,
+    hash: &ContentHash,
+    name: &str,
+    content: &str,
+) -> Result<()> {
     tx.prepare_cached("INSERT INTO definitions (hash, kind, name, content) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO NOTHING")?
         .execute((hash.as_str(), kind.as_str(), name, content))?;
     Ok(())
@@ -44,8 +50,17 @@ pub fn put(tx: &Connection, kind: DefinitionKind, hash: &ContentHash, name: &str
 /// # Errors
 /// What the database says.
 pub fn put_persona(tx: &Connection, persona: &Persona) -> Result<()> {
-    let (hash, text) = (persona.hash().map_err(Failure::internal)?, serde_json::to_string(persona).map_err(Failure::internal)?);
-    put(tx, DefinitionKind::Persona, &hash, &persona.versioned_name().to_string(), &text)
+    let (hash, text) = (
+        persona.hash().map_err(Failure::internal)?,
+        serde_json::to_string(persona).map_err(Failure::internal)?,
+    );
+    put(
+        tx,
+        DefinitionKind::Persona,
+        &hash,
+        &persona.versioned_name().to_string(),
+        &text,
+    )
 }
 
 /// The text with this hash, if it was kept as this kind.
@@ -53,6 +68,9 @@ pub fn put_persona(tx: &Connection, persona: &Persona) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub fn get(conn: &Connection, kind: DefinitionKind, hash: &ContentHash) -> Result<Option<String>> {
-    let mut query = conn.prepare_cached("SELECT content FROM definitions WHERE hash = ?1 AND kind = ?2")?;
-    Ok(query.query_row((hash.as_str(), kind.as_str()), |row| row.get(0)).optional()?)
+    let mut query =
+        conn.prepare_cached("SELECT content FROM definitions WHERE hash = ?1 AND kind = ?2")?;
+    Ok(query
+        .query_row((hash.as_str(), kind.as_str()), |row| row.get(0))
+        .optional()?)
 }

@@ -10,7 +10,10 @@ const IOERR_SHMSIZE: i32 = 4874;
 /// Whether waiting may help: another connection holds a lock.
 #[must_use]
 pub fn is_transient(error: &Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Whether what is on disk can no longer be trusted to be what was written.
@@ -30,7 +33,9 @@ pub fn is_damage(error: &Error) -> bool {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let Some(inner) = error.sqlite_error() else {
-            return Self::internal(format!("the database answered in a way that was not expected: {error}"));
+            return Self::internal(format!(
+                "the database answered in a way that was not expected: {error}"
+            ));
         };
         match inner.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => locked(),
@@ -58,13 +63,19 @@ pub fn corrupt(message: impl Into<String>) -> Failure {
 }
 
 fn locked() -> Failure {
-    Failure::new(Code::DbLocked, "another process holds the database and did not let go in time")
-        .hint("close other programs that write to phasedeck.db, then try again")
+    Failure::new(
+        Code::DbLocked,
+        "another process holds the database and did not let go in time",
+    )
+    .hint("close other programs that write to phasedeck.db, then try again")
 }
 
 fn full() -> Failure {
-    Failure::new(Code::DiskFull, "no space left for the database; what was about to be stored was not stored")
-        .hint("make space on the disk of the data folder, then try again")
+    Failure::new(
+        Code::DiskFull,
+        "no space left for the database; what was about to be stored was not stored",
+    )
+    .hint("make space on the disk of the data folder, then try again")
 }
 
 #[cfg(test)]

@@ -9,15 +9,13 @@ use crate::model::id::{PhaseKey, RunId};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 
-pub(super) const FROM: &str =
-    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
-pub(super) const BEFORE: &str =
-    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+pub(super) const FROM: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3";
+pub(super) const BEFORE: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 pub(super) const FILTERED: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq >= ?2 \
      AND (?4 IS NULL OR type IN (SELECT value FROM json_each(?4))) AND (?5 IS NULL OR phase_key = ?5) ORDER BY seq LIMIT ?3";
-pub(super) const RANGE: &str =
-    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
-pub(super) const ALL: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 ORDER BY seq";
+pub(super) const RANGE: &str = "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
+pub(super) const ALL: &str =
+    "SELECT seq, at_ms, type, phase_key, payload FROM events WHERE run_id = ?1 ORDER BY seq";
 
 /// At most `limit` events from `from_seq` on, in order.
 ///
@@ -25,7 +23,10 @@ pub(super) const ALL: &str = "SELECT seq, at_ms, type, phase_key, payload FROM e
 /// `db_corrupt` naming an event that cannot be read; what the database says.
 pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<Vec<Event>> {
     let mut query = conn.prepare_cached(FROM)?;
-    let rows = query.query_map((run.to_string(), row::stored(from_seq), limit), Stored::read)?;
+    let rows = query.query_map(
+        (run.to_string(), row::stored(from_seq), limit),
+        Stored::read,
+    )?;
     rows.map(|stored| stored?.event(run)).collect()
 }
 
@@ -36,7 +37,9 @@ pub fn from(conn: &Connection, run: RunId, from_seq: u64, limit: u32) -> Result<
 pub fn before(conn: &Connection, run: RunId, seq: u64, limit: u32) -> Result<Vec<Event>> {
     let mut query = conn.prepare_cached(BEFORE)?;
     let rows = query.query_map((run.to_string(), row::stored(seq), limit), Stored::read)?;
-    let mut page = rows.map(|stored| stored?.event(run)).collect::<Result<Vec<_>>>()?;
+    let mut page = rows
+        .map(|stored| stored?.event(run))
+        .collect::<Result<Vec<_>>>()?;
     page.reverse();
     Ok(page)
 }
@@ -53,9 +56,22 @@ pub fn filtered(
     from_seq: u64,
     limit: u32,
 ) -> Result<Vec<Event>> {
-    let kinds = if kinds.is_empty() { None } else { Some(serde_json::to_string(kinds).map_err(Failure::internal)?) };
+    let kinds = if kinds.is_empty() {
+        None
+    } else {
+        Some(serde_json::to_string(kinds).map_err(Failure::internal)?)
+    };
     let mut query = conn.prepare_cached(FILTERED)?;
-    let rows = query.query_map((run.to_string(), row::stored(from_seq), limit, kinds, phase.map(PhaseKey::as_str)), Stored::read)?;
+    let rows = query.query_map(
+        (
+            run.to_string(),
+            row::stored(from_seq),
+            limit,
+            kinds,
+            phase.map(PhaseKey::as_str),
+        ),
+        Stored::read,
+    )?;
     rows.map(|stored| stored?.event(run)).collect()
 }
 
@@ -65,7 +81,9 @@ pub fn filtered(
 /// `run_not_found`; what the database says.
 pub fn last_seq(conn: &Connection, run: RunId) -> Result<u64> {
     let mut query = conn.prepare_cached("SELECT last_seq FROM runs WHERE id = ?1")?;
-    let seq = query.query_row([run.to_string()], |row| row::large(row, "last_seq")).optional()?;
+    let seq = query
+        .query_row([run.to_string()], |row| row::large(row, "last_seq"))
+        .optional()?;
     seq.ok_or_else(|| runs::not_found(&run.to_string()))
 }
 
@@ -73,7 +91,11 @@ pub fn last_seq(conn: &Connection, run: RunId) -> Result<u64> {
 ///
 /// # Errors
 /// As [`from`]; what `each` says, at once.
-pub fn for_each(conn: &Connection, run: RunId, mut each: impl FnMut(Event) -> Result<()>) -> Result<()> {
+pub fn for_each(
+    conn: &Connection,
+    run: RunId,
+    mut each: impl FnMut(Event) -> Result<()>,
+) -> Result<()> {
     let mut query = conn.prepare_cached(ALL)?;
     for stored in query.query_map([run.to_string()], Stored::read)? {
         each(stored?.event(run)?)?;
@@ -95,14 +117,25 @@ pub fn state(conn: &Connection, run: RunId) -> Result<RunState> {
 /// As [`state`].
 pub fn state_at(conn: &Connection, run: RunId, seq: u64) -> Result<RunState> {
     let mut state = blocks::state_before(conn, run, seq)?.unwrap_or_else(|| RunState::new(run));
-    for_range(conn, run, state.last_seq + 1, seq, |stored| state.apply(&stored.event(run)?))?;
+    for_range(conn, run, state.last_seq + 1, seq, |stored| {
+        state.apply(&stored.event(run)?)
+    })?;
     Ok(state)
 }
 
 /// Hands over what is stored of the events `from` to `to`, in order.
-pub(super) fn for_range(conn: &Connection, run: RunId, from: u64, to: u64, mut each: impl FnMut(Stored) -> Result<()>) -> Result<()> {
+pub(super) fn for_range(
+    conn: &Connection,
+    run: RunId,
+    from: u64,
+    to: u64,
+    mut each: impl FnMut(Stored) -> Result<()>,
+) -> Result<()> {
     let mut query = conn.prepare_cached(RANGE)?;
-    for stored in query.query_map((run.to_string(), row::stored(from), row::stored(to)), Stored::read)? {
+    for stored in query.query_map(
+        (run.to_string(), row::stored(from), row::stored(to)),
+        Stored::read,
+    )? {
         each(stored?)?;
     }
     Ok(())
@@ -135,9 +168,23 @@ impl Stored {
     }
 
     pub(super) fn event(self, run_id: RunId) -> Result<Event> {
-        let Self { seq, at, kind, payload, .. } = self;
-        let fact =
-            fact(&kind, &payload).map_err(|e| error::corrupt(format!("event {seq} of run {run_id} ({kind}) cannot be read: {e}")))?;
-        Ok(Event { run_id, seq, at, fact })
+        let Self {
+            seq,
+            at,
+            kind,
+            payload,
+            ..
+        } = self;
+        let fact = fact(&kind, &payload).map_err(|e| {
+            error::corrupt(format!(
+                "event {seq} of run {run_id} ({kind}) cannot be read: {e}"
+            ))
+        })?;
+        Ok(Event {
+            run_id,
+            seq,
+            at,
+            fact,
+        })
     }
 }

@@ -53,8 +53,16 @@ pub struct Claimed(String);
 pub fn claim(conn: &Connection, who: Claimant) -> Result<Claimed> {
     let tx = retry::transient(|| Transaction::new_unchecked(conn, TransactionBehavior::Immediate))?;
     let epoch = holder(&tx)?.map_or(0, |before| before.epoch) + 1;
-    let text = serde_json::to_string(&Claim { epoch, who, since: Timestamp::now() }).map_err(Failure::internal)?;
-    tx.execute("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", (KEY, &text))?;
+    let text = serde_json::to_string(&Claim {
+        epoch,
+        who,
+        since: Timestamp::now(),
+    })
+    .map_err(Failure::internal)?;
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+        (KEY, &text),
+    )?;
     Step::Commit.before();
     retry::transient(|| tx.execute_batch("COMMIT"))?;
     failpoint::committed();
@@ -88,13 +96,21 @@ impl Claimed {
     /// # Errors
     /// `session_manager_already_running` naming the host that has taken over; what the database says.
     pub fn check(&self, conn: &Connection) -> Result<()> {
-        if self.holds(conn)? { Ok(()) } else { Err(overtaken(holder(conn)?.as_ref())) }
+        if self.holds(conn)? {
+            Ok(())
+        } else {
+            Err(overtaken(holder(conn)?.as_ref()))
+        }
     }
 }
 
 fn overtaken(by: Option<&Claim>) -> Failure {
-    let who = by.map_or_else(String::new, |by| format!(" (process {}, since {})", by.who.pid, by.since));
-    let message = format!("another phasedeck has taken over this data folder{who}; this one stores nothing any more");
+    let who = by.map_or_else(String::new, |by| {
+        format!(" (process {}, since {})", by.who.pid, by.since)
+    });
+    let message = format!(
+        "another phasedeck has taken over this data folder{who}; this one stores nothing any more"
+    );
     Failure::new(Code::SessionManagerAlreadyRunning, message)
         .hint("was host.lock removed? end this one; `phasedeck` attaches to the other, where the runs go on")
 }
@@ -108,7 +124,11 @@ pub fn last_host(path: &Path) -> Result<Option<Claim>> {
         return Ok(None);
     }
     let conn = open::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'meta'",
+        [],
+        |row| row.get(0),
+    )?;
     if tables == 0 { Ok(None) } else { holder(&conn) }
 }
 
@@ -118,7 +138,11 @@ mod tests {
     use super::*;
 
     fn process(pid: u32) -> Claimant {
-        Claimant { pid, lock_device: 1, lock_inode: u64::from(pid) }
+        Claimant {
+            pid,
+            lock_device: 1,
+            lock_inode: u64::from(pid),
+        }
     }
 
     #[test]
@@ -126,10 +150,16 @@ mod tests {
         let conn = fixture::memory();
         assert_eq!(holder(&conn).unwrap(), None);
         let first = claim(&conn, process(7)).unwrap();
-        assert_eq!(holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)), Some((1, process(7))));
+        assert_eq!(
+            holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)),
+            Some((1, process(7)))
+        );
         first.check(&conn).unwrap();
         let second = claim(&conn, process(8)).unwrap();
-        assert_eq!(holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)), Some((2, process(8))));
+        assert_eq!(
+            holder(&conn).unwrap().map(|claim| (claim.epoch, claim.who)),
+            Some((2, process(8)))
+        );
         second.check(&conn).unwrap();
         let refused = first.check(&conn).unwrap_err();
         assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
@@ -139,10 +169,17 @@ mod tests {
     #[test]
     fn a_claim_that_somebody_removed_or_spoiled_holds_for_nobody_and_the_next_one_does() {
         let conn = fixture::memory();
-        for spoil in ["DELETE FROM meta WHERE key = 'host'", "UPDATE meta SET value = 'x' WHERE key = 'host'"] {
+        for spoil in [
+            "DELETE FROM meta WHERE key = 'host'",
+            "UPDATE meta SET value = 'x' WHERE key = 'host'",
+        ] {
             let mine = claim(&conn, process(7)).unwrap();
             conn.execute_batch(spoil).unwrap();
-            assert_eq!(mine.check(&conn).unwrap_err().code, Code::SessionManagerAlreadyRunning, "{spoil}");
+            assert_eq!(
+                mine.check(&conn).unwrap_err().code,
+                Code::SessionManagerAlreadyRunning,
+                "{spoil}"
+            );
             claim(&conn, process(7)).unwrap().check(&conn).unwrap();
         }
     }
@@ -154,7 +191,13 @@ mod tests {
         assert_eq!(last_host(&path).unwrap(), None);
         std::fs::write(&path, b"").unwrap();
         assert_eq!(last_host(&path).unwrap(), None);
-        Store::open_as_host(&path, process(9)).unwrap().close_blocking().unwrap();
-        assert_eq!(last_host(&path).unwrap().map(|claim| claim.who), Some(process(9)));
+        Store::open_as_host(&path, process(9))
+            .unwrap()
+            .close_blocking()
+            .unwrap();
+        assert_eq!(
+            last_host(&path).unwrap().map(|claim| claim.who),
+            Some(process(9))
+        );
     }
 }

@@ -35,7 +35,10 @@ pub fn prepare(path: &Path) -> Result<bool> {
             create(path)?;
             Ok(true)
         }
-        Err(e) => Err(Failure::io(format!("cannot look at {}", path.display()), &e)),
+        Err(e) => Err(Failure::io(
+            format!("cannot look at {}", path.display()),
+            &e,
+        )),
         Ok(meta) if meta.len() == 0 && must_exist => Err(lost(path, "is empty")),
         Ok(meta) if meta.len() == 0 => Ok(true),
         Ok(meta) => check_header(path, meta.len()).map(|()| false),
@@ -57,7 +60,9 @@ pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
             marker.display()
         ))
         .hint("if you put this database there on purpose, remove that file and start again")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_marker(&marker, uuid).and_then(|()| sync_folder(path)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            write_marker(&marker, uuid).and_then(|()| sync_folder(path))
+        }
         Err(e) => Err(Failure::io(format!("cannot read {}", marker.display()), &e)),
     }
 }
@@ -67,7 +72,10 @@ pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
 /// # Errors
 /// `io_failed`.
 pub fn sync_folder(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let synced = Step::DatabaseFolder.around(|| File::open(folder).and_then(|f| f.sync_all()));
     synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
@@ -86,7 +94,9 @@ pub fn private_folder(folder: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|e| Failure::io(format!("cannot make folder {}", folder.display()), &e))
+    builder
+        .create(folder)
+        .map_err(|e| Failure::io(format!("cannot make folder {}", folder.display()), &e))
 }
 
 /// The file that says that the database must exist.
@@ -100,7 +110,9 @@ fn create(path: &Path) -> Result<()> {
     }
     Step::DatabaseMade
         .around(|| private_file(path))
-        .and_then(|file| keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e)))
+        .and_then(|file| {
+            keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
+        })
 }
 
 fn keep(file: File) -> std::io::Result<()> {
@@ -130,7 +142,9 @@ fn private_file(path: &Path) -> Result<File> {
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
+    options
+        .open(path)
+        .map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
 }
 
 /// The marker is there whole or not at all: another program may look for it, or this one be killed, at any moment.
@@ -161,18 +175,28 @@ fn check_header(path: &Path, len: u64) -> Result<()> {
     }
     // While a log waits to be folded in, the file may rightly be shorter than its header says.
     let log = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
-    if log == 0 && len < expected_len(&header) { Err(cut(path)) } else { Ok(()) }
+    if log == 0 && len < expected_len(&header) {
+        Err(cut(path))
+    } else {
+        Ok(())
+    }
 }
 
 /// Page size times pages, where the header vouches for the count.
 fn expected_len(header: &[u8; 100]) -> u64 {
-    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let word = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let page_size = match u16::from_be_bytes([header[16], header[17]]) {
         1 => 65_536,
         size => u64::from(size),
     };
     let counted_by_last_writer = word(24) == word(92);
-    if counted_by_last_writer { page_size * u64::from(word(28)) } else { page_size }
+    if counted_by_last_writer {
+        page_size * u64::from(word(28))
+    } else {
+        page_size
+    }
 }
 
 /// The log beside a database.
@@ -183,7 +207,10 @@ pub fn log(path: &Path) -> PathBuf {
 }
 
 fn lost(path: &Path, how: &str) -> Failure {
-    corrupt(format!("the database {} {how}, although it was there before", path.display()))
+    corrupt(format!(
+        "the database {} {how}, although it was there before",
+        path.display()
+    ))
 }
 
 fn cut(path: &Path) -> Failure {
@@ -226,7 +253,11 @@ mod tests {
         for (name, change) in cases {
             let (_dir, path) = closed_database();
             let before = damage(&path, change);
-            assert_eq!(Store::open(&path).unwrap_err().code, Code::DbCorrupt, "{name}");
+            assert_eq!(
+                Store::open(&path).unwrap_err().code,
+                Code::DbCorrupt,
+                "{name}"
+            );
             assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
         }
     }
@@ -246,10 +277,16 @@ mod tests {
         conn.pragma_update(None, "user_version", 9999).unwrap();
         conn.close().unwrap();
         let before = std::fs::read(&path).unwrap();
-        for refused in [Store::open(&path).unwrap_err(), Reader::open(&path).unwrap_err()] {
+        for refused in [
+            Store::open(&path).unwrap_err(),
+            Reader::open(&path).unwrap_err(),
+        ] {
             assert_eq!(refused.code, Code::DbNewerSchema);
             assert!(
-                refused.message.contains("schema 9999") && refused.message.contains(&format!("up to {}", crate::store::migrate::CURRENT)),
+                refused.message.contains("schema 9999")
+                    && refused
+                        .message
+                        .contains(&format!("up to {}", crate::store::migrate::CURRENT)),
                 "{refused}"
             );
         }
@@ -260,11 +297,17 @@ mod tests {
     fn somebody_elses_database_is_refused_and_not_one_byte_changes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("phasedeck.db");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+            .unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = Store::open(&path).unwrap_err();
         assert_eq!(refused.code, Code::DbCorrupt);
-        assert!(refused.message.contains("not one of phasedeck's"), "{refused}");
+        assert!(
+            refused.message.contains("not one of phasedeck's"),
+            "{refused}"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 

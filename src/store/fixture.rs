@@ -77,12 +77,25 @@ pub fn created(phases: &[&str]) -> Fact {
 }
 
 pub fn started() -> Fact {
-    Fact::RunStarted { workflow: named("development@1"), thread: "lane".into() }
+    Fact::RunStarted {
+        workflow: named("development@1"),
+        thread: "lane".into(),
+    }
 }
 
 pub fn phase_started(key: &str, attempt: u32) -> Fact {
-    let cause = if attempt == 1 { AttemptCause::First } else { AttemptCause::Repair };
-    Fact::PhaseStarted { phase_key: key.into(), attempt, role: "architect".into(), persona: named("ada@1"), cause }
+    let cause = if attempt == 1 {
+        AttemptCause::First
+    } else {
+        AttemptCause::Repair
+    };
+    Fact::PhaseStarted {
+        phase_key: key.into(),
+        attempt,
+        role: "architect".into(),
+        persona: named("ada@1"),
+        cause,
+    }
 }
 
 pub fn requested(id: RequestId, key: Option<&str>) -> Fact {

@@ -14,7 +14,12 @@ const NEWEST: u32 = 200;
 ///
 /// # Errors
 /// What the database says.
-pub fn samples(conn: &Connection, workflow: &str, rehearsal: bool, phase: &PhaseKey) -> Result<Vec<Sample>> {
+pub fn samples(
+    conn: &Connection,
+    workflow: &str,
+    rehearsal: bool,
+    phase: &PhaseKey,
+) -> Result<Vec<Sample>> {
     let mut query = conn.prepare_cached(
         "SELECT p.cost_nano AS cost_nano, p.unknown_calls AS unknown_calls, json_extract(e.payload, '$.duration_ms') AS working_ms \
          FROM runs r JOIN run_phases p ON p.run_id = r.id AND p.phase_key = ?3 \
@@ -22,7 +27,10 @@ pub fn samples(conn: &Connection, workflow: &str, rehearsal: bool, phase: &Phase
          WHERE r.workflow = ?1 AND r.rehearsal = ?2 ORDER BY r.created_at_ms DESC, r.id DESC LIMIT ?4",
     )?;
     let rows = query.query_map((workflow, rehearsal, phase.as_str(), NEWEST), |row| {
-        Ok(Sample { cost: row::cost(row)?, working_ms: row::large(row, "working_ms")? })
+        Ok(Sample {
+            cost: row::cost(row)?,
+            working_ms: row::large(row, "working_ms")?,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -38,23 +46,39 @@ mod tests {
     fn only_completed_phases_of_the_same_workflow_and_kind_count() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("t.sqlite")).unwrap();
-        let done = |ms| Fact::PhaseCompleted { phase_key: "spec".into(), attempts: 1, duration_ms: ms, commit: None };
+        let done = |ms| Fact::PhaseCompleted {
+            phase_key: "spec".into(),
+            attempts: 1,
+            duration_ms: ms,
+            commit: None,
+        };
         let workflow: String = store
             .write_blocking(move |tx| {
                 for (n, ms) in [70, 90].into_iter().enumerate() {
                     let run = fixture::insert_run(tx, &format!("lane{n}"));
-                    let facts = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1), done(ms)];
+                    let facts = [
+                        fixture::created(&["spec", "plan"]),
+                        fixture::started(),
+                        fixture::phase_started("spec", 1),
+                        done(ms),
+                    ];
                     journal::append(tx, run, &facts, Timestamp(1))?;
                 }
                 let open = fixture::insert_run(tx, "open");
-                let facts = [fixture::created(&["spec"]), fixture::started(), fixture::phase_started("spec", 1)];
+                let facts = [
+                    fixture::created(&["spec"]),
+                    fixture::started(),
+                    fixture::phase_started("spec", 1),
+                ];
                 journal::append(tx, open, &facts, Timestamp(1))?;
                 Ok(tx.query_row("SELECT workflow FROM runs LIMIT 1", [], |row| row.get(0))?)
             })
             .unwrap();
         let told = |workflow: &str, rehearsal: bool, phase: &str| {
             let (workflow, phase) = (workflow.to_owned(), PhaseKey::from(phase));
-            let found = store.write_blocking(move |tx| samples(tx, &workflow, rehearsal, &phase)).unwrap();
+            let found = store
+                .write_blocking(move |tx| samples(tx, &workflow, rehearsal, &phase))
+                .unwrap();
             let mut times: Vec<u64> = found.iter().map(|sample| sample.working_ms).collect();
             times.sort_unstable();
             times

@@ -20,7 +20,8 @@ pub fn workflow(conn: &Connection, run: RunId) -> Result<Workflow> {
         Failure::new(Code::TemplateLoadFailed, format!("the stored workflow {} of run {run} {why}", record.workflow))
             .hint("the run cannot go on; start a new one, and put back a backup if runs before it are hit too")
     };
-    let text = definitions::get(conn, DefinitionKind::Workflow, &record.workflow_hash)?.ok_or_else(|| refuse("is missing"))?;
+    let text = definitions::get(conn, DefinitionKind::Workflow, &record.workflow_hash)?
+        .ok_or_else(|| refuse("is missing"))?;
     serde_json::from_str(&text).map_err(|e| refuse(&format!("cannot be read: {e}")))
 }
 
@@ -33,10 +34,16 @@ pub fn personas(conn: &Connection, run: RunId) -> Result<Vec<(Binding, Persona)>
     let bound = bindings::of_run(conn, run)?;
     if bound.is_empty() {
         runs::get(conn, run)?;
-        return Err(Failure::new(Code::RunMetadataMissing, format!("run {run} has no bindings stored"))
-            .hint("the run cannot go on; start a new one"));
+        return Err(Failure::new(
+            Code::RunMetadataMissing,
+            format!("run {run} has no bindings stored"),
+        )
+        .hint("the run cannot go on; start a new one"));
     }
-    bound.into_iter().map(|binding| persona(conn, run, &binding).map(|persona| (binding, persona))).collect()
+    bound
+        .into_iter()
+        .map(|binding| persona(conn, run, &binding).map(|persona| (binding, persona)))
+        .collect()
 }
 
 /// The schema that `id` means for a run.
@@ -45,12 +52,19 @@ pub fn personas(conn: &Connection, run: RunId) -> Result<Vec<(Binding, Persona)>
 /// `schema_not_found` when the run has none of that name, or its text is missing or malformed.
 pub fn schema(conn: &Connection, run: RunId, id: &SchemaId) -> Result<serde_json::Value> {
     let refuse = |why: &str| {
-        Failure::new(Code::SchemaNotFound, format!("the stored schema '{id}' of run {run} {why}"))
-            .hint("the run cannot go on; start a new one")
+        Failure::new(
+            Code::SchemaNotFound,
+            format!("the stored schema '{id}' of run {run} {why}"),
+        )
+        .hint("the run cannot go on; start a new one")
     };
     let known = bindings::schemas_of_run(conn, run)?;
-    let (_, hash) = known.into_iter().find(|(schema, _)| schema == id).ok_or_else(|| refuse("is not there"))?;
-    let text = definitions::get(conn, DefinitionKind::Schema, &hash)?.ok_or_else(|| refuse("is missing"))?;
+    let (_, hash) = known
+        .into_iter()
+        .find(|(schema, _)| schema == id)
+        .ok_or_else(|| refuse("is not there"))?;
+    let text = definitions::get(conn, DefinitionKind::Schema, &hash)?
+        .ok_or_else(|| refuse("is missing"))?;
     serde_json::from_str(&text).map_err(|e| refuse(&format!("cannot be read: {e}")))
 }
 
@@ -62,10 +76,14 @@ pub fn persona(conn: &Connection, run: RunId, binding: &Binding) -> Result<Perso
     let refuse = |why: &str| {
         Failure::new(
             Code::PersonaLoadFailed,
-            format!("the stored persona {} of role '{}' in run {run} {why}", binding.persona, binding.role),
+            format!(
+                "the stored persona {} of role '{}' in run {run} {why}",
+                binding.persona, binding.role
+            ),
         )
         .hint("the run cannot go on; start a new one")
     };
-    let text = definitions::get(conn, DefinitionKind::Persona, &binding.persona_hash)?.ok_or_else(|| refuse("is missing"))?;
+    let text = definitions::get(conn, DefinitionKind::Persona, &binding.persona_hash)?
+        .ok_or_else(|| refuse("is missing"))?;
     serde_json::from_str(&text).map_err(|e| refuse(&format!("cannot be read: {e}")))
 }

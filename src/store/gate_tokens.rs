@@ -26,7 +26,8 @@ pub struct GateToken {
 /// # Errors
 /// What the database says.
 pub fn put(tx: &Connection, digest: &ContentHash, token: &GateToken, now: Timestamp) -> Result<()> {
-    tx.prepare_cached("DELETE FROM gate_tokens WHERE expires_at_ms < ?1")?.execute([now.0 - KEPT_AFTER_EXPIRY_MS])?;
+    tx.prepare_cached("DELETE FROM gate_tokens WHERE expires_at_ms < ?1")?
+        .execute([now.0 - KEPT_AFTER_EXPIRY_MS])?;
     tx.prepare_cached("INSERT INTO gate_tokens (digest, run_id, request_id, artifact_sha256, expires_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute((
             digest.as_str(),
@@ -51,7 +52,9 @@ pub fn find(conn: &Connection, digest: &ContentHash) -> Result<Option<GateToken>
         Ok(GateToken {
             run_id: row::parsed(row, "run_id")?,
             request_id: row::parsed(row, "request_id")?,
-            artifact_sha256: row.get::<_, Option<String>>("artifact_sha256")?.map(ContentHash),
+            artifact_sha256: row
+                .get::<_, Option<String>>("artifact_sha256")?
+                .map(ContentHash),
             expires_at: row::at(row, "expires_at_ms")?,
         })
     });

@@ -26,11 +26,16 @@ const JOURNALS: &[&str] = &[
 ];
 
 fn run_of(schema: usize) -> RunId {
-    format!("01930000-0000-7000-8000-00000000{schema:04}").parse().unwrap()
+    format!("01930000-0000-7000-8000-00000000{schema:04}")
+        .parse()
+        .unwrap()
 }
 
 fn lines(journal: &str) -> Vec<Value> {
-    journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// A database of this schema with its run, brought to the schema of today.
@@ -48,15 +53,34 @@ fn brought_up(schema: usize) -> Connection {
     .unwrap();
     for (event, seq) in journal.iter().zip(1..) {
         let text = |name: &str| event[name].as_str();
-        let (at, link) = (event["at_ms"].as_i64(), text("chain").map(|link| hex::decode(link).unwrap()));
-        let row = (&run, seq, at, text("type"), text("phase_key"), text("idempotency_key"), text("payload"));
-        let sql = "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload";
+        let (at, link) = (
+            event["at_ms"].as_i64(),
+            text("chain").map(|link| hex::decode(link).unwrap()),
+        );
+        let row = (
+            &run,
+            seq,
+            at,
+            text("type"),
+            text("phase_key"),
+            text("idempotency_key"),
+            text("payload"),
+        );
+        let sql =
+            "INSERT INTO events (run_id, seq, at_ms, type, phase_key, idempotency_key, payload";
         match link {
-            None => conn.execute(&format!("{sql}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"), row).unwrap(),
+            None => conn
+                .execute(&format!("{sql}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"), row)
+                .unwrap(),
             Some(link) => {
-                conn.execute("UPDATE runs SET chain = ?2 WHERE id = ?1", (&run, &link)).unwrap();
+                conn.execute("UPDATE runs SET chain = ?2 WHERE id = ?1", (&run, &link))
+                    .unwrap();
                 let row = (row.0, row.1, row.2, row.3, row.4, row.5, row.6, &link);
-                conn.execute(&format!("{sql}, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"), row).unwrap()
+                conn.execute(
+                    &format!("{sql}, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
+                    row,
+                )
+                .unwrap()
             }
         };
     }
@@ -66,7 +90,11 @@ fn brought_up(schema: usize) -> Connection {
 
 #[test]
 fn every_landed_schema_has_a_journal() {
-    assert_eq!(i64::try_from(JOURNALS.len()).unwrap(), migrate::CURRENT, "a new schema comes with golden/000N.jsonl");
+    assert_eq!(
+        i64::try_from(JOURNALS.len()).unwrap(),
+        migrate::CURRENT,
+        "a new schema comes with golden/000N.jsonl"
+    );
 }
 
 #[test]
@@ -75,9 +103,20 @@ fn a_journal_of_each_landed_schema_folds_to_the_state_it_always_had() {
         let (conn, run) = (brought_up(schema), run_of(schema));
         let whole = events::from(&conn, run, 1, 10_000).unwrap();
         let state = RunState::fold(run, &whole).unwrap();
-        assert_eq!(events::state(&conn, run).unwrap(), state, "schema {schema}: by the database and by the journal alone");
-        assert_eq!(chain::walk(&conn, run).unwrap().problems, Vec::<String>::new(), "schema {schema}");
-        insta::assert_snapshot!(format!("schema_{schema:04}"), serde_json::to_string_pretty(&state).unwrap());
+        assert_eq!(
+            events::state(&conn, run).unwrap(),
+            state,
+            "schema {schema}: by the database and by the journal alone"
+        );
+        assert_eq!(
+            chain::walk(&conn, run).unwrap().problems,
+            Vec::<String>::new(),
+            "schema {schema}"
+        );
+        insta::assert_snapshot!(
+            format!("schema_{schema:04}"),
+            serde_json::to_string_pretty(&state).unwrap()
+        );
     }
 }
 
@@ -87,9 +126,17 @@ fn the_rows_of_a_run_of_each_landed_schema_can_be_made_from_its_journal() {
     for schema in 1..=JOURNALS.len() {
         let (conn, run) = (brought_up(schema), run_of(schema));
         projection::rebuild(&conn, run).unwrap();
-        assert_eq!(mirror.differences(&conn, run).unwrap(), Vec::<String>::new(), "schema {schema}");
+        assert_eq!(
+            mirror.differences(&conn, run).unwrap(),
+            Vec::<String>::new(),
+            "schema {schema}"
+        );
         let state = events::state(&conn, run).unwrap();
-        assert_eq!(runs::get(&conn, run).unwrap().state, state.status.as_str(), "schema {schema}");
+        assert_eq!(
+            runs::get(&conn, run).unwrap().state,
+            state.status.as_str(),
+            "schema {schema}"
+        );
     }
 }
 
@@ -100,9 +147,14 @@ fn each_stored_fact_has_the_key_and_the_payload_that_it_always_had() {
         for line in lines(journal) {
             let payload: Value = serde_json::from_str(line["payload"].as_str().unwrap()).unwrap();
             let typed = serde_json::json!({ "type": line["type"], "payload": payload });
-            let fact: Fact = serde_json::from_value(typed.clone()).unwrap_or_else(|e| panic!("schema {schema}: {e} in {line}"));
+            let fact: Fact = serde_json::from_value(typed.clone())
+                .unwrap_or_else(|e| panic!("schema {schema}: {e} in {line}"));
             assert_eq!(fact.key(), line["idempotency_key"], "schema {schema}");
-            assert_eq!(serde_json::to_value(&fact).unwrap(), typed, "schema {schema}");
+            assert_eq!(
+                serde_json::to_value(&fact).unwrap(),
+                typed,
+                "schema {schema}"
+            );
         }
     }
 }

@@ -55,7 +55,9 @@ pub fn open(conn: &Connection) -> Result<Vec<InboxRecord>> {
             command: row.get("command")?,
             answer: row.get("answer")?,
             at: row::at(row, "created_at_ms")?,
-            run_seq: row.get::<_, Option<i64>>("run_seq")?.and_then(|seq| u64::try_from(seq).ok()),
+            run_seq: row
+                .get::<_, Option<i64>>("run_seq")?
+                .and_then(|seq| u64::try_from(seq).ok()),
         })
     })?;
     let told = |error: &rusqlite::Error| tracing::error!(%error, "a command in the inbox cannot be read; it is left as it is");
@@ -81,7 +83,9 @@ pub fn answer(tx: &Connection, token: ClientToken, answer: &str, now: Timestamp)
 /// What the database says.
 pub fn answer_of(conn: &Connection, token: ClientToken) -> Result<Option<Option<String>>> {
     let mut query = conn.prepare_cached("SELECT answer FROM inbox WHERE token = ?1")?;
-    Ok(query.query_row([token.to_string()], |row| row.get(0)).optional()?)
+    Ok(query
+        .query_row([token.to_string()], |row| row.get(0))
+        .optional()?)
 }
 
 #[cfg(test)]
@@ -93,22 +97,57 @@ mod tests {
     fn a_command_is_taken_once_and_its_first_answer_stays() {
         let conn = fixture::memory();
         let (late, early) = (ClientToken::new(), ClientToken::new());
-        let new =
-            |token, by: &str, via, command: &str| NewCommand { token, by: by.to_owned(), via, command: command.to_owned(), run: None };
-        assert!(put(&conn, &new(late, "kim", Via::Cli, "{\"n\":2}"), Timestamp(20)).unwrap());
-        assert!(put(&conn, &new(early, "lee", Via::Console, "{\"n\":1}"), Timestamp(10)).unwrap());
-        assert!(!put(&conn, &new(early, "lee", Via::Console, "{\"n\":3}"), Timestamp(30)).unwrap());
+        let new = |token, by: &str, via, command: &str| NewCommand {
+            token,
+            by: by.to_owned(),
+            via,
+            command: command.to_owned(),
+            run: None,
+        };
+        assert!(
+            put(
+                &conn,
+                &new(late, "kim", Via::Cli, "{\"n\":2}"),
+                Timestamp(20)
+            )
+            .unwrap()
+        );
+        assert!(
+            put(
+                &conn,
+                &new(early, "lee", Via::Console, "{\"n\":1}"),
+                Timestamp(10)
+            )
+            .unwrap()
+        );
+        assert!(
+            !put(
+                &conn,
+                &new(early, "lee", Via::Console, "{\"n\":3}"),
+                Timestamp(30)
+            )
+            .unwrap()
+        );
         conn.execute("INSERT INTO inbox (token, sent_by, via, command, created_at_ms) VALUES ('?', 'x', 'cli', '', 1)", []).unwrap();
         let waiting = open(&conn).unwrap();
         assert_eq!(
-            waiting.iter().map(|row| (row.token, row.command.as_str())).collect::<Vec<_>>(),
+            waiting
+                .iter()
+                .map(|row| (row.token, row.command.as_str()))
+                .collect::<Vec<_>>(),
             [(early, "{\"n\":1}"), (late, "{\"n\":2}")]
         );
-        assert_eq!((waiting[0].by.as_str(), waiting[0].via, waiting[0].at), ("lee", Via::Console, Timestamp(10)));
+        assert_eq!(
+            (waiting[0].by.as_str(), waiting[0].via, waiting[0].at),
+            ("lee", Via::Console, Timestamp(10))
+        );
         assert_eq!(answer_of(&conn, early).unwrap(), Some(None));
         answer(&conn, early, "\"yes\"", Timestamp(40)).unwrap();
         answer(&conn, early, "\"no\"", Timestamp(50)).unwrap();
-        assert_eq!(answer_of(&conn, early).unwrap(), Some(Some("\"yes\"".to_owned())));
+        assert_eq!(
+            answer_of(&conn, early).unwrap(),
+            Some(Some("\"yes\"".to_owned()))
+        );
         assert_eq!(answer_of(&conn, ClientToken::new()).unwrap(), None);
         assert_eq!(open(&conn).unwrap().len(), 1);
     }

@@ -28,14 +28,21 @@ where
         let failure = outcome.as_ref().err().cloned();
         // Whoever asked may be gone; what was stored stays stored.
         let answer = move |fate: Result<()>| drop(reply.send(fate.and(outcome)));
-        Done { failure, reply: Box::new(answer) }
+        Done {
+            failure,
+            reply: Box::new(answer),
+        }
     });
     (work, answer)
 }
 
-fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+fn in_savepoint<T>(
+    tx: &Transaction<'_>,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
     tx.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(tx))).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(tx)))
+        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
     // A full disk makes SQLite undo everything by itself; there is no savepoint to go back to then.
     if tx.is_autocommit() {
         return outcome;
@@ -54,7 +61,8 @@ fn in_savepoint<T>(tx: &Transaction<'_>, job: impl FnOnce(&Transaction<'_>) -> R
 
 /// The answer of a store that is closed.
 pub(super) fn closed() -> Failure {
-    Failure::internal("the store is closed").hint("start phasedeck again; everything acknowledged is there")
+    Failure::internal("the store is closed")
+        .hint("start phasedeck again; everything acknowledged is there")
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
@@ -63,5 +71,9 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
 
 /// What a panic said.
 pub(super) fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
 }

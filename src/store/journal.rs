@@ -29,7 +29,8 @@ pub(super) const INSERT: &str = "INSERT INTO events (run_id, seq, at_ms, type, p
 /// A clock that is set right a little, as it is many times a day, went back by less.
 const SKEW_MS: u64 = 1000;
 
-pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id = ?1 AND idempotency_key = ?2";
+pub(super) const BY_KEY: &str =
+    "SELECT type, payload FROM events WHERE run_id = ?1 AND idempotency_key = ?2";
 
 /// Appends facts, and projects each new event to the rows.
 ///
@@ -42,7 +43,12 @@ pub(super) const BY_KEY: &str = "SELECT type, payload FROM events WHERE run_id =
 /// cannot follow; `thread_busy` when another run holds the thread; `approval_already_resolved` for an
 /// answer that comes too late, `no_pending_approval` for one that nobody asked for; `internal` when a different fact has the
 /// same key.
-pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) -> Result<Vec<Event>> {
+pub fn append(
+    tx: &Connection,
+    run_id: RunId,
+    facts: &[Fact],
+    now: Timestamp,
+) -> Result<Vec<Event>> {
     let mut head = Head::load(tx, run_id)?;
     let before = head.last_seq;
     if planted::first(Bug::NumberSkipped) {
@@ -59,7 +65,12 @@ pub fn append(tx: &Connection, run_id: RunId, facts: &[Fact], now: Timestamp) ->
             refuse_unless_known(tx, &head, fact)?;
             continue;
         }
-        let event = Event { run_id, seq: head.last_seq + 1, at: now.max(head.updated_at), fact: fact.clone() };
+        let event = Event {
+            run_id,
+            seq: head.last_seq + 1,
+            at: now.max(head.updated_at),
+            fact: fact.clone(),
+        };
         if insert(tx, &event, &mut head.chain)? {
             projection::apply(tx, &mut head, &event)?;
             stored.push(event);
@@ -82,7 +93,11 @@ fn skewed(tx: &Connection, head: &Head, now: Timestamp) -> Result<Option<Fact>> 
         return Ok(None);
     }
     let fact = Fact::ClockSkewed { since, behind_ms };
-    Ok(if knows(tx, head.run_id, &fact.key())? { None } else { Some(fact) })
+    Ok(if knows(tx, head.run_id, &fact.key())? {
+        None
+    } else {
+        Some(fact)
+    })
 }
 
 #[derive(Deserialize)]
@@ -115,8 +130,16 @@ fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bo
         payload: wire.payload.get(),
     };
     let link = row.link(chain.unwrap_or_default());
-    let added =
-        tx.prepare_cached(INSERT)?.execute((row.run_id, row.seq, row.at_ms, row.kind, row.phase_key, row.key, row.payload, link.0))?;
+    let added = tx.prepare_cached(INSERT)?.execute((
+        row.run_id,
+        row.seq,
+        row.at_ms,
+        row.kind,
+        row.phase_key,
+        row.key,
+        row.payload,
+        link.0,
+    ))?;
     if added == 1 {
         *chain = Some(link);
     }
@@ -127,15 +150,33 @@ fn insert(tx: &Connection, event: &Event, chain: &mut Option<Link>) -> Result<bo
 fn refuse_unless_known(tx: &Connection, head: &Head, fact: &Fact) -> Result<()> {
     let (run, key) = (head.run_id, fact.key());
     let mut query = tx.prepare_cached(BY_KEY)?;
-    let known = query.query_row((run.to_string(), &key), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let known = known.map(|(kind, payload): (String, String)| events::fact(&kind, &payload)).transpose().map_err(Failure::internal)?;
+    let known = query
+        .query_row((run.to_string(), &key), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let known = known
+        .map(|(kind, payload): (String, String)| events::fact(&kind, &payload))
+        .transpose()
+        .map_err(Failure::internal)?;
     match known {
         Some(known) if known == *fact => Ok(()),
         // The question's answer is its key: a second, different answer is late, not a defect.
-        Some(_) if matches!(fact, Fact::ApprovalResolved { .. }) => Err(projection::answered_already(tx, run, fact)?),
-        Some(_) if key != "run.ended" => Err(Failure::internal(format!("run {run} has a different fact under the key '{key}'"))),
-        _ => Err(Failure::new(Code::RunAlreadyTerminal, format!("run {run} has ended ({}); {} was not stored", head.status, fact.kind()))
-            .hint("`phasedeck show` tells how it ended; start a new run to go on")),
+        Some(_) if matches!(fact, Fact::ApprovalResolved { .. }) => {
+            Err(projection::answered_already(tx, run, fact)?)
+        }
+        Some(_) if key != "run.ended" => Err(Failure::internal(format!(
+            "run {run} has a different fact under the key '{key}'"
+        ))),
+        _ => Err(Failure::new(
+            Code::RunAlreadyTerminal,
+            format!(
+                "run {run} has ended ({}); {} was not stored",
+                head.status,
+                fact.kind()
+            ),
+        )
+        .hint("`phasedeck show` tells how it ended; start a new run to go on")),
     }
 }
 
@@ -151,7 +192,13 @@ mod tests {
 
     fn begun(conn: &Connection, thread: &str) -> RunId {
         let run = fixture::insert_run(conn, thread);
-        append(conn, run, &[fixture::created(&["spec", "plan"]), fixture::started()], BEGIN).unwrap();
+        append(
+            conn,
+            run,
+            &[fixture::created(&["spec", "plan"]), fixture::started()],
+            BEGIN,
+        )
+        .unwrap();
         run
     }
 
@@ -181,12 +228,25 @@ mod tests {
     }
 
     /// Time that passes, and a clock that is set: a little, an hour, ten years.
-    const JUMPS: [i64; 7] = [0, 700, -900, -1000, -3_600_000, -315_360_000_000, 315_360_000_000];
+    const JUMPS: [i64; 7] = [
+        0,
+        700,
+        -900,
+        -1000,
+        -3_600_000,
+        -315_360_000_000,
+        315_360_000_000,
+    ];
 
     fn in_savepoint<T>(conn: &Connection, job: impl FnOnce() -> Result<T>) -> Result<T> {
         conn.execute_batch("SAVEPOINT t").unwrap();
         let outcome = job();
-        conn.execute_batch(if outcome.is_ok() { "RELEASE t" } else { "ROLLBACK TO t; RELEASE t" }).unwrap();
+        conn.execute_batch(if outcome.is_ok() {
+            "RELEASE t"
+        } else {
+            "ROLLBACK TO t; RELEASE t"
+        })
+        .unwrap();
         outcome
     }
 
@@ -194,12 +254,27 @@ mod tests {
     fn numbers_have_no_gaps_and_time_never_goes_back() {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
-        let late = append(&conn, run, &[fixture::phase_started("spec", 1)], Timestamp(5_000)).unwrap();
-        let earlier = append(&conn, run, &[fixture::phase_started("spec", 2)], Timestamp(4_500)).unwrap();
+        let late = append(
+            &conn,
+            run,
+            &[fixture::phase_started("spec", 1)],
+            Timestamp(5_000),
+        )
+        .unwrap();
+        let earlier = append(
+            &conn,
+            run,
+            &[fixture::phase_started("spec", 2)],
+            Timestamp(4_500),
+        )
+        .unwrap();
         assert_eq!((late[0].seq, late[0].at), (3, Timestamp(5_000)));
         assert_eq!((earlier[0].seq, earlier[0].at), (4, Timestamp(5_000)));
         let read = events::from(&conn, run, 1, 10).unwrap();
-        assert_eq!(read.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(
+            read.iter().map(|event| event.seq).collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
         assert_eq!(read[3], earlier[0]);
     }
 
@@ -207,9 +282,15 @@ mod tests {
     fn the_same_fact_twice_is_one_event_and_a_different_one_under_its_key_is_refused() {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
-        assert_eq!(append(&conn, run, &[fixture::started()], Timestamp(9_000)).unwrap(), []);
+        assert_eq!(
+            append(&conn, run, &[fixture::started()], Timestamp(9_000)).unwrap(),
+            []
+        );
         assert_eq!(runs::get(&conn, run).unwrap().updated_at, BEGIN);
-        let other = Fact::RunStarted { workflow: fixture::named("other@1"), thread: "lane".into() };
+        let other = Fact::RunStarted {
+            workflow: fixture::named("other@1"),
+            thread: "lane".into(),
+        };
         let refused = append(&conn, run, &[other], BEGIN).unwrap_err();
         assert_eq!(refused.code, Code::Internal);
         assert!(refused.message.contains("'run.started'"), "{refused}");
@@ -220,11 +301,26 @@ mod tests {
     fn a_run_ends_once_and_takes_nothing_after_its_end() {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
-        assert_eq!(append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap().len(), 1);
-        assert_eq!(append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap(), []);
-        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
+        assert_eq!(
+            append(&conn, run, &[Fact::RunCompleted {}], BEGIN)
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap(),
+            []
+        );
+        let aborted = Fact::RunAborted {
+            by: "kim".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        };
         for fact in [aborted, fixture::phase_started("spec", 1)] {
-            assert_eq!(append(&conn, run, &[fact], BEGIN).unwrap_err().code, Code::RunAlreadyTerminal);
+            assert_eq!(
+                append(&conn, run, &[fact], BEGIN).unwrap_err().code,
+                Code::RunAlreadyTerminal
+            );
         }
         assert_eq!(events::last_seq(&conn, run).unwrap(), 3);
     }
@@ -235,15 +331,28 @@ mod tests {
         let first = begun(&conn, "lane");
         let second = fixture::insert_run(&conn, "lane");
         append(&conn, second, &[fixture::created(&["spec"])], BEGIN).unwrap();
-        let busy = in_savepoint(&conn, || append(&conn, second, &[fixture::started()], BEGIN)).unwrap_err();
+        let busy = in_savepoint(&conn, || {
+            append(&conn, second, &[fixture::started()], BEGIN)
+        })
+        .unwrap_err();
         assert_eq!(busy.code, Code::ThreadBusy);
         assert!(busy.message.contains(&first.to_string()), "{busy}");
         assert_eq!(runs::get(&conn, second).unwrap().last_seq, 1);
-        let paused = Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::Executing };
+        let paused = Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Operator,
+            from_state: RunStatus::Executing,
+        };
         append(&conn, first, &[paused], BEGIN).unwrap();
         append(&conn, second, &[fixture::started()], BEGIN).unwrap();
-        let resumed = Fact::RunResumed { ordinal: 1, from_state: RunStatus::Paused };
-        assert_eq!(append(&conn, first, &[resumed], BEGIN).unwrap_err().code, Code::ThreadBusy);
+        let resumed = Fact::RunResumed {
+            ordinal: 1,
+            from_state: RunStatus::Paused,
+        };
+        assert_eq!(
+            append(&conn, first, &[resumed], BEGIN).unwrap_err().code,
+            Code::ThreadBusy
+        );
     }
 
     #[test]
@@ -251,14 +360,44 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
         let id = RequestId::new();
-        append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(id, Some("spec"))], BEGIN).unwrap();
-        append(&conn, run, &[fixture::resolved(id, Some("spec"), Decision::Approve, "kim")], Timestamp(60_000)).unwrap();
+        append(
+            &conn,
+            run,
+            &[
+                fixture::phase_started("spec", 1),
+                fixture::requested(id, Some("spec")),
+            ],
+            BEGIN,
+        )
+        .unwrap();
+        append(
+            &conn,
+            run,
+            &[fixture::resolved(
+                id,
+                Some("spec"),
+                Decision::Approve,
+                "kim",
+            )],
+            Timestamp(60_000),
+        )
+        .unwrap();
         let second = fixture::resolved(id, Some("spec"), Decision::Reject, "lee");
         let late = append(&conn, run, &[second], Timestamp(60_000)).unwrap_err();
         assert_eq!(late.code, Code::ApprovalAlreadyResolved);
-        assert_eq!(late.message, format!("'spec_approved' of run {run} was already approved by kim (console) at 1970-01-01T00:01:00.000Z"));
+        assert_eq!(
+            late.message,
+            format!(
+                "'spec_approved' of run {run} was already approved by kim (console) at 1970-01-01T00:01:00.000Z"
+            )
+        );
         let never = fixture::resolved(RequestId::new(), Some("spec"), Decision::Approve, "lee");
-        assert_eq!(in_savepoint(&conn, || append(&conn, run, &[never], Timestamp(60_000))).unwrap_err().code, Code::NoPendingApproval);
+        assert_eq!(
+            in_savepoint(&conn, || append(&conn, run, &[never], Timestamp(60_000)))
+                .unwrap_err()
+                .code,
+            Code::NoPendingApproval
+        );
     }
 
     #[test]
@@ -266,24 +405,52 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn, "lane");
         let (old, new) = (RequestId::new(), RequestId::new());
-        let facts = [fixture::phase_started("spec", 1), fixture::requested(old, Some("spec")), fixture::requested(new, Some("spec"))];
+        let facts = [
+            fixture::phase_started("spec", 1),
+            fixture::requested(old, Some("spec")),
+            fixture::requested(new, Some("spec")),
+        ];
         append(&conn, run, &facts, BEGIN).unwrap();
         let answer = fixture::resolved(old, Some("spec"), Decision::Approve, "kim");
         let late = in_savepoint(&conn, || append(&conn, run, &[answer], BEGIN)).unwrap_err();
         assert_eq!(late.code, Code::ApprovalAlreadyResolved);
-        assert!(late.message.ends_with("is no longer open: it was superseded"), "{late}");
+        assert!(
+            late.message
+                .ends_with("is no longer open: it was superseded"),
+            "{late}"
+        );
         assert_eq!(approvals::pending(&conn).unwrap()[0].id, new);
         assert_eq!(events::last_seq(&conn, run).unwrap(), 5);
     }
 
     #[test]
     fn an_end_closes_the_question_that_waits() {
-        let failed = Fact::RunFailed { code: Code::Internal, message: "m".to_owned(), hint: "h".to_owned() };
-        let aborted = Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() };
-        for (end, want) in [(failed, ApprovalStatus::Superseded), (aborted, ApprovalStatus::Aborted)] {
+        let failed = Fact::RunFailed {
+            code: Code::Internal,
+            message: "m".to_owned(),
+            hint: "h".to_owned(),
+        };
+        let aborted = Fact::RunAborted {
+            by: "kim".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        };
+        for (end, want) in [
+            (failed, ApprovalStatus::Superseded),
+            (aborted, ApprovalStatus::Aborted),
+        ] {
             let conn = fixture::memory();
             let run = begun(&conn, "lane");
-            append(&conn, run, &[fixture::phase_started("spec", 1), fixture::requested(RequestId::new(), Some("spec"))], BEGIN).unwrap();
+            append(
+                &conn,
+                run,
+                &[
+                    fixture::phase_started("spec", 1),
+                    fixture::requested(RequestId::new(), Some("spec")),
+                ],
+                BEGIN,
+            )
+            .unwrap();
             assert_eq!(approvals::pending(&conn).unwrap().len(), 1);
             append(&conn, run, &[end], BEGIN).unwrap();
             assert_eq!(approvals::pending(&conn).unwrap(), []);
@@ -296,7 +463,13 @@ mod tests {
         let conn = fixture::memory();
         begun(&conn, "lane");
         for sql in ["UPDATE events SET payload = '{}'", "DELETE FROM events"] {
-            assert!(conn.execute(sql, []).unwrap_err().to_string().contains("events are never"), "{sql}");
+            assert!(
+                conn.execute(sql, [])
+                    .unwrap_err()
+                    .to_string()
+                    .contains("events are never"),
+                "{sql}"
+            );
         }
     }
 

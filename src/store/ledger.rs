@@ -33,8 +33,12 @@ pub enum CostBy {
 /// # Errors
 /// What the database says.
 pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<LedgerRecord>> {
-    let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 ORDER BY at_ms, turn_id"))?;
-    Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 ORDER BY at_ms, turn_id"
+    ))?;
+    Ok(query
+        .query_map([run.to_string()], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// The call of a turn, with the turn's number within its attempt.
@@ -45,7 +49,11 @@ pub fn of_turn(conn: &Connection, turn: TurnId) -> Result<Option<(u32, LedgerRec
     let mut query = conn.prepare_cached(&format!(
         "SELECT {COLUMNS}, (SELECT number FROM turns WHERE turns.id = turn_id) AS number FROM ledger WHERE turn_id = ?1"
     ))?;
-    Ok(query.query_row([turn.to_string()], |row| Ok((row.get("number")?, read(row)?))).optional()?)
+    Ok(query
+        .query_row([turn.to_string()], |row| {
+            Ok((row.get("number")?, read(row)?))
+        })
+        .optional()?)
 }
 
 /// What settled calls cost, in groups; of one run, or of all.
@@ -58,7 +66,11 @@ pub fn costs(conn: &Connection, run: Option<RunId>, by: CostBy) -> Result<Vec<Co
         CostBy::Model => ("model", "label"),
         CostBy::Day => ("strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')", "label"),
     };
-    let only = if run.is_some() { "run_id = ?1" } else { "?1 IS NULL" };
+    let only = if run.is_some() {
+        "run_id = ?1"
+    } else {
+        "?1 IS NULL"
+    };
     let mut query = conn.prepare_cached(&format!(
         "SELECT {label} AS label, count(*) AS calls, coalesce(sum(cost_nano), 0) AS cost_nano, \
          sum(cost_nano IS NULL) AS unknown_calls, sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, \
@@ -66,7 +78,12 @@ pub fn costs(conn: &Connection, run: Option<RunId>, by: CostBy) -> Result<Vec<Co
          FROM ledger WHERE status <> 'open' AND {only} GROUP BY label ORDER BY {order}"
     ))?;
     let rows = query.query_map([run.map(|run| run.to_string())], |row| {
-        Ok(CostLine { label: row.get("label")?, calls: row::count(row, "calls")?, tokens: row::tokens(row)?, cost: row::cost(row)? })
+        Ok(CostLine {
+            label: row.get("label")?,
+            calls: row::count(row, "calls")?,
+            tokens: row::tokens(row)?,
+            cost: row::cost(row)?,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -80,7 +97,9 @@ pub fn spent_by_run(conn: &Connection, run: RunId) -> Result<NanoUsd> {
         "SELECT cost_nano + coalesce((SELECT sum(reserved_nano) FROM ledger WHERE run_id = ?1 AND status = 'open'), 0) \
          FROM runs WHERE id = ?1",
     )?;
-    Ok(NanoUsd(query.query_row([run.to_string()], |row| row.get(0))?))
+    Ok(NanoUsd(
+        query.query_row([run.to_string()], |row| row.get(0))?,
+    ))
 }
 
 /// The tokens that an attempt has used, sent and received together, since the operator's last word: those of the
@@ -93,7 +112,12 @@ pub fn tokens_of_stretch(conn: &Connection, next: &NewTurn) -> Result<u64> {
         "SELECT coalesce(sum(tokens_input + tokens_output), 0) AS used FROM ledger JOIN turns ON turns.id = turn_id \
          WHERE ledger.run_id = ?1 AND ledger.phase_key = ?2 AND ledger.attempt = ?3 AND stretch = ?4",
     )?;
-    let of = (next.run_id.to_string(), next.phase_key.as_str(), next.attempt, next.stretch);
+    let of = (
+        next.run_id.to_string(),
+        next.phase_key.as_str(),
+        next.attempt,
+        next.stretch,
+    );
     Ok(query.query_row(of, |row| row::large(row, "used"))?)
 }
 
@@ -118,14 +142,20 @@ pub fn spent_by_workflow(conn: &Connection, name: &str) -> Result<NanoUsd> {
          WHERE ledger.run_id = runs.id AND status = 'open'), 0)), 0) FROM runs WHERE workflow >= ?1 AND workflow < ?2",
     )?;
     // Every version: what stands between `name@` and the character after `@`.
-    Ok(NanoUsd(query.query_row([format!("{name}@"), format!("{name}A")], |row| row.get(0))?))
+    Ok(NanoUsd(query.query_row(
+        [format!("{name}@"), format!("{name}A")],
+        |row| row.get(0),
+    )?))
 }
 
 /// The calls of a run that were never settled, oldest first.
 pub(super) fn open_of_run(conn: &Connection, run: RunId) -> Result<Vec<LedgerRecord>> {
-    let mut query =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 AND status = 'open' ORDER BY at_ms, turn_id"))?;
-    Ok(query.query_map([run.to_string()], read)?.collect::<rusqlite::Result<_>>()?)
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM ledger WHERE run_id = ?1 AND status = 'open' ORDER BY at_ms, turn_id"
+    ))?;
+    Ok(query
+        .query_map([run.to_string()], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// Opens the row of a call before it is sent.
@@ -148,7 +178,13 @@ pub(super) fn open_row(tx: &Connection, turn: &NewTurn, now: Timestamp) -> Resul
 }
 
 /// Closes the row of a call.
-pub(super) fn settle(tx: &Connection, turn: TurnId, settlement: &Settlement, code: Option<Code>, now: Timestamp) -> Result<()> {
+pub(super) fn settle(
+    tx: &Connection,
+    turn: TurnId,
+    settlement: &Settlement,
+    code: Option<Code>,
+    now: Timestamp,
+) -> Result<()> {
     let changed = tx
         .prepare_cached(
             "UPDATE ledger SET status = ?2, cost_nano = ?3, estimated = ?4, tokens_input = ?5, tokens_output = ?6, tokens_cached = ?7, \
@@ -169,7 +205,13 @@ pub(super) fn settle(tx: &Connection, turn: TurnId, settlement: &Settlement, cod
             code.map(Code::as_str),
             now.0,
         ))?;
-    if changed == 1 { Ok(()) } else { Err(Failure::internal(format!("the ledger row of turn {turn} is not open"))) }
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(Failure::internal(format!(
+            "the ledger row of turn {turn} is not open"
+        )))
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<LedgerRecord> {
@@ -186,7 +228,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<LedgerRecord> {
         estimated: row.get("estimated")?,
         tokens: row::tokens(row)?,
         latency_ms: row::large(row, "latency_ms")?,
-        error_code: row.get::<_, Option<String>>("error_code")?.and_then(|code| Code::parse(&code)),
+        error_code: row
+            .get::<_, Option<String>>("error_code")?
+            .and_then(|code| Code::parse(&code)),
         provider_request_id: row.get("provider_request_id")?,
         at: row::at(row, "at_ms")?,
     })

@@ -46,13 +46,22 @@ pub fn to_current(conn: &Connection, path: &Path) -> Result<()> {
 /// Brings a database to the schema that the `steps`-th step leads to, as a program of that time did.
 #[cfg(test)]
 pub(super) fn to_schema(conn: &Connection, steps: usize) -> Result<()> {
-    STEPS[..steps].iter().zip(1..).try_for_each(|(step, to)| apply(conn, step, to))
+    STEPS[..steps]
+        .iter()
+        .zip(1..)
+        .try_for_each(|(step, to)| apply(conn, step, to))
 }
 
 /// The refusal of a database by a newer program.
 pub fn newer(path: &Path, found: i64) -> Failure {
-    Failure::new(Code::DbNewerSchema, format!("{} has schema {found}; this phasedeck knows schemas up to {CURRENT}", path.display()))
-        .hint("use the newer phasedeck that wrote it; nothing was changed")
+    Failure::new(
+        Code::DbNewerSchema,
+        format!(
+            "{} has schema {found}; this phasedeck knows schemas up to {CURRENT}",
+            path.display()
+        ),
+    )
+    .hint("use the newer phasedeck that wrote it; nothing was changed")
 }
 
 fn through(conn: &Connection, path: &Path, steps: &[&str]) -> Result<()> {
@@ -94,7 +103,12 @@ fn back_up(conn: &Connection, path: &Path, found: i64) -> Result<()> {
     let folder = file::backups(path);
     file::private_folder(&folder)?;
     // Of two that begin in the same moment each makes its own.
-    let copy = folder.join(format!("pre-v{}-{}-{}.db", found + 1, Timestamp::now().0, uuid::Uuid::new_v4().simple()));
+    let copy = folder.join(format!(
+        "pre-v{}-{}-{}.db",
+        found + 1,
+        Timestamp::now().0,
+        uuid::Uuid::new_v4().simple()
+    ));
     backup::write(conn, &copy)?;
     file::sync_folder(&copy)
 }
@@ -121,16 +135,32 @@ mod tests {
     #[test]
     fn an_older_schema_is_backed_up_and_taken_through_each_step() {
         let (_dir, path, conn) = oldest();
-        let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT;", "CREATE TABLE third (x INTEGER) STRICT;"];
+        let steps = [
+            STEPS[0],
+            "CREATE TABLE second (x INTEGER) STRICT;",
+            "CREATE TABLE third (x INTEGER) STRICT;",
+        ];
         through(&conn, &path, &steps).unwrap();
         assert_eq!(version(&conn).unwrap(), 3);
-        conn.execute_batch("SELECT x FROM second; SELECT x FROM third").unwrap();
-        let backups: Vec<_> = std::fs::read_dir(file::backups(&path)).unwrap().map(|e| e.unwrap()).collect();
+        conn.execute_batch("SELECT x FROM second; SELECT x FROM third")
+            .unwrap();
+        let backups: Vec<_> = std::fs::read_dir(file::backups(&path))
+            .unwrap()
+            .map(|e| e.unwrap())
+            .collect();
         assert_eq!(backups.len(), 1);
-        assert!(backups[0].file_name().to_string_lossy().starts_with("pre-v2-"));
+        assert!(
+            backups[0]
+                .file_name()
+                .to_string_lossy()
+                .starts_with("pre-v2-")
+        );
         let copy = Connection::open(backups[0].path()).unwrap();
         assert_eq!(version(&copy).unwrap(), 1);
-        assert_eq!(copy.query_row("SELECT count(*) FROM meta", [], |r| r.get::<_, i64>(0)), Ok(2));
+        assert_eq!(
+            copy.query_row("SELECT count(*) FROM meta", [], |r| r.get::<_, i64>(0)),
+            Ok(2)
+        );
     }
 
     #[test]
@@ -145,10 +175,28 @@ mod tests {
         .unwrap();
         to_current(&conn, &path).unwrap();
         assert_eq!(version(&conn).unwrap(), CURRENT);
-        let run = crate::store::runs::get(&conn, "01930000-0000-7000-8000-0000deadbeef".parse().unwrap()).unwrap();
-        assert_eq!((run.state.as_str(), run.requirements.as_str(), run.last_seq), ("paused", "words", 1));
-        assert_eq!(crate::store::events::from(&conn, run.id, 1, 9).unwrap().len(), 1);
-        assert!(crate::store::chain::walk(&conn, run.id).unwrap().problems.is_empty(), "what is older than the chain is not judged");
+        let run = crate::store::runs::get(
+            &conn,
+            "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+        )
+        .unwrap();
+        assert_eq!(
+            (run.state.as_str(), run.requirements.as_str(), run.last_seq),
+            ("paused", "words", 1)
+        );
+        assert_eq!(
+            crate::store::events::from(&conn, run.id, 1, 9)
+                .unwrap()
+                .len(),
+            1
+        );
+        assert!(
+            crate::store::chain::walk(&conn, run.id)
+                .unwrap()
+                .problems
+                .is_empty(),
+            "what is older than the chain is not judged"
+        );
     }
 
     #[test]
@@ -162,19 +210,29 @@ mod tests {
         };
         let versions: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert_eq!(versions, vec![Ok(CURRENT); 8]);
         for copy in std::fs::read_dir(file::backups(&path)).unwrap() {
             let copy = Connection::open(copy.unwrap().path()).unwrap();
-            assert_eq!(copy.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).as_deref(), Ok("ok"));
+            assert_eq!(
+                copy.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0))
+                    .as_deref(),
+                Ok("ok")
+            );
         }
     }
 
     #[test]
     fn a_step_that_fails_leaves_the_schema_before_it() {
         let (_dir, path, conn) = oldest();
-        let steps = [STEPS[0], "CREATE TABLE second (x INTEGER) STRICT; CREATE TABLE runs (x INTEGER);"];
+        let steps = [
+            STEPS[0],
+            "CREATE TABLE second (x INTEGER) STRICT; CREATE TABLE runs (x INTEGER);",
+        ];
         assert!(through(&conn, &path, &steps).is_err());
         assert_eq!(version(&conn).unwrap(), 1);
         assert!(conn.execute_batch("SELECT * FROM second").is_err());
@@ -184,7 +242,12 @@ mod tests {
     #[test]
     fn opening_a_current_database_again_changes_and_backs_up_nothing() {
         let (_dir, path, conn) = database();
-        let uuid = |conn: &Connection| conn.query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |r| r.get::<_, String>(0)).unwrap();
+        let uuid = |conn: &Connection| {
+            conn.query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |r| {
+                r.get::<_, String>(0)
+            })
+            .unwrap()
+        };
         let before = uuid(&conn);
         drop(conn);
         let conn = open::writer(&path).unwrap();

@@ -11,7 +11,9 @@ use crate::model::id::RunId;
 /// What the database says.
 pub fn last(conn: &Connection, run: RunId) -> Result<u64> {
     let mut query = conn.prepare_cached("SELECT seq FROM notices WHERE run_id = ?1")?;
-    let seq: Option<i64> = query.query_row([run.to_string()], |row| row.get(0)).optional()?;
+    let seq: Option<i64> = query
+        .query_row([run.to_string()], |row| row.get(0))
+        .optional()?;
     Ok(seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0))
 }
 
@@ -21,7 +23,8 @@ pub fn last(conn: &Connection, run: RunId) -> Result<u64> {
 /// What the database says.
 pub fn advance(tx: &Connection, run: RunId, seq: u64) -> Result<()> {
     let sql = "INSERT INTO notices (run_id, seq) VALUES (?1, ?2) ON CONFLICT (run_id) DO UPDATE SET seq = max(seq, excluded.seq)";
-    tx.prepare_cached(sql)?.execute((run.to_string(), super::row::stored(seq)))?;
+    tx.prepare_cached(sql)?
+        .execute((run.to_string(), super::row::stored(seq)))?;
     Ok(())
 }
 

@@ -65,7 +65,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
-    conn.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(())).optional()?;
+    conn.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))
+        .optional()?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }
@@ -77,16 +78,26 @@ pub(super) fn check_identity(conn: &Connection, path: &Path) -> Result<()> {
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let ours = application == APPLICATION_ID || (application == 0 && version == 0 && tables == 0);
     if !ours {
-        return Err(error::corrupt(format!("{} is a database, but not one of phasedeck's", path.display())));
+        return Err(error::corrupt(format!(
+            "{} is a database, but not one of phasedeck's",
+            path.display()
+        )));
     }
-    if version > migrate::CURRENT { Err(migrate::newer(path, version)) } else { Ok(()) }
+    if version > migrate::CURRENT {
+        Err(migrate::newer(path, version))
+    } else {
+        Ok(())
+    }
 }
 
 fn configure(conn: &Connection) -> Result<()> {
     demand(conn, "journal_mode", "wal", "wal")?;
     demand(conn, "synchronous", "full", "2")?;
     demand(conn, "foreign_keys", "on", "1")?;
-    for (name, value) in [("wal_autocheckpoint", 1000), ("journal_size_limit", 64 * 1024 * 1024)] {
+    for (name, value) in [
+        ("wal_autocheckpoint", 1000),
+        ("journal_size_limit", 64 * 1024 * 1024),
+    ] {
         conn.pragma_update_and_check(None, name, value, |_| Ok(()))?;
     }
     conn.pragma_update(None, "cache_size", CACHE_KIB)?;
@@ -106,8 +117,11 @@ fn demand(conn: &Connection, name: &str, value: &str, want: &str) -> Result<()> 
     if got == want {
         return Ok(());
     }
-    Err(Failure::new(Code::IoFailed, format!("the database cannot be used safely here: {name} is '{got}', not '{want}'"))
-        .hint("put the data folder on a local disk"))
+    Err(Failure::new(
+        Code::IoFailed,
+        format!("the database cannot be used safely here: {name} is '{got}', not '{want}'"),
+    )
+    .hint("put the data folder on a local disk"))
 }
 
 fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<String> {
@@ -124,7 +138,11 @@ fn pragma(conn: &Connection, name: &str) -> rusqlite::Result<String> {
 /// # Errors
 /// `db_corrupt` when it has none.
 pub fn identity(conn: &Connection) -> Result<String> {
-    let uuid = conn.query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |row| row.get(0)).optional()?;
+    let uuid = conn
+        .query_row("SELECT value FROM meta WHERE key = 'uuid'", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
     uuid.ok_or_else(|| error::corrupt("the database has lost its identity"))
 }
 

@@ -100,7 +100,14 @@ impl Store {
     fn over(conn: Connection, path: &Path, claimed: Option<Claimed>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let ((stops, stopped), (holds, held)) = (watch::channel(None), watch::channel(false));
-        let owner = Owner { conn, doubt: None, backlog: Some(Backlog::default()), claimed: claimed.clone(), stops, holds };
+        let owner = Owner {
+            conn,
+            doubt: None,
+            backlog: Some(Backlog::default()),
+            claimed: claimed.clone(),
+            stops,
+            holds,
+        };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || serve_or_stop(owner, queue))
@@ -115,7 +122,9 @@ impl Store {
             stopped,
             held,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Whether this may still write as the host, by what `conn` reads; always for who made no claim.
@@ -123,14 +132,21 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn holds(&self, conn: &Connection) -> Result<bool> {
-        self.shared.claimed.as_ref().map_or(Ok(true), |claimed| claimed.holds(conn))
+        self.shared
+            .claimed
+            .as_ref()
+            .map_or(Ok(true), |claimed| claimed.holds(conn))
     }
 
     /// Waits until nothing is written any more, for good, and says why: another host has taken over, or
     /// what is on disk is in doubt. Never ends where the store is closed in good order.
     pub async fn stopped(&self) -> Failure {
         let mut stopped = self.shared.stopped.clone();
-        let why = stopped.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        let why = stopped
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|why| why.clone());
         match why {
             Some(why) => why,
             None => std::future::pending().await,
@@ -161,7 +177,10 @@ impl Store {
         T: Send + 'static,
     {
         let (work, answer) = wrap(job);
-        self.sender()?.send(Message::Job(work)).await.map_err(|_| self.gone())?;
+        self.sender()?
+            .send(Message::Job(work))
+            .await
+            .map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())?
     }
 
@@ -175,7 +194,9 @@ impl Store {
         T: Send + 'static,
     {
         let (work, answer) = wrap(job);
-        self.sender()?.blocking_send(Message::Job(work)).map_err(|_| self.gone())?;
+        self.sender()?
+            .blocking_send(Message::Job(work))
+            .map_err(|_| self.gone())?;
         answer.blocking_recv().map_err(|_| self.gone())?
     }
 
@@ -192,8 +213,13 @@ impl Store {
     /// # Errors
     /// As [`Reader::open`], and those of `work`.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let lent = Lent { reader: Some(self.shared.lend()?), store: self };
-        lent.reader.as_ref().map_or_else(|| Err(closed()), |reader| work(reader.connection()))
+        let lent = Lent {
+            reader: Some(self.shared.lend()?),
+            store: self,
+        };
+        lent.reader
+            .as_ref()
+            .map_or_else(|| Err(closed()), |reader| work(reader.connection()))
     }
 
     /// The database file.
@@ -208,13 +234,17 @@ impl Store {
     /// # Errors
     /// What the database says; everything acknowledged is on disk all the same.
     pub async fn close(&self) -> Result<()> {
-        let Ok(jobs) = self.sender() else { return Ok(()) };
+        let Ok(jobs) = self.sender() else {
+            return Ok(());
+        };
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.send(Message::Close(reply)).await.is_err() {
             return self.stop().map_or(Ok(()), Err);
         }
-        let closed = answer.await.unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
+        let closed = answer
+            .await
+            .unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
         self.shared.end();
         closed
     }
@@ -224,13 +254,17 @@ impl Store {
     /// # Errors
     /// As [`close`](Self::close).
     pub fn close_blocking(&self) -> Result<()> {
-        let Ok(jobs) = self.sender() else { return Ok(()) };
+        let Ok(jobs) = self.sender() else {
+            return Ok(());
+        };
         self.shared.drop_readers();
         let (reply, answer) = oneshot::channel();
         if jobs.blocking_send(Message::Close(reply)).is_err() {
             return self.stop().map_or(Ok(()), Err);
         }
-        let closed = answer.blocking_recv().unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
+        let closed = answer
+            .blocking_recv()
+            .unwrap_or_else(|_| self.stop().map_or(Ok(()), Err));
         self.shared.end();
         closed
     }
@@ -241,7 +275,12 @@ impl Store {
     }
 
     fn sender(&self) -> Result<mpsc::Sender<Message>> {
-        self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+        self.shared
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or_else(closed)
     }
 }
 
@@ -253,7 +292,12 @@ struct Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let mut readers = self.store.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readers = self
+            .store
+            .shared
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Whoever closes must be the last to have the file open, so that the log goes with it.
         if readers.free.len() < READERS && self.store.sender().is_ok() {
             readers.free.extend(self.reader.take());
@@ -276,7 +320,12 @@ impl Shared {
         }
         readers.open += 1;
         drop(readers);
-        Reader::open(&self.path).inspect_err(|_| self.readers.lock().unwrap_or_else(PoisonError::into_inner).open -= 1)
+        Reader::open(&self.path).inspect_err(|_| {
+            self.readers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .open -= 1
+        })
     }
 
     fn drop_readers(&self) {
@@ -288,9 +337,20 @@ impl Shared {
     /// Lets go of the queue and waits for the thread, unless this is the thread.
     fn end(&self) {
         self.drop_readers();
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        drop(
+            self.jobs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) =
+            thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+        {
             let _ended = thread.join();
         }
     }
@@ -309,7 +369,9 @@ fn serve_or_stop(owner: Owner, mut queue: mpsc::Receiver<Message>) {
         let words = words_of(panic.as_ref());
         let why = Failure::internal(format!("the store's thread panicked: {words}"));
         // Before the queue goes, so that whoever waits learns why.
-        stops.send_replace(Some(why.hint("start phasedeck again; everything acknowledged is there")));
+        stops.send_replace(Some(
+            why.hint("start phasedeck again; everything acknowledged is there"),
+        ));
     }
 }
 
@@ -319,7 +381,9 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
     loop {
         // Nobody waits: there is time for what was left undone.
         while queue.is_empty() && !queue.is_closed() && owner.catch_up() {}
-        let Some(first) = queue.blocking_recv() else { break };
+        let Some(first) = queue.blocking_recv() else {
+            break;
+        };
         let begun = Instant::now();
         let mut group = Vec::new();
         let mut next = Some(first);
@@ -331,7 +395,11 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
                     closing.push(reply);
                 }
             }
-            next = if group.len() < GROUP { another(queue, group.len() < expected, begun) } else { None };
+            next = if group.len() < GROUP {
+                another(queue, group.len() < expected, begun)
+            } else {
+                None
+            };
         }
         expected = group.len();
         owner.commit_together(group);
@@ -345,11 +413,17 @@ fn serve(mut owner: Owner, queue: &mut mpsc::Receiver<Message>) {
 /// The next message that is there. Those who were answered together are about to send together
 /// again: while fewer came than last time they are waited for a moment, so that the first of them
 /// does not get a flush of its own and the others the next.
-fn another(queue: &mut mpsc::Receiver<Message>, more_expected: bool, begun: Instant) -> Option<Message> {
+fn another(
+    queue: &mut mpsc::Receiver<Message>,
+    more_expected: bool,
+    begun: Instant,
+) -> Option<Message> {
     loop {
         match queue.try_recv() {
             Ok(message) => return Some(message),
-            Err(TryRecvError::Empty) if more_expected && begun.elapsed() < GATHER => std::thread::yield_now(),
+            Err(TryRecvError::Empty) if more_expected && begun.elapsed() < GATHER => {
+                std::thread::yield_now()
+            }
             Err(_) => return None,
         }
     }
@@ -368,10 +442,14 @@ struct Owner {
 impl Owner {
     /// Makes a few blocks that are missing; whether more are. A failure puts the rest off to the next start.
     fn catch_up(&mut self) -> bool {
-        let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else { return false };
+        let Some(mut backlog) = self.backlog.take().filter(|_| self.doubt.is_none()) else {
+            return false;
+        };
         let mut step = || -> Result<bool> {
             let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-            self.claimed.as_ref().map_or(Ok(()), |claimed| claimed.check(&tx))?;
+            self.claimed
+                .as_ref()
+                .map_or(Ok(()), |claimed| claimed.check(&tx))?;
             let mut left = true;
             for _ in 0..BACKLOG_STEPS {
                 left = left && backlog.step(&tx)?;
@@ -382,7 +460,9 @@ impl Owner {
         match step() {
             Ok(true) => self.backlog = Some(backlog),
             Ok(false) => {}
-            Err(failure) => tracing::warn!(%failure, "blocks of the journal were not made; searching it takes longer"),
+            Err(failure) => {
+                tracing::warn!(%failure, "blocks of the journal were not made; searching it takes longer")
+            }
         }
         self.backlog.is_some()
     }
@@ -403,21 +483,31 @@ impl Owner {
     }
 
     /// Runs jobs until none waits or SQLite has given the transaction up.
-    fn transaction(&mut self, waiting: &mut impl Iterator<Item = Work>, done: &mut Vec<Done>) -> Result<()> {
+    fn transaction(
+        &mut self,
+        waiting: &mut impl Iterator<Item = Work>,
+        done: &mut Vec<Done>,
+    ) -> Result<()> {
         if let Some(doubt) = &self.doubt {
             return Err(doubt.clone());
         }
         let tx = retry::transient(|| self.begin())?;
         if let Some(Err(failure)) = self.claimed.as_ref().map(|claimed| claimed.check(&tx)) {
             drop(tx);
-            return Err(if failure.code == Code::SessionManagerAlreadyRunning { self.stop(failure) } else { failure });
+            return Err(if failure.code == Code::SessionManagerAlreadyRunning {
+                self.stop(failure)
+            } else {
+                failure
+            });
         }
         for work in waiting.by_ref() {
             let job = work(Some(&tx));
             let failure = job.failure.clone();
             done.push(job);
             if tx.is_autocommit() {
-                return Err(failure.unwrap_or_else(|| Failure::internal("a job of the store ended the transaction of its group")));
+                return Err(failure.unwrap_or_else(|| {
+                    Failure::internal("a job of the store ended the transaction of its group")
+                }));
             }
         }
         if planted::is(Bug::AnswerBeforeCommit) {
@@ -433,7 +523,11 @@ impl Owner {
                 let in_doubt = error::is_damage(&e);
                 drop(tx);
                 let failure = Failure::from(e);
-                Err(if in_doubt { self.stop(failure) } else { failure })
+                Err(if in_doubt {
+                    self.stop(failure)
+                } else {
+                    failure
+                })
             }
         }
     }
@@ -441,7 +535,8 @@ impl Owner {
     fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
         let begun = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let held = begun.as_ref().is_err_and(error::is_transient);
-        self.holds.send_if_modified(|before| std::mem::replace(before, held) != held);
+        self.holds
+            .send_if_modified(|before| std::mem::replace(before, held) != held);
         begun
     }
 
@@ -457,7 +552,10 @@ impl Owner {
             return Err(doubt);
         }
         // A reader may hold the log open for a moment; what is left in it is folded in at the next start.
-        Step::Checkpoint.around(|| self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))?;
+        Step::Checkpoint.around(|| {
+            self.conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })?;
         self.conn.close().map_err(|(_, e)| Failure::from(e))
     }
 }

@@ -51,8 +51,15 @@ const READ_WHOLE: &[&str] = &[
 fn statements() -> Vec<String> {
     let literal = regex::Regex::new(r#""((?:SELECT|UPDATE|INSERT)\s[^"]*)""#).unwrap();
     let folded = regex::Regex::new(r"\\\n\s*").unwrap();
-    let production = SOURCES.iter().map(|source| source.split("#[cfg(test)]").next().unwrap());
-    let found = production.flat_map(|source| literal.captures_iter(source).map(|found| found[1].to_owned()).collect::<Vec<_>>());
+    let production = SOURCES
+        .iter()
+        .map(|source| source.split("#[cfg(test)]").next().unwrap());
+    let found = production.flat_map(|source| {
+        literal
+            .captures_iter(source)
+            .map(|found| found[1].to_owned())
+            .collect::<Vec<_>>()
+    });
     let plain = found.map(|sql| folded.replace_all(&sql, "").replace("{COLUMNS}", "*"));
     plain.filter(|sql| !sql.contains('{')).collect()
 }
@@ -60,7 +67,11 @@ fn statements() -> Vec<String> {
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let parameters = vec![rusqlite::types::Null; query.parameter_count()];
-    let rows = query.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail")).unwrap();
+    let rows = query
+        .query_map(rusqlite::params_from_iter(parameters), |row| {
+            row.get::<_, String>("detail")
+        })
+        .unwrap();
     rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
 }
 
@@ -68,14 +79,26 @@ fn plan(conn: &Connection, sql: &str) -> String {
 fn no_statement_reads_a_whole_table_unless_it_is_named_here() {
     let conn = fixture::memory();
     let statements = statements();
-    assert!(statements.len() > 50, "only {} statements were found", statements.len());
-    for sql in statements.iter().filter(|sql| !READ_WHOLE.iter().any(|known| sql.starts_with(known))) {
+    assert!(
+        statements.len() > 50,
+        "only {} statements were found",
+        statements.len()
+    );
+    for sql in statements
+        .iter()
+        .filter(|sql| !READ_WHOLE.iter().any(|known| sql.starts_with(known)))
+    {
         let plan = plan(&conn, sql);
         assert!(
-            !plan.contains("SCAN") || plan.contains("SCAN json_each") || plan.contains("SCAN journal_words VIRTUAL TABLE INDEX"),
+            !plan.contains("SCAN")
+                || plan.contains("SCAN json_each")
+                || plan.contains("SCAN journal_words VIRTUAL TABLE INDEX"),
             "{sql}: {plan}"
         );
-        assert!(!plan.contains("TEMP B-TREE") || sql.contains("FROM artifacts a"), "{sql}: {plan}");
+        assert!(
+            !plan.contains("TEMP B-TREE") || sql.contains("FROM artifacts a"),
+            "{sql}: {plan}"
+        );
     }
 }
 
@@ -92,9 +115,15 @@ fn lists_that_walk_an_index_walk_the_one_made_for_them() {
         (READ_WHOLE[8], "runs_waiting_for_place"),
         (READ_WHOLE[9], "runs_to_roll_back"),
     ] {
-        let sql = statements().into_iter().find(|sql| sql.starts_with(start)).unwrap();
+        let sql = statements()
+            .into_iter()
+            .find(|sql| sql.starts_with(start))
+            .unwrap();
         let plan = plan(&conn, &sql);
-        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        assert!(
+            plan.contains(index) && !plan.contains("TEMP B-TREE"),
+            "{sql}: {plan}"
+        );
     }
 }
 
@@ -107,12 +136,19 @@ fn appends_and_pages_find_their_rows_by_key() {
         (events::BEFORE, "USING PRIMARY KEY (run_id=? AND seq<?)"),
         (events::FILTERED, "USING PRIMARY KEY (run_id=? AND seq>?)"),
         (events::ALL, "USING PRIMARY KEY (run_id=?)"),
-        (run_list::MOVED, "USING COVERING INDEX runs_moved (updated_at_ms>?)"),
+        (
+            run_list::MOVED,
+            "USING COVERING INDEX runs_moved (updated_at_ms>?)",
+        ),
     ] {
         let plan = plan(&conn, sql);
         assert!(plan.contains(want), "{sql}: {plan}");
     }
-    assert_eq!(plan(&conn, journal::INSERT), "", "an append reads nothing but its keys");
+    assert_eq!(
+        plan(&conn, journal::INSERT),
+        "",
+        "an append reads nothing but its keys"
+    );
 }
 
 #[test]
@@ -125,6 +161,9 @@ fn the_list_of_runs_comes_out_of_an_index_in_order() {
         (true, true, "runs_newest_of_thread (thread=?)"),
     ] {
         let plan = plan(&conn, &run_list::list_sql(by_state, by_thread));
-        assert!(plan.contains(&format!("USING INDEX {index}")) && !plan.contains("TEMP B-TREE"), "{plan}");
+        assert!(
+            plan.contains(&format!("USING INDEX {index}")) && !plan.contains("TEMP B-TREE"),
+            "{plan}"
+        );
     }
 }

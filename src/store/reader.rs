@@ -23,15 +23,21 @@ impl Reader {
     /// `io_failed` when there is none or it is not ready; `db_newer_schema`; `db_corrupt`.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
-            return Err(Failure::new(Code::IoFailed, format!("there is no database at {}", path.display()))
-                .hint("it is made by the first `phasedeck run`"));
+            return Err(Failure::new(
+                Code::IoFailed,
+                format!("there is no database at {}", path.display()),
+            )
+            .hint("it is made by the first `phasedeck run`"));
         }
         let conn = open::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         conn.pragma_update(None, "query_only", true)?;
         open::check_identity(&conn, path)?;
         if migrate::version(&conn)? < migrate::CURRENT {
-            return Err(Failure::new(Code::IoFailed, format!("{} is not of this phasedeck's schema yet", path.display()))
-                .hint("start `phasedeck` once; it brings the database up to date"));
+            return Err(Failure::new(
+                Code::IoFailed,
+                format!("{} is not of this phasedeck's schema yet", path.display()),
+            )
+            .hint("start `phasedeck` once; it brings the database up to date"));
         }
         Ok(Self { conn })
     }
@@ -47,6 +53,8 @@ impl Reader {
     /// # Errors
     /// What the database says.
     pub fn data_version(&self) -> Result<i64> {
-        Ok(self.conn.pragma_query_value(None, "data_version", |row| row.get(0))?)
+        Ok(self
+            .conn
+            .pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 }

@@ -16,7 +16,10 @@ pub fn transient<T>(action: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Re
     with_pause(action, std::thread::sleep)
 }
 
-fn with_pause<T>(mut action: impl FnMut() -> rusqlite::Result<T>, mut pause: impl FnMut(Duration)) -> rusqlite::Result<T> {
+fn with_pause<T>(
+    mut action: impl FnMut() -> rusqlite::Result<T>,
+    mut pause: impl FnMut(Duration),
+) -> rusqlite::Result<T> {
     let mut wait = FIRST_PAUSE;
     for _ in 1..TRIES {
         match action() {
@@ -39,7 +42,11 @@ mod tests {
         let outcome = with_pause(
             || {
                 tries += 1;
-                if tries > times { Ok(()) } else { Err(Error::SqliteFailure(ffi::Error::new(code), None)) }
+                if tries > times {
+                    Ok(())
+                } else {
+                    Err(Error::SqliteFailure(ffi::Error::new(code), None))
+                }
             },
             |pause| pauses.push(pause.as_millis()),
         );
@@ -50,7 +57,10 @@ mod tests {
     fn locks_are_waited_for_and_other_errors_are_not() {
         assert_eq!(failing(ffi::SQLITE_BUSY, 0), (1, vec![], true));
         assert_eq!(failing(ffi::SQLITE_BUSY, 2), (3, vec![50, 100], true));
-        assert_eq!(failing(ffi::SQLITE_LOCKED, 9), (5, vec![50, 100, 200, 400], false));
+        assert_eq!(
+            failing(ffi::SQLITE_LOCKED, 9),
+            (5, vec![50, 100, 200, 400], false)
+        );
         assert_eq!(failing(ffi::SQLITE_FULL, 9), (1, vec![], false));
     }
 }

@@ -18,13 +18,20 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let text: String = row.get(column)?;
-    text.parse().map_err(|e: T::Err| unreadable(row, column, Box::new(e)))
+    text.parse()
+        .map_err(|e: T::Err| unreadable(row, column, Box::new(e)))
 }
 
 /// A column that holds a wire name, read by `parse`.
 pub fn named<T>(row: &Row<'_>, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
     let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| unreadable(row, column, format!("'{text}' is not a known {column}").into()))
+    parse(&text).ok_or_else(|| {
+        unreadable(
+            row,
+            column,
+            format!("'{text}' is not a known {column}").into(),
+        )
+    })
 }
 
 /// A column that holds a wire name of an enum, read as its JSON.
@@ -71,7 +78,10 @@ pub fn money(row: &Row<'_>, column: impl RowIndex) -> Result<Option<NanoUsd>> {
 
 /// The columns `cost_nano` and `unknown_calls`.
 pub fn cost(row: &Row<'_>) -> Result<Cost> {
-    Ok(Cost { known: NanoUsd(row.get("cost_nano")?), unknown_calls: count(row, "unknown_calls")? })
+    Ok(Cost {
+        known: NanoUsd(row.get("cost_nano")?),
+        unknown_calls: count(row, "unknown_calls")?,
+    })
 }
 
 /// The four columns `tokens_…`.

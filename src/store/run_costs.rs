@@ -19,7 +19,9 @@ pub fn of_workflow(conn: &Connection, workflow: &str) -> Result<Vec<NanoUsd>> {
         "SELECT cost_nano FROM runs WHERE workflow = ?1 AND state = 'completed' AND rehearsal = 0 AND unknown_calls = 0 \
          ORDER BY created_at_ms DESC, id DESC LIMIT {RUNS}"
     ))?;
-    Ok(query.query_map([workflow], |found| found.get(0).map(NanoUsd))?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map([workflow], |found| found.get(0).map(NanoUsd))?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// What the settled calls of each run cost, the newest run first; the label is the run's id.
@@ -40,7 +42,9 @@ pub fn by_run(conn: &Connection) -> Result<Vec<CostLine>> {
             cost: row::cost(found)?,
         })
     };
-    Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map([], read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 #[cfg(test)]
@@ -53,19 +57,31 @@ mod tests {
     #[test]
     fn only_completed_runs_with_known_prices_tell_what_a_workflow_costs() {
         let conn = fixture::memory();
-        for (at, ended, rehearsal, unknown) in
-            [(1, true, false, 0), (2, true, false, 0), (3, false, false, 0), (4, true, true, 0), (5, true, false, 1)]
-        {
+        for (at, ended, rehearsal, unknown) in [
+            (1, true, false, 0),
+            (2, true, false, 0),
+            (3, false, false, 0),
+            (4, true, true, 0),
+            (5, true, false, 1),
+        ] {
             let lane = format!("lane{at}");
-            let run = runs::NewRun { created_at: Timestamp(at), rehearsal, ..fixture::new_run(&lane) };
+            let run = runs::NewRun {
+                created_at: Timestamp(at),
+                rehearsal,
+                ..fixture::new_run(&lane)
+            };
             runs::insert(&conn, &run).unwrap();
             let mut facts = vec![fixture::created(&["spec"]), fixture::started()];
             facts.extend(ended.then_some(Fact::RunCompleted {}));
             journal::append(&conn, run.id, &facts, Timestamp(at)).unwrap();
             let sql = "UPDATE runs SET cost_nano = ?2 * 10, unknown_calls = ?3 WHERE id = ?1";
-            conn.execute(sql, (run.id.to_string(), at, unknown)).unwrap();
+            conn.execute(sql, (run.id.to_string(), at, unknown))
+                .unwrap();
         }
-        assert_eq!(of_workflow(&conn, "development@1").unwrap(), [NanoUsd(20), NanoUsd(10)]);
+        assert_eq!(
+            of_workflow(&conn, "development@1").unwrap(),
+            [NanoUsd(20), NanoUsd(10)]
+        );
         assert_eq!(of_workflow(&conn, "bugfix@1").unwrap(), []);
     }
 }

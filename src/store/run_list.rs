@@ -12,20 +12,35 @@ use crate::model::time::Timestamp;
 /// How many runs an ambiguous text names before it only counts.
 const NAMED: usize = 8;
 
-pub(super) const MOVED: &str = "SELECT id, last_seq FROM runs WHERE updated_at_ms >= ?1 ORDER BY updated_at_ms, id";
+pub(super) const MOVED: &str =
+    "SELECT id, last_seq FROM runs WHERE updated_at_ms >= ?1 ORDER BY updated_at_ms, id";
 
 /// The runs in these states (all where empty) and of this thread, newest first.
 ///
 /// # Errors
 /// What the database says.
-pub fn list(conn: &Connection, states: &[String], thread: Option<&str>, limit: Option<u32>) -> Result<Vec<RunRecord>> {
-    let states = if states.is_empty() { None } else { Some(serde_json::to_string(states).map_err(Failure::internal)?) };
+pub fn list(
+    conn: &Connection,
+    states: &[String],
+    thread: Option<&str>,
+    limit: Option<u32>,
+) -> Result<Vec<RunRecord>> {
+    let states = if states.is_empty() {
+        None
+    } else {
+        Some(serde_json::to_string(states).map_err(Failure::internal)?)
+    };
     let sql = list_sql(states.is_some(), thread.is_some());
     let limit = limit.map_or(-1, i64::from);
-    let texts = [states, thread.map(str::to_owned)].into_iter().flatten().map(Value::Text);
+    let texts = [states, thread.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+        .map(Value::Text);
     let values = std::iter::once(Value::Integer(limit)).chain(texts);
     let mut query = conn.prepare_cached(&sql)?;
-    Ok(query.query_map(params_from_iter(values), runs::read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map(params_from_iter(values), runs::read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// Only conditions that are asked for: an index is of no use to one that may be absent.
@@ -35,10 +50,21 @@ pub(super) fn list_sql(by_state: bool, by_thread: bool) -> String {
         conditions.push("state IN (SELECT value FROM json_each(?2))");
     }
     if by_thread {
-        conditions.push(if by_state { "thread = ?3" } else { "thread = ?2" });
+        conditions.push(if by_state {
+            "thread = ?3"
+        } else {
+            "thread = ?2"
+        });
     }
-    let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {} ", conditions.join(" AND ")) };
-    format!("SELECT {} FROM runs {filter}ORDER BY created_at_ms DESC, id DESC LIMIT ?1", runs::COLUMNS)
+    let filter = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {} ", conditions.join(" AND "))
+    };
+    format!(
+        "SELECT {} FROM runs {filter}ORDER BY created_at_ms DESC, id DESC LIMIT ?1",
+        runs::COLUMNS
+    )
 }
 
 /// The last event number of every run that has an event since `since`, oldest change first.
@@ -47,8 +73,12 @@ pub(super) fn list_sql(by_state: bool, by_thread: bool) -> String {
 /// What the database says.
 pub fn moved(conn: &Connection, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
     let mut query = conn.prepare_cached(MOVED)?;
-    let rows = query.query_map([since.0], |row| Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?)))?;
-    Ok(rows.filter_map(|row| row.inspect_err(runs::unreadable).ok()).collect())
+    let rows = query.query_map([since.0], |row| {
+        Ok((row::parsed(row, "id")?, row::large(row, "last_seq")?))
+    })?;
+    Ok(rows
+        .filter_map(|row| row.inspect_err(runs::unreadable).ok())
+        .collect())
 }
 
 /// The run that `text` means: a whole id, a part that only one id has (dashes may be left out), or
@@ -59,8 +89,11 @@ pub fn moved(conn: &Connection, since: Timestamp) -> Result<Vec<(RunId, u64)>> {
 pub fn find(conn: &Connection, text: &str) -> Result<RunId> {
     let wanted = text.trim().to_ascii_lowercase();
     if wanted == "@last" {
-        let mut query = conn.prepare_cached("SELECT id FROM runs ORDER BY created_at_ms DESC, id DESC LIMIT 1")?;
-        let newest = query.query_row([], |row| row::parsed(row, "id")).optional()?;
+        let mut query = conn
+            .prepare_cached("SELECT id FROM runs ORDER BY created_at_ms DESC, id DESC LIMIT 1")?;
+        let newest = query
+            .query_row([], |row| row::parsed(row, "id"))
+            .optional()?;
         return newest.ok_or_else(|| runs::not_found(text));
     }
     if let Ok(id) = wanted.parse::<RunId>() {
@@ -76,7 +109,12 @@ pub fn find(conn: &Connection, text: &str) -> Result<RunId> {
     let rows = query.query_map([&wanted], |row| {
         Ok((
             row::parsed::<RunId>(row, "id")?,
-            format!("{} ({}, {})", row.get_ref("id")?.as_str()?, text_of(row, "workflow")?, text_of(row, "state")?),
+            format!(
+                "{} ({}, {})",
+                row.get_ref("id")?.as_str()?,
+                text_of(row, "workflow")?,
+                text_of(row, "state")?
+            ),
         ))
     })?;
     let fitting: Vec<(RunId, String)> = rows.collect::<rusqlite::Result<_>>()?;
@@ -92,11 +130,26 @@ fn text_of(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<String> {
 }
 
 fn ambiguous(text: &str, fitting: &[(RunId, String)]) -> Failure {
-    let named: Vec<&str> = fitting.iter().take(NAMED).map(|(_, words)| words.as_str()).collect();
+    let named: Vec<&str> = fitting
+        .iter()
+        .take(NAMED)
+        .map(|(_, words)| words.as_str())
+        .collect();
     let more = fitting.len() - named.len();
-    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
-    Failure::new(Code::RunAmbiguous, format!("'{text}' fits {} runs: {}{rest}", fitting.len(), named.join(", ")))
-        .hint("type more of the id")
+    let rest = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
+    Failure::new(
+        Code::RunAmbiguous,
+        format!(
+            "'{text}' fits {} runs: {}{rest}",
+            fitting.len(),
+            named.join(", ")
+        ),
+    )
+    .hint("type more of the id")
 }
 
 #[cfg(test)]
@@ -107,7 +160,11 @@ mod tests {
     use super::*;
 
     fn run_at(conn: &Connection, id: &str, thread: &str, at: i64) -> RunId {
-        let run = NewRun { id: id.parse().unwrap(), created_at: Timestamp(at), ..fixture::new_run(thread) };
+        let run = NewRun {
+            id: id.parse().unwrap(),
+            created_at: Timestamp(at),
+            ..fixture::new_run(thread)
+        };
         runs::insert(conn, &run).unwrap();
         run.id
     }
@@ -128,25 +185,63 @@ mod tests {
     fn lists_are_newest_first_and_stable_when_times_tie() {
         let conn = fixture::memory();
         let [old, tie, newest] = three(&conn);
-        assert_eq!(ids(&list(&conn, &[], None, None).unwrap()), [newest, tie, old]);
-        assert_eq!(ids(&list(&conn, &[], None, Some(2)).unwrap()), [newest, tie]);
-        assert_eq!(ids(&list(&conn, &[], Some("one"), None).unwrap()), [newest, old]);
-        journal::append(&conn, tie, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
-        let states = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(ids(&list(&conn, &states(&["executing", "failed"]), None, None).unwrap()), [tie]);
-        assert_eq!(ids(&list(&conn, &states(&["created"]), Some("one"), Some(1)).unwrap()), [newest]);
+        assert_eq!(
+            ids(&list(&conn, &[], None, None).unwrap()),
+            [newest, tie, old]
+        );
+        assert_eq!(
+            ids(&list(&conn, &[], None, Some(2)).unwrap()),
+            [newest, tie]
+        );
+        assert_eq!(
+            ids(&list(&conn, &[], Some("one"), None).unwrap()),
+            [newest, old]
+        );
+        journal::append(
+            &conn,
+            tie,
+            &[fixture::created(&["spec"]), fixture::started()],
+            BEGIN,
+        )
+        .unwrap();
+        let states = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            ids(&list(&conn, &states(&["executing", "failed"]), None, None).unwrap()),
+            [tie]
+        );
+        assert_eq!(
+            ids(&list(&conn, &states(&["created"]), Some("one"), Some(1)).unwrap()),
+            [newest]
+        );
     }
 
     #[test]
     fn a_row_of_a_newer_program_still_lists() {
         let conn = fixture::memory();
         let [old, ..] = three(&conn);
-        let sql =
-            "UPDATE runs SET state = 'hibernating', pause_reason = 'winter', options = '?', cost_nano = -1, last_seq = -1, calls = -1";
-        conn.execute(&format!("{sql} WHERE id = ?1"), [old.to_string()]).unwrap();
+        let sql = "UPDATE runs SET state = 'hibernating', pause_reason = 'winter', options = '?', cost_nano = -1, last_seq = -1, calls = -1";
+        conn.execute(&format!("{sql} WHERE id = ?1"), [old.to_string()])
+            .unwrap();
         let all = list(&conn, &[], None, None).unwrap();
-        assert_eq!((all.len(), all[2].state.as_str(), all[2].pause_reason.as_deref()), (3, "hibernating", Some("winter")));
-        assert_eq!(journal::append(&conn, old, &[fixture::started()], BEGIN).unwrap_err().code, Code::DbCorrupt);
+        assert_eq!(
+            (
+                all.len(),
+                all[2].state.as_str(),
+                all[2].pause_reason.as_deref()
+            ),
+            (3, "hibernating", Some("winter"))
+        );
+        assert_eq!(
+            journal::append(&conn, old, &[fixture::started()], BEGIN)
+                .unwrap_err()
+                .code,
+            Code::DbCorrupt
+        );
     }
 
     #[test]
@@ -160,7 +255,12 @@ mod tests {
             (" BBBB ", tie),
             ("80000000cccc", newest),
             ("01930000-0000-7000-8000-0000aaaa1111", old),
-            ("0193000000007000800000 00bbbb1111".replace(' ', "").as_str(), tie),
+            (
+                "0193000000007000800000 00bbbb1111"
+                    .replace(' ', "")
+                    .as_str(),
+                tie,
+            ),
         ] {
             assert_eq!(find(&conn, text), Ok(want), "{text}");
         }
@@ -171,7 +271,11 @@ mod tests {
         }
         let several = find(&conn, "1111").unwrap_err();
         assert_eq!(several.code, Code::RunAmbiguous);
-        assert!(several.message.contains(&old.to_string()) && several.message.contains(&tie.to_string()), "{several}");
+        assert!(
+            several.message.contains(&old.to_string())
+                && several.message.contains(&tie.to_string()),
+            "{several}"
+        );
         assert!(!several.message.contains(&newest.to_string()), "{several}");
     }
 
@@ -180,7 +284,13 @@ mod tests {
         let conn = fixture::memory();
         let [old, tie, _] = three(&conn);
         journal::append(&conn, tie, &[fixture::created(&["spec"])], Timestamp(100)).unwrap();
-        journal::append(&conn, old, &[fixture::created(&["spec"]), fixture::started()], Timestamp(200)).unwrap();
+        journal::append(
+            &conn,
+            old,
+            &[fixture::created(&["spec"]), fixture::started()],
+            Timestamp(200),
+        )
+        .unwrap();
         assert_eq!(moved(&conn, Timestamp(100)).unwrap(), [(tie, 1), (old, 2)]);
         assert_eq!(moved(&conn, Timestamp(201)).unwrap(), []);
     }

@@ -81,30 +81,53 @@ pub struct RunCounts {
 /// What the database says.
 pub fn page(conn: &Connection, ask: &PageAsk) -> Result<RunPage> {
     let filter = Filter::of(ask)?;
-    let today = format!("(state = 'completed' AND coalesce(ended_at_ms, 0) >= {})", ask.midnight.0);
+    let today = format!(
+        "(state = 'completed' AND coalesce(ended_at_ms, 0) >= {})",
+        ask.midnight.0
+    );
     let folds = filter.is_none();
-    let (fits, values) = filter.map_or_else(|| ("1".to_owned(), Vec::new()), |filter| (filter.sql, filter.values));
+    let (fits, values) = filter.map_or_else(
+        || ("1".to_owned(), Vec::new()),
+        |filter| (filter.sql, filter.values),
+    );
     let list = |condition: &str, offset: u32, limit: u32| -> Result<Vec<RunRecord>> {
         let sql = format!(
             "SELECT {} FROM runs WHERE {condition} AND {fits} ORDER BY created_at_ms DESC, id DESC LIMIT {limit} OFFSET {offset}",
             runs::COLUMNS
         );
         let mut query = conn.prepare(&sql)?;
-        Ok(query.query_map(params_from_iter(&values), runs::read)?.collect::<rusqlite::Result<_>>()?)
+        Ok(query
+            .query_map(params_from_iter(&values), runs::read)?
+            .collect::<rusqlite::Result<_>>()?)
     };
-    let apart = if folds { format!("NOT {LIVE} AND NOT {today}") } else { format!("NOT {LIVE}") };
+    let apart = if folds {
+        format!("NOT {LIVE} AND NOT {today}")
+    } else {
+        format!("NOT {LIVE}")
+    };
     let live = list(LIVE, 0, AT_MOST)?;
     let mut counts = counts(conn, ask.midnight)?;
     counts.rest = if folds {
-        counts.total.saturating_sub(counts.today).saturating_sub(count(conn, LIVE, &[])?)
+        counts
+            .total
+            .saturating_sub(counts.today)
+            .saturating_sub(count(conn, LIVE, &[])?)
     } else {
         (counts.today, counts.today_cost) = (0, Cost::default());
         count(conn, &format!("{apart} AND {fits}"), &values)?
     };
-    let aside = if folds { Vec::new() } else { left_out(conn, &live)? };
+    let aside = if folds {
+        Vec::new()
+    } else {
+        left_out(conn, &live)?
+    };
     Ok(RunPage {
         aside,
-        today: if folds && ask.today && counts.today > 0 { list(&moved_today(&today, ask.midnight), 0, AT_MOST)? } else { Vec::new() },
+        today: if folds && ask.today && counts.today > 0 {
+            list(&moved_today(&today, ask.midnight), 0, AT_MOST)?
+        } else {
+            Vec::new()
+        },
         rest: list(&apart, ask.offset, ask.limit)?,
         live,
         counts,
@@ -113,8 +136,13 @@ pub fn page(conn: &Connection, ask: &PageAsk) -> Result<RunPage> {
 
 /// What is in flight and not among `shown`.
 fn left_out(conn: &Connection, shown: &[RunRecord]) -> Result<Vec<RunRecord>> {
-    let mut query = conn.prepare_cached(&format!("SELECT {} FROM runs WHERE {LIVE} LIMIT {AT_MOST}", runs::COLUMNS))?;
-    let mut all: Vec<RunRecord> = query.query_map([], runs::read)?.collect::<rusqlite::Result<_>>()?;
+    let mut query = conn.prepare_cached(&format!(
+        "SELECT {} FROM runs WHERE {LIVE} LIMIT {AT_MOST}",
+        runs::COLUMNS
+    ))?;
+    let mut all: Vec<RunRecord> = query
+        .query_map([], runs::read)?
+        .collect::<rusqlite::Result<_>>()?;
     all.retain(|run| shown.iter().all(|other| other.id != run.id));
     Ok(all)
 }
@@ -130,7 +158,9 @@ pub fn paused(conn: &Connection) -> Result<Vec<RunRecord>> {
          ORDER BY created_at_ms DESC, id DESC LIMIT {AT_MOST}",
         runs::COLUMNS
     ))?;
-    Ok(query.query_map([], runs::read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map([], runs::read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// The run that holds the thread of `run`, if it is another.
@@ -141,7 +171,10 @@ pub fn holder(conn: &Connection, run: &RunRecord) -> Result<Option<RunId>> {
     let mut query =
         conn.prepare_cached("SELECT id FROM runs WHERE thread = ?1 AND state IN ('executing', 'awaiting_approval') AND id <> ?2")?;
     let mut rows = query.query((run.thread.as_str(), run.id.to_string()))?;
-    Ok(rows.next()?.map(|found| row::parsed(found, "id")).transpose()?)
+    Ok(rows
+        .next()?
+        .map(|found| row::parsed(found, "id"))
+        .transpose()?)
 }
 
 /// What ended today has moved today, and there is an index for that.
@@ -156,7 +189,11 @@ fn count(conn: &Connection, condition: &str, values: &[Value]) -> Result<u32> {
 
 fn counts(conn: &Connection, midnight: Timestamp) -> Result<RunCounts> {
     let total = count(conn, "1", &[])?;
-    let paused = count(conn, "state NOT IN ('completed', 'failed', 'aborted') AND state = 'paused'", &[])?;
+    let paused = count(
+        conn,
+        "state NOT IN ('completed', 'failed', 'aborted') AND state = 'paused'",
+        &[],
+    )?;
     let sums = |condition: &str| -> Result<(u32, Cost)> {
         let sql = format!(
             "SELECT count(*) AS n, coalesce(sum(cost_nano), 0) AS cost_nano, coalesce(sum(unknown_calls), 0) AS unknown_calls \
@@ -166,9 +203,19 @@ fn counts(conn: &Connection, midnight: Timestamp) -> Result<RunCounts> {
         Ok(conn.prepare(&sql)?.query_row([], read)?)
     };
     let (_, spent) = sums(&format!("updated_at_ms >= {}", midnight.0))?;
-    let done = format!("state = 'completed' AND coalesce(ended_at_ms, 0) >= {}", midnight.0);
+    let done = format!(
+        "state = 'completed' AND coalesce(ended_at_ms, 0) >= {}",
+        midnight.0
+    );
     let (today, today_cost) = sums(&moved_today(&done, midnight))?;
-    Ok(RunCounts { total, paused, today, today_cost, spent, rest: 0 })
+    Ok(RunCounts {
+        total,
+        paused,
+        today,
+        today_cost,
+        spent,
+        rest: 0,
+    })
 }
 
 /// A condition with its values.
@@ -199,8 +246,14 @@ impl Filter {
             return Ok(None);
         }
         let also: Vec<String> = ask.also.iter().map(ToString::to_string).collect();
-        values.push(Value::Text(serde_json::to_string(&also).map_err(Failure::internal)?));
-        let sql = format!("(({}) OR id IN (SELECT value FROM json_each(?{})))", words.join(" AND "), values.len());
+        values.push(Value::Text(
+            serde_json::to_string(&also).map_err(Failure::internal)?,
+        ));
+        let sql = format!(
+            "(({}) OR id IN (SELECT value FROM json_each(?{})))",
+            words.join(" AND "),
+            values.len()
+        );
         Ok(Some(Self { sql, values }))
     }
 }
@@ -208,7 +261,10 @@ impl Filter {
 /// The words of a filter, in small letters.
 #[must_use]
 pub fn words(filter: &str) -> Vec<String> {
-    filter.split_whitespace().map(str::to_ascii_lowercase).collect()
+    filter
+        .split_whitespace()
+        .map(str::to_ascii_lowercase)
+        .collect()
 }
 
 fn pattern(word: &str) -> String {
@@ -239,14 +295,27 @@ pub struct Searchable {
 ///
 /// # Errors
 /// What the database says.
-pub fn searchable(conn: &Connection, after: Option<&Searchable>, limit: u32) -> Result<Vec<Searchable>> {
+pub fn searchable(
+    conn: &Connection,
+    after: Option<&Searchable>,
+    limit: u32,
+) -> Result<Vec<Searchable>> {
     // The ids of runs ascend with time, so the key of the table is an order by age.
-    let behind = if after.is_some() { "WHERE (run_id, phase_key, version) < (?1, ?2, ?3) " } else { "" };
+    let behind = if after.is_some() {
+        "WHERE (run_id, phase_key, version) < (?1, ?2, ?3) "
+    } else {
+        ""
+    };
     let mut query = conn.prepare_cached(&format!(
         "SELECT run_id, phase_key, version, sha256 FROM artifacts {behind}ORDER BY run_id DESC, phase_key DESC, version DESC LIMIT {limit}"
     ))?;
-    let values =
-        after.map(|last| [Value::Text(last.run.to_string()), Value::Text(last.phase.to_string()), Value::Integer(i64::from(last.version))]);
+    let values = after.map(|last| {
+        [
+            Value::Text(last.run.to_string()),
+            Value::Text(last.phase.to_string()),
+            Value::Integer(i64::from(last.version)),
+        ]
+    });
     let read = |found: &Row<'_>| {
         Ok(Searchable {
             run: row::parsed(found, "run_id")?,
@@ -255,7 +324,9 @@ pub fn searchable(conn: &Connection, after: Option<&Searchable>, limit: u32) -> 
             sha256: row::hash(found, "sha256")?,
         })
     };
-    Ok(query.query_map(params_from_iter(values.into_iter().flatten()), read)?.collect::<rusqlite::Result<_>>()?)
+    Ok(query
+        .query_map(params_from_iter(values.into_iter().flatten()), read)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many artifact versions there are.
@@ -263,7 +334,9 @@ pub fn searchable(conn: &Connection, after: Option<&Searchable>, limit: u32) -> 
 /// # Errors
 /// What the database says.
 pub fn searchable_count(conn: &Connection) -> Result<u32> {
-    Ok(conn.prepare_cached("SELECT count(*) AS n FROM artifacts")?.query_row([], |found| row::count(found, "n"))?)
+    Ok(conn
+        .prepare_cached("SELECT count(*) AS n FROM artifacts")?
+        .query_row([], |found| row::count(found, "n"))?)
 }
 
 #[cfg(test)]
@@ -277,13 +350,20 @@ mod tests {
     use crate::model::state::{Decision, PauseReason, RunStatus};
 
     fn run(conn: &Connection, thread: &str, at: i64, wish: &str) -> RunId {
-        let run = NewRun { created_at: Timestamp(at), requirements: wish.to_owned(), ..fixture::new_run(thread) };
+        let run = NewRun {
+            created_at: Timestamp(at),
+            requirements: wish.to_owned(),
+            ..fixture::new_run(thread)
+        };
         runs::insert(conn, &run).unwrap();
         run.id
     }
 
     fn tell(conn: &Connection, run: RunId, at: i64, facts: &[Fact]) {
-        let all: Vec<Fact> = [fixture::created(&["spec"]), fixture::started()].into_iter().chain(facts.iter().cloned()).collect();
+        let all: Vec<Fact> = [fixture::created(&["spec"]), fixture::started()]
+            .into_iter()
+            .chain(facts.iter().cloned())
+            .collect();
         journal::append(conn, run, &all, Timestamp(at)).unwrap();
     }
 
@@ -292,40 +372,102 @@ mod tests {
     }
 
     fn ask() -> PageAsk {
-        PageAsk { midnight: Timestamp(500), limit: 10, ..PageAsk::default() }
+        PageAsk {
+            midnight: Timestamp(500),
+            limit: 10,
+            ..PageAsk::default()
+        }
     }
 
     #[test]
     fn what_is_in_flight_is_whole_what_is_done_today_is_counted_and_the_rest_is_a_window() {
         let conn = fixture::memory();
         let [old, today, working, paused, failed] =
-            [("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 50)].map(|(thread, at)| run(&conn, thread, at, "a cart"));
+            [("a", 10), ("b", 20), ("c", 30), ("d", 40), ("e", 50)]
+                .map(|(thread, at)| run(&conn, thread, at, "a cart"));
         tell(&conn, old, 100, &[Fact::RunCompleted {}]);
         tell(&conn, today, 600, &[Fact::RunCompleted {}]);
         tell(&conn, working, 600, &[]);
-        tell(&conn, paused, 600, &[Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state: RunStatus::Executing }]);
-        tell(&conn, failed, 600, &[Fact::RunAborted { by: "op".to_owned(), via: crate::model::state::Via::Cli, reason: String::new() }]);
+        tell(
+            &conn,
+            paused,
+            600,
+            &[Fact::RunPaused {
+                ordinal: 1,
+                reason: PauseReason::Crashed,
+                from_state: RunStatus::Executing,
+            }],
+        );
+        tell(
+            &conn,
+            failed,
+            600,
+            &[Fact::RunAborted {
+                by: "op".to_owned(),
+                via: crate::model::state::Via::Cli,
+                reason: String::new(),
+            }],
+        );
         let page = page(&conn, &ask()).unwrap();
-        assert_eq!((ids(&page.live), ids(&page.today), ids(&page.rest)), (vec![working], vec![], vec![failed, paused, old]));
-        let RunCounts { total, rest, today: done, paused: stopped, .. } = page.counts;
+        assert_eq!(
+            (ids(&page.live), ids(&page.today), ids(&page.rest)),
+            (vec![working], vec![], vec![failed, paused, old])
+        );
+        let RunCounts {
+            total,
+            rest,
+            today: done,
+            paused: stopped,
+            ..
+        } = page.counts;
         assert_eq!((total, rest, done, stopped), (5, 3, 1, 1));
-        let open = super::page(&conn, &PageAsk { today: true, offset: 1, limit: 1, ..ask() }).unwrap();
-        assert_eq!((ids(&open.today), ids(&open.rest)), (vec![today], vec![paused]));
+        let open = super::page(
+            &conn,
+            &PageAsk {
+                today: true,
+                offset: 1,
+                limit: 1,
+                ..ask()
+            },
+        )
+        .unwrap();
+        assert_eq!(
+            (ids(&open.today), ids(&open.rest)),
+            (vec![today], vec![paused])
+        );
         assert_eq!(ids(&super::paused(&conn).unwrap()), [paused]);
     }
 
     #[test]
     fn a_filter_looks_through_rows_and_comments_and_takes_hits_from_elsewhere() {
         let conn = fixture::memory();
-        let [cart, login, other] =
-            [("shop", 10, "A CART with 100% tests"), ("web", 20, "a login"), ("cli", 30, "flags")].map(|(t, at, w)| run(&conn, t, at, w));
+        let [cart, login, other] = [
+            ("shop", 10, "A CART with 100% tests"),
+            ("web", 20, "a login"),
+            ("cli", 30, "flags"),
+        ]
+        .map(|(t, at, w)| run(&conn, t, at, w));
         let request = RequestId::new();
-        let facts = [fixture::requested(request, Some("spec")), fixture::resolved(request, Some("spec"), Decision::RequestChanges, "kim")];
+        let facts = [
+            fixture::requested(request, Some("spec")),
+            fixture::resolved(request, Some("spec"), Decision::RequestChanges, "kim"),
+        ];
         tell(&conn, login, 600, &facts);
         let found = |filter: &str, also: &[RunId]| {
-            let page = page(&conn, &PageAsk { filter: filter.to_owned(), also: also.to_vec(), ..ask() }).unwrap();
+            let page = page(
+                &conn,
+                &PageAsk {
+                    filter: filter.to_owned(),
+                    also: also.to_vec(),
+                    ..ask()
+                },
+            )
+            .unwrap();
             assert_eq!(page.counts.rest as usize, page.rest.len());
-            assert!(words(filter).is_empty() || page.live.len() + page.aside.len() == 3, "what is in flight is never lost");
+            assert!(
+                words(filter).is_empty() || page.live.len() + page.aside.len() == 3,
+                "what is in flight is never lost"
+            );
             let mut all = ids(&page.live);
             all.extend(ids(&page.rest));
             all
@@ -334,7 +476,11 @@ mod tests {
         assert_eq!(found("tests cart", &[]), [cart]);
         assert_eq!(found("cart login", &[]), []);
         assert_eq!(found("100%", &[]), [cart]);
-        assert_eq!(found("%", &[]), [cart], "a sign of the pattern language is a letter");
+        assert_eq!(
+            found("%", &[]),
+            [cart],
+            "a sign of the pattern language is a letter"
+        );
         assert_eq!(found("MY words", &[]), [login], "a comment");
         assert_eq!(found("cart", &[other]), [other, cart]);
         assert_eq!(found(&cart.short()[..4], &[]), [cart]);
@@ -351,7 +497,8 @@ mod tests {
             for version in 1..=3 {
                 let sql = "INSERT INTO artifacts (run_id, phase_key, version, attempt, path, schema_id, sha256, bytes, valid, at_ms) \
                            VALUES (?1, 'spec', ?2, 1, 'spec.json', 's', ?3, 1, 1, 1)";
-                conn.execute(sql, (id.to_string(), version, format!("{n}{version}"))).unwrap();
+                conn.execute(sql, (id.to_string(), version, format!("{n}{version}")))
+                    .unwrap();
                 all.push(format!("{n}{version}"));
             }
         }
@@ -359,7 +506,9 @@ mod tests {
         let (mut seen, mut last) = (Vec::new(), None);
         loop {
             let step = searchable(&conn, last.as_ref(), 2).unwrap();
-            let Some(end) = step.last().cloned() else { break };
+            let Some(end) = step.last().cloned() else {
+                break;
+            };
             seen.extend(step.into_iter().map(|one| one.sha256.0));
             last = Some(end);
         }

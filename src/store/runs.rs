@@ -86,8 +86,11 @@ pub fn insert(tx: &Connection, run: &NewRun) -> Result<()> {
     if let Some(start) = &run.start
         && let Some((holder, _)) = by_start_key(tx, &start.key)?
     {
-        return Err(Failure::new(Code::IdempotencyConflict, format!("the key '{}' started run {holder} already", start.key))
-            .hint("use another key, or leave it away"));
+        return Err(Failure::new(
+            Code::IdempotencyConflict,
+            format!("the key '{}' started run {holder} already", start.key),
+        )
+        .hint("use another key, or leave it away"));
     }
     let options = serde_json::to_string(&run.options).map_err(Failure::internal)?;
     tx.prepare_cached(
@@ -161,8 +164,14 @@ pub fn restore(tx: &Connection, known: &RunRecord) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub fn by_start_key(conn: &Connection, key: &str) -> Result<Option<(RunId, ContentHash)>> {
-    let mut query = conn.prepare_cached("SELECT id, coalesce(start_digest, '') AS start_digest FROM runs WHERE start_key = ?1")?;
-    Ok(query.query_row([key], |row| Ok((row::parsed(row, "id")?, row::hash(row, "start_digest")?))).optional()?)
+    let mut query = conn.prepare_cached(
+        "SELECT id, coalesce(start_digest, '') AS start_digest FROM runs WHERE start_key = ?1",
+    )?;
+    Ok(query
+        .query_row([key], |row| {
+            Ok((row::parsed(row, "id")?, row::hash(row, "start_digest")?))
+        })
+        .optional()?)
 }
 
 /// Stores where the final report lies, absolute, without extension.
@@ -170,7 +179,11 @@ pub fn by_start_key(conn: &Connection, key: &str) -> Result<Option<(RunId, Conte
 /// # Errors
 /// `run_not_found`; what the database says.
 pub fn set_report(tx: &Connection, run: RunId, path: &str) -> Result<()> {
-    one(run, tx.prepare_cached("UPDATE runs SET report_path = ?2 WHERE id = ?1")?.execute((run.to_string(), path))?)
+    one(
+        run,
+        tx.prepare_cached("UPDATE runs SET report_path = ?2 WHERE id = ?1")?
+            .execute((run.to_string(), path))?,
+    )
 }
 
 /// One run.
@@ -179,7 +192,10 @@ pub fn set_report(tx: &Connection, run: RunId, path: &str) -> Result<()> {
 /// `run_not_found`; what the database says.
 pub fn get(conn: &Connection, run: RunId) -> Result<RunRecord> {
     let mut query = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE id = ?1"))?;
-    query.query_row([run.to_string()], read).optional()?.ok_or_else(|| not_found(&run.to_string()))
+    query
+        .query_row([run.to_string()], read)
+        .optional()?
+        .ok_or_else(|| not_found(&run.to_string()))
 }
 
 /// The runs that have not ended, oldest first.
@@ -190,7 +206,11 @@ pub fn non_terminal(conn: &Connection) -> Result<Vec<RunRecord>> {
     let mut query = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM runs WHERE state NOT IN ('completed', 'failed', 'aborted') ORDER BY created_at_ms, id"
     ))?;
-    Ok(query.query_map([], read)?.filter_map(|run| run.inspect_err(unreadable).ok()).filter(|run| !run.id.0.is_nil()).collect())
+    Ok(query
+        .query_map([], read)?
+        .filter_map(|run| run.inspect_err(unreadable).ok())
+        .filter(|run| !run.id.0.is_nil())
+        .collect())
 }
 
 /// The runs that have ended and whose final report is not written yet, oldest first.
@@ -202,7 +222,15 @@ pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
         "SELECT id FROM runs WHERE state IN ('completed', 'failed', 'aborted') AND report_path IS NULL ORDER BY created_at_ms, id",
     )?;
     let rows = query.query_map([], |row| row.get::<_, String>("id"))?;
-    Ok(rows.filter_map(|id| id.inspect_err(unreadable).ok()?.parse().inspect_err(unreadable).ok()).collect())
+    Ok(rows
+        .filter_map(|id| {
+            id.inspect_err(unreadable)
+                .ok()?
+                .parse()
+                .inspect_err(unreadable)
+                .ok()
+        })
+        .collect())
 }
 
 /// The runs whose final report was written, and where.
@@ -210,9 +238,18 @@ pub fn terminal_without_report(conn: &Connection) -> Result<Vec<RunId>> {
 /// # Errors
 /// What the database says.
 pub fn reported(conn: &Connection) -> Result<Vec<(RunId, String)>> {
-    let mut query = conn.prepare_cached("SELECT id, report_path FROM runs WHERE report_path IS NOT NULL")?;
-    let rows = query.query_map([], |row| Ok((row.get::<_, String>("id")?, row.get::<_, String>("report_path")?)))?;
-    Ok(rows.filter_map(|row| row.inspect_err(unreadable).ok()).filter_map(|(id, path)| Some((id.parse().ok()?, path))).collect())
+    let mut query =
+        conn.prepare_cached("SELECT id, report_path FROM runs WHERE report_path IS NOT NULL")?;
+    let rows = query.query_map([], |row| {
+        Ok((
+            row.get::<_, String>("id")?,
+            row.get::<_, String>("report_path")?,
+        ))
+    })?;
+    Ok(rows
+        .filter_map(|row| row.inspect_err(unreadable).ok())
+        .filter_map(|(id, path)| Some((id.parse().ok()?, path)))
+        .collect())
 }
 
 /// One row that cannot be read is told in the log; it must not hide the others.
@@ -223,7 +260,8 @@ pub(super) fn unreadable(error: &impl std::fmt::Display) {
 /// The refusal for a run that is not there.
 #[must_use]
 pub fn not_found(text: &str) -> Failure {
-    Failure::new(Code::RunNotFound, format!("there is no run '{text}'")).hint("`phasedeck runs` shows the runs; `@last` names the newest")
+    Failure::new(Code::RunNotFound, format!("there is no run '{text}'"))
+        .hint("`phasedeck runs` shows the runs; `@last` names the newest")
 }
 
 /// Reads a row of [`COLUMNS`], by place: a name is looked for among all of them, which costs a list more
@@ -232,7 +270,10 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let mut places = 0..;
     let mut next = || places.next().unwrap_or(usize::MAX);
     Ok(RunRecord {
-        id: row.get::<_, String>(next())?.parse().unwrap_or(RunId(uuid::Uuid::nil())),
+        id: row
+            .get::<_, String>(next())?
+            .parse()
+            .unwrap_or(RunId(uuid::Uuid::nil())),
         workflow: row.get(next())?,
         workflow_hash: row::hash(row, next())?,
         thread: ThreadId(row.get(next())?),
@@ -257,7 +298,10 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         error_hint: row.get(next())?,
         report_path: row.get(next())?,
         last_seq: row::large(row, next())?,
-        cost: Cost { known: NanoUsd(row.get(next())?), unknown_calls: row::count(row, next())? },
+        cost: Cost {
+            known: NanoUsd(row.get(next())?),
+            unknown_calls: row::count(row, next())?,
+        },
         calls: row::count(row, next())?,
         tokens: Tokens {
             input: row::large(row, next())?,
@@ -275,8 +319,13 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             forked_from: run_id(row, next())?,
             forked_phase: row.get::<_, Option<String>>(next())?.map(PhaseKey),
         },
-        line: row.get::<_, Option<i64>>(next())?.and_then(|line| u32::try_from(line).ok()),
-        waits_until: row.get::<_, Option<String>>(next())?.and_then(moment).filter(|until| *until > Timestamp::now()),
+        line: row
+            .get::<_, Option<i64>>(next())?
+            .and_then(|line| u32::try_from(line).ok()),
+        waits_until: row
+            .get::<_, Option<String>>(next())?
+            .and_then(moment)
+            .filter(|until| *until > Timestamp::now()),
     })
 }
 
@@ -285,11 +334,17 @@ fn moment(text: String) -> Option<Timestamp> {
 }
 
 fn run_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<RunId>> {
-    Ok(row.get::<_, Option<String>>(column)?.and_then(|text| text.parse().ok()))
+    Ok(row
+        .get::<_, Option<String>>(column)?
+        .and_then(|text| text.parse().ok()))
 }
 
 fn one(run: RunId, changed: usize) -> Result<()> {
-    if changed == 1 { Ok(()) } else { Err(not_found(&run.to_string())) }
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(not_found(&run.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -313,21 +368,77 @@ mod tests {
                        unknown_calls = 6, calls = 7, tokens_input = 8, tokens_output = 9, tokens_cached = 10, tokens_reasoning = 11, \
                        created_at_ms = 12, started_at_ms = 13, ended_at_ms = 14, updated_at_ms = 15, line = 16";
         let from = format!("retried_from = '{other}', forked_from = '{id}'");
-        conn.execute(&format!("UPDATE runs SET {texts}, {numbers}, {from} WHERE id = ?1"), [id.to_string()]).unwrap();
+        conn.execute(
+            &format!("UPDATE runs SET {texts}, {numbers}, {from} WHERE id = ?1"),
+            [id.to_string()],
+        )
+        .unwrap();
         let told = serde_json::to_value(get(&conn, id).unwrap()).unwrap();
-        let text = |name: &str| told[name].as_str().unwrap_or_else(|| panic!("{name}: {told}")).to_owned();
-        let names = ["paused_from_state", "pause_reason", "requirements", "repo", "base_branch", "base_commit", "branch", "worktree"];
+        let text = |name: &str| {
+            told[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name}: {told}"))
+                .to_owned()
+        };
+        let names = [
+            "paused_from_state",
+            "pause_reason",
+            "requirements",
+            "repo",
+            "base_branch",
+            "base_commit",
+            "branch",
+            "worktree",
+        ];
         assert_eq!(names.map(text).concat(), "abcdefgh");
-        let names = ["current_phase", "pending_gate", "error_code", "error_message", "error_hint", "report_path", "rollback"];
+        let names = [
+            "current_phase",
+            "pending_gate",
+            "error_code",
+            "error_message",
+            "error_hint",
+            "report_path",
+            "rollback",
+        ];
         assert_eq!(names.map(text).concat(), "ijklmndone");
         let run = get(&conn, id).unwrap();
-        let Tokens { input, output, cached, reasoning } = run.tokens;
-        assert_eq!((run.phases_total, run.phases_done, run.pending_since, run.rehearsal), (1, 2, Some(Timestamp(3)), true));
-        assert_eq!((run.last_seq, run.cost.known.0, run.cost.unknown_calls, run.calls), (4, 5, 6, 7));
+        let Tokens {
+            input,
+            output,
+            cached,
+            reasoning,
+        } = run.tokens;
+        assert_eq!(
+            (
+                run.phases_total,
+                run.phases_done,
+                run.pending_since,
+                run.rehearsal
+            ),
+            (1, 2, Some(Timestamp(3)), true)
+        );
+        assert_eq!(
+            (
+                run.last_seq,
+                run.cost.known.0,
+                run.cost.unknown_calls,
+                run.calls
+            ),
+            (4, 5, 6, 7)
+        );
         assert_eq!((input, output, cached, reasoning), (8, 9, 10, 11));
-        assert_eq!((run.created_at.0, run.started_at, run.ended_at), (12, Some(Timestamp(13)), Some(Timestamp(14))));
-        assert_eq!((run.updated_at.0, run.line, run.options.budget.map(|b| b.0)), (15, Some(16), Some(7)));
-        assert_eq!((run.origin.retried_from, run.origin.forked_from), (Some(other), Some(id)));
+        assert_eq!(
+            (run.created_at.0, run.started_at, run.ended_at),
+            (12, Some(Timestamp(13)), Some(Timestamp(14)))
+        );
+        assert_eq!(
+            (run.updated_at.0, run.line, run.options.budget.map(|b| b.0)),
+            (15, Some(16), Some(7))
+        );
+        assert_eq!(
+            (run.origin.retried_from, run.origin.forked_from),
+            (Some(other), Some(id))
+        );
         assert_eq!(run.origin.forked_phase, Some("p".into()));
     }
 
@@ -343,20 +454,45 @@ mod tests {
             wait_ms: 3_600_000,
             until,
         };
-        let pause = |reason| Fact::RunPaused { ordinal: 1, reason, from_state: RunStatus::Executing };
-        let resume = || Fact::RunResumed { ordinal: 1, from_state: RunStatus::Executing };
+        let pause = |reason| Fact::RunPaused {
+            ordinal: 1,
+            reason,
+            from_state: RunStatus::Executing,
+        };
+        let resume = || Fact::RunResumed {
+            ordinal: 1,
+            from_state: RunStatus::Executing,
+        };
         for (facts, until) in [
             (vec![retried(Some(hour))], Some(hour)),
             (vec![retried(None)], None),
             (vec![retried(Some(BEGIN))], None),
-            (vec![retried(Some(hour)), fixture::phase_started("spec", 1)], None),
-            (vec![retried(Some(hour)), pause(PauseReason::Shutdown)], None),
-            (vec![retried(Some(hour)), pause(PauseReason::Shutdown), resume()], Some(hour)),
-            (vec![retried(Some(hour)), pause(PauseReason::Operator), resume()], None),
+            (
+                vec![retried(Some(hour)), fixture::phase_started("spec", 1)],
+                None,
+            ),
+            (
+                vec![retried(Some(hour)), pause(PauseReason::Shutdown)],
+                None,
+            ),
+            (
+                vec![retried(Some(hour)), pause(PauseReason::Shutdown), resume()],
+                Some(hour),
+            ),
+            (
+                vec![retried(Some(hour)), pause(PauseReason::Operator), resume()],
+                None,
+            ),
         ] {
             let conn = fixture::memory();
             let run = fixture::insert_run(&conn, "lane");
-            journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+            journal::append(
+                &conn,
+                run,
+                &[fixture::created(&["spec"]), fixture::started()],
+                BEGIN,
+            )
+            .unwrap();
             journal::append(&conn, run, &facts, BEGIN).unwrap();
             assert_eq!(get(&conn, run).unwrap().waits_until, until, "{facts:?}");
         }
@@ -365,12 +501,30 @@ mod tests {
     #[test]
     fn a_start_key_starts_one_run() {
         let conn = fixture::memory();
-        let start = |digest: &[u8]| Some(StartKey { key: "nightly".to_owned(), digest: ContentHash::of(digest) });
-        let first = NewRun { start: start(b"a"), ..fixture::new_run("lane") };
+        let start = |digest: &[u8]| {
+            Some(StartKey {
+                key: "nightly".to_owned(),
+                digest: ContentHash::of(digest),
+            })
+        };
+        let first = NewRun {
+            start: start(b"a"),
+            ..fixture::new_run("lane")
+        };
         insert(&conn, &first).unwrap();
-        assert_eq!(by_start_key(&conn, "nightly").unwrap(), Some((first.id, ContentHash::of(b"a"))));
+        assert_eq!(
+            by_start_key(&conn, "nightly").unwrap(),
+            Some((first.id, ContentHash::of(b"a")))
+        );
         assert_eq!(by_start_key(&conn, "other").unwrap(), None);
-        let second = insert(&conn, &NewRun { start: start(b"b"), ..fixture::new_run("lane") }).unwrap_err();
+        let second = insert(
+            &conn,
+            &NewRun {
+                start: start(b"b"),
+                ..fixture::new_run("lane")
+            },
+        )
+        .unwrap_err();
         assert_eq!(second.code, Code::IdempotencyConflict);
         assert!(second.message.contains(&first.id.to_string()), "{second}");
     }
@@ -385,7 +539,10 @@ mod tests {
             branch: Some("phasedeck/x".to_owned()),
             worktree: Some("/w".to_owned()),
         };
-        let new = NewRun { place: place.clone(), ..fixture::new_run("lane") };
+        let new = NewRun {
+            place: place.clone(),
+            ..fixture::new_run("lane")
+        };
         let run = new.id;
         insert(&conn, &new).unwrap();
         set_report(&conn, run, "/reports/x").unwrap();
@@ -398,19 +555,43 @@ mod tests {
             branch: read.branch,
             worktree: read.worktree,
         };
-        assert_eq!((kept, read.report_path.as_deref()), (place, Some("/reports/x")));
-        assert_eq!(set_report(&conn, RunId::new(), "/x").unwrap_err().code, Code::RunNotFound);
+        assert_eq!(
+            (kept, read.report_path.as_deref()),
+            (place, Some("/reports/x"))
+        );
+        assert_eq!(
+            set_report(&conn, RunId::new(), "/x").unwrap_err().code,
+            Code::RunNotFound
+        );
     }
 
     #[test]
     fn recovery_finds_the_runs_that_have_not_ended_and_the_reports_that_are_missing() {
         let conn = fixture::memory();
-        let [open, reported, silent] = ["a", "b", "c"].map(|thread| fixture::insert_run(&conn, thread));
+        let [open, reported, silent] =
+            ["a", "b", "c"].map(|thread| fixture::insert_run(&conn, thread));
         for run in [reported, silent] {
-            journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started(), Fact::RunCompleted {}], BEGIN).unwrap();
+            journal::append(
+                &conn,
+                run,
+                &[
+                    fixture::created(&["spec"]),
+                    fixture::started(),
+                    Fact::RunCompleted {},
+                ],
+                BEGIN,
+            )
+            .unwrap();
         }
         set_report(&conn, reported, "/reports/b").unwrap();
-        assert_eq!(non_terminal(&conn).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [open]);
+        assert_eq!(
+            non_terminal(&conn)
+                .unwrap()
+                .iter()
+                .map(|run| run.id)
+                .collect::<Vec<_>>(),
+            [open]
+        );
         assert_eq!(terminal_without_report(&conn).unwrap(), [silent]);
     }
 }

@@ -20,7 +20,8 @@ const BLOCKS: usize = 24;
 /// Conditions on the index for one word at most; more letters narrow it no further.
 const LETTERS: usize = 12;
 
-const HOLDS: &str = "SELECT id FROM journal_blocks WHERE run_id = ?1 AND last_seq >= ?2 ORDER BY last_seq LIMIT 1";
+const HOLDS: &str =
+    "SELECT id FROM journal_blocks WHERE run_id = ?1 AND last_seq >= ?2 ORDER BY last_seq LIMIT 1";
 const AFTER: &str = "SELECT b.first_seq, b.last_seq FROM journal_words CROSS JOIN journal_blocks b ON b.id = journal_words.rowid \
      WHERE journal_words MATCH ?1 AND journal_words.rowid >= ?2 AND b.run_id = ?3 ORDER BY journal_words.rowid LIMIT ?4";
 const BEFORE: &str = "SELECT b.first_seq, b.last_seq FROM journal_words CROSS JOIN journal_blocks b ON b.id = journal_words.rowid \
@@ -41,7 +42,13 @@ pub struct Page {
 ///
 /// # Errors
 /// `run_not_found`; `db_corrupt` naming an event that cannot be read; what the database says.
-pub fn after(conn: &Connection, run: RunId, wanted: &Wanted, from: u64, limit: usize) -> Result<Page> {
+pub fn after(
+    conn: &Connection,
+    run: RunId,
+    wanted: &Wanted,
+    from: u64,
+    limit: usize,
+) -> Result<Page> {
     let from = from.max(1);
     let end = events::last_seq(conn, run)?;
     let mut pieces = Pieces::new(conn, run, wanted, limit)?;
@@ -66,14 +73,24 @@ pub fn after(conn: &Connection, run: RunId, wanted: &Wanted, from: u64, limit: u
             at = at.max(last + 1);
         }
     }
-    Ok(Page { events: found, from, to: at - 1 })
+    Ok(Page {
+        events: found,
+        from,
+        to: at - 1,
+    })
 }
 
 /// At most `limit` wanted events before `before`, the last ones.
 ///
 /// # Errors
 /// As [`after`].
-pub fn before(conn: &Connection, run: RunId, wanted: &Wanted, before: u64, limit: usize) -> Result<Page> {
+pub fn before(
+    conn: &Connection,
+    run: RunId,
+    wanted: &Wanted,
+    before: u64,
+    limit: usize,
+) -> Result<Page> {
     let to = before.saturating_sub(1).min(events::last_seq(conn, run)?);
     let mut pieces = Pieces::new(conn, run, wanted, limit)?;
     let (mut found, mut at) = (Vec::new(), to);
@@ -94,7 +111,11 @@ pub fn before(conn: &Connection, run: RunId, wanted: &Wanted, before: u64, limit
         }
     }
     found.reverse();
-    Ok(Page { events: found, from: at + 1, to })
+    Ok(Page {
+        events: found,
+        from: at + 1,
+        to,
+    })
 }
 
 /// Stretches of a journal that may hold what is wanted.
@@ -117,7 +138,15 @@ impl<'a> Pieces<'a> {
         let through = blocks::through(conn, run)?;
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let stretch = if wanted.is_all() { limit } else { BLOCK };
-        Ok(Self { conn, run, wanted, letters: question(wanted), through, stretch, named: Vec::new() })
+        Ok(Self {
+            conn,
+            run,
+            wanted,
+            letters: question(wanted),
+            through,
+            stretch,
+            named: Vec::new(),
+        })
     }
 
     /// The next stretch that begins at `at` or later; what lies between holds nothing.
@@ -129,7 +158,10 @@ impl<'a> Pieces<'a> {
             self.named = self.ask(AFTER, &letters, at)?;
         }
         let rest = (self.through + 1, end.min(self.through + self.stretch));
-        Ok(self.named.pop().map_or(rest, |(first, last)| (first.max(at), last)))
+        Ok(self
+            .named
+            .pop()
+            .map_or(rest, |(first, last)| (first.max(at), last)))
     }
 
     /// The next stretch that ends at `at` or earlier.
@@ -138,21 +170,33 @@ impl<'a> Pieces<'a> {
             return Ok(((at + 1).saturating_sub(self.stretch).max(1), at));
         };
         if at > self.through {
-            return Ok(((at + 1).saturating_sub(self.stretch).max(self.through + 1), at));
+            return Ok((
+                (at + 1).saturating_sub(self.stretch).max(self.through + 1),
+                at,
+            ));
         }
         if self.named.is_empty() {
             self.named = self.ask(BEFORE, &letters, at)?;
         }
-        Ok(self.named.pop().map_or((1, 0), |(first, last)| (first, last.min(at))))
+        Ok(self
+            .named
+            .pop()
+            .map_or((1, 0), |(first, last)| (first, last.min(at))))
     }
 
     /// The next blocks in which all wanted letters occur.
     fn ask(&self, sql: &str, letters: &str, at: u64) -> Result<Vec<(u64, u64)>> {
         let run = self.run.to_string();
-        let id: Option<i64> = self.conn.prepare_cached(HOLDS)?.query_row((&run, row::stored(at)), |row| row.get(0)).optional()?;
+        let id: Option<i64> = self
+            .conn
+            .prepare_cached(HOLDS)?
+            .query_row((&run, row::stored(at)), |row| row.get(0))
+            .optional()?;
         let mut query = self.conn.prepare_cached(sql)?;
         let limit = i64::try_from(BLOCKS).unwrap_or(i64::MAX);
-        let rows = query.query_map((letters, id, run, limit), |row| Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?)))?;
+        let rows = query.query_map((letters, id, run, limit), |row| {
+            Ok((row::large(row, "first_seq")?, row::large(row, "last_seq")?))
+        })?;
         let mut named = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         named.reverse();
         Ok(named)
@@ -171,8 +215,13 @@ impl<'a> Pieces<'a> {
         if self.wanted.is_all() {
             return true;
         }
-        let words = if self.wanted.words().next().is_some() { words(&stored.kind, &stored.payload) } else { String::new() };
-        self.wanted.fits_words(&stored.kind, stored.phase.as_deref(), &words)
+        let words = if self.wanted.words().next().is_some() {
+            words(&stored.kind, &stored.payload)
+        } else {
+            String::new()
+        };
+        self.wanted
+            .fits_words(&stored.kind, stored.phase.as_deref(), &words)
     }
 }
 
@@ -182,7 +231,10 @@ fn question(wanted: &Wanted) -> Option<String> {
     let of = |condition: &Condition| match condition {
         Condition::Word(text) | Condition::Phase(text) => all(letters(text)),
         Condition::Kinds(starts) => {
-            let each: Option<Vec<String>> = starts.iter().map(|start| all(letters(start)).map(|part| format!("({part})"))).collect();
+            let each: Option<Vec<String>> = starts
+                .iter()
+                .map(|start| all(letters(start)).map(|part| format!("({part})")))
+                .collect();
             each.map(|each| format!("({})", each.join(" OR ")))
         }
     };
@@ -192,6 +244,16 @@ fn question(wanted: &Wanted) -> Option<String> {
 /// The letters of a word, three at a time, as the index has them.
 fn letters(word: &str) -> Vec<String> {
     let chars: Vec<char> = word.chars().collect();
-    let threes = chars.windows(3).filter(|three| !three.contains(&'\0')).take(LETTERS);
-    threes.map(|three| format!("\"{}\"", three.iter().collect::<String>().replace('"', "\"\""))).collect()
+    let threes = chars
+        .windows(3)
+        .filter(|three| !three.contains(&'\0'))
+        .take(LETTERS);
+    threes
+        .map(|three| {
+            format!(
+                "\"{}\"",
+                three.iter().collect::<String>().replace('"', "\"\"")
+            )
+        })
+        .collect()
 }

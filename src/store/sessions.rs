@@ -73,8 +73,15 @@ pub fn of_run(conn: &Connection, run: RunId) -> Result<Vec<SessionRecord>> {
 ///
 /// # Errors
 /// `internal` when the phase was never begun; what the database says.
-pub fn with_program(tx: &Connection, run: RunId, phase: &PhaseKey, program: &str, now: Timestamp) -> Result<AgentSession> {
-    let (id, role) = of_phase(tx, run, phase)?.ok_or_else(|| Failure::internal(format!("phase '{phase}' has no session")))?;
+pub fn with_program(
+    tx: &Connection,
+    run: RunId,
+    phase: &PhaseKey,
+    program: &str,
+    now: Timestamp,
+) -> Result<AgentSession> {
+    let (id, role) = of_phase(tx, run, phase)?
+        .ok_or_else(|| Failure::internal(format!("phase '{phase}' has no session")))?;
     tx.prepare_cached(
         "INSERT INTO agent_sessions (session_id, run_id, program, state, updated_at_ms) VALUES (?1, ?2, ?3, 'CREATED', ?4) \
          ON CONFLICT (session_id) DO UPDATE SET program = ?3, program_session = NULL, state = 'CREATED', cost_nano = NULL, \
@@ -85,12 +92,18 @@ pub fn with_program(tx: &Connection, run: RunId, phase: &PhaseKey, program: &str
 }
 
 /// The conversation, and its role, of the latest attempt at a phase.
-fn of_phase(conn: &Connection, run: RunId, phase: &PhaseKey) -> Result<Option<(SessionId, RoleId)>> {
+fn of_phase(
+    conn: &Connection,
+    run: RunId,
+    phase: &PhaseKey,
+) -> Result<Option<(SessionId, RoleId)>> {
     let mut query = conn.prepare_cached(
         "SELECT id, role FROM sessions WHERE run_id = ?1 AND role = (SELECT json_extract(payload, '$.role') FROM events \
          WHERE run_id = ?1 AND type = 'phase.started' AND phase_key = ?2 ORDER BY seq DESC LIMIT 1)",
     )?;
-    let found = query.query_row((run.to_string(), phase.as_str()), |row| Ok((row::parsed(row, "id")?, RoleId(row.get("role")?))));
+    let found = query.query_row((run.to_string(), phase.as_str()), |row| {
+        Ok((row::parsed(row, "id")?, RoleId(row.get("role")?)))
+    });
     Ok(found.optional()?)
 }
 
@@ -121,8 +134,19 @@ fn read(conn: &Connection, id: SessionId, role: RoleId) -> Result<AgentSession> 
 ///
 /// # Errors
 /// `illegal_transition` when it does not; what the database says.
-pub fn change(tx: &Connection, session: &AgentSession, from: SessionStatus, now: Timestamp) -> Result<()> {
-    let tokens = [session.tokens.input, session.tokens.output, session.tokens.cached, session.tokens.reasoning].map(row::stored);
+pub fn change(
+    tx: &Connection,
+    session: &AgentSession,
+    from: SessionStatus,
+    now: Timestamp,
+) -> Result<()> {
+    let tokens = [
+        session.tokens.input,
+        session.tokens.output,
+        session.tokens.cached,
+        session.tokens.reasoning,
+    ]
+    .map(row::stored);
     let changed = tx
         .prepare_cached(
             "UPDATE agent_sessions SET program_session = ?3, state = ?4, cost_nano = ?5, tokens_input = ?6, tokens_output = ?7, \
@@ -143,7 +167,11 @@ pub fn change(tx: &Connection, session: &AgentSession, from: SessionStatus, now:
     if changed == 1 {
         return Ok(());
     }
-    Err(Failure::new(Code::IllegalTransition, format!("session {} is not {from} any more", session.id)).hint("resume the run"))
+    Err(Failure::new(
+        Code::IllegalTransition,
+        format!("session {} is not {from} any more", session.id),
+    )
+    .hint("resume the run"))
 }
 
 /// Stores that a prompt is about to be sent. Says no when the program has been sent it in this session
@@ -151,7 +179,13 @@ pub fn change(tx: &Connection, session: &AgentSession, from: SessionStatus, now:
 ///
 /// # Errors
 /// What the database says.
-pub fn note_prompt(tx: &Connection, session: &AgentSession, dedup_key: &str, turn: TurnId, now: Timestamp) -> Result<bool> {
+pub fn note_prompt(
+    tx: &Connection,
+    session: &AgentSession,
+    dedup_key: &str,
+    turn: TurnId,
+    now: Timestamp,
+) -> Result<bool> {
     let inserted = tx
         .prepare_cached(
             "INSERT INTO session_prompts (session_id, program_session, dedup_key, turn_id, sent_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -168,7 +202,11 @@ pub fn note_prompt(tx: &Connection, session: &AgentSession, dedup_key: &str, tur
 pub fn has_prompt(conn: &Connection, session: &AgentSession, dedup_key: &str) -> Result<bool> {
     let mut query =
         conn.prepare_cached("SELECT 1 FROM session_prompts WHERE session_id = ?1 AND program_session = ?2 AND dedup_key = ?3")?;
-    Ok(query.exists((session.id.to_string(), session.program_session.as_deref().unwrap_or_default(), dedup_key))?)
+    Ok(query.exists((
+        session.id.to_string(),
+        session.program_session.as_deref().unwrap_or_default(),
+        dedup_key,
+    ))?)
 }
 
 /// How often a conversation has begun, recovered and failed.
@@ -199,15 +237,25 @@ pub fn add_to_transcript(tx: &Connection, turn: TurnId, pieces: &[(Said, String)
 ///
 /// # Errors
 /// What the database says.
-pub fn transcript(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<(Said, String)>> {
+pub fn transcript(
+    conn: &Connection,
+    run: RunId,
+    phase: &PhaseKey,
+    attempt: u32,
+) -> Result<Vec<(Said, String)>> {
     let mut turns =
         conn.prepare_cached("SELECT turn_id FROM ledger WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 ORDER BY at_ms, turn_id")?;
-    let turns: Vec<String> =
-        turns.query_map((run.to_string(), phase.as_str(), attempt), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let mut pieces = conn.prepare_cached("SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position")?;
+    let turns: Vec<String> = turns
+        .query_map((run.to_string(), phase.as_str(), attempt), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut pieces = conn.prepare_cached(
+        "SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position",
+    )?;
     let mut said = Vec::new();
     for turn in turns {
-        let of_turn = pieces.query_map([turn], |row| Ok((row::named(row, "kind", Said::parse)?, row.get("text")?)))?;
+        let of_turn = pieces.query_map([turn], |row| {
+            Ok((row::named(row, "kind", Said::parse)?, row.get("text")?))
+        })?;
         said.extend(of_turn.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     Ok(said)
@@ -218,8 +266,12 @@ pub fn transcript(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32)
 /// # Errors
 /// What the database says.
 pub fn pieces(conn: &Connection, turn: TurnId) -> Result<Vec<(Said, String)>> {
-    let mut query = conn.prepare_cached("SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position")?;
-    let rows = query.query_map([turn.to_string()], |row| Ok((row::named(row, "kind", Said::parse)?, row.get("text")?)))?;
+    let mut query = conn.prepare_cached(
+        "SELECT kind, text FROM session_transcript WHERE turn_id = ?1 ORDER BY position",
+    )?;
+    let rows = query.query_map([turn.to_string()], |row| {
+        Ok((row::named(row, "kind", Said::parse)?, row.get("text")?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -235,7 +287,9 @@ impl Said {
     }
 
     fn parse(wire: &str) -> Option<Self> {
-        [Self::Answer, Self::Reasoning, Self::Tool].into_iter().find(|said| said.as_str() == wire)
+        [Self::Answer, Self::Reasoning, Self::Tool]
+            .into_iter()
+            .find(|said| said.as_str() == wire)
     }
 }
 
@@ -249,12 +303,24 @@ mod tests {
     fn begun(conn: &Connection) -> RunId {
         let run = fixture::insert_run(conn, "lane");
         let session = SessionId("01930000-0000-7000-8000-00000000000a".parse().unwrap());
-        let Fact::PhaseStarted { role, .. } = fixture::phase_started("spec", 1) else { panic!("no phase") };
-        let opened = Fact::SessionStarted { session_id: session, role, backend: "acp".to_owned(), ordinal: 1 };
+        let Fact::PhaseStarted { role, .. } = fixture::phase_started("spec", 1) else {
+            panic!("no phase")
+        };
+        let opened = Fact::SessionStarted {
+            session_id: session,
+            role,
+            backend: "acp".to_owned(),
+            ordinal: 1,
+        };
         journal::append(
             conn,
             run,
-            &[fixture::created(&["spec"]), fixture::started(), opened, fixture::phase_started("spec", 1)],
+            &[
+                fixture::created(&["spec"]),
+                fixture::started(),
+                opened,
+                fixture::phase_started("spec", 1),
+            ],
             fixture::BEGIN,
         )
         .unwrap();
@@ -262,7 +328,10 @@ mod tests {
     }
 
     fn turn(conn: &Connection, run: RunId) -> TurnId {
-        let turn = NewTurn { model: "program".to_owned(), ..fixture::new_turn(run, 1) };
+        let turn = NewTurn {
+            model: "program".to_owned(),
+            ..fixture::new_turn(run, 1)
+        };
         turns::reserve(conn, &turn, Timestamp(1)).unwrap();
         turn.id
     }
@@ -271,19 +340,38 @@ mod tests {
     fn a_conversation_is_made_once_and_changes_only_from_where_it_stands() {
         let conn = fixture::memory();
         let run = begun(&conn);
-        assert_eq!(with_program(&conn, run, &"plan".into(), "p", Timestamp(1)).unwrap_err().code, Code::Internal);
+        assert_eq!(
+            with_program(&conn, run, &"plan".into(), "p", Timestamp(1))
+                .unwrap_err()
+                .code,
+            Code::Internal
+        );
         let mut session = with_program(&conn, run, &"spec".into(), "p", Timestamp(1)).unwrap();
-        assert_eq!((session.state, &session.program_session), (SessionStatus::Created, &None));
+        assert_eq!(
+            (session.state, &session.program_session),
+            (SessionStatus::Created, &None)
+        );
         session.state = SessionStatus::Ready;
         session.program_session = Some("there".to_owned());
         session.cost = Some(NanoUsd(5));
         session.tokens.cached = 7;
         change(&conn, &session, SessionStatus::Created, Timestamp(2)).unwrap();
-        assert_eq!(change(&conn, &session, SessionStatus::Created, Timestamp(3)).unwrap_err().code, Code::IllegalTransition);
-        assert_eq!(with_program(&conn, run, &"spec".into(), "p", Timestamp(4)).unwrap(), session);
+        assert_eq!(
+            change(&conn, &session, SessionStatus::Created, Timestamp(3))
+                .unwrap_err()
+                .code,
+            Code::IllegalTransition
+        );
+        assert_eq!(
+            with_program(&conn, run, &"spec".into(), "p", Timestamp(4)).unwrap(),
+            session
+        );
         assert_eq!(of_run(&conn, run).unwrap()[0].state, SessionStatus::Ready);
         let other = with_program(&conn, run, &"spec".into(), "q", Timestamp(5)).unwrap();
-        assert_eq!((other.state, other.program_session, other.cost), (SessionStatus::Created, None, None));
+        assert_eq!(
+            (other.state, other.program_session, other.cost),
+            (SessionStatus::Created, None, None)
+        );
     }
 
     #[test]
@@ -292,9 +380,18 @@ mod tests {
         let run = begun(&conn);
         let turn = turn(&conn, run);
         let mut session = with_program(&conn, run, &"spec".into(), "p", Timestamp(1)).unwrap();
-        for (there, key, fresh) in [("a", "spec:1:1", true), ("a", "spec:1:1", false), ("a", "spec:1:2", true), ("b", "spec:1:1", true)] {
+        for (there, key, fresh) in [
+            ("a", "spec:1:1", true),
+            ("a", "spec:1:1", false),
+            ("a", "spec:1:2", true),
+            ("b", "spec:1:1", true),
+        ] {
             session.program_session = Some(there.to_owned());
-            assert_eq!(note_prompt(&conn, &session, key, turn, Timestamp(2)).unwrap(), fresh, "{there} {key}");
+            assert_eq!(
+                note_prompt(&conn, &session, key, turn, Timestamp(2)).unwrap(),
+                fresh,
+                "{there} {key}"
+            );
         }
     }
 
@@ -303,8 +400,12 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn);
         let turn = turn(&conn, run);
-        let pieces =
-            [(Said::Answer, "one"), (Said::Tool, "read_file a"), (Said::Answer, "two")].map(|(said, text)| (said, text.to_owned()));
+        let pieces = [
+            (Said::Answer, "one"),
+            (Said::Tool, "read_file a"),
+            (Said::Answer, "two"),
+        ]
+        .map(|(said, text)| (said, text.to_owned()));
         add_to_transcript(&conn, turn, &pieces[..2]).unwrap();
         add_to_transcript(&conn, turn, &pieces[2..]).unwrap();
         assert_eq!(transcript(&conn, run, &"spec".into(), 1).unwrap(), pieces);
@@ -316,8 +417,17 @@ mod tests {
         let conn = fixture::memory();
         let run = begun(&conn);
         with_program(&conn, run, &"spec".into(), "p", Timestamp(1)).unwrap();
-        let failed = Fact::RunFailed { code: Code::Internal, message: String::new(), hint: String::new() };
+        let failed = Fact::RunFailed {
+            code: Code::Internal,
+            message: String::new(),
+            hint: String::new(),
+        };
         journal::append(&conn, run, &[failed], Timestamp(2)).unwrap();
-        assert_eq!(with_program(&conn, run, &"spec".into(), "p", Timestamp(3)).unwrap().state, SessionStatus::Closed);
+        assert_eq!(
+            with_program(&conn, run, &"spec".into(), "p", Timestamp(3))
+                .unwrap()
+                .state,
+            SessionStatus::Closed
+        );
     }
 }

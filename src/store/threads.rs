@@ -24,8 +24,12 @@ pub struct Waiter {
 /// # Errors
 /// What the database says.
 pub fn holder(conn: &Connection, thread: &ThreadId) -> Result<Option<RunId>> {
-    let mut query = conn.prepare_cached("SELECT id FROM runs WHERE thread = ?1 AND state IN ('executing', 'awaiting_approval')")?;
-    Ok(query.query_row([thread.as_str()], |row| row::parsed(row, "id")).optional()?)
+    let mut query = conn.prepare_cached(
+        "SELECT id FROM runs WHERE thread = ?1 AND state IN ('executing', 'awaiting_approval')",
+    )?;
+    Ok(query
+        .query_row([thread.as_str()], |row| row::parsed(row, "id"))
+        .optional()?)
 }
 
 /// The first in the line of each thread that somebody waits for: who takes the thread from its holder
@@ -41,14 +45,25 @@ pub fn first_in_line(conn: &Connection) -> Result<Vec<Waiter>> {
     let rows = query.query_map([], |row| {
         let text = |column: &str| row.get::<_, Option<String>>(column);
         let id = text("id")?.and_then(|id| id.parse().ok());
-        let strategy = text("strategy")?.and_then(|name| Strategy::parse(&name)).unwrap_or(Strategy::Enqueue);
+        let strategy = text("strategy")?
+            .and_then(|name| Strategy::parse(&name))
+            .unwrap_or(Strategy::Enqueue);
         let holder = text("holder")?.and_then(|id| id.parse().ok());
-        Ok((row.get::<_, String>("thread")?, id.map(|run| Waiter { run, strategy, holder })))
+        Ok((
+            row.get::<_, String>("thread")?,
+            id.map(|run| Waiter {
+                run,
+                strategy,
+                holder,
+            }),
+        ))
     })?;
     let mut first: Vec<(String, Waiter)> = Vec::new();
     for row in rows {
         // Who cannot be read holds up nobody behind it.
-        let (thread, Some(waiter)) = row? else { continue };
+        let (thread, Some(waiter)) = row? else {
+            continue;
+        };
         match first.last_mut() {
             Some((last, first)) if *last == thread => {
                 if first.strategy == Strategy::Enqueue && waiter.strategy != Strategy::Enqueue {
@@ -75,8 +90,10 @@ pub fn is_waited_for(conn: &Connection, thread: &ThreadId) -> Result<bool> {
 /// # Errors
 /// What the database says.
 pub fn set_stop(tx: &Connection, run: RunId, stop: Option<&str>) -> Result<()> {
-    tx.prepare_cached("UPDATE runs SET stop = ?2 WHERE id = ?1 AND state IN ('executing', 'awaiting_approval')")?
-        .execute((run.to_string(), stop))?;
+    tx.prepare_cached(
+        "UPDATE runs SET stop = ?2 WHERE id = ?1 AND state IN ('executing', 'awaiting_approval')",
+    )?
+    .execute((run.to_string(), stop))?;
     Ok(())
 }
 
@@ -86,7 +103,10 @@ pub fn set_stop(tx: &Connection, run: RunId, stop: Option<&str>) -> Result<()> {
 /// What the database says.
 pub fn stop_of(conn: &Connection, run: RunId) -> Result<Option<String>> {
     let mut query = conn.prepare_cached("SELECT stop FROM runs WHERE id = ?1")?;
-    Ok(query.query_row([run.to_string()], |row| row.get("stop")).optional()?.flatten())
+    Ok(query
+        .query_row([run.to_string()], |row| row.get("stop"))
+        .optional()?
+        .flatten())
 }
 
 /// Notes how far the going back of a run's worktree is: `asked`, `done`, or why it could not.
@@ -94,7 +114,8 @@ pub fn stop_of(conn: &Connection, run: RunId) -> Result<Option<String>> {
 /// # Errors
 /// What the database says.
 pub fn set_rollback(tx: &Connection, run: RunId, words: &str) -> Result<()> {
-    tx.prepare_cached("UPDATE runs SET rollback = ?2 WHERE id = ?1")?.execute((run.to_string(), words))?;
+    tx.prepare_cached("UPDATE runs SET rollback = ?2 WHERE id = ?1")?
+        .execute((run.to_string(), words))?;
     Ok(())
 }
 
@@ -103,7 +124,8 @@ pub fn set_rollback(tx: &Connection, run: RunId, words: &str) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub fn to_roll_back(conn: &Connection) -> Result<Vec<RunId>> {
-    let mut query = conn.prepare_cached("SELECT id FROM runs WHERE rollback = 'asked' ORDER BY id")?;
+    let mut query =
+        conn.prepare_cached("SELECT id FROM runs WHERE rollback = 'asked' ORDER BY id")?;
     let rows = query.query_map([], |row| row.get::<_, String>("id"))?;
     Ok(rows.filter_map(|id| id.ok()?.parse().ok()).collect())
 }
@@ -125,7 +147,8 @@ pub fn set_lines(tx: &Connection, places: &[(RunId, Option<u32>)]) -> Result<()>
 /// # Errors
 /// What the database says.
 pub fn clear_lines(tx: &Connection) -> Result<()> {
-    tx.prepare_cached("UPDATE runs SET line = NULL WHERE line IS NOT NULL")?.execute([])?;
+    tx.prepare_cached("UPDATE runs SET line = NULL WHERE line IS NOT NULL")?
+        .execute([])?;
     Ok(())
 }
 
@@ -134,7 +157,8 @@ pub fn clear_lines(tx: &Connection) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub fn forks(conn: &Connection, run: RunId) -> Result<Vec<RunId>> {
-    let mut query = conn.prepare_cached("SELECT id FROM runs WHERE forked_from = ?1 ORDER BY created_at_ms, id")?;
+    let mut query = conn
+        .prepare_cached("SELECT id FROM runs WHERE forked_from = ?1 ORDER BY created_at_ms, id")?;
     let rows = query.query_map([run.to_string()], |row| row.get::<_, String>("id"))?;
     Ok(rows.filter_map(|id| id.ok()?.parse().ok()).collect())
 }
@@ -149,8 +173,15 @@ mod tests {
     use crate::model::time::Timestamp;
 
     fn waits(conn: &Connection, thread: &str, strategy: Strategy, at: i64) -> RunId {
-        let options = RunOptions { strategy: Some(strategy), ..RunOptions::default() };
-        let run = NewRun { options, created_at: Timestamp(at), ..fixture::new_run(thread) };
+        let options = RunOptions {
+            strategy: Some(strategy),
+            ..RunOptions::default()
+        };
+        let run = NewRun {
+            options,
+            created_at: Timestamp(at),
+            ..fixture::new_run(thread)
+        };
         runs::insert(conn, &run).unwrap();
         run.id
     }
@@ -159,21 +190,55 @@ mod tests {
     fn the_first_of_each_line_is_told_with_who_holds_the_thread() {
         let conn = fixture::memory();
         let held = fixture::insert_run(&conn, "a");
-        journal::append(&conn, held, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+        journal::append(
+            &conn,
+            held,
+            &[fixture::created(&["spec"]), fixture::started()],
+            BEGIN,
+        )
+        .unwrap();
         let [first, second] = [2_000, 3_000].map(|at| waits(&conn, "a", Strategy::Interrupt, at));
         let alone = waits(&conn, "b", Strategy::Enqueue, 1);
         waits(&conn, "c", Strategy::Reject, 1);
         // Who waits was here first, and stands behind who takes the thread all the same.
         let waits_first = waits(&conn, "a", Strategy::Enqueue, 1_500);
         let lines = [
-            Waiter { run: first, strategy: Strategy::Interrupt, holder: Some(held) },
-            Waiter { run: alone, strategy: Strategy::Enqueue, holder: None },
+            Waiter {
+                run: first,
+                strategy: Strategy::Interrupt,
+                holder: Some(held),
+            },
+            Waiter {
+                run: alone,
+                strategy: Strategy::Enqueue,
+                holder: None,
+            },
         ];
         assert_eq!(first_in_line(&conn).unwrap(), lines);
-        assert_eq!((holder(&conn, &"a".into()).unwrap(), holder(&conn, &"b".into()).unwrap()), (Some(held), None));
-        assert_eq!(["a", "b", "c"].map(|thread| is_waited_for(&conn, &thread.into()).unwrap()), [true, true, false]);
-        let places = run_list::list(&conn, &[], Some("a"), None).unwrap().into_iter().map(|run| (run.id, run.line));
-        assert_eq!(places.collect::<Vec<_>>(), [(second, Some(2)), (first, Some(1)), (waits_first, Some(3)), (held, None)]);
+        assert_eq!(
+            (
+                holder(&conn, &"a".into()).unwrap(),
+                holder(&conn, &"b".into()).unwrap()
+            ),
+            (Some(held), None)
+        );
+        assert_eq!(
+            ["a", "b", "c"].map(|thread| is_waited_for(&conn, &thread.into()).unwrap()),
+            [true, true, false]
+        );
+        let places = run_list::list(&conn, &[], Some("a"), None)
+            .unwrap()
+            .into_iter()
+            .map(|run| (run.id, run.line));
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [
+                (second, Some(2)),
+                (first, Some(1)),
+                (waits_first, Some(3)),
+                (held, None)
+            ]
+        );
     }
 
     #[test]
@@ -182,11 +247,23 @@ mod tests {
         let run = fixture::insert_run(&conn, "a");
         set_stop(&conn, run, Some("early")).unwrap();
         assert_eq!(stop_of(&conn, run).unwrap(), None, "nothing of it runs");
-        journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[fixture::created(&["spec"]), fixture::started()],
+            BEGIN,
+        )
+        .unwrap();
         set_stop(&conn, run, Some("pause")).unwrap();
         journal::append(&conn, run, &[fixture::phase_started("spec", 1)], BEGIN).unwrap();
         assert_eq!(stop_of(&conn, run).unwrap().as_deref(), Some("pause"));
-        journal::append(&conn, run, &[crate::model::event::Fact::RunCompleted {}], BEGIN).unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[crate::model::event::Fact::RunCompleted {}],
+            BEGIN,
+        )
+        .unwrap();
         assert_eq!(stop_of(&conn, run).unwrap(), None);
     }
 

@@ -31,28 +31,54 @@ const TABLES: &[(&str, &str)] = &[
     ("run_schemas", "run_id = ?1"),
     ("events", "run_id = ?1 ORDER BY seq"),
     ("turns", "run_id = ?1 ORDER BY at_ms, id"),
-    ("tool_calls", "turn_id IN (SELECT id FROM turns WHERE run_id = ?1) ORDER BY turn_id, position"),
+    (
+        "tool_calls",
+        "turn_id IN (SELECT id FROM turns WHERE run_id = ?1) ORDER BY turn_id, position",
+    ),
     ("ledger", "run_id = ?1 ORDER BY at_ms, turn_id"),
     ("agent_sessions", "run_id = ?1"),
-    ("session_prompts", "turn_id IN (SELECT id FROM turns WHERE run_id = ?1)"),
-    ("session_transcript", "turn_id IN (SELECT id FROM turns WHERE run_id = ?1) ORDER BY turn_id, position"),
+    (
+        "session_prompts",
+        "turn_id IN (SELECT id FROM turns WHERE run_id = ?1)",
+    ),
+    (
+        "session_transcript",
+        "turn_id IN (SELECT id FROM turns WHERE run_id = ?1) ORDER BY turn_id, position",
+    ),
 ];
 
 /// What holds only on the machine the run was made on.
-const ONLY_THERE: &[&str] =
-    &["repo", "worktree", "report_path", "start_key", "start_digest", "line", "stop", "rollback", "retried_from", "forked_from"];
+const ONLY_THERE: &[&str] = &[
+    "repo",
+    "worktree",
+    "report_path",
+    "start_key",
+    "start_digest",
+    "line",
+    "stop",
+    "rollback",
+    "retried_from",
+    "forked_from",
+];
 
 /// Hands every row of a run to `take`, with the name of its table.
 ///
 /// # Errors
 /// What the database says, and what `take` does.
-pub fn rows(conn: &Connection, run: RunId, mut take: impl FnMut(&'static str, Row) -> Result<()>) -> Result<()> {
+pub fn rows(
+    conn: &Connection,
+    run: RunId,
+    mut take: impl FnMut(&'static str, Row) -> Result<()>,
+) -> Result<()> {
     for (table, which) in TABLES {
         let mut query = conn.prepare(&format!("SELECT * FROM {table} WHERE {which}"))?;
         let names: Vec<String> = query.column_names().map(str::to_owned).collect();
         let mut found = query.query([run.to_string()])?;
         while let Some(row) = found.next()? {
-            let values = names.iter().enumerate().map(|(at, name)| Ok((name.clone(), plain(row.get_ref(at)?))));
+            let values = names
+                .iter()
+                .enumerate()
+                .map(|(at, name)| Ok((name.clone(), plain(row.get_ref(at)?))));
             take(table, values.collect::<rusqlite::Result<_>>()?)?;
         }
     }
@@ -65,10 +91,26 @@ pub fn rows(conn: &Connection, run: RunId, mut take: impl FnMut(&'static str, Ro
 /// `usage_invalid` for a run that is here already, and for a table or column that this schema does not
 /// know; what the journal or the database says.
 pub fn put(tx: &Connection, run: RunId, all: &[(String, Row)]) -> Result<()> {
-    if tx.query_row("SELECT 1 FROM runs WHERE id = ?1", [run.to_string()], |_| Ok(())).optional()?.is_some() {
-        return Err(Failure::new(Code::UsageInvalid, format!("run {run} is here already")).hint("look at it with `phasedeck show`"));
+    if tx
+        .query_row(
+            "SELECT 1 FROM runs WHERE id = ?1",
+            [run.to_string()],
+            |_| Ok(()),
+        )
+        .optional()?
+        .is_some()
+    {
+        return Err(
+            Failure::new(Code::UsageInvalid, format!("run {run} is here already"))
+                .hint("look at it with `phasedeck show`"),
+        );
     }
-    let after_journal = |table: &str| matches!(table, "agent_sessions" | "session_prompts" | "session_transcript");
+    let after_journal = |table: &str| {
+        matches!(
+            table,
+            "agent_sessions" | "session_prompts" | "session_transcript"
+        )
+    };
     for (table, row) in all.iter().filter(|(table, _)| !after_journal(table)) {
         insert(tx, table, row)?;
     }
@@ -80,22 +122,41 @@ pub fn put(tx: &Connection, run: RunId, all: &[(String, Row)]) -> Result<()> {
 }
 
 fn insert(tx: &Connection, table: &str, row: &Row) -> Result<()> {
-    let foreign =
-        |what: String| Failure::new(Code::UsageInvalid, what).hint("import it with the phasedeck that exported it, or a newer one");
+    let foreign = |what: String| {
+        Failure::new(Code::UsageInvalid, what)
+            .hint("import it with the phasedeck that exported it, or a newer one")
+    };
     if !TABLES.iter().any(|(known, _)| *known == table) {
-        return Err(foreign(format!("the file has rows of a table '{table}', which this version does not know")));
+        return Err(foreign(format!(
+            "the file has rows of a table '{table}', which this version does not know"
+        )));
     }
     let known: BTreeSet<String> = columns(tx, table)?;
     if let Some(name) = row.keys().find(|name| !known.contains(*name)) {
-        return Err(foreign(format!("the file has a column '{table}.{name}', which this version does not know")));
+        return Err(foreign(format!(
+            "the file has a column '{table}.{name}', which this version does not know"
+        )));
     }
     let names: Vec<&str> = row.keys().map(String::as_str).collect();
     let marks = vec!["?"; names.len()].join(", ");
-    let values = row.iter().map(|(name, value)| if ONLY_THERE.contains(&name.as_str()) { Ok(Sql::Null) } else { stored(value) });
+    let values = row.iter().map(|(name, value)| {
+        if ONLY_THERE.contains(&name.as_str()) {
+            Ok(Sql::Null)
+        } else {
+            stored(value)
+        }
+    });
     let values: Vec<Sql> = values.collect::<Result<_>>()?;
     // Texts are kept by hash: one that is here is the same one.
-    let or = if table == "definitions" { "OR IGNORE " } else { "" };
-    let sql = format!("INSERT {or}INTO {table} ({}) VALUES ({marks})", names.join(", "));
+    let or = if table == "definitions" {
+        "OR IGNORE "
+    } else {
+        ""
+    };
+    let sql = format!(
+        "INSERT {or}INTO {table} ({}) VALUES ({marks})",
+        names.join(", ")
+    );
     tx.prepare_cached(&sql)?.execute(params_from_iter(values))?;
     Ok(())
 }
@@ -117,12 +178,21 @@ fn plain(value: ValueRef<'_>) -> Value {
 }
 
 fn stored(value: &Value) -> Result<Sql> {
-    let strange =
-        || Failure::new(Code::UsageInvalid, format!("the file has a value that no column holds: {value}")).hint("export it again");
+    let strange = || {
+        Failure::new(
+            Code::UsageInvalid,
+            format!("the file has a value that no column holds: {value}"),
+        )
+        .hint("export it again")
+    };
     match value {
         Value::Null => Ok(Sql::Null),
         Value::String(text) => Ok(Sql::Text(text.clone())),
-        Value::Number(number) => number.as_i64().map(Sql::Integer).or_else(|| number.as_f64().map(Sql::Real)).ok_or_else(strange),
+        Value::Number(number) => number
+            .as_i64()
+            .map(Sql::Integer)
+            .or_else(|| number.as_f64().map(Sql::Real))
+            .ok_or_else(strange),
         Value::Object(object) => match object.get("hex").and_then(Value::as_str).map(hex::decode) {
             Some(Ok(bytes)) => Ok(Sql::Blob(bytes)),
             _ => Err(strange()),

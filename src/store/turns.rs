@@ -116,7 +116,11 @@ pub fn answered(
     settlement: &Settlement,
     now: Timestamp,
 ) -> Result<()> {
-    let to = if tools.is_empty() { TurnStatus::Settled } else { TurnStatus::Answered };
+    let to = if tools.is_empty() {
+        TurnStatus::Settled
+    } else {
+        TurnStatus::Answered
+    };
     step(tx, turn, TurnStatus::Reserved, to, Some(answer))?;
     let mut insert =
         tx.prepare_cached("INSERT INTO tool_calls (turn_id, position, call_id, tool, arguments) VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -149,7 +153,8 @@ pub fn failed(tx: &Connection, turn: TurnId, failure: &CallFailure, now: Timesta
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
 pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Result<()> {
     step(tx, turn, TurnStatus::Answered, TurnStatus::Settled, None)?;
-    tx.prepare_cached("UPDATE turns SET held_at = NULL WHERE id = ?1 AND held_at IS NOT NULL")?.execute([turn.to_string()])?;
+    tx.prepare_cached("UPDATE turns SET held_at = NULL WHERE id = ?1 AND held_at IS NOT NULL")?
+        .execute([turn.to_string()])?;
     store_results(tx, turn, results)
 }
 
@@ -159,10 +164,13 @@ pub fn tools_done(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resu
 /// # Errors
 /// `internal` when the turn is not answered or a call id is not of this turn; what the database says.
 pub fn hold(tx: &Connection, turn: TurnId, results: &[ToolResult], at: Option<&str>) -> Result<()> {
-    let changed =
-        tx.prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?.execute((turn.to_string(), at))?;
+    let changed = tx
+        .prepare_cached("UPDATE turns SET held_at = ?2 WHERE id = ?1 AND status = 'answered'")?
+        .execute((turn.to_string(), at))?;
     if changed != 1 {
-        return Err(Failure::internal(format!("turn {turn} cannot be held: it is not answered")));
+        return Err(Failure::internal(format!(
+            "turn {turn} cannot be held: it is not answered"
+        )));
     }
     store_results(tx, turn, results)
 }
@@ -172,9 +180,18 @@ fn store_results(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resul
         tx.prepare_cached("UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = ?5 WHERE turn_id = ?1 AND call_id = ?2")?;
     for done in results {
         let outcome = outcome_name(done.outcome);
-        let changed = update.execute((turn.to_string(), &done.call_id, &done.result, outcome, row::stored(done.duration_ms)))?;
+        let changed = update.execute((
+            turn.to_string(),
+            &done.call_id,
+            &done.result,
+            outcome,
+            row::stored(done.duration_ms),
+        ))?;
         if changed != 1 {
-            return Err(Failure::internal(format!("turn {turn} never called '{}'", done.call_id)));
+            return Err(Failure::internal(format!(
+                "turn {turn} never called '{}'",
+                done.call_id
+            )));
         }
     }
     Ok(())
@@ -186,7 +203,11 @@ fn store_results(tx: &Connection, turn: TurnId, results: &[ToolResult]) -> Resul
 /// # Errors
 /// `illegal_transition` when the call is not unsure (any more); what the database says.
 pub fn settle_tool(tx: &Connection, turn: TurnId, call_id: &str, told: Option<&str>) -> Result<()> {
-    let outcome = if told.is_some() { outcome_name(ToolOutcome::Unknown) } else { "redo" };
+    let outcome = if told.is_some() {
+        outcome_name(ToolOutcome::Unknown)
+    } else {
+        "redo"
+    };
     let changed = tx
         .prepare_cached(
             "UPDATE tool_calls SET result = ?3, outcome = ?4, duration_ms = 0 WHERE turn_id = ?1 AND call_id = ?2 AND result IS NULL \
@@ -196,14 +217,23 @@ pub fn settle_tool(tx: &Connection, turn: TurnId, call_id: &str, told: Option<&s
     if changed == 1 {
         return Ok(());
     }
-    Err(Failure::new(Code::IllegalTransition, format!("tool call '{call_id}' is not unsure")).hint("`phasedeck show` lists what is"))
+    Err(Failure::new(
+        Code::IllegalTransition,
+        format!("tool call '{call_id}' is not unsure"),
+    )
+    .hint("`phasedeck show` lists what is"))
 }
 
 /// The turns of one attempt that are part of its conversations, each in order, the agent's own first.
 ///
 /// # Errors
 /// What the database says.
-pub fn of_attempt(conn: &Connection, run: RunId, phase: &PhaseKey, attempt: u32) -> Result<Vec<TurnRecord>> {
+pub fn of_attempt(
+    conn: &Connection,
+    run: RunId,
+    phase: &PhaseKey,
+    attempt: u32,
+) -> Result<Vec<TurnRecord>> {
     let mut query = conn.prepare_cached(
         "SELECT id, phase_key, attempt, conversation, number, stretch, status, answer, held_at, at_ms FROM turns \
          WHERE run_id = ?1 AND phase_key = ?2 AND attempt = ?3 AND status <> 'void' ORDER BY conversation, number",
@@ -252,14 +282,24 @@ fn tools_of(conn: &Connection, turn: TurnId) -> Result<Vec<ToolRecord>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn step(tx: &Connection, turn: TurnId, from: TurnStatus, to: TurnStatus, answer: Option<&str>) -> Result<()> {
+fn step(
+    tx: &Connection,
+    turn: TurnId,
+    from: TurnStatus,
+    to: TurnStatus,
+    answer: Option<&str>,
+) -> Result<()> {
     let changed = tx
         .prepare_cached("UPDATE turns SET status = ?3, answer = coalesce(?4, answer) WHERE id = ?1 AND status = ?2")?
         .execute((turn.to_string(), status_name(from), status_name(to), answer))?;
     if changed == 1 {
         return Ok(());
     }
-    Err(Failure::internal(format!("turn {turn} cannot become {}: it is not {}", status_name(to), status_name(from))))
+    Err(Failure::internal(format!(
+        "turn {turn} cannot become {}: it is not {}",
+        status_name(to),
+        status_name(from)
+    )))
 }
 
 fn status_name(status: TurnStatus) -> &'static str {
@@ -289,20 +329,35 @@ mod tests {
 
     fn begun(conn: &Connection) -> RunId {
         let run = fixture::insert_run(conn, "lane");
-        let facts = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+        let facts = [
+            fixture::created(&["spec", "plan"]),
+            fixture::started(),
+            fixture::phase_started("spec", 1),
+        ];
         journal::append(conn, run, &facts, BEGIN).unwrap();
         run
     }
 
     fn new_turn(run: RunId, phase: &str, number: u32) -> NewTurn {
-        let (phase_key, model, reserved) = (phase.into(), format!("model-{phase}"), Some(NanoUsd(50)));
-        NewTurn { phase_key, model, reserved, ..fixture::new_turn(run, number) }
+        let (phase_key, model, reserved) =
+            (phase.into(), format!("model-{phase}"), Some(NanoUsd(50)));
+        NewTurn {
+            phase_key,
+            model,
+            reserved,
+            ..fixture::new_turn(run, number)
+        }
     }
 
     fn settlement(cost: Option<i64>) -> Settlement {
         Settlement {
             status: CallStatus::Ok,
-            tokens: Tokens { input: 10, output: 4, cached: 3, reasoning: 2 },
+            tokens: Tokens {
+                input: 10,
+                output: 4,
+                cached: 3,
+                reasoning: 2,
+            },
             cost: cost.map(NanoUsd),
             estimated: false,
             latency_ms: 7,
@@ -312,37 +367,75 @@ mod tests {
 
     fn failure(charge: Option<i64>) -> CallFailure {
         let (status, code) = (CallStatus::Unknown, Code::LlmUnreachable);
-        CallFailure { status, code, latency_ms: 9, charge: charge.map(NanoUsd), estimated: true }
+        CallFailure {
+            status,
+            code,
+            latency_ms: 9,
+            charge: charge.map(NanoUsd),
+            estimated: true,
+        }
     }
 
     #[test]
     fn a_conversation_is_read_back_in_order_without_the_calls_that_came_to_nothing() {
         let conn = fixture::memory();
         let run = begun(&conn);
-        let (lost, first, second) = (new_turn(run, "spec", 1), new_turn(run, "spec", 1), new_turn(run, "spec", 2));
+        let (lost, first, second) = (
+            new_turn(run, "spec", 1),
+            new_turn(run, "spec", 1),
+            new_turn(run, "spec", 2),
+        );
         reserve(&conn, &lost, Timestamp(1)).unwrap();
-        assert!(reserve(&conn, &first, Timestamp(2)).is_err(), "a number has one turn that counts");
+        assert!(
+            reserve(&conn, &first, Timestamp(2)).is_err(),
+            "a number has one turn that counts"
+        );
         failed(&conn, lost.id, &failure(Some(50)), Timestamp(2)).unwrap();
         reserve(&conn, &first, Timestamp(3)).unwrap();
-        let tools =
-            [("c1", "read_file", "{}"), ("c2", "write_file", "{\"a\":1}")].map(|(id, tool, args)| (id.into(), tool.into(), args.into()));
-        answered(&conn, first.id, "{\"text\":\"hi\"}", &tools, &settlement(Some(12)), Timestamp(4)).unwrap();
+        let tools = [("c1", "read_file", "{}"), ("c2", "write_file", "{\"a\":1}")]
+            .map(|(id, tool, args)| (id.into(), tool.into(), args.into()));
+        answered(
+            &conn,
+            first.id,
+            "{\"text\":\"hi\"}",
+            &tools,
+            &settlement(Some(12)),
+            Timestamp(4),
+        )
+        .unwrap();
         let read = of_attempt(&conn, run, &"spec".into(), 1).unwrap();
-        assert_eq!((read.len(), read[0].id, read[0].status), (1, first.id, TurnStatus::Answered));
+        assert_eq!(
+            (read.len(), read[0].id, read[0].status),
+            (1, first.id, TurnStatus::Answered)
+        );
         assert_eq!(read[0].answer.as_deref(), Some("{\"text\":\"hi\"}"));
         assert_eq!(
-            read[0].tools.iter().map(|tool| (tool.call_id.as_str(), tool.result.clone())).collect::<Vec<_>>(),
+            read[0]
+                .tools
+                .iter()
+                .map(|tool| (tool.call_id.as_str(), tool.result.clone()))
+                .collect::<Vec<_>>(),
             [("c1", None), ("c2", None)]
         );
 
-        let done = |id: &str| ToolResult { call_id: id.into(), result: format!("did {id}"), outcome: ToolOutcome::Ok, duration_ms: 1 };
-        assert!(tools_done(&conn, second.id, &[done("c1")]).is_err(), "a turn that was never answered has no results");
+        let done = |id: &str| ToolResult {
+            call_id: id.into(),
+            result: format!("did {id}"),
+            outcome: ToolOutcome::Ok,
+            duration_ms: 1,
+        };
+        assert!(
+            tools_done(&conn, second.id, &[done("c1")]).is_err(),
+            "a turn that was never answered has no results"
+        );
         tools_done(&conn, first.id, &[done("c1"), done("c2")]).unwrap();
         reserve(&conn, &second, Timestamp(5)).unwrap();
         answered(&conn, second.id, "{}", &[], &settlement(None), Timestamp(6)).unwrap();
         let read = of_attempt(&conn, run, &"spec".into(), 1).unwrap();
         assert_eq!(
-            read.iter().map(|turn| (turn.number, turn.status)).collect::<Vec<_>>(),
+            read.iter()
+                .map(|turn| (turn.number, turn.status))
+                .collect::<Vec<_>>(),
             [(1, TurnStatus::Settled), (2, TurnStatus::Settled)]
         );
         assert_eq!(read[0].tools[1].result.as_deref(), Some("did c2"));
@@ -356,9 +449,22 @@ mod tests {
         let turn = new_turn(run, "spec", 1);
         reserve(&conn, &turn, BEGIN).unwrap();
         answered(&conn, turn.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap();
-        assert_eq!(answered(&conn, turn.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap_err().code, Code::Internal);
-        assert_eq!(failed(&conn, turn.id, &failure(None), BEGIN).unwrap_err().code, Code::Internal);
-        assert_eq!(ledger::of_run(&conn, run).unwrap()[0].cost, Some(NanoUsd(1)));
+        assert_eq!(
+            answered(&conn, turn.id, "{}", &[], &settlement(Some(1)), BEGIN)
+                .unwrap_err()
+                .code,
+            Code::Internal
+        );
+        assert_eq!(
+            failed(&conn, turn.id, &failure(None), BEGIN)
+                .unwrap_err()
+                .code,
+            Code::Internal
+        );
+        assert_eq!(
+            ledger::of_run(&conn, run).unwrap()[0].cost,
+            Some(NanoUsd(1))
+        );
     }
 
     #[test]
@@ -367,61 +473,140 @@ mod tests {
         let run = begun(&conn);
         let turn = new_turn(run, "spec", 1);
         reserve(&conn, &turn, BEGIN).unwrap();
-        answered(&conn, turn.id, "{}", &[("c1".into(), "t".into(), "{}".into())], &settlement(None), BEGIN).unwrap();
-        let foreign = ToolResult { call_id: "c9".into(), result: String::new(), outcome: ToolOutcome::Ok, duration_ms: 1 };
-        assert!(tools_done(&conn, turn.id, &[foreign]).unwrap_err().message.contains("'c9'"));
+        answered(
+            &conn,
+            turn.id,
+            "{}",
+            &[("c1".into(), "t".into(), "{}".into())],
+            &settlement(None),
+            BEGIN,
+        )
+        .unwrap();
+        let foreign = ToolResult {
+            call_id: "c9".into(),
+            result: String::new(),
+            outcome: ToolOutcome::Ok,
+            duration_ms: 1,
+        };
+        assert!(
+            tools_done(&conn, turn.id, &[foreign])
+                .unwrap_err()
+                .message
+                .contains("'c9'")
+        );
     }
 
     #[test]
     fn what_a_crash_left_open_is_found_oldest_first() {
         let conn = fixture::memory();
         let run = begun(&conn);
-        let (settled, older, newer) = (new_turn(run, "spec", 1), new_turn(run, "spec", 2), new_turn(run, "plan", 1));
+        let (settled, older, newer) = (
+            new_turn(run, "spec", 1),
+            new_turn(run, "spec", 2),
+            new_turn(run, "plan", 1),
+        );
         for (turn, at) in [(&settled, 1), (&newer, 30), (&older, 20)] {
             reserve(&conn, turn, Timestamp(at)).unwrap();
         }
         answered(&conn, settled.id, "{}", &[], &settlement(Some(1)), BEGIN).unwrap();
         let left = open(&conn, run).unwrap();
-        assert_eq!(left.iter().map(|row| row.turn_id).collect::<Vec<_>>(), [older.id, newer.id]);
-        assert_eq!((left[0].status, left[0].reserved, left[0].cost), (None, Some(NanoUsd(50)), None));
+        assert_eq!(
+            left.iter().map(|row| row.turn_id).collect::<Vec<_>>(),
+            [older.id, newer.id]
+        );
+        assert_eq!(
+            (left[0].status, left[0].reserved, left[0].cost),
+            (None, Some(NanoUsd(50)), None)
+        );
     }
 
     #[test]
     fn the_ledger_adds_up_to_the_totals_of_the_run_and_of_its_phases() {
         let conn = fixture::memory();
         let run = begun(&conn);
-        for (number, (phase, cost)) in (1..).zip([("spec", Some(12)), ("plan", Some(5)), ("spec", None), ("spec", Some(0))]) {
+        for (number, (phase, cost)) in (1..).zip([
+            ("spec", Some(12)),
+            ("plan", Some(5)),
+            ("spec", None),
+            ("spec", Some(0)),
+        ]) {
             let turn = new_turn(run, phase, number);
             reserve(&conn, &turn, BEGIN).unwrap();
             let how = settlement(cost);
             answered(&conn, turn.id, "{}", &[], &how, BEGIN).unwrap();
-            journal::append(&conn, run, &[fixture::called(turn.id, phase, how.tokens, how.cost)], BEGIN).unwrap();
+            journal::append(
+                &conn,
+                run,
+                &[fixture::called(turn.id, phase, how.tokens, how.cost)],
+                BEGIN,
+            )
+            .unwrap();
         }
         let lost = new_turn(run, "plan", 9);
         reserve(&conn, &lost, BEGIN).unwrap();
         failed(&conn, lost.id, &failure(Some(50)), BEGIN).unwrap();
-        journal::append(&conn, run, &[fixture::called(lost.id, "plan", Tokens::default(), Some(NanoUsd(50)))], BEGIN).unwrap();
+        journal::append(
+            &conn,
+            run,
+            &[fixture::called(
+                lost.id,
+                "plan",
+                Tokens::default(),
+                Some(NanoUsd(50)),
+            )],
+            BEGIN,
+        )
+        .unwrap();
         reserve(&conn, &new_turn(run, "plan", 10), BEGIN).unwrap();
 
         let record = runs::get(&conn, run).unwrap();
-        assert_eq!(record.cost, Cost { known: NanoUsd(67), unknown_calls: 1 });
+        assert_eq!(
+            record.cost,
+            Cost {
+                known: NanoUsd(67),
+                unknown_calls: 1
+            }
+        );
         for by in [CostBy::Phase, CostBy::Model, CostBy::Day] {
             for of in [Some(run), None] {
                 let lines = ledger::costs(&conn, of, by).unwrap();
                 let mut sum = Cost::default();
                 lines.iter().for_each(|line| sum += line.cost);
-                assert_eq!((sum, lines.iter().map(|line| line.calls).sum::<u32>()), (record.cost, record.calls), "{by:?}");
-                assert_eq!(lines.iter().map(|line| line.tokens.input).sum::<u64>(), record.tokens.input);
+                assert_eq!(
+                    (sum, lines.iter().map(|line| line.calls).sum::<u32>()),
+                    (record.cost, record.calls),
+                    "{by:?}"
+                );
+                assert_eq!(
+                    lines.iter().map(|line| line.tokens.input).sum::<u64>(),
+                    record.tokens.input
+                );
             }
         }
         let by_run = super::super::run_costs::by_run(&conn).unwrap();
-        assert_eq!((by_run.len(), by_run[0].label.as_str(), by_run[0].cost), (1, run.to_string().as_str(), record.cost));
+        assert_eq!(
+            (by_run.len(), by_run[0].label.as_str(), by_run[0].cost),
+            (1, run.to_string().as_str(), record.cost)
+        );
         let phases = ledger::costs(&conn, Some(run), CostBy::Phase).unwrap();
         let rows = super::super::phases::of_run(&conn, run).unwrap();
         for row in rows {
-            assert_eq!(phases.iter().find(|line| line.label == row.phase_key.as_str()).unwrap().cost, row.cost);
+            assert_eq!(
+                phases
+                    .iter()
+                    .find(|line| line.label == row.phase_key.as_str())
+                    .unwrap()
+                    .cost,
+                row.cost
+            );
         }
-        assert_eq!(ledger::costs(&conn, Some(run), CostBy::Day).unwrap()[0].label, "1970-01-01");
-        assert_eq!(ledger::costs(&conn, Some(RunId::new()), CostBy::Day).unwrap(), []);
+        assert_eq!(
+            ledger::costs(&conn, Some(run), CostBy::Day).unwrap()[0].label,
+            "1970-01-01"
+        );
+        assert_eq!(
+            ledger::costs(&conn, Some(RunId::new()), CostBy::Day).unwrap(),
+            []
+        );
     }
 }

@@ -34,13 +34,26 @@ impl Arrangement {
 /// Header, body, hints.
 #[must_use]
 pub fn rows(area: Rect) -> [Rect; 3] {
-    Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(area)
+    Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(area)
 }
 
 /// A text within its frame: a cell of air on either side, where there is room for that.
 #[must_use]
 pub fn inset(area: Rect) -> Rect {
-    if area.width < 60 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
+    if area.width < 60 {
+        area
+    } else {
+        Rect {
+            x: area.x + 1,
+            width: area.width - 2,
+            ..area
+        }
+    }
 }
 
 /// A fixed part on top, the rest below.
@@ -71,5 +84,10 @@ pub fn halves(area: Rect) -> [Rect; 2] {
 #[must_use]
 pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+    Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    }
 }

@@ -12,11 +12,20 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     let width = area.width.saturating_sub(4).min(64);
     let choices = rows_of(confirm, usize::from(width).saturating_sub(2)).len();
     let room = usize::from(area.height).saturating_sub(choices + 4);
-    let detail = shortened(wrapped(&confirm.detail, usize::from(width).saturating_sub(4)), room);
-    let rows = u16::try_from(detail.len() + choices).unwrap_or(4).saturating_add(4);
+    let detail = shortened(
+        wrapped(&confirm.detail, usize::from(width).saturating_sub(4)),
+        room,
+    );
+    let rows = u16::try_from(detail.len() + choices)
+        .unwrap_or(4)
+        .saturating_add(4);
     let area = arrange::centred(area, width, rows);
     pen.clear(area);
-    let inner = pen.framed(area, vec![ink(format!(" {} ", confirm.question), pen.theme.waiting())], pen.theme.waiting());
+    let inner = pen.framed(
+        area,
+        vec![ink(format!(" {} ", confirm.question), pen.theme.waiting())],
+        pen.theme.waiting(),
+    );
     for (row, line) in detail.iter().enumerate() {
         pen.text(inner, row + 1, &format!(" {line}"), pen.theme.plain());
     }
@@ -24,7 +33,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, confirm: &Confirm) {
     for (row, choices) in rows_of(confirm, wide).into_iter().enumerate() {
         let mut spans = vec![ink(" ", pen.theme.plain())];
         for index in choices {
-            let style = if index == confirm.cursor { pen.theme.selected() } else { pen.theme.plain() };
+            let style = if index == confirm.cursor {
+                pen.theme.selected()
+            } else {
+                pen.theme.plain()
+            };
             spans.push(ink(shown(confirm, index), style));
             spans.push(ink("  ", pen.theme.plain()));
         }
@@ -43,7 +56,10 @@ fn shortened(mut lines: Vec<String>, room: usize) -> Vec<String> {
 }
 
 fn shown(confirm: &Confirm, index: usize) -> String {
-    confirm.choices.get(index).map_or_else(String::new, |(label, _)| format!("[ {label} ]"))
+    confirm
+        .choices
+        .get(index)
+        .map_or_else(String::new, |(label, _)| format!("[ {label} ]"))
 }
 
 /// The answers in rows; none is cut where one fits alone.

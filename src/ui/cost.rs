@@ -32,7 +32,12 @@ const ASCII_BARS: bar::Set<'static> = bar::Set {
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let cost = &pen.state.cost;
     if let Some(failure) = &cost.failure {
-        pen.text(area, 1, &format!(" the costs could not be loaded: {failure}"), pen.theme.bad());
+        pen.text(
+            area,
+            1,
+            &format!(" the costs could not be loaded: {failure}"),
+            pen.theme.bad(),
+        );
         return pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.dim());
     }
     let Some(costs) = &cost.costs else {
@@ -42,22 +47,42 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         return;
     };
     if costs.days.is_empty() {
-        pen.text(area, 1, " No call to a model was settled yet.", pen.theme.title());
-        return pen.text(area, 2, " Rehearsals cost nothing and count nothing.", pen.theme.dim());
+        pen.text(
+            area,
+            1,
+            " No call to a model was settled yet.",
+            pen.theme.title(),
+        );
+        return pen.text(
+            area,
+            2,
+            " Rehearsals cost nothing and count nothing.",
+            pen.theme.dim(),
+        );
     }
     let [head, rest] = arrange::top(area, 1);
     total(pen, head, costs);
-    let rest = if rest.height >= 14 { over_time(pen, rest, costs) } else { rest };
+    let rest = if rest.height >= 14 {
+        over_time(pen, rest, costs)
+    } else {
+        rest
+    };
     match area.width {
         160.. => {
-            let columns: [Rect; 4] = ratatui::layout::Layout::horizontal([ratatui::layout::Constraint::Ratio(1, 4); 4]).areas(rest);
+            let columns: [Rect; 4] =
+                ratatui::layout::Layout::horizontal([ratatui::layout::Constraint::Ratio(1, 4); 4])
+                    .areas(rest);
             for (by, column) in Grouping::ALL.iter().zip(columns) {
                 bars(pen, column, costs, *by);
             }
         }
         120.. => {
             let [left, right] = arrange::halves(rest);
-            let beside = if cost.by == Grouping::Day { Grouping::Model } else { cost.by };
+            let beside = if cost.by == Grouping::Day {
+                Grouping::Model
+            } else {
+                cost.by
+            };
             bars(pen, left, costs, Grouping::Day);
             bars(pen, right, costs, beside);
         }
@@ -67,14 +92,26 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 
 fn total(pen: &mut Pen<'_>, area: Rect, costs: &Costs) {
     let calls: u32 = costs.days.iter().map(|line| line.calls).sum();
-    let (sent, received) = costs.days.iter().fold((0, 0), |(sent, got), line| (sent + line.tokens.input, got + line.tokens.output));
+    let (sent, received) = costs.days.iter().fold((0, 0), |(sent, got), line| {
+        (sent + line.tokens.input, got + line.tokens.output)
+    });
     let spans = vec![
         ink(format!(" {} ", costs.total()), pen.theme.title()),
-        ink(format!("in {calls} calls, {} tokens sent, {} received", count(sent), count(received)), pen.theme.dim()),
+        ink(
+            format!(
+                "in {calls} calls, {} tokens sent, {} received",
+                count(sent),
+                count(received)
+            ),
+            pen.theme.dim(),
+        ),
     ];
     pen.line(area, 0, spans);
     if costs.total().unknown_calls > 0 {
-        let said = format!("? = {} calls without a known price ", costs.total().unknown_calls);
+        let said = format!(
+            "? = {} calls without a known price ",
+            costs.total().unknown_calls
+        );
         pen.right(area, 0, 50, vec![ink(said, pen.theme.waiting())]);
     }
 }
@@ -86,20 +123,39 @@ fn over_time(pen: &mut Pen<'_>, area: Rect, costs: &Costs) -> Rect {
     let amounts = daily(costs, days);
     let title = format!(" The last {} days ", amounts.len());
     let inner = pen.panel(upper, vec![ink(title, pen.theme.plain())], false);
-    let set = if pen.state.look.ascii { ASCII_BARS } else { bar::NINE_LEVELS };
+    let set = if pen.state.look.ascii {
+        ASCII_BARS
+    } else {
+        bar::NINE_LEVELS
+    };
     let most = amounts.iter().max().copied().unwrap_or(0);
     let style = pen.theme.focus();
-    pen.widget(Sparkline::default().data(&amounts).bar_set(set).style(style).max(most.max(1)), inner);
+    pen.widget(
+        Sparkline::default()
+            .data(&amounts)
+            .bar_set(set)
+            .style(style)
+            .max(most.max(1)),
+        inner,
+    );
     rest
 }
 
 /// What each of the last days cost, in nano-dollars, the last one last; at most `most` days.
 fn daily(costs: &Costs, most: usize) -> Vec<u64> {
     let date = |line: &CostLine| line.label.parse::<jiff::civil::Date>().ok();
-    let (Some(first), Some(last)) = (costs.days.first().and_then(date), costs.days.last().and_then(date)) else { return Vec::new() };
+    let (Some(first), Some(last)) = (
+        costs.days.first().and_then(date),
+        costs.days.last().and_then(date),
+    ) else {
+        return Vec::new();
+    };
     let mut amounts: Vec<u64> = Vec::new();
     let mut lines = costs.days.iter().peekable();
-    for day in first.series(jiff::Span::new().days(1)).take_while(|day| *day <= last) {
+    for day in first
+        .series(jiff::Span::new().days(1))
+        .take_while(|day| *day <= last)
+    {
         let line = lines.next_if(|line| date(line) == Some(day));
         amounts.push(line.map_or(0, |line| u64::try_from(line.cost.known.0).unwrap_or(0)));
     }
@@ -110,22 +166,64 @@ fn daily(costs: &Costs, most: usize) -> Vec<u64> {
 /// A grouping as bars, longest for what cost most.
 fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
     let focused = pen.state.cost.by == by;
-    let title = if focused { pen.theme.title() } else { pen.theme.plain() };
+    let title = if focused {
+        pen.theme.title()
+    } else {
+        pen.theme.plain()
+    };
     let inner = pen.panel(area, vec![ink(format!(" {} ", by.title()), title)], focused);
     let lines = costs.lines(by);
-    let top = if focused { pen.state.cost.top.min(lines.len().saturating_sub(usize::from(inner.height))) } else { 0 };
+    let top = if focused {
+        pen.state
+            .cost
+            .top
+            .min(lines.len().saturating_sub(usize::from(inner.height)))
+    } else {
+        0
+    };
     if focused {
         pen.drawn.list = Some(inner.height);
     }
-    let most = lines.iter().map(|line| line.cost.known.0).max().unwrap_or(0).max(1);
+    let most = lines
+        .iter()
+        .map(|line| line.cost.known.0)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let width = usize::from(inner.width).saturating_sub(1);
-    let label = lines.iter().map(|line| cells(&name(line, by))).max().unwrap_or(0).clamp(8, (width / 2).max(8));
+    let label = lines
+        .iter()
+        .map(|line| cells(&name(line, by)))
+        .max()
+        .unwrap_or(0)
+        .clamp(8, (width / 2).max(8));
     let room = width.saturating_sub(label + 2 + 12 + 2);
-    for (row, line) in lines.iter().skip(top).take(usize::from(inner.height)).enumerate() {
+    for (row, line) in lines
+        .iter()
+        .skip(top)
+        .take(usize::from(inner.height))
+        .enumerate()
+    {
         let spans = vec![
-            ink(format!(" {} ", cell(&cut(&name(line, by), label, pen.theme.more()), label, "")), pen.theme.plain()),
-            ink(cell(&drawn(line.cost.known.0, most, room, pen.state.look.ascii), room, ""), pen.theme.focus()),
-            ink(cell_right(&line.cost.to_string(), 12, pen.theme.more()), pen.theme.plain()),
+            ink(
+                format!(
+                    " {} ",
+                    cell(&cut(&name(line, by), label, pen.theme.more()), label, "")
+                ),
+                pen.theme.plain(),
+            ),
+            ink(
+                cell(
+                    &drawn(line.cost.known.0, most, room, pen.state.look.ascii),
+                    room,
+                    "",
+                ),
+                pen.theme.focus(),
+            ),
+            ink(
+                cell_right(&line.cost.to_string(), 12, pen.theme.more()),
+                pen.theme.plain(),
+            ),
         ];
         pen.line(inner, row, spans);
     }
@@ -137,7 +235,10 @@ fn bars(pen: &mut Pen<'_>, area: Rect, costs: &Costs, by: Grouping) {
 
 fn name(line: &CostLine, by: Grouping) -> String {
     match by {
-        Grouping::Run => line.label.parse::<RunId>().map_or_else(|_| line.label.clone(), |id| id.short()),
+        Grouping::Run => line
+            .label
+            .parse::<RunId>()
+            .map_or_else(|_| line.label.clone(), |id| id.short()),
         _ => line.label.clone(),
     }
 }
@@ -145,8 +246,11 @@ fn name(line: &CostLine, by: Grouping) -> String {
 /// A bar of eighths of cells; what cost anything is seen.
 fn drawn(amount: i64, most: i64, room: usize, ascii: bool) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = i128::from(amount.max(0)) * i128::try_from(room * 8).unwrap_or(0) / i128::from(most);
-    let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(amount > 0));
+    let eighths =
+        i128::from(amount.max(0)) * i128::try_from(room * 8).unwrap_or(0) / i128::from(most);
+    let eighths = usize::try_from(eighths)
+        .unwrap_or(0)
+        .max(usize::from(amount > 0));
     if ascii {
         return "#".repeat(eighths.div_ceil(8));
     }
@@ -169,13 +273,24 @@ mod tests {
     use crate::model::money::{Cost, NanoUsd};
 
     fn day(label: &str, nano: i64) -> CostLine {
-        let cost = Cost { known: NanoUsd(nano), unknown_calls: 0 };
-        CostLine { label: label.to_owned(), calls: 1, tokens: Tokens::default(), cost }
+        let cost = Cost {
+            known: NanoUsd(nano),
+            unknown_calls: 0,
+        };
+        CostLine {
+            label: label.to_owned(),
+            calls: 1,
+            tokens: Tokens::default(),
+            cost,
+        }
     }
 
     #[test]
     fn days_without_a_call_are_columns_too() {
-        let costs = Costs { days: vec![day("2026-02-27", 5), day("2026-03-02", 7)], ..Costs::default() };
+        let costs = Costs {
+            days: vec![day("2026-02-27", 5), day("2026-03-02", 7)],
+            ..Costs::default()
+        };
         assert_eq!(daily(&costs, 10), [5, 0, 0, 7]);
         assert_eq!(daily(&costs, 2), [0, 7]);
         assert_eq!(daily(&Costs::default(), 2), [0; 0]);
@@ -183,7 +298,8 @@ mod tests {
 
     #[test]
     fn the_largest_fills_its_room_and_the_smallest_is_seen() {
-        let told = [(100, 100, 4), (50, 100, 3), (1, 1_000_000, 4), (0, 9, 4)].map(|(amount, most, room)| drawn(amount, most, room, false));
+        let told = [(100, 100, 4), (50, 100, 3), (1, 1_000_000, 4), (0, 9, 4)]
+            .map(|(amount, most, room)| drawn(amount, most, room, false));
         assert_eq!(told, ["████", "█▌", "▏", ""]);
         assert_eq!(drawn(50, 100, 3, true), "##");
     }

@@ -10,31 +10,70 @@ use crate::engine::api::{CrashCard, Unsure};
 
 /// The card in lines of a width; `cursor` is the unsure call that an answer is about.
 #[must_use]
-pub fn lines(pen: &Pen<'_>, card: &CrashCard, cursor: usize, width: usize) -> Vec<Vec<Span<'static>>> {
+pub fn lines(
+    pen: &Pen<'_>,
+    card: &CrashCard,
+    cursor: usize,
+    width: usize,
+) -> Vec<Vec<Span<'static>>> {
     let (theme, more) = (pen.theme, pen.theme.more());
     let line = |label: &str, text: &str, style| {
-        vec![ink(format!(" {}", cell(label, 8, "")), theme.dim()), ink(cut(text, width.saturating_sub(9), more), style)]
+        vec![
+            ink(format!(" {}", cell(label, 8, "")), theme.dim()),
+            ink(cut(text, width.saturating_sub(9), more), style),
+        ]
     };
-    let mut lines = vec![line("certain", &certain(card, pen.state.dot()), theme.good())];
+    let mut lines = vec![line(
+        "certain",
+        &certain(card, pen.state.dot()),
+        theme.good(),
+    )];
     let mut tools = 0;
     for (index, unsure) in card.unsure.iter().enumerate() {
         let label = if index == 0 { "unsure" } else { "" };
         let style = theme.of_mark(Mark::Unsure);
         match unsure {
-            Unsure::Tool { tool, arguments, redo, .. } => {
-                let sign = if tools == cursor { theme.own("▸ ") } else { "  ".to_owned() };
+            Unsure::Tool {
+                tool,
+                arguments,
+                redo,
+                ..
+            } => {
+                let sign = if tools == cursor {
+                    theme.own("▸ ")
+                } else {
+                    "  ".to_owned()
+                };
                 let said = if *redo { " (runs again)" } else { "" };
-                lines.push(line(label, &format!("{sign}{tool}{said} {arguments}"), if tools == cursor { theme.selected() } else { style }));
+                lines.push(line(
+                    label,
+                    &format!("{sign}{tool}{said} {arguments}"),
+                    if tools == cursor {
+                        theme.selected()
+                    } else {
+                        style
+                    },
+                ));
                 tools += 1;
             }
             Unsure::Bill { model, charged, .. } => {
                 let charged = charged.map_or_else(|| "?".to_owned(), |charged| charged.to_string());
-                lines.push(line(label, &format!("  a call to {model} may be billed ({charged} is charged); it is made again"), style));
+                lines.push(line(
+                    label,
+                    &format!(
+                        "  a call to {model} may be billed ({charged} is charged); it is made again"
+                    ),
+                    style,
+                ));
             }
         }
     }
     for (index, lost) in card.lost.iter().enumerate() {
-        lines.push(line(if index == 0 { "lost" } else { "" }, lost, theme.bad()));
+        lines.push(line(
+            if index == 0 { "lost" } else { "" },
+            lost,
+            theme.bad(),
+        ));
     }
     if card.unsure.is_empty() && card.lost.is_empty() {
         lines.push(line("lost", "nothing", theme.plain()));
@@ -45,24 +84,63 @@ pub fn lines(pen: &Pen<'_>, card: &CrashCard, cursor: usize, width: usize) -> Ve
 fn certain(card: &CrashCard, dot: &str) -> String {
     let done = match card.phases_done.as_slice() {
         [] => "no phase done yet".to_owned(),
-        done => format!("{} done", done.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        done => format!(
+            "{} done",
+            done.iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     };
-    let turns = card.phase.as_ref().filter(|_| card.turns_stored > 0).map(|(key, attempt)| {
-        let word = if card.turns_stored == 1 { "turn" } else { "turns" };
-        format!("{dot}{} {word} of {key}, attempt {attempt}, stored", card.turns_stored)
-    });
-    let gate = card.gate.as_ref().map(|gate| format!("{dot}{gate} still waits")).unwrap_or_default();
-    format!("{done}{}{gate}{dot}{} settled", turns.unwrap_or_default(), card.spent)
+    let turns = card
+        .phase
+        .as_ref()
+        .filter(|_| card.turns_stored > 0)
+        .map(|(key, attempt)| {
+            let word = if card.turns_stored == 1 {
+                "turn"
+            } else {
+                "turns"
+            };
+            format!(
+                "{dot}{} {word} of {key}, attempt {attempt}, stored",
+                card.turns_stored
+            )
+        });
+    let gate = card
+        .gate
+        .as_ref()
+        .map(|gate| format!("{dot}{gate} still waits"))
+        .unwrap_or_default();
+    format!(
+        "{done}{}{gate}{dot}{} settled",
+        turns.unwrap_or_default(),
+        card.spent
+    )
 }
 
 /// What can be said of the selected call, for the frame, so that it never scrolls away. Unanswered, the
 /// agent is told that the call may have run.
 #[must_use]
 pub fn keys(pen: &Pen<'_>, card: &CrashCard) -> Option<String> {
-    card.unsure.iter().any(|unsure| matches!(unsure, Unsure::Tool { .. })).then(|| {
-        let words =
-            [(Action::PickPrevUnsure, ""), (Action::PickNextUnsure, "choose"), (Action::PickRedo, "redo"), (Action::PickDone, "was done")];
-        let told: Vec<String> = words.iter().map(|(action, word)| format!("{} {word}", pen.state.keys.shown(*action))).collect();
-        format!("{}  {} skip", told.join("  ").replace("   ", " "), pen.state.keys.shown(Action::PickSkip))
-    })
+    card.unsure
+        .iter()
+        .any(|unsure| matches!(unsure, Unsure::Tool { .. }))
+        .then(|| {
+            let words = [
+                (Action::PickPrevUnsure, ""),
+                (Action::PickNextUnsure, "choose"),
+                (Action::PickRedo, "redo"),
+                (Action::PickDone, "was done"),
+            ];
+            let told: Vec<String> = words
+                .iter()
+                .map(|(action, word)| format!("{} {word}", pen.state.keys.shown(*action)))
+                .collect();
+            format!(
+                "{}  {} skip",
+                told.join("  ").replace("   ", " "),
+                pen.state.keys.shown(Action::PickSkip)
+            )
+        })
 }

@@ -22,7 +22,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let room = usize::from(area.width / 2);
     for (sign, typed) in [("&", &run.finding.filter), ("/", &run.finding.search)] {
         if !typed.is_empty() {
-            title.push(ink(format!(" {} ", cut(&format!("{sign}{typed}"), room, pen.theme.more())), pen.theme.waiting()));
+            title.push(ink(
+                format!(
+                    " {} ",
+                    cut(&format!("{sign}{typed}"), room, pen.theme.more())
+                ),
+                pen.theme.waiting(),
+            ));
         }
     }
     let inner = pen.panel(area, title, focused);
@@ -41,9 +47,19 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     }
     lines(pen, list, run, focused);
     if run.tail.loads() {
-        pen.text(list, usize::from(list.height.saturating_sub(1)), &pen.theme.own(" loading …"), pen.theme.dim());
+        pen.text(
+            list,
+            usize::from(list.height.saturating_sub(1)),
+            &pen.theme.own(" loading …"),
+            pen.theme.dim(),
+        );
     } else if run.tail.events().next().is_none() && !run.tail.wanted().is_all() {
-        pen.text(list, 0, " no event fits the filter: Esc shows all", pen.theme.dim());
+        pen.text(
+            list,
+            0,
+            " no event fits the filter: Esc shows all",
+            pen.theme.dim(),
+        );
     }
 }
 
@@ -54,7 +70,11 @@ pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         pen.foot(area, "FOLLOW", style);
     } else {
         let style = pen.theme.waiting();
-        pen.foot(area, &format!("PAUSED +{}", grouped(run.tail.below())), style);
+        pen.foot(
+            area,
+            &format!("PAUSED +{}", grouped(run.tail.below())),
+            style,
+        );
     }
 }
 
@@ -64,20 +84,47 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     if count == 0 || area.width < 60 || area.height < 2 {
         return;
     }
-    let since = if since > 1 { format!(" since #{}", grouped(since)) } else { String::new() };
+    let since = if since > 1 {
+        format!(" since #{}", grouped(since))
+    } else {
+        String::new()
+    };
     let lines = if count == 1 { "line" } else { "lines" };
-    let place = Rect { x: area.x + 2, y: area.bottom() - 1, width: area.width - 24, height: 1 };
-    pen.text(place, 0, &format!(" {} {lines} not shown{since} ", grouped(count)), pen.theme.dim());
+    let place = Rect {
+        x: area.x + 2,
+        y: area.bottom() - 1,
+        width: area.width - 24,
+        height: 1,
+    };
+    pen.text(
+        place,
+        0,
+        &format!(" {} {lines} not shown{since} ", grouped(count)),
+        pen.theme.dim(),
+    );
 }
 
 /// The line that is typed, and what it has found so far.
 fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
     let (sign, aside) = match prompt.asked {
         Asked::Search => ('/', hit(run)),
-        Asked::Filter => ('&', "words, type:phase. or phase:plan; empty shows all".to_owned()),
+        Asked::Filter => (
+            '&',
+            "words, type:phase. or phase:plan; empty shows all".to_owned(),
+        ),
     };
-    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-    reader::prompt(pen, area, (sign, &prompt.text), &aside, run.finding.hit == Hit::Nowhere);
+    let area = Rect {
+        x: area.x + 1,
+        width: area.width.saturating_sub(1),
+        ..area
+    };
+    reader::prompt(
+        pen,
+        area,
+        (sign, &prompt.text),
+        &aside,
+        run.finding.hit == Hit::Nowhere,
+    );
 }
 
 fn hit(run: &RunView) -> String {
@@ -102,10 +149,18 @@ struct Page<'a> {
 
 fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     let needle = run.finding.needle().words().map(str::to_owned).collect();
-    let page = Page { run, needle, moment: run.moment(), width: usize::from(area.width) };
+    let page = Page {
+        run,
+        needle,
+        moment: run.moment(),
+        width: usize::from(area.width),
+    };
     let cursor = run.tail.cursor();
     let shown = run.tail.visible(area.height);
-    let drawn: Vec<(u64, Vec<Vec<Span<'static>>>)> = shown.iter().map(|event| (event.seq, page.lines(pen, event))).collect();
+    let drawn: Vec<(u64, Vec<Vec<Span<'static>>>)> = shown
+        .iter()
+        .map(|event| (event.seq, page.lines(pen, event)))
+        .collect();
     let mut row = 0;
     for (seq, lines) in drawn.into_iter().skip(page.skipped(&shown, pen, area)) {
         for line in lines {
@@ -125,11 +180,16 @@ impl Page<'_> {
             return 0;
         }
         let cursor = self.run.tail.cursor();
-        let last = shown.iter().position(|event| event.seq == cursor).map_or(0, |at| at + 1);
+        let last = shown
+            .iter()
+            .position(|event| event.seq == cursor)
+            .map_or(0, |at| at + 1);
         let mut room = usize::from(area.height);
         let mut first = last;
         for (index, event) in shown.iter().enumerate().take(last).rev() {
-            let Some(left) = room.checked_sub(self.lines(pen, event).len()) else { break };
+            let Some(left) = room.checked_sub(self.lines(pen, event).len()) else {
+                break;
+            };
             (room, first) = (left, index);
         }
         first.min(last.saturating_sub(1))
@@ -139,15 +199,25 @@ impl Page<'_> {
         let (theme, more) = (pen.theme, pen.theme.more());
         let later = self.moment.is_some_and(|moment| event.seq > moment);
         let tinted = |style: Style| if later { theme.dim() } else { style };
-        let mut spans = vec![ink(format!(" {}  ", pen.state.clock(event.at)), theme.dim())];
+        let mut spans = vec![ink(
+            format!(" {}  ", pen.state.clock(event.at)),
+            theme.dim(),
+        )];
         let mut used = 11;
         if self.width >= 70 {
             let digits = self.run.tail.span().1.to_string().len().max(5);
-            spans.push(ink(format!("{}  ", cell_right(&event.seq.to_string(), digits, more)), theme.dim()));
+            spans.push(ink(
+                format!("{}  ", cell_right(&event.seq.to_string(), digits, more)),
+                theme.dim(),
+            ));
             used += digits + 2;
         }
         let mark = Mark::of_event(&event.fact);
-        let style = tinted(if mark == Mark::InLine { theme.plain() } else { theme.of_mark(mark) });
+        let style = tinted(if mark == Mark::InLine {
+            theme.plain()
+        } else {
+            theme.of_mark(mark)
+        });
         spans.push(ink(format!("{} ", theme.glyph(mark)), style));
         spans.extend(self.found(pen, &cell(event.fact.kind(), 19, more), style));
         used += 21;
@@ -177,9 +247,16 @@ impl Page<'_> {
         let (mut spans, mut at) = (Vec::new(), 0);
         // Where lower case is of another length, places in one text are not those of the other.
         while !self.needle.is_empty() && lower.len() == text.len() {
-            let next = self.needle.iter().filter_map(|word| Some((at + lower.get(at..)?.find(word)?, word.len()))).min();
+            let next = self
+                .needle
+                .iter()
+                .filter_map(|word| Some((at + lower.get(at..)?.find(word)?, word.len())))
+                .min();
             let Some((begin, length)) = next else { break };
-            let (Some(before), Some(word)) = (text.get(at..begin), text.get(begin..begin + length)) else { break };
+            let (Some(before), Some(word)) = (text.get(at..begin), text.get(begin..begin + length))
+            else {
+                break;
+            };
             spans.extend([ink(before, style), ink(word, hit)]);
             at = begin + length;
         }

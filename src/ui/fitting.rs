@@ -19,13 +19,21 @@ impl Part {
     /// A part that can go; the higher its rank, the sooner.
     #[must_use]
     pub fn new(rank: u8, style: Style, form: impl AsRef<str>) -> Self {
-        Self { rank, forms: vec![vec![ink(form, style)]], style }
+        Self {
+            rank,
+            forms: vec![vec![ink(form, style)]],
+            style,
+        }
     }
 
     /// A part of several styles, which comes and goes as one.
     #[must_use]
     pub fn of(rank: u8, spans: Vec<Span<'static>>) -> Self {
-        Self { rank, forms: vec![spans], style: Style::new() }
+        Self {
+            rank,
+            forms: vec![spans],
+            style: Style::new(),
+        }
     }
 
     /// With a shorter form.
@@ -43,7 +51,9 @@ impl Part {
     }
 
     fn width(&self) -> usize {
-        self.forms.first().map_or(0, |form| form.iter().map(|span| cells(&span.content)).sum())
+        self.forms
+            .first()
+            .map_or(0, |form| form.iter().map(|span| cells(&span.content)).sum())
     }
 
     /// Takes the next form, or none; whether anything is left to give.
@@ -66,7 +76,11 @@ pub fn fitted(mut parts: Vec<Part>, width: usize) -> Vec<Span<'static>> {
             break;
         }
     }
-    parts.into_iter().filter_map(|part| part.forms.into_iter().next()).flatten().collect()
+    parts
+        .into_iter()
+        .filter_map(|part| part.forms.into_iter().next())
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]
@@ -83,12 +97,19 @@ mod tests {
                 Part::new(1, plain, "spec -> plan ").or("spec "),
                 Part::new(0, plain, "v2 3f9c12ab"),
             ];
-            fitted(parts, width).iter().map(|span| span.content.to_string()).collect::<String>()
+            fitted(parts, width)
+                .iter()
+                .map(|span| span.content.to_string())
+                .collect::<String>()
         };
         assert_eq!(line(80), "gate 1 of 3 spec -> plan v2 3f9c12ab");
         assert_eq!(line(30), "gate spec -> plan v2 3f9c12ab");
         assert_eq!(line(22), "gate spec v2 3f9c12ab");
         assert_eq!(line(17), "gate v2 3f9c12ab");
-        assert_eq!(line(3), "gate v2 3f9c12ab", "the rest is cut where it is drawn");
+        assert_eq!(
+            line(3),
+            "gate v2 3f9c12ab",
+            "the rest is cut where it is drawn"
+        );
     }
 }

@@ -27,7 +27,9 @@ use crate::model::time::human_duration;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let state = pen.state;
-    let (Some(gate), Some(view)) = (&state.gate, &state.run) else { return };
+    let (Some(gate), Some(view)) = (&state.gate, &state.run) else {
+        return;
+    };
     let Some(known) = &view.opened else { return };
     let area = match Arrangement::of(Rect::new(0, 0, state.look.size.0, state.look.size.1)) {
         Arrangement::Rail | Arrangement::Columns => {
@@ -41,9 +43,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let area = resting(pen, area, known);
     let area = warned(pen, area, gate, known);
     let [facts, rest] = arrange::top(area, 3);
-    let [text, answers] = arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
+    let [text, answers] =
+        arrange::bottom(rest, gate_answers::height(gate, area.height, area.width));
     let width = usize::from(facts.width);
-    let lines = [first_line(pen, gate, known), second_line(pen, gate, known), third_line(pen, gate, known)];
+    let lines = [
+        first_line(pen, gate, known),
+        second_line(pen, gate, known),
+        third_line(pen, gate, known),
+    ];
     for (row, parts) in lines.into_iter().enumerate() {
         let spans = fitted(parts, width);
         pen.line(facts, row, spans);
@@ -57,12 +64,18 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 
 /// What is used or refused without asking, while an answer stands; what is left of the area.
 pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
-    let Some(told) = question::standing(&known.state) else { return area };
+    let Some(told) = question::standing(&known.state) else {
+        return area;
+    };
     let [line, rest] = arrange::top(area, 1);
     let glyph = pen.theme.glyph(Mark::Unsure);
     let keys = pen.state.keys.shown(Action::Permits);
     let style = pen.theme.waiting();
-    let hint = if pen.state.screen() == crate::app::state::Screen::Run { format!("  {keys} lists") } else { String::new() };
+    let hint = if pen.state.screen() == crate::app::state::Screen::Run {
+        format!("  {keys} lists")
+    } else {
+        String::new()
+    };
     let room = usize::from(area.width).saturating_sub(cells(&hint) + 1);
     let text = super::text::cut(&format!(" {glyph} {told}"), room, pen.theme.more());
     pen.line(line, 0, vec![ink(text, style), ink(hint, pen.theme.dim())]);
@@ -75,7 +88,11 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
         return area;
     }
     let [line, rest] = arrange::top(area, 1);
-    let reason = known.state.pause_reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason = known
+        .state
+        .pause_reason
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
     let told = format!(
         " {} paused{reason}: an answer counts once {} lets it go on",
         pen.theme.glyph(Mark::Paused),
@@ -87,12 +104,27 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
 
 /// What the artifact holds that it should not; what is left of the area.
 fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect {
-    let phase = gate.phase_key.as_ref().and_then(|key| known.state.phase(key));
-    let asked = phase.filter(|phase| phase.artifact.as_ref().map(|artifact| &artifact.sha256) == gate.sha256.as_ref());
-    let Some(words) = asked.and_then(|phase| phase.warned.as_ref()) else { return area };
+    let phase = gate
+        .phase_key
+        .as_ref()
+        .and_then(|key| known.state.phase(key));
+    let asked = phase.filter(|phase| {
+        phase.artifact.as_ref().map(|artifact| &artifact.sha256) == gate.sha256.as_ref()
+    });
+    let Some(words) = asked.and_then(|phase| phase.warned.as_ref()) else {
+        return area;
+    };
     let [line, rest] = arrange::top(area, 1);
-    let told = format!(" {} it holds {words}; approving keeps it", pen.theme.glyph(Mark::Unsure));
-    pen.text(line, 0, &super::text::cut(&told, usize::from(area.width), pen.theme.more()), pen.theme.waiting());
+    let told = format!(
+        " {} it holds {words}; approving keeps it",
+        pen.theme.glyph(Mark::Unsure)
+    );
+    pen.text(
+        line,
+        0,
+        &super::text::cut(&told, usize::from(area.width), pen.theme.more()),
+        pen.theme.waiting(),
+    );
     rest
 }
 
@@ -102,24 +134,50 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
     // Once it is answered, what waits is another question.
     let answered = matches!(gate.stage, Stage::Receipt(_));
-    let (glyph, style) = if answered { (theme.glyph(Mark::Done), theme.dim()) } else { (theme.glyph(Mark::Gate), theme.waiting()) };
-    let age = if answered { "answered".to_owned() } else { format!("since {}", pen.state.time(gate.requested_at)) };
+    let (glyph, style) = if answered {
+        (theme.glyph(Mark::Done), theme.dim())
+    } else {
+        (theme.glyph(Mark::Gate), theme.waiting())
+    };
+    let age = if answered {
+        "answered".to_owned()
+    } else {
+        format!("since {}", pen.state.time(gate.requested_at))
+    };
     let mut parts = vec![Part::new(0, style, format!(" {glyph} {}  ", gate.gate))];
-    if let Some(at) = waiting.iter().position(|id| *id == gate.run_id).filter(|_| !answered) {
-        parts.push(Part::new(5, theme.dim(), format!("{} of {}  ", at + 1, waiting.len())));
+    if let Some(at) = waiting
+        .iter()
+        .position(|id| *id == gate.run_id)
+        .filter(|_| !answered)
+    {
+        parts.push(Part::new(
+            5,
+            theme.dim(),
+            format!("{} of {}  ", at + 1, waiting.len()),
+        ));
     }
     if let Some(key) = about(gate, known) {
-        let next = known.phase_after(key).map_or("end".to_owned(), |p| p.key.to_string());
+        let next = known
+            .phase_after(key)
+            .map_or("end".to_owned(), |p| p.key.to_string());
         // An answer about a tool or a budget leads to no other phase.
         let asks = gate.question.is_some();
-        let long = if asks { format!("{key}  ") } else { format!("{key} {} {next}  ", theme.own("→")) };
+        let long = if asks {
+            format!("{key}  ")
+        } else {
+            format!("{key} {} {next}  ", theme.own("→"))
+        };
         parts.push(Part::new(3, theme.title(), long).or(format!("{key}  ")));
     }
     if let Some(path) = path(gate, known) {
         parts.push(Part::new(6, theme.plain(), format!("{path} ")));
     }
     if let Some(hash) = &gate.sha256 {
-        parts.push(Part::new(0, theme.plain(), format!("{}{}  ", version(gate), hash.short())));
+        parts.push(Part::new(
+            0,
+            theme.plain(),
+            format!("{}{}  ", version(gate), hash.short()),
+        ));
     }
     parts.push(Part::new(4, theme.dim(), age));
     parts
@@ -127,12 +185,23 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
 
 /// The phase it is about, or, for a question of the whole run, the one it came up in.
 fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
-    let current = || known.state.current().filter(|_| gate.question.is_some()).map(|phase| &phase.key);
+    let current = || {
+        known
+            .state
+            .current()
+            .filter(|_| gate.question.is_some())
+            .map(|phase| &phase.key)
+    };
     gate.phase_key.as_ref().or_else(current)
 }
 
 fn path<'a>(gate: &GateView, known: &'a Known) -> Option<&'a str> {
-    known.details.artifacts.iter().find(|a| Some(&a.sha256) == gate.sha256.as_ref()).map(|a| a.path.as_str())
+    known
+        .details
+        .artifacts
+        .iter()
+        .find(|a| Some(&a.sha256) == gate.sha256.as_ref())
+        .map(|a| a.path.as_str())
 }
 
 fn version(gate: &GateView) -> String {
@@ -144,14 +213,27 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
     let phase = about(gate, known).and_then(|key| known.state.phase(key));
     let model = about(gate, known).and_then(|key| known.works_on(key));
-    let model = model.map(|b| b.model.clone().unwrap_or_else(|| b.backend.clone())).unwrap_or_default();
-    let persona = phase.and_then(|p| p.made_by()).map(ToString::to_string).unwrap_or_default();
+    let model = model
+        .map(|b| b.model.clone().unwrap_or_else(|| b.backend.clone()))
+        .unwrap_or_default();
+    let persona = phase
+        .and_then(|p| p.made_by())
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let mut parts = vec![Part::new(0, theme.plain(), " ")];
     if let Some(by) = phase.and_then(|p| p.revised_by.as_ref()) {
         parts.push(Part::new(0, theme.waiting(), format!("edited by {by}  ")));
     } else if let Some(picked) = phase.and_then(|p| p.picked.as_ref()) {
-        parts.push(Part::new(0, theme.waiting(), format!("{} ", picked.persona)));
-        parts.push(Part::new(2, theme.waiting(), format!("in fork {} ", picked.fork.short())));
+        parts.push(Part::new(
+            0,
+            theme.waiting(),
+            format!("{} ", picked.persona),
+        ));
+        parts.push(Part::new(
+            2,
+            theme.waiting(),
+            format!("in fork {} ", picked.fork.short()),
+        ));
         parts.push(Part::new(2, theme.plain(), " "));
     } else if !persona.is_empty() {
         parts.push(Part::new(2, theme.plain(), format!("{persona} ")));
@@ -161,14 +243,21 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     if gate.sha256.is_some() {
         let repairs = phase.map_or(0, |p| p.repairs);
         let after = if repairs > 0 { " after repair" } else { "" };
-        parts.push(Part::new(0, theme.good(), format!("{} valid{after}  ", theme.glyph(Mark::Done))));
+        parts.push(Part::new(
+            0,
+            theme.good(),
+            format!("{} valid{after}  ", theme.glyph(Mark::Done)),
+        ));
     }
     if gate.risk == Risk::High && gate.phase_key.is_some() {
         parts.push(Part::new(1, theme.waiting(), "high risk  "));
     }
     let run = known.state.cost;
     match phase.map(|p| p.cost) {
-        Some(cost) => parts.push(Part::new(3, theme.plain(), format!("phase {cost}, run {run}  ")).or(format!("run {run}  "))),
+        Some(cost) => parts.push(
+            Part::new(3, theme.plain(), format!("phase {cost}, run {run}  "))
+                .or(format!("run {run}  ")),
+        ),
         None => parts.push(Part::new(3, theme.plain(), format!("run {run}  "))),
     }
     if gate.question.is_none() {
@@ -182,17 +271,29 @@ fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     let dim = pen.theme.dim();
     let told = match pen.state.run.as_ref().and_then(|run| run.foretold()) {
         None => return Vec::new(),
-        Some(Foretold::NoHistory) => return vec![Part::new(1, dim, "next phase: no history").or("no history")],
+        Some(Foretold::NoHistory) => {
+            return vec![Part::new(1, dim, "next phase: no history").or("no history")];
+        }
         Some(Foretold::Known(forecast)) => forecast,
     };
     let [cost, time, of] = foretold(&told);
-    vec![Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())), Part::new(5, dim, format!(" ({of})"))]
+    vec![
+        Part::new(1, dim, format!("next {cost}{}{time}", pen.state.dot())),
+        Part::new(5, dim, format!(" ({of})")),
+    ]
 }
 
 /// What a phase will cost and how long it will take, and what that is known from.
 pub fn foretold(forecast: &Forecast) -> [String; 3] {
-    let time = format!("{} to {}", human_duration(forecast.working_ms.p50), human_duration(forecast.working_ms.p90));
-    let cost = forecast.cost.map_or_else(|| "?".to_owned(), |cost| format!("{} to {}", cost.p50, cost.p90));
+    let time = format!(
+        "{} to {}",
+        human_duration(forecast.working_ms.p50),
+        human_duration(forecast.working_ms.p90)
+    );
+    let cost = forecast.cost.map_or_else(
+        || "?".to_owned(),
+        |cost| format!("{} to {}", cost.p50, cost.p90),
+    );
     [cost, time, format!("p50 to p90 of {} runs", forecast.runs)]
 }
 
@@ -203,12 +304,28 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         return unlocked_by(pen, asked);
     }
     let Some(key) = &gate.phase_key else {
-        return vec![Part::new(0, plain, " approving goes on with a fresh conversation")];
+        return vec![Part::new(
+            0,
+            plain,
+            " approving goes on with a fresh conversation",
+        )];
     };
-    let more_gates = known.phase(key).map_or(0, |phase| known.workflow.as_ref().map_or(0, |w| w.gates(phase).len()));
-    let passed = known.state.phase(key).map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
+    let more_gates = known.phase(key).map_or(0, |phase| {
+        known.workflow.as_ref().map_or(0, |w| w.gates(phase).len())
+    });
+    let passed = known
+        .state
+        .phase(key)
+        .map_or(0, |p| usize::try_from(p.gates_passed).unwrap_or(0));
     if passed + 1 < more_gates {
-        return vec![Part::new(0, plain, format!(" approving asks the next question of this phase ({} of {more_gates})", passed + 2))];
+        return vec![Part::new(
+            0,
+            plain,
+            format!(
+                " approving asks the next question of this phase ({} of {more_gates})",
+                passed + 2
+            ),
+        )];
     }
     let Some(next) = known.phase_after(key) else {
         let long = " unlocks nothing further: this is the last phase, and the run completes";
@@ -217,15 +334,25 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let mut parts = vec![Part::new(0, plain, format!(" unlocks {}", next.key))];
     if let Some((binding, persona)) = known.binding(next) {
         let (all, short) = tools(persona);
-        let persona = known.works_on(&next.key).map_or(&binding.persona, |seat| &seat.persona);
+        let persona = known
+            .works_on(&next.key)
+            .map_or(&binding.persona, |seat| &seat.persona);
         parts.push(Part::new(4, plain, format!(": {persona}")));
         parts.push(Part::new(3, plain, format!("{dot}{all}")).or(format!("{dot}{short}")));
     }
     if let Some(expected) = &next.expected_artifact {
-        parts.push(Part::new(1, plain, format!("{dot}writes {}", expected.path)));
+        parts.push(Part::new(
+            1,
+            plain,
+            format!("{dot}writes {}", expected.path),
+        ));
     }
     parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
-    parts.push(Part::new(6, pen.theme.dim(), ", which keeps every commit so far"));
+    parts.push(Part::new(
+        6,
+        pen.theme.dim(),
+        ", which keeps every commit so far",
+    ));
     parts
 }
 
@@ -236,26 +363,52 @@ fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
         Question::Tool(tool) => vec![
             Part::new(0, plain, format!(" unlocks {}", tool.tool)),
             Part::new(3, plain, format!("{dot}{}", tool.target)),
-            Part::new(1, dim, format!("{dot}what it does cannot be taken back")).or(format!("{dot}no undo")),
+            Part::new(1, dim, format!("{dot}what it does cannot be taken back"))
+                .or(format!("{dot}no undo")),
         ],
         Question::Budget(budget) => vec![
-            Part::new(0, plain, format!(" unlocks a call of at most {}", budget.needed)),
-            Part::new(1, plain, format!("{dot}{} of {} is spent", budget.spent, budget.limit)),
-            Part::new(3, dim, format!("{dot}what is spent cannot be taken back")).or(format!("{dot}no undo")),
+            Part::new(
+                0,
+                plain,
+                format!(" unlocks a call of at most {}", budget.needed),
+            ),
+            Part::new(
+                1,
+                plain,
+                format!("{dot}{} of {} is spent", budget.spent, budget.limit),
+            ),
+            Part::new(3, dim, format!("{dot}what is spent cannot be taken back"))
+                .or(format!("{dot}no undo")),
         ],
     }
 }
 
 /// The tools a persona may use: by name, and how many.
 fn tools(persona: &Persona) -> (String, String) {
-    let allowed = persona.tools.iter().filter(|tool| persona.permission(tool) != Permission::Deny);
+    let allowed = persona
+        .tools
+        .iter()
+        .filter(|tool| persona.permission(tool) != Permission::Deny);
     let asks = |tool: &String| persona.permission(tool) == Permission::Ask;
-    let named: Vec<String> = allowed.clone().map(|tool| if asks(tool) { format!("{tool} (asks)") } else { tool.clone() }).collect();
+    let named: Vec<String> = allowed
+        .clone()
+        .map(|tool| {
+            if asks(tool) {
+                format!("{tool} (asks)")
+            } else {
+                tool.clone()
+            }
+        })
+        .collect();
     let (count, asking) = (named.len(), allowed.filter(|tool| asks(tool)).count());
     if count == 0 {
         return ("no tools".to_owned(), "no tools".to_owned());
     }
-    let short = if asking > 0 { format!("{count} tools, {asking} ask") } else { format!("{count} tools") };
+    let short = if asking > 0 {
+        format!("{count} tools, {asking} ask")
+    } else {
+        format!("{count} tools")
+    };
     (named.join(", "), short)
 }
 
@@ -264,7 +417,9 @@ const BELOW: usize = 24;
 
 /// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
 fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let Some(measured) = gate.measured() else { return };
+    let Some(measured) = gate.measured() else {
+        return;
+    };
     let (unseen, theme) = (measured.unseen(), pen.theme);
     let rest = match unseen {
         0 => String::new(),
@@ -273,13 +428,32 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     };
     let told = format!("seen {} %{rest}", measured.seen_percent());
     // What lies below stands in the same frame on the right.
-    let told = if told.len() + BELOW > usize::from(area.width) { format!("seen {} %", measured.seen_percent()) } else { told };
-    let width = u16::try_from(told.len() + 6).unwrap_or(u16::MAX).min(area.width);
-    pen.foot(Rect { width, ..area }, &told, if unseen == 0 { theme.good() } else { theme.waiting() });
+    let told = if told.len() + BELOW > usize::from(area.width) {
+        format!("seen {} %", measured.seen_percent())
+    } else {
+        told
+    };
+    let width = u16::try_from(told.len() + 6)
+        .unwrap_or(u16::MAX)
+        .min(area.width);
+    pen.foot(
+        Rect { width, ..area },
+        &told,
+        if unseen == 0 {
+            theme.good()
+        } else {
+            theme.waiting()
+        },
+    );
 }
 
 fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
-    let found = reader::sought(pen, &gate.search, gate.reading(), usize::from(area.width / 3));
+    let found = reader::sought(
+        pen,
+        &gate.search,
+        gate.reading(),
+        usize::from(area.width / 3),
+    );
     let taken: usize = found.iter().map(|span| cells(&span.content)).sum();
     let mut title = tab_titles(pen, gate, usize::from(area.width).saturating_sub(2 + taken));
     title.extend(found);
@@ -303,26 +477,49 @@ fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>
     let tabs = gate.tabs();
     let mut title = vec![ink(" ", pen.theme.plain())];
     for tab in &tabs {
-        let style = if *tab == gate.tab { pen.theme.selected() } else { pen.theme.dim() };
+        let style = if *tab == gate.tab {
+            pen.theme.selected()
+        } else {
+            pen.theme.dim()
+        };
         title.push(ink(format!(" {} ", tab_title(gate, *tab)), style));
     }
     if title.iter().map(|span| cells(&span.content)).sum::<usize>() <= width {
         return title;
     }
-    let at = tabs.iter().position(|tab| *tab == gate.tab).map_or(1, |at| at + 1);
+    let at = tabs
+        .iter()
+        .position(|tab| *tab == gate.tab)
+        .map_or(1, |at| at + 1);
     vec![
         ink(" ", pen.theme.plain()),
-        ink(format!(" {} ", tab_title(gate, gate.tab)), pen.theme.selected()),
+        ink(
+            format!(" {} ", tab_title(gate, gate.tab)),
+            pen.theme.selected(),
+        ),
         ink(format!(" {at} of {} tabs ", tabs.len()), pen.theme.dim()),
     ]
 }
 
 /// The repaired text on the right of the versions that did not fit, where there is room for both.
 fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
-    let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else { return area };
+    let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else {
+        return area;
+    };
     let [left, right] = arrange::halves(area);
-    let [head, text] = arrange::top(Rect { x: right.x + 1, width: right.width.saturating_sub(1), ..right }, 1);
-    let told = format!("{}: valid", gate.version.map_or_else(|| "now".to_owned(), |v| format!("v{v}")));
+    let [head, text] = arrange::top(
+        Rect {
+            x: right.x + 1,
+            width: right.width.saturating_sub(1),
+            ..right
+        },
+        1,
+    );
+    let told = format!(
+        "{}: valid",
+        gate.version
+            .map_or_else(|| "now".to_owned(), |v| format!("v{v}"))
+    );
     pen.text(head, 0, &told, pen.theme.title());
     pen.drawn.beside = Some((text.width, text.height));
     reader::draw(pen, text, repaired);
@@ -330,7 +527,10 @@ fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
     for row in 0..usize::from(right.height) {
         pen.text(Rect { width: 1, ..right }, row, &rule, pen.theme.dim());
     }
-    Rect { width: left.width.saturating_sub(1), ..left }
+    Rect {
+        width: left.width.saturating_sub(1),
+        ..left
+    }
 }
 
 fn tab_title(gate: &GateView, tab: Tab) -> String {

@@ -27,7 +27,10 @@ const STEADY: usize = 58;
 pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
     match &gate.stage {
-        Stage::Reading | Stage::Sending { .. } | Stage::Recorded { .. } | Stage::Revising { .. } => 1 + failed,
+        Stage::Reading
+        | Stage::Sending { .. }
+        | Stage::Recorded { .. }
+        | Stage::Revising { .. } => 1 + failed,
         Stage::Confirm { .. } => {
             if gate.question.is_some() {
                 5
@@ -38,7 +41,10 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
         Stage::Writing { .. } => (room / 2).clamp(5, 12),
         Stage::Receipt(receipt) => {
             let words = words_of(receipt, width).len();
-            u16::try_from(words).unwrap_or(u16::MAX).saturating_add(4).min((room / 2).max(4))
+            u16::try_from(words)
+                .unwrap_or(u16::MAX)
+                .saturating_add(4)
+                .min((room / 2).max(4))
         }
     }
 }
@@ -46,7 +52,10 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
 /// Whether a run rests for another reason than its question, so that an answer is kept until it goes on.
 #[must_use]
 pub fn rests(state: &RunState) -> bool {
-    let asks = matches!(state.pause_reason, Some(PauseReason::Budget | PauseReason::SessionRecovery));
+    let asks = matches!(
+        state.pause_reason,
+        Some(PauseReason::Budget | PauseReason::SessionRecovery)
+    );
     state.status == RunStatus::Paused && !asks
 }
 
@@ -56,11 +65,16 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Reading => reading(pen, area, gate),
         Stage::Confirm { typed, .. } => confirm(pen, area, gate, typed),
         Stage::Writing { action, on_button } => writing(pen, area, gate, *action, *on_button),
-        Stage::Sending { action, .. } => progress(pen, area, *action, "sending …", "recorded", "in effect"),
+        Stage::Sending { action, .. } => {
+            progress(pen, area, *action, "sending …", "recorded", "in effect")
+        }
         Stage::Recorded { action } => progress(pen, area, *action, "", "recorded …", "in effect"),
         Stage::Revising { .. } => {
             let line = vec![
-                ink(pen.theme.own(" another version: sending …"), pen.theme.waiting()),
+                ink(
+                    pen.theme.own(" another version: sending …"),
+                    pen.theme.waiting(),
+                ),
                 ink(", then a new question asks about it", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
@@ -92,10 +106,16 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     // One place for what Enter does and for how long keys do nothing, so that nothing moves.
     let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
-        (0, true) if !gate.takes(Decision::RequestChanges) => Part::new(rank, theme.selected(), " Write on          "),
+        (0, true) if !gate.takes(Decision::RequestChanges) => {
+            Part::new(rank, theme.selected(), " Write on          ")
+        }
         (0, true) => Part::new(rank, theme.selected(), " Request changes   "),
         (0, false) => Part::new(rank, theme.selected(), " Keep reading      "),
-        _ => Part::new(0, theme.dim(), format!(" keys ignored {} s", tenths(ignored))),
+        _ => Part::new(
+            0,
+            theme.dim(),
+            format!(" keys ignored {} s", tenths(ignored)),
+        ),
     };
     let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
     let mut answer = |rank, action, word: &str, short: &str| {
@@ -126,7 +146,11 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         answer(
             0,
             Action::RequestChanges,
-            if words { "changes (draft kept)" } else { "request changes" },
+            if words {
+                "changes (draft kept)"
+            } else {
+                "request changes"
+            },
             if words { "draft" } else { "changes" },
         );
     }
@@ -152,19 +176,35 @@ fn tenths(ms: u64) -> String {
 
 /// "Approve?", with what was not seen, and the key to type where the risk is high.
 fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
-    let inner = pen.framed(area, vec![ink(format!(" {} ", question(gate)), pen.theme.waiting())], pen.theme.waiting());
+    let inner = pen.framed(
+        area,
+        vec![ink(format!(" {} ", question(gate)), pen.theme.waiting())],
+        pen.theme.waiting(),
+    );
     let unseen = match gate.unseen() {
-        None => ink(" the text is still loading: you have seen nothing of it", pen.theme.bad()),
+        None => ink(
+            " the text is still loading: you have seen nothing of it",
+            pen.theme.bad(),
+        ),
         Some(0) => ink(" every line was on the screen", pen.theme.good()),
         Some(1) => ink(" 1 line was never on the screen", pen.theme.waiting()),
-        Some(lines) => ink(format!(" {lines} lines were never on the screen"), pen.theme.waiting()),
+        Some(lines) => ink(
+            format!(" {lines} lines were never on the screen"),
+            pen.theme.waiting(),
+        ),
     };
     let taken = cells(&unseen.content) + 1;
     pen.line(inner, 0, vec![unseen]);
     let row = match gate.question.as_deref() {
         Some(asked) => {
-            let meant = gate.successor().map_or_else(|| meant(asked, gate.scope), |one| taken_over(gate, one));
-            let style = if gate.scope == Scope::Once { pen.theme.plain() } else { pen.theme.waiting() };
+            let meant = gate
+                .successor()
+                .map_or_else(|| meant(asked, gate.scope), |one| taken_over(gate, one));
+            let style = if gate.scope == Scope::Once {
+                pen.theme.plain()
+            } else {
+                pen.theme.waiting()
+            };
             pen.text(inner, 1, &format!(" {meant}"), style);
             2
         }
@@ -173,23 +213,53 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     let must_type = gate.must_type();
     let mut spans = Vec::new();
     if gate.asks_amount() {
-        spans.extend([ink(" raise by $", pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
-        let enter = if gate.is_complete() { pen.theme.key() } else { pen.theme.dim() };
+        spans.extend([
+            ink(" raise by $", pen.theme.plain()),
+            ink(format!("{typed}_  "), pen.theme.title()),
+        ]);
+        let enter = if gate.is_complete() {
+            pen.theme.key()
+        } else {
+            pen.theme.dim()
+        };
         if gate.needs_no_amount() && typed.is_empty() {
             spans.push(ink("(or nothing)  ", pen.theme.dim()));
         }
-        let word = if gate.successor().is_some() { "goes on   " } else { "raises   " };
+        let word = if gate.successor().is_some() {
+            "goes on   "
+        } else {
+            "raises   "
+        };
         spans.extend([ink("Enter ", enter), ink(word, pen.theme.plain())]);
     } else if must_type.is_empty() {
-        let word = if gate.question.is_some() { "allows   " } else { "approves   " };
-        spans.extend([ink(" Enter ", pen.theme.key()), ink(word, pen.theme.plain())]);
+        let word = if gate.question.is_some() {
+            "allows   "
+        } else {
+            "approves   "
+        };
+        spans.extend([
+            ink(" Enter ", pen.theme.key()),
+            ink(word, pen.theme.plain()),
+        ]);
     } else {
         let said = format!(" high risk: type '{must_type}', then Enter: ");
-        spans.extend([ink(said, pen.theme.plain()), ink(format!("{typed}_  "), pen.theme.title())]);
+        spans.extend([
+            ink(said, pen.theme.plain()),
+            ink(format!("{typed}_  "), pen.theme.title()),
+        ]);
     }
-    let esc = [ink("Esc ", pen.theme.key()), ink("keeps reading", pen.theme.plain())];
+    let esc = [
+        ink("Esc ", pen.theme.key()),
+        ink("keeps reading", pen.theme.plain()),
+    ];
     // Where it has no room the line of hints says it.
-    if spans.iter().chain(&esc).map(|span| cells(&span.content)).sum::<usize>() <= usize::from(inner.width) {
+    if spans
+        .iter()
+        .chain(&esc)
+        .map(|span| cells(&span.content))
+        .sum::<usize>()
+        <= usize::from(inner.width)
+    {
         spans.extend(esc);
     }
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
@@ -206,16 +276,29 @@ fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
         (Question::Tool(_), Scope::Once) => "this call alone; the next one asks again".to_owned(),
         (Question::Tool(tool), Scope::Phase) => {
-            format!("not only this call: every call of {} in this phase runs without asking", tool.tool)
+            format!(
+                "not only this call: every call of {} in this phase runs without asking",
+                tool.tool
+            )
         }
-        (Question::Tool(tool), Scope::Run) => format!("not only this call: every call of {} in this run runs without asking", tool.tool),
-        (Question::Budget(budget), _) => format!("at least {} more is needed; for this run only", short_of(budget)),
+        (Question::Tool(tool), Scope::Run) => format!(
+            "not only this call: every call of {} in this run runs without asking",
+            tool.tool
+        ),
+        (Question::Budget(budget), _) => format!(
+            "at least {} more is needed; for this run only",
+            short_of(budget)
+        ),
     }
 }
 
 /// What somebody who goes on takes over, and what is missing beside them.
 fn taken_over(gate: &GateView, one: &Cheaper) -> String {
-    let amount = if gate.needs_no_amount() { "" } else { "; all of the budget is spent, so an amount is needed too" };
+    let amount = if gate.needs_no_amount() {
+        ""
+    } else {
+        "; all of the budget is spent, so an amount is needed too"
+    };
     format!("{}{amount}", terms(one))
 }
 
@@ -225,40 +308,86 @@ fn question(gate: &GateView) -> String {
     }
     match (gate.question.as_deref(), gate.scope) {
         (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
-        (Some(Question::Tool(tool)), Scope::Phase) => return format!("Allow every call of {} in this phase?", tool.tool),
-        (Some(Question::Tool(tool)), Scope::Run) => return format!("Allow every call of {} in this run?", tool.tool),
-        (Some(Question::Budget(budget)), _) => return format!("Raise the budget of {} (now {})?", budget_of(&budget.scope), budget.limit),
+        (Some(Question::Tool(tool)), Scope::Phase) => {
+            return format!("Allow every call of {} in this phase?", tool.tool);
+        }
+        (Some(Question::Tool(tool)), Scope::Run) => {
+            return format!("Allow every call of {} in this run?", tool.tool);
+        }
+        (Some(Question::Budget(budget)), _) => {
+            return format!(
+                "Raise the budget of {} (now {})?",
+                budget_of(&budget.scope),
+                budget.limit
+            );
+        }
         (None, _) => {}
     }
-    let what = gate.phase_key.as_ref().map_or_else(|| gate.gate.to_string(), ToString::to_string);
+    let what = gate
+        .phase_key
+        .as_ref()
+        .map_or_else(|| gate.gate.to_string(), ToString::to_string);
     let version = gate.version.map(|v| format!(" v{v}")).unwrap_or_default();
-    let hash = gate.sha256.as_ref().map(|h| format!(" ({})", h.short())).unwrap_or_default();
+    let hash = gate
+        .sha256
+        .as_ref()
+        .map(|h| format!(" ({})", h.short()))
+        .unwrap_or_default();
     format!("Approve {what}{version}{hash}?")
 }
 
 fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
     let (title, button) = match (action, gate.question.as_deref()) {
-        (_, Some(Question::Tool(_))) => ("Deny: why? The agent gets these words and goes on.", "Deny"),
+        (_, Some(Question::Tool(_))) => {
+            ("Deny: why? The agent gets these words and goes on.", "Deny")
+        }
         (_, Some(Question::Budget(_))) => ("Stop here: why? The phase and the run fail.", "Stop"),
         (Decision::Reject, None) => ("Reject: why not? The phase and the run fail.", "Reject"),
-        _ => ("What should change? The agent gets these words.", "Request changes"),
+        _ => (
+            "What should change? The agent gets these words.",
+            "Request changes",
+        ),
     };
-    let inner = pen.framed(area, vec![ink(format!(" {title} "), pen.theme.title())], pen.theme.focus());
+    let inner = pen.framed(
+        area,
+        vec![ink(format!(" {title} "), pen.theme.title())],
+        pen.theme.focus(),
+    );
     let [text, foot] = arrange::bottom(inner, 1);
     pen.widget(gate.input.area(), text);
-    let style = if on_button { pen.theme.selected() } else { pen.theme.key() };
-    let mut spans = vec![ink(" ", pen.theme.plain()), ink(format!("[ {button} ]"), style)];
+    let style = if on_button {
+        pen.theme.selected()
+    } else {
+        pen.theme.key()
+    };
+    let mut spans = vec![
+        ink(" ", pen.theme.plain()),
+        ink(format!("[ {button} ]"), style),
+    ];
     let older = gate.input.written_for.filter(|v| Some(*v) != gate.version);
-    let said = gate.notice.clone().or_else(|| older.map(|v| format!("your draft was for v{v}")));
+    let said = gate
+        .notice
+        .clone()
+        .or_else(|| older.map(|v| format!("your draft was for v{v}")));
     if let Some(said) = said {
         let room = usize::from(foot.width).saturating_sub(cells(button) + 8);
-        spans.push(ink(format!("  {}", cut(&said, room, pen.theme.more())), pen.theme.waiting()));
+        spans.push(ink(
+            format!("  {}", cut(&said, room, pen.theme.more())),
+            pen.theme.waiting(),
+        ));
     }
     pen.line(foot, 0, spans);
 }
 
 /// The three honest states of an answer.
-fn progress(pen: &mut Pen<'_>, area: Rect, action: Decision, sending: &str, recorded: &str, effect: &str) {
+fn progress(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    action: Decision,
+    sending: &str,
+    recorded: &str,
+    effect: &str,
+) {
     let theme = pen.theme;
     let arrow = theme.own(" → ");
     let now = |on: bool| if on { theme.waiting() } else { theme.dim() };
@@ -276,7 +405,12 @@ fn progress(pen: &mut Pen<'_>, area: Rect, action: Decision, sending: &str, reco
 
 /// Who said what, when.
 fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
-    let rests = pen.state.run.as_ref().and_then(RunView::now).is_some_and(|known| rests(&known.state));
+    let rests = pen
+        .state
+        .run
+        .as_ref()
+        .and_then(RunView::now)
+        .is_some_and(|known| rests(&known.state));
     let theme = pen.theme;
     let mark = match receipt.action.as_str() {
         "approved" => Mark::Done,
@@ -289,10 +423,24 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         (true, false) => " In effect ",
         (false, _) => " Answered already ",
     };
-    let inner = pen.framed(area, vec![ink(title, theme.of_mark(mark))], theme.of_mark(mark));
+    let inner = pen.framed(
+        area,
+        vec![ink(title, theme.of_mark(mark))],
+        theme.of_mark(mark),
+    );
     let glyph = pen.glyph(mark);
-    let line = format!(" {}{} by {} at {}", receipt.action.replace('_', " "), receipt.came_to, receipt.by, pen.state.clock(receipt.at));
-    pen.line(inner, 0, vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())]);
+    let line = format!(
+        " {}{} by {} at {}",
+        receipt.action.replace('_', " "),
+        receipt.came_to,
+        receipt.by,
+        pen.state.clock(receipt.at)
+    );
+    pen.line(
+        inner,
+        0,
+        vec![ink(" ", theme.plain()), glyph, ink(line, theme.plain())],
+    );
     let words = words_of(receipt, area.width);
     let room = usize::from(inner.height).saturating_sub(2);
     let below = words.len().saturating_sub(room);
@@ -308,12 +456,19 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         let row = usize::from(inner.height) - 1;
         let (said, style) = match receipt.action.as_str() {
             "approved" | "changes_requested" if rests => (
-                format!("   the run is paused: {} lets it go on and act on this", pen.state.keys.shown(Action::GateResume)),
+                format!(
+                    "   the run is paused: {} lets it go on and act on this",
+                    pen.state.keys.shown(Action::GateResume)
+                ),
                 theme.waiting(),
             ),
             _ => {
-                let [open, back, next] = [Action::Open, Action::Back, Action::NextGate].map(|action| pen.state.keys.shown(action));
-                (format!("   {open} or {back} goes back, {next} to the next question"), theme.dim())
+                let [open, back, next] = [Action::Open, Action::Back, Action::NextGate]
+                    .map(|action| pen.state.keys.shown(action));
+                (
+                    format!("   {open} or {back} goes back, {next} to the next question"),
+                    theme.dim(),
+                )
             }
         };
         pen.text(inner, row, &said, style);
@@ -325,5 +480,8 @@ fn words_of(receipt: &Receipt, width: u16) -> Vec<String> {
     if receipt.comment.trim().is_empty() {
         return Vec::new();
     }
-    wrapped(receipt.comment.trim_end(), usize::from(width).saturating_sub(6))
+    wrapped(
+        receipt.comment.trim_end(),
+        usize::from(width).saturating_sub(6),
+    )
 }

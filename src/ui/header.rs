@@ -11,8 +11,15 @@ use crate::app::wake::takes_long;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let title = match pen.state.screen() {
-        Screen::Runs if pen.state.runs.height > 0 && pen.state.runs.len() > usize::from(pen.state.runs.height) => {
-            format!(" phasedeck · {} of {}", pen.state.runs.cursor + 1, pen.state.runs.len())
+        Screen::Runs
+            if pen.state.runs.height > 0
+                && pen.state.runs.len() > usize::from(pen.state.runs.height) =>
+        {
+            format!(
+                " phasedeck · {} of {}",
+                pen.state.runs.cursor + 1,
+                pen.state.runs.len()
+            )
         }
         Screen::Runs => " phasedeck".to_owned(),
         Screen::Picker => " phasedeck · resume".to_owned(),
@@ -39,15 +46,27 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 }
 
 fn run_title(state: &AppState) -> String {
-    let Some(run) = &state.run else { return " phasedeck".to_owned() };
-    let workflow = run.opened.as_ref().map_or("run", |known| known.record.workflow.as_str());
+    let Some(run) = &state.run else {
+        return " phasedeck".to_owned();
+    };
+    let workflow = run
+        .opened
+        .as_ref()
+        .map_or("run", |known| known.record.workflow.as_str());
     format!(" {workflow} #{}", run.run_id.short())
 }
 
 /// Of the run that is looked at, else of all that moved today.
 fn spent(state: &AppState) -> String {
-    let run = state.run.as_ref().filter(|_| matches!(state.screen(), Screen::Run | Screen::Gate)).and_then(|run| run.state());
-    run.map_or_else(|| format!("{} today", state.runs.counts.spent), |run| run.cost.to_string())
+    let run = state
+        .run
+        .as_ref()
+        .filter(|_| matches!(state.screen(), Screen::Run | Screen::Gate))
+        .and_then(|run| run.state());
+    run.map_or_else(
+        || format!("{} today", state.runs.counts.spent),
+        |run| run.cost.to_string(),
+    )
 }
 
 fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
@@ -56,15 +75,24 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     let mut spans = Vec::new();
     if gates > 0 {
         let word = if gates == 1 { "gate" } else { "gates" };
-        spans.push(ink(format!("{} {gates} {word}  ", theme.glyph(Mark::Gate)), theme.waiting()));
+        spans.push(ink(
+            format!("{} {gates} {word}  ", theme.glyph(Mark::Gate)),
+            theme.waiting(),
+        ));
     }
     if running > 0 && detail >= 1 {
-        spans.push(ink(format!("{} {running} running  ", theme.glyph(Mark::Running)), theme.of_mark(Mark::Running)));
+        spans.push(ink(
+            format!("{} {running} running  ", theme.glyph(Mark::Running)),
+            theme.of_mark(Mark::Running),
+        ));
     }
     let resting = state.runs.resting().count();
     if resting > 0 && detail >= 2 {
         let word = if resting == 1 { "waits" } else { "wait" };
-        spans.push(ink(format!("{} {resting} {word}  ", theme.glyph(Mark::Waits)), theme.of_mark(Mark::Waits)));
+        spans.push(ink(
+            format!("{} {resting} {word}  ", theme.glyph(Mark::Waits)),
+            theme.of_mark(Mark::Waits),
+        ));
     }
     if detail >= 2 {
         let cost = spent(state);
@@ -72,7 +100,9 @@ fn news(pen: &Pen<'_>, detail: usize) -> Vec<ratatui::text::Span<'static>> {
     }
     if detail >= 3 {
         let (role, style) = match (state.hosting, state.host_gone) {
-            _ if takes_long(state.opening, state.now.ticks) => (theme.own(" starting … "), theme.dim()),
+            _ if takes_long(state.opening, state.now.ticks) => {
+                (theme.own(" starting … "), theme.dim())
+            }
             _ if state.opening.is_some() => (String::new(), theme.dim()),
             (true, _) => (" host ".to_owned(), theme.dim()),
             (false, false) => (" attached ".to_owned(), theme.dim()),

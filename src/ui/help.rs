@@ -22,8 +22,15 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     let area = arrange::centred(area, 76, area.height);
     let inner = pen.panel(area, vec![ink(" Keys ", pen.theme.title())], true);
     let searching = help.typing || !help.typed.is_empty();
-    let body = if searching { search_line(pen, inner, help) } else { inner };
-    let lines = rows(lines(pen, help), usize::from(body.width).saturating_sub(KEYS + 4));
+    let body = if searching {
+        search_line(pen, inner, help)
+    } else {
+        inner
+    };
+    let lines = rows(
+        lines(pen, help),
+        usize::from(body.width).saturating_sub(KEYS + 4),
+    );
     let height = usize::from(body.height);
     let last = lines.len().saturating_sub(height);
     let top = help.top.min(last);
@@ -34,19 +41,33 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, help: &HelpView) {
     for (row, (chords, label, heading)) in lines.iter().skip(top).take(height).enumerate() {
         let spans = match heading {
             true => vec![ink(format!(" {chords}"), pen.theme.title())],
-            false => vec![ink(format!("   {}", cell(chords, KEYS, "")), pen.theme.key()), ink(label, pen.theme.plain())],
+            false => vec![
+                ink(format!("   {}", cell(chords, KEYS, "")), pen.theme.key()),
+                ink(label, pen.theme.plain()),
+            ],
         };
         pen.line(body, row, spans);
     }
     let below = lines.len().saturating_sub(top + height);
-    let said = if below > 0 { format!("/ finds, {below} more below") } else { "/ finds".to_owned() };
+    let said = if below > 0 {
+        format!("/ finds, {below} more below")
+    } else {
+        "/ finds".to_owned()
+    };
     pen.foot(area, &said, pen.theme.dim());
 }
 
 fn search_line(pen: &mut Pen<'_>, area: Rect, help: &HelpView) -> Rect {
     let [line, rest] = arrange::top(area, 1);
     let cursor = if help.typing { "_" } else { "" };
-    pen.line(line, 0, vec![ink(" / ", pen.theme.key()), ink(format!("{}{cursor}", help.typed), pen.theme.plain())]);
+    pen.line(
+        line,
+        0,
+        vec![
+            ink(" / ", pen.theme.key()),
+            ink(format!("{}{cursor}", help.typed), pen.theme.plain()),
+        ],
+    );
     rest
 }
 
@@ -54,7 +75,11 @@ fn search_line(pen: &mut Pen<'_>, area: Rect, help: &HelpView) -> Rect {
 fn rows(lines: Vec<(String, &'static str, bool)>, room: usize) -> Vec<(String, String, bool)> {
     let broken = |(chords, label, heading): (String, &str, bool)| {
         let label = wrapped(label, room.max(16));
-        let more = label.iter().skip(1).map(|rest| (String::new(), rest.clone(), false)).collect::<Vec<_>>();
+        let more = label
+            .iter()
+            .skip(1)
+            .map(|rest| (String::new(), rest.clone(), false))
+            .collect::<Vec<_>>();
         std::iter::once((chords, label.first().cloned().unwrap_or_default(), heading)).chain(more)
     };
     lines.into_iter().flat_map(broken).collect()
@@ -63,14 +88,26 @@ fn rows(lines: Vec<(String, &'static str, bool)>, room: usize) -> Vec<(String, S
 /// Keys, what they do, and whether it is a heading.
 fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
     let mut contexts = vec![help.context, Context::Global];
-    contexts.extend(Context::ALL.iter().copied().filter(|context| *context != help.context && *context != Context::Global));
+    contexts.extend(
+        Context::ALL
+            .iter()
+            .copied()
+            .filter(|context| *context != help.context && *context != Context::Global),
+    );
     contexts.dedup();
     let wanted = help.typed.to_lowercase();
-    let fits = |chords: &str, label: &str| label.contains(&wanted) || chords.to_lowercase().contains(&wanted);
+    let fits = |chords: &str, label: &str| {
+        label.contains(&wanted) || chords.to_lowercase().contains(&wanted)
+    };
     let mut lines: Vec<(String, &'static str, bool)> = Vec::new();
     for context in contexts {
         let whole = context.title().to_lowercase().contains(&wanted);
-        let mut keys: Vec<_> = pen.state.keys.help(context).filter(|(chords, label)| whole || fits(chords, label)).collect();
+        let mut keys: Vec<_> = pen
+            .state
+            .keys
+            .help(context)
+            .filter(|(chords, label)| whole || fits(chords, label))
+            .collect();
         if context == Context::Global && fits("ctrl-c", LEAVES) {
             keys.push(("Ctrl-C Ctrl-C".to_owned(), LEAVES));
         }
@@ -81,7 +118,10 @@ fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
             lines.push((String::new(), "", false));
         }
         lines.push((context.title().to_owned(), "", true));
-        lines.extend(keys.into_iter().map(|(chords, label)| (chords, label, false)));
+        lines.extend(
+            keys.into_iter()
+                .map(|(chords, label)| (chords, label, false)),
+        );
     }
     lines
 }
@@ -89,11 +129,24 @@ fn lines(pen: &Pen<'_>, help: &HelpView) -> Vec<(String, &'static str, bool)> {
 /// Draws the palette.
 pub fn draw_palette(pen: &mut Pen<'_>, area: Rect, palette: &Palette) {
     let found = found(pen.state, palette);
-    let rows = u16::try_from(found.len()).unwrap_or(u16::MAX).saturating_add(3).clamp(4, area.height.max(4));
-    let area = Rect { y: area.y, ..arrange::centred(area, 70, rows) };
+    let rows = u16::try_from(found.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(3)
+        .clamp(4, area.height.max(4));
+    let area = Rect {
+        y: area.y,
+        ..arrange::centred(area, 70, rows)
+    };
     pen.clear(area);
     let inner = pen.panel(area, vec![ink(" Commands ", pen.theme.title())], true);
-    pen.line(inner, 0, vec![ink(" : ", pen.theme.key()), ink(format!("{}_", palette.typed), pen.theme.plain())]);
+    pen.line(
+        inner,
+        0,
+        vec![
+            ink(" : ", pen.theme.key()),
+            ink(format!("{}_", palette.typed), pen.theme.plain()),
+        ],
+    );
     let [_, list] = arrange::top(inner, 1);
     let (height, width) = (usize::from(list.height), usize::from(list.width));
     let top = (palette.cursor + 1).saturating_sub(height.max(1));
@@ -139,5 +192,12 @@ pub fn marked(pen: &Pen<'_>, text: &str, letters: &[usize], room: usize) -> Vec<
 }
 
 fn styled(pen: &Pen<'_>, piece: &(String, bool)) -> Span<'static> {
-    ink(&piece.0, if piece.1 { pen.theme.key() } else { pen.theme.plain() })
+    ink(
+        &piece.0,
+        if piece.1 {
+            pen.theme.key()
+        } else {
+            pen.theme.plain()
+        },
+    )
 }

@@ -13,11 +13,18 @@ use crate::model::state::RunStatus;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if pen.state.leaving == Leaving::Draining {
-        let said = format!(" pausing {} … Ctrl-C again leaves at once", runs(pen.state.works_on()));
+        let said = format!(
+            " pausing {} … Ctrl-C again leaves at once",
+            runs(pen.state.works_on())
+        );
         return pen.text(area, 0, &pen.theme.own(&said), pen.theme.waiting());
     }
     if let Some(notice) = &pen.state.notice {
-        let style = if notice.bad { pen.theme.bad() } else { pen.theme.plain() };
+        let style = if notice.bad {
+            pen.theme.bad()
+        } else {
+            pen.theme.plain()
+        };
         return pen.text(area, 0, &format!(" {}", notice.text), style);
     }
     if matches!(pen.state.modal, Some(Modal::Confirm(_))) {
@@ -28,16 +35,27 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 
 /// The keys of a question: fixed, because they must never mean anything else.
 fn answers(pen: &mut Pen<'_>, area: Rect) {
-    let keys = [("Tab ", "next answer"), ("Enter ", "take it"), ("Esc ", "back")];
+    let keys = [
+        ("Tab ", "next answer"),
+        ("Enter ", "take it"),
+        ("Esc ", "back"),
+    ];
     let mut spans = vec![ink(" ", pen.theme.plain())];
     for (key, word) in keys {
-        spans.extend([ink(key, pen.theme.key()), ink(format!("{word}  "), pen.theme.dim())]);
+        spans.extend([
+            ink(key, pen.theme.key()),
+            ink(format!("{word}  "), pen.theme.dim()),
+        ]);
     }
     pen.line(area, 0, spans);
 }
 
 fn runs(count: usize) -> String {
-    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
+    if count == 1 {
+        "1 run".to_owned()
+    } else {
+        format!("{count} runs")
+    }
 }
 
 /// Keys and words in a row, as many as fit.
@@ -45,7 +63,10 @@ pub fn keys(pen: &mut Pen<'_>, area: Rect, actions: &[Action]) {
     let mut spans = vec![ink(" ", pen.theme.plain())];
     let mut used = 1;
     for action in actions {
-        let (chord, word) = (pen.state.keys.hint_keys(*action), word_of(pen.state, *action));
+        let (chord, word) = (
+            pen.state.keys.hint_keys(*action),
+            word_of(pen.state, *action),
+        );
         if chord.is_empty() || word.is_empty() {
             continue;
         }
@@ -66,7 +87,10 @@ fn word_of(state: &AppState, action: Action) -> String {
     match action {
         Action::Resume if run.is_some_and(has_ended) => "retry".to_owned(),
         // The name of what it shows says more than that it turns.
-        Action::NextSide => run.and_then(RunView::next_side).map(|(_, name)| name.to_lowercase()).unwrap_or_default(),
+        Action::NextSide => run
+            .and_then(RunView::next_side)
+            .map(|(_, name)| name.to_lowercase())
+            .unwrap_or_default(),
         other => state.keys.hint(other).1.to_owned(),
     }
 }
@@ -83,7 +107,11 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
             Modal::Help(_) => vec![Back],
         };
     }
-    let open = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
+    let open = state
+        .gate
+        .as_ref()
+        .filter(|_| state.screen() == Screen::Gate)
+        .map(|gate| gate.run_id);
     let gates = state.runs.waiting().any(|record| Some(record.id) != open);
     let mut actions = match state.screen() {
         Screen::Runs if state.runs.filter.typing => return vec![Open, Back],
@@ -94,7 +122,14 @@ fn wanted(pen: &Pen<'_>) -> Vec<Action> {
         Screen::NewRun => return vec![FormStart, FormNext, FormEdit, FormLeave],
         Screen::Cost => vec![NextLook, Back],
         Screen::Doctor | Screen::Settings => vec![Back],
-        Screen::Run if state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some()) => return vec![Open, Back],
+        Screen::Run
+            if state
+                .run
+                .as_ref()
+                .is_some_and(|run| run.finding.prompt.is_some()) =>
+        {
+            return vec![Open, Back];
+        }
         Screen::Run | Screen::Gate if is_typed(state) => return vec![Open, Back],
         Screen::Run => in_run(pen),
         Screen::Gate if crate::app::update::confirms(state) => return vec![Back],
@@ -118,7 +153,9 @@ fn has_ended(run: &RunView) -> bool {
 
 fn in_run(pen: &Pen<'_>) -> Vec<Action> {
     use Action::*;
-    let Some(run) = &pen.state.run else { return vec![Back] };
+    let Some(run) = &pen.state.run else {
+        return vec![Back];
+    };
     if run.moment().is_some() {
         return vec![Now, NextPane, Back];
     }
@@ -126,18 +163,28 @@ fn in_run(pen: &Pen<'_>) -> Vec<Action> {
         Pane::Phases | Pane::Events => vec![Open],
         Pane::Artifact if run.versions().len() > 1 => vec![NextSide, NextVersion],
         Pane::Artifact => vec![NextSide],
-        Pane::Transcript if run.said.grows() && !run.said.reading.follows() => vec![FollowSaid, FoldCalls],
+        Pane::Transcript if run.said.grows() && !run.said.reading.follows() => {
+            vec![FollowSaid, FoldCalls]
+        }
         Pane::Transcript => vec![FoldCalls],
         Pane::Cost => Vec::new(),
     };
     if run.focus == Pane::Events {
         actions.push(Find);
-        actions.push(if run.tail.follows() { FilterEvents } else { Follow });
+        actions.push(if run.tail.follows() {
+            FilterEvents
+        } else {
+            Follow
+        });
     }
     if matches!(run.focus, Pane::Artifact | Pane::Transcript) {
         actions.push(Find);
     }
-    if run.focus == Pane::Transcript && run.said_by().is_some_and(|(_, attempt)| attempt > 1 || run.said.attempt.is_some()) {
+    if run.focus == Pane::Transcript
+        && run
+            .said_by()
+            .is_some_and(|(_, attempt)| attempt > 1 || run.said.attempt.is_some())
+    {
         actions.push(NextAttempt);
     }
     actions.push(NextPane);

@@ -27,10 +27,19 @@ const SIDE: u16 = 64;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
-    let area = if runs.filter.typing || runs.filter.is_on() { filter_line(pen, area) } else { area };
+    let area = if runs.filter.typing || runs.filter.is_on() {
+        filter_line(pen, area)
+    } else {
+        area
+    };
     if let Some(failure) = &runs.failure {
         let [top, rest] = arrange::top(area, 2);
-        pen.text(top, 0, &format!(" the list could not be loaded: {failure}"), pen.theme.bad());
+        pen.text(
+            top,
+            0,
+            &format!(" the list could not be loaded: {failure}"),
+            pen.theme.bad(),
+        );
         pen.text(top, 1, &format!(" {}", failure.hint), pen.theme.dim());
         return list(pen, rest);
     }
@@ -45,7 +54,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     }
     if runs.is_empty() && runs.filter.is_on() {
         let sure = runs.filter.search != Search::Going;
-        let said = if sure { " no run fits" } else { " no run fits so far" };
+        let said = if sure {
+            " no run fits"
+        } else {
+            " no run fits so far"
+        };
         pen.text(area, 1, said, pen.theme.plain());
         return pen.text(area, 2, " Esc shows all of them again", pen.theme.dim());
     }
@@ -69,21 +82,44 @@ fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let width = usize::from(line.width);
     let room = (width / 2).max(12);
     let shown: String = if cells(&filter.text) > room {
-        filter.text.chars().rev().take(room).collect::<Vec<_>>().into_iter().rev().collect()
+        filter
+            .text
+            .chars()
+            .rev()
+            .take(room)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect()
     } else {
         filter.text.clone()
     };
     let cursor = if filter.typing { "_" } else { "" };
-    pen.line(line, 0, vec![ink(" / ", pen.theme.key()), ink(format!("{shown}{cursor}"), pen.theme.plain())]);
+    pen.line(
+        line,
+        0,
+        vec![
+            ink(" / ", pen.theme.key()),
+            ink(format!("{shown}{cursor}"), pen.theme.plain()),
+        ],
+    );
     let dot = pen.state.dot();
     let all = pen.state.runs.len();
-    let fit = if filter.is_on() { format!("{all} fit{dot}") } else { String::new() };
+    let fit = if filter.is_on() {
+        format!("{all} fit{dot}")
+    } else {
+        String::new()
+    };
     let artifacts = match filter.search {
         Search::Not => "artifacts".to_owned(),
         Search::Going => format!("artifacts {} of {}", filter.looked_at, filter.total),
         Search::Done => format!("{} artifacts", filter.total),
     };
-    for place in [format!("{fit}ids, workflows, threads, wishes, comments, {artifacts} "), format!("{fit}{artifacts} "), fit.clone()] {
+    for place in [
+        format!("{fit}ids, workflows, threads, wishes, comments, {artifacts} "),
+        format!("{fit}{artifacts} "),
+        fit.clone(),
+    ] {
         let spans = vec![ink(&place, pen.theme.dim())];
         if cells(&place) + cells(&shown) + 6 <= width {
             pen.right(line, 0, cells(&shown) + 5, spans);
@@ -101,7 +137,11 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
     for row in 0..usize::from(body.height) {
         let at = runs.top + row;
-        let line = Rect { y: body.y + u16::try_from(row).unwrap_or(u16::MAX), height: 1, ..body };
+        let line = Rect {
+            y: body.y + u16::try_from(row).unwrap_or(u16::MAX),
+            height: 1,
+            ..body
+        };
         let spans = match runs.line(at) {
             Some(Line::Run(record)) => widths.spans(pen, record, runs.is_within_fold(at)),
             Some(Line::Fold) => fold(pen),
@@ -147,11 +187,31 @@ impl Widths {
     fn of(width: u16) -> Self {
         let room = usize::from(width).saturating_sub(Self::FIXED);
         match room {
-            0..30 => Self { workflow: 14.min(room), thread: 0, phase: room.saturating_sub(14), wish: 0 },
-            30..60 => Self { workflow: 16, thread: room - 16 - 13, phase: 13, wish: 0 },
+            0..30 => Self {
+                workflow: 14.min(room),
+                thread: 0,
+                phase: room.saturating_sub(14),
+                wish: 0,
+            },
+            30..60 => Self {
+                workflow: 16,
+                thread: room - 16 - 13,
+                phase: 13,
+                wish: 0,
+            },
             // A wish in fewer cells than this says nothing, and in as many more than the thread.
-            60..88 => Self { workflow: 16, thread: 0, phase: 16, wish: room - 32 },
-            _ => Self { workflow: 20, thread: 20, phase: 18, wish: room - 58 },
+            60..88 => Self {
+                workflow: 16,
+                thread: 0,
+                phase: 16,
+                wish: room - 32,
+            },
+            _ => Self {
+                workflow: 20,
+                thread: 20,
+                phase: 18,
+                wish: room - 58,
+            },
         }
     }
 
@@ -180,7 +240,13 @@ impl Widths {
         };
         let indent = if within_fold { "  " } else { "" };
         let state = format!("{indent}{} {word}", theme.glyph(mark));
-        let column = |text: &str, width: usize| if width == 0 { String::new() } else { cell(text, width - 1, more) + " " };
+        let column = |text: &str, width: usize| {
+            if width == 0 {
+                String::new()
+            } else {
+                cell(text, width - 1, more) + " "
+            }
+        };
         let since = pen.state.time(shown_since(record));
         vec![
             ink(" ", theme.plain()),
@@ -190,19 +256,40 @@ impl Widths {
             ink(column(record.thread.as_str(), self.thread), theme.dim()),
             ink(column(&stands(pen, record), self.phase), theme.plain()),
             ink(column(&record.requirements, self.wish), theme.dim()),
-            ink(cell_right(&since, 7, more), if waits(record) { theme.waiting() } else { theme.dim() }),
-            ink(cell_right(&record.cost.to_string(), 10, more), theme.plain()),
+            ink(
+                cell_right(&since, 7, more),
+                if waits(record) {
+                    theme.waiting()
+                } else {
+                    theme.dim()
+                },
+            ),
+            ink(
+                cell_right(&record.cost.to_string(), 10, more),
+                theme.plain(),
+            ),
         ]
     }
 }
 
 /// Where it stands; of a run that waits for its model's server, until when.
 fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
-    record.waits_until.map_or_else(|| phase_of(record), |until| format!("until {}", pen.state.time(until)))
+    record.waits_until.map_or_else(
+        || phase_of(record),
+        |until| format!("until {}", pen.state.time(until)),
+    )
 }
 
 fn phase_of(record: &RunRecord) -> String {
-    let key = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-    let at = if key.is_empty() { record.phases_done } else { (record.phases_done + 1).min(record.phases_total) };
+    let key = record
+        .current_phase
+        .as_ref()
+        .map(|key| format!(" {key}"))
+        .unwrap_or_default();
+    let at = if key.is_empty() {
+        record.phases_done
+    } else {
+        (record.phases_done + 1).min(record.phases_total)
+    };
     format!("{at}/{}{key}", record.phases_total)
 }

@@ -80,24 +80,38 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
 
 /// What the host found wrong when it began, until the operator has read it.
 fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
-    let Some(first) = pen.state.warnings.first() else { return area };
+    let Some(first) = pen.state.warnings.first() else {
+        return area;
+    };
     let [line, rest] = arrange::top(area, 1);
     let more = match pen.state.warnings.len() {
         1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    let hint = format!("{more}  {} reads it ", pen.state.keys.shown(Action::Warnings));
-    let (mark, room) = (pen.theme.glyph(theme::Mark::Unsure), usize::from(line.width).saturating_sub(text::cells(&hint)));
+    let hint = format!(
+        "{more}  {} reads it ",
+        pen.state.keys.shown(Action::Warnings)
+    );
+    let (mark, room) = (
+        pen.theme.glyph(theme::Mark::Unsure),
+        usize::from(line.width).saturating_sub(text::cells(&hint)),
+    );
     let told = text::cut(&format!(" {mark} {first}"), room, pen.theme.more());
     let style = pen.theme.bad();
-    pen.line(line, 0, vec![text::ink(told, style), text::ink(hint, pen.theme.key())]);
+    pen.line(
+        line,
+        0,
+        vec![text::ink(told, style), text::ink(hint, pen.theme.key())],
+    );
     rest
 }
 
 fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
     match modal {
         Modal::Help(help) => help::draw(pen, area, help),
-        Modal::Text(title, reading) => reader::draw_modal(pen, area, title, (&pen.state.modal_search, reading)),
+        Modal::Text(title, reading) => {
+            reader::draw_modal(pen, area, title, (&pen.state.modal_search, reading))
+        }
         Modal::Palette(palette) => help::draw_palette(pen, area, palette),
         Modal::Confirm(confirm) => confirm::draw(pen, area, confirm),
     }

@@ -32,43 +32,95 @@ pub(super) struct Form<'a> {
 
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
-    let Some(form) = pen.state.new_run.as_ref() else { return };
+    let Some(form) = pen.state.new_run.as_ref() else {
+        return;
+    };
     let area = arrange::centred(area, 124, area.height);
     let foot = Foot::of(pen.state, form, area.height >= 30);
     let rows = foot.rows();
     let [upper, lower] = arrange::bottom(area, rows.min(area.height.saturating_sub(UPPER)));
-    let mut top = Form { area: upper, row: 0, skip: 0, form };
+    let mut top = Form {
+        area: upper,
+        row: 0,
+        skip: 0,
+        form,
+    };
     workflow(pen, &mut top);
     place(pen, &mut top);
     wish(pen, &mut top);
     // Where not all of it has room, what has the focus is on the screen, and the button if it can be.
-    let skip = rows.saturating_sub(lower.height).min(foot.row_of(form.focus));
-    foot.draw(pen, &mut Form { area: lower, row: 0, skip, form });
+    let skip = rows
+        .saturating_sub(lower.height)
+        .min(foot.row_of(form.focus));
+    foot.draw(
+        pen,
+        &mut Form {
+            area: lower,
+            row: 0,
+            skip,
+            form,
+        },
+    );
 }
 
 impl Form<'_> {
     pub fn label(&self, pen: &mut Pen<'_>, text: &str, focused: bool) {
-        let Some(row) = self.row.checked_sub(self.skip).map(usize::from) else { return };
-        let sign = if focused { pen.theme.own("▸") } else { " ".to_owned() };
-        let style = if focused { pen.theme.key() } else { pen.theme.dim() };
-        pen.line(self.area, row, vec![ink(cell(&format!("{sign} {text}"), usize::from(LABEL), ""), style)]);
+        let Some(row) = self.row.checked_sub(self.skip).map(usize::from) else {
+            return;
+        };
+        let sign = if focused {
+            pen.theme.own("▸")
+        } else {
+            " ".to_owned()
+        };
+        let style = if focused {
+            pen.theme.key()
+        } else {
+            pen.theme.dim()
+        };
+        pen.line(
+            self.area,
+            row,
+            vec![ink(
+                cell(&format!("{sign} {text}"), usize::from(LABEL), ""),
+                style,
+            )],
+        );
     }
 
     /// What is right of the label, in this row.
     pub fn field(&self, height: u16) -> Rect {
-        let y = self.area.y.saturating_add(self.row.saturating_sub(self.skip));
-        let rows = if self.row < self.skip { 0 } else { self.area.bottom().saturating_sub(y).min(height) };
-        Rect { x: self.area.x + LABEL.min(self.area.width), y, width: self.area.width.saturating_sub(LABEL + 1), height: rows }
+        let y = self
+            .area
+            .y
+            .saturating_add(self.row.saturating_sub(self.skip));
+        let rows = if self.row < self.skip {
+            0
+        } else {
+            self.area.bottom().saturating_sub(y).min(height)
+        };
+        Rect {
+            x: self.area.x + LABEL.min(self.area.width),
+            y,
+            width: self.area.width.saturating_sub(LABEL + 1),
+            height: rows,
+        }
     }
 
     fn problem(&mut self, pen: &mut Pen<'_>, part: &Part) {
-        let Some(failure) = self.form.problem(part) else { return };
+        let Some(failure) = self.form.problem(part) else {
+            return;
+        };
         self.wrong(pen, failure);
     }
 
     /// What is wrong with the field above.
     pub fn wrong(&mut self, pen: &mut Pen<'_>, failure: &Failure) {
-        let said = if failure.hint.is_empty() { failure.message.clone() } else { format!("{} - {}", failure.message, failure.hint) };
+        let said = if failure.hint.is_empty() {
+            failure.message.clone()
+        } else {
+            format!("{} - {}", failure.message, failure.hint)
+        };
         let area = self.field(1);
         pen.text(area, 0, &said, pen.theme.bad());
         self.row += 1;
@@ -80,14 +132,28 @@ fn workflow(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let focused = form.focus == Field::Workflow;
     at.label(pen, "workflow", focused);
     let area = at.field(1);
-    let about = form.ahead().and_then(|ahead| ahead.workflows.iter().find(|(name, _)| is_named(name, &form.workflow)));
-    let (name, text) = about.map_or((form.workflow.as_str(), ""), |(name, text)| (name.as_str(), text.as_str()));
-    let typed = if focused { format!("{}_  ", form.typed) } else { String::new() };
+    let about = form.ahead().and_then(|ahead| {
+        ahead
+            .workflows
+            .iter()
+            .find(|(name, _)| is_named(name, &form.workflow))
+    });
+    let (name, text) = about.map_or((form.workflow.as_str(), ""), |(name, text)| {
+        (name.as_str(), text.as_str())
+    });
+    let typed = if focused {
+        format!("{}_  ", form.typed)
+    } else {
+        String::new()
+    };
     let room = usize::from(area.width).saturating_sub(cells(&typed) + cells(name) + 2);
     let spans = vec![
         ink(typed, pen.theme.key()),
         ink(name, pen.theme.title()),
-        ink(format!("  {}", cut(text, room, pen.theme.more())), pen.theme.dim()),
+        ink(
+            format!("  {}", cut(text, room, pen.theme.more())),
+            pen.theme.dim(),
+        ),
     ];
     pen.line(area, 0, spans);
     at.row += 1;
@@ -108,9 +174,16 @@ fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let candidates = form.candidates();
     let top = (form.found + 1).saturating_sub(FOUND);
     for (index, (place, letters)) in candidates.iter().enumerate().skip(top).take(FOUND) {
-        let Some((name, about)) = ahead.workflows.get(*place) else { continue };
+        let Some((name, about)) = ahead.workflows.get(*place) else {
+            continue;
+        };
         let area = at.field(1);
-        let spans = marked(pen, &format!("{name} {about}"), letters, usize::from(area.width));
+        let spans = marked(
+            pen,
+            &format!("{name} {about}"),
+            letters,
+            usize::from(area.width),
+        );
         pen.line(area, 0, spans);
         if index == form.found {
             pen.mark_row(area, 0, pen.theme.selected());
@@ -126,22 +199,42 @@ fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
 
 fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
-    line_field(pen, at, "repository", &form.repo, form.focus == Field::Repo, "none: a plain folder of its own, without commits");
+    line_field(
+        pen,
+        at,
+        "repository",
+        &form.repo,
+        form.focus == Field::Repo,
+        "none: a plain folder of its own, without commits",
+    );
     at.problem(pen, &Part::Repo);
     brought(pen, at);
     let current = form.ahead().and_then(|ahead| ahead.place.as_ref());
     let commit = current.map(|place| {
         let commit: String = place.commit.chars().take(8).collect();
-        place.branch.as_ref().map_or_else(|| format!("commit {commit}"), |branch| format!("{branch} at {commit}"))
+        place.branch.as_ref().map_or_else(
+            || format!("commit {commit}"),
+            |branch| format!("{branch} at {commit}"),
+        )
     });
     let empty = match (&commit, form.repo.is_blank()) {
         (Some(commit), _) => format!("the current one: {commit}"),
         (None, true) => "no repository".to_owned(),
         (None, false) => "the current one".to_owned(),
     };
-    line_field(pen, at, "base", &form.base, form.focus == Field::Base, &empty);
+    line_field(
+        pen,
+        at,
+        "base",
+        &form.base,
+        form.focus == Field::Base,
+        &empty,
+    );
     if let (Some(commit), false, true) = (commit, form.base.is_blank(), form.is_current()) {
-        let area = Rect { y: at.field(1).y.saturating_sub(1), ..at.field(1) };
+        let area = Rect {
+            y: at.field(1).y.saturating_sub(1),
+            ..at.field(1)
+        };
         let taken = cells(&form.base.text()) + 3;
         pen.right(area, 0, taken, vec![ink(commit, pen.theme.dim())]);
     }
@@ -150,17 +243,39 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
 
 /// That the repository brings files which are not used, and the key that shows them.
 fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
-    let Some(asked) = at.form.ahead().and_then(|ahead| ahead.withheld.as_deref()) else { return };
-    let files = if asked.files == 1 { "1 file".to_owned() } else { format!("{} files", asked.files) };
-    let why = if asked.changed { "have changed: not used" } else { "are not used yet" };
+    let Some(asked) = at.form.ahead().and_then(|ahead| ahead.withheld.as_deref()) else {
+        return;
+    };
+    let files = if asked.files == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{} files", asked.files)
+    };
+    let why = if asked.changed {
+        "have changed: not used"
+    } else {
+        "are not used yet"
+    };
     let key = pen.state.keys.shown(Action::FormTrust);
     let area = at.field(1);
-    pen.text(area, 0, &format!("{key}: {files} it brings {why}"), pen.theme.waiting());
+    pen.text(
+        area,
+        0,
+        &format!("{key}: {files} it brings {why}"),
+        pen.theme.waiting(),
+    );
     at.row += 1;
 }
 
 /// A text of one line; what empty means while nothing is written.
-pub(super) fn line_field(pen: &mut Pen<'_>, at: &mut Form<'_>, label: &str, input: &TextInput, focused: bool, empty: &str) {
+pub(super) fn line_field(
+    pen: &mut Pen<'_>,
+    at: &mut Form<'_>,
+    label: &str,
+    input: &TextInput,
+    focused: bool,
+    empty: &str,
+) {
     at.label(pen, label, focused);
     let area = at.field(1);
     if focused {
@@ -169,7 +284,15 @@ pub(super) fn line_field(pen: &mut Pen<'_>, at: &mut Form<'_>, label: &str, inpu
         pen.text(area, 0, &input.text(), pen.theme.plain());
     }
     if input.is_blank() {
-        let aside = if focused { Rect { x: area.x + 2.min(area.width), width: area.width.saturating_sub(2), ..area } } else { area };
+        let aside = if focused {
+            Rect {
+                x: area.x + 2.min(area.width),
+                width: area.width.saturating_sub(2),
+                ..area
+            }
+        } else {
+            area
+        };
         pen.text(aside, 0, empty, pen.theme.dim());
     }
     at.row += 1;
@@ -184,9 +307,23 @@ fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         return pen.widget(form.wish.area(), area);
     }
     let problem = form.problem(&Part::Requirements).is_some();
-    let style = if focused { pen.theme.focus() } else { pen.theme.dim() };
-    let inner =
-        pen.framed(area, vec![ink(" What do you want made? ", if problem { pen.theme.waiting() } else { pen.theme.plain() })], style);
+    let style = if focused {
+        pen.theme.focus()
+    } else {
+        pen.theme.dim()
+    };
+    let inner = pen.framed(
+        area,
+        vec![ink(
+            " What do you want made? ",
+            if problem {
+                pen.theme.waiting()
+            } else {
+                pen.theme.plain()
+            },
+        )],
+        style,
+    );
     pen.widget(form.wish.area(), inner);
     let lines = form.wish.area().lines().len();
     if lines > 1 {

@@ -50,21 +50,41 @@ impl Foot {
                 ends: form.strategy == Strategy::Rollback && lane.holder.is_some(),
             }
         });
-        let wrong = (0..form.seats().len()).map(|index| remedy(form, index)).collect();
-        let seats = if form.is_current() { form.seats().len() } else { form.seats().len().max(1) };
-        Self { lane, budget: form.budget_problem(), roomy, seats, wrong }
+        let wrong = (0..form.seats().len())
+            .map(|index| remedy(form, index))
+            .collect();
+        let seats = if form.is_current() {
+            form.seats().len()
+        } else {
+            form.seats().len().max(1)
+        };
+        Self {
+            lane,
+            budget: form.budget_problem(),
+            roomy,
+            seats,
+            wrong,
+        }
     }
 
     /// Rows that all of it needs.
     pub fn rows(&self) -> u16 {
         let wrong = self.wrong.iter().flatten().count();
-        let rows = self.seats + wrong + self.lane_rows() + 4 + usize::from(self.budget.is_some()) + if self.roomy { 2 } else { 0 };
+        let rows = self.seats
+            + wrong
+            + self.lane_rows()
+            + 4
+            + usize::from(self.budget.is_some())
+            + if self.roomy { 2 } else { 0 };
         u16::try_from(rows).unwrap_or(u16::MAX)
     }
 
     /// Thread and strategy.
     fn lane_rows(&self) -> usize {
-        1 + self.lane.as_ref().map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
+        1 + self
+            .lane
+            .as_ref()
+            .map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
     }
 
     /// In which row a field stands; of what is not in the foot, all of it is below.
@@ -90,19 +110,37 @@ impl Foot {
 
     fn lane(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
-        let own = form.ahead().and_then(|ahead| ahead.thread.clone()).unwrap_or_else(|| "one of its own".to_owned());
-        line_field(pen, at, "thread", &form.thread, form.focus == Field::Thread, &own);
+        let own = form
+            .ahead()
+            .and_then(|ahead| ahead.thread.clone())
+            .unwrap_or_else(|| "one of its own".to_owned());
+        line_field(
+            pen,
+            at,
+            "thread",
+            &form.thread,
+            form.focus == Field::Thread,
+            &own,
+        );
         let Some(lane) = &self.lane else { return };
         if let Some(held) = &lane.held {
             let area = at.field(1);
-            let style = if lane.refused { pen.theme.bad() } else { pen.theme.waiting() };
+            let style = if lane.refused {
+                pen.theme.bad()
+            } else {
+                pen.theme.waiting()
+            };
             pen.text(area, 0, held, style);
             at.row += 1;
         }
         let focused = form.focus == Field::Strategy;
         at.label(pen, "if held", focused);
         let area = at.field(1);
-        let shown = if focused { format!("< {} >", form.strategy) } else { form.strategy.to_string() };
+        let shown = if focused {
+            format!("< {} >", form.strategy)
+        } else {
+            form.strategy.to_string()
+        };
         let room = usize::from(area.width).saturating_sub(STRATEGY + 1);
         let style = match () {
             () if lane.refused => pen.theme.bad(),
@@ -110,19 +148,48 @@ impl Foot {
             () => pen.theme.dim(),
         };
         let said = cut(&lane.strategy, room, pen.theme.more());
-        pen.line(area, 0, vec![ink(cell(&shown, STRATEGY + 1, ""), pen.theme.title()), ink(said, style)]);
+        pen.line(
+            area,
+            0,
+            vec![
+                ink(cell(&shown, STRATEGY + 1, ""), pen.theme.title()),
+                ink(said, style),
+            ],
+        );
         at.row += 1;
     }
 
     fn budget(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
         let usual = form.ahead().and_then(|ahead| ahead.budget);
-        let empty = usual.map_or_else(|| "no limit for this run".to_owned(), |usual| format!("{} as in the settings", short(usual)));
-        line_field(pen, at, "budget", &form.budget, form.focus == Field::Budget, &empty);
+        let empty = usual.map_or_else(
+            || "no limit for this run".to_owned(),
+            |usual| format!("{} as in the settings", short(usual)),
+        );
+        line_field(
+            pen,
+            at,
+            "budget",
+            &form.budget,
+            form.focus == Field::Budget,
+            &empty,
+        );
         if let Some((said, asks)) = form.budget_reach() {
-            let area = Rect { y: at.field(1).y.saturating_sub(1), height: u16::from(at.row > at.skip), ..at.field(1) };
-            let taken = if form.budget.is_blank() { cells(&empty) + 4 } else { cells(&form.budget.text()) + 3 };
-            let style = if asks { pen.theme.waiting() } else { pen.theme.dim() };
+            let area = Rect {
+                y: at.field(1).y.saturating_sub(1),
+                height: u16::from(at.row > at.skip),
+                ..at.field(1)
+            };
+            let taken = if form.budget.is_blank() {
+                cells(&empty) + 4
+            } else {
+                cells(&form.budget.text()) + 3
+            };
+            let style = if asks {
+                pen.theme.waiting()
+            } else {
+                pen.theme.dim()
+            };
             pen.right(area, 0, taken, vec![ink(said, style)]);
         }
         if let Some(failure) = &self.budget {
@@ -132,8 +199,19 @@ impl Foot {
 
     fn seats(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
-        let role = form.seats().iter().map(|seat| cells(seat.role.as_str())).max().unwrap_or(0);
-        let who = form.seats().iter().map(|seat| cells(seat.persona.as_deref().unwrap_or(NOBODY))).max().unwrap_or(0) + 4;
+        let role = form
+            .seats()
+            .iter()
+            .map(|seat| cells(seat.role.as_str()))
+            .max()
+            .unwrap_or(0);
+        let who = form
+            .seats()
+            .iter()
+            .map(|seat| cells(seat.persona.as_deref().unwrap_or(NOBODY)))
+            .max()
+            .unwrap_or(0)
+            + 4;
         for (index, seat) in form.seats().iter().enumerate() {
             let focused = form.focus == Field::Seat(index);
             at.label(pen, if index == 0 { "who" } else { "" }, focused);
@@ -159,10 +237,20 @@ impl Foot {
     fn rest(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
         at.label(pen, "rehearse", form.focus == Field::Rehearse);
-        let (sign, about) =
-            if form.rehearse { ("[x]", "no model is asked; nothing costs anything") } else { ("[ ]", "Space: play it without a model") };
+        let (sign, about) = if form.rehearse {
+            ("[x]", "no model is asked; nothing costs anything")
+        } else {
+            ("[ ]", "Space: play it without a model")
+        };
         let area = at.field(1);
-        pen.line(area, 0, vec![ink(format!("{sign} "), pen.theme.plain()), ink(about, pen.theme.dim())]);
+        pen.line(
+            area,
+            0,
+            vec![
+                ink(format!("{sign} "), pen.theme.plain()),
+                ink(about, pen.theme.dim()),
+            ],
+        );
         at.row += 1;
         at.label(pen, "price", false);
         let area = at.field(1);
@@ -176,16 +264,40 @@ impl Foot {
 fn remedy(form: &NewRun, index: usize) -> Option<String> {
     let said = |index: usize| {
         let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
-        Some(if failure.hint.is_empty() { failure.message.clone() } else { failure.hint.clone() })
+        Some(if failure.hint.is_empty() {
+            failure.message.clone()
+        } else {
+            failure.hint.clone()
+        })
     };
     said(index).filter(|this| index.checked_sub(1).and_then(said).as_ref() != Some(this))
 }
 
-fn seat_spans(pen: &Pen<'_>, seat: &Seat, focused: bool, (role, who): (usize, usize), width: usize) -> Vec<ratatui::text::Span<'static>> {
+fn seat_spans(
+    pen: &Pen<'_>,
+    seat: &Seat,
+    focused: bool,
+    (role, who): (usize, usize),
+    width: usize,
+) -> Vec<ratatui::text::Span<'static>> {
     let name = seat.persona.as_deref().unwrap_or(NOBODY);
-    let shown = if focused { format!("< {name} >") } else { format!("  {name}") };
-    let style = if seat.persona.is_some() { pen.theme.title() } else { pen.theme.bad() };
-    let mut spans = vec![ink(format!("{} ", cell(seat.role.as_str(), role, "")), pen.theme.plain()), ink(cell(&shown, who + 1, ""), style)];
+    let shown = if focused {
+        format!("< {name} >")
+    } else {
+        format!("  {name}")
+    };
+    let style = if seat.persona.is_some() {
+        pen.theme.title()
+    } else {
+        pen.theme.bad()
+    };
+    let mut spans = vec![
+        ink(
+            format!("{} ", cell(seat.role.as_str(), role, "")),
+            pen.theme.plain(),
+        ),
+        ink(cell(&shown, who + 1, ""), style),
+    ];
     let mut room = width.saturating_sub(role + 1 + who + 1);
     let price = match (&seat.model, seat.price) {
         (Some(_), Some((input, output))) => format!("{} / {} per M", short(input), short(output)),
@@ -210,16 +322,26 @@ fn seat_spans(pen: &Pen<'_>, seat: &Seat, focused: bool, (role, who): (usize, us
 /// Dollars without needless digits.
 fn short(money: NanoUsd) -> String {
     let text = money.to_string();
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 fn estimate(form: &NewRun) -> String {
-    let Some(ahead) = form.ahead() else { return "?".to_owned() };
+    let Some(ahead) = form.ahead() else {
+        return "?".to_owned();
+    };
     match ahead.estimate {
         Estimate::Unknown => "? (no earlier runs, and a model without a known price)".to_owned(),
         Estimate::Free => "$0.00 (rehearsed)".to_owned(),
-        Estimate::History { p50, p90, runs } => format!("half at most {p50}, 9 of 10 at most {p90} ({runs} earlier runs)"),
-        Estimate::AtMost(most) => format!("at most about {most}, by prices and limits (too few earlier runs)"),
+        Estimate::History { p50, p90, runs } => {
+            format!("half at most {p50}, 9 of 10 at most {p90} ({runs} earlier runs)")
+        }
+        Estimate::AtMost(most) => {
+            format!("at most about {most}, by prices and limits (too few earlier runs)")
+        }
     }
 }
 
@@ -228,17 +350,47 @@ fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let focused = form.focus == Field::Start;
     at.label(pen, "", focused);
     let (_, problems) = form.in_the_way(&pen.state.runs);
-    let asks = form.seats().iter().filter(|seat| seat.consent.is_some()).count();
-    let style = if focused { pen.theme.selected() } else { pen.theme.key() };
+    let asks = form
+        .seats()
+        .iter()
+        .filter(|seat| seat.consent.is_some())
+        .count();
+    let style = if focused {
+        pen.theme.selected()
+    } else {
+        pen.theme.key()
+    };
     let said = match () {
         () if form.starting => ("sending".to_owned(), pen.theme.waiting()),
-        () if form.failure.is_some() => (form.failure.as_ref().map(ToString::to_string).unwrap_or_default(), pen.theme.bad()),
-        () if problems == 1 => ("one thing stands in the way".to_owned(), pen.theme.waiting()),
-        () if problems > 1 => (format!("{problems} things stand in the way"), pen.theme.waiting()),
+        () if form.failure.is_some() => (
+            form.failure
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            pen.theme.bad(),
+        ),
+        () if problems == 1 => (
+            "one thing stands in the way".to_owned(),
+            pen.theme.waiting(),
+        ),
+        () if problems > 1 => (
+            format!("{problems} things stand in the way"),
+            pen.theme.waiting(),
+        ),
         () if asks > 0 => ("asks for your consent first".to_owned(), pen.theme.dim()),
         () => (String::new(), pen.theme.dim()),
     };
     let area = at.field(1);
     let room = usize::from(area.width).saturating_sub(13);
-    pen.line(area, 0, vec![ink("[ Start ]", style), ink(format!("  {}", cut(&said.0, room, pen.theme.more())), said.1)]);
+    pen.line(
+        area,
+        0,
+        vec![
+            ink("[ Start ]", style),
+            ink(
+                format!("  {}", cut(&said.0, room, pen.theme.more())),
+                said.1,
+            ),
+        ],
+    );
 }

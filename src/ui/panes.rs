@@ -24,10 +24,19 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
     }
     let mut title = title(pen, run, pane);
     if pane == Pane::Artifact {
-        let found = reader::sought(pen, &run.artifact.search, run.artifact.reading.as_ref(), usize::from(area.width / 2));
+        let found = reader::sought(
+            pen,
+            &run.artifact.search,
+            run.artifact.reading.as_ref(),
+            usize::from(area.width / 2),
+        );
         // Hash and schema give way first: what was typed and how often it is there is asked for now.
         let ranks = [0, 0, 2, 4, 1, 5].into_iter().chain(std::iter::repeat(3));
-        let parts = title.into_iter().zip(ranks).map(|(span, rank)| Part::of(rank, vec![span])).chain([Part::of(0, found)]);
+        let parts = title
+            .into_iter()
+            .zip(ranks)
+            .map(|(span, rank)| Part::of(rank, vec![span]))
+            .chain([Part::of(0, found)]);
         title = fitted(parts.collect(), usize::from(area.width).saturating_sub(2));
     }
     let inner = pen.panel(area, title, run.focus == pane);
@@ -42,7 +51,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView, pane: Pane) {
 /// Number, name, and what the pane is about.
 pub fn title(pen: &Pen<'_>, run: &RunView, pane: Pane) -> Vec<Span<'static>> {
     let theme = pen.theme;
-    let mut spans = vec![ink(format!(" {} ", pane.number()), theme.key()), ink(format!("{} ", pane.title()), theme.title())];
+    let mut spans = vec![
+        ink(format!(" {} ", pane.number()), theme.key()),
+        ink(format!("{} ", pane.title()), theme.title()),
+    ];
     if pane == Pane::Artifact
         && let Some(shown) = run.version()
     {
@@ -57,10 +69,16 @@ pub fn version(pen: &Pen<'_>, shown: &ArtifactRecord) -> Vec<Span<'static>> {
     let verdict = if shown.valid {
         ink(format!("{} valid ", theme.glyph(Mark::Done)), theme.good())
     } else {
-        ink(format!("{} {} ", theme.glyph(Mark::Failed), errors_told(shown)), theme.bad())
+        ink(
+            format!("{} {} ", theme.glyph(Mark::Failed), errors_told(shown)),
+            theme.bad(),
+        )
     };
     vec![
-        ink(format!(" {} v{}  ", shown.path, shown.version), theme.plain()),
+        ink(
+            format!(" {} v{}  ", shown.path, shown.version),
+            theme.plain(),
+        ),
         ink(format!("{}  ", shown.schema), theme.dim()),
         verdict,
         ink(format!(" {} ", shown.sha256.short()), theme.dim()),
@@ -71,7 +89,12 @@ fn artifact(pen: &mut Pen<'_>, frame: Rect, area: Rect, run: &RunView) {
     if run.version().is_none() && run.artifact.side != Side::Transcript {
         return no_artifact(pen, area, run);
     }
-    let area = reader::typed(pen, arrange::inset(area), &run.artifact.search, run.artifact.reading.as_ref());
+    let area = reader::typed(
+        pen,
+        arrange::inset(area),
+        &run.artifact.search,
+        run.artifact.reading.as_ref(),
+    );
     pen.drawn.reading = Some((area.width, area.height));
     match &run.artifact.reading {
         Some(reading) => {
@@ -92,14 +115,31 @@ fn sides(pen: &mut Pen<'_>, frame: Rect, run: &RunView) {
     let versions = run.versions().len();
     let mut parts = Vec::new();
     if let Some(shown) = shown.filter(|_| versions > 1) {
-        parts.push(Part::new(1, theme.dim(), format!(" v{} of {versions} ", shown.version)));
+        parts.push(Part::new(
+            1,
+            theme.dim(),
+            format!(" v{} of {versions} ", shown.version),
+        ));
     }
     for side in run.sides() {
-        let style = if side == run.artifact.side { theme.selected() } else { theme.dim() };
-        parts.push(Part::new(if side == run.artifact.side { 0 } else { 2 }, style, format!(" {} ", run.side_name(side))));
+        let style = if side == run.artifact.side {
+            theme.selected()
+        } else {
+            theme.dim()
+        };
+        parts.push(Part::new(
+            if side == run.artifact.side { 0 } else { 2 },
+            style,
+            format!(" {} ", run.side_name(side)),
+        ));
     }
     let room = frame.width.saturating_sub(22);
-    let place = Rect { x: frame.x + 2, y: frame.y + frame.height - 1, width: room, height: 1 };
+    let place = Rect {
+        x: frame.x + 2,
+        y: frame.y + frame.height - 1,
+        width: room,
+        height: 1,
+    };
     let spans = fitted(parts, usize::from(room));
     pen.line(place, 0, spans);
 }
@@ -112,7 +152,9 @@ fn errors_told(shown: &ArtifactRecord) -> String {
 }
 
 fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let Some(known) = &run.opened else { return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim()) };
+    let Some(known) = &run.opened else {
+        return pen.text(area, 0, &pen.theme.own(" loading …"), pen.theme.dim());
+    };
     if let Err(failure) = &known.workflow {
         pen.text(area, 0, &format!(" {failure}"), pen.theme.bad());
         return pen.text(area, 1, &format!(" {}", failure.hint), pen.theme.dim());
@@ -120,9 +162,23 @@ fn no_artifact(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let phase = run.phase_key().and_then(|key| known.phase(key));
     let Some(phase) = phase else { return };
     let expected = phase.expected_artifact.as_ref();
-    let line = expected.map_or_else(|| "produces no artifact".to_owned(), |e| format!("will write {} ({})", e.path, e.schema));
-    pen.text(area, 0, &format!(" {}: {line}", phase.label()), pen.theme.plain());
-    for (row, text) in wrapped(&phase.instructions, usize::from(area.width).saturating_sub(2)).iter().enumerate() {
+    let line = expected.map_or_else(
+        || "produces no artifact".to_owned(),
+        |e| format!("will write {} ({})", e.path, e.schema),
+    );
+    pen.text(
+        area,
+        0,
+        &format!(" {}: {line}", phase.label()),
+        pen.theme.plain(),
+    );
+    for (row, text) in wrapped(
+        &phase.instructions,
+        usize::from(area.width).saturating_sub(2),
+    )
+    .iter()
+    .enumerate()
+    {
         pen.text(area, row + 2, &format!(" {text}"), pen.theme.dim());
     }
 }
@@ -137,7 +193,10 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         if index > 0 {
             spans.push(pen.aside(" ─ "));
         }
-        spans.push(ink(format!("{} {}", theme.glyph(mark), phase.key), theme.of_mark(mark)));
+        spans.push(ink(
+            format!("{} {}", theme.glyph(mark), phase.key),
+            theme.of_mark(mark),
+        ));
     }
     let width: usize = spans.iter().map(|span| cells(&span.content)).sum();
     let (columns, rows) = pen.state.look.size;
@@ -146,8 +205,21 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         return pen.line(area, 0, spans);
     }
     let at = run.phase_at();
-    let Some(phase) = state.phases.get(at) else { return };
+    let Some(phase) = state.phases.get(at) else {
+        return;
+    };
     let mark = Mark::of_phase(phase, state.status);
-    let text = format!(" {}/{} {} {}", at + 1, state.phases.len(), phase.key, theme.glyph(mark));
-    pen.text(area, 0, &cut(&text, usize::from(area.width), theme.more()), theme.of_mark(mark));
+    let text = format!(
+        " {}/{} {} {}",
+        at + 1,
+        state.phases.len(),
+        phase.key,
+        theme.glyph(mark)
+    );
+    pen.text(
+        area,
+        0,
+        &cut(&text, usize::from(area.width), theme.more()),
+        theme.of_mark(mark),
+    );
 }

@@ -29,13 +29,21 @@ impl<'a> Pen<'a> {
     /// A pen over a buffer.
     pub fn new(buf: &'a mut Buffer, state: &'a AppState) -> Self {
         let theme = Theme::of(&state.look);
-        Self { buf, state, theme, drawn: Drawn::default() }
+        Self {
+            buf,
+            state,
+            theme,
+            drawn: Drawn::default(),
+        }
     }
 
     /// Writes spans into a row of an area; what does not fit is cut.
     pub fn line(&mut self, area: Rect, row: usize, spans: Vec<Span<'static>>) {
-        let Some(place) = self.row(area, row) else { return };
-        self.buf.set_line(place.x, place.y, &Line::from(spans), place.width);
+        let Some(place) = self.row(area, row) else {
+            return;
+        };
+        self.buf
+            .set_line(place.x, place.y, &Line::from(spans), place.width);
     }
 
     /// Writes one text into a row, with a sign for what was cut.
@@ -52,7 +60,11 @@ impl<'a> Pen<'a> {
             return;
         }
         let offset = u16::try_from(usize::from(area.width) - width).unwrap_or(0);
-        let place = Rect { x: area.x.saturating_add(offset), width: area.width - offset, ..area };
+        let place = Rect {
+            x: area.x.saturating_add(offset),
+            width: area.width - offset,
+            ..area
+        };
         self.line(place, row, spans);
     }
 
@@ -65,14 +77,21 @@ impl<'a> Pen<'a> {
 
     /// A framed area with a title; what is inside.
     pub fn panel(&mut self, area: Rect, title: Vec<Span<'static>>, focused: bool) -> Rect {
-        let style = if focused { self.theme.focus() } else { self.theme.dim() };
+        let style = if focused {
+            self.theme.focus()
+        } else {
+            self.theme.dim()
+        };
         self.framed(area, title, style)
     }
 
     /// A framed area in a style of its own; what is inside.
     pub fn framed(&mut self, area: Rect, title: Vec<Span<'static>>, style: Style) -> Rect {
         let area = area.intersection(self.buf.area);
-        let block = Block::bordered().border_set(self.theme.border()).border_style(style).title_top(Line::from(title));
+        let block = Block::bordered()
+            .border_set(self.theme.border())
+            .border_style(style)
+            .title_top(Line::from(title));
         let inner = block.inner(area);
         block.render(area, self.buf);
         inner
@@ -84,13 +103,23 @@ impl<'a> Pen<'a> {
             return;
         }
         let row = usize::from(area.height - 1);
-        let place = Rect { x: area.x + 2, width: area.width - 4, ..area };
+        let place = Rect {
+            x: area.x + 2,
+            width: area.width - 4,
+            ..area
+        };
         self.right(place, row, 0, vec![ink(format!(" {text} "), style)]);
     }
 
     /// Tells what lies in an area, for the mouse.
     pub fn place(&mut self, area: Rect, spot: Spot) {
-        self.drawn.places.push(Place { x: area.x, y: area.y, width: area.width, height: area.height, spot });
+        self.drawn.places.push(Place {
+            x: area.x,
+            y: area.y,
+            width: area.width,
+            height: area.height,
+            spot,
+        });
     }
 
     /// Empties an area for something in front.
@@ -109,7 +138,10 @@ impl<'a> Pen<'a> {
     /// A state: glyph and word.
     #[must_use]
     pub fn mark(&self, mark: Mark) -> Span<'static> {
-        ink(format!("{} {}", self.theme.glyph(mark), mark.told().2), self.theme.of_mark(mark))
+        ink(
+            format!("{} {}", self.theme.glyph(mark), mark.told().2),
+            self.theme.of_mark(mark),
+        )
     }
 
     /// A glyph alone.
@@ -126,7 +158,12 @@ impl<'a> Pen<'a> {
 
     fn row(&self, area: Rect, row: usize) -> Option<Rect> {
         let row = u16::try_from(row).ok().filter(|row| *row < area.height)?;
-        let place = Rect { y: area.y.checked_add(row)?, height: 1, ..area }.intersection(self.buf.area);
+        let place = Rect {
+            y: area.y.checked_add(row)?,
+            height: 1,
+            ..area
+        }
+        .intersection(self.buf.area);
         (!place.is_empty()).then_some(place)
     }
 }

@@ -26,12 +26,31 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let top = (selected + 1).saturating_sub(height.max(1));
     let shown = state.phases.iter().enumerate().skip(top).take(height);
     for (row, (index, phase)) in shown.enumerate() {
-        let spans = if run.arranged.bars { bars(pen, area, run, phase) } else { figures(pen, run, phase, &columns) };
+        let spans = if run.arranged.bars {
+            bars(pen, area, run, phase)
+        } else {
+            figures(pen, run, phase, &columns)
+        };
         pen.line(area, row, spans);
         if index == selected {
             // A bar that is reversed with its row would be a hole.
-            let marked = if run.arranged.bars { Rect { width: area.width.min(13), ..area } } else { area };
-            pen.mark_row(marked, row, if run.focus == Pane::Phases { pen.theme.selected() } else { pen.theme.title() });
+            let marked = if run.arranged.bars {
+                Rect {
+                    width: area.width.min(13),
+                    ..area
+                }
+            } else {
+                area
+            };
+            pen.mark_row(
+                marked,
+                row,
+                if run.focus == Pane::Phases {
+                    pen.theme.selected()
+                } else {
+                    pen.theme.title()
+                },
+            );
         }
     }
     let rows = state.phases.len().saturating_sub(top).min(height);
@@ -42,7 +61,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 /// How a phase stands; one at work that has not been heard of is quiet.
 fn mark(pen: &Pen<'_>, run: &RunView, phase: &PhaseState) -> Mark {
-    let Some(state) = run.state() else { return Mark::InLine };
+    let Some(state) = run.state() else {
+        return Mark::InLine;
+    };
     let mark = Mark::of_phase(phase, state.status);
     // Signs of life are of now.
     let works = matches!(mark, Mark::Running | Mark::Repair) && run.moment().is_none();
@@ -70,17 +91,37 @@ impl Columns {
     const COST: usize = 9;
 
     fn of(state: &RunState, width: usize) -> Self {
-        let longest = state.phases.iter().map(|phase| cells(phase.key.as_str())).max().unwrap_or(0).max(5);
-        let (word, waited) = (if width >= 56 { 9 } else { 0 }, if width >= 46 { 13 } else { 0 });
+        let longest = state
+            .phases
+            .iter()
+            .map(|phase| cells(phase.key.as_str()))
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        let (word, waited) = (
+            if width >= 56 { 9 } else { 0 },
+            if width >= 46 { 13 } else { 0 },
+        );
         let taken = 3 + Self::TRIES + Self::WORKED + Self::COST + word + waited;
         let name = (longest + 1).min(width.saturating_sub(taken).max(6));
         let left = width.saturating_sub(taken + name + 2);
-        Self { name, word, waited, who: if left >= 12 { left.min(28) } else { 0 } }
+        Self {
+            name,
+            word,
+            waited,
+            who: if left >= 12 { left.min(28) } else { 0 },
+        }
     }
 }
 
 fn heading(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
-    let right = |text: &str, width: usize| if width == 0 { String::new() } else { cell_right(text, width, "") };
+    let right = |text: &str, width: usize| {
+        if width == 0 {
+            String::new()
+        } else {
+            cell_right(text, width, "")
+        }
+    };
     let text = format!(
         "   {}{}{}{}{}{}{}",
         cell("PHASE", columns.name, ""),
@@ -94,25 +135,70 @@ fn heading(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
     pen.line(area, 0, vec![ink(text, pen.theme.dim())]);
 }
 
-fn figures(pen: &Pen<'_>, run: &RunView, phase: &PhaseState, columns: &Columns) -> Vec<Span<'static>> {
+fn figures(
+    pen: &Pen<'_>,
+    run: &RunView,
+    phase: &PhaseState,
+    columns: &Columns,
+) -> Vec<Span<'static>> {
     let (theme, more, now) = (pen.theme, pen.theme.more(), run.clock(pen.state.now.wall));
     let (mark, begun) = (mark(pen, run, phase), phase.started_at.is_some());
-    let time = if begun { human_duration(phase.working_ms_at(now)) } else { String::new() };
-    let cost = if begun { phase.cost.to_string() } else { String::new() };
-    let attempt = if begun { phase.attempt.to_string() } else { String::new() };
-    let tried = if phase.attempt > 1 { theme.of_mark(Mark::Repair) } else { theme.dim() };
+    let time = if begun {
+        human_duration(phase.working_ms_at(now))
+    } else {
+        String::new()
+    };
+    let cost = if begun {
+        phase.cost.to_string()
+    } else {
+        String::new()
+    };
+    let attempt = if begun {
+        phase.attempt.to_string()
+    } else {
+        String::new()
+    };
+    let tried = if phase.attempt > 1 {
+        theme.of_mark(Mark::Repair)
+    } else {
+        theme.dim()
+    };
     let style = if begun { theme.plain() } else { theme.dim() };
-    let who = phase.persona.as_ref().map(ToString::to_string).unwrap_or_default();
-    let right = |text: &str, width: usize| if width == 0 { String::new() } else { cell_right(text, width, more) };
+    let who = phase
+        .persona
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let right = |text: &str, width: usize| {
+        if width == 0 {
+            String::new()
+        } else {
+            cell_right(text, width, more)
+        }
+    };
     vec![
         ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
         ink(cell(phase.key.as_str(), columns.name, more), style),
-        ink(cell(if columns.word > 0 { mark.told().2 } else { "" }, columns.word, more), theme.of_mark(mark)),
+        ink(
+            cell(
+                if columns.word > 0 { mark.told().2 } else { "" },
+                columns.word,
+                more,
+            ),
+            theme.of_mark(mark),
+        ),
         ink(right(&attempt, Columns::TRIES), tried),
         ink(right(&time, Columns::WORKED), theme.plain()),
         ink(right(&waited(pen, phase), columns.waited), theme.dim()),
         ink(right(&cost, Columns::COST), theme.plain()),
-        ink(if columns.who > 0 { format!("  {}", cell(&who, columns.who, more)) } else { String::new() }, theme.dim()),
+        ink(
+            if columns.who > 0 {
+                format!("  {}", cell(&who, columns.who, more))
+            } else {
+                String::new()
+            },
+            theme.dim(),
+        ),
     ]
 }
 
@@ -124,8 +210,14 @@ fn asked_at(pen: &Pen<'_>, phase: &PhaseState) -> Option<Timestamp> {
 
 /// How long it waited; while it waits, since when, which does not change while nothing happens.
 fn waited(pen: &Pen<'_>, phase: &PhaseState) -> String {
-    match phase.clock.filter(|_| phase.status == PhaseStatus::AwaitingApproval) {
-        Some(since) => format!("since {}", pen.state.time(asked_at(pen, phase).unwrap_or(since))),
+    match phase
+        .clock
+        .filter(|_| phase.status == PhaseStatus::AwaitingApproval)
+    {
+        Some(since) => format!(
+            "since {}",
+            pen.state.time(asked_at(pen, phase).unwrap_or(since))
+        ),
         None if phase.waiting_ms > 0 => age_text(phase.waiting_ms),
         None => String::new(),
     }
@@ -142,33 +234,66 @@ fn stretch(state: &RunState, phase: &PhaseState, now: Timestamp, room: usize) ->
     let begun = phase.started_at?;
     let first = state.phases.iter().filter_map(|p| p.started_at).min()?;
     let over = state.status.is_terminal() || state.phases.iter().all(|p| p.ended_at.is_some());
-    let last = if over { state.phases.iter().filter_map(|p| p.ended_at).max().unwrap_or(now) } else { now };
+    let last = if over {
+        state
+            .phases
+            .iter()
+            .filter_map(|p| p.ended_at)
+            .max()
+            .unwrap_or(now)
+    } else {
+        now
+    };
     let whole = last.since_ms(first).max(1);
-    let cells_of = |ms: u64| usize::try_from(u128::from(ms.min(whole)) * room as u128 / u128::from(whole)).unwrap_or(room);
+    let cells_of = |ms: u64| {
+        usize::try_from(u128::from(ms.min(whole)) * room as u128 / u128::from(whole))
+            .unwrap_or(room)
+    };
     let (working, waiting) = (phase.working_ms_at(now), phase.waiting_ms_at(now));
     let before = cells_of(begun.since_ms(first)).min(room.saturating_sub(1));
     let left = room - before;
     // Something that took time is never invisible.
     let working = cells_of(working).max(1).min(left);
-    let waiting = if waiting > 0 { cells_of(waiting).max(1).min(left - working) } else { 0 };
-    Some(Stretch { before, working, waiting })
+    let waiting = if waiting > 0 {
+        cells_of(waiting).max(1).min(left - working)
+    } else {
+        0
+    };
+    Some(Stretch {
+        before,
+        working,
+        waiting,
+    })
 }
 
 fn bars(pen: &Pen<'_>, area: Rect, run: &RunView, phase: &PhaseState) -> Vec<Span<'static>> {
-    let Some(state) = run.state() else { return Vec::new() };
+    let Some(state) = run.state() else {
+        return Vec::new();
+    };
     let now = run.clock(pen.state.now.wall);
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(1));
+    let (theme, more, width) = (
+        pen.theme,
+        pen.theme.more(),
+        usize::from(area.width).saturating_sub(1),
+    );
     let mark = Mark::of_phase(phase, state.status);
     let name = if width >= 60 { 16 } else { 10 };
     let room = width.saturating_sub(name + 12);
-    let mut spans =
-        vec![ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)), ink(cell(phase.key.as_str(), name, more), theme.plain())];
-    let Some(at) = stretch(state, phase, now, room) else { return spans };
+    let mut spans = vec![
+        ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
+        ink(cell(phase.key.as_str(), name, more), theme.plain()),
+    ];
+    let Some(at) = stretch(state, phase, now, room) else {
+        return spans;
+    };
     let working = human_duration(phase.working_ms_at(now));
     spans.push(ink(" ".repeat(at.before), theme.plain()));
     spans.push(ink(theme.own("█").repeat(at.working), theme.focus()));
     spans.push(ink(theme.own("▒").repeat(at.waiting), theme.waiting()));
-    spans.push(ink(" ".repeat(room - at.before - at.working - at.waiting), theme.plain()));
+    spans.push(ink(
+        " ".repeat(room - at.before - at.working - at.waiting),
+        theme.plain(),
+    ));
     spans.push(ink(cell_right(&working, 8, more), theme.dim()));
     spans
 }
@@ -196,8 +321,14 @@ mod tests {
         let now = Timestamp(events.last().unwrap().at.0 + 1_000_000);
         for room in 3..120 {
             for phase in &state.phases {
-                let Some(at) = stretch(&state, phase, now, room) else { continue };
-                assert!(at.before + at.working + at.waiting <= room, "{room}: {}", phase.key);
+                let Some(at) = stretch(&state, phase, now, room) else {
+                    continue;
+                };
+                assert!(
+                    at.before + at.working + at.waiting <= room,
+                    "{room}: {}",
+                    phase.key
+                );
                 assert!(at.working >= 1, "{room}: {}", phase.key);
             }
         }

@@ -21,21 +21,50 @@ const ROWS: usize = 3;
 /// Draws it.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 3);
-    let count = pen.state.runs.counts.paused.max(u32::try_from(pen.state.picker.paused.len()).unwrap_or(u32::MAX));
-    let count = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
-    pen.text(head, 1, &format!(" {count} stopped before the end. Nothing is lost."), pen.theme.title());
+    let count = pen
+        .state
+        .runs
+        .counts
+        .paused
+        .max(u32::try_from(pen.state.picker.paused.len()).unwrap_or(u32::MAX));
+    let count = if count == 1 {
+        "1 run".to_owned()
+    } else {
+        format!("{count} runs")
+    };
+    pen.text(
+        head,
+        1,
+        &format!(" {count} stopped before the end. Nothing is lost."),
+        pen.theme.title(),
+    );
     let [body, foot] = arrange::bottom(body, 2);
-    let body = if pen.state.picker.preview { with_preview(pen, body) } else { body };
+    let body = if pen.state.picker.preview {
+        with_preview(pen, body)
+    } else {
+        body
+    };
     let fit = (usize::from(body.height) / ROWS).max(1);
     pen.drawn.list = u16::try_from(fit).ok();
     let picker = &pen.state.picker;
     for (place, record) in picker.paused.iter().skip(picker.top).take(fit).enumerate() {
-        entry(pen, body, place * ROWS, record, picker.top + place == picker.cursor);
+        entry(
+            pen,
+            body,
+            place * ROWS,
+            record,
+            picker.top + place == picker.cursor,
+        );
         pen.place(rows_of(body, place), Spot::Row(picker.top + place));
     }
     let below = picker.paused.len().saturating_sub(picker.top + fit);
     if below > 0 {
-        pen.right(foot, 1, 0, vec![ink(format!("{below} more below "), pen.theme.dim())]);
+        pen.right(
+            foot,
+            1,
+            0,
+            vec![ink(format!("{below} more below "), pen.theme.dim())],
+        );
     }
     answers(pen, foot);
 }
@@ -43,7 +72,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 /// Where an entry stands.
 fn rows_of(body: Rect, place: usize) -> Rect {
     let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
-    Rect { y: body.y.saturating_add(rows(place)), height: rows(1), ..body }
+    Rect {
+        y: body.y.saturating_add(rows(place)),
+        height: rows(1),
+        ..body
+    }
 }
 
 /// More about the selected run: beside the list where there is room, else beneath it.
@@ -56,33 +89,75 @@ fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
         let [list, preview] = arrange::bottom(area, rows);
         (list, preview)
     };
-    let Some(record) = pen.state.picker.selected() else { return list };
+    let Some(record) = pen.state.picker.selected() else {
+        return list;
+    };
     let title = format!(" {} #{} ", record.workflow, record.id.short());
     let inner = pen.panel(preview, vec![ink(title, pen.theme.title())], true);
     let width = usize::from(inner.width).saturating_sub(9);
     let branch = record.branch.as_deref().unwrap_or("no branch");
-    let place = format!("{}{}{branch}", record.repo.as_deref().unwrap_or("a folder of its own"), pen.state.dot());
-    let card = pen.state.picker.previews.get(&record.id).and_then(|known| known.card.as_ref());
-    let told = card.map(|card| crash_card::lines(pen, card, pen.state.picker.unsure_at(), usize::from(inner.width))).unwrap_or_default();
+    let place = format!(
+        "{}{}{branch}",
+        record.repo.as_deref().unwrap_or("a folder of its own"),
+        pen.state.dot()
+    );
+    let card = pen
+        .state
+        .picker
+        .previews
+        .get(&record.id)
+        .and_then(|known| known.card.as_ref());
+    let told = card
+        .map(|card| {
+            crash_card::lines(
+                pen,
+                card,
+                pen.state.picker.unsure_at(),
+                usize::from(inner.width),
+            )
+        })
+        .unwrap_or_default();
     let keys = card.and_then(|card| crash_card::keys(pen, card));
     let first = told.len();
     for (row, spans) in told.into_iter().enumerate() {
         pen.line(inner, row, spans);
     }
-    let mut lines = vec![("wish", record.requirements.clone()), ("where", place), ("thread", record.thread.to_string())];
+    let mut lines = vec![
+        ("wish", record.requirements.clone()),
+        ("where", place),
+        ("thread", record.thread.to_string()),
+    ];
     match pen.state.picker.previews.get(&record.id) {
         None => lines.push(("phases", pen.theme.own("loading …"))),
         Some(known) => {
             for phase in &known.state.phases {
-                let tries = if phase.attempt > 0 { format!(", attempt {}", phase.attempt) } else { String::new() };
-                let label = if lines.iter().any(|(label, _)| *label == "phases") { "" } else { "phases" };
-                lines.push((label, format!("{} {}{tries}  {}", phase.key, phase.status.as_str(), phase.cost)));
+                let tries = if phase.attempt > 0 {
+                    format!(", attempt {}", phase.attempt)
+                } else {
+                    String::new()
+                };
+                let label = if lines.iter().any(|(label, _)| *label == "phases") {
+                    ""
+                } else {
+                    "phases"
+                };
+                lines.push((
+                    label,
+                    format!(
+                        "{} {}{tries}  {}",
+                        phase.key,
+                        phase.status.as_str(),
+                        phase.cost
+                    ),
+                ));
             }
         }
     }
     for (row, (label, text)) in lines.iter().enumerate() {
-        let spans =
-            vec![ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()), ink(cut(text, width, pen.theme.more()), pen.theme.plain())];
+        let spans = vec![
+            ink(format!(" {}", cell(label, 8, "")), pen.theme.dim()),
+            ink(cut(text, width, pen.theme.more()), pen.theme.plain()),
+        ];
         pen.line(inner, first + row, spans);
     }
     if let Some(keys) = keys {
@@ -100,7 +175,11 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     let stopped = pen.state.picker.stopped_at(record);
     let stopped = pen.state.day_and_time(stopped);
     let place = record.repo.as_deref().unwrap_or("own folder");
-    let name = if refusal.is_some() { theme.dim() } else { theme.title() };
+    let name = if refusal.is_some() {
+        theme.dim()
+    } else {
+        theme.title()
+    };
     let room = width.saturating_sub(5 + 11 + 9 + 13 + 9);
     let wide = (room / 2).clamp(12, 28);
     let there = room.saturating_sub(wide);
@@ -110,21 +189,57 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
         vec![
             ink(format!(" {sign} "), theme.plain()),
             ink(
-                cell(&format!("{} {}", theme.glyph(Mark::of_run(record)), Mark::of_run(record).told().2), 11, more),
+                cell(
+                    &format!(
+                        "{} {}",
+                        theme.glyph(Mark::of_run(record)),
+                        Mark::of_run(record).told().2
+                    ),
+                    11,
+                    more,
+                ),
                 theme.of_mark(Mark::of_run(record)),
             ),
             ink(cell(&record.id.short(), 9, more), theme.dim()),
             ink(cell(&record.workflow, wide, more), name),
-            ink(cell(&format!("{} ", cut_front(place, there.saturating_sub(1), more)), there, ""), theme.dim()),
+            ink(
+                cell(
+                    &format!("{} ", cut_front(place, there.saturating_sub(1), more)),
+                    there,
+                    "",
+                ),
+                theme.dim(),
+            ),
             ink(super::text::cell_right(&stopped, 13, more), theme.dim()),
-            ink(super::text::cell_right(&record.cost.to_string(), 9, more), theme.plain()),
+            ink(
+                super::text::cell_right(&record.cost.to_string(), 9, more),
+                theme.plain(),
+            ),
         ],
     );
-    let asks = asks_for_money(record).then(|| format!("asks for more budget: {} opens the question", pen.state.keys.shown(Action::Open)));
+    let asks = asks_for_money(record).then(|| {
+        format!(
+            "asks for more budget: {} opens the question",
+            pen.state.keys.shown(Action::Open)
+        )
+    });
     let doing = asks
         .or_else(|| refusal.map(|why| format!("cannot go on: {why}")))
-        .unwrap_or_else(|| doing(record, preview, (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview))));
-    pen.line(area, row + 1, vec![ink("     ", theme.plain()), ink(cut(&doing, width.saturating_sub(5), more), theme.plain())]);
+        .unwrap_or_else(|| {
+            doing(
+                record,
+                preview,
+                (pen.state.dot(), &pen.state.keys.shown(Action::PickPreview)),
+            )
+        });
+    pen.line(
+        area,
+        row + 1,
+        vec![
+            ink("     ", theme.plain()),
+            ink(cut(&doing, width.saturating_sub(5), more), theme.plain()),
+        ],
+    );
     if selected {
         pen.mark_row(area, row, theme.selected());
     }
@@ -133,42 +248,85 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
 /// What it was doing when it stopped, and its last event.
 fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)) -> String {
     let card = preview.and_then(|p| p.card.as_ref());
-    let unsure = card.map_or(0, |card| card.unsure.iter().filter(|u| matches!(u, Unsure::Tool { .. })).count());
-    let from = record.paused_from_state.as_deref().and_then(RunStatus::parse);
+    let unsure = card.map_or(0, |card| {
+        card.unsure
+            .iter()
+            .filter(|u| matches!(u, Unsure::Tool { .. }))
+            .count()
+    });
+    let from = record
+        .paused_from_state
+        .as_deref()
+        .and_then(RunStatus::parse);
     let crashed = record.pause_reason.as_deref() == Some(PauseReason::Crashed.as_str());
     let phase = preview.and_then(|p| p.state.current());
-    let attempt = phase.filter(|p| p.attempt > 0).map(|p| format!(", attempt {}", p.attempt)).unwrap_or_default();
-    let at = record.current_phase.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let attempt = phase
+        .filter(|p| p.attempt > 0)
+        .map(|p| format!(", attempt {}", p.attempt))
+        .unwrap_or_default();
+    let at = record
+        .current_phase
+        .as_ref()
+        .map(|key| format!(" {key}"))
+        .unwrap_or_default();
     let what = match from {
         Some(RunStatus::AwaitingApproval) => format!("waited for you at{at}"),
         Some(RunStatus::Executing) if unsure > 0 => {
-            let calls = if unsure == 1 { "1 tool call is".to_owned() } else { format!("{unsure} tool calls are") };
+            let calls = if unsure == 1 {
+                "1 tool call is".to_owned()
+            } else {
+                format!("{unsure} tool calls are")
+            };
             format!("was at work on{at}{attempt}; {calls} unsure: {tab} shows")
         }
-        Some(RunStatus::Executing) if crashed => format!("was at work on{at}{attempt}; the last step may or may not have ended"),
-        Some(RunStatus::Executing) if phase.is_some_and(|p| p.attempt > 0) => format!("worked on{at}{attempt}"),
+        Some(RunStatus::Executing) if crashed => {
+            format!("was at work on{at}{attempt}; the last step may or may not have ended")
+        }
+        Some(RunStatus::Executing) if phase.is_some_and(|p| p.attempt > 0) => {
+            format!("worked on{at}{attempt}")
+        }
         Some(RunStatus::Executing) => format!("stood before{at}"),
         _ => "had not begun".to_owned(),
     };
-    let why = record.pause_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let last =
-        preview.and_then(|p| p.last.as_ref()).map(|e| format!("{dot}last: {} {}", e.fact.kind(), told(&e.fact, dot))).unwrap_or_default();
+    let why = record
+        .pause_reason
+        .as_deref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    let last = preview
+        .and_then(|p| p.last.as_ref())
+        .map(|e| format!("{dot}last: {} {}", e.fact.kind(), told(&e.fact, dot)))
+        .unwrap_or_default();
     format!("{what}{why}{last}")
 }
 
 fn answers(pen: &mut Pen<'_>, area: Rect) {
     let keys = &pen.state.keys;
     let go = match pen.state.picker.marked.len() {
-        0 if pen.state.picker.selected().is_some_and(asks_for_money) => "answer the question of the selected run".to_owned(),
+        0 if pen.state.picker.selected().is_some_and(asks_for_money) => {
+            "answer the question of the selected run".to_owned()
+        }
         0 => "resume the selected run".to_owned(),
         1 => "resume the marked run".to_owned(),
         count => format!("resume {count} marked runs"),
     };
-    let refused = pen.state.picker.selected().filter(|_| pen.state.picker.marked.is_empty());
-    if refused.is_some_and(|record| pen.state.picker.refusal(record, &pen.state.runs.records).is_some()) {
+    let refused = pen
+        .state
+        .picker
+        .selected()
+        .filter(|_| pen.state.picker.marked.is_empty());
+    if refused.is_some_and(|record| {
+        pen.state
+            .picker
+            .refusal(record, &pen.state.runs.records)
+            .is_some()
+    }) {
         let spans = vec![
             ink(" It cannot go on.    ", pen.theme.dim()),
-            ink(format!("{} ", keys.shown(Action::PickLook)), pen.theme.key()),
+            ink(
+                format!("{} ", keys.shown(Action::PickLook)),
+                pen.theme.key(),
+            ),
             ink("look inside    ", pen.theme.plain()),
             ink(format!("{} ", keys.shown(Action::Back)), pen.theme.key()),
             ink("later", pen.theme.plain()),

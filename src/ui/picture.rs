@@ -50,15 +50,24 @@ impl Palette {
     #[must_use]
     pub fn of(theme: ThemeName) -> Self {
         match theme {
-            ThemeName::Light => Self { foreground: [0, 0, 0], background: [255, 255, 255] },
-            ThemeName::Dark | ThemeName::Contrast => Self { foreground: [229, 229, 229], background: [0, 0, 0] },
+            ThemeName::Light => Self {
+                foreground: [0, 0, 0],
+                background: [255, 255, 255],
+            },
+            ThemeName::Dark | ThemeName::Contrast => Self {
+                foreground: [229, 229, 229],
+                background: [0, 0, 0],
+            },
         }
     }
 
     /// What a colour of letters looks like.
     #[must_use]
     pub fn rgb(&self, color: Color) -> [u8; 3] {
-        use Color::{Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta, LightRed};
+        use Color::{
+            Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen,
+            LightMagenta, LightRed,
+        };
         use Color::{LightYellow, Magenta, Red, White, Yellow};
         const ORDER: [Color; 16] = [
             Black,
@@ -78,13 +87,24 @@ impl Palette {
             LightCyan,
             White,
         ];
-        ORDER.iter().position(|known| *known == color).map_or(self.foreground, |at| XTERM[at])
+        ORDER
+            .iter()
+            .position(|known| *known == color)
+            .map_or(self.foreground, |at| XTERM[at])
     }
 
     fn of_cell(&self, cell: &Cell) -> Looks {
-        let background = if cell.bg == Color::Reset { self.background } else { self.rgb(cell.bg) };
-        let mut looks =
-            Looks { ink: self.rgb(cell.fg), behind: background, bold: cell.modifier.contains(Modifier::BOLD), underlined: false };
+        let background = if cell.bg == Color::Reset {
+            self.background
+        } else {
+            self.rgb(cell.bg)
+        };
+        let mut looks = Looks {
+            ink: self.rgb(cell.fg),
+            behind: background,
+            bold: cell.modifier.contains(Modifier::BOLD),
+            underlined: false,
+        };
         if cell.modifier.contains(Modifier::REVERSED) {
             std::mem::swap(&mut looks.ink, &mut looks.behind);
         }
@@ -120,7 +140,10 @@ struct Stretch {
 /// The picture of a screen.
 #[must_use]
 pub fn svg(buf: &Buffer, palette: &Palette, title: &str) -> String {
-    let size = (span(buf.area.width.into(), CELL.0) + 2.0 * MARGIN, span(buf.area.height.into(), CELL.1) + 2.0 * MARGIN);
+    let size = (
+        span(buf.area.width.into(), CELL.0) + 2.0 * MARGIN,
+        span(buf.area.height.into(), CELL.1) + 2.0 * MARGIN,
+    );
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.1}\" height=\"{1:.1}\" viewBox=\"0 0 {0:.1} {1:.1}\" role=\"img\">\n\
          <title>{2}</title>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{3}\"/>\n\
@@ -130,7 +153,11 @@ pub fn svg(buf: &Buffer, palette: &Palette, title: &str) -> String {
         escaped(title),
         hex(palette.background)
     );
-    for (row, cells) in buf.content.chunks(usize::from(buf.area.width.max(1))).enumerate() {
+    for (row, cells) in buf
+        .content
+        .chunks(usize::from(buf.area.width.max(1)))
+        .enumerate()
+    {
         for stretch in stretches(cells, palette) {
             draw(&mut out, row, &stretch, palette);
         }
@@ -139,7 +166,10 @@ pub fn svg(buf: &Buffer, palette: &Palette, title: &str) -> String {
     out
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a terminal has far fewer cells than a float has whole numbers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a terminal has far fewer cells than a float has whole numbers"
+)]
 fn span(count: usize, of: f32) -> f32 {
     count as f32 * of
 }
@@ -157,11 +187,20 @@ fn stretches(row: &[Cell], palette: &Palette) -> Vec<Stretch> {
         // A wide letter, or one that fonts may draw wider or narrower, stands alone, so that what follows stands right.
         let alone = |text: &str| !text.is_ascii();
         match found.last_mut() {
-            Some(last) if last.looks == looks && (same_shape(&last.text, cell.symbol()) || !alone(cell.symbol()) && !alone(&last.text)) => {
+            Some(last)
+                if last.looks == looks
+                    && (same_shape(&last.text, cell.symbol())
+                        || !alone(cell.symbol()) && !alone(&last.text)) =>
+            {
                 last.text.push_str(cell.symbol());
                 last.width += width;
             }
-            _ => found.push(Stretch { column, width, text: cell.symbol().to_owned(), looks }),
+            _ => found.push(Stretch {
+                column,
+                width,
+                text: cell.symbol().to_owned(),
+                looks,
+            }),
         }
     }
     found
@@ -173,18 +212,33 @@ fn same_shape(text: &str, next: &str) -> bool {
 }
 
 fn draw(out: &mut String, row: usize, stretch: &Stretch, palette: &Palette) {
-    let (x, y) = (MARGIN + span(stretch.column, CELL.0), MARGIN + span(row, CELL.1));
+    let (x, y) = (
+        MARGIN + span(stretch.column, CELL.0),
+        MARGIN + span(row, CELL.1),
+    );
     let (width, looks) = (span(stretch.width, CELL.0), stretch.looks);
     // Writing to a string does not fail.
     if looks.behind != palette.background {
-        let _ =
-            writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{}\"/>", CELL.1, hex(looks.behind));
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{}\"/>",
+            CELL.1,
+            hex(looks.behind)
+        );
     }
     if frame(out, &stretch.text, (x, y), width, looks) || stretch.text.trim().is_empty() {
         return;
     }
-    let weight = if looks.bold { " font-weight=\"bold\"" } else { "" };
-    let line = if looks.underlined { " text-decoration=\"underline\"" } else { "" };
+    let weight = if looks.bold {
+        " font-weight=\"bold\""
+    } else {
+        ""
+    };
+    let line = if looks.underlined {
+        " text-decoration=\"underline\""
+    } else {
+        ""
+    };
     let _ = writeln!(
         out,
         "<text x=\"{x:.1}\" y=\"{:.1}\" textLength=\"{width:.1}\" lengthAdjust=\"spacingAndGlyphs\" fill=\"{}\"{weight}{line}>{}</text>",
@@ -207,13 +261,23 @@ fn frame(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Lo
         "╯" => format!("M{mid:.1} {y:.1}Q{mid:.1} {low:.1} {x:.1} {low:.1}"),
         _ => return block(out, text, (x, y), width, looks),
     };
-    let _ = writeln!(out, "<path d=\"{path}\" fill=\"none\" stroke=\"{}\"/>", hex(looks.ink));
+    let _ = writeln!(
+        out,
+        "<path d=\"{path}\" fill=\"none\" stroke=\"{}\"/>",
+        hex(looks.ink)
+    );
     true
 }
 
 fn block(out: &mut String, text: &str, (x, y): (f32, f32), width: f32, looks: Looks) -> bool {
     const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let Some(letter) = text.chars().next().filter(|first| text.chars().all(|c| c == *first)) else { return false };
+    let Some(letter) = text
+        .chars()
+        .next()
+        .filter(|first| text.chars().all(|c| c == *first))
+    else {
+        return false;
+    };
     let (height, opacity) = match letter {
         '░' => (CELL.1, 0.25),
         '▒' => (CELL.1, 0.5),
@@ -236,7 +300,10 @@ fn hex([r, g, b]: [u8; 3]) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -252,11 +319,25 @@ mod tests {
         buf.set_string(0, 0, "a<日b", Style::new().fg(Color::Cyan));
         let palette = Palette::of(ThemeName::Dark);
         let svg = svg(&buf, &palette, "t");
-        let texts: Vec<&str> = svg.lines().filter(|line| line.starts_with("<text")).collect();
+        let texts: Vec<&str> = svg
+            .lines()
+            .filter(|line| line.starts_with("<text"))
+            .collect();
         let at = |column: usize| format!("x=\"{:.1}\"", MARGIN + span(column, CELL.0));
         assert_eq!(texts.len(), 3, "{texts:#?}");
-        assert!(texts[0].contains(&at(0)) && texts[0].contains(">a&lt;<") && texts[0].contains("#00cdcd"), "{}", texts[0]);
-        assert!(texts[1].contains(&at(2)) && texts[1].contains(&format!("textLength=\"{:.1}\"", 2.0 * CELL.0)), "{}", texts[1]);
+        assert!(
+            texts[0].contains(&at(0))
+                && texts[0].contains(">a&lt;<")
+                && texts[0].contains("#00cdcd"),
+            "{}",
+            texts[0]
+        );
+        assert!(
+            texts[1].contains(&at(2))
+                && texts[1].contains(&format!("textLength=\"{:.1}\"", 2.0 * CELL.0)),
+            "{}",
+            texts[1]
+        );
         assert!(texts[2].contains(&at(4)), "{}", texts[2]);
     }
 }

@@ -23,7 +23,9 @@ use crate::model::money::grouped;
 /// Draws the rows of a document that are on the screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
     for (index, row) in reading.visible(area.height).iter().enumerate() {
-        let Some(line) = reading.doc().lines.get(row.line) else { continue };
+        let Some(line) = reading.doc().lines.get(row.line) else {
+            continue;
+        };
         let mut spans = Painted::new(pen.theme, line, reading, row.line).spans(row);
         if row.indent > 0 {
             spans.insert(0, ink(" ".repeat(row.indent), pen.theme.plain()));
@@ -33,11 +35,21 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 }
 
 /// A text in front of the screen.
-pub fn draw_modal(pen: &mut Pen<'_>, area: Rect, title: &str, (search, reading): (&TextSearch, &Reading)) {
+pub fn draw_modal(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    title: &str,
+    (search, reading): (&TextSearch, &Reading),
+) {
     pen.clear(area);
     let area = arrange::centred(area, area.width.min(120), area.height);
     let mut title = vec![ink(format!(" {title} "), pen.theme.title())];
-    title.extend(sought(pen, search, Some(reading), usize::from(area.width / 2)));
+    title.extend(sought(
+        pen,
+        search,
+        Some(reading),
+        usize::from(area.width / 2),
+    ));
     let inner = arrange::inset(pen.panel(area, title, true));
     let inner = typed(pen, inner, search, Some(reading));
     pen.drawn.modal = Some((inner.width, inner.height));
@@ -57,21 +69,50 @@ pub fn foot(pen: &mut Pen<'_>, area: Rect, reading: &Reading) {
 
 /// What is searched in a text and how that stands, for its title; nothing while it is typed.
 #[must_use]
-pub fn sought(pen: &Pen<'_>, search: &TextSearch, reading: Option<&Reading>, room: usize) -> Vec<Span<'static>> {
-    let Some(needle) = search.needle.as_ref().filter(|_| search.typing.is_none()) else { return Vec::new() };
-    let told = reading.map(|reading| told(reading.found())).unwrap_or_default();
+pub fn sought(
+    pen: &Pen<'_>,
+    search: &TextSearch,
+    reading: Option<&Reading>,
+    room: usize,
+) -> Vec<Span<'static>> {
+    let Some(needle) = search.needle.as_ref().filter(|_| search.typing.is_none()) else {
+        return Vec::new();
+    };
+    let told = reading
+        .map(|reading| told(reading.found()))
+        .unwrap_or_default();
     let room = room.saturating_sub(cells(&told) + 2).max(8);
     let typed = cut(&format!("/{}", needle.typed()), room, pen.theme.more());
-    vec![ink(format!(" {typed} "), pen.theme.waiting()), ink(pen.theme.own(&format!("{told} ")), pen.theme.dim())]
+    vec![
+        ink(format!(" {typed} "), pen.theme.waiting()),
+        ink(pen.theme.own(&format!("{told} ")), pen.theme.dim()),
+    ]
 }
 
 /// The line that is typed to find something, at the foot of a text; what is left for the text.
-pub fn typed(pen: &mut Pen<'_>, area: Rect, search: &TextSearch, reading: Option<&Reading>) -> Rect {
-    let Some(typing) = &search.typing else { return area };
+pub fn typed(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    search: &TextSearch,
+    reading: Option<&Reading>,
+) -> Rect {
+    let Some(typing) = &search.typing else {
+        return area;
+    };
     let [text, foot] = arrange::bottom(area, 1.min(area.height));
     let found = reading.map_or(Found::Nothing, Reading::found);
-    let aside = if typing.text.is_empty() { "finds as you type".to_owned() } else { told(found) };
-    prompt(pen, foot, ('/', &typing.text), &aside, found == Found::Nowhere);
+    let aside = if typing.text.is_empty() {
+        "finds as you type".to_owned()
+    } else {
+        told(found)
+    };
+    prompt(
+        pen,
+        foot,
+        ('/', &typing.text),
+        &aside,
+        found == Found::Nowhere,
+    );
     text
 }
 
@@ -87,8 +128,19 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
     }
     let typed = format!("{sign}{shown}");
     let taken = cells(&typed) + 2;
-    pen.line(area, 0, vec![ink(typed, pen.theme.title()), ink(" ", pen.theme.selected())]);
-    let style = if bad { pen.theme.bad() } else { pen.theme.dim() };
+    pen.line(
+        area,
+        0,
+        vec![
+            ink(typed, pen.theme.title()),
+            ink(" ", pen.theme.selected()),
+        ],
+    );
+    let style = if bad {
+        pen.theme.bad()
+    } else {
+        pen.theme.dim()
+    };
     let aside = pen.theme.own(&format!("{aside} "));
     pen.right(area, 0, taken, vec![ink(aside, style)]);
 }
@@ -96,7 +148,13 @@ pub fn prompt(pen: &mut Pen<'_>, area: Rect, (sign, text): (char, &str), aside: 
 /// How a search stands, in words.
 fn told(found: Found) -> String {
     let number = |count: usize| grouped(u64::try_from(count).unwrap_or(u64::MAX));
-    let many = |count: usize, more: bool| if more { format!("{} or more", number(count)) } else { number(count) };
+    let many = |count: usize, more: bool| {
+        if more {
+            format!("{} or more", number(count))
+        } else {
+            number(count)
+        }
+    };
     match found {
         Found::Nothing => String::new(),
         Found::Looking(at, of) => format!("looking … line {} of {}", number(at), number(of)),
@@ -104,8 +162,12 @@ fn told(found: Found) -> String {
         Found::Many(1, false) => "1 hit".to_owned(),
         Found::Many(count, more) => format!("{} hits", many(count, more)),
         Found::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
-        Found::NoMore(at, count, true) => format!("{} of {}, none further down", number(at), number(count)),
-        Found::NoMore(at, count, false) => format!("{} of {}, none further up", number(at), number(count)),
+        Found::NoMore(at, count, true) => {
+            format!("{} of {}, none further down", number(at), number(count))
+        }
+        Found::NoMore(at, count, false) => {
+            format!("{} of {}, none further up", number(at), number(count))
+        }
     }
 }
 
@@ -120,19 +182,41 @@ struct Painted<'a> {
 
 impl<'a> Painted<'a> {
     fn new(theme: Theme, line: &'a DocLine, reading: &Reading, number: usize) -> Self {
-        let tints = if line.tints.is_empty() { syntax::tints(line.ink, &line.text) } else { line.tints.clone() };
+        let tints = if line.tints.is_empty() {
+            syntax::tints(line.ink, &line.text)
+        } else {
+            line.tints.clone()
+        };
         let (needle, hit) = reading.sought();
-        let hits = needle.into_iter().flat_map(|needle: &Needle| needle.places(&line.text)).collect();
-        let hit = hit.filter(|(at, _)| *at == number).map(|(_, range)| range.clone());
-        Self { theme, line, tints, hits, hit }
+        let hits = needle
+            .into_iter()
+            .flat_map(|needle: &Needle| needle.places(&line.text))
+            .collect();
+        let hit = hit
+            .filter(|(at, _)| *at == number)
+            .map(|(_, range)| range.clone());
+        Self {
+            theme,
+            line,
+            tints,
+            hits,
+            hit,
+        }
     }
 
     /// The stretches of the whole line, each cut to the row, so that a wrapped string keeps its colour.
     fn spans(&self, row: &Row) -> Vec<Span<'static>> {
         let plain = style_of(self.theme, self.line.ink);
         let (mut spans, mut at) = (Vec::new(), row.bytes.start);
-        for (range, tint) in self.tints.iter().filter(|(range, _)| range.end > row.bytes.start && range.start < row.bytes.end) {
-            let (start, end) = (range.start.max(row.bytes.start), range.end.min(row.bytes.end));
+        for (range, tint) in self
+            .tints
+            .iter()
+            .filter(|(range, _)| range.end > row.bytes.start && range.start < row.bytes.end)
+        {
+            let (start, end) = (
+                range.start.max(row.bytes.start),
+                range.end.min(row.bytes.end),
+            );
             self.piece(&mut spans, at..start, plain);
             self.piece(&mut spans, start..end, tinted(self.theme, *tint));
             at = end;
@@ -149,10 +233,22 @@ impl<'a> Painted<'a> {
                 spans.push(ink(text, style));
             }
         };
-        for hit in self.hits.iter().filter(|hit| hit.end > range.start && hit.start < range.end) {
+        for hit in self
+            .hits
+            .iter()
+            .filter(|hit| hit.end > range.start && hit.start < range.end)
+        {
             let (start, end) = (hit.start.max(range.start), hit.end.min(range.end));
             push(at, start, style);
-            push(start, end, if self.hit.as_ref() == Some(hit) { self.theme.hit() } else { self.theme.found() });
+            push(
+                start,
+                end,
+                if self.hit.as_ref() == Some(hit) {
+                    self.theme.hit()
+                } else {
+                    self.theme.found()
+                },
+            );
             at = end;
         }
         push(at, range.end, style);

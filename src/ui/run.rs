@@ -28,7 +28,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [strip, body] = arrange::top(area, 1);
     panes::strip(pen, strip, run);
     let body = banner(pen, body, run);
-    let body = run.opened.as_ref().map_or(body, |known| super::gate::standing(pen, body, known));
+    let body = run
+        .opened
+        .as_ref()
+        .map_or(body, |known| super::gate::standing(pen, body, known));
     if run.zoom {
         return panes::draw(pen, body, run, run.focus);
     }
@@ -44,9 +47,19 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     match &run.failure {
         // Said only once it takes long enough to be read.
         None if !is_late(run.since, pen.state.now.ticks) => {}
-        None => pen.text(area, 1, &pen.theme.own(" loading the run …"), pen.theme.dim()),
+        None => pen.text(
+            area,
+            1,
+            &pen.theme.own(" loading the run …"),
+            pen.theme.dim(),
+        ),
         Some(failure) => {
-            pen.text(area, 1, &format!(" the run could not be loaded: {failure}"), pen.theme.bad());
+            pen.text(
+                area,
+                1,
+                &format!(" the run could not be loaded: {failure}"),
+                pen.theme.bad(),
+            );
             pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.plain());
         }
     }
@@ -57,14 +70,28 @@ fn banner(pen: &mut Pen<'_>, area: Rect, run: &RunView) -> Rect {
     if let (Some(seq), Some(known)) = (run.moment(), run.now()) {
         return past_banner(pen, area, run, (seq, known.state.last_seq));
     }
-    let Some((mark, text, hint)) = banner_text(pen, run) else { return area };
-    let rows = if hint.is_empty() || area.height < 12 { 1 } else { 2 };
+    let Some((mark, text, hint)) = banner_text(pen, run) else {
+        return area;
+    };
+    let rows = if hint.is_empty() || area.height < 12 {
+        1
+    } else {
+        2
+    };
     let [top, rest] = arrange::top(area, rows);
     let room = usize::from(area.width).saturating_sub(4);
     let glyph = pen.glyph(mark);
     let style = pen.theme.of_mark(mark);
     let more = pen.theme.more();
-    pen.line(top, 0, vec![ink(" ", style), glyph, ink(format!(" {}", cut(&text, room, more)), style)]);
+    pen.line(
+        top,
+        0,
+        vec![
+            ink(" ", style),
+            glyph,
+            ink(format!(" {}", cut(&text, room, more)), style),
+        ],
+    );
     pen.text(top, 1, &format!("   {hint}"), pen.theme.dim());
     rest
 }
@@ -75,35 +102,80 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let [top, rest] = arrange::top(area, 1);
     let (state, keys) = (pen.state, &pen.state.keys);
     let at = run.state().map(|state| state.last_at).unwrap_or_default();
-    let day = if state.time(at).contains(':') { String::new() } else { format!("{} ", state.time(at)) };
-    let place = format!(" PAST  event {} of {}  {day}{}", grouped(seq), grouped(last), state.clock(at));
-    let [back, on, turn_back, turn_on, now] = [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
+    let day = if state.time(at).contains(':') {
+        String::new()
+    } else {
+        format!("{} ", state.time(at))
+    };
+    let place = format!(
+        " PAST  event {} of {}  {day}{}",
+        grouped(seq),
+        grouped(last),
+        state.clock(at)
+    );
+    let [back, on, turn_back, turn_on, now] =
+        [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
     let ways = [
         format!("  {back} {on} event  {turn_back} {turn_on} phase or question  {now} now "),
         format!("  {back} {on}  {turn_back} {turn_on}  {now} now "),
         format!("  {now} now "),
     ];
     let width = usize::from(area.width);
-    let way = ways.iter().find(|way| cells(&place) + cells(way) <= width).cloned().unwrap_or_default();
+    let way = ways
+        .iter()
+        .find(|way| cells(&place) + cells(way) <= width)
+        .cloned()
+        .unwrap_or_default();
     let text = cell(&place, width.saturating_sub(cells(&way)), pen.theme.more());
     pen.line(top, 0, vec![ink(text + &way, pen.theme.past())]);
-    let Some(asked) = past_question(pen, run).filter(|_| rest.height >= 10) else { return rest };
+    let Some(asked) = past_question(pen, run).filter(|_| rest.height >= 10) else {
+        return rest;
+    };
     let [line, rest] = arrange::top(rest, 1);
     let glyph = pen.glyph(Mark::Gate);
-    let asked = cut(&asked, usize::from(line.width).saturating_sub(4), pen.theme.more());
-    pen.line(line, 0, vec![ink(" ", pen.theme.plain()), glyph, ink(format!(" {asked}"), pen.theme.waiting())]);
+    let asked = cut(
+        &asked,
+        usize::from(line.width).saturating_sub(4),
+        pen.theme.more(),
+    );
+    pen.line(
+        line,
+        0,
+        vec![
+            ink(" ", pen.theme.plain()),
+            glyph,
+            ink(format!(" {asked}"), pen.theme.waiting()),
+        ],
+    );
     rest
 }
 
 /// The question that waited at the moment that is shown, and what became of it.
 fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
     let open = run.state()?.approval.as_ref()?;
-    let record = run.now()?.details.approvals.iter().find(|record| record.id == open.request_id)?;
-    let version = record.artifact_version.map(|version| format!(" about v{version}")).unwrap_or_default();
+    let record = run
+        .now()?
+        .details
+        .approvals
+        .iter()
+        .find(|record| record.id == open.request_id)?;
+    let version = record
+        .artifact_version
+        .map(|version| format!(" about v{version}"))
+        .unwrap_or_default();
     let asked = format!("{}{version} waited here", open.gate);
-    let Some(at) = record.resolved_at else { return Some(format!("{asked}, and waits still")) };
-    let (after, by) = (human_duration(at.since_ms(open.requested_at)), record.resolved_by.as_deref().unwrap_or("the engine"));
-    Some(format!("{asked}: {} by {by} after {after}, at {}", record.state, pen.state.clock(at)))
+    let Some(at) = record.resolved_at else {
+        return Some(format!("{asked}, and waits still"));
+    };
+    let (after, by) = (
+        human_duration(at.since_ms(open.requested_at)),
+        record.resolved_by.as_deref().unwrap_or("the engine"),
+    );
+    Some(format!(
+        "{asked}: {} by {by} after {after}, at {}",
+        record.state,
+        pen.state.clock(at)
+    ))
 }
 
 fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
@@ -113,40 +185,84 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
     if let Some(failure) = &run.failure {
         return Some((Mark::Failed, failure.to_string(), failure.hint.clone()));
     }
-    if let Some(open) = state.approval.as_ref().filter(|_| !state.status.is_terminal()) {
+    if let Some(open) = state
+        .approval
+        .as_ref()
+        .filter(|_| !state.status.is_terminal())
+    {
         let since = pen.state.day_and_time(open.requested_at);
         let (gate, opens) = (&open.gate, keys.shown(Action::NextGate));
         let text = if state.status == RunStatus::Paused {
             // Before a budget no word but an amount lets it go on.
-            let money = open.question.as_deref().is_some_and(|asked| asked.budget().is_some());
-            let goes_on = if money { String::new() } else { format!(", {} goes on", keys.shown(Action::Resume)) };
+            let money = open
+                .question
+                .as_deref()
+                .is_some_and(|asked| asked.budget().is_some());
+            let goes_on = if money {
+                String::new()
+            } else {
+                format!(", {} goes on", keys.shown(Action::Resume))
+            };
             format!("paused, {gate} waits: {opens} opens the question{goes_on} (since {since})")
         } else {
             format!("{gate} waits: {opens} opens the question (since {since})")
         };
-        let asked = open.question.as_deref().map(crate::app::question::line).unwrap_or_default();
+        let asked = open
+            .question
+            .as_deref()
+            .map(crate::app::question::line)
+            .unwrap_or_default();
         return Some((Mark::Gate, text, asked));
     }
     match state.status {
         RunStatus::Paused => {
-            let why = state.pause_reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-            let mark = if state.pause_reason == Some(crate::model::state::PauseReason::Crashed) { Mark::Unsure } else { Mark::Paused };
-            Some((mark, format!("paused{why}: {} goes on", keys.shown(Action::Resume)), String::new()))
+            let why = state
+                .pause_reason
+                .map_or_else(String::new, |reason| format!(" ({reason})"));
+            let mark = if state.pause_reason == Some(crate::model::state::PauseReason::Crashed) {
+                Mark::Unsure
+            } else {
+                Mark::Paused
+            };
+            Some((
+                mark,
+                format!("paused{why}: {} goes on", keys.shown(Action::Resume)),
+                String::new(),
+            ))
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
             let again = format!("{} runs it again", keys.shown(Action::Resume));
-            let hint = if hint.is_empty() { again } else { format!("{again}; {hint}") };
+            let hint = if hint.is_empty() {
+                again
+            } else {
+                format!("{again}; {hint}")
+            };
             Some((Mark::Failed, format!("failed: {message} [{code}]"), hint))
         }
         RunStatus::Aborted => {
-            let text = format!("aborted; worktree, artifacts and history stay; {} runs it again", keys.shown(Action::Resume));
+            let text = format!(
+                "aborted; worktree, artifacts and history stay; {} runs it again",
+                keys.shown(Action::Resume)
+            );
             Some((Mark::Stopped, text, String::new()))
         }
         RunStatus::Completed => {
             let record = run.opened.as_ref().map(|known| &known.record)?;
-            let branch = record.branch.as_deref().map(|b| format!(" on branch {b}")).unwrap_or_default();
-            Some((Mark::Done, format!("done{branch}: {} for {}", phases(state.phases.len()), state.cost), String::new()))
+            let branch = record
+                .branch
+                .as_deref()
+                .map(|b| format!(" on branch {b}"))
+                .unwrap_or_default();
+            Some((
+                Mark::Done,
+                format!(
+                    "done{branch}: {} for {}",
+                    phases(state.phases.len()),
+                    state.cost
+                ),
+                String::new(),
+            ))
         }
         RunStatus::Executing => at_work(pen, run, state),
         RunStatus::Created | RunStatus::AwaitingApproval => None,
@@ -160,11 +276,17 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
     let phase = run.phase_key()?;
     if let Some(retry) = run.pulse.retry(state, now) {
         let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
-        let text = format!("{phase}: next try in {left}, try {} failed [{}]", retry.failed, retry.code);
+        let text = format!(
+            "{phase}: next try in {left}, try {} failed [{}]",
+            retry.failed, retry.code
+        );
         return Some((Mark::Waits, text, String::new()));
     }
     let silent = age_text(run.pulse.quiet_ms(state, now)?);
-    let text = format!("{phase} has said nothing for {silent}: {} pauses it", pen.state.keys.shown(Action::Pause));
+    let text = format!(
+        "{phase} has said nothing for {silent}: {} pauses it",
+        pen.state.keys.shown(Action::Pause)
+    );
     Some((Mark::Quiet, text, String::new()))
 }
 
@@ -178,10 +300,21 @@ fn tabbed(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let mut spans = vec![ink(" ", pen.theme.plain())];
     let mut column = tabs.x + 1;
     for pane in Pane::ALL {
-        let style = if *pane == run.focus { pen.theme.selected() } else { pen.theme.dim() };
+        let style = if *pane == run.focus {
+            pen.theme.selected()
+        } else {
+            pen.theme.dim()
+        };
         let tab = format!(" {} {} ", pane.number(), pane.title());
         let width = u16::try_from(tab.len()).unwrap_or(0);
-        pen.place(Rect { x: column, width, ..tabs }, Spot::Tab(*pane));
+        pen.place(
+            Rect {
+                x: column,
+                width,
+                ..tabs
+            },
+            Spot::Tab(*pane),
+        );
         column = column.saturating_add(width);
         spans.push(ink(tab, style));
     }
@@ -205,19 +338,27 @@ fn below_phases(run: &RunView) -> Pane {
 /// Rows of a framed pane that shows every phase, and what its columns or its bars mean.
 fn phase_rows(run: &RunView, most: u16) -> u16 {
     let phases = run.state().map_or(0, |s| s.phases.len()) + 1;
-    u16::try_from(phases).unwrap_or(u16::MAX).clamp(1, most.max(1)) + 2
+    u16::try_from(phases)
+        .unwrap_or(u16::MAX)
+        .clamp(1, most.max(1))
+        + 2
 }
 
 /// A length that the operator changed, within what leaves room for its neighbour.
 fn changed(usual: u16, by: i16, whole: u16) -> u16 {
     let least = 6.min(whole);
-    usual.saturating_add_signed(by).clamp(least, whole.saturating_sub(6).max(least))
+    usual
+        .saturating_add_signed(by)
+        .clamp(least, whole.saturating_sub(6).max(least))
 }
 
 fn rail(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let [left, right] = arrange::left(area, changed(36, run.arranged.rail, area.width));
     left_rail(pen, left, run);
-    let [upper, lower] = arrange::top(right, changed(share(right.height, 60), run.arranged.upper, right.height));
+    let [upper, lower] = arrange::top(
+        right,
+        changed(share(right.height, 60), run.arranged.upper, right.height),
+    );
     panes::draw(pen, upper, run, run.main_pane());
     panes::draw(pen, lower, run, Pane::Events);
 }
@@ -241,11 +382,22 @@ fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     run_list(pen, runs, run);
     panes::draw(pen, phases, run, Pane::Phases);
     let [centre, right] = arrange::halves(rest);
-    let [events, said] = arrange::top(centre, changed(centre.height / 2, -run.arranged.upper, centre.height));
+    let [events, said] = arrange::top(
+        centre,
+        changed(centre.height / 2, -run.arranged.upper, centre.height),
+    );
     panes::draw(pen, events, run, Pane::Events);
     panes::draw(pen, said, run, Pane::Transcript);
-    let errors = run.versions().iter().map(|version| 1 + version.errors.len()).sum::<usize>().max(1);
-    let verdict = u16::try_from(errors).unwrap_or(u16::MAX).min(right.height / 3) + 2;
+    let errors = run
+        .versions()
+        .iter()
+        .map(|version| 1 + version.errors.len())
+        .sum::<usize>()
+        .max(1);
+    let verdict = u16::try_from(errors)
+        .unwrap_or(u16::MAX)
+        .min(right.height / 3)
+        + 2;
     let [artifact, schema] = arrange::bottom(right, verdict);
     panes::draw(pen, artifact, run, Pane::Artifact);
     verdict::draw(pen, schema, run);
@@ -257,18 +409,41 @@ fn columns_of(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let inner = pen.panel(area, vec![ink(" Runs ", pen.theme.title())], false);
     let width = usize::from(inner.width);
-    for (row, record) in pen.state.runs.records.iter().take(usize::from(inner.height)).enumerate() {
+    for (row, record) in pen
+        .state
+        .runs
+        .records
+        .iter()
+        .take(usize::from(inner.height))
+        .enumerate()
+    {
         let mark = Mark::of_run(record);
-        let style = if waits(record) { pen.theme.waiting() } else { pen.theme.plain() };
+        let style = if waits(record) {
+            pen.theme.waiting()
+        } else {
+            pen.theme.plain()
+        };
         let glyph = pen.glyph(mark);
         let (more, dim) = (pen.theme.more(), pen.theme.dim());
-        let phase = record.current_phase.as_ref().filter(|_| width >= 54).map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
+        let phase = record
+            .current_phase
+            .as_ref()
+            .filter(|_| width >= 54)
+            .map(|phase| format!("  {}", cell(phase.as_str(), 10, more)));
         let taken = 21 + phase.as_deref().map_or(0, cells);
-        let since = pen.state.time(record.waits_until.unwrap_or_else(|| shown_since(record)));
+        let since = pen
+            .state
+            .time(record.waits_until.unwrap_or_else(|| shown_since(record)));
         let spans = vec![
             ink(" ", style),
             glyph,
-            ink(format!(" {}", cell(&record.workflow, width.saturating_sub(taken), more)), style),
+            ink(
+                format!(
+                    " {}",
+                    cell(&record.workflow, width.saturating_sub(taken), more)
+                ),
+                style,
+            ),
             ink(phase.unwrap_or_default(), dim),
             ink(cell_right(&since, 7, more), dim),
             ink(format!("  {} ", record.id.short()), dim),
@@ -283,7 +458,12 @@ fn run_list(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let inner = pen.panel(area, vec![ink(" Decisions ", pen.theme.title())], false);
     let Some(known) = &run.opened else { return };
-    let mut answered: Vec<_> = known.details.approvals.iter().filter(|a| a.state != ApprovalStatus::Pending).collect();
+    let mut answered: Vec<_> = known
+        .details
+        .approvals
+        .iter()
+        .filter(|a| a.state != ApprovalStatus::Pending)
+        .collect();
     answered.sort_by_key(|a| std::cmp::Reverse(a.resolved_at));
     if answered.is_empty() {
         return pen.text(inner, 0, " none yet", pen.theme.dim());
@@ -296,23 +476,42 @@ fn last_decisions(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 
 /// One answer, its words beneath each other; the rows it took.
 fn decision(pen: &mut Pen<'_>, area: Rect, row: usize, record: &ApprovalRecord) -> usize {
-    let clock = record.resolved_at.map_or_else(String::new, |at| pen.state.clock(at));
+    let clock = record
+        .resolved_at
+        .map_or_else(String::new, |at| pen.state.clock(at));
     let style = match record.state {
         ApprovalStatus::Approved => pen.theme.good(),
         ApprovalStatus::Rejected => pen.theme.bad(),
         _ => pen.theme.of_mark(Mark::Repair),
     };
-    let version = record.artifact_version.map(|v| format!(" v{v}")).unwrap_or_default();
+    let version = record
+        .artifact_version
+        .map(|v| format!(" v{v}"))
+        .unwrap_or_default();
     let by = record.resolved_by.as_deref().unwrap_or("");
     let comment = record.comment.as_deref().unwrap_or("");
     let room = usize::from(area.width).saturating_sub(31);
-    let lines = wrapped(&format!("{}{version} by {by}  {comment}", record.gate), room);
+    let lines = wrapped(
+        &format!("{}{version} by {by}  {comment}", record.gate),
+        room,
+    );
     for (below, line) in lines.iter().enumerate() {
-        let (clock, state) = if below == 0 { (format!(" {clock}  "), record.state.as_str()) } else { (" ".repeat(11), "") };
+        let (clock, state) = if below == 0 {
+            (format!(" {clock}  "), record.state.as_str())
+        } else {
+            (" ".repeat(11), "")
+        };
         let spans = vec![
             ink(clock, pen.theme.dim()),
             ink(cell(state, 18, ""), style),
-            ink(line, if below == 0 { pen.theme.plain() } else { pen.theme.dim() }),
+            ink(
+                line,
+                if below == 0 {
+                    pen.theme.plain()
+                } else {
+                    pen.theme.dim()
+                },
+            ),
         ];
         pen.line(area, row + below, spans);
     }

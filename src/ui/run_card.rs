@@ -17,25 +17,66 @@ const LABEL: usize = 8;
 
 /// A few lines beneath the list.
 pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
-    let Some(record) = pen.state.runs.selected() else { return };
+    let Some(record) = pen.state.runs.selected() else {
+        return;
+    };
     let inner = framed(pen, area, record);
     let dot = pen.state.dot();
-    let kind = if record.rehearsal { format!("{dot}rehearsal") } else { String::new() };
-    let branch = record.branch.as_deref().map(|b| format!("{dot}{b}")).unwrap_or_default();
+    let kind = if record.rehearsal {
+        format!("{dot}rehearsal")
+    } else {
+        String::new()
+    };
+    let branch = record
+        .branch
+        .as_deref()
+        .map(|b| format!("{dot}{b}"))
+        .unwrap_or_default();
     let lines = [
         ("wish", record.requirements.clone(), pen.theme.plain()),
-        ("where", format!("{}{branch}{dot}thread {}{kind}", place(record), record.thread), pen.theme.plain()),
+        (
+            "where",
+            format!(
+                "{}{branch}{dot}thread {}{kind}",
+                place(record),
+                record.thread
+            ),
+            pen.theme.plain(),
+        ),
         need_of(pen, record),
-        ("next", record.error_hint.clone().unwrap_or_default(), pen.theme.plain()),
+        (
+            "next",
+            record.error_hint.clone().unwrap_or_default(),
+            pen.theme.plain(),
+        ),
     ];
-    let lines: Vec<_> = lines.into_iter().filter(|(_, text, _)| !text.is_empty()).collect();
+    let lines: Vec<_> = lines
+        .into_iter()
+        .filter(|(_, text, _)| !text.is_empty())
+        .collect();
     let width = usize::from(inner.width).saturating_sub(LABEL + 2);
-    let rows = shared_rows(&lines.iter().map(|(_, text, _)| wrapped(text, width).len()).collect::<Vec<_>>(), usize::from(inner.height));
+    let rows = shared_rows(
+        &lines
+            .iter()
+            .map(|(_, text, _)| wrapped(text, width).len())
+            .collect::<Vec<_>>(),
+        usize::from(inner.height),
+    );
     let mut row = 0;
     for ((label, text, style), rows) in lines.into_iter().zip(rows) {
-        for (below, line) in wrapped_within(&text, width, rows, pen.theme.more()).into_iter().enumerate() {
+        for (below, line) in wrapped_within(&text, width, rows, pen.theme.more())
+            .into_iter()
+            .enumerate()
+        {
             let label = if below == 0 { label } else { "" };
-            pen.line(inner, row, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), ink(line, style)]);
+            pen.line(
+                inner,
+                row,
+                vec![
+                    ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
+                    ink(line, style),
+                ],
+            );
             row += 1;
         }
     }
@@ -56,7 +97,9 @@ fn shared_rows(needed: &[usize], room: usize) -> Vec<usize> {
 
 /// Everything that a list knows of it, in a column of its own.
 pub fn beside(pen: &mut Pen<'_>, area: Rect) {
-    let Some(record) = pen.state.runs.selected() else { return };
+    let Some(record) = pen.state.runs.selected() else {
+        return;
+    };
     let inner = framed(pen, area, record);
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
     let mark = Mark::of_run(record);
@@ -65,12 +108,32 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         None if mark == Mark::Strange => record.state.clone(),
         None => mark.told().2.to_owned(),
     };
-    let state = format!("{} {word}, since {}", pen.theme.glyph(mark), pen.state.day_and_time(shown_since(record)));
-    let phase = record.current_phase.as_ref().map(|key| format!(", {key}")).unwrap_or_default();
-    let kind = if record.rehearsal { ", a rehearsal" } else { "" };
+    let state = format!(
+        "{} {word}, since {}",
+        pen.theme.glyph(mark),
+        pen.state.day_and_time(shown_since(record))
+    );
+    let phase = record
+        .current_phase
+        .as_ref()
+        .map(|key| format!(", {key}"))
+        .unwrap_or_default();
+    let kind = if record.rehearsal {
+        ", a rehearsal"
+    } else {
+        ""
+    };
     let moment = |at: Option<_>| at.map(|at| pen.state.day_and_time(at)).unwrap_or_default();
-    let calls = if record.calls == 1 { "1 call".to_owned() } else { format!("{} calls", grouped(u64::from(record.calls))) };
-    let tokens = format!("{} in, {} out", grouped(record.tokens.input), grouped(record.tokens.output));
+    let calls = if record.calls == 1 {
+        "1 call".to_owned()
+    } else {
+        format!("{} calls", grouped(u64::from(record.calls)))
+    };
+    let tokens = format!(
+        "{} in, {} out",
+        grouped(record.tokens.input),
+        grouped(record.tokens.output)
+    );
     let (label, need, style) = need_of(pen, record);
     let lines = [
         ("state", state, pen.theme.of_mark(mark)),
@@ -79,17 +142,32 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         ("", String::new(), plain),
         ("wish", record.requirements.clone(), plain),
         ("", String::new(), plain),
-        ("phases", format!("{} of {} done{phase}", record.phases_done, record.phases_total), plain),
+        (
+            "phases",
+            format!(
+                "{} of {} done{phase}",
+                record.phases_done, record.phases_total
+            ),
+            plain,
+        ),
         ("cost", format!("{} in {calls}{kind}", record.cost), plain),
         ("tokens", tokens, dim),
         ("", String::new(), plain),
         ("where", place(record).to_owned(), plain),
         ("branch", record.branch.clone().unwrap_or_default(), plain),
-        ("base", record.base_branch.clone().unwrap_or_default(), plain),
+        (
+            "base",
+            record.base_branch.clone().unwrap_or_default(),
+            plain,
+        ),
         ("thread", record.thread.to_string(), plain),
         ("begun", moment(Some(record.created_at)), dim),
         ("ended", moment(record.ended_at), dim),
-        ("report", record.report_path.clone().unwrap_or_default(), dim),
+        (
+            "report",
+            record.report_path.clone().unwrap_or_default(),
+            dim,
+        ),
     ];
     let mut row = 0;
     for (label, text, style) in lines {
@@ -98,7 +176,12 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// A label and its text, wrapped; the rows it took. An empty text has no label; without either it is a gap.
-fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, (label, text, style): (&str, &str, Style)) -> usize {
+fn entry(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    row: usize,
+    (label, text, style): (&str, &str, Style),
+) -> usize {
     if text.is_empty() {
         return usize::from(label.is_empty());
     }
@@ -106,7 +189,14 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, (label, text, style): (&str,
     let lines = wrapped(text, room);
     for (below, line) in lines.iter().enumerate() {
         let label = if below == 0 { label } else { "" };
-        pen.line(area, row + below, vec![ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()), ink(line, style)]);
+        pen.line(
+            area,
+            row + below,
+            vec![
+                ink(format!(" {}", cell(label, LABEL, "")), pen.theme.dim()),
+                ink(line, style),
+            ],
+        );
     }
     lines.len()
 }
@@ -114,7 +204,13 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, (label, text, style): (&str,
 fn framed(pen: &mut Pen<'_>, area: Rect, record: &RunRecord) -> Rect {
     let id = format!(" #{} ", record.id.short());
     let room = usize::from(area.width).saturating_sub(cells(&id) + 3);
-    let title = vec![ink(format!(" {}", cut(&record.workflow, room, pen.theme.more())), pen.theme.title()), ink(id, pen.theme.dim())];
+    let title = vec![
+        ink(
+            format!(" {}", cut(&record.workflow, room, pen.theme.more())),
+            pen.theme.title(),
+        ),
+        ink(id, pen.theme.dim()),
+    ];
     pen.panel(area, title, false)
 }
 
@@ -128,7 +224,11 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
         return (
             "asks",
-            format!("{gate}: {} opens the question, {} the run", keys.shown(Action::NextGate), keys.shown(Action::Open)),
+            format!(
+                "{gate}: {} opens the question, {} the run",
+                keys.shown(Action::NextGate),
+                keys.shown(Action::Open)
+            ),
             pen.theme.waiting(),
         );
     }
@@ -137,12 +237,19 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         return ("error", format!("{message} [{code}]"), pen.theme.bad());
     }
     if let Some(until) = record.waits_until {
-        let text = format!("until {} because the model's server asked for it; then it goes on by itself", pen.state.clock(until));
+        let text = format!(
+            "until {} because the model's server asked for it; then it goes on by itself",
+            pen.state.clock(until)
+        );
         return ("waits", text, pen.theme.of_mark(Mark::Waits));
     }
     if record.state == "paused" {
         let why = record.pause_reason.as_deref().unwrap_or("?");
-        return ("paused", format!("{why}: {} goes on", keys.shown(Action::ListResume)), pen.theme.of_mark(Mark::Paused));
+        return (
+            "paused",
+            format!("{why}: {} goes on", keys.shown(Action::ListResume)),
+            pen.theme.of_mark(Mark::Paused),
+        );
     }
     ("since", pen.state.clock(record.updated_at), pen.theme.dim())
 }

@@ -41,10 +41,17 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         // Beneath each other the figures are aligned, where the name of a model leaves room for more than one.
         let together = longest(&phases).max(longest(&models));
         let aligned = usize::from(body.width) >= together + 2 * COST;
-        let (of_phases, of_models) = if aligned { (together, together) } else { (longest(&phases), longest(&models)) };
+        let (of_phases, of_models) = if aligned {
+            (together, together)
+        } else {
+            (longest(&phases), longest(&models))
+        };
         table(pen, body, &phases, of_phases, most, plain);
         let gap = usize::from(usize::from(body.height) > phases.len() + models.len());
-        let [_, below] = arrange::top(body, u16::try_from(phases.len() + gap).unwrap_or(body.height));
+        let [_, below] = arrange::top(
+            body,
+            u16::try_from(phases.len() + gap).unwrap_or(body.height),
+        );
         table(pen, below, &models, of_models, most, dim);
     }
 }
@@ -57,21 +64,42 @@ pub fn rows(run: &RunView) -> u16 {
     let lines = known.state.phases.len().max(known.state.models.len());
     // So does the line of the next phase.
     let next = usize::from(!known.state.status.is_terminal());
-    u16::try_from(2 + next + usize::from(known.state.cost.unknown_calls > 0) + lines).unwrap_or(u16::MAX)
+    u16::try_from(2 + next + usize::from(known.state.cost.unknown_calls > 0) + lines)
+        .unwrap_or(u16::MAX)
 }
 
 /// What the next phase will cost and take; the rows that took.
 fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
-    let key = run.now().filter(|_| run.moment().is_none()).and_then(|known| known.next_phase()).map(|phase| &phase.key);
-    let (Some(key), Some(told)) = (key, run.foretold()) else { return 0 };
+    let key = run
+        .now()
+        .filter(|_| run.moment().is_none())
+        .and_then(|known| known.next_phase())
+        .map(|phase| &phase.key);
+    let (Some(key), Some(told)) = (key, run.foretold()) else {
+        return 0;
+    };
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
-    let mut parts = vec![Part::new(0, dim, " next "), Part::new(0, plain, format!("{key}  "))];
+    let mut parts = vec![
+        Part::new(0, dim, " next "),
+        Part::new(0, plain, format!("{key}  ")),
+    ];
     match told {
-        Foretold::NoHistory => parts.push(Part::new(1, dim, format!("no history yet: {LEAST_RUNS} runs are needed")).or("no history")),
+        Foretold::NoHistory => parts.push(
+            Part::new(
+                1,
+                dim,
+                format!("no history yet: {LEAST_RUNS} runs are needed"),
+            )
+            .or("no history"),
+        ),
         Foretold::Known(forecast) => {
             let [cost, time, of] = foretold(&forecast);
             let time = format!("{}{time}", pen.state.dot());
-            parts.extend([Part::new(1, plain, cost), Part::new(2, plain, time), Part::new(3, dim, format!(" ({of})"))]);
+            parts.extend([
+                Part::new(1, plain, cost),
+                Part::new(2, plain, time),
+                Part::new(3, dim, format!(" ({of})")),
+            ]);
         }
     }
     let spans = fitted(parts, usize::from(area.width));
@@ -82,34 +110,64 @@ fn next(pen: &mut Pen<'_>, area: Rect, row: usize, run: &RunView) -> usize {
 /// What the run has cost, and of how much; the rows that took.
 fn spent(pen: &mut Pen<'_>, area: Rect, run: &RunView, known: &Known) -> usize {
     let (theme, state) = (pen.theme, &known.state);
-    let used = |number: fn(u64) -> String| format!("  {} in, {} out", number(state.tokens.input), number(state.tokens.output));
+    let used = |number: fn(u64) -> String| {
+        format!(
+            "  {} in, {} out",
+            number(state.tokens.input),
+            number(state.tokens.output)
+        )
+    };
     let mut spans = vec![ink(format!(" {}", state.cost), theme.title())];
     // A limit that was raised is told by the facts.
     let by_then = |event: &&std::sync::Arc<crate::model::event::Event>| event.seq <= state.last_seq;
-    let told = run.tail.events().rev().filter(by_then).find_map(|event| limit_of(&event.fact));
+    let told = run
+        .tail
+        .events()
+        .rev()
+        .filter(by_then)
+        .find_map(|event| limit_of(&event.fact));
     if let Some(limit) = told.or(known.record.options.budget) {
         spans.push(ink(format!(" of {limit}"), theme.plain()));
         if area.width >= 60 {
             let full = bar(&theme.own("█"), state.cost.known, limit.0.max(1), BAR);
-            let style = if state.cost.known.0 >= limit.0 / 5 * 4 { theme.waiting() } else { theme.focus() };
+            let style = if state.cost.known.0 >= limit.0 / 5 * 4 {
+                theme.waiting()
+            } else {
+                theme.focus()
+            };
             spans.push(ink(format!("  {full}"), style));
-            spans.push(ink(theme.own("░").repeat(BAR.saturating_sub(cells(&full))), theme.dim()));
+            spans.push(ink(
+                theme.own("░").repeat(BAR.saturating_sub(cells(&full))),
+                theme.dim(),
+            ));
         }
     }
-    let room = usize::from(area.width).saturating_sub(spans.iter().map(|span| cells(&span.content)).sum());
-    let tokens = [used(grouped), used(in_short)].into_iter().find(|told| cells(told) <= room);
+    let room =
+        usize::from(area.width).saturating_sub(spans.iter().map(|span| cells(&span.content)).sum());
+    let tokens = [used(grouped), used(in_short)]
+        .into_iter()
+        .find(|told| cells(told) <= room);
     spans.push(ink(tokens.unwrap_or_default(), theme.dim()));
     pen.line(area, 0, spans);
     if state.cost.unknown_calls == 0 {
         return 1;
     }
-    pen.text(area, 1, &format!(" {} calls have no known price", state.cost.unknown_calls), theme.waiting());
+    pen.text(
+        area,
+        1,
+        &format!(" {} calls have no known price", state.cost.unknown_calls),
+        theme.waiting(),
+    );
     2
 }
 
 fn limit_of(fact: &Fact) -> Option<NanoUsd> {
     match fact {
-        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. } if scope == "run" => Some(*limit),
+        Fact::BudgetWarned { scope, limit, .. } | Fact::BudgetExceeded { scope, limit, .. }
+            if scope == "run" =>
+        {
+            Some(*limit)
+        }
         _ => None,
     }
 }
@@ -122,8 +180,18 @@ struct Line {
 }
 
 fn by_phase(known: &Known) -> Vec<Line> {
-    let figures = |p: &crate::model::run_state::PhaseState| (p.cost, p.tokens.input.saturating_add(p.tokens.output));
-    known.state.phases.iter().map(|p| Line { label: p.key.to_string(), figures: p.started_at.is_some().then(|| figures(p)) }).collect()
+    let figures = |p: &crate::model::run_state::PhaseState| {
+        (p.cost, p.tokens.input.saturating_add(p.tokens.output))
+    };
+    known
+        .state
+        .phases
+        .iter()
+        .map(|p| Line {
+            label: p.key.to_string(),
+            figures: p.started_at.is_some().then(|| figures(p)),
+        })
+        .collect()
 }
 
 fn by_model(known: &Known) -> Vec<Line> {
@@ -131,18 +199,29 @@ fn by_model(known: &Known) -> Vec<Line> {
     models
         .map(|(model, spent)| Line {
             label: model.clone(),
-            figures: Some((spent.cost, spent.tokens.input.saturating_add(spent.tokens.output))),
+            figures: Some((
+                spent.cost,
+                spent.tokens.input.saturating_add(spent.tokens.output),
+            )),
         })
         .collect()
 }
 
 fn longest(lines: &[Line]) -> usize {
-    lines.iter().map(|line| cells(&line.label)).max().unwrap_or(0)
+    lines
+        .iter()
+        .map(|line| cells(&line.label))
+        .max()
+        .unwrap_or(0)
 }
 
 /// Name, cost, tokens, bar; what there is no room for goes from the right.
 fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64, style: Style) {
-    let (theme, more, width) = (pen.theme, pen.theme.more(), usize::from(area.width).saturating_sub(2));
+    let (theme, more, width) = (
+        pen.theme,
+        pen.theme.more(),
+        usize::from(area.width).saturating_sub(2),
+    );
     let name = names.min(width.saturating_sub(COST));
     let left = width.saturating_sub(name + COST);
     let tokens_room = if left >= TOKENS { TOKENS } else { 0 };
@@ -153,12 +232,19 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
             pen.line(area, row, vec![ink(label, theme.dim())]);
             continue;
         };
-        let tokens = if tokens_room > 0 { of_tokens(tokens) } else { String::new() };
+        let tokens = if tokens_room > 0 {
+            of_tokens(tokens)
+        } else {
+            String::new()
+        };
         let spans = vec![
             ink(label, style),
             ink(cell_right(&cost.to_string(), COST, more), theme.plain()),
             ink(cell_right(&tokens, tokens_room, more), theme.dim()),
-            ink(format!("  {}", bar(&theme.own("█"), cost.known, most, bar_room)), theme.focus()),
+            ink(
+                format!("  {}", bar(&theme.own("█"), cost.known, most, bar_room)),
+                theme.focus(),
+            ),
         ];
         pen.line(area, row, spans);
     }
@@ -167,7 +253,11 @@ fn table(pen: &mut Pen<'_>, area: Rect, lines: &[Line], names: usize, most: i64,
 /// A number of tokens with a cell before it.
 fn of_tokens(tokens: u64) -> String {
     let told = format!("{} tok", grouped(tokens));
-    if cells(&told) < TOKENS { told } else { format!("{} tok", in_short(tokens)) }
+    if cells(&told) < TOKENS {
+        told
+    } else {
+        format!("{} tok", in_short(tokens))
+    }
 }
 
 fn bar(block: &str, part: NanoUsd, most: i64, room: usize) -> String {

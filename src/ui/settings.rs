@@ -10,32 +10,86 @@ use super::text::{cell, cut, ink};
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let settings = &pen.state.settings;
     let [head, body] = arrange::top(area, 3);
-    pen.text(head, 0, &format!(" The file is {}; variables win over it, flags over both.", settings.file), pen.theme.dim());
+    pen.text(
+        head,
+        0,
+        &format!(
+            " The file is {}; variables win over it, flags over both.",
+            settings.file
+        ),
+        pen.theme.dim(),
+    );
     let width = usize::from(area.width).saturating_sub(2);
     let (path, value) = (32.min(width * 2 / 5), 24.max(width / 3));
     let rest = width.saturating_sub(path + value);
     let more = pen.theme.more();
-    let heading = format!(" {}{}{}", cell("SETTING", path, ""), cell("VALUE", value, ""), cell("FROM", rest, ""));
+    let heading = format!(
+        " {}{}{}",
+        cell("SETTING", path, ""),
+        cell("VALUE", value, ""),
+        cell("FROM", rest, "")
+    );
     pen.line(head, 2, vec![ink(heading, pen.theme.dim())]);
     pen.drawn.list = Some(body.height);
-    for (row, line) in settings.lines.iter().skip(settings.top).take(usize::from(body.height)).enumerate() {
+    for (row, line) in settings
+        .lines
+        .iter()
+        .skip(settings.top)
+        .take(usize::from(body.height))
+        .enumerate()
+    {
         let ours = !line.origin.is_empty();
-        let (name, from) = if ours { (pen.theme.title(), short(&line.origin, &settings.file)) } else { (pen.theme.plain(), "built in") };
+        let (name, from) = if ours {
+            (pen.theme.title(), short(&line.origin, &settings.file))
+        } else {
+            (pen.theme.plain(), "built in")
+        };
         let spans = vec![
-            ink(format!(" {}", cell(&cut(&line.path, path.saturating_sub(1), more), path, more)), name),
-            ink(cell(&cut(&line.value, value.saturating_sub(1), more), value, more), pen.theme.data_value()),
-            ink(cut(from, rest, more), if ours { pen.theme.plain() } else { pen.theme.dim() }),
+            ink(
+                format!(
+                    " {}",
+                    cell(&cut(&line.path, path.saturating_sub(1), more), path, more)
+                ),
+                name,
+            ),
+            ink(
+                cell(
+                    &cut(&line.value, value.saturating_sub(1), more),
+                    value,
+                    more,
+                ),
+                pen.theme.data_value(),
+            ),
+            ink(
+                cut(from, rest, more),
+                if ours {
+                    pen.theme.plain()
+                } else {
+                    pen.theme.dim()
+                },
+            ),
         ];
         pen.line(body, row, spans);
     }
-    let below = settings.lines.len().saturating_sub(settings.top + usize::from(body.height));
+    let below = settings
+        .lines
+        .len()
+        .saturating_sub(settings.top + usize::from(body.height));
     if below > 0 {
-        pen.right(head, 2, 0, vec![ink(format!("{below} more below "), pen.theme.dim())]);
+        pen.right(
+            head,
+            2,
+            0,
+            vec![ink(format!("{below} more below "), pen.theme.dim())],
+        );
     }
 }
 
 /// The settings file is named above: its name and the line are enough.
 fn short<'a>(origin: &'a str, file: &str) -> &'a str {
     let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-    origin.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(origin)
+    origin
+        .strip_prefix(folder)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(origin)
 }

@@ -64,7 +64,10 @@ fn settle(bench: &mut Bench) -> String {
         bench.state.dirty = false;
         bench.state.now = bench.now();
         let (buf, drawn) = look(&bench.state);
-        bench.feed(Msg::Drawn(Drawn { drained: true, ..drawn }));
+        bench.feed(Msg::Drawn(Drawn {
+            drained: true,
+            ..drawn
+        }));
         if !bench.state.dirty {
             return text(&buf);
         }
@@ -77,7 +80,10 @@ fn waiting() -> RunRecord {
 }
 
 fn world(place: Place) -> Vec<RunRecord> {
-    let mut all: Vec<RunRecord> = records().into_iter().filter(|r| r.state != "paused" && r.id != run_id(1)).collect();
+    let mut all: Vec<RunRecord> = records()
+        .into_iter()
+        .filter(|r| r.state != "paused" && r.id != run_id(1))
+        .collect();
     all.push(sample::opened(&sample::journal(place), Risk::Medium).record);
     all
 }
@@ -89,10 +95,20 @@ fn at_home(size: (u16, u16), records: Vec<RunRecord>) -> Bench {
 fn on_run(size: (u16, u16), place: Place) -> Bench {
     let mut bench = Bench::new(size, world(place), place).start(Some(run_id(1)));
     if place == Place::Executing {
-        for (kind, said) in
-            [(TextKind::Answer, "I will write the spec first.\nIt names what the cart does"), (TextKind::Tool, "write_file spec.json")]
-        {
-            let chunk = TextChunk { run_id: run_id(1), phase_key: "spec".into(), attempt: 1, kind, text: said.into() };
+        for (kind, said) in [
+            (
+                TextKind::Answer,
+                "I will write the spec first.\nIt names what the cart does",
+            ),
+            (TextKind::Tool, "write_file spec.json"),
+        ] {
+            let chunk = TextChunk {
+                run_id: run_id(1),
+                phase_key: "spec".into(),
+                attempt: 1,
+                kind,
+                text: said.into(),
+            };
             bench.feed(Msg::Text(chunk));
         }
     }
@@ -156,8 +172,17 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
     let mut bench = at_gate((80, 24), Place::Awaiting);
     (bench.state.look.ascii, bench.state.look.no_color) = (true, true);
     let (buf, _) = look(&bench.state);
-    assert_eq!(text(&buf).chars().find(|c| !c.is_ascii()), None, "{}", text(&buf));
-    assert!(buf.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+    assert_eq!(
+        text(&buf).chars().find(|c| !c.is_ascii()),
+        None,
+        "{}",
+        text(&buf)
+    );
+    assert!(
+        buf.content
+            .iter()
+            .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
+    );
     let shows = [
         at_home((80, 24), world(Place::Awaiting)),
         at_home((80, 24), records()),
@@ -172,7 +197,12 @@ fn ascii_shows_ascii_and_no_color_shows_no_colour() {
         bench.work();
         bench.state.look.ascii = true;
         let (buf, _) = look(&bench.state);
-        assert_eq!(text(&buf).chars().find(|c| !c.is_ascii()), None, "{}", text(&buf));
+        assert_eq!(
+            text(&buf).chars().find(|c| !c.is_ascii()),
+            None,
+            "{}",
+            text(&buf)
+        );
     }
 }
 
@@ -186,7 +216,10 @@ fn foreign_text_in_every_column_stays_visible_text() {
     for size in SIZES {
         let mut bench = at_home(size, vec![record.clone()]);
         let shown = settle(&mut bench);
-        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{e0041}', '\u{200d}']), "{shown}");
+        assert!(
+            !shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{e0041}', '\u{200d}']),
+            "{shown}"
+        );
         assert!(shown.contains("␛]52"), "{shown}");
     }
 }
@@ -221,7 +254,10 @@ fn no_size_panics_and_a_gate_that_cannot_be_read_cannot_be_answered() {
             for height in (0..=24).step_by(2).chain([1, 3, 31]) {
                 bench.feed(Msg::Resize(width, height));
                 let (_, drawn) = look(&bench.state);
-                assert!(drawn.gate.is_none() || (width >= 40 && height >= 10), "{width}x{height}");
+                assert!(
+                    drawn.gate.is_none() || (width >= 40 && height >= 10),
+                    "{width}x{height}"
+                );
                 bench.feed(Msg::Drawn(drawn));
             }
         }

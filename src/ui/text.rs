@@ -151,14 +151,21 @@ mod tests {
         assert_eq!(cut("abc", 0, "…"), "");
         assert_eq!(cut_front("/home/op/shop", 6, "…"), "…/shop");
         assert_eq!(cut_front("日本語", 4, "…"), "…語");
-        assert_eq!((cut_front("abc", 3, "…"), cut_front("abc", 0, "…")), ("abc".to_owned(), String::new()));
+        assert_eq!(
+            (cut_front("abc", 3, "…"), cut_front("abc", 0, "…")),
+            ("abc".to_owned(), String::new())
+        );
         assert_eq!(cell_right("7", 3, "…"), "  7");
     }
 
     #[test]
     fn words_wrap_whole_where_they_can() {
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
-        assert_eq!(wrapped("is lost, and", 7), ["is", "lost,", "and"], "a comma stays with its word");
+        assert_eq!(
+            wrapped("is lost, and", 7),
+            ["is", "lost,", "and"],
+            "a comma stays with its word"
+        );
         assert_eq!(wrapped("is lost, and", 8), ["is lost,", "and"]);
         assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
     }

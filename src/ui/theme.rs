@@ -32,9 +32,11 @@ impl Mark {
         match kind {
             "approval.requested" => Self::Gate,
             "run.paused" | "budget.warned" | "artifact.warned" => Self::Paused,
-            "prompt.repaired" | "artifact.invalid" | "llm.retried" | "llm.repaired" | "artifact.changed" => Self::Repair,
+            "prompt.repaired" | "artifact.invalid" | "llm.retried" | "llm.repaired"
+            | "artifact.changed" => Self::Repair,
             "run.completed" | "phase.completed" | "artifact.validated" => Self::Done,
-            "run.failed" | "phase.failed" | "session.failed" | "artifact.timeout" | "tool.denied" | "budget.exceeded" => Self::Failed,
+            "run.failed" | "phase.failed" | "session.failed" | "artifact.timeout"
+            | "tool.denied" | "budget.exceeded" => Self::Failed,
             "run.aborted" => Self::Stopped,
             "phase.skipped" => Self::Skipped,
             "phase.started" | "run.started" | "run.resumed" => Self::Running,
@@ -86,17 +88,29 @@ impl Theme {
     /// By what the operator and the terminal ask for.
     #[must_use]
     pub fn of(look: &Look) -> Self {
-        Self { color: !look.no_color && look.theme != ThemeName::Contrast, name: look.theme, ascii: look.ascii }
+        Self {
+            color: !look.no_color && look.theme != ThemeName::Contrast,
+            name: look.theme,
+            ascii: look.ascii,
+        }
     }
 
     fn style(self, hue: Hue, modifier: Modifier) -> Style {
         let style = Style::new().add_modifier(modifier);
-        if self.color { style.fg(hue.on(self.name)) } else { style }
+        if self.color {
+            style.fg(hue.on(self.name))
+        } else {
+            style
+        }
     }
 
     /// What is faint elsewhere is plain where everything must stand out.
     fn faint(self) -> Modifier {
-        if self.name == ThemeName::Contrast { Modifier::empty() } else { Modifier::DIM }
+        if self.name == ThemeName::Contrast {
+            Modifier::empty()
+        } else {
+            Modifier::DIM
+        }
     }
 
     /// Ordinary text.
@@ -127,7 +141,10 @@ impl Theme {
     #[must_use]
     pub fn selected(self) -> Style {
         // One colour for all of it: reversed, each part would stand on a ground of its own.
-        Style::new().fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
+        Style::new()
+            .fg(Color::Reset)
+            .add_modifier(Modifier::REVERSED)
+            .remove_modifier(Modifier::DIM)
     }
 
     /// What was searched, where it was found.
@@ -163,7 +180,14 @@ impl Theme {
     /// Something wrong.
     #[must_use]
     pub fn bad(self) -> Style {
-        self.style(Hue::Bad, if self.name == ThemeName::Contrast { Modifier::BOLD } else { Modifier::empty() })
+        self.style(
+            Hue::Bad,
+            if self.name == ThemeName::Contrast {
+                Modifier::BOLD
+            } else {
+                Modifier::empty()
+            },
+        )
     }
 
     /// Something well.
@@ -259,13 +283,24 @@ mod tests {
     use super::*;
     use crate::ui::picture::Palette;
 
-    const HUES: [Hue; 6] = [Hue::Accent, Hue::Question, Hue::Bad, Hue::Good, Hue::Value, Hue::Rest];
+    const HUES: [Hue; 6] = [
+        Hue::Accent,
+        Hue::Question,
+        Hue::Bad,
+        Hue::Good,
+        Hue::Value,
+        Hue::Rest,
+    ];
 
     /// Relative luminance, as accessibility guidelines define it.
     fn luminance(rgb: [u8; 3]) -> f64 {
         let linear = |part: u8| {
             let c = f64::from(part) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+            if c <= 0.04045 {
+                c / 12.92
+            } else {
+                ((c + 0.055) / 1.055).powf(2.4)
+            }
         };
         0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2])
     }

@@ -16,7 +16,12 @@ use crate::model::state::PhaseStatus;
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let mut title = panes::title(pen, run, Pane::Transcript);
     title.extend(whose(pen, run));
-    title.extend(reader::sought(pen, &run.said.search, Some(&run.said.reading), usize::from(area.width / 2)));
+    title.extend(reader::sought(
+        pen,
+        &run.said.search,
+        Some(&run.said.reading),
+        usize::from(area.width / 2),
+    ));
     let inner = arrange::inset(pen.panel(area, title, run.focus == Pane::Transcript));
     let text = reader::typed(pen, inner, &run.said.search, Some(&run.said.reading));
     pen.drawn.transcript = Some((text.width, text.height));
@@ -32,7 +37,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
 fn whose(pen: &Pen<'_>, run: &RunView) -> Option<Span<'static>> {
     let (phase, attempt) = run.said_by()?;
     let last = run.state()?.phase(&phase)?.attempt;
-    let attempt = if last > 1 { format!("{}attempt {attempt} of {last}", pen.state.dot()) } else { String::new() };
+    let attempt = if last > 1 {
+        format!("{}attempt {attempt} of {last}", pen.state.dot())
+    } else {
+        String::new()
+    };
     Some(ink(format!(" {phase}{attempt} "), pen.theme.plain()))
 }
 
@@ -59,26 +68,49 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let mut parts = Vec::new();
     let (count, key) = (run.said.calls(), pen.state.keys.shown(Action::FoldCalls));
     if count > 0 {
-        let calls = if count == 1 { "1 call".to_owned() } else { format!("{count} calls") };
-        let told = if run.said.is_whole() { format!(" {calls} open: {key} folds ") } else { format!(" {calls} folded: {key} opens ") };
+        let calls = if count == 1 {
+            "1 call".to_owned()
+        } else {
+            format!("{count} calls")
+        };
+        let told = if run.said.is_whole() {
+            format!(" {calls} open: {key} folds ")
+        } else {
+            format!(" {calls} folded: {key} opens ")
+        };
         parts.push(Part::new(0, pen.theme.dim(), told));
     }
     if run.said.dropped() > 0 {
-        parts.push(Part::new(1, pen.theme.waiting(), format!(" {} earlier lines not kept ", grouped(run.said.dropped()))));
+        parts.push(Part::new(
+            1,
+            pen.theme.waiting(),
+            format!(" {} earlier lines not kept ", grouped(run.said.dropped())),
+        ));
     }
     let room = area.width.saturating_sub(20);
-    let line = Rect { x: area.x + 2, y: area.y + area.height - 1, width: room, height: 1 };
+    let line = Rect {
+        x: area.x + 2,
+        y: area.y + area.height - 1,
+        width: room,
+        height: 1,
+    };
     let spans = fitted(parts, usize::from(room));
     pen.line(line, 0, spans);
 }
 
 /// Why there is nothing to read.
 fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
-    let phase = run.state().and_then(|state| state.phases.get(run.phase_at()));
+    let phase = run
+        .state()
+        .and_then(|state| state.phases.get(run.phase_at()));
     let text = match phase {
         _ if run.said.loads() => pen.theme.own("loading …"),
-        Some(phase) if phase.attempt == 0 && run.moment().is_some() => format!("{} had not begun by this event", phase.key),
-        Some(phase) if phase.attempt == 0 && phase.status == PhaseStatus::Skipped => format!("{} was skipped", phase.key),
+        Some(phase) if phase.attempt == 0 && run.moment().is_some() => {
+            format!("{} had not begun by this event", phase.key)
+        }
+        Some(phase) if phase.attempt == 0 && phase.status == PhaseStatus::Skipped => {
+            format!("{} was skipped", phase.key)
+        }
         Some(phase) if phase.attempt == 0 => format!("{} has not begun", phase.key),
         _ => "nothing said yet".to_owned(),
     };

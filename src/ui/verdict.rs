@@ -12,8 +12,21 @@ use crate::model::record::ArtifactRecord;
 pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let theme = pen.theme;
     let versions = run.versions();
-    let schema = versions.last().map(|newest| newest.schema.to_string()).unwrap_or_default();
-    let title = vec![ink(" Schema ", theme.title()), ink(if schema.is_empty() { schema } else { format!("{schema} ") }, theme.dim())];
+    let schema = versions
+        .last()
+        .map(|newest| newest.schema.to_string())
+        .unwrap_or_default();
+    let title = vec![
+        ink(" Schema ", theme.title()),
+        ink(
+            if schema.is_empty() {
+                schema
+            } else {
+                format!("{schema} ")
+            },
+            theme.dim(),
+        ),
+    ];
     let inner = pen.panel(area, title, false);
     if versions.is_empty() {
         return pen.text(inner, 0, " nothing to check yet", theme.dim());
@@ -24,8 +37,17 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
         verdict(pen, inner, row, version, repaired);
         row += 1;
         for error in &version.errors {
-            let place = if error.pointer.is_empty() { "(whole document)" } else { &error.pointer };
-            pen.text(inner, row, &format!("      {place}: {}", error.message), theme.dim());
+            let place = if error.pointer.is_empty() {
+                "(whole document)"
+            } else {
+                &error.pointer
+            };
+            pen.text(
+                inner,
+                row,
+                &format!("      {place}: {}", error.message),
+                theme.dim(),
+            );
             row += 1;
         }
     }
@@ -41,9 +63,15 @@ fn verdict(pen: &mut Pen<'_>, area: Rect, row: usize, version: &ArtifactRecord, 
     };
     let spans = vec![
         ink(format!(" {} ", theme.glyph(mark)), theme.of_mark(mark)),
-        ink(cell(&format!("v{}", version.version), 5, theme.more()), theme.plain()),
+        ink(
+            cell(&format!("v{}", version.version), 5, theme.more()),
+            theme.plain(),
+        ),
         ink(cell(&word, 20, theme.more()), theme.of_mark(mark)),
-        ink(format!("{}  {}", version.sha256.short(), version.path), theme.dim()),
+        ink(
+            format!("{}  {}", version.sha256.short(), version.path),
+            theme.dim(),
+        ),
     ];
     pen.line(area, row, spans);
 }

@@ -17,25 +17,62 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let tight = area.height < 16;
     let mut row = 0;
     let mut say = |pen: &mut Pen<'_>, text: &str, strong: bool| {
-        pen.text(all, row, text, if strong { pen.theme.title() } else { pen.theme.plain() });
+        pen.text(
+            all,
+            row,
+            text,
+            if strong {
+                pen.theme.title()
+            } else {
+                pen.theme.plain()
+            },
+        );
         row += 1;
     };
     say(pen, "No runs yet.", true);
     if !tight {
         say(pen, "", false);
-        say(pen, "A run works through the phases of a workflow. In each, an agent", false);
-        say(pen, "writes an artifact into a git worktree of its own; it is checked", false);
-        say(pen, "against a schema, and you decide at the gate what goes on.", false);
+        say(
+            pen,
+            "A run works through the phases of a workflow. In each, an agent",
+            false,
+        );
+        say(
+            pen,
+            "writes an artifact into a git worktree of its own; it is checked",
+            false,
+        );
+        say(
+            pen,
+            "against a schema, and you decide at the gate what goes on.",
+            false,
+        );
     }
     say(pen, "", false);
     let keys = pen.state.keys.clone();
     let ways = [
-        (keys.shown(Action::Demo), "the demo: a whole run in a minute; no key, no cost"),
-        (keys.shown(Action::NewRun), "a new run: workflow, repository, and what you want"),
-        ("shell".to_owned(), "phasedeck run development -m \"what you want\""),
+        (
+            keys.shown(Action::Demo),
+            "the demo: a whole run in a minute; no key, no cost",
+        ),
+        (
+            keys.shown(Action::NewRun),
+            "a new run: workflow, repository, and what you want",
+        ),
+        (
+            "shell".to_owned(),
+            "phasedeck run development -m \"what you want\"",
+        ),
     ];
     for (key, about) in ways {
-        pen.line(all, row, vec![ink(cell(&format!("  {key}"), 9, ""), pen.theme.key()), ink(about, pen.theme.plain())]);
+        pen.line(
+            all,
+            row,
+            vec![
+                ink(cell(&format!("  {key}"), 9, ""), pen.theme.key()),
+                ink(about, pen.theme.plain()),
+            ],
+        );
         row += 1;
     }
     warnings(pen, all, row + 1);
@@ -44,7 +81,11 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     let doctor = &pen.state.doctor;
     let key = pen.state.keys.shown(Action::ShowDoctor);
-    let mut wrong: Vec<_> = doctor.checks.iter().filter(|check| check.verdict != Verdict::Ok).collect();
+    let mut wrong: Vec<_> = doctor
+        .checks
+        .iter()
+        .filter(|check| check.verdict != Verdict::Ok)
+        .collect();
     // Folders on one disk have the same to tell, and so have a missing key and the backend that wants it.
     wrong.dedup_by(|one, other| one.found == other.found);
     if wrong.is_empty() {
@@ -55,14 +96,33 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
         };
         return pen.text(area, row, &format!("{said} ({key})"), pen.theme.dim());
     }
-    pen.text(area, row, &format!("doctor ({key}) warns of:"), pen.theme.waiting());
+    pen.text(
+        area,
+        row,
+        &format!("doctor ({key}) warns of:"),
+        pen.theme.waiting(),
+    );
     row += 1;
     for check in wrong.iter().take(WARNINGS) {
-        let style = if check.verdict == Verdict::Failure { pen.theme.bad() } else { pen.theme.plain() };
-        pen.text(area, row, &format!("  {}: {}", check.subject.name(), check.found), style);
+        let style = if check.verdict == Verdict::Failure {
+            pen.theme.bad()
+        } else {
+            pen.theme.plain()
+        };
+        pen.text(
+            area,
+            row,
+            &format!("  {}: {}", check.subject.name(), check.found),
+            style,
+        );
         row += 1;
     }
     if wrong.len() > WARNINGS {
-        pen.text(area, row, &format!("  and {} more", wrong.len() - WARNINGS), pen.theme.dim());
+        pen.text(
+            area,
+            row,
+            &format!("  and {} more", wrong.len() - WARNINGS),
+            pen.theme.dim(),
+        );
     }
 }

@@ -33,7 +33,10 @@ struct Stranger(u32, Option<Child>);
 impl Stranger {
     fn lives(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
-        status.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+        status
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
     }
 }
 
@@ -48,8 +51,20 @@ impl Drop for Stranger {
 
 /// A host of its own process that runs `pair` to its first gate.
 fn at_work(home: &Home) -> Child {
-    let args = ["run", "pair", "-m", "A note", "--rehearse", "--headless", "--no-git"];
-    home.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    let args = [
+        "run",
+        "pair",
+        "-m",
+        "A note",
+        "--rehearse",
+        "--headless",
+        "--no-git",
+    ];
+    home.command(&args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[test]
@@ -58,23 +73,44 @@ fn a_child_that_outlives_its_host_holds_neither_the_lock_nor_any_file_of_it() {
     let home = Home::new();
     write_pair(&home);
     let told = home.path().join("child");
-    let command = format!("[\"sh\", \"-c\", \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 300\"]", told.display());
-    home.configure(&format!("[rehearsal]\npace_ms = 0\n[notify]\ncommand = {command}\n"));
+    let command = format!(
+        "[\"sh\", \"-c\", \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 300\"]",
+        told.display()
+    );
+    home.configure(&format!(
+        "[rehearsal]\npace_ms = 0\n[notify]\ncommand = {command}\n"
+    ));
     let mut host = at_work(&home);
-    let child = wait_for("the child", || std::fs::read_to_string(&told).ok()?.trim().parse().ok());
+    let child = wait_for("the child", || {
+        std::fs::read_to_string(&told).ok()?.trim().parse().ok()
+    });
     let child = Stranger(child, None);
     host.kill().unwrap();
     host.wait().unwrap();
     assert!(child.lives(), "the orphan is there");
-    let open: Vec<_> =
-        std::fs::read_dir(format!("/proc/{}/fd", child.0)).unwrap().map(|fd| std::fs::read_link(fd.unwrap().path())).collect();
-    assert!(open.iter().all(|file| !file.as_ref().is_ok_and(|file| file.starts_with(home.path()))), "{open:?}");
+    let open: Vec<_> = std::fs::read_dir(format!("/proc/{}/fd", child.0))
+        .unwrap()
+        .map(|fd| std::fs::read_link(fd.unwrap().path()))
+        .collect();
+    assert!(
+        open.iter().all(|file| !file
+            .as_ref()
+            .is_ok_and(|file| file.starts_with(home.path()))),
+        "{open:?}"
+    );
     assert_eq!(live_host(&home.paths()).unwrap(), None);
     let begun = Instant::now();
     let next = Host::start(&home.paths(), &settings()).unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     let run = home.newest();
-    assert_eq!(home.archive().state(run.id).unwrap().pause_reason, Some(PauseReason::Crashed));
+    assert_eq!(
+        home.archive().state(run.id).unwrap().pause_reason,
+        Some(PauseReason::Crashed)
+    );
     assert!(child.lives(), "it is not ours to end");
     next.shutdown(Duration::ZERO).unwrap();
 }
@@ -87,10 +123,19 @@ fn the_memory_of_a_host_is_dumped_nowhere_and_read_by_nobody() {
     let mut host = at_work(&home);
     home.wait_for_question("first_approved", &mut host);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(
+        core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(),
+        ["0", "0"],
+        "{core}"
+    );
     // What belongs to nobody but root is what the kernel lets no other process of the user read.
-    let mine = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", host.id())).unwrap());
+    let mine = std::os::unix::fs::MetadataExt::uid(
+        &std::fs::metadata(format!("/proc/{}/environ", host.id())).unwrap(),
+    );
     assert_eq!(mine, 0);
     tell(host.id(), Told::TERM);
     host.wait().unwrap();
@@ -101,8 +146,22 @@ fn a_start_after_a_crash_takes_away_what_is_its_own_and_leaves_what_looks_like_i
     let home = Home::new();
     write_pair(&home);
     let repo = home.repository("project");
-    let args = ["run", "pair", "-m", "A note", "--rehearse", "--headless", "--repo", repo.to_str().unwrap()];
-    let mut host = home.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let args = [
+        "run",
+        "pair",
+        "-m",
+        "A note",
+        "--rehearse",
+        "--headless",
+        "--repo",
+        repo.to_str().unwrap(),
+    ];
+    let mut host = home
+        .command(&args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     home.wait_for_question("first_approved", &mut host);
     let dead = host.id();
     host.kill().unwrap();
@@ -111,31 +170,65 @@ fn a_start_after_a_crash_takes_away_what_is_its_own_and_leaves_what_looks_like_i
     let run = home.newest();
 
     // Under the names of ours, and none of it ours.
-    let namesake = Program::new("sleep").arg("300").arg0("phasedeck").env("PHASEDECK_HOST_PID", dead.to_string()).spawn().unwrap();
+    let namesake = Program::new("sleep")
+        .arg("300")
+        .arg0("phasedeck")
+        .env("PHASEDECK_HOST_PID", dead.to_string())
+        .spawn()
+        .unwrap();
     let namesake = Stranger(namesake.id(), Some(namesake));
     let worktrees = paths.worktree(run.id).parent().unwrap().to_path_buf();
     let folder = paths.contents().join("ab");
-    let decoys =
-        [worktrees.join("not-a-run/kept.txt"), folder.join("notes.txt"), folder.join("new-and-young"), paths.reports().join("mine.tmp")];
+    let decoys = [
+        worktrees.join("not-a-run/kept.txt"),
+        folder.join("notes.txt"),
+        folder.join("new-and-young"),
+        paths.reports().join("mine.tmp"),
+    ];
     let unfinished = folder.join("new-unfinished");
     let old = SystemTime::now() - Duration::from_secs(3600);
     for file in decoys.iter().chain([&unfinished]) {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, "kept").unwrap();
         if !file.ends_with("new-and-young") {
-            std::fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
+            std::fs::File::options()
+                .write(true)
+                .open(file)
+                .unwrap()
+                .set_modified(old)
+                .unwrap();
         }
     }
     git(&repo, &["branch", "phasedeck/not-a-run"]);
-    let before = git(&repo, &["for-each-ref", "--format=%(refname) %(objectname)"]);
+    let before = git(
+        &repo,
+        &["for-each-ref", "--format=%(refname) %(objectname)"],
+    );
 
     let next = Host::start(&paths, &settings()).unwrap();
     wait_for("the sweep", || (!unfinished.exists()).then_some(()));
     assert!(namesake.lives());
-    assert!(decoys.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "kept")), "{decoys:?}");
-    assert_eq!(git(&repo, &["for-each-ref", "--format=%(refname) %(objectname)"]), before);
-    assert!(paths.worktree(run.id).join(".git").exists(), "the run's own worktree waits for it");
-    send(&next, phasedeck::engine::api::Command::Resume { run_id: run.id });
+    assert!(
+        decoys
+            .iter()
+            .all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "kept")),
+        "{decoys:?}"
+    );
+    assert_eq!(
+        git(
+            &repo,
+            &["for-each-ref", "--format=%(refname) %(objectname)"]
+        ),
+        before
+    );
+    assert!(
+        paths.worktree(run.id).join(".git").exists(),
+        "the run's own worktree waits for it"
+    );
+    send(
+        &next,
+        phasedeck::engine::api::Command::Resume { run_id: run.id },
+    );
     send(&next, approve(run.id));
     wait_until(&paths, run.id, "the end", RunStatus::Completed);
     next.shutdown(Duration::ZERO).unwrap();
@@ -152,35 +245,64 @@ fn a_host_that_was_suspended_keeps_its_place_and_asks_again_where_its_stream_die
     });
     let (home, start) = two_phase_home(&script);
     let idle = Duration::from_secs(1);
-    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\nidle_timeout_seconds = 1\n", script.base_url()));
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\nidle_timeout_seconds = 1\n",
+        script.base_url()
+    ));
     let start: Vec<&str> = start.iter().map(String::as_str).collect();
-    let mut host = home.command(&start).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the stream", || (!script.requests().is_empty()).then_some(()));
+    let mut host = home
+        .command(&start)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the stream", || {
+        (!script.requests().is_empty()).then_some(())
+    });
     tell(host.id(), Told::STOP);
     let stopped = Instant::now();
     let second = home.run(&["host"]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(5), "{said}");
     assert!(said.contains(&format!("process {}", host.id())), "{said}");
-    wait_for("an hour, as it were", || (stopped.elapsed() > idle * 3 / 2).then_some(()));
+    wait_for("an hour, as it were", || {
+        (stopped.elapsed() > idle * 3 / 2).then_some(())
+    });
     tell(host.id(), Told::CONT);
     assert!(host.wait().unwrap().success());
     let run = home.newest();
     let state = check_invariants(&home, &run);
-    assert_eq!((state.status, state.phases[0].attempt), (RunStatus::Completed, 1));
-    let retried: Vec<Code> = home.events(&run).into_iter().filter_map(|event| retried(event.fact)).collect();
+    assert_eq!(
+        (state.status, state.phases[0].attempt),
+        (RunStatus::Completed, 1)
+    );
+    let retried: Vec<Code> = home
+        .events(&run)
+        .into_iter()
+        .filter_map(|event| retried(event.fact))
+        .collect();
     assert_eq!(retried, [Code::LlmUnreachable]);
     assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
 }
 
 fn retried(fact: Fact) -> Option<Code> {
-    if let Fact::LlmRetried { code, .. } = fact { Some(code) } else { None }
+    if let Fact::LlmRetried { code, .. } = fact {
+        Some(code)
+    } else {
+        None
+    }
 }
 
 /// The most memory that a process had so far, in KiB.
 fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?
+        .trim()
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()
 }
 
 #[test]
@@ -193,27 +315,46 @@ fn no_answer_of_a_model_costs_more_than_bounded_memory_and_each_ends_in_a_named_
         let piece = "x".repeat(PIECE);
         let pieces = 0..PIECES;
         match asked_before.fetch_add(1, Ordering::SeqCst) {
-            0 => pieces.fold(Reply::stream().raw(b"data: "), |reply, _| reply.raw(piece.as_bytes())),
+            0 => pieces.fold(Reply::stream().raw(b"data: "), |reply, _| {
+                reply.raw(piece.as_bytes())
+            }),
             1 => pieces.fold(Reply::stream(), |reply, _| reply.text(&piece)),
             2 => Reply::stream().tool_call("write_file", &piece.repeat(PIECES), &[PIECE]),
-            _ => pieces.fold(Reply::status(500, ""), |reply, _| reply.raw(piece.as_bytes())),
+            _ => pieces.fold(Reply::status(500, ""), |reply, _| {
+                reply.raw(piece.as_bytes())
+            }),
         }
     });
     for what in ["a line", "a text", "a tool call", "an error"] {
         let (home, start) = two_phase_home(&script);
-        home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\nmax_tries = 1\n", script.base_url()));
+        home.configure(&format!(
+            "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\nmax_tries = 1\n",
+            script.base_url()
+        ));
         let start: Vec<&str> = start.iter().map(String::as_str).collect();
-        let mut host = home.command(&start).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut host = home
+            .command(&start)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut most = 0;
         let status = wait_for("its end", || {
             most = peak(host.id()).unwrap_or(0).max(most);
             host.try_wait().unwrap()
         });
         assert_eq!(status.code(), Some(4), "{what}: a person is waited for");
-        assert!((1..MOST_KIB).contains(&most), "{what} without end took {most} KiB");
+        assert!(
+            (1..MOST_KIB).contains(&most),
+            "{what} without end took {most} KiB"
+        );
         let run = home.newest();
         let state = check_invariants(&home, &run);
-        assert_eq!((state.status, state.pause_reason), (RunStatus::Paused, Some(PauseReason::SessionRecovery)), "{what}");
+        assert_eq!(
+            (state.status, state.pause_reason),
+            (RunStatus::Paused, Some(PauseReason::SessionRecovery)),
+            "{what}"
+        );
         println!("{what} without end: {most} KiB at most");
     }
 }
@@ -225,12 +366,38 @@ fn a_host_that_runs_out_of_memory_loses_nothing() {
     for most in [100_000, 160_000, 400_000] {
         let home = Home::new();
         write_pair(&home);
-        let program = home.command(&["run", "pair", "-m", "A note", "--rehearse", "--headless", "--on-gate", "approve", "--no-git"]);
+        let program = home.command(&[
+            "run",
+            "pair",
+            "-m",
+            "A note",
+            "--rehearse",
+            "--headless",
+            "--on-gate",
+            "approve",
+            "--no-git",
+        ]);
         let mut limited = Program::new("sh");
-        limited.arg("-c").arg(format!("ulimit -c 0; ulimit -v {most}; exec \"$0\" \"$@\""));
-        limited.arg(program.get_program()).args(program.get_args()).env_clear();
-        limited.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", std::env::var("PATH").unwrap());
-        let mut host = limited.current_dir(home.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        limited
+            .arg("-c")
+            .arg(format!("ulimit -c 0; ulimit -v {most}; exec \"$0\" \"$@\""));
+        limited
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env_clear();
+        limited
+            .envs(
+                program
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PATH", std::env::var("PATH").unwrap());
+        let mut host = limited
+            .current_dir(home.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let begun = Instant::now();
         let status = wait_for("its end", || {
             // Who gets no thread any more may not get to its end either: then it is killed, as the kernel would.
@@ -244,11 +411,18 @@ fn a_host_that_runs_out_of_memory_loses_nothing() {
         for run in home.archive().runs(&Default::default()).unwrap() {
             let state = check_invariants(&home, &run);
             if state.status == RunStatus::Paused {
-                send(&host, phasedeck::engine::api::Command::Resume { run_id: run.id });
+                send(
+                    &host,
+                    phasedeck::engine::api::Command::Resume { run_id: run.id },
+                );
             }
         }
         host.shutdown(Duration::ZERO).unwrap();
-        assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new(), "{most}");
+        assert_eq!(
+            wrong(&verdict(&home.paths())),
+            Vec::<String>::new(),
+            "{most}"
+        );
     }
     assert!(starved > 0, "nothing ran out of memory: this shows nothing");
 }
@@ -262,16 +436,34 @@ fn while_another_program_holds_the_database_the_runs_wait_it_is_told_and_nothing
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     let mut signals = host.port().signals();
     let mut hears = |wanted: bool| {
-        host.handle().block_on(async { while !matches!(signals.recv().await, Ok(Signal::Held(held)) if held == wanted) {} });
+        host.handle().block_on(async {
+            while !matches!(signals.recv().await, Ok(Signal::Held(held)) if held == wanted) {}
+        });
     };
     let other = rusqlite::Connection::open(home.paths().database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let (port, sender) = (host.port(), Sender { by: "tester".to_owned(), via: Via::Cli });
-    let answer = host.handle().spawn(async move { port.send(approve(run), sender, ClientToken::new()).await });
+    let (port, sender) = (
+        host.port(),
+        Sender {
+            by: "tester".to_owned(),
+            via: Via::Cli,
+        },
+    );
+    let answer = host
+        .handle()
+        .spawn(async move { port.send(approve(run), sender, ClientToken::new()).await });
     let asked = Instant::now();
     hears(true);
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-    assert_eq!(home.archive().state(run).unwrap().status, RunStatus::AwaitingApproval, "it can be read, and nothing was said too early");
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(
+        home.archive().state(run).unwrap().status,
+        RunStatus::AwaitingApproval,
+        "it can be read, and nothing was said too early"
+    );
     assert!(!answer.is_finished());
     other.execute_batch("ROLLBACK").unwrap();
     hears(false);

@@ -12,8 +12,15 @@ use serde_json::{Value, json};
 /// The test that is the program when it is called by a console, and nothing otherwise.
 #[test]
 fn the_scripted_agent() {
-    let (Ok(script), Ok(state)) = (std::env::var("ACP_SCRIPT"), std::env::var("ACP_STATE")) else { return };
-    Agent { script, state: PathBuf::from(state), asked: 0 }.serve();
+    let (Ok(script), Ok(state)) = (std::env::var("ACP_SCRIPT"), std::env::var("ACP_STATE")) else {
+        return;
+    };
+    Agent {
+        script,
+        state: PathBuf::from(state),
+        asked: 0,
+    }
+    .serve();
     std::process::exit(0);
 }
 
@@ -25,12 +32,20 @@ struct Agent {
 
 impl Agent {
     fn serve(mut self) {
-        append(&self.state.join("starts"), &format!("{}\n", std::process::id()));
+        append(
+            &self.state.join("starts"),
+            &format!("{}\n", std::process::id()),
+        );
         while let Some(message) = self.read() {
-            let (id, method) = (message["id"].clone(), message["method"].as_str().unwrap_or_default().to_owned());
+            let (id, method) = (
+                message["id"].clone(),
+                message["method"].as_str().unwrap_or_default().to_owned(),
+            );
             match method.as_str() {
                 "initialize" => self.hello(&id),
-                "session/new" if self.script == "login" => fail(&id, -32000, "Authentication required"),
+                "session/new" if self.script == "login" => {
+                    fail(&id, -32000, "Authentication required")
+                }
                 "session/new" => {
                     let session = format!("s{}", self.lines("starts"));
                     reply(
@@ -52,14 +67,20 @@ impl Agent {
         let version = if self.script == "other_version" { 2 } else { 1 };
         let load = self.script.contains("load");
         let ways = json!([{"id": "login", "name": "Login", "description": "Run `agent login`"}]);
-        reply(id, &json!({"protocolVersion": version, "agentCapabilities": {"loadSession": load}, "authMethods": ways}));
+        reply(
+            id,
+            &json!({"protocolVersion": version, "agentCapabilities": {"loadSession": load}, "authMethods": ways}),
+        );
     }
 
     /// Tells again what it was told, then says that it is there.
     fn load(&self, message: &Value) {
         for prompt in self.prompts() {
             if prompt["sessionId"] == message["params"]["sessionId"] {
-                update(&prompt["sessionId"], &json!({"sessionUpdate": "user_message_chunk", "content": prompt["prompt"][0]}));
+                update(
+                    &prompt["sessionId"],
+                    &json!({"sessionUpdate": "user_message_chunk", "content": prompt["prompt"][0]}),
+                );
             }
         }
         reply(&message["id"], &json!({}));
@@ -69,7 +90,12 @@ impl Agent {
         let (id, session) = (&message["id"], &message["params"]["sessionId"]);
         let task = Task::of(&self.prompts());
         let lives = self.lines("starts");
-        let say = |text: &str| update(session, &json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}));
+        let say = |text: &str| {
+            update(
+                session,
+                &json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}),
+            )
+        };
         match self.script.as_str() {
             "dies_once" | "dies_once_load" if lives == 1 => {
                 say("I begin");
@@ -95,18 +121,31 @@ impl Agent {
             "flood" => (0..20_000).for_each(|number| say(&format!("word {number} "))),
             "outside" => {
                 for path in ["/etc/passwd", "../outside.txt", ".git/config"] {
-                    self.ask("fs/write_text_file", json!({"sessionId": session, "path": path, "content": "hostile"}));
-                    self.ask("fs/read_text_file", json!({"sessionId": session, "path": path}));
+                    self.ask(
+                        "fs/write_text_file",
+                        json!({"sessionId": session, "path": path, "content": "hostile"}),
+                    );
+                    self.ask(
+                        "fs/read_text_file",
+                        json!({"sessionId": session, "path": path}),
+                    );
                 }
-                self.ask("terminal/create", json!({"sessionId": session, "command": "sh"}));
+                self.ask(
+                    "terminal/create",
+                    json!({"sessionId": session, "command": "sh"}),
+                );
             }
             "asks" | "asks_load" => {
                 let options = json!([{"optionId": "yes", "name": "Yes", "kind": "allow_once"}, {"optionId": "no", "name": "No", "kind": "reject_once"}]);
                 for (kind, title) in [("edit", "write the note"), ("execute", "rm -rf /")] {
                     let call = json!({"toolCallId": kind, "kind": kind, "title": title});
-                    let params = json!({"sessionId": session, "toolCall": call, "options": options});
+                    let params =
+                        json!({"sessionId": session, "toolCall": call, "options": options});
                     let answer = self.ask("session/request_permission", params);
-                    append(&self.state.join("answers"), &format!("{}\n", answer["result"]["outcome"]));
+                    append(
+                        &self.state.join("answers"),
+                        &format!("{}\n", answer["result"]["outcome"]),
+                    );
                     if answer["result"]["outcome"]["outcome"] == "cancelled" {
                         return reply(id, &json!({"stopReason": "cancelled"}));
                     }
@@ -122,8 +161,10 @@ impl Agent {
             "dear" | "dear_load" | "dear_stubborn" if lives == 1 => return self.spend(id, session),
             "settings" => {
                 let seen = ["settings.json", ".mine/hooks.json", ".env", "kept.json"].map(|name| {
-                    let text =
-                        std::fs::read_to_string(name).map_or_else(|error| format!("{:?}", error.kind()), |text| text.trim().to_owned());
+                    let text = std::fs::read_to_string(name).map_or_else(
+                        |error| format!("{:?}", error.kind()),
+                        |text| text.trim().to_owned(),
+                    );
                     format!("{name}: {text}\n")
                 });
                 append(&self.state.join("seen"), &seen.concat());
@@ -132,14 +173,25 @@ impl Agent {
             }
             "huge_file" => {
                 let _ = std::fs::create_dir_all("out");
-                let grown = std::process::Command::new("truncate").args(["-s", "2G", &task.path]).status().unwrap();
+                let grown = std::process::Command::new("truncate")
+                    .args(["-s", "2G", &task.path])
+                    .status()
+                    .unwrap();
                 append(&self.state.join("grown"), &format!("{}\n", grown.success()));
-                let file = std::fs::OpenOptions::new().create(true).append(true).open(&task.path).unwrap();
+                let file = std::fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(&task.path)
+                    .unwrap();
                 file.set_len(900 * 1024 * 1024).unwrap();
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
             "grows" => {
-                let mut file = std::fs::OpenOptions::new().create(true).append(true).open("endless").unwrap();
+                let mut file = std::fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open("endless")
+                    .unwrap();
                 for _ in 0..2_000 {
                     std::io::Write::write_all(&mut file, &[b'x'; 20_000]).unwrap();
                     std::thread::sleep(std::time::Duration::from_millis(30));
@@ -147,7 +199,9 @@ impl Agent {
             }
             "pipe" => {
                 let _ = std::fs::create_dir_all("out");
-                let _ = std::process::Command::new("mkfifo").arg(&task.path).status();
+                let _ = std::process::Command::new("mkfifo")
+                    .arg(&task.path)
+                    .status();
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
             "swaps" => {
@@ -165,8 +219,16 @@ impl Agent {
                 return reply(id, &json!({"stopReason": "end_turn"}));
             }
             "children" => {
-                let program = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).spawn().unwrap();
-                let mut kept = [program(&["sleep", "86399"]), program(&["setsid", "sleep", "86398"])];
+                let program = |args: &[&str]| {
+                    std::process::Command::new(args[0])
+                        .args(&args[1..])
+                        .spawn()
+                        .unwrap()
+                };
+                let mut kept = [
+                    program(&["sleep", "86399"]),
+                    program(&["setsid", "sleep", "86398"]),
+                ];
                 append(&self.state.join("ready"), "1");
                 kept[0].wait().unwrap();
             }
@@ -176,12 +238,20 @@ impl Agent {
             session,
             &json!({"sessionUpdate": "tool_call", "toolCallId": "w", "title": "Write the note", "kind": "edit", "status": "pending"}),
         );
-        let content =
-            format!("{:#}\n", json!({"runId": task.run, "phaseKey": task.phase, "note": format!("made in attempt {}", task.attempt)}));
+        let content = format!(
+            "{:#}\n",
+            json!({"runId": task.run, "phaseKey": task.phase, "note": format!("made in attempt {}", task.attempt)})
+        );
         if self.script == "protocol" {
-            let answer = self.ask("fs/write_text_file", json!({"sessionId": session, "path": task.path, "content": content}));
+            let answer = self.ask(
+                "fs/write_text_file",
+                json!({"sessionId": session, "path": task.path, "content": content}),
+            );
             assert!(answer["error"].is_null(), "{answer}");
-            self.ask("fs/read_text_file", json!({"sessionId": session, "path": task.path, "line": 1, "limit": 1}));
+            self.ask(
+                "fs/read_text_file",
+                json!({"sessionId": session, "path": task.path, "line": 1, "limit": 1}),
+            );
         } else {
             std::fs::create_dir_all(Path::new(&task.path).parent().unwrap()).unwrap();
             std::fs::write(&task.path, content).unwrap();
@@ -191,10 +261,19 @@ impl Agent {
             &json!({"sessionUpdate": "tool_call_update", "toolCallId": "w", "status": "completed", "locations": [{"path": task.path}]}),
         );
         let cost = 0.25 * self.prompts().len() as f64;
-        update(session, &json!({"sessionUpdate": "usage_update", "used": 10, "size": 1000, "cost": {"amount": cost, "currency": "USD"}}));
-        update(session, &json!({"sessionUpdate": "a_kind_that_nobody_knows", "what": {}}));
+        update(
+            session,
+            &json!({"sessionUpdate": "usage_update", "used": 10, "size": 1000, "cost": {"amount": cost, "currency": "USD"}}),
+        );
+        update(
+            session,
+            &json!({"sessionUpdate": "a_kind_that_nobody_knows", "what": {}}),
+        );
         say("Written.");
-        reply(id, &json!({"stopReason": "end_turn", "usage": {"totalTokens": 30, "inputTokens": 20, "outputTokens": 10}}));
+        reply(
+            id,
+            &json!({"stopReason": "end_turn", "usage": {"totalTokens": 30, "inputTokens": 20, "outputTokens": 10}}),
+        );
     }
 
     /// Spends money until it is told to stop; a stubborn one does not stop then.
@@ -204,16 +283,25 @@ impl Agent {
         std::thread::spawn(move || {
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
                 append(&log, &format!("{line}\n"));
-                heard.fetch_or(line.contains("session/cancel"), std::sync::atomic::Ordering::Relaxed);
+                heard.fetch_or(
+                    line.contains("session/cancel"),
+                    std::sync::atomic::Ordering::Relaxed,
+                );
             }
             std::process::exit(0);
         });
         for quarter in 1..=4000_u32 {
             let cost = json!({"amount": f64::from(quarter) * 0.25, "currency": "USD"});
-            update(session, &json!({"sessionUpdate": "usage_update", "used": 10, "size": 1000, "cost": cost}));
+            update(
+                session,
+                &json!({"sessionUpdate": "usage_update", "used": 10, "size": 1000, "cost": cost}),
+            );
             std::thread::sleep(std::time::Duration::from_millis(20));
             if told.load(std::sync::atomic::Ordering::Relaxed) && self.script != "dear_stubborn" {
-                reply(id, &json!({"stopReason": "cancelled", "usage": {"inputTokens": 7, "outputTokens": 3}}));
+                reply(
+                    id,
+                    &json!({"stopReason": "cancelled", "usage": {"inputTokens": 7, "outputTokens": 3}}),
+                );
                 break;
             }
         }
@@ -228,22 +316,40 @@ impl Agent {
         let outside = self.state.parent().unwrap().join("outside");
         std::fs::create_dir_all("out").unwrap();
         let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (told, link) = (std::sync::Arc::clone(&over), std::env::current_dir().unwrap().join("link"));
+        let (told, link) = (
+            std::sync::Arc::clone(&over),
+            std::env::current_dir().unwrap().join("link"),
+        );
         let _ = std::os::unix::fs::symlink(outside, &link);
         let swapping = std::thread::spawn(move || {
             let mut swaps = 0_u32;
             while !told.load(std::sync::atomic::Ordering::Relaxed) {
                 let flags = rustix::fs::RenameFlags::EXCHANGE;
-                swaps += u32::from(rustix::fs::renameat_with(rustix::fs::CWD, "out", rustix::fs::CWD, &link, flags).is_ok());
+                swaps += u32::from(
+                    rustix::fs::renameat_with(
+                        rustix::fs::CWD,
+                        "out",
+                        rustix::fs::CWD,
+                        &link,
+                        flags,
+                    )
+                    .is_ok(),
+                );
             }
             swaps
         });
         for number in 0..400 {
             self.ask("fs/write_text_file", json!({"sessionId": session, "path": format!("out/race-{number}"), "content": "hostile"}));
-            self.ask("fs/write_text_file", json!({"sessionId": session, "path": path, "content": "hostile"}));
+            self.ask(
+                "fs/write_text_file",
+                json!({"sessionId": session, "path": path, "content": "hostile"}),
+            );
         }
         over.store(true, std::sync::atomic::Ordering::Relaxed);
-        append(&self.state.join("swaps"), &format!("{}\n", swapping.join().unwrap()));
+        append(
+            &self.state.join("swaps"),
+            &format!("{}\n", swapping.join().unwrap()),
+        );
     }
 
     /// Tries everything to reach what lies outside, straight at the disk, and puts down what worked.
@@ -259,25 +365,61 @@ impl Agent {
             ("up", format!("echo x > {up}")),
             ("remove", format!("rm -f {}", at("canary"))),
             ("take", format!("mv {} taken", at("canary"))),
-            ("hard link", format!("ln {} linked && echo x >> linked", at("canary"))),
-            ("soft link", format!("ln -sf {} soft; echo x >> soft", at("canary"))),
-            ("soft folder", format!("ln -sfn {} folder; echo x > folder/new", outside.display())),
+            (
+                "hard link",
+                format!("ln {} linked && echo x >> linked", at("canary")),
+            ),
+            (
+                "soft link",
+                format!("ln -sf {} soft; echo x >> soft", at("canary")),
+            ),
+            (
+                "soft folder",
+                format!("ln -sfn {} folder; echo x > folder/new", outside.display()),
+            ),
             ("cut", format!("truncate -s 0 {}", at("canary"))),
             ("pipe", format!("mkfifo {}", at("pipe"))),
             ("by proc", format!("echo x > /proc/self/root{}", at("new"))),
-            ("by host", format!("echo x > /proc/{}/root{}", std::os::unix::process::parent_id(), at("new"))),
+            (
+                "by host",
+                format!(
+                    "echo x > /proc/{}/root{}",
+                    std::os::unix::process::parent_id(),
+                    at("new")
+                ),
+            ),
             ("home", format!("echo x > {home}/.profile")),
             ("shared", "echo x > /tmp/phasedeck-acp-hostile".to_owned()),
             ("read key", format!("cat {home}/.ssh/id")),
             ("read outside", format!("cat {}", at("canary"))),
-            ("environment", format!("tr '\\0' '\\n' < /proc/{}/environ | grep .", std::os::unix::process::parent_id())),
-            ("signal", format!("kill -0 {}", std::os::unix::process::parent_id())),
-            ("own temp", "echo x > $TMPDIR/mine && cat $TMPDIR/mine".to_owned()),
+            (
+                "environment",
+                format!(
+                    "tr '\\0' '\\n' < /proc/{}/environ | grep .",
+                    std::os::unix::process::parent_id()
+                ),
+            ),
+            (
+                "signal",
+                format!("kill -0 {}", std::os::unix::process::parent_id()),
+            ),
+            (
+                "own temp",
+                "echo x > $TMPDIR/mine && cat $TMPDIR/mine".to_owned(),
+            ),
             ("worktree", "echo x > inside && cat inside".to_owned()),
         ];
         for (name, command) in commands {
-            let done = std::process::Command::new("sh").arg("-c").arg(&command).stderr(std::process::Stdio::null()).output().unwrap();
-            append(&self.state.join("escapes"), &format!("{name}: {}\n", done.status.success()));
+            let done = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(&command)
+                .stderr(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            append(
+                &self.state.join("escapes"),
+                &format!("{name}: {}\n", done.status.success()),
+            );
         }
         let spoken = std::os::unix::net::UnixStream::connect(&socket).is_ok();
         append(&self.state.join("escapes"), &format!("socket: {spoken}\n"));
@@ -288,19 +430,31 @@ impl Agent {
 
     fn prompts(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.state.join("log")).unwrap_or_default();
-        let messages = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        messages.filter(|message| message["method"] == "session/prompt").map(|message| message["params"].clone()).collect()
+        let messages = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        messages
+            .filter(|message| message["method"] == "session/prompt")
+            .map(|message| message["params"].clone())
+            .collect()
     }
 
     fn lines(&self, file: &str) -> usize {
-        std::fs::read_to_string(self.state.join(file)).unwrap_or_default().lines().count()
+        std::fs::read_to_string(self.state.join(file))
+            .unwrap_or_default()
+            .lines()
+            .count()
     }
 
     fn ask(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
-        send(&json!({"jsonrpc": "2.0", "id": format!("ours-{}", self.asked), "method": method, "params": params}));
+        send(
+            &json!({"jsonrpc": "2.0", "id": format!("ours-{}", self.asked), "method": method, "params": params}),
+        );
         loop {
-            let Some(message) = self.read() else { std::process::exit(0) };
+            let Some(message) = self.read() else {
+                std::process::exit(0)
+            };
             if message["id"] == format!("ours-{}", self.asked) {
                 return message;
             }
@@ -327,15 +481,34 @@ struct Task {
 
 impl Task {
     fn of(prompts: &[Value]) -> Self {
-        let texts = prompts.iter().rev().filter_map(|prompt| prompt["prompt"][0]["text"].as_str());
-        let text = texts.into_iter().find(|text| text.contains("PHASEDECK_PROMPT_BEGIN")).unwrap_or_default();
-        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-        Self { run: line("Run id:"), phase: line("Phase key:"), attempt: line("Attempt:"), path: line("Expected artifact path:") }
+        let texts = prompts
+            .iter()
+            .rev()
+            .filter_map(|prompt| prompt["prompt"][0]["text"].as_str());
+        let text = texts
+            .into_iter()
+            .find(|text| text.contains("PHASEDECK_PROMPT_BEGIN"))
+            .unwrap_or_default();
+        let line = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        Self {
+            run: line("Run id:"),
+            phase: line("Phase key:"),
+            attempt: line("Attempt:"),
+            path: line("Expected artifact path:"),
+        }
     }
 }
 
 fn update(session: &Value, update: &Value) {
-    send(&json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": update}}));
+    send(
+        &json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": update}}),
+    );
 }
 
 fn reply(id: &Value, result: &Value) {
@@ -349,10 +522,16 @@ fn fail(id: &Value, code: i64, message: &str) {
 fn send(message: &Value) {
     let mut out = std::io::stdout().lock();
     // A console that has gone is met at the next read.
-    let _ = out.write_all(format!("{message}\n").as_bytes()).and_then(|()| out.flush());
+    let _ = out
+        .write_all(format!("{message}\n").as_bytes())
+        .and_then(|()| out.flush());
 }
 
 fn append(path: &Path, text: &str) {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }

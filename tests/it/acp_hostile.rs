@@ -12,8 +12,16 @@ use crate::acp::Place;
 
 /// Whether programs are confined on this machine; says why a test is skipped where they are not.
 fn fenced() -> bool {
-    let probe = async { Launcher::of(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck"))).probe_fence().await };
-    let protection = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(probe);
+    let probe = async {
+        Launcher::of(PathBuf::from(env!("CARGO_BIN_EXE_phasedeck")))
+            .probe_fence()
+            .await
+    };
+    let protection = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(probe);
     if !protection.fenced() {
         println!("skipped: {}", protection.program_words());
     }
@@ -22,8 +30,12 @@ fn fenced() -> bool {
 
 /// What lies in a folder, as names and contents.
 fn inside(folder: &Path) -> Vec<(PathBuf, Option<String>)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut found: Vec<_> = entries.map(|path| (path.clone(), std::fs::read_to_string(path).ok())).collect();
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries
+        .map(|path| (path.clone(), std::fs::read_to_string(path).ok()))
+        .collect();
     found.sort();
     found
 }
@@ -32,7 +44,9 @@ fn inside(folder: &Path) -> Vec<(PathBuf, Option<String>)> {
 fn told(place: &Place, run: &RunRecord) -> Vec<(bool, String)> {
     let events = place.home.events(run).into_iter();
     let told = events.filter_map(|event| match event.fact {
-        Fact::CommandsConfined { confined, words, .. } => Some((confined, words)),
+        Fact::CommandsConfined {
+            confined, words, ..
+        } => Some((confined, words)),
         _ => None,
     });
     told.collect()
@@ -41,7 +55,10 @@ fn told(place: &Place, run: &RunRecord) -> Vec<(bool, String)> {
 /// A place with things outside that a program would like to have.
 fn place(settings: &str) -> (Place, UnixListener) {
     let place = Place::with("escapes", settings);
-    let (outside, operator) = (place.home.path().join("outside"), place.home.path().join("operator"));
+    let (outside, operator) = (
+        place.home.path().join("outside"),
+        place.home.path().join("operator"),
+    );
     std::fs::create_dir_all(&outside).unwrap();
     std::fs::create_dir_all(operator.join(".ssh")).unwrap();
     std::fs::write(outside.join("canary"), "untouched").unwrap();
@@ -52,7 +69,10 @@ fn place(settings: &str) -> (Place, UnixListener) {
 
 fn worked(place: &Place) -> Vec<String> {
     let tried = std::fs::read_to_string(place.state.join("escapes")).unwrap();
-    let worked = tried.lines().filter_map(|line| line.strip_suffix(": true")).map(str::to_owned);
+    let worked = tried
+        .lines()
+        .filter_map(|line| line.strip_suffix(": true"))
+        .map(str::to_owned);
     worked.collect()
 }
 
@@ -66,20 +86,40 @@ fn a_program_reaches_nothing_outside_its_worktree_whatever_it_tries() {
     let run = place.run(0);
     assert_eq!(run.state, "completed");
     assert_eq!(inside(&place.home.path().join("outside")), before);
-    assert_eq!(inside(&place.home.path().join("operator")).len(), 1, "only what was there");
+    assert_eq!(
+        inside(&place.home.path().join("operator")).len(),
+        1,
+        "only what was there"
+    );
     assert!(!Path::new("/tmp/phasedeck-acp-hostile").exists());
-    assert_eq!(worked(&place), ["own temp", "worktree", "own temp", "worktree"], "in each of the two phases");
+    assert_eq!(
+        worked(&place),
+        ["own temp", "worktree", "own temp", "worktree"],
+        "in each of the two phases"
+    );
     let words = "scripted: confined: writes only its worktree and its own folders, network open";
-    assert_eq!(told(&place, &run), [(true, words.to_owned()), (true, words.to_owned())]);
+    assert_eq!(
+        told(&place, &run),
+        [(true, words.to_owned()), (true, words.to_owned())]
+    );
 }
 
 #[test]
 fn a_program_that_the_operator_lets_go_is_told_to_be_not_confined() {
     let (place, _socket) = place("confined = false");
     let run = place.run(0);
-    assert!(worked(&place).iter().any(|what| what == "read outside"), "{:?}", worked(&place));
+    assert!(
+        worked(&place).iter().any(|what| what == "read outside"),
+        "{:?}",
+        worked(&place)
+    );
     let told = told(&place, &run);
-    assert!(told.iter().all(|(confined, words)| !confined && words.contains("agents.scripted.confined is false")), "{told:?}");
+    assert!(
+        told.iter()
+            .all(|(confined, words)| !confined
+                && words.contains("agents.scripted.confined is false")),
+        "{told:?}"
+    );
     assert_eq!(told.len(), 2);
     let _ = std::fs::remove_file("/tmp/phasedeck-acp-hostile");
 }
@@ -89,9 +129,12 @@ fn with_settings(settings: &str) -> Place {
     let place = Place::with("settings", settings);
     let project = place.home.path().join("project");
     std::fs::create_dir_all(project.join("tools")).unwrap();
-    for (file, text) in
-        [("settings.json", "{\"hooks\":1}"), ("tools/hooks.json", "{\"run\":1}"), (".env", "BASE_URL=evil"), ("kept.json", "{}")]
-    {
+    for (file, text) in [
+        ("settings.json", "{\"hooks\":1}"),
+        ("tools/hooks.json", "{\"run\":1}"),
+        (".env", "BASE_URL=evil"),
+        ("kept.json", "{}"),
+    ] {
         std::fs::write(project.join(file), text).unwrap();
     }
     std::os::unix::fs::symlink("tools", project.join(".mine")).unwrap();
@@ -104,21 +147,57 @@ fn with_settings(settings: &str) -> Place {
 fn what_a_repository_brings_along_for_a_program_is_not_there_unless_the_operator_trusts_it() {
     let hide = "hide = [\"settings.json\", \".mine\", \".env\", \"not-there\"]";
     for (more, expected, written) in [
-        ("", ["settings.json: {}", ".mine/hooks.json: NotFound", ".env: ", "kept.json: {}"], "written: false"),
-        ("confined = false", ["settings.json: {}", ".mine/hooks.json: NotFound", ".env: ", "kept.json: {}"], "written: false"),
+        (
+            "",
+            [
+                "settings.json: {}",
+                ".mine/hooks.json: NotFound",
+                ".env: ",
+                "kept.json: {}",
+            ],
+            "written: false",
+        ),
+        (
+            "confined = false",
+            [
+                "settings.json: {}",
+                ".mine/hooks.json: NotFound",
+                ".env: ",
+                "kept.json: {}",
+            ],
+            "written: false",
+        ),
         (
             "trust_project = true",
-            ["settings.json: {\"hooks\":1}", ".mine/hooks.json: {\"run\":1}", ".env: BASE_URL=evil", "kept.json: {}"],
+            [
+                "settings.json: {\"hooks\":1}",
+                ".mine/hooks.json: {\"run\":1}",
+                ".env: BASE_URL=evil",
+                "kept.json: {}",
+            ],
             "written: true",
         ),
     ] {
         let place = with_settings(&format!("{hide}\n{more}"));
         let run = place.run(0);
         let seen = std::fs::read_to_string(place.state.join("seen")).unwrap();
-        assert_eq!(seen.lines().take(5).collect::<Vec<_>>(), [&expected[..], &[written]].concat(), "{more}");
+        assert_eq!(
+            seen.lines().take(5).collect::<Vec<_>>(),
+            [&expected[..], &[written]].concat(),
+            "{more}"
+        );
         let branch = run.branch.clone().unwrap();
-        let shown = |path: &str| crate::home::git(&place.home.path().join("project"), &["show", &format!("{branch}:{path}")]);
-        assert_eq!(shown("tools/hooks.json"), "{\"run\":1}", "nobody else is hidden anything");
+        let shown = |path: &str| {
+            crate::home::git(
+                &place.home.path().join("project"),
+                &["show", &format!("{branch}:{path}")],
+            )
+        };
+        assert_eq!(
+            shown("tools/hooks.json"),
+            "{\"run\":1}",
+            "nobody else is hidden anything"
+        );
     }
 }
 
@@ -131,7 +210,11 @@ fn settings_that_lead_out_of_the_repository_stop_the_run_before_the_program_is_b
     crate::home::git(&project, &["commit", "-q", "-m", "Lead out"]);
     let run = place.run(4);
     let (code, words) = crate::acp::failure(&place, &run);
-    assert_eq!((code.as_str(), words.contains("leads out of it, to /usr")), ("backend_unavailable", true), "{words}");
+    assert_eq!(
+        (code.as_str(), words.contains("leads out of it, to /usr")),
+        ("backend_unavailable", true),
+        "{words}"
+    );
     assert_eq!(place.starts(), 0);
 }
 
@@ -140,37 +223,83 @@ fn a_program_that_costs_too_much_is_called_off_in_the_middle_and_the_operator_is
     for script in ["dear", "dear_load", "dear_stubborn"] {
         let place = Place::with(script, "[budget]\nrun = \"2.00\"");
         let run = place.run(4);
-        assert_eq!((run.state.as_str(), run.pause_reason.as_deref()), ("paused", Some("budget")), "{script}");
+        assert_eq!(
+            (run.state.as_str(), run.pause_reason.as_deref()),
+            ("paused", Some("budget")),
+            "{script}"
+        );
         let kinds = place.kinds(&run);
-        let of_money: Vec<&str> =
-            kinds.iter().map(String::as_str).filter(|kind| kind.starts_with("llm.") || kind.starts_with("budget.")).collect();
-        assert_eq!(of_money, ["budget.warned", "llm.called", "budget.exceeded"], "{script}");
+        let of_money: Vec<&str> = kinds
+            .iter()
+            .map(String::as_str)
+            .filter(|kind| kind.starts_with("llm.") || kind.starts_with("budget."))
+            .collect();
+        assert_eq!(
+            of_money,
+            ["budget.warned", "llm.called", "budget.exceeded"],
+            "{script}"
+        );
         let spent = run.cost.known.0;
-        assert!((2_000_000_000..100_000_000_000).contains(&spent), "{script}: {spent}");
-        let estimated = place.home.events(&run).iter().any(|event| matches!(event.fact, Fact::LlmCalled { estimated: true, .. }));
-        assert_eq!(estimated, script == "dear_stubborn", "{script}: what it told last is no whole cost");
+        assert!(
+            (2_000_000_000..100_000_000_000).contains(&spent),
+            "{script}: {spent}"
+        );
+        let estimated = place.home.events(&run).iter().any(|event| {
+            matches!(
+                event.fact,
+                Fact::LlmCalled {
+                    estimated: true,
+                    ..
+                }
+            )
+        });
+        assert_eq!(
+            estimated,
+            script == "dear_stubborn",
+            "{script}: what it told last is no whole cost"
+        );
         assert_eq!(place.heard("session/cancel").len(), 1, "{script}");
-        place.home.expect(0, &["approve", &run.id.to_string(), "--raise", "100"]);
+        place
+            .home
+            .expect(0, &["approve", &run.id.to_string(), "--raise", "100"]);
         assert_eq!(place.resume(0).state, "completed", "{script}");
         let prompts = place.prompts();
         assert_eq!(prompts.len(), 3, "{script}");
-        assert_eq!(prompts[1].contains("PHASEDECK_PROMPT_BEGIN"), script != "dear_load", "{script}: the task is said once to a session");
+        assert_eq!(
+            prompts[1].contains("PHASEDECK_PROMPT_BEGIN"),
+            script != "dear_load",
+            "{script}: the task is said once to a session"
+        );
     }
 }
 
 #[test]
 fn whatever_a_program_leaves_where_its_artifact_belongs_the_run_ends_in_a_named_state() {
-    for (script, code) in
-        [("huge_file", "artifact_timeout_exhausted"), ("pipe", "path_outside_worktree"), ("loops", "artifact_timeout_exhausted")]
-    {
+    for (script, code) in [
+        ("huge_file", "artifact_timeout_exhausted"),
+        ("pipe", "path_outside_worktree"),
+        ("loops", "artifact_timeout_exhausted"),
+    ] {
         let place = Place::with(script, "");
         let begun = Instant::now();
         let run = place.run(1);
-        assert_eq!((run.state.as_str(), run.error_code.as_deref()), ("failed", Some(code)), "{script}");
-        assert!(begun.elapsed() < Duration::from_secs(60), "{script}: {:?}", begun.elapsed());
+        assert_eq!(
+            (run.state.as_str(), run.error_code.as_deref()),
+            ("failed", Some(code)),
+            "{script}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{script}: {:?}",
+            begun.elapsed()
+        );
         if script == "huge_file" && fenced() {
             let grown = std::fs::read_to_string(place.state.join("grown")).unwrap();
-            assert_eq!(grown, "false\n".repeat(grown.lines().count()), "no file grows to 2 GB");
+            assert_eq!(
+                grown,
+                "false\n".repeat(grown.lines().count()),
+                "no file grows to 2 GB"
+            );
         }
     }
 }
@@ -180,9 +309,17 @@ fn a_program_that_fills_the_disk_is_ended_while_it_does() {
     let place = Place::with("grows", "[engine]\nmax_worktree_bytes = 300000");
     let begun = Instant::now();
     let run = place.run(4);
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
     let (code, words) = crate::acp::failure(&place, &run);
-    assert_eq!((code.as_str(), words.contains("the limit is 300000 bytes")), ("file_too_big", true), "{words}");
+    assert_eq!(
+        (code.as_str(), words.contains("the limit is 300000 bytes")),
+        ("file_too_big", true),
+        "{words}"
+    );
 }
 
 #[test]
@@ -191,7 +328,11 @@ fn a_folder_that_is_swapped_for_a_link_while_files_are_written_never_leads_outsi
     let outside = place.home.path().join("outside");
     std::fs::create_dir_all(&outside).unwrap();
     place.run(1);
-    let swaps: u32 = std::fs::read_to_string(place.state.join("swaps")).unwrap().lines().map(|line| line.parse::<u32>().unwrap()).sum();
+    let swaps: u32 = std::fs::read_to_string(place.state.join("swaps"))
+        .unwrap()
+        .lines()
+        .map(|line| line.parse::<u32>().unwrap())
+        .sum();
     assert!(swaps > 1000, "the swaps raced: {swaps}");
     assert_eq!(inside(&outside), []);
 }

@@ -24,17 +24,40 @@ fn host(home: &Home) -> Host {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 async fn send(port: Port, who: &str, command: Command) -> Result<Answer, Failure> {
-    port.send(command, Sender { by: who.to_owned(), via: Via::Console }, ClientToken::new()).await
+    port.send(
+        command,
+        Sender {
+            by: who.to_owned(),
+            via: Via::Console,
+        },
+        ClientToken::new(),
+    )
+    .await
 }
 
 fn start(runtime: &Runtime, port: &Port) -> RunId {
-    let options = RunOptions { rehearse: true, ..RunOptions::default() };
-    let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
-    match runtime.block_on(send(port.clone(), "ann", Command::Start(Box::new(start)))).unwrap() {
+    let options = RunOptions {
+        rehearse: true,
+        ..RunOptions::default()
+    };
+    let start = StartRun {
+        workflow: "pair".to_owned(),
+        requirements: "A note".to_owned(),
+        options,
+        ..StartRun::default()
+    };
+    match runtime
+        .block_on(send(port.clone(), "ann", Command::Start(Box::new(start))))
+        .unwrap()
+    {
         Answer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
@@ -42,7 +65,14 @@ fn start(runtime: &Runtime, port: &Port) -> RunId {
 
 fn next_question(home: &Home, run_id: RunId, after: Option<RequestId>) -> RequestId {
     let archive = home.archive();
-    wait_for("the next question", || archive.state(run_id).unwrap().approval.map(|open| open.request_id).filter(|id| Some(*id) != after))
+    wait_for("the next question", || {
+        archive
+            .state(run_id)
+            .unwrap()
+            .approval
+            .map(|open| open.request_id)
+            .filter(|id| Some(*id) != after)
+    })
 }
 
 fn again(run_id: RunId, request_id: RequestId, who: &str) -> Command {
@@ -53,32 +83,68 @@ fn again(run_id: RunId, request_id: RequestId, who: &str) -> Command {
 /// As many gates as are asked for by `PHASEDECK_RACES`, else a few that take no time.
 #[test]
 fn of_two_consoles_that_answer_at_once_one_wins_at_every_gate() {
-    let rounds = std::env::var("PHASEDECK_RACES").ok().and_then(|count| count.parse().ok()).unwrap_or(60);
+    let rounds = std::env::var("PHASEDECK_RACES")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(60);
     let home = Home::new();
     write_pair(&home);
     let host = host(&home);
     let (one, other) = (runtime(), runtime());
-    let ports = [attach(&home.paths(), one.handle()).unwrap(), attach(&home.paths(), other.handle()).unwrap()];
+    let ports = [
+        attach(&home.paths(), one.handle()).unwrap(),
+        attach(&home.paths(), other.handle()).unwrap(),
+    ];
     let run_id = start(&one, &ports[0]);
     let (mut asked, mut wins) = (None, BTreeMap::from([("ann", 0), ("ben", 0)]));
     for round in 0..rounds {
         let request_id = next_question(&home, run_id, asked);
         asked = Some(request_id);
-        let ann = one.spawn(send(ports[0].clone(), "ann", again(run_id, request_id, "ann")));
-        let ben = other.spawn(send(ports[1].clone(), "ben", again(run_id, request_id, "ben")));
-        let answers = one.block_on(async { [("ann", ann.await.unwrap()), ("ben", ben.await.unwrap())] });
-        let won: Vec<&str> = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(who, _)| *who).collect();
+        let ann = one.spawn(send(
+            ports[0].clone(),
+            "ann",
+            again(run_id, request_id, "ann"),
+        ));
+        let ben = other.spawn(send(
+            ports[1].clone(),
+            "ben",
+            again(run_id, request_id, "ben"),
+        ));
+        let answers =
+            one.block_on(async { [("ann", ann.await.unwrap()), ("ben", ben.await.unwrap())] });
+        let won: Vec<&str> = answers
+            .iter()
+            .filter(|(_, answer)| answer.is_ok())
+            .map(|(who, _)| *who)
+            .collect();
         assert_eq!(won.len(), 1, "round {round}: {answers:?}");
         *wins.get_mut(won[0]).unwrap() += 1;
-        let lost = answers.iter().find_map(|(_, answer)| answer.as_ref().err()).unwrap();
-        assert!(matches!(lost.code, Code::ApprovalAlreadyResolved | Code::NoPendingApproval), "{lost}");
+        let lost = answers
+            .iter()
+            .find_map(|(_, answer)| answer.as_ref().err())
+            .unwrap();
+        assert!(
+            matches!(
+                lost.code,
+                Code::ApprovalAlreadyResolved | Code::NoPendingApproval
+            ),
+            "{lost}"
+        );
     }
     next_question(&home, run_id, asked);
     let run = home.newest();
     check_invariants(&home, &run);
-    let told =
-        |who: &str| home.events(&run).iter().filter(|event| matches!(&event.fact, Fact::ApprovalResolved { by, .. } if by == who)).count();
-    assert_eq!((told("ann"), told("ben")), (wins["ann"], wins["ben"]), "who was told to have won is who is in the journal");
+    let told = |who: &str| {
+        home.events(&run)
+            .iter()
+            .filter(|event| matches!(&event.fact, Fact::ApprovalResolved { by, .. } if by == who))
+            .count()
+    };
+    assert_eq!(
+        (told("ann"), told("ben")),
+        (wins["ann"], wins["ben"]),
+        "who was told to have won is who is in the journal"
+    );
     assert_eq!(told("ann") + told("ben"), rounds);
     host.shutdown(Duration::ZERO).unwrap();
 }
@@ -95,8 +161,14 @@ fn a_command_of_another_process_wakes_a_host_at_rest() {
     // Longer than the host looks around after the last thing that happened.
     std::thread::sleep(Duration::from_millis(1500));
     let before = Instant::now();
-    runtime.block_on(send(port, "ann", again(run_id, request_id, "ann"))).unwrap();
-    assert!(before.elapsed() < Duration::from_secs(2), "it was not woken: {:?}", before.elapsed());
+    runtime
+        .block_on(send(port, "ann", again(run_id, request_id, "ann")))
+        .unwrap();
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "it was not woken: {:?}",
+        before.elapsed()
+    );
     host.shutdown(Duration::ZERO).unwrap();
 }
 
@@ -110,10 +182,15 @@ fn who_is_attached_hears_of_facts_and_of_the_end_and_the_return_of_the_host() {
     let mut signals = port.signals();
     let mut hears = |what: &str, is: &dyn Fn(&Signal) -> bool| {
         let heard = async { while !is(&signals.recv().await.unwrap()) {} };
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), heard).await }).unwrap_or_else(|_| panic!("never: {what}"));
+        runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(20), heard).await })
+            .unwrap_or_else(|_| panic!("never: {what}"));
     };
     start(&runtime, &port);
-    hears("the question", &|signal| matches!(signal, Signal::Event(event) if matches!(event.fact, Fact::ApprovalRequested { .. })));
+    hears(
+        "the question",
+        &|signal| matches!(signal, Signal::Event(event) if matches!(event.fact, Fact::ApprovalRequested { .. })),
+    );
     first.shutdown(Duration::ZERO).unwrap();
     hears("the end", &|signal| matches!(signal, Signal::Host(false)));
     let second = host(&home);

@@ -20,9 +20,24 @@ const LIMIT: i64 = 300_000_000;
 
 fn start(host: &Host, thread: usize) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
-    let start = StartRun { workflow, requirements, thread: Some(format!("t{thread}").as_str().into()), ..StartRun::default() };
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    match host.handle().block_on(host.port().send(Command::Start(Box::new(start)), sender, ClientToken::new())).unwrap() {
+    let start = StartRun {
+        workflow,
+        requirements,
+        thread: Some(format!("t{thread}").as_str().into()),
+        ..StartRun::default()
+    };
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    match host
+        .handle()
+        .block_on(
+            host.port()
+                .send(Command::Start(Box::new(start)), sender, ClientToken::new()),
+        )
+        .unwrap()
+    {
         Answer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
     }
@@ -30,10 +45,28 @@ fn start(host: &Host, thread: usize) -> RunId {
 
 /// What is spent and set aside by all of them, and the largest amount that is set aside for one call.
 fn used(archive: &Archive, runs: &[RunId]) -> (i64, i64) {
-    let rows: Vec<_> = runs.iter().flat_map(|run| archive.ledger(*run).unwrap()).collect();
+    let rows: Vec<_> = runs
+        .iter()
+        .flat_map(|run| archive.ledger(*run).unwrap())
+        .collect();
     let amount = |amount: Option<NanoUsd>| amount.map_or(0, |amount| amount.0);
-    let used = rows.iter().map(|row| if row.status.is_none() { amount(row.reserved) } else { amount(row.cost) }).sum();
-    (used, rows.iter().map(|row| amount(row.reserved)).max().unwrap_or(0))
+    let used = rows
+        .iter()
+        .map(|row| {
+            if row.status.is_none() {
+                amount(row.reserved)
+            } else {
+                amount(row.cost)
+            }
+        })
+        .sum();
+    (
+        used,
+        rows.iter()
+            .map(|row| amount(row.reserved))
+            .max()
+            .unwrap_or(0),
+    )
 }
 
 /// Looks at the money at each request, which is sent only when its own is set aside.
@@ -41,10 +74,19 @@ fn script(paths: &Arc<OnceLock<Paths>>, most: &Arc<AtomicI64>, cost: &'static st
     let (paths, most) = (Arc::clone(paths), Arc::clone(most));
     Script::serve(move |asked: &Asked| {
         let archive = Archive::open(paths.get().unwrap()).unwrap();
-        let all: Vec<RunId> = archive.runs(&Default::default()).unwrap().iter().map(|run| run.id).collect();
+        let all: Vec<RunId> = archive
+            .runs(&Default::default())
+            .unwrap()
+            .iter()
+            .map(|run| run.id)
+            .collect();
         most.fetch_max(used(&archive, &all).0, Ordering::SeqCst);
         match asked.turn {
-            1..=3 => Reply::stream().tool_call("glob", &format!("{{\"pattern\":\"{}*\"}}", asked.turn), &[]),
+            1..=3 => Reply::stream().tool_call(
+                "glob",
+                &format!("{{\"pattern\":\"{}*\"}}", asked.turn),
+                &[],
+            ),
             4 => return asked.writes(&asked.artifact()),
             _ => Reply::stream().text("Done."),
         }
@@ -64,8 +106,16 @@ fn eight_runs_at_once_never_cross_one_budget_and_each_rests_in_a_named_state() {
         home.expect(0, &["consent", "maker"]);
         paths.set(home.paths()).unwrap();
         let mut settings = Settings::default();
-        (settings.openai.base_url, settings.openai.key_env, settings.openai.model_list) = (script.base_url(), String::new(), false);
-        let price = Price { input: "1".to_owned(), output: "5".to_owned(), cached: None };
+        (
+            settings.openai.base_url,
+            settings.openai.key_env,
+            settings.openai.model_list,
+        ) = (script.base_url(), String::new(), false);
+        let price = Price {
+            input: "1".to_owned(),
+            output: "5".to_owned(),
+            cached: None,
+        };
         settings.prices = [("test/model".to_owned(), price)].into();
         match what {
             "day" => settings.budget.day = "0.30".to_owned(),
@@ -78,9 +128,14 @@ fn eight_runs_at_once_never_cross_one_budget_and_each_rests_in_a_named_state() {
         for run in &runs {
             let state = wait_for("rest", || {
                 let state = home.archive().state(*run).unwrap();
-                Some(state).filter(|state| !matches!(state.status, RunStatus::Created | RunStatus::Executing))
+                Some(state).filter(|state| {
+                    !matches!(state.status, RunStatus::Created | RunStatus::Executing)
+                })
             });
-            let gate = state.approval.map(|open| open.gate.as_str().to_owned()).unwrap();
+            let gate = state
+                .approval
+                .map(|open| open.gate.as_str().to_owned())
+                .unwrap();
             match state.status {
                 RunStatus::AwaitingApproval => assert_eq!(gate, "first_approved"),
                 RunStatus::Paused => {
@@ -92,15 +147,28 @@ fn eight_runs_at_once_never_cross_one_budget_and_each_rests_in_a_named_state() {
         }
         drop(host);
         let archive = home.archive();
-        runs.iter().for_each(|run| drop(check_invariants(&home, &archive.run(*run).unwrap())));
+        runs.iter()
+            .for_each(|run| drop(check_invariants(&home, &archive.run(*run).unwrap())));
         let (spent, one) = used(&archive, &runs);
         let most = most.load(Ordering::SeqCst).max(spent);
-        assert!(refused > 0 && one > 0, "{what}: the limit was met: {refused} of 8, one reserve is {one}");
+        assert!(
+            refused > 0 && one > 0,
+            "{what}: the limit was met: {refused} of 8, one reserve is {one}"
+        );
         // A call that costs more than was set aside for it is known when it is paid: one for each run at most.
         let dearer = cost.parse::<f64>().unwrap() * 1e9 > one as f64;
         let over = if dearer { 8 * (90_000_000 - one) } else { 0 };
-        assert!(most <= LIMIT + over, "{what} at {cost}: {most} of {LIMIT} with reserves of {one}");
+        assert!(
+            most <= LIMIT + over,
+            "{what} at {cost}: {most} of {LIMIT} with reserves of {one}"
+        );
         assert!(most > LIMIT / 2, "{what}: it was used: {most}");
-        assert!(archive.runs(&Default::default()).unwrap().iter().all(|run| run.cost.unknown_calls == 0));
+        assert!(
+            archive
+                .runs(&Default::default())
+                .unwrap()
+                .iter()
+                .all(|run| run.cost.unknown_calls == 0)
+        );
     }
 }

@@ -23,12 +23,20 @@ fn first_seed() -> u64 {
 }
 
 fn from_env<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(otherwise)
 }
 
 /// Starts the binary, lets it run for a random time, and kills it hard. True when it had ended by itself.
 fn run_and_kill(home: &Home, args: &[&str], after: Duration) -> bool {
-    let mut child = home.command(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = home
+        .command(args)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = std::time::Instant::now() + after;
     loop {
         if child.try_wait().unwrap().is_some() {
@@ -55,19 +63,38 @@ fn kill_until_done(home: &Home, start: &[&str], seed: u64, longest_ms: u64) -> u
         let borrowed: Vec<&str> = args.iter().map(String::as_str).collect();
         let ended = run_and_kill(home, &borrowed, after);
         kills += usize::from(!ended);
-        let runs = if home.paths().database().exists() { runs(home) } else { Vec::new() };
-        assert!(runs.len() <= 1, "a killed start never leaves two runs (seed {seed}, kill {kills})");
-        let Some(run) = runs.into_iter().next() else { continue };
+        let runs = if home.paths().database().exists() {
+            runs(home)
+        } else {
+            Vec::new()
+        };
+        assert!(
+            runs.len() <= 1,
+            "a killed start never leaves two runs (seed {seed}, kill {kills})"
+        );
+        let Some(run) = runs.into_iter().next() else {
+            continue;
+        };
         if check_invariants(home, &run).status.is_terminal() {
             return kills;
         }
-        args = ["resume", &run.id.to_string(), "--headless", "--on-gate", "approve"].map(str::to_owned).to_vec();
+        args = [
+            "resume",
+            &run.id.to_string(),
+            "--headless",
+            "--on-gate",
+            "approve",
+        ]
+        .map(str::to_owned)
+        .to_vec();
     }
 }
 
 fn runs(home: &Home) -> Vec<phasedeck::model::record::RunRecord> {
     match phasedeck::engine::api::Archive::open(&home.paths()) {
-        Ok(archive) => archive.runs(&phasedeck::engine::api::RunFilter::default()).unwrap(),
+        Ok(archive) => archive
+            .runs(&phasedeck::engine::api::RunFilter::default())
+            .unwrap(),
         // Killed between making the file and its first migration.
         Err(_) => Vec::new(),
     }
@@ -100,15 +127,42 @@ fn a_rehearsed_run_survives_being_killed_at_any_moment() {
         let state = check_invariants(&home, &run);
         assert_eq!(state.status, RunStatus::Completed, "{:?}", state.error);
         let branch = run.branch.clone().unwrap();
-        let log = git(&repo, &["log", "--format=%(trailers:key=Phasedeck-Phase,valueonly)%x00", &format!("main..{branch}")]);
-        let mut phases: Vec<&str> = log.split('\0').map(str::trim).filter(|line| !line.is_empty()).collect();
+        let log = git(
+            &repo,
+            &[
+                "log",
+                "--format=%(trailers:key=Phasedeck-Phase,valueonly)%x00",
+                &format!("main..{branch}"),
+            ],
+        );
+        let mut phases: Vec<&str> = log
+            .split('\0')
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         phases.reverse();
-        assert_eq!(phases, ["spec", "plan", "implement", "review", "verify"], "one commit a phase");
+        assert_eq!(
+            phases,
+            ["spec", "plan", "implement", "review", "verify"],
+            "one commit a phase"
+        );
         // Killed between the end and its report, the next start writes it.
-        let host = phasedeck::engine::host::Host::start(&home.paths(), &phasedeck::model::settings::Settings::default()).unwrap();
+        let host = phasedeck::engine::host::Host::start(
+            &home.paths(),
+            &phasedeck::model::settings::Settings::default(),
+        )
+        .unwrap();
         host.shutdown(Duration::ZERO).unwrap();
-        let report = home.archive().run(run.id).unwrap().report_path.expect("a report");
-        assert!(std::path::Path::new(&format!("{report}.json")).exists(), "{report}");
+        let report = home
+            .archive()
+            .run(run.id)
+            .unwrap()
+            .report_path
+            .expect("a report");
+        assert!(
+            std::path::Path::new(&format!("{report}.json")).exists(),
+            "{report}"
+        );
     }
 }
 
@@ -127,8 +181,17 @@ fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again(
         assert_eq!(state.status, RunStatus::Completed, "{:?}", state.error);
         let mut rows: BTreeMap<(String, u32, u32), (usize, usize)> = BTreeMap::new();
         for event in home.events(&run) {
-            if let Fact::LlmCalled { phase_key, attempt, turn, status, .. } = event.fact {
-                let row = rows.entry((phase_key.to_string(), attempt, turn)).or_default();
+            if let Fact::LlmCalled {
+                phase_key,
+                attempt,
+                turn,
+                status,
+                ..
+            } = event.fact
+            {
+                let row = rows
+                    .entry((phase_key.to_string(), attempt, turn))
+                    .or_default();
                 row.0 += 1;
                 row.1 += usize::from(status == CallStatus::Ok);
             }
@@ -136,11 +199,25 @@ fn a_run_over_http_survives_being_killed_and_never_asks_for_a_stored_turn_again(
         for (turn, (calls, answered)) in &rows {
             assert_eq!(*answered, 1, "{turn:?} has one stored answer");
             let asked = script.requests_of(turn);
-            assert!(asked <= *calls, "{turn:?} was asked {asked} times, but only {calls} calls were set aside for it");
+            assert!(
+                asked <= *calls,
+                "{turn:?} was asked {asked} times, but only {calls} calls were set aside for it"
+            );
         }
-        assert!(home.archive().ledger(run.id).unwrap().iter().all(|row| row.status.is_some()), "no call is left open");
+        assert!(
+            home.archive()
+                .ledger(run.id)
+                .unwrap()
+                .iter()
+                .all(|row| row.status.is_some()),
+            "no call is left open"
+        );
         for artifact in home.archive().artifacts(run.id).unwrap() {
-            assert!(home.archive().content(&artifact.sha256).unwrap().len() > SMALL, "{} is kept in a file, whole", artifact.phase_key);
+            assert!(
+                home.archive().content(&artifact.sha256).unwrap().len() > SMALL,
+                "{} is kept in a file, whole",
+                artifact.phase_key
+            );
         }
     }
 }

@@ -34,14 +34,31 @@ pub fn settings() -> Settings {
 }
 
 pub fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    host.handle().block_on(host.port().send(command, sender, ClientToken::new())).unwrap()
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    host.handle()
+        .block_on(host.port().send(command, sender, ClientToken::new()))
+        .unwrap()
 }
 
 pub fn start(host: &Host, scenarios: &[(&str, Scenario)]) -> RunId {
-    let scenarios = scenarios.iter().map(|(phase, scenario)| ((*phase).into(), *scenario)).collect();
-    let options = RunOptions { rehearse: true, scenarios, ..RunOptions::default() };
-    let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
+    let scenarios = scenarios
+        .iter()
+        .map(|(phase, scenario)| ((*phase).into(), *scenario))
+        .collect();
+    let options = RunOptions {
+        rehearse: true,
+        scenarios,
+        ..RunOptions::default()
+    };
+    let start = StartRun {
+        workflow: "pair".to_owned(),
+        requirements: "A note".to_owned(),
+        options,
+        ..StartRun::default()
+    };
     match send(host, Command::Start(Box::new(start))) {
         Answer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
@@ -53,16 +70,30 @@ pub fn approve(run_id: RunId) -> Command {
 }
 
 pub fn wait_until(paths: &Paths, run: RunId, what: &str, status: RunStatus) {
-    wait_for(what, || Some(()).filter(|()| Archive::open(paths).unwrap().state(run).unwrap().status == status));
+    wait_for(what, || {
+        Some(()).filter(|()| Archive::open(paths).unwrap().state(run).unwrap().status == status)
+    });
 }
 
 pub fn verdict(paths: &Paths) -> Verdict {
-    tokio::runtime::Runtime::new().unwrap().block_on(verify(paths, None)).unwrap()
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(verify(paths, None))
+        .unwrap()
 }
 
 pub fn wrong(verdict: &Verdict) -> Vec<String> {
-    let all = verdict.database.iter().chain(verdict.runs.iter().flat_map(|run| &run.checks));
-    all.flat_map(|check| check.problems.iter().map(|words| format!("{}: {words}", check.name))).collect()
+    let all = verdict
+        .database
+        .iter()
+        .chain(verdict.runs.iter().flat_map(|run| &run.checks));
+    all.flat_map(|check| {
+        check
+            .problems
+            .iter()
+            .map(|words| format!("{}: {words}", check.name))
+    })
+    .collect()
 }
 
 #[test]
@@ -74,11 +105,15 @@ fn a_row_that_vanished_is_written_anew_with_its_counters() {
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     let before = home.archive().run(run).unwrap();
     let conn = rusqlite::Connection::open(home.paths().database()).unwrap();
-    conn.execute_batch("PRAGMA foreign_keys = off; DELETE FROM runs").unwrap();
+    conn.execute_batch("PRAGMA foreign_keys = off; DELETE FROM runs")
+        .unwrap();
     send(&host, approve(run));
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
     let after = home.archive().run(run).unwrap();
-    assert_eq!((after.requirements, after.created_at, after.thread), (before.requirements, before.created_at, before.thread));
+    assert_eq!(
+        (after.requirements, after.created_at, after.thread),
+        (before.requirements, before.created_at, before.thread)
+    );
     assert_eq!((after.phases_total, after.phases_done), (2, 2));
     check_invariants(&home, &home.archive().run(run).unwrap());
     host.shutdown(Duration::ZERO).unwrap();
@@ -89,7 +124,12 @@ fn a_row_that_vanished_is_written_anew_with_its_counters() {
 fn copy_without_log(home: &Home) -> Home {
     let copy = Home::new();
     for part in ["data", "state", "config"] {
-        let status = Program::new("cp").arg("-a").arg(home.path().join(part)).arg(copy.path()).status().unwrap();
+        let status = Program::new("cp")
+            .arg("-a")
+            .arg(home.path().join(part))
+            .arg(copy.path())
+            .status()
+            .unwrap();
         assert!(status.success());
     }
     for suffix in ["-wal", "-shm"] {
@@ -104,26 +144,53 @@ fn a_lost_log_is_noticed_told_and_kept_in_mind_and_work_goes_on() {
     write_pair(&home);
     let host = Host::start(&home.paths(), &settings()).unwrap();
     let first = start(&host, &[]);
-    wait_until(&home.paths(), first, "the gate", RunStatus::AwaitingApproval);
+    wait_until(
+        &home.paths(),
+        first,
+        "the gate",
+        RunStatus::AwaitingApproval,
+    );
     host.shutdown(Duration::ZERO).unwrap();
     let host = Host::start(&home.paths(), &settings()).unwrap();
-    assert_eq!(host.notices(), Vec::<String>::new(), "a good end leaves nothing to say");
+    assert_eq!(
+        host.notices(),
+        Vec::<String>::new(),
+        "a good end leaves nothing to say"
+    );
     send(&host, Command::Resume { run_id: first });
     send(&host, approve(first));
     wait_until(&home.paths(), first, "the end", RunStatus::Completed);
     let last = home.archive().last_seq(first).unwrap();
-    wait_for("the anchor", || anchor::read(&home.paths()).unwrap().filter(|anchor| anchor.ends.iter().any(|end| end.seq >= last)));
+    wait_for("the anchor", || {
+        anchor::read(&home.paths())
+            .unwrap()
+            .filter(|anchor| anchor.ends.iter().any(|end| end.seq >= last))
+    });
     let copy = copy_without_log(&home);
     host.shutdown(Duration::ZERO).unwrap();
 
-    let before = Archive::open(&copy.paths()).unwrap().last_seq(first).unwrap();
-    assert!(before < last, "what was in the log is gone, and SQLite says nothing");
+    let before = Archive::open(&copy.paths())
+        .unwrap()
+        .last_seq(first)
+        .unwrap();
+    assert!(
+        before < last,
+        "what was in the log is gone, and SQLite says nothing"
+    );
     let host = Host::start(&copy.paths(), &settings()).unwrap();
     let told = host.notices().join("\n");
-    assert!(told.contains("was it put back from a copy?") && told.contains(&format!("run {first} had {last} events")), "{told}");
+    assert!(
+        told.contains("was it put back from a copy?")
+            && told.contains(&format!("run {first} had {last} events")),
+        "{told}"
+    );
     host.shutdown(Duration::ZERO).unwrap();
     let verdict = verdict(&copy.paths());
-    assert!(!verdict.sound && wrong(&verdict)[0].contains("once older than its anchor"), "{:?}", wrong(&verdict));
+    assert!(
+        !verdict.sound && wrong(&verdict)[0].contains("once older than its anchor"),
+        "{:?}",
+        wrong(&verdict)
+    );
     for aside in anchor::kept_aside(&copy.paths()).unwrap() {
         std::fs::remove_file(aside).unwrap();
     }
@@ -139,7 +206,10 @@ fn verify_tells_what_somebody_changed_and_ends_with_1() {
     wait_until(&home.paths(), run, "the gate", RunStatus::AwaitingApproval);
     host.shutdown(Duration::ZERO).unwrap();
     let sound = home.expect(0, &["verify"]);
-    assert!(sound.contains("sound") && sound.contains("Not proven by this:"), "{sound}");
+    assert!(
+        sound.contains("sound") && sound.contains("Not proven by this:"),
+        "{sound}"
+    );
     let conn = rusqlite::Connection::open(home.paths().database()).unwrap();
     conn.execute_batch(
         "DROP TRIGGER events_are_never_changed; UPDATE events SET payload = replace(payload, 'maker', 'faker') WHERE seq = 3",
@@ -147,20 +217,30 @@ fn verify_tells_what_somebody_changed_and_ends_with_1() {
     .unwrap();
     drop(conn);
     let found = home.expect(1, &["verify", "@last"]);
-    assert!(found.contains("chain: event 3 (phase.started) is not what was stored"), "{found}");
-    let json: serde_json::Value = serde_json::from_str(&home.expect(1, &["verify", "--json"])).unwrap();
+    assert!(
+        found.contains("chain: event 3 (phase.started) is not what was stored"),
+        "{found}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&home.expect(1, &["verify", "--json"])).unwrap();
     assert_eq!(json["sound"], false);
 }
 
 /// A small disk of its own; gone with the value. `None` where this process may not mount.
-struct SmallDisk(PathBuf, #[expect(dead_code, reason = "keeps the folder")] tempfile::TempDir);
+struct SmallDisk(
+    PathBuf,
+    #[expect(dead_code, reason = "keeps the folder")] tempfile::TempDir,
+);
 
 impl SmallDisk {
     fn new(mib: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("disk");
         std::fs::create_dir(&at).unwrap();
-        let mounted = Program::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(&at).output();
+        let mounted = Program::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
+            .arg(&at)
+            .output();
         if mounted.is_ok_and(|mounted| mounted.status.success()) {
             return Some(Self(at, dir));
         }
@@ -175,7 +255,14 @@ impl SmallDisk {
     }
 
     fn read_only(&self) {
-        assert!(Program::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap().success());
+        assert!(
+            Program::new("mount")
+                .args(["-o", "remount,ro"])
+                .arg(&self.0)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -199,17 +286,29 @@ fn fill(at: &Path) -> PathBuf {
 
 #[test]
 fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
-    let Some(disk) = SmallDisk::new(64) else { return };
+    let Some(disk) = SmallDisk::new(64) else {
+        return;
+    };
     let (paths, shown) = (disk.paths(), Home::new());
     write_pair(&shown);
-    assert!(Program::new("cp").arg("-a").arg(shown.path().join("config")).arg(&disk.0).status().unwrap().success());
+    assert!(
+        Program::new("cp")
+            .arg("-a")
+            .arg(shown.path().join("config"))
+            .arg(&disk.0)
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut settings = settings();
     // So that the second phase is still at work when everything is told to rest.
     settings.rehearsal.pace_ms = 20;
     let host = Host::start(&paths, &settings).unwrap();
     let waiting = start(&host, &[]);
     wait_until(&paths, waiting, "the gate", RunStatus::AwaitingApproval);
-    wait_for("the ballast", || Some(()).filter(|()| ballast::file(&paths.database()).exists()));
+    wait_for("the ballast", || {
+        Some(()).filter(|()| ballast::file(&paths.database()).exists())
+    });
     let filler = fill(&disk.0);
     // The answer is stored all the same: the ballast makes room for it, and for the rest.
     send(&host, approve(waiting));
@@ -220,7 +319,12 @@ fn on_a_full_disk_everything_rests_and_goes_on_by_itself_when_there_is_space() {
     assert_eq!(paused.pause_reason, Some(PauseReason::DiskFull));
     assert!(!ballast::file(&paths.database()).exists());
     std::fs::remove_file(filler).unwrap();
-    wait_until(&paths, waiting, "the end, without a word from anybody", RunStatus::Completed);
+    wait_until(
+        &paths,
+        waiting,
+        "the end, without a word from anybody",
+        RunStatus::Completed,
+    );
     host.shutdown(Duration::ZERO).unwrap();
     assert_eq!(wrong(&verdict(&paths)), Vec::<String>::new());
 }
@@ -230,19 +334,46 @@ fn with_few_files_to_open_a_run_ends_or_says_why() {
     for most in [32, 48, 64, 128] {
         let home = Home::new();
         write_pair(&home);
-        let program = home.command(&["run", "pair", "-m", "A note", "--rehearse", "--headless", "--on-gate", "approve", "--no-git"]);
+        let program = home.command(&[
+            "run",
+            "pair",
+            "-m",
+            "A note",
+            "--rehearse",
+            "--headless",
+            "--on-gate",
+            "approve",
+            "--no-git",
+        ]);
         let mut limited = Program::new("sh");
-        limited.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(program.get_program()).args(program.get_args());
+        limited
+            .arg("-c")
+            .arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""))
+            .arg(program.get_program())
+            .args(program.get_args());
         limited
             .env_clear()
-            .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .envs(
+                program
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
             .env("PATH", std::env::var("PATH").unwrap());
         let output = limited.current_dir(home.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "{most}: {said}");
         if !output.status.success() {
-            let asked = if home.paths().database().exists() { home.expect(0, &["events", "@last", "--json"]) } else { String::new() };
-            assert!([&said, &asked].iter().any(|words| words.contains("Too many open files")), "{most}: {said}\n{asked}");
+            let asked = if home.paths().database().exists() {
+                home.expect(0, &["events", "@last", "--json"])
+            } else {
+                String::new()
+            };
+            assert!(
+                [&said, &asked]
+                    .iter()
+                    .any(|words| words.contains("Too many open files")),
+                "{most}: {said}\n{asked}"
+            );
         }
         // With enough of them it goes on from wherever it stopped.
         let host = Host::start(&home.paths(), &settings()).unwrap();
@@ -250,47 +381,81 @@ fn with_few_files_to_open_a_run_ends_or_says_why() {
             check_invariants(&home, &run);
         }
         host.shutdown(Duration::ZERO).unwrap();
-        assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new(), "{most}");
+        assert_eq!(
+            wrong(&verdict(&home.paths())),
+            Vec::<String>::new(),
+            "{most}"
+        );
     }
 }
 
 #[test]
 fn on_a_disk_that_is_full_already_a_host_is_refused_in_words_and_begins_when_there_is_space() {
-    let Some(disk) = SmallDisk::new(64) else { return };
+    let Some(disk) = SmallDisk::new(64) else {
+        return;
+    };
     let paths = disk.paths();
-    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    Host::start(&paths, &settings())
+        .unwrap()
+        .shutdown(Duration::ZERO)
+        .unwrap();
     let _ = ballast::release(&paths.database());
     let before = std::fs::read(paths.database()).unwrap();
     let filler = fill(&disk.0);
-    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    let Err(refused) = Host::start(&paths, &settings()) else {
+        panic!("it began")
+    };
     assert_eq!(refused.code, Code::DiskFull, "{refused}");
     assert!(!refused.hint.is_empty());
-    assert_eq!(std::fs::read(paths.database()).unwrap(), before, "nothing was overwritten");
+    assert_eq!(
+        std::fs::read(paths.database()).unwrap(),
+        before,
+        "nothing was overwritten"
+    );
     std::fs::remove_file(filler).unwrap();
-    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    Host::start(&paths, &settings())
+        .unwrap()
+        .shutdown(Duration::ZERO)
+        .unwrap();
 }
 
 #[test]
 fn on_a_full_disk_a_host_makes_room_for_itself_with_what_it_kept() {
-    let Some(disk) = SmallDisk::new(64) else { return };
+    let Some(disk) = SmallDisk::new(64) else {
+        return;
+    };
     let paths = disk.paths();
-    Host::start(&paths, &settings()).unwrap().shutdown(Duration::ZERO).unwrap();
+    Host::start(&paths, &settings())
+        .unwrap()
+        .shutdown(Duration::ZERO)
+        .unwrap();
     assert!(ballast::keep(&paths.database()));
     fill(&disk.0);
     let host = Host::start(&paths, &settings()).unwrap();
-    assert!(host.notices().iter().any(|words| words.contains("is full")), "{:?}", host.notices());
+    assert!(
+        host.notices().iter().any(|words| words.contains("is full")),
+        "{:?}",
+        host.notices()
+    );
     assert!(!ballast::file(&paths.database()).exists());
     host.shutdown(Duration::ZERO).unwrap();
 }
 
 #[test]
 fn a_read_only_folder_is_refused_in_words_and_nothing_is_made() {
-    let Some(disk) = SmallDisk::new(64) else { return };
+    let Some(disk) = SmallDisk::new(64) else {
+        return;
+    };
     let paths = disk.paths();
     disk.read_only();
-    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    let Err(refused) = Host::start(&paths, &settings()) else {
+        panic!("it began")
+    };
     assert_eq!(refused.code, Code::IoFailed);
-    assert!(refused.message.contains("Read-only file system") && refused.message.contains("disk/data"), "{refused}");
+    assert!(
+        refused.message.contains("Read-only file system") && refused.message.contains("disk/data"),
+        "{refused}"
+    );
     assert!(!refused.hint.is_empty());
     assert_eq!(std::fs::read_dir(&paths.data).unwrap().count(), 0);
 }
@@ -307,16 +472,33 @@ fn a_host_that_writes_beside_itself_keeps_its_log() {
     home.expect(0, &["consent", "--all"]);
     send(&host, approve(run));
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
-    assert!(home.expect(0, &["show", "@last"]).contains("completed"), "another process sees what this one stored");
+    assert!(
+        home.expect(0, &["show", "@last"]).contains("completed"),
+        "another process sees what this one stored"
+    );
     host.shutdown(Duration::ZERO).unwrap();
     assert_eq!(wrong(&verdict(&home.paths())), Vec::<String>::new());
 }
 
 /// A host without a screen, that is there.
 fn detached(home: &Home) -> std::process::Child {
-    let mut host = home.command(&["host"]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
-    wait_for("the host", || live_host(&home.paths()).unwrap().filter(|info| info.pid == host.id()));
-    wait_for("its claim", || fence::last_host(&home.paths().database()).ok().flatten().filter(|claim| claim.who.pid == host.id()));
+    let mut host = home
+        .command(&["host"])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the host", || {
+        live_host(&home.paths())
+            .unwrap()
+            .filter(|info| info.pid == host.id())
+    });
+    wait_for("its claim", || {
+        fence::last_host(&home.paths().database())
+            .ok()
+            .flatten()
+            .filter(|claim| claim.who.pid == host.id())
+    });
     assert!(host.try_wait().unwrap().is_none());
     host
 }
@@ -324,11 +506,26 @@ fn detached(home: &Home) -> std::process::Child {
 fn at_gate(home: &Home) -> RunId {
     let (runtime, paths) = (tokio::runtime::Runtime::new().unwrap(), home.paths());
     let port = attach(&paths, runtime.handle()).unwrap();
-    let options = RunOptions { rehearse: true, ..RunOptions::default() };
-    let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    let answer = runtime.block_on(port.send(Command::Start(Box::new(start)), sender, ClientToken::new())).unwrap();
-    let Answer::Started { run_id, .. } = answer else { panic!("{answer:?}") };
+    let options = RunOptions {
+        rehearse: true,
+        ..RunOptions::default()
+    };
+    let start = StartRun {
+        workflow: "pair".to_owned(),
+        requirements: "A note".to_owned(),
+        options,
+        ..StartRun::default()
+    };
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    let answer = runtime
+        .block_on(port.send(Command::Start(Box::new(start)), sender, ClientToken::new()))
+        .unwrap();
+    let Answer::Started { run_id, .. } = answer else {
+        panic!("{answer:?}")
+    };
     wait_until(&paths, run_id, "the gate", RunStatus::AwaitingApproval);
     run_id
 }
@@ -344,8 +541,15 @@ fn of_a_host_whose_lock_was_deleted_and_one_that_comes_after_the_first_stays() {
     let second = home.run(&["host"]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(5), "{said}");
-    assert!(said.contains(&format!("process {}", first.id())) && said.contains("was deleted under it"), "{said}");
-    assert_eq!(home.archive().events(run, 1, 1000).unwrap(), before, "nothing was touched");
+    assert!(
+        said.contains(&format!("process {}", first.id())) && said.contains("was deleted under it"),
+        "{said}"
+    );
+    assert_eq!(
+        home.archive().events(run, 1, 1000).unwrap(),
+        before,
+        "nothing was touched"
+    );
     assert!(first.try_wait().unwrap().is_none());
     first.kill().unwrap();
     first.wait().unwrap();
@@ -358,18 +562,36 @@ fn a_host_that_was_overtaken_ends_with_its_code_and_nothing_is_stored_twice() {
     let mut first = detached(&home);
     let run = at_gate(&home);
     // As a host whose lock nobody here can see: of another machine, of a container of its own.
-    let elsewhere = Claimant { pid: 4_000_000, lock_device: 0, lock_inode: 0 };
+    let elsewhere = Claimant {
+        pid: 4_000_000,
+        lock_device: 0,
+        lock_inode: 0,
+    };
     let second = Store::open_as_host(&home.paths().database(), elsewhere).unwrap();
     let said = wait_for("the end of the first", || first.try_wait().unwrap());
-    assert_eq!(said.code(), Some(5), "it was at rest, and learned of it all the same");
+    assert_eq!(
+        said.code(),
+        Some(5),
+        "it was at rest, and learned of it all the same"
+    );
     let mut words = String::new();
     std::io::Read::read_to_string(first.stderr.as_mut().unwrap(), &mut words).unwrap();
-    assert!(words.contains("has taken over this data folder (process 4000000"), "{words}");
+    assert!(
+        words.contains("has taken over this data folder (process 4000000"),
+        "{words}"
+    );
     let kinds = home.archive().events(run, 1, 1000).unwrap();
-    assert_eq!(kinds.last().unwrap().fact.kind(), "approval.requested", "it did not even store that it paused");
+    assert_eq!(
+        kinds.last().unwrap().fact.kind(),
+        "approval.requested",
+        "it did not even store that it paused"
+    );
     second.close_blocking().unwrap();
     let host = Host::start(&home.paths(), &settings()).unwrap();
-    assert_eq!(home.archive().state(run).unwrap().pause_reason, Some(PauseReason::Crashed));
+    assert_eq!(
+        home.archive().state(run).unwrap().pause_reason,
+        Some(PauseReason::Crashed)
+    );
     send(&host, Command::Resume { run_id: run });
     send(&host, approve(run));
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
@@ -384,18 +606,45 @@ fn a_host_that_was_overtaken_at_work_ends_its_agents_and_refuses_what_it_is_aske
     write_pair(&home);
     let host = Host::start(&home.paths(), &settings()).unwrap();
     let run = start(&host, &[("first", Scenario::Timeout)]);
-    wait_for("work", || home.archive().state(run).unwrap().phases[0].prompt.as_ref().map(drop));
+    wait_for("work", || {
+        home.archive().state(run).unwrap().phases[0]
+            .prompt
+            .as_ref()
+            .map(drop)
+    });
     let before = home.archive().last_seq(run).unwrap();
     let mut signals = host.port().signals();
-    let other = Store::open_as_host(&home.paths().database(), Claimant { pid: 4_000_000, lock_device: 0, lock_inode: 0 }).unwrap();
+    let other = Store::open_as_host(
+        &home.paths().database(),
+        Claimant {
+            pid: 4_000_000,
+            lock_device: 0,
+            lock_inode: 0,
+        },
+    )
+    .unwrap();
     let why = host.handle().block_on(host.stopped());
     assert_eq!(why.code, Code::SessionManagerAlreadyRunning);
-    host.handle().block_on(async { while !matches!(signals.recv().await.unwrap(), Signal::Host(false)) {} });
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    let refused = host.handle().block_on(host.port().send(Command::Pause { run_id: run }, sender, ClientToken::new())).unwrap_err();
+    host.handle()
+        .block_on(async { while !matches!(signals.recv().await.unwrap(), Signal::Host(false)) {} });
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    let refused = host
+        .handle()
+        .block_on(
+            host.port()
+                .send(Command::Pause { run_id: run }, sender, ClientToken::new()),
+        )
+        .unwrap_err();
     assert_eq!(refused, why);
     assert_eq!(host.shutdown(Duration::from_secs(5)), Err(why));
-    assert_eq!(home.archive().last_seq(run).unwrap(), before, "nothing of it was stored any more");
+    assert_eq!(
+        home.archive().last_seq(run).unwrap(),
+        before,
+        "nothing of it was stored any more"
+    );
     other.close_blocking().unwrap();
 }
 
@@ -408,19 +657,26 @@ fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
     let run = start(&host, &[]);
     wait_until(&paths, run, "the gate", RunStatus::AwaitingApproval);
     let copied = home.archive().events(run, 1, 1000).unwrap();
-    let copy = backup::daily(&database, Timestamp::now()).unwrap().expect("a copy beside a living host");
+    let copy = backup::daily(&database, Timestamp::now())
+        .unwrap()
+        .expect("a copy beside a living host");
     send(&host, approve(run));
     wait_until(&paths, run, "the end", RunStatus::Completed);
     host.shutdown(Duration::ZERO).unwrap();
     std::fs::write(&database, b"").unwrap();
-    let Err(refused) = Host::start(&paths, &settings()) else { panic!("it began") };
+    let Err(refused) = Host::start(&paths, &settings()) else {
+        panic!("it began")
+    };
     assert_eq!(refused.code, Code::DbCorrupt);
     std::fs::remove_file(&database).unwrap();
     std::fs::copy(copy, &database).unwrap();
     let host = Host::start(&paths, &settings()).unwrap();
     let told = host.notices().join("\n");
     assert!(told.contains("was it put back from a copy?"), "{told}");
-    assert_eq!(home.archive().events(run, 1, copied.len() as u32).unwrap(), copied);
+    assert_eq!(
+        home.archive().events(run, 1, copied.len() as u32).unwrap(),
+        copied
+    );
     send(&host, Command::Resume { run_id: run });
     send(&host, approve(run));
     wait_until(&paths, run, "the end once more", RunStatus::Completed);
@@ -430,18 +686,29 @@ fn a_backup_that_is_put_back_is_whole_and_what_is_missing_is_told() {
 /// Everything that the journals say, and what follows from them, in words.
 fn told(paths: &Paths) -> Result<Vec<String>, String> {
     let archive = Archive::open(paths).map_err(|failure| failure.to_string())?;
-    let runs = archive.runs(&Default::default()).map_err(|failure| failure.to_string())?;
+    let runs = archive
+        .runs(&Default::default())
+        .map_err(|failure| failure.to_string())?;
     let each = runs.iter().map(|run| {
         let events = archive.events(run.id, 1, 10_000)?;
-        Ok(format!("{:?} {events:?} {:?} {:?}", run.state, archive.phases(run.id)?, archive.approvals(run.id)?))
+        Ok(format!(
+            "{:?} {events:?} {:?} {:?}",
+            run.state,
+            archive.phases(run.id)?,
+            archive.approvals(run.id)?
+        ))
     });
-    each.collect::<Result<_, Failure>>().map_err(|failure| failure.to_string())
+    each.collect::<Result<_, Failure>>()
+        .map_err(|failure| failure.to_string())
 }
 
 /// As many bits as `PHASEDECK_FLIPS` says, else a few that take no time.
 #[test]
 fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told() {
-    let flips: usize = std::env::var("PHASEDECK_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
+    let flips: usize = std::env::var("PHASEDECK_FLIPS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(200);
     let home = Home::new();
     write_pair(&home);
     let host = Host::start(&home.paths(), &settings()).unwrap();
@@ -451,7 +718,10 @@ fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told(
     wait_until(&home.paths(), run, "the end", RunStatus::Completed);
     host.shutdown(Duration::ZERO).unwrap();
     let database = home.paths().database();
-    let (whole, said) = (std::fs::read(&database).unwrap(), told(&home.paths()).unwrap());
+    let (whole, said) = (
+        std::fs::read(&database).unwrap(),
+        told(&home.paths()).unwrap(),
+    );
     let mut dice = StdRng::seed_from_u64(7);
     let (mut found, mut harmless) = (0, 0);
     for _ in 0..flips {
@@ -460,9 +730,14 @@ fn a_bit_that_flips_in_the_database_is_found_or_changes_nothing_of_what_is_told(
         bytes[at] ^= 1 << bit;
         std::fs::write(&database, &bytes).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let noticed = runtime.block_on(verify(&home.paths(), None)).map_or(true, |verdict| !verdict.sound);
+        let noticed = runtime
+            .block_on(verify(&home.paths(), None))
+            .map_or(true, |verdict| !verdict.sound);
         let same = told(&home.paths()).is_ok_and(|now| now == said);
-        assert!(noticed || same, "bit {bit} of byte {at} changes what is told, and nobody notices");
+        assert!(
+            noticed || same,
+            "bit {bit} of byte {at} changes what is told, and nobody notices"
+        );
         found += usize::from(noticed);
         harmless += usize::from(!noticed);
     }

@@ -14,7 +14,19 @@ use crate::home::Home;
 /// A run that was rehearsed to its end.
 fn rehearsed() -> Home {
     let home = Home::new();
-    home.expect(0, &["run", "development", "--no-git", "--rehearse", "-m", "a cart", "--headless", "--yes"]);
+    home.expect(
+        0,
+        &[
+            "run",
+            "development",
+            "--no-git",
+            "--rehearse",
+            "-m",
+            "a cart",
+            "--headless",
+            "--yes",
+        ],
+    );
     home
 }
 
@@ -41,11 +53,18 @@ fn spoilt(text: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
 }
 
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
-    prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..8)
+    prop::collection::vec(
+        (any::<prop::sample::Index>(), any::<u8>(), any::<u8>()),
+        1..8,
+    )
 }
 
 fn runner(cases: u32) -> proptest::test_runner::TestRunner {
-    proptest::test_runner::TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
+    proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })
 }
 
 #[test]
@@ -53,9 +72,18 @@ fn no_spoilt_workflow_or_persona_makes_the_catalog_panic() {
     let home = Home::new();
     let config = home.paths().config;
     let files: Vec<_> = [
-        ("workflows/mine.yaml", include_str!("../../schemas/workflows/development.yaml").to_owned()),
-        ("personas/mine.yaml", include_str!("../support/maker.yaml").to_owned()),
-        ("workflows/pair.yaml", include_str!("../support/pair.yaml").to_owned()),
+        (
+            "workflows/mine.yaml",
+            include_str!("../../schemas/workflows/development.yaml").to_owned(),
+        ),
+        (
+            "personas/mine.yaml",
+            include_str!("../support/maker.yaml").to_owned(),
+        ),
+        (
+            "workflows/pair.yaml",
+            include_str!("../support/pair.yaml").to_owned(),
+        ),
     ]
     .into();
     let tried = runner(128).run(&(changes(), 0..files.len()), |(changes, which)| {
@@ -64,7 +92,12 @@ fn no_spoilt_workflow_or_persona_makes_the_catalog_panic() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, spoilt(text.as_bytes(), &changes)).unwrap();
         let catalog = Catalog::load(&CatalogDirs::beneath(&config));
-        prop_assert!(catalog.problems.iter().all(|problem| !problem.message.is_empty()));
+        prop_assert!(
+            catalog
+                .problems
+                .iter()
+                .all(|problem| !problem.message.is_empty())
+        );
         std::fs::remove_file(&path).unwrap();
         Ok(())
     });
@@ -81,7 +114,9 @@ fn no_spoilt_export_makes_the_import_panic_and_none_that_was_changed_comes_in() 
     let tried = runner(64).run(&changes(), |changes| {
         let bytes = spoilt(&whole, &changes);
         if bytes != whole {
-            let imported = catch_unwind(AssertUnwindSafe(|| transfer::import(&elsewhere.paths(), &mut bytes.as_slice(), "me")));
+            let imported = catch_unwind(AssertUnwindSafe(|| {
+                transfer::import(&elsewhere.paths(), &mut bytes.as_slice(), "me")
+            }));
             prop_assert!(imported.is_ok(), "it panicked");
             prop_assert!(imported.unwrap().is_err(), "a changed file is noticed");
         }
@@ -94,27 +129,37 @@ fn no_spoilt_export_makes_the_import_panic_and_none_that_was_changed_comes_in() 
 fn no_spoilt_event_makes_the_fold_panic() {
     let home = rehearsed();
     let record = home.newest();
-    let lines: Vec<String> = home.events(&record).iter().map(|event| serde_json::to_string(event).unwrap()).collect();
-    let tried = runner(512).run(&(changes(), any::<prop::sample::Index>(), any::<bool>()), |(changes, which, shuffled)| {
-        let mut events: Vec<Event> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let at = which.index(lines.len());
-        match serde_json::from_slice(&spoilt(lines[at].as_bytes(), &changes)) {
-            Ok(event) => events[at] = event,
-            Err(_) => drop(events.remove(at)),
-        }
-        if shuffled {
-            let other = at * 7 % events.len().max(1);
-            let at = at.min(events.len() - 1);
-            let (a, b) = (events[at].seq, events[other].seq);
-            (events[at].seq, events[other].seq) = (b, a);
-            events.sort_by_key(|event| event.seq);
-        }
-        let _ = RunState::fold(record.id, &events);
-        for event in &events {
-            let _ = (event.fact.key(), event.fact.phase_key());
-        }
-        Ok(())
-    });
+    let lines: Vec<String> = home
+        .events(&record)
+        .iter()
+        .map(|event| serde_json::to_string(event).unwrap())
+        .collect();
+    let tried = runner(512).run(
+        &(changes(), any::<prop::sample::Index>(), any::<bool>()),
+        |(changes, which, shuffled)| {
+            let mut events: Vec<Event> = lines
+                .iter()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let at = which.index(lines.len());
+            match serde_json::from_slice(&spoilt(lines[at].as_bytes(), &changes)) {
+                Ok(event) => events[at] = event,
+                Err(_) => drop(events.remove(at)),
+            }
+            if shuffled {
+                let other = at * 7 % events.len().max(1);
+                let at = at.min(events.len() - 1);
+                let (a, b) = (events[at].seq, events[other].seq);
+                (events[at].seq, events[other].seq) = (b, a);
+                events.sort_by_key(|event| event.seq);
+            }
+            let _ = RunState::fold(record.id, &events);
+            for event in &events {
+                let _ = (event.fact.key(), event.fact.phase_key());
+            }
+            Ok(())
+        },
+    );
     tried.unwrap();
 }
 
@@ -127,12 +172,23 @@ fn no_row_of_a_foreign_database_makes_a_reader_panic() {
     let loose = |home: &Home| {
         let conn = rusqlite::Connection::open(home.paths().database()).unwrap();
         conn.pragma_update(None, "foreign_keys", false).unwrap();
-        conn.pragma_update(None, "ignore_check_constraints", true).unwrap();
+        conn.pragma_update(None, "ignore_check_constraints", true)
+            .unwrap();
         conn
     };
-    let kinds =
-        prop::sample::select(vec!["run.created", "phase.started", "approval.requested", "llm.called", "personas.changed", "no.such"]);
-    let payload = prop_oneof![".{0,60}", "\\{\"phase_key\":(\"[a-z]{0,8}\"|null|[0-9]{1,20})\\}", Just("{\"seats\":[1]}".to_owned())];
+    let kinds = prop::sample::select(vec![
+        "run.created",
+        "phase.started",
+        "approval.requested",
+        "llm.called",
+        "personas.changed",
+        "no.such",
+    ]);
+    let payload = prop_oneof![
+        ".{0,60}",
+        "\\{\"phase_key\":(\"[a-z]{0,8}\"|null|[0-9]{1,20})\\}",
+        Just("{\"seats\":[1]}".to_owned())
+    ];
     let tried = runner(48).run(&(kinds, payload, any::<i64>(), ".{0,20}"), |(kind, payload, number, text)| {
         let other = Home::new();
         std::fs::create_dir_all(other.paths().database().parent().unwrap()).unwrap();

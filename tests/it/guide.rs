@@ -18,7 +18,10 @@ fn words(line: &str, config: &str) -> Vec<String> {
             _ => words.extend(part.split_whitespace().map(str::to_owned)),
         }
     }
-    words.iter().map(|word| word.replace("$CONFIG", config)).collect()
+    words
+        .iter()
+        .map(|word| word.replace("$CONFIG", config))
+        .collect()
 }
 
 fn scribe(asked: &Asked) -> Reply {
@@ -27,7 +30,11 @@ fn scribe(asked: &Asked) -> Reply {
     });
     match asked.turn {
         1 => asked.writes(&note),
-        _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
+        _ => Reply::stream()
+            .text("It is written.")
+            .finish("stop")
+            .usage(300, 10, Some("0.0002"))
+            .done(),
     }
 }
 
@@ -39,7 +46,10 @@ fn the_guide_works_word_by_word() {
     let config = home.paths().config.to_str().unwrap().to_owned();
     let mut ran = 0;
     for (head, text) in fenced(GUIDE) {
-        match head.split_once(' ').map_or((head.as_str(), None), |(kind, file)| (kind, Some(file))) {
+        match head
+            .split_once(' ')
+            .map_or((head.as_str(), None), |(kind, file)| (kind, Some(file)))
+        {
             ("sh", Some("ignore")) => {}
             ("sh", _) => {
                 for line in text.lines() {
@@ -56,14 +66,20 @@ fn the_guide_works_word_by_word() {
         }
     }
     assert!(ran > 12, "{ran} commands");
-    assert_eq!((home.newest().state.as_str(), script.requests().len()), ("completed", 4));
+    assert_eq!(
+        (home.newest().state.as_str(), script.requests().len()),
+        ("completed", 4)
+    );
 }
 
 fn follow(home: &Home, script: &Script, words: &[String]) {
     assert_eq!(words[0], "phasedeck");
     let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     let mut command = home.command(&args);
-    command.env("PHASEDECK_OPENAI_BASE_URL", script.base_url()).env("OPENROUTER_API_KEY", "a-key").env("PHASEDECK_REHEARSAL_PACE_MS", "0");
+    command
+        .env("PHASEDECK_OPENAI_BASE_URL", script.base_url())
+        .env("OPENROUTER_API_KEY", "a-key")
+        .env("PHASEDECK_REHEARSAL_PACE_MS", "0");
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{told}", words.join(" "));

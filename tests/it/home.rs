@@ -16,7 +16,9 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        let home = Self { dir: tempfile::tempdir().unwrap() };
+        let home = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
         home.configure("[rehearsal]\npace_ms = 0\n");
         home
     }
@@ -42,11 +44,18 @@ impl Home {
     /// The binary, in this home and with nothing of the machine's settings.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phasedeck"));
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PHASEDECK_")) {
             command.env_remove(name);
         }
-        command.env("PHASEDECK_HOME", self.dir.path()).env("NO_COLOR", "1").env("USER", "tester").env("TZ", "UTC");
+        command
+            .env("PHASEDECK_HOME", self.dir.path())
+            .env("NO_COLOR", "1")
+            .env("USER", "tester")
+            .env("TZ", "UTC");
         command
     }
 
@@ -57,15 +66,31 @@ impl Home {
     /// Runs and expects this exit code; gives standard output.
     pub fn expect(&self, code: i32, args: &[&str]) -> String {
         let output = self.run(args);
-        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert_eq!(output.status.code(), Some(code), "phasedeck {}\n--- stdout\n{out}\n--- stderr\n{err}", args.join(" "));
+        let (out, err) = (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        );
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "phasedeck {}\n--- stdout\n{out}\n--- stderr\n{err}",
+            args.join(" ")
+        );
         out
     }
 
     /// The newest run.
     pub fn newest(&self) -> RunRecord {
-        let filter = RunFilter { limit: Some(1), ..RunFilter::default() };
-        self.archive().runs(&filter).unwrap().into_iter().next().expect("a run")
+        let filter = RunFilter {
+            limit: Some(1),
+            ..RunFilter::default()
+        };
+        self.archive()
+            .runs(&filter)
+            .unwrap()
+            .into_iter()
+            .next()
+            .expect("a run")
     }
 
     /// Waits until the newest run asks at this gate, while `host` executes it.
@@ -74,12 +99,22 @@ impl Home {
     }
 
     /// The same of any run.
-    pub fn wait_for_question_of(&self, run: &str, gate: &str, host: &mut std::process::Child) -> OpenApproval {
+    pub fn wait_for_question_of(
+        &self,
+        run: &str,
+        gate: &str,
+        host: &mut std::process::Child,
+    ) -> OpenApproval {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
-            assert!(std::time::Instant::now() < deadline && host.try_wait().unwrap().is_none(), "nothing is asked at {gate}");
+            assert!(
+                std::time::Instant::now() < deadline && host.try_wait().unwrap().is_none(),
+                "nothing is asked at {gate}"
+            );
             std::thread::sleep(std::time::Duration::from_millis(20));
-            let Ok(archive) = Archive::open(&self.paths()) else { continue };
+            let Ok(archive) = Archive::open(&self.paths()) else {
+                continue;
+            };
             let Ok(run) = archive.find(run) else { continue };
             let state = RunState::fold(run, &archive.events(run, 1, 100_000).unwrap()).unwrap();
             match state.approval {
@@ -98,7 +133,11 @@ impl Home {
         let dir = self.dir.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("README.md"), "# a project\n").unwrap();
-        for args in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "First"]] {
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["add", "."],
+            &["commit", "-q", "-m", "First"],
+        ] {
             git(&dir, args);
         }
         dir
@@ -108,12 +147,23 @@ impl Home {
 /// Runs git with an identity of its own; gives standard output.
 pub fn git(dir: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
-        .args(["-c", "user.name=Tester", "-c", "user.email=tester@localhost", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "user.name=Tester",
+            "-c",
+            "user.email=tester@localhost",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(args)
         .current_dir(dir)
         .output()
         .unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -125,23 +175,50 @@ pub fn check_invariants(home: &Home, run: &RunRecord) -> RunState {
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event.seq, index as u64 + 1, "no gap in seq");
     }
-    assert!(events.windows(2).all(|pair| pair[0].at <= pair[1].at), "time never goes back");
+    assert!(
+        events.windows(2).all(|pair| pair[0].at <= pair[1].at),
+        "time never goes back"
+    );
     let state = RunState::fold(run.id, &events).unwrap();
     let record = archive.run(run.id).unwrap();
-    assert_eq!(record.state, state.status.as_str(), "the row says what the journal says");
+    assert_eq!(
+        record.state,
+        state.status.as_str(),
+        "the row says what the journal says"
+    );
     assert_eq!(record.last_seq, state.last_seq);
     for phase in archive.phases(run.id).unwrap() {
         let folded = state.phase(&phase.phase_key).unwrap();
-        assert_eq!((phase.state, phase.attempt), (folded.status, folded.attempt), "{}", phase.phase_key);
+        assert_eq!(
+            (phase.state, phase.attempt),
+            (folded.status, folded.attempt),
+            "{}",
+            phase.phase_key
+        );
         let completed =
             events.iter().filter(|e| matches!(&e.fact, Fact::PhaseCompleted { phase_key, .. } if *phase_key == phase.phase_key));
-        assert!(completed.count() <= 1, "{} completed twice", phase.phase_key);
+        assert!(
+            completed.count() <= 1,
+            "{} completed twice",
+            phase.phase_key
+        );
     }
-    let ends = events.iter().filter(|event| event.fact.key() == "run.ended").count();
+    let ends = events
+        .iter()
+        .filter(|event| event.fact.key() == "run.ended")
+        .count();
     assert_eq!(ends, usize::from(state.status.is_terminal()));
     let ledger = archive.ledger(run.id).unwrap();
-    let known: i64 = ledger.iter().filter(|row| row.status.is_some()).filter_map(|row| row.cost).map(|cost| cost.0).sum();
-    assert_eq!(record.cost.known.0, known, "the run's total is the sum of its rows");
+    let known: i64 = ledger
+        .iter()
+        .filter(|row| row.status.is_some())
+        .filter_map(|row| row.cost)
+        .map(|cost| cost.0)
+        .sum();
+    assert_eq!(
+        record.cost.known.0, known,
+        "the run's total is the sum of its rows"
+    );
     assert_eq!(record.cost, state.cost);
     state
 }

@@ -31,8 +31,15 @@ impl Yard {
 
     async fn run(&self, command: &str, time: Duration) -> Ran {
         let (worktree, temp) = (self.path("worktree"), self.path("temp"));
-        let bounds = Bounds { worktree: &worktree, temp: &temp, time };
-        launcher().run(command, bounds, &CancellationToken::new()).await.unwrap()
+        let bounds = Bounds {
+            worktree: &worktree,
+            temp: &temp,
+            time,
+        };
+        launcher()
+            .run(command, bounds, &CancellationToken::new())
+            .await
+            .unwrap()
     }
 
     /// What lies outside, as names and contents.
@@ -59,10 +66,12 @@ async fn protection() -> Option<Protection> {
 /// Whether any process still has these words in its arguments.
 fn anything_runs(words: &str) -> bool {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|line| {
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        line.contains(words)
-    })
+    entries
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| {
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(words)
+        })
 }
 
 const LONG: Duration = Duration::from_secs(30);
@@ -73,9 +82,15 @@ async fn a_command_runs_in_its_worktree_with_its_own_temp_folder_and_without_our
     let ran =
         yard.run("pwd; echo here > made.txt; echo \"$TMPDIR\"; env | cut -d= -f1 | sort | tr '\\n' ' '; echo no >&2; exit 7", LONG).await;
     assert_eq!(ran.finish, Finish::Exit(7));
-    assert_eq!(std::fs::read_to_string(yard.path("worktree/made.txt")).unwrap(), "here\n");
+    assert_eq!(
+        std::fs::read_to_string(yard.path("worktree/made.txt")).unwrap(),
+        "here\n"
+    );
     let lines: Vec<&str> = ran.printed.lines().collect();
-    assert_eq!(Path::new(lines[0]), yard.path("worktree").canonicalize().unwrap());
+    assert_eq!(
+        Path::new(lines[0]),
+        yard.path("worktree").canonicalize().unwrap()
+    );
     assert_eq!(Path::new(lines[1]), yard.path("temp"));
     let known = "CARGO_HOME GIT_TERMINAL_PROMPT HOME LANG LC_ALL LC_CTYPE LOGNAME OLDPWD PATH PWD RUSTUP_HOME RUSTUP_TOOLCHAIN SHLVL TERM TMPDIR TZ USER _ GOPATH GOROOT JAVA_HOME NVM_DIR PYENV_ROOT VIRTUAL_ENV";
     let foreign: Vec<&str> = ran
@@ -122,7 +137,11 @@ async fn private_files_and_the_keys_of_other_processes_cannot_be_read() {
     let Some(_) = protection().await else { return };
     let yard = Yard::new();
     std::fs::write(yard.path("outside/key"), "sk-canary-0001").unwrap();
-    let mut host = std::process::Command::new("sleep").arg("60").env("SECRET", "sk-canary-0002").spawn().unwrap();
+    let mut host = std::process::Command::new("sleep")
+        .arg("60")
+        .env("SECRET", "sk-canary-0002")
+        .spawn()
+        .unwrap();
     let (outside, pid) = (yard.path("outside").display().to_string(), host.id());
     let ran = yard.run(&format!("cat {outside}/key; tr '\\0' '\\n' < /proc/{pid}/environ; ls {outside}; kill -9 {pid}"), LONG).await;
     let alive = host.try_wait().unwrap().is_none();
@@ -134,13 +153,26 @@ async fn private_files_and_the_keys_of_other_processes_cannot_be_read() {
 
 #[tokio::test]
 async fn the_network_is_away() {
-    let Some(protection) = protection().await else { return };
+    let Some(protection) = protection().await else {
+        return;
+    };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     listener.set_nonblocking(true).unwrap();
     let yard = Yard::new();
-    let ran = yard.run(&format!("bash -c 'echo hello > /dev/tcp/127.0.0.1/{port}'"), LONG).await;
-    assert_ne!(ran.finish, Finish::Exit(0), "{} {}", protection.words(), ran.printed);
+    let ran = yard
+        .run(
+            &format!("bash -c 'echo hello > /dev/tcp/127.0.0.1/{port}'"),
+            LONG,
+        )
+        .await;
+    assert_ne!(
+        ran.finish,
+        Finish::Exit(0),
+        "{} {}",
+        protection.words(),
+        ran.printed
+    );
     assert!(listener.accept().is_err());
 }
 
@@ -151,15 +183,27 @@ async fn a_command_that_takes_too_long_is_ended_with_everything_it_began() {
     let stubborn = "trap '' TERM INT HUP; (setsid sleep 98761 &) ; sh -c 'trap \"\" TERM; sleep 98761' & sleep 98761";
     let ran = yard.run(stubborn, Duration::from_millis(400)).await;
     assert_eq!(ran.finish, Finish::TimedOut);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(!anything_runs("sleep 98761"));
 }
 
 #[tokio::test]
 async fn nothing_stays_behind_when_a_command_ends_by_itself() {
     let yard = Yard::new();
-    let ran = yard.run("(setsid sh -c 'sleep 98762 & sleep 98762' &) ; (sleep 98762 &) ; echo done", LONG).await;
-    assert_eq!((ran.finish, ran.printed.as_str()), (Finish::Exit(0), "done\n"));
+    let ran = yard
+        .run(
+            "(setsid sh -c 'sleep 98762 & sleep 98762' &) ; (sleep 98762 &) ; echo done",
+            LONG,
+        )
+        .await;
+    assert_eq!(
+        (ran.finish, ran.printed.as_str()),
+        (Finish::Exit(0), "done\n")
+    );
     assert!(!anything_runs("sleep 98762"));
 }
 
@@ -168,10 +212,18 @@ async fn nothing_stays_behind_when_the_host_is_killed() {
     let yard = Yard::new();
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
     let token = CancellationToken::new();
-    let bounds = Bounds { worktree: &worktree, temp: &temp, time: LONG };
+    let bounds = Bounds {
+        worktree: &worktree,
+        temp: &temp,
+        time: LONG,
+    };
     // Dropping the future drops the pipe, as the death of the host does.
     let running = launcher();
-    let ended = tokio::time::timeout(Duration::from_millis(500), running.run("(setsid sleep 98763 &); sleep 98763", bounds, &token)).await;
+    let ended = tokio::time::timeout(
+        Duration::from_millis(500),
+        running.run("(setsid sleep 98763 &); sleep 98763", bounds, &token),
+    )
+    .await;
     assert!(ended.is_err());
     let deadline = Instant::now() + Duration::from_secs(10);
     while anything_runs("sleep 98763") {
@@ -189,8 +241,19 @@ async fn a_flood_is_cut_and_a_command_without_end_is_stopped_when_told() {
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
     let token = CancellationToken::new();
     token.cancel();
-    let bounds = Bounds { worktree: &worktree, temp: &temp, time: LONG };
-    assert_eq!(launcher().run("sleep 98764", bounds, &token).await.unwrap().finish, Finish::Stopped);
+    let bounds = Bounds {
+        worktree: &worktree,
+        temp: &temp,
+        time: LONG,
+    };
+    assert_eq!(
+        launcher()
+            .run("sleep 98764", bounds, &token)
+            .await
+            .unwrap()
+            .finish,
+        Finish::Stopped
+    );
 }
 
 #[tokio::test]
@@ -212,13 +275,19 @@ async fn a_command_that_begins_too_many_processes_is_ended() {
     assert_ne!(ran.finish, Finish::Exit(0), "{}", ran.printed);
     assert_ne!(ran.finish, Finish::TimedOut, "{}", ran.printed);
     assert!(!anything_runs("sleep 98766"));
-    let words = if rustix::process::getuid().is_root() { "it began more than 512 processes, and was ended" } else { "ork" };
+    let words = if rustix::process::getuid().is_root() {
+        "it began more than 512 processes, and was ended"
+    } else {
+        "ork"
+    };
     assert!(ran.printed.contains(words), "{}", ran.printed);
 }
 
 #[tokio::test]
 async fn sockets_of_other_programs_cannot_be_reached() {
-    let Some(protection) = protection().await else { return };
+    let Some(protection) = protection().await else {
+        return;
+    };
     let yard = Yard::new();
     // Within the worktree, where nothing else keeps a command from it.
     let _socket = std::os::unix::net::UnixListener::bind(yard.path("worktree/socket")).unwrap();
@@ -228,8 +297,17 @@ async fn sockets_of_other_programs_cannot_be_reached() {
         println!("skipped: there is no python3 here");
         return;
     }
-    assert_eq!(protection.sockets, !ran.printed.contains("reached"), "{}", ran.printed);
-    assert!(ran.printed.contains("pair\n"), "its own processes may have sockets among them: {}", ran.printed);
+    assert_eq!(
+        protection.sockets,
+        !ran.printed.contains("reached"),
+        "{}",
+        ran.printed
+    );
+    assert!(
+        ran.printed.contains("pair\n"),
+        "its own processes may have sockets among them: {}",
+        ran.printed
+    );
 }
 
 #[tokio::test]
@@ -247,7 +325,12 @@ async fn a_file_cannot_grow_beyond_its_limit() {
 #[tokio::test]
 async fn a_command_has_no_terminal_and_a_session_of_its_own() {
     let yard = Yard::new();
-    let ran = yard.run("if (exec < /dev/tty) 2>/dev/null; then echo terminal; fi; read line || echo no input", LONG).await;
+    let ran = yard
+        .run(
+            "if (exec < /dev/tty) 2>/dev/null; then echo terminal; fi; read line || echo no input",
+            LONG,
+        )
+        .await;
     assert_eq!(ran.printed, "no input\n");
 }
 
@@ -255,9 +338,20 @@ async fn a_command_has_no_terminal_and_a_session_of_its_own() {
 async fn a_command_that_no_person_could_read_is_refused() {
     let yard = Yard::new();
     let (worktree, temp) = (yard.path("worktree"), yard.path("temp"));
-    let bounds = Bounds { worktree: &worktree, temp: &temp, time: LONG };
+    let bounds = Bounds {
+        worktree: &worktree,
+        temp: &temp,
+        time: LONG,
+    };
     for (length, ok) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
         let command = format!(": {}", "x".repeat(length - 2));
-        assert_eq!(launcher().run(&command, bounds, &CancellationToken::new()).await.is_ok(), ok, "{length}");
+        assert_eq!(
+            launcher()
+                .run(&command, bounds, &CancellationToken::new())
+                .await
+                .is_ok(),
+            ok,
+            "{length}"
+        );
     }
 }

@@ -13,7 +13,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["store", "model"]),
     ("engine/machine", &["engine::machine", "model"]),
     ("engine", &["engine", "store", "model"]),
-    ("app/shell", &["app", "ui", "engine::api", "engine::paths", "model"]),
+    (
+        "app/shell",
+        &["app", "ui", "engine::api", "engine::paths", "model"],
+    ),
     ("app", &["app", "engine::api", "model"]),
     ("ui", &["ui", "app", "engine::api", "model"]),
     ("cli", &["cli", "app", "engine", "model"]),
@@ -36,28 +39,48 @@ fn every_room_knows_only_the_rooms_beneath_it() {
             continue;
         }
         for path in &module.named_paths {
-            let within = |prefix: &&str| path == *prefix || path.starts_with(&format!("{prefix}::"));
+            let within =
+                |prefix: &&str| path == *prefix || path.starts_with(&format!("{prefix}::"));
             if !allowed.iter().any(within) {
-                wrong.insert(format!("{} names crate::{path}; {room} may know {allowed:?}", module.file));
+                wrong.insert(format!(
+                    "{} names crate::{path}; {room} may know {allowed:?}",
+                    module.file
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{}",
+        wrong.into_iter().collect::<Vec<_>>().join("\n")
+    );
 }
 
 #[test]
 fn every_file_is_a_module_that_a_row_covers() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let tree = SourceTree::read(&src);
-    let read: BTreeSet<&str> = tree.modules.iter().map(|module| module.file.as_str()).collect();
+    let read: BTreeSet<&str> = tree
+        .modules
+        .iter()
+        .map(|module| module.file.as_str())
+        .collect();
     let files = rust_files(&src);
     assert!(files.len() > 40, "the source was found");
-    let lost: Vec<_> = files.iter().filter(|file| !read.contains(file.as_str()) && *file != "main.rs" || row(file).is_none()).collect();
-    assert!(lost.is_empty(), "no module declares, or no row covers: {lost:?}");
+    let lost: Vec<_> = files
+        .iter()
+        .filter(|file| !read.contains(file.as_str()) && *file != "main.rs" || row(file).is_none())
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "no module declares, or no row covers: {lost:?}"
+    );
 }
 
 fn row(file: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
-    TABLE.iter().find(|(room, _)| file.starts_with(&format!("{room}/")) || file == format!("{room}.rs") || file == *room)
+    TABLE.iter().find(|(room, _)| {
+        file.starts_with(&format!("{room}/")) || file == format!("{room}.rs") || file == *room
+    })
 }
 
 #[test]
@@ -66,7 +89,11 @@ fn only_the_store_knows_the_database_library() {
     let outside: Vec<_> = rust_files(&src)
         .into_iter()
         .filter(|file| !file.starts_with("store/") && !file.starts_with("engine/"))
-        .filter(|file| std::fs::read_to_string(src.join(file)).unwrap().contains("rusqlite"))
+        .filter(|file| {
+            std::fs::read_to_string(src.join(file))
+                .unwrap()
+                .contains("rusqlite")
+        })
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
 }
@@ -81,9 +108,19 @@ fn every_path_that_the_architecture_names_exists() {
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter(|word| ["src/", "tests/", "docs/", "benches"].iter().any(|top| word.starts_with(top)))
+        .filter(|word| {
+            ["src/", "tests/", "docs/", "benches"]
+                .iter()
+                .any(|top| word.starts_with(top))
+        })
         .collect();
-    assert!(named.iter().filter(|path| path.starts_with("src/")).count() > 20, "the code map was found: {named:?}");
-    let gone: Vec<_> = named.iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(
+        named.iter().filter(|path| path.starts_with("src/")).count() > 20,
+        "the code map was found: {named:?}"
+    );
+    let gone: Vec<_> = named
+        .iter()
+        .filter(|path| !root.join(path).exists())
+        .collect();
     assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:?}");
 }

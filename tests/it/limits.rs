@@ -26,13 +26,28 @@ fn every_limit_has_a_code_an_event_and_a_test_that_are_there() {
     let page = std::fs::read_to_string(root.join("docs/limits.md")).unwrap();
     let events = std::fs::read_to_string(root.join("docs/events.md")).unwrap();
     let mut all = String::new();
-    ["src", "tests"].iter().for_each(|folder| source(&root.join(folder), &mut all));
-    let rows: Vec<Vec<&str>> = page.lines().filter(|line| line.starts_with("| ")).skip(2).map(|line| line.split(" | ").collect()).collect();
+    ["src", "tests"]
+        .iter()
+        .for_each(|folder| source(&root.join(folder), &mut all));
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(2)
+        .map(|line| line.split(" | ").collect())
+        .collect();
     assert!(rows.len() >= 25, "{}", rows.len());
     for row in rows {
-        let [_, _, code, event, test] = row[..] else { panic!("{row:?}") };
-        assert!(named(code).is_none_or(|code| Code::parse(code).is_some()), "{row:?}");
-        assert!(named(event).is_none_or(|event| events.contains(&format!("| `{event}` |"))), "{row:?}");
+        let [_, _, code, event, test] = row[..] else {
+            panic!("{row:?}")
+        };
+        assert!(
+            named(code).is_none_or(|code| Code::parse(code).is_some()),
+            "{row:?}"
+        );
+        assert!(
+            named(event).is_none_or(|event| events.contains(&format!("| `{event}` |"))),
+            "{row:?}"
+        );
         let test = named(test.trim_end_matches('|')).unwrap();
         assert!(all.contains(&format!("fn {test}(")), "{test} is no test");
     }

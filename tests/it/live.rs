@@ -62,7 +62,10 @@ impl Backend for Agent {
 }
 
 fn write_artifact(job: &Job) {
-    write(job, &json!({ "runId": job.run_id, "phaseKey": job.phase_key, "note": format!("made in attempt {}", job.attempt) }));
+    write(
+        job,
+        &json!({ "runId": job.run_id, "phaseKey": job.phase_key, "note": format!("made in attempt {}", job.attempt) }),
+    );
 }
 
 fn write(job: &Job, content: &Value) {
@@ -75,7 +78,10 @@ fn write(job: &Job, content: &Value) {
 fn careless_at_first<'a>(_: &'a Agent, job: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
     Box::pin(async move {
         match job.attempt {
-            1 => write(job, &(0..8).map(|n| (format!("extra{n}"), json!(n))).collect()),
+            1 => write(
+                job,
+                &(0..8).map(|n| (format!("extra{n}"), json!(n))).collect(),
+            ),
             _ => write_artifact(job),
         }
         Ok(Ended::Done)
@@ -83,7 +89,12 @@ fn careless_at_first<'a>(_: &'a Agent, job: &'a Job, _: &'a Desk, _: &'a Stop) -
 }
 
 /// Writes the artifact as soon as the test lets it.
-fn waits_for_the_test<'a>(agent: &'a Agent, job: &'a Job, _desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
+fn waits_for_the_test<'a>(
+    agent: &'a Agent,
+    job: &'a Job,
+    _desk: &'a Desk,
+    stop: &'a Stop,
+) -> Work<'a> {
     Box::pin(async move {
         let working = agent.working.fetch_add(1, Ordering::SeqCst) + 1;
         agent.most.fetch_max(working, Ordering::SeqCst);
@@ -104,10 +115,19 @@ fn waits_for_the_test<'a>(agent: &'a Agent, job: &'a Job, _desk: &'a Desk, stop:
 fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a Stop) -> Work<'a> {
     Box::pin(async move {
         let first = agent.asked.load(Ordering::SeqCst) == 1;
-        let reserve = Reserve { conversation: String::new(), number: 1, model: "m".to_owned(), reserved: Some(NanoUsd(50)) };
+        let reserve = Reserve {
+            conversation: String::new(),
+            number: 1,
+            model: "m".to_owned(),
+            reserved: Some(NanoUsd(50)),
+        };
         let turn = desk.reserve(reserve).await?;
         assert!(!first, "a defect, made on purpose");
-        let failed = phasedeck::engine::agent::CallFailed { status: CallStatus::Failed, code: Code::LlmUnreachable, latency_ms: 1 };
+        let failed = phasedeck::engine::agent::CallFailed {
+            status: CallStatus::Failed,
+            code: Code::LlmUnreachable,
+            latency_ms: 1,
+        };
         desk.failed(turn, failed, None).await?;
         write_artifact(job);
         Ok(Ended::Done)
@@ -115,7 +135,12 @@ fn breaks_once<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a St
 }
 
 /// Works until somebody lets go of it.
-fn never_ends_and_is_counted<'a>(agent: &'a Agent, _: &'a Job, _: &'a Desk, _: &'a Stop) -> Work<'a> {
+fn never_ends_and_is_counted<'a>(
+    agent: &'a Agent,
+    _: &'a Job,
+    _: &'a Desk,
+    _: &'a Stop,
+) -> Work<'a> {
     struct AtWork<'a>(&'a AtomicUsize);
     impl Drop for AtWork<'_> {
         fn drop(&mut self) {
@@ -161,11 +186,28 @@ impl Bench {
             prompts: Mutex::new(Vec::new()),
             calls: OnceLock::new(),
         });
-        let context = Arc::new(Context::new(store, home.paths(), settings, vec![Arc::clone(&agent) as Arc<dyn Backend>]));
+        let context = Arc::new(Context::new(
+            store,
+            home.paths(),
+            settings,
+            vec![Arc::clone(&agent) as Arc<dyn Backend>],
+        ));
         let (calls, serving) = mpsc::channel(64);
         agent.calls.set(calls.clone()).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { home, context, agent, calls, serving: Some(serving), supervisor: None, runtime }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            home,
+            context,
+            agent,
+            calls,
+            serving: Some(serving),
+            supervisor: None,
+            runtime,
+        }
     }
 
     fn serving(play: Play, max_concurrent_runs: u32) -> Self {
@@ -175,7 +217,12 @@ impl Bench {
     }
 
     fn serve(&mut self) {
-        let supervisor = Supervisor::new(Arc::clone(&self.context), self.serving.take().unwrap(), self.calls.clone(), true);
+        let supervisor = Supervisor::new(
+            Arc::clone(&self.context),
+            self.serving.take().unwrap(),
+            self.calls.clone(),
+            true,
+        );
         self.supervisor = Some(self.runtime.spawn(supervisor.run()));
     }
 
@@ -198,13 +245,23 @@ impl Bench {
 
     fn drain(&self) -> oneshot::Receiver<Vec<RunId>> {
         let (done, drained) = oneshot::channel();
-        self.calls.blocking_send(Call::Drain { grace: Duration::ZERO, done }).ok().unwrap();
+        self.calls
+            .blocking_send(Call::Drain {
+                grace: Duration::ZERO,
+                done,
+            })
+            .ok()
+            .unwrap();
         drained
     }
 
     /// Whether the drain ends, in the time that a person would wait at most.
     fn ends(&self, drained: oneshot::Receiver<Vec<RunId>>) -> bool {
-        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), drained).await.is_ok() })
+        self.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(20), drained)
+                .await
+                .is_ok()
+        })
     }
 
     fn state(&self, run_id: RunId) -> RunState {
@@ -222,13 +279,32 @@ impl Bench {
 
 fn request(command: Command) -> (Call, oneshot::Receiver<Result<Answer, Failure>>) {
     let (reply, answer) = oneshot::channel();
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    (Call::Request(Request { command, sender, token: ClientToken::new(), reply }), answer)
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    (
+        Call::Request(Request {
+            command,
+            sender,
+            token: ClientToken::new(),
+            reply,
+        }),
+        answer,
+    )
 }
 
 fn start() -> Command {
-    let options = RunOptions { rehearse: true, ..RunOptions::default() };
-    let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), options, ..StartRun::default() };
+    let options = RunOptions {
+        rehearse: true,
+        ..RunOptions::default()
+    };
+    let start = StartRun {
+        workflow: "pair".to_owned(),
+        requirements: "A note".to_owned(),
+        options,
+        ..StartRun::default()
+    };
     Command::Start(Box::new(start))
 }
 
@@ -240,23 +316,38 @@ fn approve(run_id: RunId) -> Command {
 fn no_more_attempts_work_at_once_than_there_are_places_and_a_gate_holds_none() {
     let bench = Bench::serving(waits_for_the_test, 2);
     let runs: Vec<RunId> = (0..5).map(|_| bench.start()).collect();
-    wait_for("two at work", || (bench.agent.working.load(Ordering::SeqCst) == 2).then_some(()));
+    wait_for("two at work", || {
+        (bench.agent.working.load(Ordering::SeqCst) == 2).then_some(())
+    });
     bench.agent.go.add_permits(5);
     for run_id in &runs {
-        bench.wait(*run_id, "its gate, while the others' gates wait too", |state| state.status == RunStatus::AwaitingApproval);
+        bench.wait(
+            *run_id,
+            "its gate, while the others' gates wait too",
+            |state| state.status == RunStatus::AwaitingApproval,
+        );
     }
-    assert_eq!(bench.agent.most.load(Ordering::SeqCst), 2, "never a third beside them");
+    assert_eq!(
+        bench.agent.most.load(Ordering::SeqCst),
+        2,
+        "never a third beside them"
+    );
 }
 
 #[test]
 fn a_drain_pauses_the_run_that_works_and_the_one_that_waits_for_a_place() {
     let bench = Bench::serving(waits_for_the_test, 1);
     let runs = [bench.start(), bench.start()];
-    wait_for("one at work", || (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(()));
+    wait_for("one at work", || {
+        (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(())
+    });
     assert!(bench.ends(bench.drain()));
     for run_id in runs {
         let state = bench.state(run_id);
-        assert_eq!((state.status, state.pause_reason), (RunStatus::Paused, Some(PauseReason::Shutdown)));
+        assert_eq!(
+            (state.status, state.pause_reason),
+            (RunStatus::Paused, Some(PauseReason::Shutdown))
+        );
     }
 }
 
@@ -269,11 +360,19 @@ fn a_run_that_is_being_started_when_the_drain_begins_is_paused_too() {
         let started = bench.put(start());
         let drained = bench.drain();
         bench.serve();
-        assert!(bench.ends(drained), "the drain waits for nobody who does not know of it");
+        assert!(
+            bench.ends(drained),
+            "the drain waits for nobody who does not know of it"
+        );
         for answer in other.into_iter().chain([started]) {
-            let Ok(Answer::Started { run_id, .. }) = answer.blocking_recv().unwrap() else { panic!("not started") };
+            let Ok(Answer::Started { run_id, .. }) = answer.blocking_recv().unwrap() else {
+                panic!("not started")
+            };
             let state = bench.state(run_id);
-            assert_eq!((state.status, state.pause_reason), (RunStatus::Paused, Some(PauseReason::Shutdown)));
+            assert_eq!(
+                (state.status, state.pause_reason),
+                (RunStatus::Paused, Some(PauseReason::Shutdown))
+            );
         }
     }
 }
@@ -282,41 +381,76 @@ fn a_run_that_is_being_started_when_the_drain_begins_is_paused_too() {
 fn work_that_does_not_stop_cannot_hold_a_drain_for_ever() {
     let bench = Bench::serving(never_ends, 1);
     let run_id = bench.start();
-    wait_for("work", || (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(()));
+    wait_for("work", || {
+        (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(())
+    });
     assert!(bench.ends(bench.drain()));
-    assert_eq!(bench.state(run_id).status, RunStatus::Executing, "nothing was said that is not true; the next start pauses it");
+    assert_eq!(
+        bench.state(run_id).status,
+        RunStatus::Executing,
+        "nothing was said that is not true; the next start pauses it"
+    );
 }
 
 #[test]
 fn no_work_outlives_its_owner() {
     let bench = Bench::serving(never_ends_and_is_counted, 1);
     bench.start();
-    wait_for("work", || (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(()));
+    wait_for("work", || {
+        (bench.agent.working.load(Ordering::SeqCst) == 1).then_some(())
+    });
     bench.supervisor.as_ref().unwrap().abort();
-    wait_for("the end of the work", || (bench.agent.working.load(Ordering::SeqCst) == 0).then_some(()));
+    wait_for("the end of the work", || {
+        (bench.agent.working.load(Ordering::SeqCst) == 0).then_some(())
+    });
 }
 
 #[test]
 fn hurry_ends_a_drain_that_would_wait_for_long() {
     let bench = Bench::serving(never_stops_soon, 1);
     let run_id = bench.start();
-    wait_for("work", || (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(()));
+    wait_for("work", || {
+        (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(())
+    });
     let (done, drained) = oneshot::channel();
-    bench.calls.blocking_send(Call::Drain { grace: Duration::from_secs(3600), done }).ok().unwrap();
+    bench
+        .calls
+        .blocking_send(Call::Drain {
+            grace: Duration::from_secs(3600),
+            done,
+        })
+        .ok()
+        .unwrap();
     bench.calls.blocking_send(Call::Hurry).ok().unwrap();
     assert!(bench.ends(drained));
-    assert_eq!(bench.state(run_id).pause_reason, Some(PauseReason::Shutdown));
+    assert_eq!(
+        bench.state(run_id).pause_reason,
+        Some(PauseReason::Shutdown)
+    );
 }
 
 #[test]
 fn a_repair_is_told_every_error_also_those_that_the_event_has_no_room_for() {
     let bench = Bench::serving(careless_at_first, 1);
     let run_id = bench.start();
-    let state = bench.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
+    let state = bench.wait(run_id, "the gate", |state| {
+        state.status == RunStatus::AwaitingApproval
+    });
     assert_eq!(state.phases[0].attempt, 2);
     let prompts = bench.agent.prompts.lock().unwrap().clone();
-    let errors = prompts[1].split("Errors, each with").nth(1).unwrap().split("Previous content").next().unwrap().to_owned();
-    for word in ["runId", "phaseKey", "note"].map(str::to_owned).into_iter().chain((0..8).map(|n| format!("extra{n}"))) {
+    let errors = prompts[1]
+        .split("Errors, each with")
+        .nth(1)
+        .unwrap()
+        .split("Previous content")
+        .next()
+        .unwrap()
+        .to_owned();
+    for word in ["runId", "phaseKey", "note"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain((0..8).map(|n| format!("extra{n}")))
+    {
         assert!(errors.contains(&word), "{word} is missing in:\n{errors}");
     }
 }
@@ -326,11 +460,19 @@ fn a_panic_of_an_agent_leaves_a_run_that_can_go_on_and_a_call_that_is_charged() 
     let bench = Bench::serving(breaks_once, 1);
     let run_id = bench.start();
     let state = bench.wait(run_id, "the question", |state| state.approval.is_some());
-    assert_eq!((state.status, state.pause_reason), (RunStatus::Paused, Some(PauseReason::SessionRecovery)));
+    assert_eq!(
+        (state.status, state.pause_reason),
+        (RunStatus::Paused, Some(PauseReason::SessionRecovery))
+    );
     let row = bench.home.archive().ledger(run_id).unwrap().remove(0);
-    assert_eq!((row.status, row.cost, row.estimated), (Some(CallStatus::Unknown), Some(NanoUsd(50)), true));
+    assert_eq!(
+        (row.status, row.cost, row.estimated),
+        (Some(CallStatus::Unknown), Some(NanoUsd(50)), true)
+    );
     bench.send(approve(run_id)).unwrap();
-    let state = bench.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
+    let state = bench.wait(run_id, "the gate", |state| {
+        state.status == RunStatus::AwaitingApproval
+    });
     assert_eq!(state.phases[0].attempt, 1, "the same attempt goes on");
     bench.check(run_id);
 }
@@ -340,8 +482,21 @@ fn an_abort_after_a_panic_leaves_no_call_open() {
     let bench = Bench::serving(breaks_once, 1);
     let run_id = bench.start();
     bench.wait(run_id, "the question", |state| state.approval.is_some());
-    bench.send(Command::Abort { run_id, reason: "enough".to_owned() }).unwrap();
-    assert!(bench.home.archive().ledger(run_id).unwrap().iter().all(|row| row.status.is_some()));
+    bench
+        .send(Command::Abort {
+            run_id,
+            reason: "enough".to_owned(),
+        })
+        .unwrap();
+    assert!(
+        bench
+            .home
+            .archive()
+            .ledger(run_id)
+            .unwrap()
+            .iter()
+            .all(|row| row.status.is_some())
+    );
     bench.check(run_id);
 }
 
@@ -356,13 +511,19 @@ fn a_fact_that_cannot_be_stored_pauses_its_run_and_no_other() {
     );
     conn.execute_batch(&refuse).unwrap();
     bench.agent.go.add_permits(2);
-    bench.wait(sound, "its gate", |state| state.status == RunStatus::AwaitingApproval);
-    let state = bench.wait(broken, "a pause that the operator sees", |state| state.status == RunStatus::Paused);
+    bench.wait(sound, "its gate", |state| {
+        state.status == RunStatus::AwaitingApproval
+    });
+    let state = bench.wait(broken, "a pause that the operator sees", |state| {
+        state.status == RunStatus::Paused
+    });
     assert_eq!(state.pause_reason, Some(PauseReason::Crashed));
     conn.execute_batch("DROP TRIGGER refuse").unwrap();
     bench.agent.go.add_permits(1);
     bench.send(Command::Resume { run_id: broken }).unwrap();
-    bench.wait(broken, "its gate", |state| state.status == RunStatus::AwaitingApproval);
+    bench.wait(broken, "its gate", |state| {
+        state.status == RunStatus::AwaitingApproval
+    });
     bench.check(broken);
 }
 
@@ -372,13 +533,21 @@ fn an_abort_that_meets_the_end_gives_one_end_and_a_true_answer() {
         let bench = Bench::serving(waits_for_the_test, 1);
         let run_id = bench.start();
         bench.agent.go.add_permits(2);
-        bench.wait(run_id, "the gate", |state| state.status == RunStatus::AwaitingApproval);
+        bench.wait(run_id, "the gate", |state| {
+            state.status == RunStatus::AwaitingApproval
+        });
         bench.send(approve(run_id)).unwrap();
-        let aborted = bench.send(Command::Abort { run_id, reason: "enough".to_owned() });
+        let aborted = bench.send(Command::Abort {
+            run_id,
+            reason: "enough".to_owned(),
+        });
         let state = bench.wait(run_id, "the end", |state| state.status.is_terminal());
         match aborted {
             Ok(_) => assert_eq!(state.status, RunStatus::Aborted),
-            Err(failure) => assert_eq!((failure.code, state.status), (Code::RunAlreadyTerminal, RunStatus::Completed)),
+            Err(failure) => assert_eq!(
+                (failure.code, state.status),
+                (Code::RunAlreadyTerminal, RunStatus::Completed)
+            ),
         }
         bench.check(run_id);
     }
@@ -388,11 +557,22 @@ fn an_abort_that_meets_the_end_gives_one_end_and_a_true_answer() {
 fn a_pause_that_an_abort_overtakes_is_told_so() {
     let bench = Bench::serving(never_stops_soon, 1);
     let run_id = bench.start();
-    wait_for("work", || (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(()));
+    wait_for("work", || {
+        (bench.agent.asked.load(Ordering::SeqCst) == 1).then_some(())
+    });
     let paused = bench.put(Command::Pause { run_id });
-    let aborted = bench.put(Command::Abort { run_id, reason: "enough".to_owned() });
-    assert_eq!(aborted.blocking_recv().unwrap(), Ok(Answer::Accepted { run_id }));
-    assert_eq!(paused.blocking_recv().unwrap().unwrap_err().code, Code::RunAlreadyTerminal);
+    let aborted = bench.put(Command::Abort {
+        run_id,
+        reason: "enough".to_owned(),
+    });
+    assert_eq!(
+        aborted.blocking_recv().unwrap(),
+        Ok(Answer::Accepted { run_id })
+    );
+    assert_eq!(
+        paused.blocking_recv().unwrap().unwrap_err().code,
+        Code::RunAlreadyTerminal
+    );
     assert_eq!(bench.state(run_id).status, RunStatus::Aborted);
 }
 
@@ -405,12 +585,28 @@ fn never_stops_soon<'a>(_: &'a Agent, _: &'a Job, _: &'a Desk, stop: &'a Stop) -
 }
 
 /// Fails at once, and has somebody resume the run at that very moment.
-fn fails_while_somebody_resumes<'a>(agent: &'a Agent, job: &'a Job, desk: &'a Desk, _stop: &'a Stop) -> Work<'a> {
+fn fails_while_somebody_resumes<'a>(
+    agent: &'a Agent,
+    job: &'a Job,
+    desk: &'a Desk,
+    _stop: &'a Stop,
+) -> Work<'a> {
     Box::pin(async move {
-        desk.retried(phasedeck::model::id::TurnId::new(), 1, None, Code::LlmUnreachable, 0).await?;
+        desk.retried(
+            phasedeck::model::id::TurnId::new(),
+            1,
+            None,
+            Code::LlmUnreachable,
+            0,
+        )
+        .await?;
         if job.attempt == 1 && agent.asked.load(Ordering::SeqCst) < 20 {
             let calls = agent.calls.get().unwrap();
-            calls.send(request(Command::Resume { run_id: job.run_id }).0).await.ok().unwrap();
+            calls
+                .send(request(Command::Resume { run_id: job.run_id }).0)
+                .await
+                .ok()
+                .unwrap();
             return Err(Failure::new(Code::LlmUnreachable, "nobody answers"));
         }
         write_artifact(job);
@@ -423,13 +619,30 @@ fn a_resume_that_meets_the_pause_neither_doubles_the_prompt_nor_loses_the_run() 
     let bench = Bench::serving(fails_while_somebody_resumes, 1);
     let run_id = bench.start();
     let mut resumes = 0;
-    bench.wait(run_id, "rest or gate", |state| matches!(state.status, RunStatus::Paused | RunStatus::AwaitingApproval));
-    while bench.wait(run_id, "rest or gate", |state| state.status != RunStatus::Executing).status == RunStatus::Paused {
+    bench.wait(run_id, "rest or gate", |state| {
+        matches!(
+            state.status,
+            RunStatus::Paused | RunStatus::AwaitingApproval
+        )
+    });
+    while bench
+        .wait(run_id, "rest or gate", |state| {
+            state.status != RunStatus::Executing
+        })
+        .status
+        == RunStatus::Paused
+    {
         let _ = bench.send(Command::Resume { run_id });
         resumes += 1;
         assert!(resumes < 1000, "no end in sight");
     }
     let events = bench.home.archive().events(run_id, 1, 1000).unwrap();
-    assert_eq!(events.iter().filter(|event| matches!(event.fact, Fact::PromptSent { .. })).count(), 1);
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| matches!(event.fact, Fact::PromptSent { .. }))
+            .count(),
+        1
+    );
     bench.check(run_id);
 }

@@ -1,6 +1,10 @@
 //! Phasedeck as its users and its machines meet it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 #[path = "../support/model_server.rs"]
 mod model_server;

@@ -16,9 +16,18 @@ pub struct Script {
 impl Script {
     /// Plays `script`.
     pub fn serve(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = runtime.block_on(ModelServer::script(move |request| script(&Asked::of(request))));
-        Self { server, _runtime: runtime }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(ModelServer::script(move |request| {
+            script(&Asked::of(request))
+        }));
+        Self {
+            server,
+            _runtime: runtime,
+        }
     }
 
     /// Writes a valid artifact in each phase, and reads something first so that there are three turns.
@@ -46,7 +55,11 @@ impl Script {
             2 => asked.writes(&artifact(asked)),
             // As an agent does that is told that nobody knows whether its file was written, or that it is not there.
             _ if asked.is_in_doubt() => asked.writes(&artifact(asked)),
-            _ => Reply::stream().text("It is written.").finish("stop").usage(300, 10, Some("0.0002")).done(),
+            _ => Reply::stream()
+                .text("It is written.")
+                .finish("stop")
+                .usage(300, 10, Some("0.0002"))
+                .done(),
         })
     }
 
@@ -66,7 +79,10 @@ impl Script {
 
     /// How often a turn was asked for.
     pub fn requests_of(&self, turn: &(String, u32, u32)) -> usize {
-        self.requests().iter().filter(|asked| (asked.phase.clone(), asked.attempt, asked.turn) == *turn).count()
+        self.requests()
+            .iter()
+            .filter(|asked| (asked.phase.clone(), asked.attempt, asked.turn) == *turn)
+            .count()
     }
 }
 
@@ -87,8 +103,18 @@ pub struct Asked {
 
 impl Asked {
     fn of(request: &RecordedRequest) -> Self {
-        let texts = |role: &str| request.messages().iter().filter(|m| m["role"] == role).cloned().collect::<Vec<_>>();
-        let envelope = texts("user").first().map(|m| m["content"].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
+        let texts = |role: &str| {
+            request
+                .messages()
+                .iter()
+                .filter(|m| m["role"] == role)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let envelope = texts("user")
+            .first()
+            .map(|m| m["content"].as_str().unwrap_or_default().to_owned())
+            .unwrap_or_default();
         let line = |name: &str| {
             let found = envelope.lines().find_map(|line| line.strip_prefix(name));
             found.map(|rest| rest.trim().to_owned()).unwrap_or_default()
@@ -107,7 +133,10 @@ impl Asked {
 
     /// Whether the last word to the agent is that its tool call may have been cut off, or its file is missing.
     fn is_in_doubt(&self) -> bool {
-        let last = self.body["messages"].as_array().and_then(|messages| messages.last()).and_then(|message| message["content"].as_str());
+        let last = self.body["messages"]
+            .as_array()
+            .and_then(|messages| messages.last())
+            .and_then(|message| message["content"].as_str());
         last.is_some_and(|words| words.contains("interrupted") || words.contains("does not exist"))
     }
 
@@ -118,9 +147,17 @@ impl Asked {
 
     /// A tool call that writes `content` where the artifact belongs, its arguments in odd pieces.
     pub fn writes(&self, content: &Value) -> Reply {
-        let arguments = json!({ "file_path": self.path, "content": format!("{content:#}\n") }).to_string();
-        let stream = Reply::stream().text("Writing.").tool_call("write_file", &arguments, &[1, 5, 17.max(arguments.len() / 64)]);
-        stream.finish("tool_calls").usage(200, 40, Some("0.00125")).done()
+        let arguments =
+            json!({ "file_path": self.path, "content": format!("{content:#}\n") }).to_string();
+        let stream = Reply::stream().text("Writing.").tool_call(
+            "write_file",
+            &arguments,
+            &[1, 5, 17.max(arguments.len() / 64)],
+        );
+        stream
+            .finish("tool_calls")
+            .usage(200, 40, Some("0.00125"))
+            .done()
     }
 }
 
@@ -131,7 +168,11 @@ const SCHEMA: &str = include_str!("../support/note.schema.json");
 /// Writes workflow `pair@1`, its persona and its schema into a home's config folder.
 pub fn write_pair(home: &Home) {
     let config = home.paths().config;
-    for (file, text) in [("workflows/pair.yaml", WORKFLOW), ("personas/maker.yaml", PERSONA), ("artifacts/test/note@1.json", SCHEMA)] {
+    for (file, text) in [
+        ("workflows/pair.yaml", WORKFLOW),
+        ("personas/maker.yaml", PERSONA),
+        ("artifacts/test/note@1.json", SCHEMA),
+    ] {
         let path = config.join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -141,11 +182,28 @@ pub fn write_pair(home: &Home) {
 /// A home with workflow `pair@1`, whose persona talks to `script`, and the arguments that start it.
 pub fn two_phase_home(script: &Script) -> (Home, Vec<String>) {
     let home = Home::new();
-    home.configure(&format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n", script.base_url()));
+    home.configure(&format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n",
+        script.base_url()
+    ));
     write_pair(&home);
     home.expect(0, &["consent", "maker"]);
     let repo = home.repository("project");
-    let start = ["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note about notes", "--headless", "--on-gate", "approve"];
-    let start = start.into_iter().chain(["--idempotency-key", "once"]).map(str::to_owned).collect();
+    let start = [
+        "run",
+        "pair@1",
+        "--repo",
+        &repo.to_string_lossy(),
+        "-m",
+        "A note about notes",
+        "--headless",
+        "--on-gate",
+        "approve",
+    ];
+    let start = start
+        .into_iter()
+        .chain(["--idempotency-key", "once"])
+        .map(str::to_owned)
+        .collect();
     (home, start)
 }

@@ -46,12 +46,27 @@ const OK: (CallStatus, bool) = (CallStatus::Ok, true);
 const FREE: (CallStatus, bool) = (CallStatus::Failed, false);
 const UNKNOWN: (CallStatus, bool) = (CallStatus::Unknown, true);
 
-fn row(name: &'static str, oddity: fn(&Asked) -> Reply, retried: &'static [&'static str], call: (CallStatus, bool), end: End) -> Row {
-    Row { name, oddity, retried, call, end }
+fn row(
+    name: &'static str,
+    oddity: fn(&Asked) -> Reply,
+    retried: &'static [&'static str],
+    call: (CallStatus, bool),
+    end: End,
+) -> Row {
+    Row {
+        name,
+        oddity,
+        retried,
+        call,
+        end,
+    }
 }
 
 fn error(status: u16) -> Reply {
-    Reply::status(status, &json!({"error": {"message": "an odd day"}}).to_string())
+    Reply::status(
+        status,
+        &json!({"error": {"message": "an odd day"}}).to_string(),
+    )
 }
 
 /// The right answer, put together by hand: the write of the artifact in one stream.
@@ -91,90 +106,259 @@ fn rows() -> Vec<Row> {
         row("422", |_| error(422), &[], FREE, Paused),
         row("425", |_| error(425), LOADED, FREE, Gate),
         row("429", |_| error(429), LIMITED, FREE, Gate),
-        row("429 with seconds", |_| error(429).header("retry-after", "0"), LIMITED, FREE, Gate),
-        row("429 with a date gone by", |_| error(429).header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"), LIMITED, FREE, Gate),
-        row("429 with rubbish", |_| error(429).header("retry-after", "-soon"), LIMITED, FREE, Gate),
-        row("429 without money", |_| Reply::status(429, r#"{"error":{"code":"insufficient_quota"}}"#), &[], FREE, Paused),
+        row(
+            "429 with seconds",
+            |_| error(429).header("retry-after", "0"),
+            LIMITED,
+            FREE,
+            Gate,
+        ),
+        row(
+            "429 with a date gone by",
+            |_| error(429).header("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            LIMITED,
+            FREE,
+            Gate,
+        ),
+        row(
+            "429 with rubbish",
+            |_| error(429).header("retry-after", "-soon"),
+            LIMITED,
+            FREE,
+            Gate,
+        ),
+        row(
+            "429 without money",
+            |_| Reply::status(429, r#"{"error":{"code":"insufficient_quota"}}"#),
+            &[],
+            FREE,
+            Paused,
+        ),
         row("500", |_| error(500), LOADED, FREE, Gate),
-        row("502 as a page", |_| Reply::status(502, "<html>Bad Gateway</html>"), LOADED, FREE, Gate),
+        row(
+            "502 as a page",
+            |_| Reply::status(502, "<html>Bad Gateway</html>"),
+            LOADED,
+            FREE,
+            Gate,
+        ),
         row("503", |_| error(503), LOADED, FREE, Gate),
         row("529", |_| error(529), LOADED, FREE, Gate),
-        row("a redirect", |_| Reply::status(307, "").header("location", "http://127.0.0.1:9/"), &[], FREE, Paused),
-        row("hung up before a byte", |_| Reply::hang_up(), LOST, UNKNOWN, Gate),
-        row("a web page", |_| Reply::status(200, "<html>").header("content-type", "text/html"), BAD, UNKNOWN, Gate),
-        row("an error at once", |_| Reply::stream().event(&json!({"error": {"code": 529, "message": "x"}})), LOADED, FREE, Gate),
-        row("an error after text", |_| Reply::stream().text("I th").event(&json!({"error": {"code": 502}})), LOADED, UNKNOWN, Gate),
-        row("an error that names the key", |_| Reply::stream().event(&json!({"error": {"code": 401}})), &[], FREE, Paused),
-        row("cut after text", |_| Reply::stream().text("I think").cut_at(20), LOST, UNKNOWN, Gate),
-        row("ended within a call", |asked| call(asked, &json!("a"), "write_file"), LOST, UNKNOWN, Gate),
-        row("nothing at all", |_| Reply::stream().done(), BAD, UNKNOWN, Gate),
-        row("no choices ever", |_| Reply::stream().event(&json!({"choices": []})).done(), BAD, UNKNOWN, Gate),
-        row("broken JSON in an event", |_| Reply::stream().raw(b"data: {\"choices\":[\n\n"), BAD, UNKNOWN, Gate),
         row(
-            "a compressed answer that nobody asked for",
-            |_| Reply::stream().raw(b"\x1f\x8b\x08\0\0\0\0\0\0\x03K\x04\0C\xbe\xb7\xe8\x01\0\0\0\n\n").header("content-encoding", "gzip"),
+            "a redirect",
+            |_| Reply::status(307, "").header("location", "http://127.0.0.1:9/"),
+            &[],
+            FREE,
+            Paused,
+        ),
+        row(
+            "hung up before a byte",
+            |_| Reply::hang_up(),
             LOST,
             UNKNOWN,
             Gate,
         ),
-        row("no UTF-8 in an event", |_| Reply::stream().raw(b"data: {\"choices\":\"\xff\"}\n\n"), BAD, UNKNOWN, Gate),
-        row("a content filter", |_| Reply::stream().text("no").finish("content_filter").usage(1, 1, Some("0.1")).done(), &[], OK, Paused),
+        row(
+            "a web page",
+            |_| Reply::status(200, "<html>").header("content-type", "text/html"),
+            BAD,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "an error at once",
+            |_| Reply::stream().event(&json!({"error": {"code": 529, "message": "x"}})),
+            LOADED,
+            FREE,
+            Gate,
+        ),
+        row(
+            "an error after text",
+            |_| {
+                Reply::stream()
+                    .text("I th")
+                    .event(&json!({"error": {"code": 502}}))
+            },
+            LOADED,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "an error that names the key",
+            |_| Reply::stream().event(&json!({"error": {"code": 401}})),
+            &[],
+            FREE,
+            Paused,
+        ),
+        row(
+            "cut after text",
+            |_| Reply::stream().text("I think").cut_at(20),
+            LOST,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "ended within a call",
+            |asked| call(asked, &json!("a"), "write_file"),
+            LOST,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "nothing at all",
+            |_| Reply::stream().done(),
+            BAD,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "no choices ever",
+            |_| Reply::stream().event(&json!({"choices": []})).done(),
+            BAD,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "broken JSON in an event",
+            |_| Reply::stream().raw(b"data: {\"choices\":[\n\n"),
+            BAD,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "a compressed answer that nobody asked for",
+            |_| {
+                Reply::stream()
+                    .raw(b"\x1f\x8b\x08\0\0\0\0\0\0\x03K\x04\0C\xbe\xb7\xe8\x01\0\0\0\n\n")
+                    .header("content-encoding", "gzip")
+            },
+            LOST,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "no UTF-8 in an event",
+            |_| Reply::stream().raw(b"data: {\"choices\":\"\xff\"}\n\n"),
+            BAD,
+            UNKNOWN,
+            Gate,
+        ),
+        row(
+            "a content filter",
+            |_| {
+                Reply::stream()
+                    .text("no")
+                    .finish("content_filter")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
+            &[],
+            OK,
+            Paused,
+        ),
         row(
             "a call finished by stop",
-            |asked| call(asked, &json!("a"), "write_file").finish("stop").usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!("a"), "write_file")
+                    .finish("stop")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "a call without an id",
-            |asked| call(asked, &json!(null), "write_file").finish("stop").usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!(null), "write_file")
+                    .finish("stop")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "an empty finish reason first",
-            |asked| call(asked, &json!(""), "write_file").finish("").finish("tool_calls").usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!(""), "write_file")
+                    .finish("")
+                    .finish("tool_calls")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "a tool that is none",
-            |asked| call(asked, &json!("a"), "approve_gate").finish("tool_calls").usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!("a"), "approve_gate")
+                    .finish("tool_calls")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "arguments that are no JSON",
-            |_| Reply::stream().tool_call("write_file", "{\"file_path\":", &[]).finish("tool_calls").usage(1, 1, Some("0.1")).done(),
+            |_| {
+                Reply::stream()
+                    .tool_call("write_file", "{\"file_path\":", &[])
+                    .finish("tool_calls")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "cut off by its length",
-            |asked| call(asked, &json!("a"), "write_file").finish("length").usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!("a"), "write_file")
+                    .finish("length")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
         row(
             "usage told twice",
-            |asked| call(asked, &json!("a"), "write_file").finish("stop").usage(9, 9, Some("9")).usage(1, 1, Some("0.1")).done(),
+            |asked| {
+                call(asked, &json!("a"), "write_file")
+                    .finish("stop")
+                    .usage(9, 9, Some("9"))
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+            },
             &[],
             OK,
             Gate,
         ),
-        row("usage never told", |asked| call(asked, &json!("a"), "write_file").finish("stop").done(), &[], OK, Gate),
+        row(
+            "usage never told",
+            |asked| call(asked, &json!("a"), "write_file").finish("stop").done(),
+            &[],
+            OK,
+            Gate,
+        ),
         row(
             "comments and CRLF",
             |asked| {
                 let arguments = arguments(asked);
                 let chunk = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "write_file", "arguments": arguments}}]}, "finish_reason": "tool_calls"}]});
-                Reply::stream().raw(format!(": hello\r\n\r\n:\r\ndata:{chunk}\r\n\r\n").as_bytes()).usage(1, 1, Some("0.1")).done()
+                Reply::stream()
+                    .raw(format!(": hello\r\n\r\n:\r\ndata:{chunk}\r\n\r\n").as_bytes())
+                    .usage(1, 1, Some("0.1"))
+                    .done()
             },
             &[],
             OK,
@@ -183,8 +367,14 @@ fn rows() -> Vec<Row> {
         row(
             "one byte at a time",
             |asked| {
-                let whole = call(asked, &json!("ä"), "write_file").finish("tool_calls").usage(1, 1, Some("0.1")).done().body();
-                whole.iter().fold(Reply::stream(), |reply, byte| reply.raw(&[*byte]))
+                let whole = call(asked, &json!("ä"), "write_file")
+                    .finish("tool_calls")
+                    .usage(1, 1, Some("0.1"))
+                    .done()
+                    .body();
+                whole
+                    .iter()
+                    .fold(Reply::stream(), |reply, byte| reply.raw(&[*byte]))
             },
             &[],
             OK,
@@ -215,25 +405,69 @@ impl Bench {
         let home = Home::new();
         write_pair(&home);
         home.expect(0, &["consent", "maker"]);
-        let openai = OpenAiSettings { base_url: script.base_url(), key_env: String::new(), ..OpenAiSettings::default() };
-        let price = Price { input: "1".to_owned(), output: "1".to_owned(), cached: None };
+        let openai = OpenAiSettings {
+            base_url: script.base_url(),
+            key_env: String::new(),
+            ..OpenAiSettings::default()
+        };
+        let price = Price {
+            input: "1".to_owned(),
+            output: "1".to_owned(),
+            cached: None,
+        };
         let prices = Prices::new(&[("test/model".to_owned(), price)].into()).unwrap();
-        let backend: Arc<dyn Backend> = Arc::new(OpenAi::new(&openai, prices).unwrap().with_first_pause(Duration::from_millis(1)));
+        let backend: Arc<dyn Backend> = Arc::new(
+            OpenAi::new(&openai, prices)
+                .unwrap()
+                .with_first_pause(Duration::from_millis(1)),
+        );
         let store = Store::open(&home.paths().database()).unwrap();
-        let context = Arc::new(Context::new(store, home.paths(), Settings { openai, ..Settings::default() }, vec![Arc::clone(&backend)]));
+        let context = Arc::new(Context::new(
+            store,
+            home.paths(),
+            Settings {
+                openai,
+                ..Settings::default()
+            },
+            vec![Arc::clone(&backend)],
+        ));
         let (calls, serving) = mpsc::channel(64);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let supervisor = Supervisor::new(context, serving, calls.clone(), true);
         runtime.spawn(supervisor.run());
-        Self { home, calls, runtime, backend }
+        Self {
+            home,
+            calls,
+            runtime,
+            backend,
+        }
     }
 
     fn start(&self) -> RunId {
-        let start = StartRun { workflow: "pair".to_owned(), requirements: "A note".to_owned(), ..StartRun::default() };
+        let start = StartRun {
+            workflow: "pair".to_owned(),
+            requirements: "A note".to_owned(),
+            ..StartRun::default()
+        };
         let (reply, answer) = oneshot::channel();
-        let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-        let request = Request { command: Command::Start(Box::new(start)), sender, token: ClientToken::new(), reply };
-        self.calls.blocking_send(Call::Request(request)).ok().unwrap();
+        let sender = Sender {
+            by: "tester".to_owned(),
+            via: Via::Cli,
+        };
+        let request = Request {
+            command: Command::Start(Box::new(start)),
+            sender,
+            token: ClientToken::new(),
+            reply,
+        };
+        self.calls
+            .blocking_send(Call::Request(request))
+            .ok()
+            .unwrap();
         match self.runtime.block_on(answer).unwrap().unwrap() {
             Answer::Started { run_id, .. } => run_id,
             other => panic!("{other:?}"),
@@ -266,8 +500,16 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|message| message["content"].as_str().is_some_and(|text| text.starts_with("made '")));
-        if written { Reply::answer("done") } else { asked.writes(&asked.artifact()) }
+            .any(|message| {
+                message["content"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("made '"))
+            });
+        if written {
+            Reply::answer("done")
+        } else {
+            asked.writes(&asked.artifact())
+        }
     });
     let bench = Bench::new(&script);
     for (n, row) in rows().iter().enumerate() {
@@ -279,20 +521,50 @@ fn every_oddity_is_told_booked_and_survived_as_its_row_says() {
         let status = bench.rests(run, row.name);
         let record = bench.home.archive().run(run).unwrap();
         check_invariants(&bench.home, &record);
-        let expected = if row.end == End::Gate { RunStatus::AwaitingApproval } else { RunStatus::Paused };
+        let expected = if row.end == End::Gate {
+            RunStatus::AwaitingApproval
+        } else {
+            RunStatus::Paused
+        };
         assert_eq!(status, expected, "{}", row.name);
         let events = bench.home.events(&record);
         let retried: Vec<_> = events
             .iter()
-            .filter_map(|event| if let Fact::LlmRetried { code, .. } = &event.fact { Some(code.as_str()) } else { None })
+            .filter_map(|event| {
+                if let Fact::LlmRetried { code, .. } = &event.fact {
+                    Some(code.as_str())
+                } else {
+                    None
+                }
+            })
             .collect();
         assert_eq!(retried, row.retried, "{}", row.name);
         let first = &bench.home.archive().ledger(run).unwrap()[0];
         let charged = first.cost.is_some_and(|cost| cost.0 > 0);
-        assert_eq!((first.status.unwrap(), charged), row.call, "{}: {first:?}", row.name);
-        let repaired = events.iter().any(|event| matches!(event.fact, Fact::LlmRepaired { .. }));
-        assert_eq!(repaired, ["a call without an id", "an empty finish reason first"].contains(&row.name), "{}", row.name);
-        let called = events.iter().filter(|event| matches!(event.fact, Fact::LlmCalled { .. })).count();
-        assert_eq!(called, bench.home.archive().ledger(run).unwrap().len(), "{}: each try has its row and its event", row.name);
+        assert_eq!(
+            (first.status.unwrap(), charged),
+            row.call,
+            "{}: {first:?}",
+            row.name
+        );
+        let repaired = events
+            .iter()
+            .any(|event| matches!(event.fact, Fact::LlmRepaired { .. }));
+        assert_eq!(
+            repaired,
+            ["a call without an id", "an empty finish reason first"].contains(&row.name),
+            "{}",
+            row.name
+        );
+        let called = events
+            .iter()
+            .filter(|event| matches!(event.fact, Fact::LlmCalled { .. }))
+            .count();
+        assert_eq!(
+            called,
+            bench.home.archive().ledger(run).unwrap().len(),
+            "{}: each try has its row and its event",
+            row.name
+        );
     }
 }

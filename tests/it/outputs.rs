@@ -18,32 +18,62 @@ fn all_of_what_a_command_printed_is_kept_for_the_operator_without_secrets() {
         _ => Reply::answer("Done."),
     });
     let (home, start) = two_phase_home(&script);
-    let settings =
-        format!("[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n", script.base_url());
+    let settings = format!(
+        "[openai]\nbase_url = \"{}\"\nkey_env = \"\"\n[openai.headers]\nX-Key = \"header-canary-1\"\n",
+        script.base_url()
+    );
     home.configure(&settings);
     let persona = home.paths().config.join("personas/maker.yaml");
-    let text = std::fs::read_to_string(&persona).unwrap().replace("write_todos", "write_todos, execute");
+    let text = std::fs::read_to_string(&persona)
+        .unwrap()
+        .replace("write_todos", "write_todos, execute");
     std::fs::write(&persona, text).unwrap();
     home.expect(0, &["consent", "maker"]);
     home.expect(0, &start.iter().map(String::as_str).collect::<Vec<_>>());
     let record = home.newest();
     check_invariants(&home, &record);
 
-    let turns = home.archive().turns(record.id, &PhaseKey::from("first"), 1).unwrap();
+    let turns = home
+        .archive()
+        .turns(record.id, &PhaseKey::from("first"), 1)
+        .unwrap();
     let result = turns[0].tools[0].result.clone().unwrap();
-    assert!(result.len() < 33 * 1024 && result.contains("exit code 3") && result.contains("bytes cut here"), "{}", result.len());
-    let name = result.trim_end_matches(']').rsplit_once("kept for the operator: ").unwrap().1;
+    assert!(
+        result.len() < 33 * 1024
+            && result.contains("exit code 3")
+            && result.contains("bytes cut here"),
+        "{}",
+        result.len()
+    );
+    let name = result
+        .trim_end_matches(']')
+        .rsplit_once("kept for the operator: ")
+        .unwrap()
+        .1;
     assert!(name.starts_with("first-"), "{name}");
-    let told = script.requests()[1].body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
+    let told = script.requests()[1].body["messages"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()["content"]
+        .clone();
     assert_eq!(told, json!(result), "the model is told the same");
 
     let file = home.paths().outputs(record.id).join(name);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let shown = home.expect(0, &["transcript", "@last", "--output", name]);
-    assert!((0..9000).all(|n| shown.contains(&format!("line {n}\n"))), "everything is there");
-    assert!(shown.ends_with("***\n") && !std::fs::read_to_string(&file).unwrap().contains("canary"));
+    assert!(
+        (0..9000).all(|n| shown.contains(&format!("line {n}\n"))),
+        "everything is there"
+    );
+    assert!(
+        shown.ends_with("***\n") && !std::fs::read_to_string(&file).unwrap().contains("canary")
+    );
     let transcript = home.expect(0, &["transcript", "@last", "first"]);
-    assert!(transcript.contains(&format!("--output {name}")), "{transcript}");
+    assert!(
+        transcript.contains(&format!("--output {name}")),
+        "{transcript}"
+    );
     for strange in ["../../../config/config.toml", "first-00000000", ""] {
         home.expect(2, &["transcript", "@last", "--output", strange]);
     }

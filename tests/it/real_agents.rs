@@ -24,42 +24,71 @@ struct Task {
 impl Task {
     fn of(asked: &Asked) -> Self {
         let text = asked.body.to_string();
-        let line = |name: &str| text.rsplit_once(name).and_then(|(_, rest)| rest.split("\\n").next()).unwrap_or_default().trim().to_owned();
-        Self { run: line("Run id:"), phase: line("Phase key:"), path: line("Expected artifact path:"), text: text.clone() }
+        let line = |name: &str| {
+            text.rsplit_once(name)
+                .and_then(|(_, rest)| rest.split("\\n").next())
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        Self {
+            run: line("Run id:"),
+            phase: line("Phase key:"),
+            path: line("Expected artifact path:"),
+            text: text.clone(),
+        }
     }
 
     fn note(&self) -> String {
-        json!({"runId": self.run, "phaseKey": self.phase, "note": "made by a real program"}).to_string()
+        json!({"runId": self.run, "phaseKey": self.phase, "note": "made by a real program"})
+            .to_string()
     }
 
     /// Where the artifact belongs, for programs that take no relative path.
     fn place(&self, runs: &std::path::Path) -> String {
-        runs.join(&self.run).join("main").join(&self.path).display().to_string()
+        runs.join(&self.run)
+            .join("main")
+            .join(&self.path)
+            .display()
+            .to_string()
     }
 
     /// Whether what comes after the task says that a tool has answered.
     fn is_done(&self, answer: &str) -> bool {
-        self.text.rsplit_once("PHASEDECK_PROMPT_END").is_none_or(|(_, after)| after.contains(answer))
+        self.text
+            .rsplit_once("PHASEDECK_PROMPT_END")
+            .is_none_or(|(_, after)| after.contains(answer))
     }
 }
 
 fn chat(asked: &Asked, runs: &std::path::Path) -> Reply {
     let task = Task::of(asked);
-    if asked.body["tools"].as_array().is_none_or(Vec::is_empty) || task.is_done(r#""role":"tool""#) {
+    if asked.body["tools"].as_array().is_none_or(Vec::is_empty) || task.is_done(r#""role":"tool""#)
+    {
         return Reply::answer("Done.");
     }
     let arguments = json!({"file_path": task.place(runs), "content": task.note()}).to_string();
-    Reply::stream().tool_call("write_file", &arguments, &[9]).finish("tool_calls").usage(20, 5, None).done()
+    Reply::stream()
+        .tool_call("write_file", &arguments, &[9])
+        .finish("tool_calls")
+        .usage(20, 5, None)
+        .done()
 }
 
 /// Runs a command as a model does that knows that the program's own confinement cannot work within ours.
 fn responses(asked: &Asked) -> Reply {
     let task = Task::of(asked);
-    let item = if asked.body["tools"].as_array().is_none_or(Vec::is_empty) || task.is_done("function_call_output") {
+    let item = if asked.body["tools"].as_array().is_none_or(Vec::is_empty)
+        || task.is_done("function_call_output")
+    {
         json!({"type": "message", "id": "m1", "role": "assistant", "status": "completed",
             "content": [{"type": "output_text", "text": "Done.", "annotations": []}]})
     } else {
-        let command = format!("mkdir -p out && cat > {} <<'END'\n{}\nEND\n", task.path, task.note());
+        let command = format!(
+            "mkdir -p out && cat > {} <<'END'\n{}\nEND\n",
+            task.path,
+            task.note()
+        );
         let arguments = json!({"cmd": command, "sandbox_permissions": "require_escalated", "justification": "writes the artifact"});
         json!({"type": "function_call", "id": "c1", "call_id": "call_1", "name": "exec_command", "status": "completed",
             "arguments": arguments.to_string()})
@@ -73,13 +102,21 @@ fn responses(asked: &Asked) -> Reply {
         json!({"type": "response.completed", "response": response("completed", &usage)}),
     ];
     events.iter().fold(Reply::stream(), |reply, event| {
-        reply.raw(format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()).as_bytes())
+        reply.raw(
+            format!(
+                "event: {}\ndata: {event}\n\n",
+                event["type"].as_str().unwrap()
+            )
+            .as_bytes(),
+        )
     })
 }
 
 fn gemini(asked: &Asked, runs: &std::path::Path) -> Reply {
     let task = Task::of(asked);
-    let part = if asked.body["tools"].as_array().is_none_or(Vec::is_empty) || task.is_done("functionResponse") {
+    let part = if asked.body["tools"].as_array().is_none_or(Vec::is_empty)
+        || task.is_done("functionResponse")
+    {
         json!({"text": "Done."})
     } else {
         json!({"functionCall": {"name": "write_file", "args": {"file_path": task.place(runs), "content": task.note()}}})
@@ -104,7 +141,20 @@ fn through_a_run(home: &Home, name: &str, settings: &str, brought: (&str, &str))
     std::fs::write(repo.join(brought.0), brought.1).unwrap();
     git(&repo, &["add", "-f", "."]);
     git(&repo, &["commit", "-q", "-m", "Bring settings along"]);
-    home.expect(0, &["run", "pair@1", "--repo", &repo.to_string_lossy(), "-m", "A note", "--headless", "--on-gate", "approve"]);
+    home.expect(
+        0,
+        &[
+            "run",
+            "pair@1",
+            "--repo",
+            &repo.to_string_lossy(),
+            "-m",
+            "A note",
+            "--headless",
+            "--on-gate",
+            "approve",
+        ],
+    );
     let run = home.newest();
     check_invariants(home, &run);
     assert_eq!(run.state, "completed", "{name}");
@@ -113,15 +163,25 @@ fn through_a_run(home: &Home, name: &str, settings: &str, brought: (&str, &str))
         Fact::CommandsConfined { words, .. } => Some(words.clone()),
         _ => None,
     });
-    let tools = events.iter().filter(|event| matches!(event.fact, Fact::ToolCalled { .. })).count();
-    println!("{name}: {tools} tools, tokens {:?}, {:?}", run.tokens, told.collect::<Vec<_>>());
+    let tools = events
+        .iter()
+        .filter(|event| matches!(event.fact, Fact::ToolCalled { .. }))
+        .count();
+    println!(
+        "{name}: {tools} tools, tokens {:?}, {:?}",
+        run.tokens,
+        told.collect::<Vec<_>>()
+    );
     assert!(tools >= 2, "{name}");
     run
 }
 
 /// Whether the program that the repository's settings name was begun.
 fn begun(home: &Home, run: &RunRecord) -> bool {
-    home.paths().run(run.id).join("main/begun-by-the-repository").exists()
+    home.paths()
+        .run(run.id)
+        .join("main/begun-by-the-repository")
+        .exists()
 }
 
 fn own(home: &Home) -> std::path::PathBuf {
@@ -132,7 +192,9 @@ fn own(home: &Home) -> std::path::PathBuf {
 
 #[test]
 fn codex_works_through_a_whole_run_without_the_repositorys_settings() {
-    let Some(adapter) = program("node_modules/.bin/codex-acp") else { return };
+    let Some(adapter) = program("node_modules/.bin/codex-acp") else {
+        return;
+    };
     for trust in [false, true] {
         let script = Script::serve(responses);
         let home = Home::new();
@@ -143,17 +205,24 @@ fn codex_works_through_a_whole_run_without_the_repositorys_settings() {
             script.base_url()
         );
         std::fs::write(own.join(".codex/config.toml"), config).unwrap();
-        let settings =
-            format!("[agents.codex]\ncommand = [{adapter:?}]\ntrust_project = {trust}\nenv = {{ HOME = {own:?}, KEY = \"none\" }}\n");
+        let settings = format!(
+            "[agents.codex]\ncommand = [{adapter:?}]\ntrust_project = {trust}\nenv = {{ HOME = {own:?}, KEY = \"none\" }}\n"
+        );
         let server = "[mcp_servers.theirs]\ncommand = \"sh\"\nargs = [\"-c\", \"touch begun-by-the-repository\"]\n";
         let run = through_a_run(&home, "codex", &settings, (".codex/config.toml", server));
-        assert_eq!(begun(&home, &run), trust, "the settings count where they are trusted, and nowhere else");
+        assert_eq!(
+            begun(&home, &run),
+            trust,
+            "the settings count where they are trusted, and nowhere else"
+        );
     }
 }
 
 #[test]
 fn qwen_works_through_a_whole_run_without_the_repositorys_settings() {
-    let Some(qwen) = program("node_modules/.bin/qwen") else { return };
+    let Some(qwen) = program("node_modules/.bin/qwen") else {
+        return;
+    };
     for trust in [false, true] {
         let home = Home::new();
         let (own, runs) = (own(&home), home.paths().data.join("runs"));
@@ -165,13 +234,19 @@ fn qwen_works_through_a_whole_run_without_the_repositorys_settings() {
         );
         let server = r#"{"mcpServers": {"theirs": {"command": "sh", "args": ["-c", "touch begun-by-the-repository"], "trust": true}}}"#;
         let run = through_a_run(&home, "qwen", &settings, (".qwen/settings.json", server));
-        assert_eq!(begun(&home, &run), trust, "the settings count where they are trusted, and nowhere else");
+        assert_eq!(
+            begun(&home, &run),
+            trust,
+            "the settings count where they are trusted, and nowhere else"
+        );
     }
 }
 
 #[test]
 fn gemini_works_through_a_whole_run_without_the_repositorys_settings() {
-    let Some(cli) = program("node_modules/.bin/gemini") else { return };
+    let Some(cli) = program("node_modules/.bin/gemini") else {
+        return;
+    };
     let home = Home::new();
     let (own, runs) = (own(&home), home.paths().data.join("runs"));
     let script = Script::serve(move |asked| gemini(asked, &runs));
@@ -181,6 +256,11 @@ fn gemini_works_through_a_whole_run_without_the_repositorys_settings() {
         script.base_url().trim_end_matches("/v1")
     );
     let server = r#"{"mcpServers": {"theirs": {"command": "sh", "args": ["-c", "touch begun-by-the-repository"], "trust": true}}}"#;
-    let run = through_a_run(&home, "gemini", &settings, (".gemini/settings.json", server));
+    let run = through_a_run(
+        &home,
+        "gemini",
+        &settings,
+        (".gemini/settings.json", server),
+    );
     assert!(!begun(&home, &run));
 }

@@ -26,13 +26,23 @@ fn key(home: &Home, key: &str) -> String {
 }
 
 fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    host.handle().block_on(host.port().send(command, sender, ClientToken::new())).unwrap()
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    host.handle()
+        .block_on(host.port().send(command, sender, ClientToken::new()))
+        .unwrap()
 }
 
 fn start(host: &Host, thread: &str) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
-    let start = StartRun { workflow, requirements, thread: Some(thread.into()), ..StartRun::default() };
+    let start = StartRun {
+        workflow,
+        requirements,
+        thread: Some(thread.into()),
+        ..StartRun::default()
+    };
     match send(host, Command::Start(Box::new(start))) {
         Answer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
@@ -43,7 +53,8 @@ fn start(host: &Host, thread: &str) -> RunId {
 fn rests(home: &Home, run: RunId) -> RunStatus {
     wait_for("rest", || {
         let state = home.archive().state(run).unwrap();
-        Some(state.status).filter(|status| !matches!(status, RunStatus::Created | RunStatus::Executing))
+        Some(state.status)
+            .filter(|status| !matches!(status, RunStatus::Created | RunStatus::Executing))
     })
 }
 
@@ -70,7 +81,8 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
     home.expect(0, &["consent", "maker"]);
     let mut settings = Settings::default();
     settings.openai.base_url = script.base_url();
-    (settings.openai.key_env, settings.openai.key_file) = (String::new(), key(&home, "the-wrong-key"));
+    (settings.openai.key_env, settings.openai.key_file) =
+        (String::new(), key(&home, "the-wrong-key"));
     settings.openai.model_list = false;
     settings.engine.max_concurrent_runs = 1;
     let host = Host::start(&home.paths(), &settings).unwrap();
@@ -79,18 +91,35 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
     for run in runs {
         assert_eq!(rests(&home, run), RunStatus::Paused);
         let state = check_invariants(&home, &home.archive().run(run).unwrap());
-        assert_eq!(state.approval.unwrap().gate.as_str(), "session_recovery_required");
+        assert_eq!(
+            state.approval.unwrap().gate.as_str(),
+            "session_recovery_required"
+        );
         let told = refusals(&home, run);
         assert_eq!((told.len(), told[0].0), (1, Code::LlmAuth));
-        assert!(told[0].1.contains("401") && told[0].1.contains("resume each run") && !told[0].1.contains("the-wrong-key"), "{told:?}");
+        assert!(
+            told[0].1.contains("401")
+                && told[0].1.contains("resume each run")
+                && !told[0].1.contains("the-wrong-key"),
+            "{told:?}"
+        );
     }
     assert_eq!(script.requests().len(), 1, "one run asked for all of them");
-    let unasked = runs.iter().filter(|run| refusals(&home, **run)[0].1.contains("was not asked")).count();
+    let unasked = runs
+        .iter()
+        .filter(|run| refusals(&home, **run)[0].1.contains("was not asked"))
+        .count();
     assert_eq!(unasked, 2);
 
     send(&host, Command::Resume { run_id: runs[0] });
-    wait_for("the second refusal", || Some(()).filter(|()| refusals(&home, runs[0]).len() == 2));
-    assert_eq!((rests(&home, runs[0]), script.requests().len()), (RunStatus::Paused, 2), "a person's word asks once more");
+    wait_for("the second refusal", || {
+        Some(()).filter(|()| refusals(&home, runs[0]).len() == 2)
+    });
+    assert_eq!(
+        (rests(&home, runs[0]), script.requests().len()),
+        (RunStatus::Paused, 2),
+        "a person's word asks once more"
+    );
 
     key(&home, GOOD);
     for run in runs {
@@ -100,9 +129,14 @@ fn a_refused_key_is_asked_with_once_for_all_runs_and_each_goes_on_when_it_is_men
     }
     drop(host);
     for run in runs {
-        let journal = serde_json::to_string(&home.archive().events(run, 1, 10_000).unwrap()).unwrap();
-        let audit = std::fs::read_to_string(home.paths().audit().join(format!("{run}.jsonl"))).unwrap();
-        assert!(journal.contains(r#""tool":"ls","target":"***""#) && !journal.contains(GOOD), "the later key is a secret, too: {journal}");
+        let journal =
+            serde_json::to_string(&home.archive().events(run, 1, 10_000).unwrap()).unwrap();
+        let audit =
+            std::fs::read_to_string(home.paths().audit().join(format!("{run}.jsonl"))).unwrap();
+        assert!(
+            journal.contains(r#""tool":"ls","target":"***""#) && !journal.contains(GOOD),
+            "the later key is a secret, too: {journal}"
+        );
         assert!(audit.contains("***") && !audit.contains(GOOD), "{audit}");
     }
 }

@@ -25,7 +25,12 @@ impl Terminal {
     }
 
     /// With variables more.
-    pub fn open_with(home: &Home, args: &[&str], size: (u16, u16), variables: &[(&str, &str)]) -> Self {
+    pub fn open_with(
+        home: &Home,
+        args: &[&str],
+        size: (u16, u16),
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phasedeck"));
         command.args(args);
         Self::spawn(home, command, size, variables)
@@ -39,26 +44,45 @@ impl Terminal {
         Self::spawn(home, command, (columns, rows), &[])
     }
 
-    fn spawn(home: &Home, mut command: CommandBuilder, (columns, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+    fn spawn(
+        home: &Home,
+        mut command: CommandBuilder,
+        (columns, rows): (u16, u16),
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         let pair = native_pty_system().openpty(size).unwrap();
         command.cwd(home.path());
-        for (name, _) in
-            std::env::vars().filter(|(name, _)| name.starts_with("PHASEDECK_") || name == "NO_COLOR" || name == "TMUX" || name == "STY")
-        {
+        for (name, _) in std::env::vars().filter(|(name, _)| {
+            name.starts_with("PHASEDECK_") || name == "NO_COLOR" || name == "TMUX" || name == "STY"
+        }) {
             command.env_remove(name);
         }
-        for (name, value) in [("TERM", "xterm-256color"), ("USER", "tester"), ("TZ", "UTC")] {
+        for (name, value) in [
+            ("TERM", "xterm-256color"),
+            ("USER", "tester"),
+            ("TZ", "UTC"),
+        ] {
             command.env(name, value);
         }
         for name in ["VISUAL", "EDITOR", "PAGER"] {
             command.env_remove(name);
         }
-        variables.iter().for_each(|(name, value)| command.env(name, value));
+        variables
+            .iter()
+            .for_each(|(name, value)| command.env(name, value));
         command.env("PHASEDECK_HOME", home.path());
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let (mut reader, writer) = (pair.master.try_clone_reader().unwrap(), pair.master.take_writer().unwrap());
+        let (mut reader, writer) = (
+            pair.master.try_clone_reader().unwrap(),
+            pair.master.take_writer().unwrap(),
+        );
         let (sender, bytes) = channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 8192];
@@ -85,8 +109,17 @@ impl Terminal {
     }
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
-        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
-        self.screen.screen_mut().set_size(cells(rows), cells(columns));
+        self.master
+            .resize(PtySize {
+                rows,
+                cols: columns,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
+        self.screen
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
     }
 
     pub fn text(&self) -> String {
@@ -112,7 +145,9 @@ impl Terminal {
     /// Whether the program's own screen is gone; a shell has manners of its own.
     pub fn is_left(&self) -> bool {
         let screen = self.screen.screen();
-        !screen.alternate_screen() && !screen.hide_cursor() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+        !screen.alternate_screen()
+            && !screen.hide_cursor()
+            && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
     }
 
     /// Reads until the screen shows what is waited for.
@@ -122,8 +157,13 @@ impl Terminal {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.bytes.recv_timeout(left) {
                 Ok(bytes) => self.feed(&bytes),
-                Err(RecvTimeoutError::Timeout) => panic!("waited in vain for {what}; the screen:\n{}", self.text()),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended while waiting for {what}; the screen:\n{}", self.text()),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("waited in vain for {what}; the screen:\n{}", self.text())
+                }
+                Err(RecvTimeoutError::Disconnected) => panic!(
+                    "ended while waiting for {what}; the screen:\n{}",
+                    self.text()
+                ),
             }
         }
     }
@@ -131,7 +171,10 @@ impl Terminal {
     /// Reads whatever comes for so long; how many bytes that were.
     pub fn stays(&mut self, time: Duration) -> usize {
         let (until, mut count) = (Instant::now() + time, 0);
-        while let Ok(bytes) = self.bytes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        while let Ok(bytes) = self
+            .bytes
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
             count += bytes.len();
             self.feed(&bytes);
         }
@@ -148,10 +191,17 @@ impl Terminal {
     pub fn press_until(&mut self, key: &str, what: &str, seen: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !seen(&self.text()) {
-            assert!(Instant::now() < deadline, "waited in vain for {what}; the screen:\n{}", self.text());
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}; the screen:\n{}",
+                self.text()
+            );
             self.press(key);
             let moment = Instant::now() + Duration::from_millis(1200);
-            while let Ok(bytes) = self.bytes.recv_timeout(moment.saturating_duration_since(Instant::now())) {
+            while let Ok(bytes) = self
+                .bytes
+                .recv_timeout(moment.saturating_duration_since(Instant::now()))
+            {
                 self.feed(&bytes);
                 if seen(&self.text()) {
                     return;
@@ -175,7 +225,11 @@ impl Terminal {
                 }
                 break;
             }
-            assert!(Instant::now() < deadline, "did not end; the screen:\n{}", self.text());
+            assert!(
+                Instant::now() < deadline,
+                "did not end; the screen:\n{}",
+                self.text()
+            );
         }
         self.child.wait().unwrap().exit_code()
     }
@@ -194,17 +248,31 @@ impl Terminal {
 /// The private modes that a program has left otherwise than a terminal begins with: only the cursor is on then.
 pub fn modes_left(raw: &[u8]) -> Vec<u32> {
     let mut last = std::collections::BTreeMap::new();
-    for sequence in raw.split(|byte| *byte == 0x1b).filter_map(|rest| rest.strip_prefix(b"[?")) {
-        let digits = sequence.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if let (Ok(mode), Some(end @ (b'h' | b'l'))) = (std::str::from_utf8(&sequence[..digits]).unwrap().parse(), sequence.get(digits)) {
+    for sequence in raw
+        .split(|byte| *byte == 0x1b)
+        .filter_map(|rest| rest.strip_prefix(b"[?"))
+    {
+        let digits = sequence
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        if let (Ok(mode), Some(end @ (b'h' | b'l'))) = (
+            std::str::from_utf8(&sequence[..digits]).unwrap().parse(),
+            sequence.get(digits),
+        ) {
             last.insert(mode, *end == b'h');
         }
     }
-    last.into_iter().filter(|(mode, on)| *on != (*mode == 25_u32)).map(|(mode, _)| mode).collect()
+    last.into_iter()
+        .filter(|(mode, on)| *on != (*mode == 25_u32))
+        .map(|(mode, _)| mode)
+        .collect()
 }
 
 fn times(raw: &[u8], bytes: &[u8]) -> usize {
-    raw.windows(bytes.len()).filter(|window| *window == bytes).count()
+    raw.windows(bytes.len())
+        .filter(|window| *window == bytes)
+        .count()
 }
 
 fn cells(count: u16) -> std::num::NonZeroU16 {

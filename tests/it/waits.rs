@@ -30,13 +30,22 @@ fn host(home: &Home, script: &Script) -> Host {
     (settings.openai.base_url, settings.openai.key_env) = (script.base_url(), String::new());
     settings.openai.model_list = false;
     settings.rehearsal.pace_ms = 0;
-    (settings.engine.on_crash, settings.engine.max_concurrent_runs) = (OnCrash::Resume, 1);
+    (
+        settings.engine.on_crash,
+        settings.engine.max_concurrent_runs,
+    ) = (OnCrash::Resume, 1);
     Host::start(&home.paths(), &settings).unwrap()
 }
 
 fn start(host: &Host, thread: &str, options: RunOptions) -> RunId {
     let (workflow, requirements) = ("pair".to_owned(), "A note".to_owned());
-    let start = StartRun { workflow, requirements, options, thread: Some(thread.into()), ..StartRun::default() };
+    let start = StartRun {
+        workflow,
+        requirements,
+        options,
+        thread: Some(thread.into()),
+        ..StartRun::default()
+    };
     match send(host, Command::Start(Box::new(start))) {
         Answer::Started { run_id, .. } => run_id,
         other => panic!("{other:?}"),
@@ -44,8 +53,13 @@ fn start(host: &Host, thread: &str, options: RunOptions) -> RunId {
 }
 
 fn send(host: &Host, command: Command) -> Answer {
-    let sender = Sender { by: "tester".to_owned(), via: Via::Cli };
-    host.handle().block_on(host.port().send(command, sender, ClientToken::new())).unwrap()
+    let sender = Sender {
+        by: "tester".to_owned(),
+        via: Via::Cli,
+    };
+    host.handle()
+        .block_on(host.port().send(command, sender, ClientToken::new()))
+        .unwrap()
 }
 
 fn state(home: &Home, run: RunId) -> RunState {
@@ -62,17 +76,40 @@ fn a_long_wait_is_seen_holds_no_place_and_is_kept_by_the_next_host() {
     let run = start(&first, "a", RunOptions::default());
     let waits = |run| wait_for("the wait", || state(&home, run).waiting);
     let waiting = waits(run);
-    assert_eq!((waiting.phase_key.as_str(), waiting.wait_ms, waiting.tries, waiting.code), ("first", 3_600_000, 1, Code::LlmRateLimited));
+    assert_eq!(
+        (
+            waiting.phase_key.as_str(),
+            waiting.wait_ms,
+            waiting.tries,
+            waiting.code
+        ),
+        ("first", 3_600_000, 1, Code::LlmRateLimited)
+    );
     assert!((3_600_000..3_660_000).contains(&waiting.until.since_ms(began)));
     assert_eq!(state(&home, run).status, RunStatus::Executing);
 
-    let other = start(&first, "b", RunOptions { rehearse: true, ..RunOptions::default() });
-    wait_for("the only place to work", || Some(()).filter(|()| state(&home, other).status == RunStatus::AwaitingApproval));
+    let other = start(
+        &first,
+        "b",
+        RunOptions {
+            rehearse: true,
+            ..RunOptions::default()
+        },
+    );
+    wait_for("the only place to work", || {
+        Some(()).filter(|()| state(&home, other).status == RunStatus::AwaitingApproval)
+    });
 
     drop(first);
     let second = host(&home, &script);
-    wait_for("the run is taken up", || Some(()).filter(|()| state(&home, run).resumes == 1));
-    assert_eq!(waits(run).until, waiting.until, "the rest of it is waited for");
+    wait_for("the run is taken up", || {
+        Some(()).filter(|()| state(&home, run).resumes == 1)
+    });
+    assert_eq!(
+        waits(run).until,
+        waiting.until,
+        "the rest of it is waited for"
+    );
     drop(second);
     assert_eq!(script.requests().len(), 1, "the server is left alone");
 
@@ -87,16 +124,33 @@ fn a_long_wait_is_seen_holds_no_place_and_is_kept_by_the_next_host() {
         wait_ms: 3_600_000,
         until,
     };
-    store.write_blocking(move |tx| journal::append(tx, run, &[over], Timestamp::now())).unwrap();
+    store
+        .write_blocking(move |tx| journal::append(tx, run, &[over], Timestamp::now()))
+        .unwrap();
     store.close_blocking().unwrap();
     let third = host(&home, &script);
-    let rests = wait_for("the last try", || Some(state(&home, run)).filter(|state| state.status == RunStatus::Paused));
-    assert_eq!(script.requests().len(), 2, "tried at once when it is over, as the fifth of five");
-    assert_eq!((rests.waiting, rests.approval.unwrap().gate.as_str()), (None, "session_recovery_required"));
-    let failed = home.archive().events(run, 1, 10_000).unwrap().into_iter().rev().find_map(|event| match event.fact {
-        Fact::SessionFailed { code, .. } => Some(code),
-        _ => None,
+    let rests = wait_for("the last try", || {
+        Some(state(&home, run)).filter(|state| state.status == RunStatus::Paused)
     });
+    assert_eq!(
+        script.requests().len(),
+        2,
+        "tried at once when it is over, as the fifth of five"
+    );
+    assert_eq!(
+        (rests.waiting, rests.approval.unwrap().gate.as_str()),
+        (None, "session_recovery_required")
+    );
+    let failed = home
+        .archive()
+        .events(run, 1, 10_000)
+        .unwrap()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event.fact {
+            Fact::SessionFailed { code, .. } => Some(code),
+            _ => None,
+        });
     assert_eq!(failed, Some(Code::LlmRateLimited));
     drop(third);
     check_invariants(&home, &home.archive().run(run).unwrap());

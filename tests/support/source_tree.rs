@@ -41,7 +41,14 @@ impl SourceTree {
     /// Where a file is missing or does not parse: then there is nothing to judge.
     pub fn read(src: &Path) -> Self {
         let mut modules = Vec::new();
-        read_module(src, &src.join("lib.rs"), src, String::new(), false, &mut modules);
+        read_module(
+            src,
+            &src.join("lib.rs"),
+            src,
+            String::new(),
+            false,
+            &mut modules,
+        );
         let known: BTreeSet<String> = modules.iter().map(|module| module.path.clone()).collect();
         for module in &mut modules {
             module.named_paths = named_paths(&module.syntax, &module.path, &known);
@@ -64,7 +71,12 @@ impl SourceTree {
     /// Which shipping module imports which other shipping modules. A parent is not counted: a child
     /// that reads `super::` names what the parent defines or hands on.
     pub fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
-        let shipping: BTreeSet<&str> = self.modules.iter().filter(|module| !module.is_test).map(|module| module.path.as_str()).collect();
+        let shipping: BTreeSet<&str> = self
+            .modules
+            .iter()
+            .filter(|module| !module.is_test)
+            .map(|module| module.path.as_str())
+            .collect();
         let mut imports = BTreeMap::new();
         for module in self.modules.iter().filter(|module| !module.is_test) {
             let targets = module
@@ -82,14 +94,21 @@ impl SourceTree {
     /// Groups of modules that import each other in a circle, the largest first.
     pub fn circles(&self) -> Vec<Vec<&str>> {
         let imports = self.imports();
-        let reach: BTreeMap<&str, BTreeSet<&str>> = imports.keys().map(|from| (*from, reachable(&imports, from))).collect();
+        let reach: BTreeMap<&str, BTreeSet<&str>> = imports
+            .keys()
+            .map(|from| (*from, reachable(&imports, from)))
+            .collect();
         let mut placed = BTreeSet::new();
         let mut circles = Vec::new();
         for from in imports.keys() {
             if placed.contains(from) {
                 continue;
             }
-            let circle: Vec<&str> = reach[from].iter().copied().filter(|to| reach[to].contains(from)).collect();
+            let circle: Vec<&str> = reach[from]
+                .iter()
+                .copied()
+                .filter(|to| reach[to].contains(from))
+                .collect();
             placed.extend(circle.iter().copied());
             if circle.len() > 1 {
                 circles.push(circle);
@@ -100,7 +119,10 @@ impl SourceTree {
     }
 }
 
-fn reachable<'a>(imports: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str) -> BTreeSet<&'a str> {
+fn reachable<'a>(
+    imports: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    from: &'a str,
+) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     let mut waiting = vec![from];
     while let Some(module) = waiting.pop() {
@@ -131,25 +153,50 @@ pub fn rust_files(dir: &Path) -> BTreeSet<String> {
 }
 
 fn relative(src: &Path, file: &Path) -> String {
-    file.strip_prefix(src).unwrap_or(file).to_string_lossy().replace('\\', "/")
+    file.strip_prefix(src)
+        .unwrap_or(file)
+        .to_string_lossy()
+        .replace('\\', "/")
 }
 
-fn read_module(src: &Path, file: &Path, children: &Path, path: String, is_test: bool, modules: &mut Vec<Module>) {
-    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+fn read_module(
+    src: &Path,
+    file: &Path,
+    children: &Path,
+    path: String,
+    is_test: bool,
+    modules: &mut Vec<Module>,
+) {
+    let text =
+        std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let syntax =
+        syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let declared: Vec<(String, bool, Option<String>)> = syntax
         .items
         .iter()
         .filter_map(|item| match item {
-            syn::Item::Mod(module) if module.content.is_none() => {
-                Some((module.ident.to_string(), is_test || is_cfg_test(&module.attrs), path_attribute(&module.attrs)))
-            }
+            syn::Item::Mod(module) if module.content.is_none() => Some((
+                module.ident.to_string(),
+                is_test || is_cfg_test(&module.attrs),
+                path_attribute(&module.attrs),
+            )),
             _ => None,
         })
         .collect();
-    modules.push(Module { path: path.clone(), file: relative(src, file), is_test, named_paths: BTreeSet::new(), syntax, text });
+    modules.push(Module {
+        path: path.clone(),
+        file: relative(src, file),
+        is_test,
+        named_paths: BTreeSet::new(),
+        syntax,
+        text,
+    });
     for (name, child_is_test, explicit) in declared {
-        let child = if path.is_empty() { name.clone() } else { format!("{path}::{name}") };
+        let child = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}::{name}")
+        };
         let folder = children.join(&name);
         let found = match explicit {
             Some(explicit) => file.parent().unwrap_or(src).join(explicit),
@@ -164,23 +211,40 @@ fn read_module(src: &Path, file: &Path, children: &Path, path: String, is_test: 
 
 /// Whether an attribute says `#[cfg(test)]`, also among other conditions that all must hold.
 pub fn is_cfg_test(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).any(|attribute| {
-        let syn::Meta::List(list) = &attribute.meta else { return false };
-        let condition = list.tokens.to_string();
-        condition == "test" || (condition.starts_with("all") && condition.contains("test"))
-    })
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+        .any(|attribute| {
+            let syn::Meta::List(list) = &attribute.meta else {
+                return false;
+            };
+            let condition = list.tokens.to_string();
+            condition == "test" || (condition.starts_with("all") && condition.contains("test"))
+        })
 }
 
 fn path_attribute(attributes: &[syn::Attribute]) -> Option<String> {
-    let attribute = attributes.iter().find(|attribute| attribute.path().is_ident("path"))?;
-    let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
-    let syn::Expr::Lit(literal) = &pair.value else { return None };
-    let syn::Lit::Str(text) = &literal.lit else { return None };
+    let attribute = attributes
+        .iter()
+        .find(|attribute| attribute.path().is_ident("path"))?;
+    let syn::Meta::NameValue(pair) = &attribute.meta else {
+        return None;
+    };
+    let syn::Expr::Lit(literal) = &pair.value else {
+        return None;
+    };
+    let syn::Lit::Str(text) = &literal.lit else {
+        return None;
+    };
     Some(text.value())
 }
 
 fn named_paths(syntax: &syn::File, module: &str, known: &BTreeSet<String>) -> BTreeSet<String> {
-    let mut collector = PathCollector { module: module.to_owned(), known, paths: BTreeSet::new() };
+    let mut collector = PathCollector {
+        module: module.to_owned(),
+        known,
+        paths: BTreeSet::new(),
+    };
     collector.visit_file(syntax);
     collector.paths
 }
@@ -201,7 +265,11 @@ impl PathCollector<'_> {
 
     fn resolve(&self, segments: &[String]) -> Option<String> {
         let mut rest = segments;
-        let mut base: Vec<&str> = self.module.split("::").filter(|part| !part.is_empty()).collect();
+        let mut base: Vec<&str> = self
+            .module
+            .split("::")
+            .filter(|part| !part.is_empty())
+            .collect();
         match rest.first()?.as_str() {
             "crate" => {
                 base.clear();
@@ -240,7 +308,8 @@ impl PathCollector<'_> {
             }
             syn::UseTree::Name(name) if name.ident == "self" => self.add(before),
             syn::UseTree::Rename(rename) if rename.ident == "self" => self.add(before),
-            syn::UseTree::Name(syn::UseName { ident }) | syn::UseTree::Rename(syn::UseRename { ident, .. }) => {
+            syn::UseTree::Name(syn::UseName { ident })
+            | syn::UseTree::Rename(syn::UseRename { ident, .. }) => {
                 before.push(ident.to_string());
                 self.add(before);
                 before.pop();
@@ -309,7 +378,11 @@ impl<'ast> Visit<'ast> for PathCollector<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<String> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
         if segments.len() > 1 {
             self.add(&segments);
         }

@@ -33,7 +33,10 @@ fn a_jump_to_the_end_leaves_the_middle_unseen() {
 
 #[test]
 fn a_new_width_stays_at_the_line_on_top() {
-    let mut reading = Reading::new(doc(&["aaaa bbbb", "cccc dddd", "eeee ffff", "gggg hhhh"]), (5, 2));
+    let mut reading = Reading::new(
+        doc(&["aaaa bbbb", "cccc dddd", "eeee ffff", "gggg hhhh"]),
+        (5, 2),
+    );
     reading.go(Action::Down);
     reading.go(Action::Down);
     assert_eq!(reading.visible(1)[0].line, 1);
@@ -54,7 +57,11 @@ fn every_way_through_a_text_meets_the_same_rows() {
     }
     up.reverse();
     assert_eq!(down, up);
-    assert_eq!(down.iter().map(|row| row.line).collect::<Vec<_>>(), [0, 0, 0, 1, 2, 3], "two rows of the end fill the screen");
+    assert_eq!(
+        down.iter().map(|row| row.line).collect::<Vec<_>>(),
+        [0, 0, 0, 1, 2, 3],
+        "two rows of the end fill the screen"
+    );
     reading.go(Action::PageDown);
     reading.go(Action::PageDown);
     assert_eq!(reading.visible(1)[0], down[2]);
@@ -64,9 +71,18 @@ fn every_way_through_a_text_meets_the_same_rows() {
 #[test]
 fn a_text_of_a_million_lines_costs_a_screen() {
     let mut reading = Reading::new(doc(&vec!["0123456789 0123456789"; 1_000_000]), (10, 40));
-    for action in [Action::Bottom, Action::PageUp, Action::Up, Action::Top, Action::PageDown] {
+    for action in [
+        Action::Bottom,
+        Action::PageUp,
+        Action::Up,
+        Action::Top,
+        Action::PageDown,
+    ] {
         reading.go(action);
-        assert!(reading.visible(40).len() == 40 && reading.lay_out((11, 40)) | reading.lay_out((10, 40)));
+        assert!(
+            reading.visible(40).len() == 40
+                && reading.lay_out((11, 40)) | reading.lay_out((10, 40))
+        );
     }
     reading.go(Action::Bottom);
     assert_eq!(reading.lines_below(), 0);
@@ -78,7 +94,14 @@ fn a_text_of_a_million_lines_costs_a_screen() {
 fn an_empty_text_can_be_scrolled() {
     let mut reading = Reading::new(doc(&[]), (5, 2));
     assert!(!reading.go(Action::Down) && !reading.go(Action::Bottom) && !reading.mark_seen());
-    assert_eq!((reading.seen_percent(), reading.lines_below(), reading.visible(2).len()), (100, 0, 0));
+    assert_eq!(
+        (
+            reading.seen_percent(),
+            reading.lines_below(),
+            reading.visible(2).len()
+        ),
+        (100, 0, 0)
+    );
 }
 
 #[test]
@@ -87,7 +110,14 @@ fn a_text_that_grows_keeps_its_place_unless_its_end_is_followed() {
     let mut reading = Reading::new(doc(&["a", "b", "c", "d"]), (10, 2));
     reading.follow();
     reading.amend(3, [line("d e"), line("f")]);
-    assert_eq!(reading.visible(2).iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(
+        reading
+            .visible(2)
+            .iter()
+            .map(|row| row.line)
+            .collect::<Vec<_>>(),
+        [3, 4]
+    );
     reading.go(Action::Up);
     assert!(!reading.follows());
     reading.amend(5, [line("g"), line("h")]);
@@ -113,24 +143,52 @@ fn a_hit_comes_on_the_screen_with_what_is_before_it_and_one_that_is_there_moves_
     let mut reading = Reading::new(doc(&texts), (20, 6));
     reading.look_for(Needle::new("cart"));
     reading.find_around(reading.at());
-    assert_eq!((reading.at(), reading.found()), ((0, 0), Found::At(1, 2, false)));
+    assert_eq!(
+        (reading.at(), reading.found()),
+        ((0, 0), Found::At(1, 2, false))
+    );
     reading.find_next(true);
-    assert_eq!((reading.at(), reading.found()), ((18, 0), Found::At(2, 2, false)));
+    assert_eq!(
+        (reading.at(), reading.found()),
+        ((18, 0), Found::At(2, 2, false))
+    );
     reading.find_next(true);
-    assert_eq!((reading.at(), reading.found()), ((18, 0), Found::NoMore(2, 2, true)));
+    assert_eq!(
+        (reading.at(), reading.found()),
+        ((18, 0), Found::NoMore(2, 2, true))
+    );
 }
 
 /// Lines with wide characters, combining marks and spaces, some of them long.
 fn texts() -> impl Strategy<Value = Vec<String>> {
-    let word = prop_oneof![Just("cart".to_owned()), Just("日本語".to_owned()), Just("e\u{301}".to_owned()), "[a-z]{1,9}", "\\PC{0,3}"];
-    prop::collection::vec(prop::collection::vec(word, 0..12).prop_map(|words| words.join(" ")), 0..20)
+    let word = prop_oneof![
+        Just("cart".to_owned()),
+        Just("日本語".to_owned()),
+        Just("e\u{301}".to_owned()),
+        "[a-z]{1,9}",
+        "\\PC{0,3}"
+    ];
+    prop::collection::vec(
+        prop::collection::vec(word, 0..12).prop_map(|words| words.join(" ")),
+        0..20,
+    )
 }
 
 fn opened(texts: &[String], size: (u16, u16)) -> Reading {
-    Reading::new(doc(&texts.iter().map(String::as_str).collect::<Vec<_>>()), size)
+    Reading::new(
+        doc(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
+        size,
+    )
 }
 
-const MOVES: [Action; 6] = [Action::Up, Action::Down, Action::PageUp, Action::PageDown, Action::Top, Action::Bottom];
+const MOVES: [Action; 6] = [
+    Action::Up,
+    Action::Down,
+    Action::PageUp,
+    Action::PageDown,
+    Action::Top,
+    Action::Bottom,
+];
 
 proptest! {
     #[test]

@@ -97,7 +97,10 @@ impl Bench {
 
     /// The moment.
     pub fn now(&self) -> Now {
-        Now { wall: Timestamp(NOW.0 + i64::try_from(self.ticks).unwrap() - 10_000), ticks: self.ticks }
+        Now {
+            wall: Timestamp(NOW.0 + i64::try_from(self.ticks).unwrap() - 10_000),
+            ticks: self.ticks,
+        }
     }
 
     /// Feeds a message, and answers what it asks.
@@ -129,7 +132,12 @@ impl Bench {
     /// Stores a fact of run 1 and tells of it.
     pub fn happens(&mut self, fact: Fact) {
         let seq = self.events.last().unwrap().seq + 1;
-        let event = Event { run_id: run_id(1), seq, at: self.now().wall, fact };
+        let event = Event {
+            run_id: run_id(1),
+            seq,
+            at: self.now().wall,
+            fact,
+        };
         self.events.push(event.clone());
         self.feed(Msg::Event(Arc::new(event)));
     }
@@ -137,7 +145,13 @@ impl Bench {
     /// Pretends that a frame showed the open question and its answers.
     pub fn drew_gate(&mut self, drained: bool) {
         let gate = self.state.gate.as_ref().map(|gate| gate.request_id);
-        self.feed(Msg::Drawn(Drawn { gate, confirm: true, drained, reading: Some((78, 10)), ..Drawn::default() }));
+        self.feed(Msg::Drawn(Drawn {
+            gate,
+            confirm: true,
+            drained,
+            reading: Some((78, 10)),
+            ..Drawn::default()
+        }));
     }
 
     /// Answers the last command.
@@ -163,7 +177,10 @@ impl Bench {
             match work {
                 Work::Doctor => {
                     for subject in Subject::ALL {
-                        let checks = checks().into_iter().filter(|check| check.subject == *subject).collect();
+                        let checks = checks()
+                            .into_iter()
+                            .filter(|check| check.subject == *subject)
+                            .collect();
                         self.feed(Msg::Done(Done::Checked(*subject, checks)));
                     }
                 }
@@ -177,7 +194,9 @@ impl Bench {
                 }
                 Work::Trust(_) => self.feed(Msg::Done(Done::Trusted(Ok(())))),
                 Work::Agree(_) => self.feed(Msg::Done(Done::Agreed(Ok(())))),
-                Work::Cheaper(run) => self.feed(Msg::Done(Done::Cheaper(run, Ok(self.cheaper.clone())))),
+                Work::Cheaper(run) => {
+                    self.feed(Msg::Done(Done::Cheaper(run, Ok(self.cheaper.clone()))))
+                }
                 Work::Demo => self.feed(Msg::Done(Done::Demo(Ok(Box::default())))),
             }
         }
@@ -185,7 +204,9 @@ impl Bench {
 
     fn settle(&mut self) {
         for _ in 0..100 {
-            let Some(query) = self.queries.pop_front() else { return };
+            let Some(query) = self.queries.pop_front() else {
+                return;
+            };
             let answer = self.look_up(&query);
             let now = self.now();
             let cmds = update(&mut self.state, Msg::Loaded(query, answer), now);

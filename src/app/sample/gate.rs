@@ -17,7 +17,11 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
         phase_key: Some("spec".into()),
         gate: "spec_approved".into(),
         action,
-        comment: if action == Decision::RequestChanges { "prices belong in cents".to_owned() } else { String::new() },
+        comment: if action == Decision::RequestChanges {
+            "prices belong in cents".to_owned()
+        } else {
+            String::new()
+        },
         by: by.to_owned(),
         via: Via::Console,
         artifact_sha256: None,
@@ -28,7 +32,13 @@ pub fn resolved(n: u8, action: Decision, by: &str) -> Fact {
 
 /// What five earlier runs foretell.
 pub fn forecast() -> Option<Forecast> {
-    let sample = |n: i64| Sample { cost: Cost { known: NanoUsd(n * 40_000_000), unknown_calls: 0 }, working_ms: n.unsigned_abs() * 31_000 };
+    let sample = |n: i64| Sample {
+        cost: Cost {
+            known: NanoUsd(n * 40_000_000),
+            unknown_calls: 0,
+        },
+        working_ms: n.unsigned_abs() * 31_000,
+    };
     crate::model::forecast::of(&(1..=6).map(sample).collect::<Vec<_>>())
 }
 
@@ -47,19 +57,43 @@ pub fn revised() -> Vec<Fact> {
             by: by.clone(),
             picked: None,
         },
-        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact: artifact(SPEC_V2, 3), by },
+        Fact::ArtifactValidated {
+            phase_key: "spec".into(),
+            attempt: 2,
+            artifact: artifact(SPEC_V2, 3),
+            by,
+        },
         asked(2, SPEC_V2, 3),
     ]
 }
 
 /// The version of the fork in place of the second that was asked about.
 pub fn picked() -> Vec<Fact> {
-    let picked = Some(Picked { fork: run_id(5), persona: "terse-analyst@1".parse().unwrap() });
-    let (expected, found) = (ContentHash::of(SPEC_V2.as_bytes()), Some(ContentHash::of(SPEC_V1.as_bytes())));
+    let picked = Some(Picked {
+        fork: run_id(5),
+        persona: "terse-analyst@1".parse().unwrap(),
+    });
+    let (expected, found) = (
+        ContentHash::of(SPEC_V2.as_bytes()),
+        Some(ContentHash::of(SPEC_V1.as_bytes())),
+    );
     let by = Some("mo".to_owned());
     vec![
-        Fact::ArtifactChanged { phase_key: "spec".into(), request_id: request_id(2), expected, found, restored: false, by, picked },
-        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 3, artifact: artifact(SPEC_V1, 4), by: None },
+        Fact::ArtifactChanged {
+            phase_key: "spec".into(),
+            request_id: request_id(2),
+            expected,
+            found,
+            restored: false,
+            by,
+            picked,
+        },
+        Fact::ArtifactValidated {
+            phase_key: "spec".into(),
+            attempt: 3,
+            artifact: artifact(SPEC_V1, 4),
+            by: None,
+        },
         asked(3, SPEC_V1, 4),
     ]
 }
@@ -68,7 +102,12 @@ pub fn picked() -> Vec<Fact> {
 pub fn candidates() -> Vec<Candidate> {
     let one = |run: u8, persona: &str, text: &str, version| Candidate {
         run_id: run_id(run),
-        state: if run == 1 { "awaiting_approval" } else { "completed" }.to_owned(),
+        state: if run == 1 {
+            "awaiting_approval"
+        } else {
+            "completed"
+        }
+        .to_owned(),
         phase_key: "spec".into(),
         persona: Some(persona.to_owned()),
         artifact: Some(ArtifactRecord {
@@ -83,9 +122,15 @@ pub fn candidates() -> Vec<Candidate> {
             errors: vec![],
             at: NOW,
         }),
-        cost: Cost { known: NanoUsd(i64::from(run) * 14_700_000), unknown_calls: 0 },
+        cost: Cost {
+            known: NanoUsd(i64::from(run) * 14_700_000),
+            unknown_calls: 0,
+        },
         calls: 3,
         working_ms: u64::from(run) * 31_000,
     };
-    vec![one(1, "analyst@1", SPEC_V2, 2), one(5, "terse-analyst@1", SPEC_V1, 1)]
+    vec![
+        one(1, "analyst@1", SPEC_V2, 2),
+        one(5, "terse-analyst@1", SPEC_V1, 1),
+    ]
 }

@@ -5,7 +5,9 @@ use super::runs::record;
 use super::{NOW, SPEC_V1, SPEC_V2, request_id, run_id, turn_id};
 use crate::app::msg::{Details, Opened};
 use crate::model::error::Code;
-use crate::model::event::{ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome};
+use crate::model::event::{
+    ArtifactError, ArtifactRef, AttemptCause, CallStatus, Event, Fact, Tokens, ToolOutcome,
+};
 use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
@@ -33,12 +35,24 @@ pub enum Place {
 
 pub(super) fn artifact(text: &str, version: u32) -> ArtifactRef {
     let bytes = u64::try_from(text.len()).unwrap();
-    ArtifactRef { path: "spec.json".to_owned(), schema: "dev/spec@1".into(), sha256: ContentHash::of(text.as_bytes()), bytes, version }
+    ArtifactRef {
+        path: "spec.json".to_owned(),
+        schema: "dev/spec@1".into(),
+        sha256: ContentHash::of(text.as_bytes()),
+        bytes,
+        version,
+    }
 }
 
 fn started(key: &str, role: &str, attempt: u32, cause: AttemptCause) -> Fact {
     let persona = format!("{role}@1").parse().unwrap();
-    Fact::PhaseStarted { phase_key: key.into(), attempt, role: role.into(), persona, cause }
+    Fact::PhaseStarted {
+        phase_key: key.into(),
+        attempt,
+        role: role.into(),
+        persona,
+        cause,
+    }
 }
 
 fn called(key: &str, n: u8, attempt: u32) -> Fact {
@@ -48,7 +62,12 @@ fn called(key: &str, n: u8, attempt: u32) -> Fact {
         turn_id: turn_id(n),
         turn: 1,
         model: "anthropic/claude-sonnet-4.5".to_owned(),
-        tokens: Tokens { input: 1840, output: 612, cached: 0, reasoning: 0 },
+        tokens: Tokens {
+            input: 1840,
+            output: 612,
+            cached: 0,
+            reasoning: 0,
+        },
         cost: Some(NanoUsd(14_700_000)),
         estimated: false,
         latency_ms: 4200,
@@ -68,13 +87,18 @@ pub(super) fn asked(n: u8, text: &str, version: u32) -> Fact {
 }
 
 fn errors() -> Vec<ArtifactError> {
-    vec![ArtifactError { pointer: "/acceptance_criteria".to_owned(), message: "needs at least 1 item".to_owned() }]
+    vec![ArtifactError {
+        pointer: "/acceptance_criteria".to_owned(),
+        message: "needs at least 1 item".to_owned(),
+    }]
 }
 
 /// The facts of run 1 up to a place.
 pub fn facts(place: Place) -> Vec<Fact> {
     let spec: PhaseKey = "spec".into();
-    let phases: Vec<PhaseKey> = ["spec", "plan", "implement", "verify"].map(PhaseKey::from).to_vec();
+    let phases: Vec<PhaseKey> = ["spec", "plan", "implement", "verify"]
+        .map(PhaseKey::from)
+        .to_vec();
     let workflow = || "development@1".parse().unwrap();
     let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
     let mut facts = vec![
@@ -85,11 +109,29 @@ pub fn facts(place: Place) -> Vec<Fact> {
             phases,
             rehearsal: false,
         },
-        Fact::RunStarted { workflow: workflow(), thread: "shop-cart:main1".into() },
+        Fact::RunStarted {
+            workflow: workflow(),
+            thread: "shop-cart:main1".into(),
+        },
         started("spec", "analyst", 1, AttemptCause::First),
-        Fact::ArtifactExpected { phase_key: spec.clone(), attempt: 1, path: "spec.json".to_owned(), schema: "dev/spec@1".into() },
-        Fact::SessionStarted { session_id, role: "analyst".into(), backend: "openai".to_owned(), ordinal: 1 },
-        Fact::PromptSent { phase_key: spec.clone(), attempt: 1, sha256: ContentHash::of(b"p"), bytes: 2412 },
+        Fact::ArtifactExpected {
+            phase_key: spec.clone(),
+            attempt: 1,
+            path: "spec.json".to_owned(),
+            schema: "dev/spec@1".into(),
+        },
+        Fact::SessionStarted {
+            session_id,
+            role: "analyst".into(),
+            backend: "openai".to_owned(),
+            ordinal: 1,
+        },
+        Fact::PromptSent {
+            phase_key: spec.clone(),
+            attempt: 1,
+            sha256: ContentHash::of(b"p"),
+            bytes: 2412,
+        },
         called("spec", 1, 1),
         Fact::ToolCalled {
             phase_key: spec.clone(),
@@ -115,34 +157,75 @@ pub fn facts(place: Place) -> Vec<Fact> {
         errors_total: 1,
     });
     facts.push(started("spec", "analyst", 2, AttemptCause::Repair));
-    facts.push(Fact::PromptRepaired { phase_key: spec.clone(), attempt: 2, errors: errors() });
+    facts.push(Fact::PromptRepaired {
+        phase_key: spec.clone(),
+        attempt: 2,
+        errors: errors(),
+    });
     facts.push(called("spec", 2, 2));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 2, artifact: artifact(SPEC_V1, 2), by: None });
+    facts.push(Fact::ArtifactValidated {
+        phase_key: spec.clone(),
+        attempt: 2,
+        artifact: artifact(SPEC_V1, 2),
+        by: None,
+    });
     facts.push(asked(1, SPEC_V1, 2));
     if place == Place::AwaitingFirst {
         return facts;
     }
     facts.push(resolved(1, Decision::RequestChanges, "mo"));
-    facts.push(started("spec", "analyst", 3, AttemptCause::ChangesRequested));
+    facts.push(started(
+        "spec",
+        "analyst",
+        3,
+        AttemptCause::ChangesRequested,
+    ));
     facts.push(called("spec", 3, 3));
-    facts.push(Fact::ArtifactValidated { phase_key: spec.clone(), attempt: 3, artifact: artifact(SPEC_V2, 3), by: None });
+    facts.push(Fact::ArtifactValidated {
+        phase_key: spec.clone(),
+        attempt: 3,
+        artifact: artifact(SPEC_V2, 3),
+        by: None,
+    });
     facts.push(asked(2, SPEC_V2, 3));
     if place == Place::Awaiting {
         return facts;
     }
     facts.push(resolved(2, Decision::Approve, "mo"));
-    facts.push(Fact::PhaseCompleted { phase_key: spec, attempts: 3, duration_ms: 95_000, commit: Some("abc".to_owned()) });
-    for (key, role) in [("plan", "architect"), ("implement", "developer"), ("verify", "tester")] {
+    facts.push(Fact::PhaseCompleted {
+        phase_key: spec,
+        attempts: 3,
+        duration_ms: 95_000,
+        commit: Some("abc".to_owned()),
+    });
+    for (key, role) in [
+        ("plan", "architect"),
+        ("implement", "developer"),
+        ("verify", "tester"),
+    ] {
         facts.push(started(key, role, 1, AttemptCause::First));
         if place == Place::Failed {
             let message = "plan.json is still invalid after 1 repair".to_owned();
-            facts.push(Fact::PhaseFailed { phase_key: key.into(), reason: Code::ArtifactInvalidAfterRepair, message: message.clone() });
+            facts.push(Fact::PhaseFailed {
+                phase_key: key.into(),
+                reason: Code::ArtifactInvalidAfterRepair,
+                message: message.clone(),
+            });
             let hint = "look at the errors, then start a new run with a clearer wish".to_owned();
-            facts.push(Fact::RunFailed { code: Code::ArtifactInvalidAfterRepair, message, hint });
+            facts.push(Fact::RunFailed {
+                code: Code::ArtifactInvalidAfterRepair,
+                message,
+                hint,
+            });
             return facts;
         }
         facts.push(called(key, role.as_bytes()[0], 1));
-        facts.push(Fact::PhaseCompleted { phase_key: key.into(), attempts: 1, duration_ms: 31_000, commit: None });
+        facts.push(Fact::PhaseCompleted {
+            phase_key: key.into(),
+            attempts: 1,
+            duration_ms: 31_000,
+            commit: None,
+        });
     }
     facts.push(Fact::RunCompleted {});
     facts
@@ -152,8 +235,12 @@ pub fn facts(place: Place) -> Vec<Fact> {
 pub fn journal(place: Place) -> Vec<Event> {
     let facts = facts(place);
     let begin = NOW.0 - 12 * 60_000 - i64::try_from(facts.len()).unwrap() * 7000;
-    let event =
-        |(seq, fact): (u64, Fact)| Event { run_id: run_id(1), seq, at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000), fact };
+    let event = |(seq, fact): (u64, Fact)| Event {
+        run_id: run_id(1),
+        seq,
+        at: Timestamp(begin + i64::try_from(seq).unwrap() * 7000),
+        fact,
+    };
     (1..).zip(facts).map(event).collect()
 }
 
@@ -166,18 +253,30 @@ pub fn workflow(risk: Risk) -> Workflow {
         role: role.into(),
         instructions: "Say what is wanted, and how one sees that it works.".to_owned(),
         timeout_seconds: 300,
-        expected_artifact: Some(ExpectedArtifact { path: format!("{key}.json"), schema: format!("dev/{key}@1").as_str().into() }),
+        expected_artifact: Some(ExpectedArtifact {
+            path: format!("{key}.json"),
+            schema: format!("dev/{key}@1").as_str().into(),
+        }),
         gates: None,
         max_repairs: 1,
     };
-    let seats = [("spec", "analyst"), ("plan", "architect"), ("implement", "developer"), ("verify", "tester")];
+    let seats = [
+        ("spec", "analyst"),
+        ("plan", "architect"),
+        ("implement", "developer"),
+        ("verify", "tester"),
+    ];
     Workflow {
         name: "development".to_owned(),
         version: 1,
         description: String::new(),
         roles: seats
             .iter()
-            .map(|(_, role)| Role { id: (*role).into(), required_capabilities: vec![], preferred_backends: vec![] })
+            .map(|(_, role)| Role {
+                id: (*role).into(),
+                required_capabilities: vec![],
+                preferred_backends: vec![],
+            })
             .collect(),
         default_gates: vec!["spec_approved".into()],
         phases: seats.iter().map(|(key, role)| phase(key, role)).collect(),
@@ -210,14 +309,21 @@ pub fn bindings() -> Vec<(Binding, Persona)> {
         };
         (binding, persona)
     };
-    ["analyst", "architect", "developer", "tester"].map(bind).to_vec()
+    ["analyst", "architect", "developer", "tester"]
+        .map(bind)
+        .to_vec()
 }
 
 pub(super) fn details(events: &[Event]) -> Details {
     let mut details = Details::default();
     for event in events {
         match &event.fact {
-            Fact::ArtifactValidated { phase_key, attempt, artifact, .. } => details.artifacts.push(ArtifactRecord {
+            Fact::ArtifactValidated {
+                phase_key,
+                attempt,
+                artifact,
+                ..
+            } => details.artifacts.push(ArtifactRecord {
                 phase_key: phase_key.clone(),
                 version: artifact.version,
                 attempt: *attempt,
@@ -229,48 +335,79 @@ pub(super) fn details(events: &[Event]) -> Details {
                 errors: vec![],
                 at: event.at,
             }),
-            Fact::ArtifactInvalid { phase_key, attempt, path, version, sha256, bytes, errors, .. } => {
-                details.artifacts.push(ArtifactRecord {
-                    phase_key: phase_key.clone(),
-                    version: *version,
-                    attempt: *attempt,
-                    path: path.clone(),
-                    schema: "dev/spec@1".into(),
-                    sha256: sha256.clone().unwrap(),
-                    bytes: *bytes,
-                    valid: false,
-                    errors: errors.clone(),
-                    at: event.at,
-                })
-            }
-            Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, question, .. } => {
-                details.approvals.push(ApprovalRecord {
-                    id: *request_id,
-                    run_id: event.run_id,
-                    phase_key: phase_key.clone(),
-                    gate: gate.clone(),
-                    state: ApprovalStatus::Pending,
-                    artifact_sha256: artifact_sha256.clone(),
-                    artifact_version: *artifact_version,
-                    requested_at: event.at,
-                    resolved_at: None,
-                    comment: None,
-                    resolved_by: None,
-                    via: None,
-                    question: question.clone(),
-                    scope: None,
-                    raise: None,
-                })
-            }
+            Fact::ArtifactInvalid {
+                phase_key,
+                attempt,
+                path,
+                version,
+                sha256,
+                bytes,
+                errors,
+                ..
+            } => details.artifacts.push(ArtifactRecord {
+                phase_key: phase_key.clone(),
+                version: *version,
+                attempt: *attempt,
+                path: path.clone(),
+                schema: "dev/spec@1".into(),
+                sha256: sha256.clone().unwrap(),
+                bytes: *bytes,
+                valid: false,
+                errors: errors.clone(),
+                at: event.at,
+            }),
+            Fact::ApprovalRequested {
+                request_id,
+                phase_key,
+                gate,
+                artifact_sha256,
+                artifact_version,
+                question,
+                ..
+            } => details.approvals.push(ApprovalRecord {
+                id: *request_id,
+                run_id: event.run_id,
+                phase_key: phase_key.clone(),
+                gate: gate.clone(),
+                state: ApprovalStatus::Pending,
+                artifact_sha256: artifact_sha256.clone(),
+                artifact_version: *artifact_version,
+                requested_at: event.at,
+                resolved_at: None,
+                comment: None,
+                resolved_by: None,
+                via: None,
+                question: question.clone(),
+                scope: None,
+                raise: None,
+            }),
             Fact::ArtifactChanged { request_id, .. } => {
-                let open = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
+                let open = details
+                    .approvals
+                    .iter_mut()
+                    .find(|a| a.id == *request_id)
+                    .unwrap();
                 (open.state, open.resolved_at) = (ApprovalStatus::Superseded, Some(event.at));
             }
-            Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } => {
+            Fact::ApprovalResolved {
+                request_id,
+                action,
+                comment,
+                by,
+                via,
+                scope,
+                raise,
+                ..
+            } => {
                 let (scope, raise) = (*scope, *raise);
-                let record = details.approvals.iter_mut().find(|a| a.id == *request_id).unwrap();
+                let record = details
+                    .approvals
+                    .iter_mut()
+                    .find(|a| a.id == *request_id)
+                    .unwrap();
                 record.state = action.resolves_to();
-                (record.resolved_at, record.resolved_by, record.via) = (Some(event.at), Some(by.clone()), Some(*via));
+                (record.resolved_at, record.resolved_by, record.via) =
+                    (Some(event.at), Some(by.clone()), Some(*via));
                 record.comment = Some(comment.clone());
                 (record.scope, record.raise) = (scope, raise);
             }
@@ -288,5 +425,12 @@ pub fn opened(events: &[Event], risk: Risk) -> Opened {
     record.pending_since = state.approval.as_ref().map(|open| open.requested_at);
     record.last_seq = state.last_seq;
     record.cost = state.cost;
-    Opened { record, state, events: events.to_vec(), workflow: Ok(workflow(risk)), bindings: bindings(), details: details(events) }
+    Opened {
+        record,
+        state,
+        events: events.to_vec(),
+        workflow: Ok(workflow(risk)),
+        bindings: bindings(),
+        details: details(events),
+    }
 }

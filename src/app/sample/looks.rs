@@ -10,17 +10,58 @@ use crate::model::record::CostLine;
 /// What a month of work cost.
 pub fn costs() -> Costs {
     let line = |label: String, nano: i64, unknown: u32| {
-        let tokens = Tokens { input: 120_000, output: 9_000, ..Tokens::default() };
-        CostLine { label, calls: 12 + unknown, tokens, cost: Cost { known: NanoUsd(nano), unknown_calls: unknown } }
+        let tokens = Tokens {
+            input: 120_000,
+            output: 9_000,
+            ..Tokens::default()
+        };
+        CostLine {
+            label,
+            calls: 12 + unknown,
+            tokens,
+            cost: Cost {
+                known: NanoUsd(nano),
+                unknown_calls: unknown,
+            },
+        }
     };
-    let days = (1..=20i64).filter(|day| day % 6 != 0).map(|day| line(format!("2025-11-{day:02}"), (day * 37 % 11) * 130_000_000, 0));
-    let phases = [("spec", 2_100), ("plan", 3_400), ("implement", 4_570), ("verify", 0)];
-    let models = [("anthropic/claude-sonnet-4.5", 9_070, 0), ("openai/gpt-5-mini", 1_000, 0), ("local/unpriced", 0, 3)];
+    let days = (1..=20i64).filter(|day| day % 6 != 0).map(|day| {
+        line(
+            format!("2025-11-{day:02}"),
+            (day * 37 % 11) * 130_000_000,
+            0,
+        )
+    });
+    let phases = [
+        ("spec", 2_100),
+        ("plan", 3_400),
+        ("implement", 4_570),
+        ("verify", 0),
+    ];
+    let models = [
+        ("anthropic/claude-sonnet-4.5", 9_070, 0),
+        ("openai/gpt-5-mini", 1_000, 0),
+        ("local/unpriced", 0, 3),
+    ];
     Costs {
         days: days.collect(),
-        phases: phases.iter().map(|(label, milli)| line((*label).to_owned(), milli * 1_000_000, u32::from(*milli == 0) * 3)).collect(),
-        models: models.iter().map(|(label, milli, unknown)| line((*label).to_owned(), milli * 1_000_000, *unknown)).collect(),
-        runs: (1..=9u8).map(|n| line(run_id(n).to_string(), i64::from(n) * 210_000_000, 0)).collect(),
+        phases: phases
+            .iter()
+            .map(|(label, milli)| {
+                line(
+                    (*label).to_owned(),
+                    milli * 1_000_000,
+                    u32::from(*milli == 0) * 3,
+                )
+            })
+            .collect(),
+        models: models
+            .iter()
+            .map(|(label, milli, unknown)| line((*label).to_owned(), milli * 1_000_000, *unknown))
+            .collect(),
+        runs: (1..=9u8)
+            .map(|n| line(run_id(n).to_string(), i64::from(n) * 210_000_000, 0))
+            .collect(),
     }
 }
 
@@ -37,7 +78,13 @@ pub fn checks() -> Vec<Check> {
         advice: advice.to_owned(),
     };
     vec![
-        check(Subject::Terminal, "type", Verdict::Ok, "xterm-256color, in tmux", ""),
+        check(
+            Subject::Terminal,
+            "type",
+            Verdict::Ok,
+            "xterm-256color, in tmux",
+            "",
+        ),
         check(
             Subject::Disk,
             "data: room",
@@ -45,7 +92,13 @@ pub fn checks() -> Vec<Check> {
             "12.0 MiB free in /home/op/.local/share/phasedeck",
             "make room: runs wait when nothing can be stored",
         ),
-        check(Subject::Database, "sound", Verdict::Ok, "every page reads", ""),
+        check(
+            Subject::Database,
+            "sound",
+            Verdict::Ok,
+            "every page reads",
+            "",
+        ),
         check(
             Subject::Git,
             "program",
@@ -53,8 +106,26 @@ pub fn checks() -> Vec<Check> {
             "git version 2.39.5 (/usr/bin/git) ignores GIT_ATTR_SOURCE",
             "update git to 2.41 or later: until then attributes in a worktree can change how files are stored",
         ),
-        check(Subject::Keys, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
-        check(Subject::Backends, "openai", Verdict::Warning, KEYLESS, KEY_WANTED),
-        check(Subject::Sandbox, "Landlock", Verdict::Ok, "on; ABI 6 or later (kernel 6.12.3)", ""),
+        check(
+            Subject::Keys,
+            "openai",
+            Verdict::Warning,
+            KEYLESS,
+            KEY_WANTED,
+        ),
+        check(
+            Subject::Backends,
+            "openai",
+            Verdict::Warning,
+            KEYLESS,
+            KEY_WANTED,
+        ),
+        check(
+            Subject::Sandbox,
+            "Landlock",
+            Verdict::Ok,
+            "on; ABI 6 or later (kernel 6.12.3)",
+            "",
+        ),
     ]
 }

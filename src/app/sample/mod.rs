@@ -34,15 +34,21 @@ pub const SPEC_V2: &str = r#"{"title":"Shop cart","requirements":["add an item",
 
 /// Ids that are the same in every test.
 pub fn run_id(n: u8) -> RunId {
-    format!("01930000-0000-7000-8000-0000dead00{n:02x}").parse().unwrap()
+    format!("01930000-0000-7000-8000-0000dead00{n:02x}")
+        .parse()
+        .unwrap()
 }
 
 /// The question at the first gate, and at the second.
 pub fn request_id(n: u8) -> RequestId {
-    format!("01930000-0000-7000-8000-00000000aa{n:02x}").parse().unwrap()
+    format!("01930000-0000-7000-8000-00000000aa{n:02x}")
+        .parse()
+        .unwrap()
 }
 
 /// Ids of the turns of run 1, from 1.
 pub fn turn_id(n: u8) -> TurnId {
-    format!("01930000-0000-7000-8000-00000000bb{n:02x}").parse().unwrap()
+    format!("01930000-0000-7000-8000-00000000bb{n:02x}")
+        .parse()
+        .unwrap()
 }

@@ -8,13 +8,19 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, SessionId};
 use crate::model::money::NanoUsd;
 use crate::model::persona::Permission;
-use crate::model::question::{BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion};
+use crate::model::question::{
+    BUDGET_GATE, BudgetQuestion, Question, Scope, TOOL_PERMISSION_GATE, ToolQuestion,
+};
 use crate::model::state::{Decision, PauseReason, RunStatus, Via};
 
 /// A question that is about no artifact.
 pub fn asks(n: u8, question: Question) -> Fact {
     let tool = question.tool().is_some();
-    let gate = if tool { TOOL_PERMISSION_GATE } else { BUDGET_GATE };
+    let gate = if tool {
+        TOOL_PERMISSION_GATE
+    } else {
+        BUDGET_GATE
+    };
     Fact::ApprovalRequested {
         request_id: request_id(n),
         phase_key: tool.then(|| "spec".into()),
@@ -72,7 +78,12 @@ pub fn cheaper() -> Vec<Cheaper> {
     };
     vec![
         one("tiny@2", "openai/gpt-5-nano", &["spec"], Some(consent)),
-        one("mini@1", "openai/gpt-5-mini", &["spec", "plan", "implement"], None),
+        one(
+            "mini@1",
+            "openai/gpt-5-mini",
+            &["spec", "plan", "implement"],
+            None,
+        ),
     ]
 }
 
@@ -97,8 +108,18 @@ pub fn cannot_work() -> Vec<Fact> {
     let session_id: SessionId = "01930000-0000-7000-8000-00000000cc01".parse().unwrap();
     let message = "the provider refused the key (set OPENROUTER_API_KEY, then approve)".to_owned();
     vec![
-        Fact::SessionFailed { session_id, role: "analyst".into(), ordinal: 2, code: Code::LlmAuth, message },
-        Fact::RunPaused { ordinal: 1, reason: PauseReason::SessionRecovery, from_state: RunStatus::Executing },
+        Fact::SessionFailed {
+            session_id,
+            role: "analyst".into(),
+            ordinal: 2,
+            code: Code::LlmAuth,
+            message,
+        },
+        Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::SessionRecovery,
+            from_state: RunStatus::Executing,
+        },
         Fact::ApprovalRequested {
             request_id: request_id(1),
             phase_key: None,

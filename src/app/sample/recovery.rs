@@ -27,12 +27,18 @@ pub fn crash_card(run: RunId) -> CrashCard {
         phase: Some(("plan".into(), 1)),
         turns_stored: 3,
         gate: None,
-        spent: Cost { known: NanoUsd(140_000_000), unknown_calls: 0 },
+        spent: Cost {
+            known: NanoUsd(140_000_000),
+            unknown_calls: 0,
+        },
         unsure: vec![
             tool(1, "execute", r#"{"command":"npm publish"}"#, true),
             tool(2, "write_file", r#"{"file_path":"plan.json"}"#, false),
             bill,
         ],
-        lost: vec!["what the model was answering: an answer counts only when it is whole and stored".to_owned()],
+        lost: vec![
+            "what the model was answering: an answer counts only when it is whole and stored"
+                .to_owned(),
+        ],
     }
 }

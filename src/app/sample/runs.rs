@@ -47,7 +47,10 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
         ended_at: state.is_terminal().then_some(Timestamp(at.0 + 60_000)),
         updated_at: Timestamp(at.0 + 60_000),
         last_seq: 12,
-        cost: Cost { known: NanoUsd(410_000_000 + i64::from(n) * 10_000_000), unknown_calls: 0 },
+        cost: Cost {
+            known: NanoUsd(410_000_000 + i64::from(n) * 10_000_000),
+            unknown_calls: 0,
+        },
         tokens: Tokens::default(),
         calls: 3,
     }
@@ -56,29 +59,69 @@ pub fn record(n: u8, state: RunStatus, minutes_ago: i64) -> RunRecord {
 /// One of thousands of runs, the first the newest.
 pub fn many(n: i64, state: RunStatus) -> RunRecord {
     let id = format!("01930000-0000-7000-8000-{n:012x}").parse().unwrap();
-    RunRecord { id, created_at: Timestamp(NOW.0 - n * 60_000), ..record(1, state, 5000) }
+    RunRecord {
+        id,
+        created_at: Timestamp(NOW.0 - n * 60_000),
+        ..record(1, state, 5000)
+    }
 }
 
 /// The part of a list that the archive would give.
 pub fn page(records: &[RunRecord], ask: &PageAsk) -> RunPage {
     let words = search_words(&ask.filter);
     let fits = |r: &&RunRecord| {
-        let text = format!("{} {} {} {} {}", r.id, r.workflow, r.thread, r.state, r.requirements).to_lowercase();
+        let text = format!(
+            "{} {} {} {} {}",
+            r.id, r.workflow, r.thread, r.state, r.requirements
+        )
+        .to_lowercase();
         words.iter().all(|word| text.contains(word)) || ask.also.contains(&r.id)
     };
-    let done = |r: &&RunRecord| words.is_empty() && r.state == "completed" && r.ended_at >= Some(ask.midnight);
+    let done = |r: &&RunRecord| {
+        words.is_empty() && r.state == "completed" && r.ended_at >= Some(ask.midnight)
+    };
     let mut all: Vec<RunRecord> = records.iter().filter(fits).cloned().collect();
     all.sort_by_key(|r| std::cmp::Reverse(r.created_at));
-    let rest: Vec<RunRecord> = all.iter().filter(|r| !is_live(r) && !done(r)).cloned().collect();
-    let today: Vec<RunRecord> = all.iter().filter(|r| !is_live(r) && done(r)).cloned().collect();
-    let mut counts = RunCounts { total: records.len() as u32, rest: rest.len() as u32, today: today.len() as u32, ..RunCounts::default() };
+    let rest: Vec<RunRecord> = all
+        .iter()
+        .filter(|r| !is_live(r) && !done(r))
+        .cloned()
+        .collect();
+    let today: Vec<RunRecord> = all
+        .iter()
+        .filter(|r| !is_live(r) && done(r))
+        .cloned()
+        .collect();
+    let mut counts = RunCounts {
+        total: records.len() as u32,
+        rest: rest.len() as u32,
+        today: today.len() as u32,
+        ..RunCounts::default()
+    };
     counts.paused = records.iter().filter(|r| r.state == "paused").count() as u32;
     today.iter().for_each(|r| counts.today_cost += r.cost);
-    records.iter().filter(|r| r.updated_at >= ask.midnight).for_each(|r| counts.spent += r.cost);
-    let window = rest.into_iter().skip(ask.offset as usize).take(ask.limit as usize).collect();
+    records
+        .iter()
+        .filter(|r| r.updated_at >= ask.midnight)
+        .for_each(|r| counts.spent += r.cost);
+    let window = rest
+        .into_iter()
+        .skip(ask.offset as usize)
+        .take(ask.limit as usize)
+        .collect();
     let live = all.iter().filter(|r| is_live(r)).cloned().collect();
-    let aside = records.iter().filter(|r| is_live(r) && !fits(r)).cloned().collect();
-    RunPage { live, aside, today: if ask.today { today } else { Vec::new() }, rest: window, counts }
+    let aside = records
+        .iter()
+        .filter(|r| is_live(r) && !fits(r))
+        .cloned()
+        .collect();
+    RunPage {
+        live,
+        aside,
+        today: if ask.today { today } else { Vec::new() },
+        rest: window,
+        counts,
+    }
 }
 
 /// A run in each state, and one in a state of a newer program; in no particular order.
@@ -93,14 +136,21 @@ pub fn records() -> Vec<RunRecord> {
         pause_reason: Some(PauseReason::Crashed.as_str().to_owned()),
         ..record(4, RunStatus::Paused, 90)
     };
-    let completed = RunRecord { current_phase: None, phases_done: 4, ..record(5, RunStatus::Completed, 300) };
+    let completed = RunRecord {
+        current_phase: None,
+        phases_done: 4,
+        ..record(5, RunStatus::Completed, 300)
+    };
     let failed = RunRecord {
         error_code: Some("artifact_invalid_after_repair".to_owned()),
         error_message: Some("plan.json is still invalid after 1 repair".to_owned()),
         error_hint: Some("look at the errors, then start a new run with a clearer wish".to_owned()),
         ..record(6, RunStatus::Failed, 1500)
     };
-    let strange = RunRecord { state: "dreaming".to_owned(), ..record(8, RunStatus::Aborted, 9000) };
+    let strange = RunRecord {
+        state: "dreaming".to_owned(),
+        ..record(8, RunStatus::Aborted, 9000)
+    };
     vec![
         record(7, RunStatus::Aborted, 3000),
         failed,

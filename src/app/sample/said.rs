@@ -15,18 +15,31 @@ const WORDS: [&str; 3] = [
 
 /// The turns of an attempt by an event.
 pub fn turns(events: &[Event], phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Vec<Turn> {
-    let known = || events.iter().filter(|event| at.is_none_or(|at| event.seq <= at));
+    let known = || {
+        events
+            .iter()
+            .filter(|event| at.is_none_or(|at| event.seq <= at))
+    };
     let called = known().filter_map(|event| match &event.fact {
-        Fact::LlmCalled { phase_key, attempt: of, turn_id, .. } if phase_key == phase && *of == attempt => Some((*turn_id, event.at)),
+        Fact::LlmCalled {
+            phase_key,
+            attempt: of,
+            turn_id,
+            ..
+        } if phase_key == phase && *of == attempt => Some((*turn_id, event.at)),
         _ => None,
     });
-    let answered = |id| known().any(|event| matches!(&event.fact, Fact::ToolCalled { turn_id, .. } if *turn_id == id));
+    let answered = |id| {
+        known()
+            .any(|event| matches!(&event.fact, Fact::ToolCalled { turn_id, .. } if *turn_id == id))
+    };
     let number = |id| (1..=3).find(|n| turn_id(*n) == id).unwrap_or(3);
     let turns = called.map(|(id, at)| {
         let tool = ToolRecord {
             call_id: "c1".to_owned(),
             tool: "write_file".to_owned(),
-            arguments: r#"{"file_path":"spec.json","content":"{\n  \"title\": \"Shop cart\"\n}"}"#.to_owned(),
+            arguments: r#"{"file_path":"spec.json","content":"{\n  \"title\": \"Shop cart\"\n}"}"#
+                .to_owned(),
             result: answered(id).then(|| "wrote spec.json\n3 lines, 28 bytes".to_owned()),
             redo: false,
         };
@@ -37,8 +50,14 @@ pub fn turns(events: &[Event], phase: &PhaseKey, attempt: u32, at: Option<u64>) 
             number: 1,
             stretch: 0,
             status: TurnStatus::Settled,
-            answer: WORDS.get(usize::from(number(id)) - 1).map(|words| (*words).to_owned()),
-            tools: if id == turn_id(1) { vec![tool] } else { Vec::new() },
+            answer: WORDS
+                .get(usize::from(number(id)) - 1)
+                .map(|words| (*words).to_owned()),
+            tools: if id == turn_id(1) {
+                vec![tool]
+            } else {
+                Vec::new()
+            },
             conversation: String::new(),
             held_at: None,
             at,

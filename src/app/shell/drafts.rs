@@ -19,7 +19,10 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>>
     match std::fs::read(&file) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::io(format!("cannot read the draft {}", file.display()), &error)),
+        Err(error) => Err(Failure::io(
+            format!("cannot read the draft {}", file.display()),
+            &error,
+        )),
     }
 }
 
@@ -29,7 +32,9 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>>
 /// `io_failed`; what was kept before is still there.
 pub fn keep<T: Serialize>(folder: &Path, name: &str, draft: Option<&T>) -> Result<()> {
     let file = folder.join(name);
-    let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the draft {}", file.display()), error);
+    let failed = |error: &std::io::Error| {
+        Failure::io(format!("cannot keep the draft {}", file.display()), error)
+    };
     let Some(draft) = draft else {
         return match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),

@@ -59,7 +59,9 @@ impl Between {
 /// Pieces, each in an envelope of its own; what is ASCII can be cut anywhere.
 fn in_pieces(sequence: &str) -> String {
     let pieces = sequence.as_bytes().chunks(SCREEN_PIECE);
-    pieces.map(|piece| format!("\x1bP{}\x1b\\", String::from_utf8_lossy(piece))).collect()
+    pieces
+        .map(|piece| format!("\x1bP{}\x1b\\", String::from_utf8_lossy(piece)))
+        .collect()
 }
 
 /// The bell, and the words as far as they are wanted.
@@ -68,7 +70,9 @@ pub fn notification(between: Between, how: Notifications, words: &str) -> String
     match how {
         Notifications::Off => String::new(),
         Notifications::Bell => "\x07".to_owned(),
-        Notifications::Desktop => format!("\x07{}", between.through(&format!("\x1b]9;{words}\x07"))),
+        Notifications::Desktop => {
+            format!("\x07{}", between.through(&format!("\x1b]9;{words}\x07")))
+        }
     }
 }
 
@@ -93,17 +97,40 @@ mod tests {
     #[test]
     fn what_is_copied_goes_through_a_multiplexer_in_its_envelope() {
         assert_eq!(copied(Between::Nothing, "hi"), "\x1b]52;c;aGk=\x1b\\");
-        assert_eq!(copied(Between::Tmux, "hi"), "\x1bPtmux;\x1b\x1b]52;c;aGk=\x1b\x1b\\\x1b\\\x1b]52;c;aGk=\x1b\\");
+        assert_eq!(
+            copied(Between::Tmux, "hi"),
+            "\x1bPtmux;\x1b\x1b]52;c;aGk=\x1b\x1b\\\x1b\\\x1b]52;c;aGk=\x1b\\"
+        );
         let long = copied(Between::Screen, &"x".repeat(1000));
-        assert!(long.split("\x1bP").skip(1).all(|piece| piece.len() <= SCREEN_PIECE + 2), "{long:?}");
-        assert_eq!(copied(Between::Nothing, "\x1b]0;evil\x07").matches('\x1b').count(), 2, "its own bytes are hidden in base64");
+        assert!(
+            long.split("\x1bP")
+                .skip(1)
+                .all(|piece| piece.len() <= SCREEN_PIECE + 2),
+            "{long:?}"
+        );
+        assert_eq!(
+            copied(Between::Nothing, "\x1b]0;evil\x07")
+                .matches('\x1b')
+                .count(),
+            2,
+            "its own bytes are hidden in base64"
+        );
     }
 
     #[test]
     fn a_notification_rings_and_says_as_much_as_is_wanted() {
         assert_eq!(notification(Between::Nothing, Notifications::Off, "x"), "");
-        assert_eq!(notification(Between::Nothing, Notifications::Bell, "x"), "\x07");
-        assert_eq!(notification(Between::Nothing, Notifications::Desktop, "x"), "\x07\x1b]9;x\x07");
-        assert_eq!(notification(Between::Tmux, Notifications::Desktop, "x"), "\x07\x1bPtmux;\x1b\x1b]9;x\x07\x1b\\");
+        assert_eq!(
+            notification(Between::Nothing, Notifications::Bell, "x"),
+            "\x07"
+        );
+        assert_eq!(
+            notification(Between::Nothing, Notifications::Desktop, "x"),
+            "\x07\x1b]9;x\x07"
+        );
+        assert_eq!(
+            notification(Between::Tmux, Notifications::Desktop, "x"),
+            "\x07\x1bPtmux;\x1b\x1b]9;x\x07\x1b\\"
+        );
     }
 }

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use termina::escape::csi::{Csi, DecModeSetting, DecPrivateMode, DecPrivateModeCode, Mode};
-use termina::event::{KeyCode as RawCode, KeyEvent, KeyEventKind, Modifiers, MouseButton, MouseEvent, MouseEventKind};
+use termina::event::{
+    KeyCode as RawCode, KeyEvent, KeyEventKind, Modifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use termina::{Event as Raw, Parser};
 
 use super::pump::Event;
@@ -26,7 +28,10 @@ const PIECE: usize = 65_536;
 /// Who holds it reads keys: the console's thread, or the loop while another program has the terminal.
 pub type Keyboard = Arc<Mutex<()>>;
 
-const NOT_AT_ALL: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const NOT_AT_ALL: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// Starts reading keys and watching the terminal.
 ///
@@ -36,7 +41,10 @@ pub fn start(events: &Sender<Event>) -> Result<Keyboard> {
     let keyboard = Keyboard::default();
     let failed = |e: std::io::Error| Failure::io("cannot start the input thread", &e);
     let (events, ours) = (events.clone(), Arc::clone(&keyboard));
-    std::thread::Builder::new().name("console-input".to_owned()).spawn(move || read_keys(&events, &ours)).map_err(failed)?;
+    std::thread::Builder::new()
+        .name("console-input".to_owned())
+        .spawn(move || read_keys(&events, &ours))
+        .map_err(failed)?;
     Ok(keyboard)
 }
 
@@ -102,7 +110,9 @@ pub fn told(raw: Raw) -> Option<Event> {
         Raw::FocusIn => Msg::Focus(true),
         Raw::FocusOut => Msg::Focus(false),
         Raw::Mouse(mouse) => Msg::Mouse(pointed(mouse)?),
-        Raw::Csi(Csi::Mode(Mode::ReportDecPrivateMode { mode, setting })) => return answered(mode, setting),
+        Raw::Csi(Csi::Mode(Mode::ReportDecPrivateMode { mode, setting })) => {
+            return answered(mode, setting);
+        }
         _ => return None,
     };
     Some(Event::Msg(msg))
@@ -152,7 +162,11 @@ fn chord(key: KeyEvent) -> Option<Chord> {
         KeyCode::Char(c) if ctrl => KeyCode::Char(c.to_ascii_lowercase()),
         other => other,
     };
-    Some(Chord { code, ctrl, alt: key.modifiers.contains(Modifiers::ALT) })
+    Some(Chord {
+        code,
+        ctrl,
+        alt: key.modifiers.contains(Modifiers::ALT),
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +176,9 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<Event> {
         let mut parser = Parser::default();
         parser.parse(bytes, false);
-        std::iter::from_fn(|| parser.pop()).filter_map(told).collect()
+        std::iter::from_fn(|| parser.pop())
+            .filter_map(told)
+            .collect()
     }
 
     fn chords(bytes: &[u8]) -> Vec<String> {
@@ -175,8 +191,15 @@ mod tests {
 
     #[test]
     fn only_presses_count() {
-        let key = |kind| Raw::Key(KeyEvent { kind, ..KeyEvent::from(RawCode::Char('A')) });
-        assert!(matches!(told(key(KeyEventKind::Press)), Some(Event::Msg(Msg::Key(chord))) if chord == Chord::char('A')));
+        let key = |kind| {
+            Raw::Key(KeyEvent {
+                kind,
+                ..KeyEvent::from(RawCode::Char('A'))
+            })
+        };
+        assert!(
+            matches!(told(key(KeyEventKind::Press)), Some(Event::Msg(Msg::Key(chord))) if chord == Chord::char('A'))
+        );
         assert!(told(key(KeyEventKind::Repeat)).is_none());
         assert!(told(key(KeyEventKind::Release)).is_none());
     }
@@ -185,16 +208,33 @@ mod tests {
     fn the_bytes_of_keys_are_read_as_they_are_named() {
         assert_eq!(
             chords(b"aG\x04\x1b[A\x1b[6~\x1bOP\x1b[Z\r\t\x7f "),
-            ["a", "G", "Ctrl-D", "Up", "PgDn", "F1", "Shift-Tab", "Enter", "Tab", "Backspace", "Space"]
+            [
+                "a",
+                "G",
+                "Ctrl-D",
+                "Up",
+                "PgDn",
+                "F1",
+                "Shift-Tab",
+                "Enter",
+                "Tab",
+                "Backspace",
+                "Space"
+            ]
         );
         assert_eq!(chords(b"\x1b"), ["Esc"]);
-        assert_eq!(chords(b"\x1b\r\x10\x13\x03"), ["Alt-Enter", "Ctrl-P", "Ctrl-S", "Ctrl-C"]);
+        assert_eq!(
+            chords(b"\x1b\r\x10\x13\x03"),
+            ["Alt-Enter", "Ctrl-P", "Ctrl-S", "Ctrl-C"]
+        );
         assert_eq!(chords("日é".as_bytes()), ["日", "é"]);
     }
 
     #[test]
     fn a_paste_is_one_text_and_an_answer_of_the_terminal_is_no_key() {
-        assert!(matches!(&read(b"\x1b[200~A\rq\x1b[201~")[..], [Event::Msg(Msg::Paste(text))] if text == "A\rq"));
+        assert!(
+            matches!(&read(b"\x1b[200~A\rq\x1b[201~")[..], [Event::Msg(Msg::Paste(text))] if text == "A\rq")
+        );
         assert!(matches!(read(b"\x1b[?2026;2$y")[..], [Event::Synchronizes]));
         assert!(read(b"\x1b[?2026;0$y").is_empty());
         assert!(read(b"\x1b[?62;22c\x1b[12;40R").is_empty());
@@ -202,8 +242,14 @@ mod tests {
 
     #[test]
     fn wheel_and_click_are_taken_and_with_shift_they_are_the_terminals() {
-        assert!(matches!(read(b"\x1b[<64;5;7M")[..], [Event::Msg(Msg::Mouse(Mouse::WheelUp((4, 6))))]));
-        assert!(matches!(read(b"\x1b[<0;1;1M")[..], [Event::Msg(Msg::Mouse(Mouse::Click((0, 0))))]));
+        assert!(matches!(
+            read(b"\x1b[<64;5;7M")[..],
+            [Event::Msg(Msg::Mouse(Mouse::WheelUp((4, 6))))]
+        ));
+        assert!(matches!(
+            read(b"\x1b[<0;1;1M")[..],
+            [Event::Msg(Msg::Mouse(Mouse::Click((0, 0))))]
+        ));
         assert!(read(b"\x1b[<0;1;1m\x1b[<4;1;1M\x1b[<2;1;1M").is_empty());
     }
 }

@@ -58,7 +58,13 @@ pub enum Task {
 /// `io_failed` when no thread can be started.
 pub fn start(paths: Paths, answers: Sender<super::pump::Event>) -> Result<Sender<Task>> {
     let texts = spawn("console-texts", Reader::new(paths.clone(), answers.clone()))?;
-    spawn("console-reader", Reader { texts: Some(texts), ..Reader::new(paths, answers) })
+    spawn(
+        "console-reader",
+        Reader {
+            texts: Some(texts),
+            ..Reader::new(paths, answers)
+        },
+    )
 }
 
 fn spawn(name: &str, reader: Reader) -> Result<Sender<Task>> {
@@ -80,7 +86,12 @@ struct Reader {
 
 impl Reader {
     fn new(paths: Paths, answers: Sender<super::pump::Event>) -> Self {
-        Self { paths, archive: None, answers, texts: None }
+        Self {
+            paths,
+            archive: None,
+            answers,
+            texts: None,
+        }
     }
 
     fn work(mut self, inbox: &Receiver<Task>) {
@@ -92,8 +103,16 @@ impl Reader {
             let told = match task {
                 Task::Ask(query) if query.is_text() && self.texts.is_some() => {
                     let start = self.start_of(&query);
-                    let told = start.is_none_or(|start| self.tell(Msg::Loaded(query.clone(), Ok(Loaded::Text(Arc::new(start))))));
-                    told && self.texts.as_ref().is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
+                    let told = start.is_none_or(|start| {
+                        self.tell(Msg::Loaded(
+                            query.clone(),
+                            Ok(Loaded::Text(Arc::new(start))),
+                        ))
+                    });
+                    told && self
+                        .texts
+                        .as_ref()
+                        .is_some_and(|texts| texts.send(Task::Ask(query)).is_ok())
                 }
                 Task::Ask(query) => {
                     let answer = self.answer(&query);
@@ -103,7 +122,8 @@ impl Reader {
                     Ok(()) => true,
                     Err(failure) => self.tell(Msg::Loaded(Query::Draft(key), Err(failure))),
                 },
-                Task::KeepForm(draft) => match drafts::keep(&self.drafts(), FORM, draft.as_deref()) {
+                Task::KeepForm(draft) => match drafts::keep(&self.drafts(), FORM, draft.as_deref())
+                {
                     Ok(()) => true,
                     Err(failure) => self.tell(Msg::Loaded(Query::FormDraft, Err(failure))),
                 },
@@ -122,7 +142,9 @@ impl Reader {
     /// The beginning of a long content, so that it can be read at once. What fails here fails again, and
     /// is told, when all of it is read.
     fn start_of(&mut self, query: &Query) -> Option<Document> {
-        let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else { return None };
+        let (Query::Content(hash, path) | Query::Checked(hash, path, _)) = query else {
+            return None;
+        };
         let start = self.archive().ok()?.content_start(hash, START_BYTES)?;
         Some(Document::of_start(path, &start))
     }
@@ -154,30 +176,60 @@ impl Reader {
             Query::Runs(ask) => Loaded::Runs(Box::new(archive.run_page(ask)?)),
             Query::Costs => Loaded::Costs(Box::new(costs(archive)?)),
             Query::Paused => Loaded::Paused(archive.paused()?),
-            Query::SearchArtifacts(text, after) => {
-                Loaded::Hits(archive.search_artifacts(&search_words(text), after.as_ref(), SEARCHED_AT_ONCE)?)
-            }
-            Query::Previews(runs) => Loaded::Previews(runs.iter().filter_map(|run| preview(archive, *run).ok()).collect()),
+            Query::SearchArtifacts(text, after) => Loaded::Hits(archive.search_artifacts(
+                &search_words(text),
+                after.as_ref(),
+                SEARCHED_AT_ONCE,
+            )?),
+            Query::Previews(runs) => Loaded::Previews(
+                runs.iter()
+                    .filter_map(|run| preview(archive, *run).ok())
+                    .collect(),
+            ),
             Query::Open(run) => Loaded::Open(Box::new(opened(archive, *run)?)),
             Query::Forks(run) => Loaded::Forks(Box::new(Compared::of(forks(archive, *run)?))),
             Query::Retry(run) => Loaded::Retry(retry_plan(archive, *run)?),
-            Query::Events(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?),
+            Query::Events(run, need, wanted) => {
+                Loaded::Page(page(archive, *run, *need, wanted, CHUNK)?)
+            }
             Query::Find(run, need, wanted) => Loaded::Page(page(archive, *run, *need, wanted, 1)?),
             Query::Moment(run, moment) => Loaded::Moment(Box::new(at(archive, *run, *moment)?)),
-            Query::News(run, since) => Loaded::News(archive.events(*run, since + 1, u32::try_from(MANY).unwrap_or(u32::MAX))?),
+            Query::News(run, since) => Loaded::News(archive.events(
+                *run,
+                since + 1,
+                u32::try_from(MANY).unwrap_or(u32::MAX),
+            )?),
             Query::Details(run) => Loaded::Details(Box::new(details(archive, *run)?)),
-            Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(path, &archive.content(hash)?))),
-            Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(&archive.content(old)?, &archive.content(new)?))),
+            Query::Content(hash, path) => Loaded::Text(Arc::new(Document::of_content(
+                path,
+                &archive.content(hash)?,
+            ))),
+            Query::Diff(old, new) => Loaded::Text(Arc::new(Document::of_diff(
+                &archive.content(old)?,
+                &archive.content(new)?,
+            ))),
             Query::Draft(_) => Loaded::Draft(None),
             Query::FormDraft => Loaded::FormDraft(None),
-            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(path, &archive.content(hash)?, errors))),
-            Query::BaseDiff(run, path, hash) => Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?)),
+            Query::Checked(hash, path, errors) => Loaded::Text(Arc::new(Document::of_checked(
+                path,
+                &archive.content(hash)?,
+                errors,
+            ))),
+            Query::BaseDiff(run, path, hash) => {
+                Loaded::Text(Arc::new(texts::base_difference(archive, *run, path, hash)?))
+            }
             Query::Errors(run, key) => Loaded::Text(Arc::new(texts::errors(archive, *run, key)?)),
-            Query::Comments(run, key, hash) => Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?)),
+            Query::Comments(run, key, hash) => {
+                Loaded::Text(Arc::new(texts::comments(archive, *run, key, hash)?))
+            }
             Query::Inputs(run, key) => Loaded::Text(Arc::new(texts::inputs(archive, *run, key)?)),
             Query::PhaseLog(run, key) => Loaded::Log(texts::log(archive, *run, key)?),
-            Query::Transcript(run, key, attempt, at) => Loaded::Text(Arc::new(texts::transcript(archive, *run, key, *attempt, *at)?)),
-            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(&archive.phase_samples(workflow, *rehearsal, key)?)),
+            Query::Transcript(run, key, attempt, at) => Loaded::Text(Arc::new(texts::transcript(
+                archive, *run, key, *attempt, *at,
+            )?)),
+            Query::Forecast(workflow, rehearsal, key) => Loaded::Forecast(forecast::of(
+                &archive.phase_samples(workflow, *rehearsal, key)?,
+            )),
         })
     }
 
@@ -190,13 +242,21 @@ impl Reader {
     }
 
     fn keep(&self, key: &DraftKey, draft: &Draft) -> Result<()> {
-        drafts::keep(&self.drafts(), &draft_file(key), Some(draft).filter(|draft| !draft.text.is_empty()))
+        drafts::keep(
+            &self.drafts(),
+            &draft_file(key),
+            Some(draft).filter(|draft| !draft.text.is_empty()),
+        )
     }
 }
 
 /// A phase key is a name by its grammar, so it is safe in the name of a file.
 fn draft_file(key: &DraftKey) -> String {
-    let about: String = key.about.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
+    let about: String = key
+        .about
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .collect();
     format!("{}.{about}.json", key.run_id)
 }
 
@@ -246,7 +306,10 @@ fn opened(archive: &Archive, run: RunId) -> Result<Opened> {
 }
 
 fn details(archive: &Archive, run: RunId) -> Result<Details> {
-    Ok(Details { artifacts: archive.artifacts(run)?, approvals: archive.approvals(run)? })
+    Ok(Details {
+        artifacts: archive.artifacts(run)?,
+        approvals: archive.approvals(run)?,
+    })
 }
 
 fn costs(archive: &Archive) -> Result<Costs> {
@@ -261,34 +324,60 @@ fn costs(archive: &Archive) -> Result<Costs> {
 fn preview(archive: &Archive, run: RunId) -> Result<Preview> {
     let state = archive.state(run)?;
     let last = last_done(archive.events_before(run, state.last_seq + 1, LOOKED_BACK)?);
-    Ok(Preview { refusal: archive.refuses_to_resume(run)?, card: archive.crash_card(run)?, state, last })
+    Ok(Preview {
+        refusal: archive.refuses_to_resume(run)?,
+        card: archive.crash_card(run)?,
+        state,
+        last,
+    })
 }
 
 /// The last thing that was done. That it rests is known, and that it went on for a while in between, with
 /// what was done before left as it was, tells nothing.
 fn last_done(mut events: Vec<Event>) -> Option<Event> {
-    let comes_and_goes = |event: &Event| matches!(event.fact, Fact::RunPaused { .. } | Fact::RunResumed { .. } | Fact::PhaseSkipped { .. });
+    let comes_and_goes = |event: &Event| {
+        matches!(
+            event.fact,
+            Fact::RunPaused { .. } | Fact::RunResumed { .. } | Fact::PhaseSkipped { .. }
+        )
+    };
     let done = events.iter().rposition(|event| !comes_and_goes(event));
-    done.map(|at| events.swap_remove(at)).or_else(|| events.pop())
+    done.map(|at| events.swap_remove(at))
+        .or_else(|| events.pop())
 }
 
 /// What can be compared at a gate; a content that cannot be read is compared by its facts alone.
 fn forks(archive: &Archive, run: RunId) -> Result<Vec<(Candidate, Option<Vec<u8>>)>> {
-    let content = |one: &Candidate| one.artifact.as_ref().and_then(|artifact| archive.content(&artifact.sha256).ok());
-    Ok(archive.candidates(run)?.into_iter().map(|one| (one.clone(), content(&one))).collect())
+    let content = |one: &Candidate| {
+        one.artifact
+            .as_ref()
+            .and_then(|artifact| archive.content(&artifact.sha256).ok())
+    };
+    Ok(archive
+        .candidates(run)?
+        .into_iter()
+        .map(|one| (one.clone(), content(&one)))
+        .collect())
 }
 
 /// What a retry would be, and what each phase of it cost before.
 fn retry_plan(archive: &Archive, run: RunId) -> Result<RetryPlan> {
     let (state, record) = (archive.state(run)?, archive.run(run)?);
-    let is_done = |phase: &&PhaseState| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    let is_done =
+        |phase: &&PhaseState| matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped);
     let open = state.phases.iter().take_while(is_done).count();
     let foretold = |phase: &PhaseState| {
         let samples = archive.phase_samples(&record.workflow, record.rehearsal, &phase.key)?;
         Ok((phase.key.clone(), forecast::of(&samples)))
     };
     let phases = state.phases.iter().map(foretold).collect::<Result<_>>()?;
-    Ok(RetryPlan { run_id: run, phases, open, thread: record.thread, strategy: Strategy::Reject })
+    Ok(RetryPlan {
+        run_id: run,
+        phases,
+        open,
+        thread: record.thread,
+        strategy: Strategy::Reject,
+    })
 }
 
 #[cfg(test)]
@@ -299,9 +388,15 @@ mod tests {
     fn a_draft_is_kept_across_readers_and_removed_when_sent() {
         let home = tempfile::tempdir().unwrap();
         let reader = || Reader::new(Paths::beneath(home.path()), channel().0);
-        let key = DraftKey { run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(), about: "spec".to_owned() };
+        let key = DraftKey {
+            run_id: "01930000-0000-7000-8000-0000deadbeef".parse().unwrap(),
+            about: "spec".to_owned(),
+        };
         assert_eq!(reader().draft(&key).unwrap(), None);
-        let draft = Draft { text: "too long\nby half".to_owned(), version: Some(2) };
+        let draft = Draft {
+            text: "too long\nby half".to_owned(),
+            version: Some(2),
+        };
         reader().keep(&key, &draft).unwrap();
         assert_eq!(reader().draft(&key).unwrap(), Some(draft));
         reader().keep(&key, &Draft::default()).unwrap();
@@ -319,15 +414,40 @@ mod tests {
         let mut events = asked.clone();
         let (from_state, phase_key) = (RunStatus::AwaitingApproval, PhaseKey::from("spec"));
         for fact in [
-            Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state },
-            Fact::RunResumed { ordinal: 1, from_state },
-            Fact::PhaseSkipped { phase_key, ordinal: 1, reason: SkipReason::AlreadyCompleted },
-            Fact::RunPaused { ordinal: 2, reason: PauseReason::Shutdown, from_state },
+            Fact::RunPaused {
+                ordinal: 1,
+                reason: PauseReason::Crashed,
+                from_state,
+            },
+            Fact::RunResumed {
+                ordinal: 1,
+                from_state,
+            },
+            Fact::PhaseSkipped {
+                phase_key,
+                ordinal: 1,
+                reason: SkipReason::AlreadyCompleted,
+            },
+            Fact::RunPaused {
+                ordinal: 2,
+                reason: PauseReason::Shutdown,
+                from_state,
+            },
         ] {
-            events.push(Event { seq: events.len() as u64 + 1, fact, ..asked[0].clone() });
+            events.push(Event {
+                seq: events.len() as u64 + 1,
+                fact,
+                ..asked[0].clone()
+            });
         }
-        assert_eq!(last_done(events.clone()).map(|event| event.seq), asked.last().map(|event| event.seq));
-        assert_eq!(last_done(events.split_off(asked.len())).map(|event| event.fact.kind()), Some("run.paused"));
+        assert_eq!(
+            last_done(events.clone()).map(|event| event.seq),
+            asked.last().map(|event| event.seq)
+        );
+        assert_eq!(
+            last_done(events.split_off(asked.len())).map(|event| event.fact.kind()),
+            Some("run.paused")
+        );
         assert_eq!(last_done(Vec::new()), None);
     }
 
@@ -337,7 +457,11 @@ mod tests {
         let (answers, told) = channel();
         let tasks = start(Paths::beneath(home.path()), answers).unwrap();
         tasks.send(Task::Ask(Query::Paused)).unwrap();
-        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) = told.recv() else { panic!("no error") };
+        let Ok(super::super::pump::Event::Msg(Msg::Loaded(Query::Paused, Err(failure)))) =
+            told.recv()
+        else {
+            panic!("no error")
+        };
         assert!(!failure.message.is_empty());
     }
 
@@ -351,23 +475,41 @@ mod tests {
         let run = store
             .write_blocking(move |tx| {
                 let run = fixture::insert_run(tx, "lane");
-                journal::append(tx, run, &[fixture::created(&["spec"]), fixture::started()], at)?;
+                journal::append(
+                    tx,
+                    run,
+                    &[fixture::created(&["spec"]), fixture::started()],
+                    at,
+                )?;
                 Ok(run)
             })
             .unwrap();
         let (answers, told) = channel();
-        let next = || match told.recv_timeout(std::time::Duration::from_secs(10)).unwrap() {
+        let next = || match told
+            .recv_timeout(std::time::Duration::from_secs(10))
+            .unwrap()
+        {
             super::super::pump::Event::Msg(msg) => msg,
             other => panic!("{other:?}"),
         };
         let tasks = start(paths, answers).unwrap();
         tasks.send(Task::Ask(Query::Open(run))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else { panic!("not opened") };
+        let Msg::Loaded(_, Ok(Loaded::Open(opened))) = next() else {
+            panic!("not opened")
+        };
         let seqs: Vec<u64> = opened.events.iter().map(|event| event.seq).collect();
-        assert_eq!((opened.state.last_seq, seqs, opened.record.id), (2, vec![1, 2], run));
-        assert!(opened.workflow.is_err(), "a run without a stored workflow still opens");
+        assert_eq!(
+            (opened.state.last_seq, seqs, opened.record.id),
+            (2, vec![1, 2], run)
+        );
+        assert!(
+            opened.workflow.is_err(),
+            "a run without a stored workflow still opens"
+        );
         tasks.send(Task::Ask(Query::News(run, 1))).unwrap();
-        let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else { panic!("no events") };
+        let Msg::Loaded(_, Ok(Loaded::News(events))) = next() else {
+            panic!("no events")
+        };
         assert_eq!(events.len(), 1);
     }
 }

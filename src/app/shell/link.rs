@@ -23,7 +23,9 @@ pub struct Linked {
 
 impl std::fmt::Debug for Linked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Linked").field("hosting", &self.hosting).finish_non_exhaustive()
+        f.debug_struct("Linked")
+            .field("hosting", &self.hosting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -33,7 +35,13 @@ pub type Link = Arc<dyn Fn() -> Result<Linked> + Send + Sync>;
 /// The link to an engine of this process that is there already.
 #[must_use]
 pub fn to_engine(port: Port) -> Link {
-    Arc::new(move || Ok(Linked { port: port.clone(), hosting: true, notices: Vec::new() }))
+    Arc::new(move || {
+        Ok(Linked {
+            port: port.clone(),
+            hosting: true,
+            notices: Vec::new(),
+        })
+    })
 }
 
 /// Finds the way on a thread of its own; what became of it comes as an event.
@@ -48,6 +56,10 @@ pub fn begin(link: &Link, events: &Sender<Event>) -> Result<()> {
         drop(link);
         let _ = events.send(Event::Linked(linked));
     };
-    let thread = std::thread::Builder::new().name("console-link".to_owned()).spawn(find);
-    thread.map(drop).map_err(|e| Failure::io("cannot start a thread for the engine", &e))
+    let thread = std::thread::Builder::new()
+        .name("console-link".to_owned())
+        .spawn(find);
+    thread
+        .map(drop)
+        .map_err(|e| Failure::io("cannot start a thread for the engine", &e))
 }

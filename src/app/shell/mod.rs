@@ -98,16 +98,25 @@ pub enum Exit {
 /// # Errors
 /// `not_a_terminal` without a terminal, `config_invalid` for key maps that do not fit, `io_failed`
 /// when the terminal refuses; what finding the engine says. The terminal is as it was found in every case.
-pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting: Parting) -> Result<Exit> {
+pub fn run_console(
+    options: ConsoleOptions,
+    link: Link,
+    runtime: Handle,
+    parting: Parting,
+) -> Result<Exit> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        return Err(Failure::new(Code::NotATerminal, "the console needs a terminal for input and output")
-            .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
+        return Err(Failure::new(
+            Code::NotATerminal,
+            "the console needs a terminal for input and output",
+        )
+        .hint("use a command such as `phasedeck runs` or `phasedeck run --headless`"));
     }
     let (sender, events) = channel();
     // The reader opens the archive while the rest is made ready.
     let library = library::start(options.paths.clone(), sender.clone())?;
     let keys = keymap(&options.settings.console)?;
-    let size = crossterm::terminal::size().map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
+    let size = crossterm::terminal::size()
+        .map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
     let mut state = AppState::new(look(&options, size), keys, false);
     state.opening = Some(0);
     let wanted = match options.start {
@@ -123,7 +132,13 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
     state.settings.file = paths.config_file().display().to_string();
     state.settings.lines = options.settings_told;
     state.here = workshop::here();
-    let workshop = workshop::start(Patient { paths: paths.clone(), settings: options.settings }, sender.clone())?;
+    let workshop = workshop::start(
+        Patient {
+            paths: paths.clone(),
+            settings: options.settings,
+        },
+        sender.clone(),
+    )?;
     // What is asked first is asked about today.
     state.now.wall = Timestamp::now();
     let first = update::start(&mut state, wanted);
@@ -132,7 +147,11 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
     let keyboard = input::start(&sender)?;
     let opened = Instant::now();
     // A run that was just started has its engine already.
-    let linking = if wanted.is_some() { pump::Linking::Due } else { pump::Linking::Waiting };
+    let linking = if wanted.is_some() {
+        pump::Linking::Due
+    } else {
+        pump::Linking::Waiting
+    };
     pump::Pump {
         state,
         terminal,
@@ -159,8 +178,12 @@ pub fn run_console(options: ConsoleOptions, link: Link, runtime: Handle, parting
 /// `config_invalid` naming every problem.
 pub fn keymap(settings: &ConsoleSettings) -> Result<Keymap> {
     Keymap::remapped(&settings.keys).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(|p| format!("{} ({})", p.message, p.hint)).collect();
-        Failure::new(Code::ConfigInvalid, told.join("\n")).hint("correct [console.keys] in config.toml")
+        let told: Vec<String> = problems
+            .iter()
+            .map(|p| format!("{} ({})", p.message, p.hint))
+            .collect();
+        Failure::new(Code::ConfigInvalid, told.join("\n"))
+            .hint("correct [console.keys] in config.toml")
     })
 }
 

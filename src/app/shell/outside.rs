@@ -34,8 +34,16 @@ pub struct Errand {
 }
 
 enum Kind {
-    Edit { request_id: RequestId, copy: PathBuf, before: ContentHash },
-    Wish { folder: PathBuf, copy: PathBuf, before: ContentHash },
+    Edit {
+        request_id: RequestId,
+        copy: PathBuf,
+        before: ContentHash,
+    },
+    Wish {
+        folder: PathBuf,
+        copy: PathBuf,
+        before: ContentHash,
+    },
     Page,
 }
 
@@ -46,13 +54,22 @@ impl Errand {
     /// What the archive and the disk say.
     pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
         match outside {
-            Outside::Edit { request_id, sha256, path } => Self::edit(paths, *request_id, sha256, path),
+            Outside::Edit {
+                request_id,
+                sha256,
+                path,
+            } => Self::edit(paths, *request_id, sha256, path),
             Outside::Wish { text } => Self::wish(paths, text),
             Outside::Page { name, text } => Self::page(paths, name, text),
         }
     }
 
-    fn edit(paths: &Paths, request_id: RequestId, sha256: &ContentHash, path: &str) -> Result<Self> {
+    fn edit(
+        paths: &Paths,
+        request_id: RequestId,
+        sha256: &ContentHash,
+        path: &str,
+    ) -> Result<Self> {
         let folder = edit_folder(paths, request_id);
         create_private_dir(&folder)?;
         let copy = folder.join(file_name(path));
@@ -61,34 +78,64 @@ impl Errand {
             write(&copy, &Archive::open(paths)?.content(sha256)?)?;
         }
         let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
-        Ok(Self { command, program, kind: Kind::Edit { request_id, copy, before: sha256.clone() }, _folder: None })
+        Ok(Self {
+            command,
+            program,
+            kind: Kind::Edit {
+                request_id,
+                copy,
+                before: sha256.clone(),
+            },
+            _folder: None,
+        })
     }
 
     /// The folder is named by the text, so that what an editor was left with is opened again only where
     /// it began from the same words.
     fn wish(paths: &Paths, text: &str) -> Result<Self> {
         let before = ContentHash::of(text.as_bytes());
-        let folder = paths.state.join("edits").join(format!("wish-{}", before.short()));
+        let folder = paths
+            .state
+            .join("edits")
+            .join(format!("wish-{}", before.short()));
         create_private_dir(&folder)?;
         let copy = folder.join("wish.md");
         if !copy.exists() {
             write(&copy, text.as_bytes())?;
         }
         let (command, program) = chosen(&["VISUAL", "EDITOR"], "vi", &copy);
-        Ok(Self { command, program, kind: Kind::Wish { folder, copy, before }, _folder: None })
+        Ok(Self {
+            command,
+            program,
+            kind: Kind::Wish {
+                folder,
+                copy,
+                before,
+            },
+            _folder: None,
+        })
     }
 
     fn page(paths: &Paths, name: &str, text: &PageText) -> Result<Self> {
         let bytes = match text {
-            PageText::Content(hash) => plain(&Document::of_content(name, &Archive::open(paths)?.content(hash)?)),
+            PageText::Content(hash) => plain(&Document::of_content(
+                name,
+                &Archive::open(paths)?.content(hash)?,
+            )),
             PageText::Text(doc) => plain(doc),
         };
         create_private_dir(&paths.state)?;
-        let folder = tempfile::TempDir::new_in(&paths.state).map_err(|e| Failure::io("cannot make a folder for the pager", &e))?;
+        let folder = tempfile::TempDir::new_in(&paths.state)
+            .map_err(|e| Failure::io("cannot make a folder for the pager", &e))?;
         let file = folder.path().join(file_name(name));
         write(&file, bytes.as_bytes())?;
         let (command, program) = chosen(&["PAGER"], "less", &file);
-        Ok(Self { command, program, kind: Kind::Page, _folder: Some(folder) })
+        Ok(Self {
+            command,
+            program,
+            kind: Kind::Page,
+            _folder: Some(folder),
+        })
     }
 
     /// Starts the program on the terminal, which must have been given back.
@@ -97,7 +144,8 @@ impl Errand {
     /// `io_failed` when there is no such program.
     pub fn start(&mut self) -> Result<Child> {
         self.command.spawn().map_err(|e| {
-            Failure::io(format!("cannot run {}", self.program), &e).hint("name another one in $VISUAL, $EDITOR or $PAGER; nothing was sent")
+            Failure::io(format!("cannot run {}", self.program), &e)
+                .hint("name another one in $VISUAL, $EDITOR or $PAGER; nothing was sent")
         })
     }
 
@@ -105,8 +153,22 @@ impl Errand {
     #[must_use]
     pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
         match (status, self.kind) {
-            (Ok(status), Kind::Edit { request_id, copy, before }) if status.success() => edited(request_id, &copy, &before),
-            (Ok(status), Kind::Wish { folder, copy, before }) if status.success() => wished(&folder, &copy, &before),
+            (
+                Ok(status),
+                Kind::Edit {
+                    request_id,
+                    copy,
+                    before,
+                },
+            ) if status.success() => edited(request_id, &copy, &before),
+            (
+                Ok(status),
+                Kind::Wish {
+                    folder,
+                    copy,
+                    before,
+                },
+            ) if status.success() => wished(&folder, &copy, &before),
             (Ok(status), Kind::Page) if status.success() => Returned::Read,
             (Ok(status), kind) => {
                 let kept = match kind {
@@ -114,46 +176,81 @@ impl Errand {
                     Kind::Wish { .. } => "the wish is as it was; the editor opens your text again",
                     Kind::Page => "",
                 };
-                Returned::Failed(Failure::new(Code::IoFailed, format!("{} ended badly ({status})", self.program)).hint(kept))
+                Returned::Failed(
+                    Failure::new(
+                        Code::IoFailed,
+                        format!("{} ended badly ({status})", self.program),
+                    )
+                    .hint(kept),
+                )
             }
-            (Err(error), _) => Returned::Failed(Failure::io(format!("cannot wait for {}", self.program), &error)),
+            (Err(error), _) => Returned::Failed(Failure::io(
+                format!("cannot wait for {}", self.program),
+                &error,
+            )),
         }
     }
 }
 
 /// A pager gets what a screen gets: lines that are safe to show.
 fn plain(doc: &Document) -> String {
-    doc.lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
+    doc.lines
+        .iter()
+        .flat_map(|line| [line.text.as_str(), "\n"])
+        .collect()
 }
 
 fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
     let bytes = match std::fs::read(copy) {
         Ok(bytes) => bytes,
-        Err(error) => return Returned::Failed(Failure::io(format!("cannot read what was edited in {}", copy.display()), &error)),
+        Err(error) => {
+            return Returned::Failed(Failure::io(
+                format!("cannot read what was edited in {}", copy.display()),
+                &error,
+            ));
+        }
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        return Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("the wish is as it was"));
+        return Returned::Failed(
+            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
+                .hint("the wish is as it was"),
+        );
     };
     // Should it stay, it is of no harm: the form has the text.
     let _ = std::fs::remove_dir_all(folder);
     // Editors end the last line, a wish does not.
-    let same = [text.as_str(), text.trim_end_matches('\n')].into_iter().any(|text| ContentHash::of(text.as_bytes()) == *before);
-    if same { Returned::Unchanged } else { Returned::Wished(text) }
+    let same = [text.as_str(), text.trim_end_matches('\n')]
+        .into_iter()
+        .any(|text| ContentHash::of(text.as_bytes()) == *before);
+    if same {
+        Returned::Unchanged
+    } else {
+        Returned::Wished(text)
+    }
 }
 
 fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned {
     let bytes = match std::fs::read(copy) {
         Ok(bytes) => bytes,
-        Err(error) => return Returned::Failed(Failure::io(format!("cannot read what was edited in {}", copy.display()), &error)),
+        Err(error) => {
+            return Returned::Failed(Failure::io(
+                format!("cannot read what was edited in {}", copy.display()),
+                &error,
+            ));
+        }
     };
     if ContentHash::of(&bytes) == *before {
         return Returned::Unchanged;
     }
     match String::from_utf8(bytes) {
-        Ok(content) => Returned::Edited { request_id, content },
-        Err(_) => {
-            Returned::Failed(Failure::new(Code::UsageInvalid, "what was edited is not UTF-8").hint("nothing was sent; e opens it again"))
-        }
+        Ok(content) => Returned::Edited {
+            request_id,
+            content,
+        },
+        Err(_) => Returned::Failed(
+            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
+                .hint("nothing was sent; e opens it again"),
+        ),
     }
 }
 
@@ -170,20 +267,32 @@ fn edit_folder(paths: &Paths, request_id: RequestId) -> PathBuf {
 /// The last part of a path, as a plain name: editors choose colours by it.
 fn file_name(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
-    let name: String = last.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).collect();
+    let name: String = last
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        .collect();
     let name = name.trim_start_matches(['.', '-']);
-    if name.is_empty() { "text".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "text".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The program that the first of these variables names, with its own arguments; no shell reads them.
 fn chosen(variables: &[&str], otherwise: &str, file: &Path) -> (Command, String) {
-    let named = variables.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.trim().is_empty());
+    let named = variables
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|text| !text.trim().is_empty());
     let named = named.unwrap_or_else(|| otherwise.to_owned());
     let mut words = named.split_whitespace().map(OsString::from);
     let program = words.next().unwrap_or_else(|| otherwise.into());
     let mut command = Command::new(&program);
     command.args(words).arg(file);
-    let name = Path::new(&program).file_name().map_or_else(|| program.to_string_lossy(), |name| name.to_string_lossy());
+    let name = Path::new(&program)
+        .file_name()
+        .map_or_else(|| program.to_string_lossy(), |name| name.to_string_lossy());
     (command, name.into_owned())
 }
 
@@ -191,8 +300,15 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |e: std::io::Error| Failure::io(format!("cannot write {}", file.display()), &e);
-    let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    open.write_all(bytes).and_then(|()| open.sync_data()).map_err(failed)
+    let mut open = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    open.write_all(bytes)
+        .and_then(|()| open.sync_data())
+        .map_err(failed)
 }
 
 /// The terminal's settings as they were before a program got it.
@@ -213,7 +329,9 @@ impl Settings {
         }
         // Plain style, whole screen, ordinary keys, no mouse.
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(b"\x1b[m\x1b[r\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l").and_then(|()| out.flush());
+        let _ = out
+            .write_all(b"\x1b[m\x1b[r\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l")
+            .and_then(|()| out.flush());
     }
 }
 
@@ -223,9 +341,14 @@ mod tests {
 
     #[test]
     fn a_name_for_an_editor_is_plain_and_keeps_its_ending() {
-        for (path, name) in
-            [("out/spec.json", "spec.json"), ("../x/.. ", "text"), ("-rf", "rf"), (".vimrc", "vimrc"), ("", "text"), ("a b;c.md", "abc.md")]
-        {
+        for (path, name) in [
+            ("out/spec.json", "spec.json"),
+            ("../x/.. ", "text"),
+            ("-rf", "rf"),
+            (".vimrc", "vimrc"),
+            ("", "text"),
+            ("a b;c.md", "abc.md"),
+        ] {
             assert_eq!(file_name(path), name, "{path}");
         }
     }
@@ -244,14 +367,38 @@ mod tests {
         let before = ContentHash::of(b"one");
         create_private_dir(&folder).unwrap();
         write(&folder.join("spec.json"), b"one").unwrap();
-        let errand =
-            || Errand::prepare(&paths, &Outside::Edit { request_id, sha256: before.clone(), path: "out/spec.json".to_owned() }).unwrap();
+        let errand = || {
+            Errand::prepare(
+                &paths,
+                &Outside::Edit {
+                    request_id,
+                    sha256: before.clone(),
+                    path: "out/spec.json".to_owned(),
+                },
+            )
+            .unwrap()
+        };
         assert_eq!(errand().ended(status(0)), Returned::Unchanged);
         std::fs::write(folder.join("spec.json"), b"two").unwrap();
-        assert_eq!(errand().ended(status(0)), Returned::Edited { request_id, content: "two".to_owned() });
-        let Returned::Failed(killed) = errand().ended(status(9)) else { panic!("killed") };
-        assert!(killed.message.contains("signal: 9") && killed.hint.contains("e opens your text again"), "{killed}");
-        assert_eq!(std::fs::read(folder.join("spec.json")).unwrap(), b"two", "it is kept");
+        assert_eq!(
+            errand().ended(status(0)),
+            Returned::Edited {
+                request_id,
+                content: "two".to_owned()
+            }
+        );
+        let Returned::Failed(killed) = errand().ended(status(9)) else {
+            panic!("killed")
+        };
+        assert!(
+            killed.message.contains("signal: 9") && killed.hint.contains("e opens your text again"),
+            "{killed}"
+        );
+        assert_eq!(
+            std::fs::read(folder.join("spec.json")).unwrap(),
+            b"two",
+            "it is kept"
+        );
         std::fs::write(folder.join("spec.json"), [0xff]).unwrap();
         assert!(matches!(errand().ended(status(0)), Returned::Failed(_)));
         drop_edit(&paths, request_id);
@@ -262,21 +409,47 @@ mod tests {
     fn a_wish_comes_back_changed_unchanged_or_is_kept_for_the_next_time() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::beneath(home.path());
-        let errand = || Errand::prepare(&paths, &Outside::Wish { text: "a cart".to_owned() }).unwrap();
+        let errand = || {
+            Errand::prepare(
+                &paths,
+                &Outside::Wish {
+                    text: "a cart".to_owned(),
+                },
+            )
+            .unwrap()
+        };
         let copy = || {
-            let folder = std::fs::read_dir(paths.state.join("edits")).unwrap().next().unwrap().unwrap();
+            let folder = std::fs::read_dir(paths.state.join("edits"))
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap();
             folder.path().join("wish.md")
         };
         let first = errand();
         std::fs::write(copy(), "a cart\n").unwrap();
-        assert_eq!(first.ended(status(0)), Returned::Unchanged, "an editor ends the last line");
+        assert_eq!(
+            first.ended(status(0)),
+            Returned::Unchanged,
+            "an editor ends the last line"
+        );
         let second = errand();
         assert_eq!(std::fs::read_to_string(copy()).unwrap(), "a cart");
         std::fs::write(copy(), "two carts\n").unwrap();
-        let Returned::Failed(killed) = second.ended(status(9)) else { panic!("killed") };
+        let Returned::Failed(killed) = second.ended(status(9)) else {
+            panic!("killed")
+        };
         assert!(killed.hint.contains("opens your text again"), "{killed}");
         let third = errand();
-        assert_eq!(third.ended(status(0)), Returned::Wished("two carts\n".to_owned()));
-        assert_eq!(std::fs::read_dir(paths.state.join("edits")).unwrap().count(), 0);
+        assert_eq!(
+            third.ended(status(0)),
+            Returned::Wished("two carts\n".to_owned())
+        );
+        assert_eq!(
+            std::fs::read_dir(paths.state.join("edits"))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 }

@@ -38,7 +38,11 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Breaks the loop, for the test of what happens then.
 #[cfg(test)]
-const DEFECT: Chord = Chord { code: crate::app::key::KeyCode::F(12), ctrl: false, alt: true };
+const DEFECT: Chord = Chord {
+    code: crate::app::key::KeyCode::F(12),
+    ctrl: false,
+    alt: true,
+};
 
 /// Something for the loop.
 #[derive(Debug)]
@@ -148,7 +152,9 @@ impl Pump {
                 next_frame = Instant::now() + if flood { FLOOD_FRAME } else { FRAME };
                 continue;
             }
-            let event = first.or_else(|| waiting.pop_front()).or_else(|| self.wait(next_frame));
+            let event = first
+                .or_else(|| waiting.pop_front())
+                .or_else(|| self.wait(next_frame));
             if matches!(event, Some(Event::Msg(Msg::Key(_)))) {
                 // A key is not kept waiting for what else goes on.
                 next_frame = next_frame.min(next_after_key);
@@ -186,9 +192,13 @@ impl Pump {
             None if self.state.dirty => return None,
             None => Msg::Tick,
             Some(Event::TerminalGone) => return Some(self.gone()),
-            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => return self.suspend(waiting),
+            Some(Event::Msg(Msg::Key(chord))) if chord == Chord::ctrl('z') => {
+                return self.suspend(waiting);
+            }
             #[cfg(test)]
-            Some(Event::Msg(Msg::Key(chord))) if chord == DEFECT => std::panic::panic_any("a defect, made on purpose"),
+            Some(Event::Msg(Msg::Key(chord))) if chord == DEFECT => {
+                std::panic::panic_any("a defect, made on purpose")
+            }
             Some(Event::Suspend) => return self.suspend(waiting),
             Some(Event::Continued) => return self.come_back(waiting),
             Some(Event::Synchronizes) => {
@@ -225,14 +235,20 @@ impl Pump {
     }
 
     fn now(&self) -> Now {
-        Now { wall: Timestamp::now(), ticks: whole_ms(self.opened.elapsed()) }
+        Now {
+            wall: Timestamp::now(),
+            ticks: whole_ms(self.opened.elapsed()),
+        }
     }
 
     /// Draws, and tells the state what was drawn and whether input was waiting by then.
     fn frame(&mut self, waiting: &mut VecDeque<Event>) -> Result<Option<Exit>> {
         self.state.dirty = false;
         self.state.now = self.now();
-        let mut drawn = self.terminal.draw(&self.state).map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
+        let mut drawn = self
+            .terminal
+            .draw(&self.state)
+            .map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
         waiting.extend(self.events.try_iter());
         drawn.drained = !waiting.iter().any(queue::is_input);
         if self.linking == Linking::Due {
@@ -254,12 +270,18 @@ impl Pump {
     /// There is an engine, or the console ends with the words why not; one that lost its host stays.
     fn linked(&mut self, linked: Result<Linked>, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         match linked {
-            Ok(Linked { port, hosting, notices }) => {
+            Ok(Linked {
+                port,
+                hosting,
+                notices,
+            }) => {
                 self.linking = Linking::Done;
                 self.wires.link(port);
                 self.feed(Msg::Linked(hosting, notices), waiting)
             }
-            Err(failure) if self.linking == Linking::Done => self.feed(Msg::NotLinked(failure), waiting),
+            Err(failure) if self.linking == Linking::Done => {
+                self.feed(Msg::NotLinked(failure), waiting)
+            }
             Err(failure) => {
                 self.refused = Some(failure);
                 Some(Exit::Quit)
@@ -323,7 +345,11 @@ impl Pump {
         self.come_back(waiting)
     }
 
-    fn wait_for(&self, child: &mut Child, waiting: &mut VecDeque<Event>) -> std::io::Result<ExitStatus> {
+    fn wait_for(
+        &self,
+        child: &mut Child,
+        waiting: &mut VecDeque<Event>,
+    ) -> std::io::Result<ExitStatus> {
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
@@ -355,19 +381,29 @@ impl Pump {
     }
 
     fn exit(&self) -> Exit {
-        let cut_short = self.state.leaving == Leaving::Draining && !self.parting.drained.is_cancelled();
+        let cut_short =
+            self.state.leaving == Leaving::Draining && !self.parting.drained.is_cancelled();
         if cut_short { Exit::Forced } else { Exit::Quit }
     }
 
-    fn copy(&mut self, text: &str, what: &'static str, waiting: &mut VecDeque<Event>) -> Option<Exit> {
-        let way = self.terminal.copy(text).map_err(|error| Failure::io("the terminal takes no text", &error));
+    fn copy(
+        &mut self,
+        text: &str,
+        what: &'static str,
+        waiting: &mut VecDeque<Event>,
+    ) -> Option<Exit> {
+        let way = self
+            .terminal
+            .copy(text)
+            .map_err(|error| Failure::io("the terminal takes no text", &error));
         self.feed(Msg::Copied(what, text.len(), way), waiting)
     }
 
     /// Stops the process and its group, as a shell expects it, where there is one to come back from.
     fn suspend(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         if orphaned() {
-            self.state.say("there is no shell to go back to: Ctrl-Z does nothing here");
+            self.state
+                .say("there is no shell to go back to: Ctrl-Z does nothing here");
             self.state.dirty = true;
             return None;
         }
@@ -398,6 +434,7 @@ fn orphaned() -> bool {
     let session = |pid| getsid(pid).ok();
     let Some(parent) = getppid() else { return true };
     let stranger = session(Some(parent)) != session(None);
-    let leader_of_ours = getpgid(Some(parent)).ok() == Some(getpgrp()) && session(None) == Some(parent);
+    let leader_of_ours =
+        getpgid(Some(parent)).ok() == Some(getpgrp()) && session(None) == Some(parent);
     stranger || leader_of_ours
 }

@@ -11,7 +11,10 @@ use crate::app::msg::Msg;
 /// Whether the operator did it.
 #[must_use]
 pub fn is_input(event: &Event) -> bool {
-    matches!(event, Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_)))
+    matches!(
+        event,
+        Event::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(_))
+    )
 }
 
 /// While the operator's input waits: the first of what waits that is no news. `None`: nobody has to be quick.
@@ -19,7 +22,9 @@ pub fn before_news(waiting: &mut VecDeque<Event>) -> Option<Event> {
     if !waiting.iter().any(is_input) {
         return None;
     }
-    let first = waiting.iter().position(|event| !matches!(event, Event::News(_)))?;
+    let first = waiting
+        .iter()
+        .position(|event| !matches!(event, Event::News(_)))?;
     waiting.remove(first)
 }
 
@@ -44,7 +49,17 @@ mod tests {
     #[test]
     fn keys_overtake_news_and_nothing_else_and_without_keys_all_stays_in_order() {
         let news = || Event::News(Msg::Stale);
-        let mut waiting: VecDeque<Event> = [news(), news(), Event::Resized, news(), key('a'), news(), key('b'), Event::Resized].into();
+        let mut waiting: VecDeque<Event> = [
+            news(),
+            news(),
+            Event::Resized,
+            news(),
+            key('a'),
+            news(),
+            key('b'),
+            Event::Resized,
+        ]
+        .into();
         let taken: Vec<Event> = std::iter::from_fn(|| before_news(&mut waiting)).collect();
         assert_eq!(names(taken), "rab");
         assert_eq!(names(waiting), "----r");

@@ -10,9 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::{Hide, Show};
-use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+};
 use crossterm::queue;
-use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -66,8 +70,18 @@ impl Terminal {
     /// # Errors
     /// `io_failed` when it refuses; it is as it was then.
     pub fn take(size: (u16, u16), manners: Manners) -> Result<Self> {
-        let (taken, shown) = (Arc::new(AtomicBool::new(false)), Buffer::empty(Rect::new(0, 0, size.0, size.1)));
-        let mut terminal = Self { taken, hook: None, shown, title: String::new(), manners, synchronizes: false };
+        let (taken, shown) = (
+            Arc::new(AtomicBool::new(false)),
+            Buffer::empty(Rect::new(0, 0, size.0, size.1)),
+        );
+        let mut terminal = Self {
+            taken,
+            hook: None,
+            shown,
+            title: String::new(),
+            manners,
+            synchronizes: false,
+        };
         terminal.enter()?;
         // Asked once; nothing waits for the answer.
         write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("the terminal refuses", &error))?;
@@ -87,8 +101,20 @@ impl Terminal {
             disable_raw_mode().map_err(refused)?;
         }
         enable_raw_mode().map_err(refused)?;
-        let mut bytes = if fresh { PUSH_TITLE.to_vec() } else { Vec::new() };
-        queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, Hide, Clear(ClearType::All)).map_err(refused)?;
+        let mut bytes = if fresh {
+            PUSH_TITLE.to_vec()
+        } else {
+            Vec::new()
+        };
+        queue!(
+            bytes,
+            EnterAlternateScreen,
+            EnableBracketedPaste,
+            EnableFocusChange,
+            Hide,
+            Clear(ClearType::All)
+        )
+        .map_err(refused)?;
         if self.manners.mouse {
             bytes.extend(MOUSE_ON);
         }
@@ -145,7 +171,11 @@ impl Terminal {
     }
 
     fn whole(&self, bytes: Vec<u8>) -> Vec<u8> {
-        if self.synchronizes { [FRAME_BEGINS, bytes.as_slice(), FRAME_ENDS].concat() } else { bytes }
+        if self.synchronizes {
+            [FRAME_BEGINS, bytes.as_slice(), FRAME_ENDS].concat()
+        } else {
+            bytes
+        }
     }
 
     /// Puts a text into the clipboard, as far as the terminal lets it; by which way.
@@ -162,7 +192,10 @@ impl Terminal {
     /// # Errors
     /// What the terminal says.
     pub fn notify(&self, words: &str) -> std::io::Result<()> {
-        write(escapes::notification(self.manners.between, self.manners.notifications, words).as_bytes())
+        write(
+            escapes::notification(self.manners.between, self.manners.notifications, words)
+                .as_bytes(),
+        )
     }
 
     fn set_title(&mut self, state: &AppState, bytes: &mut Vec<u8>) {
@@ -197,7 +230,13 @@ fn give_back(taken: &AtomicBool) {
     }
     let mut bytes = MOUSE_OFF.to_vec();
     // A terminal that is gone cannot be given back; there is nobody to tell.
-    let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = queue!(
+        bytes,
+        DisableFocusChange,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    );
     bytes.extend(POP_TITLE);
     let _ = write(&bytes);
     let _ = disable_raw_mode();

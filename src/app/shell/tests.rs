@@ -21,8 +21,14 @@ const ENGINE: &str = "PHASEDECK_TEST_CONSOLE_ENGINE";
 /// Plays the program when it is run inside the pty; does nothing otherwise.
 #[test]
 fn child_of_the_pty_tests() {
-    let Some(home) = std::env::var_os(HOME) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let Some(home) = std::env::var_os(HOME) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let (requests, mut served) = mpsc::channel::<Request>(8);
     let signals = broadcast::Sender::<Signal>::new(8);
     let parting = Parting::default();
@@ -51,7 +57,9 @@ fn child_of_the_pty_tests() {
                 engine()
             })
         }
-        Ok(_) => std::sync::Arc::new(|| Err(Failure::new(Code::DbNewerSchema, "the database is newer"))),
+        Ok(_) => {
+            std::sync::Arc::new(|| Err(Failure::new(Code::DbNewerSchema, "the database is newer")))
+        }
         Err(_) => engine,
     };
     match run_console(options, link, runtime.handle().clone(), parting) {
@@ -86,10 +94,22 @@ impl Seen {
 
     fn open_on(engine: Option<&str>) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let pty = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let pty = native_pty_system()
+            .openpty(PtySize {
+                rows: 24,
+                cols: 80,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
         let before = modes(&pty);
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "app::shell::tests::child_of_the_pty_tests", "--nocapture", "--quiet"]);
+        command.args([
+            "--exact",
+            "app::shell::tests::child_of_the_pty_tests",
+            "--nocapture",
+            "--quiet",
+        ]);
         command.env(HOME, home.path());
         engine.iter().for_each(|engine| command.env(ENGINE, engine));
         command.env("TERM", "xterm-256color");
@@ -108,14 +128,25 @@ impl Seen {
             }
         });
         let keys = Some(pty.master.take_writer().unwrap());
-        Self { pty: Some(pty), child, keys, bytes, screen: vt100::Parser::new(cells(24), cells(80), 0), raw: Vec::new(), before, home }
+        Self {
+            pty: Some(pty),
+            child,
+            keys,
+            bytes,
+            screen: vt100::Parser::new(cells(24), cells(80), 0),
+            raw: Vec::new(),
+            before,
+            home,
+        }
     }
 
     fn wait_until(&mut self, what: &str, is: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !is(self.screen.screen()) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(chunk) = self.bytes.recv_timeout(left) else { panic!("never: {what}\n{}", self.screen.screen().contents()) };
+            let Ok(chunk) = self.bytes.recv_timeout(left) else {
+                panic!("never: {what}\n{}", self.screen.screen().contents())
+            };
             self.screen.process(&chunk);
             self.raw.extend(chunk);
         }
@@ -132,7 +163,10 @@ impl Seen {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(
+            i32::try_from(self.child.process_id().unwrap()).unwrap(),
+        )
+        .unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
@@ -149,13 +183,33 @@ impl Seen {
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
         for mode in ["1049", "2004", "1004", "1000", "1006"] {
             let last = |end: &str| self.last(format!("\x1b[?{mode}{end}").as_bytes());
-            assert!(last("h").is_some() && last("h") < last("l"), "mode {mode} is off again");
+            assert!(
+                last("h").is_some() && last("h") < last("l"),
+                "mode {mode} is off again"
+            );
         }
-        assert!(self.last(b"\x1b[?25l") < self.last(b"\x1b[?25h"), "the cursor is there again");
-        assert!(self.last(b"\x1b[?2026h") <= self.last(b"\x1b[?2026l"), "no frame is held back");
-        assert!(!self.wrote(b"\x1b[>"), "no keyboard of its own was asked for");
-        assert_eq!((self.times(b"\x1b[22;0t"), self.times(b"\x1b[23;0t")), (1, 1), "the title is put back");
-        assert_eq!(self.modes(), self.before, "the line settings are as they were");
+        assert!(
+            self.last(b"\x1b[?25l") < self.last(b"\x1b[?25h"),
+            "the cursor is there again"
+        );
+        assert!(
+            self.last(b"\x1b[?2026h") <= self.last(b"\x1b[?2026l"),
+            "no frame is held back"
+        );
+        assert!(
+            !self.wrote(b"\x1b[>"),
+            "no keyboard of its own was asked for"
+        );
+        assert_eq!(
+            (self.times(b"\x1b[22;0t"), self.times(b"\x1b[23;0t")),
+            (1, 1),
+            "the title is put back"
+        );
+        assert_eq!(
+            self.modes(),
+            self.before,
+            "the line settings are as they were"
+        );
     }
 
     fn wrote(&self, bytes: &[u8]) -> bool {
@@ -163,11 +217,16 @@ impl Seen {
     }
 
     fn last(&self, bytes: &[u8]) -> Option<usize> {
-        self.raw.windows(bytes.len()).rposition(|window| window == bytes)
+        self.raw
+            .windows(bytes.len())
+            .rposition(|window| window == bytes)
     }
 
     fn times(&self, bytes: &[u8]) -> usize {
-        self.raw.windows(bytes.len()).filter(|window| *window == bytes).count()
+        self.raw
+            .windows(bytes.len())
+            .filter(|window| *window == bytes)
+            .count()
     }
 
     fn modes(&self) -> String {
@@ -193,7 +252,9 @@ fn a_key_is_answered_and_leaving_gives_the_terminal_back() {
     seen.press("?");
     seen.wait_for("Everywhere");
     seen.press("\x1b");
-    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere"));
+    seen.wait_until("help is gone", |screen| {
+        !screen.contents().contains("Everywhere")
+    });
     seen.press("q");
     seen.gave_back();
 }
@@ -209,7 +270,9 @@ fn the_screen_is_there_and_answers_before_the_engine_is() {
     // Another key right behind it would make it that key with Alt.
     seen.wait_for("No runs yet.");
     std::fs::write(seen.home.path().join("go"), "").unwrap();
-    seen.wait_until("the engine is there", |screen| screen.contents().contains(" host") && !screen.contents().contains("starting"));
+    seen.wait_until("the engine is there", |screen| {
+        screen.contents().contains(" host") && !screen.contents().contains("starting")
+    });
     seen.press("q");
     seen.gave_back();
 }
@@ -223,7 +286,11 @@ fn why_there_is_no_engine_is_said_after_the_terminal_is_given_back() {
 
 #[test]
 fn a_signal_drains_and_gives_the_terminal_back() {
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP, rustix::process::Signal::INT] {
+    for signal in [
+        rustix::process::Signal::TERM,
+        rustix::process::Signal::HUP,
+        rustix::process::Signal::INT,
+    ] {
         let mut seen = Seen::open();
         seen.wait_for("commands");
         seen.signal(signal);
@@ -237,7 +304,12 @@ fn a_pasted_q_does_not_leave_and_a_new_size_is_drawn() {
     seen.wait_for("commands");
     seen.press("\x1b[200~q\x1b[201~?");
     seen.wait_for("Everywhere");
-    let size = PtySize { rows: 8, cols: 30, pixel_width: 0, pixel_height: 0 };
+    let size = PtySize {
+        rows: 8,
+        cols: 30,
+        pixel_width: 0,
+        pixel_height: 0,
+    };
     seen.pty.as_ref().unwrap().master.resize(size).unwrap();
     seen.screen.screen_mut().set_size(cells(8), cells(30));
     seen.wait_for("enlarge");
@@ -253,7 +325,11 @@ fn an_idle_console_writes_nothing() {
     while let Ok(chunk) = seen.bytes.recv_timeout(Duration::from_millis(300)) {
         seen.screen.process(&chunk);
     }
-    assert!(seen.bytes.recv_timeout(Duration::from_millis(1200)).is_err());
+    assert!(
+        seen.bytes
+            .recv_timeout(Duration::from_millis(1200))
+            .is_err()
+    );
     seen.press("q");
     seen.gave_back();
 }
@@ -265,7 +341,14 @@ fn a_terminal_that_dies_ends_the_console() {
     // The reader of the pty holds it open until it sees that nobody listens.
     (seen.keys, seen.bytes) = (None, channel().1);
     let pty = seen.pty.take().unwrap();
-    pty.master.resize(PtySize { rows: 30, cols: 90, pixel_width: 0, pixel_height: 0 }).unwrap();
+    pty.master
+        .resize(PtySize {
+            rows: 30,
+            cols: 90,
+            pixel_width: 0,
+            pixel_height: 0,
+        })
+        .unwrap();
     drop(pty);
     let deadline = Instant::now() + Duration::from_secs(20);
     while seen.child.try_wait().unwrap().is_none() {
@@ -288,13 +371,18 @@ fn a_defect_gives_the_terminal_back_before_it_is_told() {
 fn frames_are_held_together_where_the_terminal_says_that_it_can() {
     let mut seen = Seen::open();
     seen.wait_for("commands");
-    assert!(seen.wrote(b"\x1b[?2026$p") && !seen.wrote(b"\x1b[?2026h"), "asked, and not taken for granted");
+    assert!(
+        seen.wrote(b"\x1b[?2026$p") && !seen.wrote(b"\x1b[?2026h"),
+        "asked, and not taken for granted"
+    );
     seen.press("\x1b[?2026;2$y");
     seen.press("?");
     seen.wait_for("Everywhere");
     assert!(seen.wrote(b"\x1b[?2026h"));
     seen.press("q");
-    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere"));
+    seen.wait_until("help is gone", |screen| {
+        !screen.contents().contains("Everywhere")
+    });
     seen.press("q");
     seen.gave_back();
     // Only now: before the end a frame may be read in two pieces.
@@ -307,14 +395,36 @@ fn a_storm_of_sizes_loses_no_key_and_ends_in_a_whole_screen() {
     seen.wait_for("commands");
     for round in 0..60u16 {
         let (rows, cols) = (1 + round * 7 % 50, 1 + round * 31 % 200);
-        seen.pty.as_ref().unwrap().master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        seen.pty
+            .as_ref()
+            .unwrap()
+            .master
+            .resize(PtySize {
+                rows,
+                cols,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
         seen.press("?\x1b[B\x1b[A?");
     }
-    seen.pty.as_ref().unwrap().master.resize(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
+    seen.pty
+        .as_ref()
+        .unwrap()
+        .master
+        .resize(PtySize {
+            rows: 24,
+            cols: 80,
+            pixel_width: 0,
+            pixel_height: 0,
+        })
+        .unwrap();
     seen.press("?");
     seen.wait_for("Everywhere");
     seen.press("q");
-    seen.wait_until("help is gone", |screen| !screen.contents().contains("Everywhere") && screen.contents().contains("commands"));
+    seen.wait_until("help is gone", |screen| {
+        !screen.contents().contains("Everywhere") && screen.contents().contains("commands")
+    });
     seen.press("q");
     seen.gave_back();
 }
@@ -329,7 +439,9 @@ fn the_mouse_moves_what_lies_under_it_and_leaves_nothing() {
     seen.press("\x1b[<65;10;10M\x1b[<65;10;10M\x1b[<65;10;10M");
     seen.wait_until("the help to scroll", |screen| screen.contents() != before);
     seen.press("\x1b[<0;1;1M\x1b[<0;1;1mq");
-    seen.wait_until("help is gone", |screen| screen.contents().contains("commands"));
+    seen.wait_until("help is gone", |screen| {
+        screen.contents().contains("commands")
+    });
     seen.press("q");
     seen.gave_back();
 }

@@ -23,7 +23,10 @@ const PAGE: u32 = 2000;
 pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document> {
     let versions = archive.artifacts(run)?;
     let mut read = Vec::new();
-    for version in versions.iter().filter(|version| version.phase_key == *key && !version.valid) {
+    for version in versions
+        .iter()
+        .filter(|version| version.phase_key == *key && !version.valid)
+    {
         read.push((version, archive.content(&version.sha256)?));
     }
     Ok(gate_texts::errors(&read))
@@ -33,12 +36,32 @@ pub fn errors(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
 ///
 /// # Errors
 /// What the archive says.
-pub fn comments(archive: &Archive, run: RunId, key: &PhaseKey, current: &ContentHash) -> Result<Document> {
+pub fn comments(
+    archive: &Archive,
+    run: RunId,
+    key: &PhaseKey,
+    current: &ContentHash,
+) -> Result<Document> {
     let approvals = archive.approvals(run)?;
-    let said = approvals.iter().filter(|a| a.phase_key.as_ref() == Some(key));
-    let said = said.filter(|a| a.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty()));
+    let said = approvals
+        .iter()
+        .filter(|a| a.phase_key.as_ref() == Some(key));
+    let said = said.filter(|a| {
+        a.comment
+            .as_deref()
+            .is_some_and(|comment| !comment.trim().is_empty())
+    });
     // A content that is gone takes nothing from what was said.
-    let said: Vec<_> = said.map(|a| (a, a.artifact_sha256.as_ref().and_then(|hash| archive.content(hash).ok()))).collect();
+    let said: Vec<_> = said
+        .map(|a| {
+            (
+                a,
+                a.artifact_sha256
+                    .as_ref()
+                    .and_then(|hash| archive.content(hash).ok()),
+            )
+        })
+        .collect();
     Ok(gate_texts::comments(&said, &archive.content(current)?))
 }
 
@@ -46,13 +69,21 @@ pub fn comments(archive: &Archive, run: RunId, key: &PhaseKey, current: &Content
 ///
 /// # Errors
 /// What the archive and git say.
-pub fn base_difference(archive: &Archive, run: RunId, path: &str, hash: &ContentHash) -> Result<Document> {
+pub fn base_difference(
+    archive: &Archive,
+    run: RunId,
+    path: &str,
+    hash: &ContentHash,
+) -> Result<Document> {
     let current = archive.content(hash)?;
     if let Some(base) = archive.base_content(run, path)? {
         return Ok(Document::of_diff(&base, &current));
     }
     let mut doc = Document::default();
-    doc.push(Ink::Note, &format!("{path} was not in the commit that the run began from: all of it is new"));
+    doc.push(
+        Ink::Note,
+        &format!("{path} was not in the commit that the run began from: all of it is new"),
+    );
     doc.lines.extend(Document::of_content(path, &current).lines);
     Ok(doc)
 }
@@ -65,21 +96,45 @@ pub fn inputs(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Document>
     let record = archive.run(run)?;
     let workflow = archive.workflow(run)?;
     let role = workflow.phase(key).map(|phase| phase.role.clone());
-    let bound = archive.bindings(run).unwrap_or_default().into_iter().find(|(binding, _)| Some(&binding.role) == role.as_ref());
-    let before: Vec<PhaseKey> = workflow.phases.iter().map(|phase| phase.key.clone()).take_while(|other| other != key).collect();
+    let bound = archive
+        .bindings(run)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|(binding, _)| Some(&binding.role) == role.as_ref());
+    let before: Vec<PhaseKey> = workflow
+        .phases
+        .iter()
+        .map(|phase| phase.key.clone())
+        .take_while(|other| other != key)
+        .collect();
     let artifacts = archive.artifacts(run)?;
     let newest = |phase: &PhaseKey| artifacts.iter().rfind(|a| a.phase_key == *phase && a.valid);
-    let earlier = before.iter().filter_map(newest).map(|a| (a.path.clone(), a.version, a.sha256.clone())).collect();
-    let prompt = prompt(archive, run, key)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let earlier = before
+        .iter()
+        .filter_map(newest)
+        .map(|a| (a.path.clone(), a.version, a.sha256.clone()))
+        .collect();
+    let prompt =
+        prompt(archive, run, key)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let persona = bound.map(|(binding, persona)| (persona, binding.model));
-    Ok(gate_texts::inputs(&Inputs { persona, requirements: record.requirements, earlier, prompt }))
+    Ok(gate_texts::inputs(&Inputs {
+        persona,
+        requirements: record.requirements,
+        earlier,
+        prompt,
+    }))
 }
 
 /// The last prompt of a phase, where it is stored.
 fn prompt(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8>>> {
-    let filter = EventFilter { kinds: vec!["prompt.sent".to_owned()], phase_key: Some(key.clone()) };
+    let filter = EventFilter {
+        kinds: vec!["prompt.sent".to_owned()],
+        phase_key: Some(key.clone()),
+    };
     let sent = archive.events_filtered(run, &filter, 1, PAGE)?;
-    let Some(Fact::PromptSent { sha256, .. }) = sent.last().map(|event| &event.fact) else { return Ok(None) };
+    let Some(Fact::PromptSent { sha256, .. }) = sent.last().map(|event| &event.fact) else {
+        return Ok(None);
+    };
     Ok(archive.content(sha256).ok())
 }
 
@@ -88,7 +143,10 @@ fn prompt(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Option<Vec<u8
 /// # Errors
 /// What the archive says.
 pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> {
-    let filter = EventFilter { kinds: Vec::new(), phase_key: Some(key.clone()) };
+    let filter = EventFilter {
+        kinds: Vec::new(),
+        phase_key: Some(key.clone()),
+    };
     let (mut found, mut from) = (Vec::new(), 1);
     loop {
         let page = archive.events_filtered(run, &filter, from, PAGE)?;
@@ -105,9 +163,17 @@ pub fn log(archive: &Archive, run: RunId, key: &PhaseKey) -> Result<Vec<Event>> 
 ///
 /// # Errors
 /// What the archive says.
-pub fn transcript(archive: &Archive, run: RunId, key: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Document> {
+pub fn transcript(
+    archive: &Archive,
+    run: RunId,
+    key: &PhaseKey,
+    attempt: u32,
+    at: Option<u64>,
+) -> Result<Document> {
     let turns = archive.conversation(run, key, attempt, at)?;
-    let works = |phase: &PhaseRecord| phase.phase_key == *key && phase.attempt == attempt && phase.state == PhaseStatus::Running;
+    let works = |phase: &PhaseRecord| {
+        phase.phase_key == *key && phase.attempt == attempt && phase.state == PhaseStatus::Running
+    };
     let at_work = at.is_some() || archive.phases(run)?.iter().any(works);
     Ok(stored_transcript::document(&turns, at_work))
 }

@@ -43,7 +43,15 @@ impl Wires {
     /// `io_failed` when signals cannot be caught.
     pub fn tie(runtime: Handle, parting: &Parting, events: Sender<Event>) -> Result<Self> {
         let waiting = Arc::new(AtomicUsize::new(0));
-        let wires = Self { runtime, port: None, early: Vec::new(), news: None, events, waiting, outside: Arc::default() };
+        let wires = Self {
+            runtime,
+            port: None,
+            early: Vec::new(),
+            news: None,
+            events,
+            waiting,
+            outside: Arc::default(),
+        };
         wires.forward_signals(parting)?;
         let (drained, events) = (parting.drained.clone(), wires.events.clone());
         wires.runtime.spawn(async move {
@@ -66,10 +74,14 @@ impl Wires {
 
     /// Sends a command, as soon as there is an engine; its answer comes as a message.
     pub fn send(&mut self, ticket: Ticket, command: Command) {
-        let Some(port) = self.port.clone() else { return self.early.push((ticket, command)) };
+        let Some(port) = self.port.clone() else {
+            return self.early.push((ticket, command));
+        };
         let events = self.events.clone();
         self.runtime.spawn(async move {
-            let answer = port.send(command, From::of_process(Via::Console), ClientToken::new()).await;
+            let answer = port
+                .send(command, From::of_process(Via::Console), ClientToken::new())
+                .await;
             let _ = events.send(Event::Msg(Msg::Answered(ticket, answer)));
         });
     }
@@ -115,15 +127,23 @@ impl Wires {
 
     fn forward_signals(&self, parting: &Parting) -> Result<()> {
         let _entered = self.runtime.enter();
-        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        for kind in [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+        ] {
             let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
             let events = self.events.clone();
             let outside = (kind == SignalKind::interrupt()).then(|| self.outside.clone());
             let hung_up = (kind == SignalKind::hangup()).then(|| parting.hung_up.clone());
             self.runtime.spawn(async move {
                 while caught.recv().await.is_some() {
-                    hung_up.iter().for_each(tokio_util::sync::CancellationToken::cancel);
-                    let of_other = outside.as_ref().is_some_and(|outside| outside.load(Ordering::SeqCst));
+                    hung_up
+                        .iter()
+                        .for_each(tokio_util::sync::CancellationToken::cancel);
+                    let of_other = outside
+                        .as_ref()
+                        .is_some_and(|outside| outside.load(Ordering::SeqCst));
                     if !of_other && events.send(Event::Msg(Msg::Draining)).is_err() {
                         return;
                     }
@@ -131,17 +151,23 @@ impl Wires {
             });
         }
         // The console itself never gets this key; a program that has the terminal may, and we with it.
-        let mut quit = signal(SignalKind::quit()).map_err(|e| Failure::io("cannot catch signals", &e))?;
-        self.runtime.spawn(async move { while quit.recv().await.is_some() {} });
+        let mut quit =
+            signal(SignalKind::quit()).map_err(|e| Failure::io("cannot catch signals", &e))?;
+        self.runtime
+            .spawn(async move { while quit.recv().await.is_some() {} });
         self.forward(SignalKind::window_change(), || Event::Resized)?;
         self.forward(SignalKind::from_raw(Kind::TSTP.as_raw()), || Event::Suspend)?;
-        self.forward(SignalKind::from_raw(Kind::CONT.as_raw()), || Event::Continued)
+        self.forward(SignalKind::from_raw(Kind::CONT.as_raw()), || {
+            Event::Continued
+        })
     }
 
     fn forward(&self, kind: SignalKind, told: fn() -> Event) -> Result<()> {
         let mut caught = signal(kind).map_err(|e| Failure::io("cannot catch signals", &e))?;
         let events = self.events.clone();
-        self.runtime.spawn(async move { while caught.recv().await.is_some() && events.send(told()).is_ok() {} });
+        self.runtime.spawn(async move {
+            while caught.recv().await.is_some() && events.send(told()).is_ok() {}
+        });
         Ok(())
     }
 }

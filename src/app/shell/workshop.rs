@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::pump::Event;
 use crate::app::msg::{Done, Msg, Work};
 use crate::engine::api::{
-    Patient, Sender as From, StartRun, Subject, TrustAsk, agree_to_brought, cheaper, give_consent, outlook, prepare_demo,
+    Patient, Sender as From, StartRun, Subject, TrustAsk, agree_to_brought, cheaper, give_consent,
+    outlook, prepare_demo,
 };
 use crate::model::error::{Failure, Result};
 use crate::model::hash::ContentHash;
@@ -24,9 +25,19 @@ pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
     let (work, inbox) = channel();
     let failed = |e: std::io::Error| Failure::io("cannot start the workshop thread", &e);
     // Git is called here, not on the runtime of engine or screen: neither may wait for it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let workshop = Workshop { patient, answers, runtime };
-    std::thread::Builder::new().name("console-workshop".to_owned()).spawn(move || workshop.serve(&inbox)).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let workshop = Workshop {
+        patient,
+        answers,
+        runtime,
+    };
+    std::thread::Builder::new()
+        .name("console-workshop".to_owned())
+        .spawn(move || workshop.serve(&inbox))
+        .map_err(failed)?;
     Ok(work)
 }
 
@@ -43,12 +54,19 @@ impl Workshop {
                 Work::Doctor => self.examine(),
                 Work::LookAhead(revision, request) => self.look_ahead(revision, *request),
                 Work::Seats(request) => {
-                    let ahead = self.runtime.block_on(outlook(&self.patient.paths, &self.patient.settings, &request));
+                    let ahead = self.runtime.block_on(outlook(
+                        &self.patient.paths,
+                        &self.patient.settings,
+                        &request,
+                    ));
                     self.tell(Done::Seats(Box::new(ahead)))
                 }
                 Work::Agree(personas) => self.tell(Done::Agreed(self.agree(&personas))),
                 Work::Trust(asked) => self.tell(Done::Trusted(self.trust(&asked))),
-                Work::Cheaper(run) => self.tell(Done::Cheaper(run, cheaper(&self.patient.paths, &self.patient.settings, run))),
+                Work::Cheaper(run) => self.tell(Done::Cheaper(
+                    run,
+                    cheaper(&self.patient.paths, &self.patient.settings, run),
+                )),
                 Work::Demo => {
                     let prepared = self.runtime.block_on(prepare_demo(&self.patient.paths));
                     self.tell(Done::Demo(prepared.map(Box::new)))
@@ -67,8 +85,16 @@ impl Workshop {
     fn examine(&self) -> bool {
         for subject in Subject::ALL {
             let (patient, answers) = (self.patient.clone(), self.answers.clone());
-            let check = move || drop(answers.send(Event::Msg(Msg::Done(Done::Checked(*subject, subject.examine(&patient))))));
-            if std::thread::Builder::new().name("console-doctor".to_owned()).spawn(check).is_err()
+            let check = move || {
+                drop(answers.send(Event::Msg(Msg::Done(Done::Checked(
+                    *subject,
+                    subject.examine(&patient),
+                )))))
+            };
+            if std::thread::Builder::new()
+                .name("console-doctor".to_owned())
+                .spawn(check)
+                .is_err()
                 && !self.tell(Done::Checked(*subject, Vec::new()))
             {
                 return false;
@@ -79,23 +105,36 @@ impl Workshop {
 
     fn look_ahead(&self, revision: u64, mut request: StartRun) -> bool {
         request.repo = request.repo.map(|dir| resolved(&dir));
-        let ahead = self.runtime.block_on(outlook(&self.patient.paths, &self.patient.settings, &request));
+        let ahead = self.runtime.block_on(outlook(
+            &self.patient.paths,
+            &self.patient.settings,
+            &request,
+        ));
         self.tell(Done::Ahead(revision, Box::new(request), Box::new(ahead)))
     }
 
     fn trust(&self, asked: &TrustAsk) -> Result<()> {
-        agree_to_brought(&self.patient.paths, asked, &From::of_process(Via::Console).by)
+        agree_to_brought(
+            &self.patient.paths,
+            asked,
+            &From::of_process(Via::Console).by,
+        )
     }
 
     fn agree(&self, personas: &[(String, ContentHash)]) -> Result<()> {
         let by = From::of_process(Via::Console).by;
-        personas.iter().try_for_each(|(name, hash)| give_consent(&self.patient.paths, name, hash, &by))
+        personas
+            .iter()
+            .try_for_each(|(name, hash)| give_consent(&self.patient.paths, name, hash, &by))
     }
 }
 
 /// A folder as it is written: beneath the operator's home where it begins with `~`, else from here.
 fn resolved(dir: &Path) -> PathBuf {
-    let from_home = dir.strip_prefix("~").ok().and_then(|rest| std::env::var_os("HOME").map(|home| Path::new(&home).join(rest)));
+    let from_home = dir
+        .strip_prefix("~")
+        .ok()
+        .and_then(|rest| std::env::var_os("HOME").map(|home| Path::new(&home).join(rest)));
     let dir = from_home.unwrap_or_else(|| dir.to_path_buf());
     std::path::absolute(&dir).map_or(dir, |dir| dir.canonicalize().unwrap_or(dir))
 }
@@ -104,7 +143,9 @@ fn resolved(dir: &Path) -> PathBuf {
 #[must_use]
 pub fn here() -> Option<String> {
     let dir = std::env::current_dir().ok()?;
-    let top = dir.ancestors().find(|folder| folder.join(".git").exists())?;
+    let top = dir
+        .ancestors()
+        .find(|folder| folder.join(".git").exists())?;
     top.to_str().map(str::to_owned)
 }
 
@@ -115,7 +156,10 @@ mod tests {
     use crate::model::settings::Settings;
 
     fn next(told: &Receiver<Event>) -> Done {
-        match told.recv_timeout(std::time::Duration::from_secs(60)).unwrap() {
+        match told
+            .recv_timeout(std::time::Duration::from_secs(60))
+            .unwrap()
+        {
             Event::Msg(Msg::Done(done)) => done,
             other => panic!("{other:?}"),
         }
@@ -124,22 +168,31 @@ mod tests {
     #[test]
     fn every_subject_is_examined_and_a_demo_is_ready_to_start() {
         let home = tempfile::tempdir().unwrap();
-        let patient = Patient { paths: Paths::beneath(home.path()), settings: Settings::default() };
+        let patient = Patient {
+            paths: Paths::beneath(home.path()),
+            settings: Settings::default(),
+        };
         let (answers, told) = channel();
         let work = start(patient, answers).unwrap();
         work.send(Work::Doctor).unwrap();
         let mut seen: Vec<Subject> = Vec::new();
         while seen.len() < Subject::ALL.len() {
-            let Done::Checked(subject, checks) = next(&told) else { panic!("no check") };
+            let Done::Checked(subject, checks) = next(&told) else {
+                panic!("no check")
+            };
             assert!(!checks.is_empty());
             seen.push(subject);
         }
         seen.sort_unstable();
         assert_eq!(seen, Subject::ALL);
         work.send(Work::Demo).unwrap();
-        let Done::Demo(Ok(request)) = next(&told) else { panic!("no demo") };
+        let Done::Demo(Ok(request)) = next(&told) else {
+            panic!("no demo")
+        };
         work.send(Work::LookAhead(7, request)).unwrap();
-        let Done::Ahead(7, request, ahead) = next(&told) else { panic!("no outlook") };
+        let Done::Ahead(7, request, ahead) = next(&told) else {
+            panic!("no outlook")
+        };
         assert_eq!(ahead.problems, []);
         assert_eq!(ahead.place.unwrap().repo, request.repo.unwrap());
     }

@@ -26,8 +26,16 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
         false => {
             let after = after(state, sent.as_ref(), &result);
             match (&result, sent) {
-                (_, Some(sent)) if [run_actions::RETRYING, run_actions::FORKING, run_actions::PICKING].contains(&sent.what) => {}
-                (Ok(_), Some(sent)) => state.say(format!("{} {}: recorded", sent.what, sent.run_id.short())),
+                (_, Some(sent))
+                    if [
+                        run_actions::RETRYING,
+                        run_actions::FORKING,
+                        run_actions::PICKING,
+                    ]
+                    .contains(&sent.what) => {}
+                (Ok(_), Some(sent)) => {
+                    state.say(format!("{} {}: recorded", sent.what, sent.run_id.short()))
+                }
                 (Err(failure), _) => state.complain(failure),
                 (Ok(_), None) => {}
             }
@@ -42,7 +50,9 @@ pub fn answered(state: &mut AppState, ticket: Ticket, result: Result<Answer, Fai
 /// What an answer leads to beside its words.
 fn after(state: &mut AppState, sent: Option<&Sent>, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match sent {
-        Some(sent) if sent.what == run_actions::RETRYING => retry::begun(state, sent.run_id, result),
+        Some(sent) if sent.what == run_actions::RETRYING => {
+            retry::begun(state, sent.run_id, result)
+        }
         Some(sent) if sent.what == run_actions::FORKING => fork::begun(state, sent.run_id, result),
         Some(sent) if sent.what == run_actions::PICKING => fork::picked(state, sent.run_id, result),
         Some(sent) if sent.what == run_actions::SETTLING => picker::look_again(sent.run_id),
@@ -51,12 +61,18 @@ fn after(state: &mut AppState, sent: Option<&Sent>, result: &Result<Answer, Fail
 }
 
 fn at_gate(state: &AppState, ticket: Ticket) -> bool {
-    state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Sending { ticket: ours, .. } if ours == ticket))
-        || state.gate.as_ref().is_some_and(|gate| matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours))
+    state.gate.as_ref().is_some_and(
+        |gate| matches!(gate.stage, Stage::Sending { ticket: ours, .. } if ours == ticket),
+    ) || state
+        .gate
+        .as_ref()
+        .is_some_and(|gate| matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours))
 }
 
 fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<Cmd> {
-    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
     match result {
         Ok(_) => {
             if let Stage::Sending { action, .. } = gate.stage {
@@ -66,7 +82,11 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
             let key = gate.draft_key();
             let had_words = !gate.input.is_blank();
             state.drafts.remove(&key);
-            if had_words { vec![Cmd::SaveDraft(key, Draft::default())] } else { Vec::new() }
+            if had_words {
+                vec![Cmd::SaveDraft(key, Draft::default())]
+            } else {
+                Vec::new()
+            }
         }
         Err(failure) => {
             if let Stage::Sending { .. } = gate.stage {
@@ -76,11 +96,17 @@ fn gate_answered(state: &mut AppState, result: &Result<Answer, Failure>) -> Vec<
             gate.failure = Some(failure.clone());
             let run_id = gate.run_id;
             // Whoever goes away has stored the command perhaps; any other refusal means that it does not count.
-            if !matches!(failure.code, Code::HostGoingAway | Code::PaneBrieflyUnresponsive) {
+            if !matches!(
+                failure.code,
+                Code::HostGoingAway | Code::PaneBrieflyUnresponsive
+            ) {
                 gate.sent = None;
             }
             match failure.code {
-                Code::ApprovalAlreadyResolved | Code::NoPendingApproval | Code::ArtifactChanged | Code::RunAlreadyTerminal => {
+                Code::ApprovalAlreadyResolved
+                | Code::NoPendingApproval
+                | Code::ArtifactChanged
+                | Code::RunAlreadyTerminal => {
                     vec![Cmd::Query(Query::Details(run_id))]
                 }
                 _ => Vec::new(),

@@ -12,7 +12,9 @@ use crate::app::state::AppState;
 
 /// Does an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     match action {
         Action::PrevVersion => turn(run, false),
         Action::NextVersion => turn(run, true),
@@ -31,17 +33,36 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 
 fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
     let versions: Vec<u32> = run.versions().iter().map(|a| a.version).collect();
-    let Some(at) = run.version().and_then(|shown| versions.iter().position(|v| *v == shown.version)) else { return Vec::new() };
-    let to = if forward { at + 1 } else { at.saturating_sub(1) };
+    let Some(at) = run
+        .version()
+        .and_then(|shown| versions.iter().position(|v| *v == shown.version))
+    else {
+        return Vec::new();
+    };
+    let to = if forward {
+        at + 1
+    } else {
+        at.saturating_sub(1)
+    };
     // At the newest the pane follows again: the next version shows by itself.
-    run.artifact.version = versions.get(to).copied().filter(|_| to + 1 < versions.len());
+    run.artifact.version = versions
+        .get(to)
+        .copied()
+        .filter(|_| to + 1 < versions.len());
     want(run)
 }
 
 fn turn_side(run: &mut RunView, forward: bool) -> Vec<Cmd> {
     let sides = run.sides();
-    let at = sides.iter().position(|side| *side == run.artifact.side).unwrap_or(0);
-    let to = if forward { at + 1 } else { at + sides.len() - 1 };
+    let at = sides
+        .iter()
+        .position(|side| *side == run.artifact.side)
+        .unwrap_or(0);
+    let to = if forward {
+        at + 1
+    } else {
+        at + sides.len() - 1
+    };
     run.artifact.side = sides[to % sides.len()];
     want(run)
 }
@@ -53,15 +74,26 @@ fn page(run: &RunView) -> Option<Cmd> {
         (_, Some(reading)) => PageText::Text(reading.shared()),
         (_, None) => return None,
     };
-    let name = run.version().map_or_else(|| "transcript".to_owned(), |shown| format!("{} v{}", shown.path, shown.version));
+    let name = run.version().map_or_else(
+        || "transcript".to_owned(),
+        |shown| format!("{} v{}", shown.path, shown.version),
+    );
     Some(Cmd::Outside(Outside::Page { name, text }))
 }
 
 /// Editing is an answer to a question: anything else that is stored never changes.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
-    let shown = state.run.as_ref().and_then(RunView::version).map(|shown| shown.sha256.clone());
-    let asked =
-        state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).and_then(|open| open.artifact_sha256.clone());
+    let shown = state
+        .run
+        .as_ref()
+        .and_then(RunView::version)
+        .map(|shown| shown.sha256.clone());
+    let asked = state
+        .run
+        .as_ref()
+        .and_then(|run| run.state())
+        .and_then(|s| s.approval.as_ref())
+        .and_then(|open| open.artifact_sha256.clone());
     if asked.is_none() || asked != shown {
         state.say("only what a gate asks about can be edited; o reads this version in a pager");
         return Vec::new();
@@ -105,14 +137,18 @@ fn source(run: &RunView) -> Option<Query> {
     let key = run.phase_key()?.clone();
     let Some(shown) = run.version() else {
         let attempt = run.state()?.phases.get(run.phase_at())?.attempt;
-        return (run.artifact.side == Side::Transcript && attempt > 0).then_some(Query::Transcript(run.run_id, key, attempt, run.moment()));
+        return (run.artifact.side == Side::Transcript && attempt > 0)
+            .then_some(Query::Transcript(run.run_id, key, attempt, run.moment()));
     };
     let (hash, path) = (shown.sha256.clone(), shown.path.clone());
     Some(match run.artifact.side {
         Side::Whole if shown.errors.is_empty() => Query::Content(hash, path),
         Side::Whole => Query::Checked(hash, path, shown.errors.clone()),
         Side::Previous => {
-            let before = run.versions().into_iter().rfind(|other| other.version < shown.version)?;
+            let before = run
+                .versions()
+                .into_iter()
+                .rfind(|other| other.version < shown.version)?;
             Query::Diff(before.sha256.clone(), hash)
         }
         Side::Base => Query::BaseDiff(run.run_id, path, hash),
@@ -123,7 +159,9 @@ fn source(run: &RunView) -> Option<Query> {
 
 /// What is wrong with the version on the screen, one thing after the other.
 fn errors_shown(run: &RunView) -> Option<Document> {
-    let shown = run.version().filter(|_| run.artifact.side == Side::Errors)?;
+    let shown = run
+        .version()
+        .filter(|_| run.artifact.side == Side::Errors)?;
     let mut doc = Document::default();
     doc.push_errors(&shown.errors);
     Some(doc)

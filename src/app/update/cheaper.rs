@@ -19,13 +19,20 @@ use crate::model::state::Decision;
 /// Who could is known; the question says it.
 pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failure>) -> Vec<Cmd> {
     let size = state.look.reading;
-    let gate = state.gate.as_mut().filter(|gate| gate.run_id == run && gate.asks_amount());
+    let gate = state
+        .gate
+        .as_mut()
+        .filter(|gate| gate.run_id == run && gate.asks_amount());
     match (gate, found) {
         (Some(gate), Ok(found)) => {
-            let text = gate.texts.get(&Tab::Whole).map(|reading| (*reading.shared()).clone());
+            let text = gate
+                .texts
+                .get(&Tab::Whole)
+                .map(|reading| (*reading.shared()).clone());
             let mut doc: Document = text.unwrap_or_default();
             question::who_is_cheaper(&mut doc, &found);
-            gate.texts.insert(Tab::Whole, Reading::new(std::sync::Arc::new(doc), size));
+            gate.texts
+                .insert(Tab::Whole, Reading::new(std::sync::Arc::new(doc), size));
             gate.cheaper = Some(found);
         }
         (Some(_), Err(failure)) => state.complain(&failure),
@@ -37,11 +44,15 @@ pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failu
 /// Asks who goes on, once the gate is armed.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
-    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
+    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
+        return Vec::new();
+    };
     let known = match &gate.cheaper {
         _ if !gate.asks_amount() => Err("only where a budget is used up somebody cheaper goes on"),
         None => Err("still looking up who could; press again in a moment"),
-        Some(found) if found.is_empty() => Err("nobody who could go on costs less: raise the budget, or stop here"),
+        Some(found) if found.is_empty() => {
+            Err("nobody who could go on costs less: raise the budget, or stop here")
+        }
         Some(found) => Ok(found),
     };
     let found = match known {
@@ -55,7 +66,12 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
-    choices.extend(found.iter().enumerate().map(|(place, one)| (format!("{} ({})", one.persona, one.model), Choice::GoOnWith(place))));
+    choices.extend(found.iter().enumerate().map(|(place, one)| {
+        (
+            format!("{} ({})", one.persona, one.model),
+            Choice::GoOnWith(place),
+        )
+    }));
     state.modal = Some(Modal::Confirm(Confirm {
         question: "Who goes on for less?".to_owned(),
         detail: "They take the conversation over where it stopped. You are asked once more before anything counts.".to_owned(),
@@ -70,18 +86,31 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
 pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     if let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) {
         (gate.notice, gate.failure, gate.chosen) = (None, None, Some(place));
-        gate.stage = Stage::Confirm { typed: String::new(), since: None };
+        gate.stage = Stage::Confirm {
+            typed: String::new(),
+            since: None,
+        };
     }
     Vec::new()
 }
 
 /// Asks for the consent that is missing, before the answer; whether one is.
 pub fn asks_consent(state: &mut AppState) -> bool {
-    let Some(ask) = state.gate.as_ref().and_then(GateView::successor).and_then(|successor| successor.consent.clone()) else { return false };
+    let Some(ask) = state
+        .gate
+        .as_ref()
+        .and_then(GateView::successor)
+        .and_then(|successor| successor.consent.clone())
+    else {
+        return false;
+    };
     state.modal = Some(Modal::Confirm(Confirm {
         question: "Let this persona work for you?".to_owned(),
         detail: told(&ask),
-        choices: vec![("Keep reading".to_owned(), Choice::Stay), ("Agree and go on".to_owned(), Choice::AgreeAndGoOn)],
+        choices: vec![
+            ("Keep reading".to_owned(), Choice::Stay),
+            ("Agree and go on".to_owned(), Choice::AgreeAndGoOn),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -90,8 +119,15 @@ pub fn asks_consent(state: &mut AppState) -> bool {
 
 /// The operator agrees.
 pub fn agree(state: &mut AppState) -> Vec<Cmd> {
-    let Some(gate) = &mut state.gate else { return Vec::new() };
-    let Some(ask) = gate.successor().and_then(|successor| successor.consent.clone()) else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
+    let Some(ask) = gate
+        .successor()
+        .and_then(|successor| successor.consent.clone())
+    else {
+        return Vec::new();
+    };
     gate.agreeing = true;
     vec![Cmd::Work(Work::Agree(vec![(ask.persona, ask.hash)]))]
 }
@@ -105,16 +141,27 @@ pub fn awaits_consent(state: &AppState) -> bool {
 /// The consent is stored, or why it is not. The answer is given where its question still stands.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
-    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
     gate.agreeing = false;
     match result {
         Ok(()) => {
             let place = gate.chosen;
-            if let Some(one) = gate.cheaper.as_mut().zip(place).and_then(|(found, place)| found.get_mut(place)) {
+            if let Some(one) = gate
+                .cheaper
+                .as_mut()
+                .zip(place)
+                .and_then(|(found, place)| found.get_mut(place))
+            {
                 one.consent = None;
             }
             let stands = on_gate && gate.is_complete();
-            if stands { decide(state, Decision::Approve) } else { Vec::new() }
+            if stands {
+                decide(state, Decision::Approve)
+            } else {
+                Vec::new()
+            }
         }
         Err(failure) => {
             gate.failure = Some(failure);

@@ -18,8 +18,14 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
             Vec::new()
         }
         Some((text, what)) if text.len() > MOST => {
-            let told = format!("{what}: {} bytes are more than a terminal's clipboard takes", text.len());
-            state.complain(&Failure::new(Code::PaneBrieflyUnresponsive, told).hint("`phasedeck artifact` and `phasedeck events` print it"));
+            let told = format!(
+                "{what}: {} bytes are more than a terminal's clipboard takes",
+                text.len()
+            );
+            state.complain(
+                &Failure::new(Code::PaneBrieflyUnresponsive, told)
+                    .hint("`phasedeck artifact` and `phasedeck events` print it"),
+            );
             Vec::new()
         }
         Some((text, what)) => vec![Cmd::Copy(text, what)],
@@ -27,9 +33,16 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
 }
 
 /// It went to the terminal; whether the terminal took it, it does not say.
-pub fn copied(state: &mut AppState, what: &str, bytes: usize, way: Result<&'static str, Failure>) -> Vec<Cmd> {
+pub fn copied(
+    state: &mut AppState,
+    what: &str,
+    bytes: usize,
+    way: Result<&'static str, Failure>,
+) -> Vec<Cmd> {
     match way {
-        Ok(way) => state.say(format!("{what} sent {way}, {bytes} bytes; a terminal that does not allow it says nothing")),
+        Ok(way) => state.say(format!(
+            "{what} sent {way}, {bytes} bytes; a terminal that does not allow it says nothing"
+        )),
         Err(failure) => state.complain(&failure),
     }
     Vec::new()
@@ -43,10 +56,20 @@ fn shown(state: &AppState) -> Option<(String, &'static str)> {
         };
     }
     match state.screen() {
-        Screen::Runs => state.runs.selected().map(|run| (run.id.to_string(), "the run's id")),
-        Screen::Picker => state.picker.selected().map(|run| (run.id.to_string(), "the run's id")),
+        Screen::Runs => state
+            .runs
+            .selected()
+            .map(|run| (run.id.to_string(), "the run's id")),
+        Screen::Picker => state
+            .picker
+            .selected()
+            .map(|run| (run.id.to_string(), "the run's id")),
         Screen::Run => in_pane(state, state.run.as_ref()?),
-        Screen::Gate => state.gate.as_ref()?.reading().map(|reading| (text_of(reading), "the text")),
+        Screen::Gate => state
+            .gate
+            .as_ref()?
+            .reading()
+            .map(|reading| (text_of(reading), "the text")),
         Screen::NewRun | Screen::Cost | Screen::Doctor | Screen::Settings => None,
     }
 }
@@ -55,14 +78,31 @@ fn in_pane(state: &AppState, run: &RunView) -> Option<(String, &'static str)> {
     match run.focus {
         Pane::Phases | Pane::Cost => Some((run.run_id.to_string(), "the run's id")),
         Pane::Events => run.tail.selected().map(|event| {
-            let line = format!("{} {} {} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact, state.dot()));
+            let line = format!(
+                "{} {} {} {}",
+                state.clock(event.at),
+                event.seq,
+                event.fact.kind(),
+                told(&event.fact, state.dot())
+            );
             (line.trim_end().to_owned(), "the event")
         }),
-        Pane::Artifact => run.artifact.reading.as_ref().map(|reading| (text_of(reading), "the artifact")),
-        Pane::Transcript => Some((text_of(&run.said.reading), "the transcript")).filter(|(text, _)| !text.is_empty()),
+        Pane::Artifact => run
+            .artifact
+            .reading
+            .as_ref()
+            .map(|reading| (text_of(reading), "the artifact")),
+        Pane::Transcript => Some((text_of(&run.said.reading), "the transcript"))
+            .filter(|(text, _)| !text.is_empty()),
     }
 }
 
 fn text_of(reading: &Reading) -> String {
-    reading.doc().lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+    reading
+        .doc()
+        .lines
+        .iter()
+        .map(|line| line.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }

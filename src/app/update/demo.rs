@@ -18,5 +18,9 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
 /// Who has no run yet is told what would stand in the way of the first; not before the engine has made
 /// what is looked at.
 pub fn look_at_empty(state: &mut AppState, first: bool) -> Vec<Cmd> {
-    if first && state.opening.is_none() && state.runs.is_new() { looks::examine(state) } else { Vec::new() }
+    if first && state.opening.is_none() && state.runs.is_new() {
+        looks::examine(state)
+    } else {
+        Vec::new()
+    }
 }

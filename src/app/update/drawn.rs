@@ -54,7 +54,10 @@ pub fn drawn(state: &mut AppState, drawn: &Drawn) -> Vec<Cmd> {
         cmds.extend(transcript_pane::want(run));
     }
     state.look.receipt_rows = drawn.receipt.unwrap_or(0);
-    if let (Some(size), Some(beside)) = (drawn.beside, state.gate.as_mut().and_then(|gate| gate.repaired.as_mut())) {
+    if let (Some(size), Some(beside)) = (
+        drawn.beside,
+        state.gate.as_mut().and_then(|gate| gate.repaired.as_mut()),
+    ) {
         changed |= beside.lay_out(size);
     }
     if let (Some(size), Some(Modal::Text(_, reading))) = (drawn.modal, &mut state.modal) {
@@ -85,16 +88,32 @@ fn after_list(state: &mut AppState) -> Vec<Cmd> {
 
 fn lay_out(state: &mut AppState, size: (u16, u16)) -> bool {
     match state.screen() {
-        Screen::Gate if state.gate.as_ref().is_some_and(|gate| gate.is_comparison_of_another_width(size.0)) => {
-            state.gate.iter_mut().for_each(|gate| gate.lay_out_forks(size));
+        Screen::Gate
+            if state
+                .gate
+                .as_ref()
+                .is_some_and(|gate| gate.is_comparison_of_another_width(size.0)) =>
+        {
+            state
+                .gate
+                .iter_mut()
+                .for_each(|gate| gate.lay_out_forks(size));
             true
         }
-        Screen::Gate => state.gate.as_mut().and_then(|gate| gate.reading_mut()).is_some_and(|reading| {
-            let laid = reading.lay_out(size);
-            // Rows of another width are on the screen: what they showed counts from the next frame on.
-            laid || reading.mark_seen()
-        }),
-        Screen::Run => state.run.as_mut().and_then(|run| run.artifact.reading.as_mut()).is_some_and(|reading| reading.lay_out(size)),
+        Screen::Gate => state
+            .gate
+            .as_mut()
+            .and_then(|gate| gate.reading_mut())
+            .is_some_and(|reading| {
+                let laid = reading.lay_out(size);
+                // Rows of another width are on the screen: what they showed counts from the next frame on.
+                laid || reading.mark_seen()
+            }),
+        Screen::Run => state
+            .run
+            .as_mut()
+            .and_then(|run| run.artifact.reading.as_mut())
+            .is_some_and(|reading| reading.lay_out(size)),
         _ => false,
     }
 }
@@ -107,7 +126,9 @@ fn arm(state: &mut AppState, drawn: &Drawn) -> bool {
         }
         return false;
     }
-    let Some(gate) = &mut state.gate else { return false };
+    let Some(gate) = &mut state.gate else {
+        return false;
+    };
     if drawn.gate != Some(gate.request_id) {
         return gate.drawn.take().is_some();
     }

@@ -12,7 +12,9 @@ use crate::model::event::Event;
 
 /// Does an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     let need = match action {
         Action::Follow => run.tail.follow(),
         Action::Find => return finding::open(run, Asked::Search),
@@ -25,7 +27,11 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         }
         Action::Open => {
             if let Some(event) = run.tail.selected().cloned() {
-                modal::show_text(state, format!("event {}: {}", event.seq, event.fact.kind()), whole(&event));
+                modal::show_text(
+                    state,
+                    format!("event {}: {}", event.seq, event.fact.kind()),
+                    whole(&event),
+                );
             }
             return Vec::new();
         }

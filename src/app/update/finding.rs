@@ -15,23 +15,43 @@ const LINE: usize = 200;
 
 /// Whether a line is being typed.
 pub fn is_typed(state: &AppState) -> bool {
-    state.modal.is_none() && state.screen() == Screen::Run && state.run.as_ref().is_some_and(|run| run.finding.prompt.is_some())
+    state.modal.is_none()
+        && state.screen() == Screen::Run
+        && state
+            .run
+            .as_ref()
+            .is_some_and(|run| run.finding.prompt.is_some())
 }
 
 /// Begins a line.
 pub fn open(run: &mut RunView, asked: Asked) -> Vec<Cmd> {
-    let text = if asked == Asked::Filter { run.finding.filter.clone() } else { String::new() };
-    run.finding.prompt = Some(Prompt { asked, text, began: run.tail.cursor(), followed: run.tail.follows() });
+    let text = if asked == Asked::Filter {
+        run.finding.filter.clone()
+    } else {
+        String::new()
+    };
+    run.finding.prompt = Some(Prompt {
+        asked,
+        text,
+        began: run.tail.cursor(),
+        followed: run.tail.follows(),
+    });
     run.finding.hit = Hit::None;
     Vec::new()
 }
 
 /// A key while a line is typed.
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
-    let Some(prompt) = &mut run.finding.prompt else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
+    let Some(prompt) = &mut run.finding.prompt else {
+        return Vec::new();
+    };
     match (chord.code, edit(&mut prompt.text, chord)) {
-        (KeyCode::Up | KeyCode::Down, _) if prompt.asked == Asked::Search => next(run, chord.code == KeyCode::Down),
+        (KeyCode::Up | KeyCode::Down, _) if prompt.asked == Asked::Search => {
+            next(run, chord.code == KeyCode::Down)
+        }
         (_, Edited::Cancelled) => cancel(run),
         (_, Edited::Done) => done(run),
         (_, Edited::Changed) => typed(run),
@@ -74,7 +94,9 @@ pub fn pasted(line: &mut String, text: &str) {
 
 /// A paste while a line is typed.
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     if let Some(prompt) = &mut run.finding.prompt {
         pasted(&mut prompt.text, text);
     }
@@ -83,7 +105,14 @@ pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
 
 /// The line has changed: a search goes to the first hit from where it began, down and then up.
 fn typed(run: &mut RunView) -> Vec<Cmd> {
-    let Some(prompt) = run.finding.prompt.as_ref().filter(|prompt| prompt.asked == Asked::Search) else { return Vec::new() };
+    let Some(prompt) = run
+        .finding
+        .prompt
+        .as_ref()
+        .filter(|prompt| prompt.asked == Asked::Search)
+    else {
+        return Vec::new();
+    };
     let began = prompt.began;
     if run.finding.needle().is_all() {
         return stand_back(run);
@@ -94,7 +123,11 @@ fn typed(run: &mut RunView) -> Vec<Cmd> {
 fn look(run: &mut RunView, need: Need, turn: Option<u64>) -> Vec<Cmd> {
     let wanted = run.tail.wanted().and(&run.finding.needle());
     run.finding.hit = Hit::Looking(run.tail.cursor());
-    run.finding.begin(run.run_id, Hunt { wanted, need, turn }).map(Cmd::Query).into_iter().collect()
+    run.finding
+        .begin(run.run_id, Hunt { wanted, need, turn })
+        .map(Cmd::Query)
+        .into_iter()
+        .collect()
 }
 
 /// Goes to the next hit below the cursor, or above it.
@@ -103,12 +136,26 @@ pub fn next(run: &mut RunView, ahead: bool) -> Vec<Cmd> {
         return Vec::new();
     }
     let cursor = run.tail.cursor();
-    look(run, if ahead { Need::From(cursor + 1) } else { Need::Before(cursor) }, None)
+    look(
+        run,
+        if ahead {
+            Need::From(cursor + 1)
+        } else {
+            Need::Before(cursor)
+        },
+        None,
+    )
 }
 
 /// The archive has looked through a piece.
 pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>) -> Vec<Cmd> {
-    let Some(hunt) = run.finding.hunt.take_if(|hunt| hunt.need == need && hunt.wanted == *wanted) else { return Vec::new() };
+    let Some(hunt) = run
+        .finding
+        .hunt
+        .take_if(|hunt| hunt.need == need && hunt.wanted == *wanted)
+    else {
+        return Vec::new();
+    };
     if std::mem::take(&mut run.finding.again) {
         return typed(run);
     }
@@ -123,23 +170,46 @@ pub fn found(run: &mut RunView, need: Need, wanted: &Wanted, page: Option<&Page>
     }
     let looked = page.to >= page.from;
     let (on, ahead) = match need {
-        Need::From(_) => ((looked && page.to < run.tail.span().1).then_some(Need::From(page.to + 1)), true),
-        Need::Before(_) => ((looked && page.from > 1).then_some(Need::Before(page.from)), false),
+        Need::From(_) => (
+            (looked && page.to < run.tail.span().1).then_some(Need::From(page.to + 1)),
+            true,
+        ),
+        Need::Before(_) => (
+            (looked && page.from > 1).then_some(Need::Before(page.from)),
+            false,
+        ),
     };
     let (need, turn) = match (on, hunt.turn) {
         (Some(on), turn) => (on, turn),
         (None, Some(began)) if ahead => (Need::Before(began), Some(began)),
         (None, turn) => {
-            run.finding.hit = if turn.is_some() { Hit::Nowhere } else { Hit::NoMore(ahead) };
+            run.finding.hit = if turn.is_some() {
+                Hit::Nowhere
+            } else {
+                Hit::NoMore(ahead)
+            };
             return Vec::new();
         }
     };
     run.finding.hit = Hit::Looking(if ahead { page.to } else { page.from });
-    run.finding.begin(run.run_id, Hunt { wanted: hunt.wanted, need, turn }).map(Cmd::Query).into_iter().collect()
+    run.finding
+        .begin(
+            run.run_id,
+            Hunt {
+                wanted: hunt.wanted,
+                need,
+                turn,
+            },
+        )
+        .map(Cmd::Query)
+        .into_iter()
+        .collect()
 }
 
 fn done(run: &mut RunView) -> Vec<Cmd> {
-    let Some(prompt) = run.finding.prompt.take() else { return Vec::new() };
+    let Some(prompt) = run.finding.prompt.take() else {
+        return Vec::new();
+    };
     let text = prompt.text.trim().to_owned();
     match prompt.asked {
         Asked::Search => {
@@ -171,10 +241,16 @@ fn cancel(run: &mut RunView) -> Vec<Cmd> {
 
 /// Goes back to where the line was begun.
 fn stand_back(run: &mut RunView) -> Vec<Cmd> {
-    let Some(prompt) = &run.finding.prompt else { return Vec::new() };
+    let Some(prompt) = &run.finding.prompt else {
+        return Vec::new();
+    };
     run.finding.hit = Hit::None;
     run.finding.again = run.finding.hunt.is_some();
-    let need = if prompt.followed { run.tail.follow() } else { run.tail.go_to(prompt.began) };
+    let need = if prompt.followed {
+        run.tail.follow()
+    } else {
+        run.tail.go_to(prompt.began)
+    };
     need.map(|need| ask(run, need)).into_iter().collect()
 }
 

@@ -12,15 +12,28 @@ use crate::model::id::RunId;
 
 /// Looks up who could make the phase again.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
-    let gate = state.gate.as_ref().filter(|gate| gate.is_open() && gate.sha256.is_some());
+    let gate = state
+        .gate
+        .as_ref()
+        .filter(|gate| gate.is_open() && gate.sha256.is_some());
     let known = state.run.as_ref().and_then(|run| run.now());
-    let found = gate.zip(known).and_then(|(gate, known)| Some((gate, known, known.phase(gate.phase_key.as_ref()?)?)));
+    let found = gate
+        .zip(known)
+        .and_then(|(gate, known)| Some((gate, known, known.phase(gate.phase_key.as_ref()?)?)));
     let Some((gate, known, phase)) = found else {
         state.say("only the phase of an artifact at a gate can be made again by somebody else");
         return Vec::new();
     };
-    let current = known.binding(phase).map(|(binding, _)| binding.persona.to_string()).unwrap_or_default();
-    let ask = ForkAsk { run_id: gate.run_id, role: phase.role.clone(), current, personas: Vec::new() };
+    let current = known
+        .binding(phase)
+        .map(|(binding, _)| binding.persona.to_string())
+        .unwrap_or_default();
+    let ask = ForkAsk {
+        run_id: gate.run_id,
+        role: phase.role.clone(),
+        current,
+        personas: Vec::new(),
+    };
     let record = &known.record;
     let request = StartRun {
         workflow: record.workflow.clone(),
@@ -37,41 +50,81 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
 /// Who could is known: asks.
 pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate && state.modal.is_none();
-    let Some(ask) = state.forking.as_mut().filter(|_| on_gate) else { return Vec::new() };
+    let Some(ask) = state.forking.as_mut().filter(|_| on_gate) else {
+        return Vec::new();
+    };
     let seat = ahead.seats.iter().find(|seat| seat.role == ask.role);
-    ask.personas = seat.map(|seat| seat.choices.iter().filter(|name| **name != ask.current).cloned().collect()).unwrap_or_default();
+    ask.personas = seat
+        .map(|seat| {
+            seat.choices
+                .iter()
+                .filter(|name| **name != ask.current)
+                .cloned()
+                .collect()
+        })
+        .unwrap_or_default();
     if ask.personas.is_empty() {
-        let said = format!("nobody else can take the seat '{}': add a persona with that role", ask.role);
+        let said = format!(
+            "nobody else can take the seat '{}': add a persona with that role",
+            ask.role
+        );
         state.forking = None;
         state.say(said);
         return Vec::new();
     }
     let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
-    choices.extend(ask.personas.iter().enumerate().map(|(place, name)| (name.clone(), Choice::Fork(place))));
+    choices.extend(
+        ask.personas
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (name.clone(), Choice::Fork(place))),
+    );
     let detail = format!(
         "Another persona than {} makes this phase again, in a run and a worktree of its own, at the price of the phase. This gate waits.",
         ask.current
     );
     state.notice = None;
     let question = "Who makes it again?".to_owned();
-    state.modal = Some(Modal::Confirm(Confirm { question, detail, choices, cursor: 0, drawn: None }));
+    state.modal = Some(Modal::Confirm(Confirm {
+        question,
+        detail,
+        choices,
+        cursor: 0,
+        drawn: None,
+    }));
     Vec::new()
 }
 
 /// Begins the fork; the operator has chosen.
 pub fn begin(state: &mut AppState, place: usize) -> Vec<Cmd> {
-    let Some(ask) = state.forking.take() else { return Vec::new() };
-    let Some(persona) = ask.personas.get(place).cloned() else { return Vec::new() };
+    let Some(ask) = state.forking.take() else {
+        return Vec::new();
+    };
+    let Some(persona) = ask.personas.get(place).cloned() else {
+        return Vec::new();
+    };
     let key = format!("fork-{}", uuid::Uuid::new_v4());
-    let fork = ForkRun { run_id: ask.run_id, personas: [(ask.role, persona)].into(), idempotency_key: Some(key) };
-    run_actions::send(state, ask.run_id, run_actions::FORKING, Command::Fork(Box::new(fork)))
+    let fork = ForkRun {
+        run_id: ask.run_id,
+        personas: [(ask.role, persona)].into(),
+        idempotency_key: Some(key),
+    };
+    run_actions::send(
+        state,
+        ask.run_id,
+        run_actions::FORKING,
+        Command::Fork(Box::new(fork)),
+    )
 }
 
 /// The fork is stored, or says why it is not.
 pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match result {
         Ok(Answer::Started { run_id, .. }) => {
-            state.say(format!("run {} makes it again; the Forks tab compares", run_id.short()));
+            state.say(format!(
+                "run {} makes it again; the Forks tab compares",
+                run_id.short()
+            ));
             vec![Cmd::Query(Query::Forks(of))]
         }
         Ok(_) => Vec::new(),
@@ -85,7 +138,9 @@ pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) 
 /// The candidates are known; a tab for them only where there is more than one.
 pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd> {
     let size = state.look.reading;
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == run) else { return Vec::new() };
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == run) else {
+        return Vec::new();
+    };
     gate.forks = compared;
     if gate.forks.candidates.len() > 1 {
         gate.lay_out_forks(size);
@@ -103,16 +158,27 @@ pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
             | Fact::RunCompleted {}
             | Fact::RunFailed { .. }
     );
-    let gate = state.gate.as_ref().filter(|gate| matters && gate.is_open() && gate.sha256.is_some() && gate.run_id != event.run_id);
-    gate.map(|gate| Cmd::Query(Query::Forks(gate.run_id))).into_iter().collect()
+    let gate = state.gate.as_ref().filter(|gate| {
+        matters && gate.is_open() && gate.sha256.is_some() && gate.run_id != event.run_id
+    });
+    gate.map(|gate| Cmd::Query(Query::Forks(gate.run_id)))
+        .into_iter()
+        .collect()
 }
 
 /// Asks which fork is taken.
 pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
-    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
+    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
+        return Vec::new();
+    };
     let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
     let picks = forks::valid(&gate.forks.candidates);
-    choices.extend(picks.map(|(place, fork)| (format!("Fork {place} by {}", fork.persona.as_deref().unwrap_or("?")), Choice::Pick(place))));
+    choices.extend(picks.map(|(place, fork)| {
+        (
+            format!("Fork {place} by {}", fork.persona.as_deref().unwrap_or("?")),
+            Choice::Pick(place),
+        )
+    }));
     if choices.len() == 1 {
         state.say("no fork has a valid artifact to take");
         return Vec::new();
@@ -129,9 +195,21 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
 
 /// Takes it; the operator has chosen.
 pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
-    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else { return Vec::new() };
-    let (run_id, Some(fork)) = (gate.run_id, gate.forks.candidates.get(place).map(|fork| fork.run_id)) else { return Vec::new() };
-    let cmds = run_actions::send(state, run_id, run_actions::PICKING, Command::Pick { run_id, fork });
+    let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
+        return Vec::new();
+    };
+    let (run_id, Some(fork)) = (
+        gate.run_id,
+        gate.forks.candidates.get(place).map(|fork| fork.run_id),
+    ) else {
+        return Vec::new();
+    };
+    let cmds = run_actions::send(
+        state,
+        run_id,
+        run_actions::PICKING,
+        Command::Pick { run_id, fork },
+    );
     // The answers' line says how far it is.
     state.notice = None;
     let ticket = state.last_ticket;
@@ -143,10 +221,15 @@ pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
 
 /// It is taken, or says why it is not.
 pub fn picked(state: &mut AppState, run: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
-    let gate = state.gate.as_mut().filter(|gate| matches!(gate.stage, Stage::Revising { .. }));
+    let gate = state
+        .gate
+        .as_mut()
+        .filter(|gate| matches!(gate.stage, Stage::Revising { .. }));
     match (result, gate) {
         (Ok(_), gate) => state.wants_gate |= gate.is_some(),
-        (Err(failure), Some(gate)) => (gate.stage, gate.drawn, gate.failure) = (Stage::Reading, None, Some(failure.clone())),
+        (Err(failure), Some(gate)) => {
+            (gate.stage, gate.drawn, gate.failure) = (Stage::Reading, None, Some(failure.clone()))
+        }
         (Err(failure), None) => state.complain(failure),
     }
     vec![Cmd::Query(Query::Details(run))]

@@ -21,7 +21,11 @@ use crate::model::state::Decision;
 /// the one that is open.
 pub fn next(state: &mut AppState) -> Vec<Cmd> {
     let waiting: Vec<RunId> = state.runs.waiting().map(|r| r.id).collect();
-    let asks = state.run.as_ref().and_then(|run| run.state()).is_some_and(|s| s.approval.is_some() && !s.status.is_terminal());
+    let asks = state
+        .run
+        .as_ref()
+        .and_then(|run| run.state())
+        .is_some_and(|s| s.approval.is_some() && !s.status.is_terminal());
     if state.screen() == Screen::Run && asks {
         return open(state);
     }
@@ -30,11 +34,20 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
         Screen::Picker => state.picker.selected(),
         _ => None,
     };
-    if let Some(run_id) = selected.filter(|record| waits(record)).map(|record| record.id) {
+    if let Some(run_id) = selected
+        .filter(|record| waits(record))
+        .map(|record| record.id)
+    {
         return open_of(state, run_id);
     }
-    let current = state.gate.as_ref().filter(|_| state.screen() == Screen::Gate).map(|gate| gate.run_id);
-    let at = current.and_then(|id| waiting.iter().position(|w| *w == id)).map_or(0, |at| at + 1);
+    let current = state
+        .gate
+        .as_ref()
+        .filter(|_| state.screen() == Screen::Gate)
+        .map(|gate| gate.run_id);
+    let at = current
+        .and_then(|id| waiting.iter().position(|w| *w == id))
+        .map_or(0, |at| at + 1);
     let Some(run_id) = waiting.get(at).or_else(|| waiting.first()).copied() else {
         state.say("no run waits for you");
         return Vec::new();
@@ -54,7 +67,11 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
 /// Puts the question of a run on the screen, or as soon as the run is known.
 pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
-    if state.run.as_ref().is_some_and(|run| run.state().is_some_and(|s| s.approval.is_some())) {
+    if state
+        .run
+        .as_ref()
+        .is_some_and(|run| run.state().is_some_and(|s| s.approval.is_some()))
+    {
         cmds.extend(open(state));
     } else {
         state.wants_gate = true;
@@ -65,12 +82,18 @@ pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
 /// Puts the open run's question on the screen; where it was left, if it is the same.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.wants_gate = false;
-    let Some(known) = state.run.as_ref().and_then(|run| run.opened.as_ref()) else { return Vec::new() };
+    let Some(known) = state.run.as_ref().and_then(|run| run.opened.as_ref()) else {
+        return Vec::new();
+    };
     let Some(open) = known.state.approval.clone() else {
         state.say("this run asks nothing at the moment");
         return Vec::new();
     };
-    if state.gate.as_ref().is_some_and(|gate| gate.request_id == open.request_id) {
+    if state
+        .gate
+        .as_ref()
+        .is_some_and(|gate| gate.request_id == open.request_id)
+    {
         state.show(Screen::Gate);
         return Vec::new();
     }
@@ -80,8 +103,13 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         // What is on the screen already needs no second reading.
         gate.take(source, &text, state.look.reading);
     }
-    let missing = gate.sources.iter().filter(|(tab, _)| !gate.texts.contains_key(tab));
-    let mut cmds: Vec<Cmd> = missing.map(|(_, query)| Cmd::Query(query.clone())).collect();
+    let missing = gate
+        .sources
+        .iter()
+        .filter(|(tab, _)| !gate.texts.contains_key(tab));
+    let mut cmds: Vec<Cmd> = missing
+        .map(|(_, query)| Cmd::Query(query.clone()))
+        .collect();
     if gate.sha256.is_some() {
         cmds.push(Cmd::Query(Query::Forks(gate.run_id)));
     }
@@ -99,7 +127,11 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
 
 /// The text in the artifact pane, where all of it is there, and what it is.
 fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
-    let reading = run.artifact.reading.as_ref().filter(|reading| !reading.doc().part)?;
+    let reading = run
+        .artifact
+        .reading
+        .as_ref()
+        .filter(|reading| !reading.doc().part)?;
     Some((run.artifact.source.as_ref()?, reading.shared()))
 }
 
@@ -114,44 +146,81 @@ fn why_stopped(run: &RunView) -> Option<String> {
 
 /// An event as a line of the log.
 pub fn log_line(state: &AppState, event: &Event) -> String {
-    format!("{}  {:>4}  {:<20} {}", state.clock(event.at), event.seq, event.fact.kind(), told(&event.fact, state.dot()))
+    format!(
+        "{}  {:>4}  {:<20} {}",
+        state.clock(event.at),
+        event.seq,
+        event.fact.kind(),
+        told(&event.fact, state.dot())
+    )
 }
 
 /// Hands what is asked about to the operator's editor; nothing is decided by it.
 pub fn edit(state: &mut AppState) -> Vec<Cmd> {
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else { return Vec::new() };
-    let (Some(sha256), Some(Query::Content(_, path))) = (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned()) else {
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
+        return Vec::new();
+    };
+    let (Some(sha256), Some(Query::Content(_, path))) =
+        (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned())
+    else {
         state.say("this question is about no artifact, so there is nothing to edit");
         return Vec::new();
     };
     let request_id = gate.request_id;
-    vec![Cmd::Outside(Outside::Edit { request_id, sha256, path })]
+    vec![Cmd::Outside(Outside::Edit {
+        request_id,
+        sha256,
+        path,
+    })]
 }
 
 /// Hands the text on the screen to the operator's pager: the stored content where the whole is shown.
 fn page(state: &AppState) -> Vec<Cmd> {
-    let Some(gate) = &state.gate else { return Vec::new() };
+    let Some(gate) = &state.gate else {
+        return Vec::new();
+    };
     let text = match (gate.tab, gate.sources.get(&Tab::Whole)) {
         (Tab::Whole, Some(Query::Content(hash, _))) => Some(PageText::Content(hash.clone())),
-        _ => gate.reading().map(|reading| PageText::Text(reading.shared())),
+        _ => gate
+            .reading()
+            .map(|reading| PageText::Text(reading.shared())),
     };
-    let name = gate.phase_key.as_ref().map_or_else(|| gate.gate.to_string(), ToString::to_string);
-    text.map(|text| Cmd::Outside(Outside::Page { name, text })).into_iter().collect()
+    let name = gate
+        .phase_key
+        .as_ref()
+        .map_or_else(|| gate.gate.to_string(), ToString::to_string);
+    text.map(|text| Cmd::Outside(Outside::Page { name, text }))
+        .into_iter()
+        .collect()
 }
 
 /// Goes on to the question about the operator's own version as soon as it is there.
 pub fn follow(state: &mut AppState) -> Vec<Cmd> {
-    let asks = state.run.as_ref().and_then(|run| run.state()).and_then(|s| s.approval.as_ref()).map(|open| open.request_id);
-    let other = state.gate.as_ref().is_some_and(|gate| asks.is_some_and(|asks| asks != gate.request_id));
-    if state.wants_gate && other && state.screen() == Screen::Gate { open(state) } else { Vec::new() }
+    let asks = state
+        .run
+        .as_ref()
+        .and_then(|run| run.state())
+        .and_then(|s| s.approval.as_ref())
+        .map(|open| open.request_id);
+    let other = state
+        .gate
+        .as_ref()
+        .is_some_and(|gate| asks.is_some_and(|asks| asks != gate.request_id));
+    if state.wants_gate && other && state.screen() == Screen::Gate {
+        open(state)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Does an action at the gate.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
-        Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject => {
-            gate_verdict::begin(state, action)
-        }
+        Action::Approve
+        | Action::AllowPhase
+        | Action::AllowRun
+        | Action::RequestChanges
+        | Action::Reject => gate_verdict::begin(state, action),
         Action::NextTab => turn_tab(state, 1),
         Action::PrevTab => turn_tab(state, usize::MAX),
         Action::GateEdit => edit(state),
@@ -186,7 +255,11 @@ fn enter(state: &mut AppState) -> Vec<Cmd> {
             }
         }
         Some(gate) if gate.is_open() && !gate.input.is_blank() => {
-            let words = if gate.takes(Decision::RequestChanges) { Action::RequestChanges } else { Action::Reject };
+            let words = if gate.takes(Decision::RequestChanges) {
+                Action::RequestChanges
+            } else {
+                Action::Reject
+            };
             gate_verdict::begin(state, words)
         }
         _ => {
@@ -236,7 +309,11 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
 /// Leaves the gate as it is: Esc is no verdict, and no word is lost.
 pub fn leave(state: &mut AppState) -> Vec<Cmd> {
     let cmds = keep_draft(state);
-    if state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Receipt(_))) {
+    if state
+        .gate
+        .as_ref()
+        .is_some_and(|gate| matches!(gate.stage, Stage::Receipt(_)))
+    {
         state.gate = None;
     }
     state.back();

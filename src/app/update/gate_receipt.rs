@@ -16,14 +16,34 @@ use crate::model::state::ApprovalStatus;
 
 /// An event of the run whose question is open.
 pub fn on_event(state: &mut AppState, event: &Event) {
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == event.run_id && gate.told < event.seq) else { return };
+    let Some(gate) = state
+        .gate
+        .as_mut()
+        .filter(|gate| gate.run_id == event.run_id && gate.told < event.seq)
+    else {
+        return;
+    };
     gate.told = event.seq;
     match &event.fact {
-        Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, phase_key, .. } if *request_id == gate.request_id => {
+        Fact::ApprovalResolved {
+            request_id,
+            action,
+            comment,
+            by,
+            via,
+            scope,
+            raise,
+            phase_key,
+            ..
+        } if *request_id == gate.request_id => {
             let ours = gate.sent == Some(*action);
             gate.stage = Stage::Receipt(Receipt {
                 action: action.resolves_to().to_string(),
-                came_to: question::came_to(*scope, *raise, phase_key.as_ref().map(PhaseKey::as_str)),
+                came_to: question::came_to(
+                    *scope,
+                    *raise,
+                    phase_key.as_ref().map(PhaseKey::as_str),
+                ),
                 by: format!("{by} ({via})"),
                 at: event.at,
                 comment: comment.clone(),
@@ -34,10 +54,19 @@ pub fn on_event(state: &mut AppState, event: &Event) {
         Fact::PersonasChanged { request_id, seats } if *request_id == gate.request_id => {
             if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
                 let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
-                receipt.came_to += &format!(": {} goes on with {};", seat.binding.persona, phases.join(", "));
+                receipt.came_to += &format!(
+                    ": {} goes on with {};",
+                    seat.binding.persona,
+                    phases.join(", ")
+                );
             }
         }
-        Fact::ArtifactChanged { request_id, by, picked, .. } if *request_id == gate.request_id => {
+        Fact::ArtifactChanged {
+            request_id,
+            by,
+            picked,
+            ..
+        } if *request_id == gate.request_id => {
             let ours = revised_here(gate);
             let told = by.as_ref().map(|by| brought(by, picked.as_ref()));
             gate.stage = Stage::Receipt(Receipt {
@@ -51,7 +80,9 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             });
             state.wants_gate |= ours;
         }
-        Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. } if gate.is_open() => {
+        Fact::RunCompleted {} | Fact::RunFailed { .. } | Fact::RunAborted { .. }
+            if gate.is_open() =>
+        {
             gate.stage = Stage::Receipt(Receipt {
                 action: "closed".to_owned(),
                 came_to: String::new(),
@@ -68,13 +99,18 @@ pub fn on_event(state: &mut AppState, event: &Event) {
 
 /// Whether the other version in its place was brought by this console; a row may have said so before the fact.
 fn revised_here(gate: &GateView) -> bool {
-    matches!(gate.stage, Stage::Revising { .. }) || matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours)
+    matches!(gate.stage, Stage::Revising { .. })
+        || matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours)
 }
 
 /// Who brought another version, and whose that is.
 fn brought(by: &str, picked: Option<&Picked>) -> String {
     let what = match picked {
-        Some(picked) => format!("took the version of fork {} by {}", picked.fork.short(), picked.persona),
+        Some(picked) => format!(
+            "took the version of fork {} by {}",
+            picked.fork.short(),
+            picked.persona
+        ),
         None => "wrote another version".to_owned(),
     };
     format!("{by}, who {what}: the next question asks about it")
@@ -82,44 +118,71 @@ fn brought(by: &str, picked: Option<&Picked>) -> String {
 
 /// The stored answers of the run whose question is open: it may be answered already.
 pub fn on_approvals(state: &mut AppState) {
-    let (Some(gate), Some(run)) = (&mut state.gate, &state.run) else { return };
-    let Some(known) = run.now().filter(|known| known.state.run_id == gate.run_id) else { return };
+    let (Some(gate), Some(run)) = (&mut state.gate, &state.run) else {
+        return;
+    };
+    let Some(known) = run.now().filter(|known| known.state.run_id == gate.run_id) else {
+        return;
+    };
     if matches!(gate.stage, Stage::Receipt(_)) {
         return;
     }
-    let found = known.details.approvals.iter().find(|a| a.id == gate.request_id && a.state != ApprovalStatus::Pending);
+    let found = known
+        .details
+        .approvals
+        .iter()
+        .find(|a| a.id == gate.request_id && a.state != ApprovalStatus::Pending);
     let Some(record) = found else { return };
-    let sent = gate.sent.is_some_and(|action| action.resolves_to() == record.state);
+    let sent = gate
+        .sent
+        .is_some_and(|action| action.resolves_to() == record.state);
     let ours = sent || matches!(gate.stage, Stage::Revising { .. });
-    let facts: Vec<Arc<Event>> = run.tail.events().filter(|event| is_about(&event.fact, record.id)).cloned().collect();
+    let facts: Vec<Arc<Event>> = run
+        .tail
+        .events()
+        .filter(|event| is_about(&event.fact, record.id))
+        .cloned()
+        .collect();
     gate.stage = Stage::Receipt(receipt_of(record, known, ours));
     facts.iter().for_each(|event| on_event(state, event));
 }
 
 fn is_about(fact: &Fact, request: RequestId) -> bool {
     match fact {
-        Fact::ApprovalResolved { request_id, .. } | Fact::PersonasChanged { request_id, .. } | Fact::ArtifactChanged { request_id, .. } => {
-            *request_id == request
-        }
+        Fact::ApprovalResolved { request_id, .. }
+        | Fact::PersonasChanged { request_id, .. }
+        | Fact::ArtifactChanged { request_id, .. } => *request_id == request,
         _ => false,
     }
 }
 
 fn receipt_of(record: &ApprovalRecord, known: &Known, ours: bool) -> Receipt {
-    let via = record.via.map(|via| format!(" ({via})")).unwrap_or_default();
-    let phase = record.phase_key.as_ref().and_then(|key| known.state.phase(key));
+    let via = record
+        .via
+        .map(|via| format!(" ({via})"))
+        .unwrap_or_default();
+    let phase = record
+        .phase_key
+        .as_ref()
+        .and_then(|key| known.state.phase(key));
     let by = match (&record.resolved_by, phase) {
         (Some(by), _) => format!("{by}{via}"),
-        (None, Some(phase)) if record.state == ApprovalStatus::Superseded => match (&phase.revised_by, &phase.picked) {
-            (Some(by), picked) => brought(by, picked.as_ref()),
-            (None, Some(picked)) => brought("somebody", Some(picked)),
-            (None, None) => "the engine".to_owned(),
-        },
+        (None, Some(phase)) if record.state == ApprovalStatus::Superseded => {
+            match (&phase.revised_by, &phase.picked) {
+                (Some(by), picked) => brought(by, picked.as_ref()),
+                (None, Some(picked)) => brought("somebody", Some(picked)),
+                (None, None) => "the engine".to_owned(),
+            }
+        }
         _ => "the engine".to_owned(),
     };
     Receipt {
         action: record.state.to_string(),
-        came_to: question::came_to(record.scope, record.raise, record.phase_key.as_ref().map(PhaseKey::as_str)),
+        came_to: question::came_to(
+            record.scope,
+            record.raise,
+            record.phase_key.as_ref().map(PhaseKey::as_str),
+        ),
         by,
         at: record.resolved_at.unwrap_or(record.requested_at),
         comment: record.comment.clone().unwrap_or_default(),

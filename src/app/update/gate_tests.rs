@@ -34,7 +34,9 @@ fn stage(bench: &Bench) -> &Stage {
 /// The answer that was sent, and its words.
 pub fn decided(bench: &Bench) -> Option<(Decision, String)> {
     bench.sent.iter().find_map(|(_, command)| match command {
-        Command::Decide { action, comment, .. } => Some((*action, comment.clone())),
+        Command::Decide {
+            action, comment, ..
+        } => Some((*action, comment.clone())),
         _ => None,
     })
 }
@@ -63,11 +65,20 @@ fn approving_takes_two_strokes_and_names_the_content_that_was_shown() {
         }
     );
     assert!(matches!(stage(&bench), Stage::Sending { .. }));
-    bench.answer(Ok(Answer::Decided { run_id: run_id(1), request_id: request_id(2), action: Decision::Approve }));
+    bench.answer(Ok(Answer::Decided {
+        run_id: run_id(1),
+        request_id: request_id(2),
+        action: Decision::Approve,
+    }));
     assert!(matches!(stage(&bench), Stage::Recorded { .. }));
     bench.happens(sample::resolved(2, Decision::Approve, "mo"));
-    let Stage::Receipt(receipt) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
-    assert_eq!((receipt.action.as_str(), receipt.by.as_str(), receipt.ours), ("approved", "mo (console)", true));
+    let Stage::Receipt(receipt) = stage(&bench) else {
+        panic!("{:?}", stage(&bench))
+    };
+    assert_eq!(
+        (receipt.action.as_str(), receipt.by.as_str(), receipt.ours),
+        ("approved", "mo (console)", true)
+    );
 }
 
 #[test]
@@ -78,7 +89,11 @@ fn two_hundred_keys_typed_while_a_gate_arrives_decide_nothing() {
         bench.press("!");
         for c in prose.chars().cycle().take(200) {
             bench.ticks += pause;
-            let chord = if c == '\n' { Chord::plain(KeyCode::Enter) } else { Chord::char(c) };
+            let chord = if c == '\n' {
+                Chord::plain(KeyCode::Enter)
+            } else {
+                Chord::char(c)
+            };
             // Palette, help and leaving are no verdicts, but they would take the keys away.
             if !matches!(c, 'q' | ':' | '?' | '!' | 'x') {
                 bench.feed(Msg::Key(chord));
@@ -107,7 +122,13 @@ fn a_paste_decides_nothing_and_writes_only_where_a_text_is_written() {
     bench.feed(Msg::Paste("more tests\u{1b}[201~\r\nplease".to_owned()));
     assert!(bench.sent.is_empty());
     bench.press("Ctrl-S");
-    assert_eq!(decided(&bench), Some((Decision::RequestChanges, "more tests␛[201~\nplease".to_owned())));
+    assert_eq!(
+        decided(&bench),
+        Some((
+            Decision::RequestChanges,
+            "more tests␛[201~\nplease".to_owned()
+        ))
+    );
 }
 
 #[test]
@@ -170,7 +191,17 @@ fn changes_need_words_and_a_rejection_needs_a_reason() {
         bench.press("Space");
         bench.press("Ctrl-S");
         assert!(bench.sent.is_empty());
-        assert!(bench.state.gate.as_ref().unwrap().notice.as_ref().unwrap().starts_with("write "));
+        assert!(
+            bench
+                .state
+                .gate
+                .as_ref()
+                .unwrap()
+                .notice
+                .as_ref()
+                .unwrap()
+                .starts_with("write ")
+        );
         bench.type_text("no", 50);
         bench.press("Tab");
         bench.press("Enter");
@@ -184,8 +215,15 @@ fn esc_is_no_verdict_and_loses_no_word() {
     bench.press("c");
     bench.type_text("too lo", 50);
     bench.press("Esc");
-    let saved =
-        |bench: &Bench| bench.done.iter().rev().find_map(|cmd| if let Cmd::SaveDraft(_, draft) = cmd { Some(draft.clone()) } else { None });
+    let saved = |bench: &Bench| {
+        bench.done.iter().rev().find_map(|cmd| {
+            if let Cmd::SaveDraft(_, draft) = cmd {
+                Some(draft.clone())
+            } else {
+                None
+            }
+        })
+    };
     assert_eq!(saved(&bench).unwrap().text, "too lo");
     assert_eq!(saved(&bench).unwrap().version, Some(3));
     bench.press("Esc");
@@ -197,7 +235,10 @@ fn esc_is_no_verdict_and_loses_no_word() {
     bench.press("c");
     bench.type_text("ng", 50);
     bench.press("Ctrl-S");
-    assert_eq!(decided(&bench), Some((Decision::RequestChanges, "too long".to_owned())));
+    assert_eq!(
+        decided(&bench),
+        Some((Decision::RequestChanges, "too long".to_owned()))
+    );
 }
 
 #[test]
@@ -209,18 +250,36 @@ fn words_are_kept_soon_after_the_last_key() {
     assert!(wake <= 500, "{wake}");
     bench.ticks += 500;
     bench.feed(Msg::Tick);
-    assert!(bench.done.iter().any(|cmd| matches!(cmd, Cmd::SaveDraft(_, draft) if draft.text == "hm")));
+    assert!(
+        bench
+            .done
+            .iter()
+            .any(|cmd| matches!(cmd, Cmd::SaveDraft(_, draft) if draft.text == "hm"))
+    );
 }
 
 #[test]
 fn from_the_list_the_question_of_the_selected_run_opens_else_the_oldest() {
     let waiting = sample::opened(&sample::journal(Place::Awaiting), Risk::Medium).record;
-    let older = crate::model::record::RunRecord { pending_since: Some(Timestamp(0)), id: run_id(2), ..waiting.clone() };
+    let older = crate::model::record::RunRecord {
+        pending_since: Some(Timestamp(0)),
+        id: run_id(2),
+        ..waiting.clone()
+    };
     for (key, opened) in [("G", 1), ("g", 2)] {
-        let mut bench = Bench::new((80, 24), vec![waiting.clone(), older.clone()], Place::Awaiting).start(None);
+        let mut bench = Bench::new(
+            (80, 24),
+            vec![waiting.clone(), older.clone()],
+            Place::Awaiting,
+        )
+        .start(None);
         bench.press(key);
         bench.press("!");
-        assert_eq!(bench.state.run.as_ref().unwrap().run_id, run_id(opened), "{key}");
+        assert_eq!(
+            bench.state.run.as_ref().unwrap().run_id,
+            run_id(opened),
+            "{key}"
+        );
     }
     let done = sample::record(7, RunStatus::Completed, 9000);
     let mut bench = Bench::new((80, 24), vec![waiting, older, done], Place::Awaiting).start(None);
@@ -240,10 +299,23 @@ fn who_was_faster_is_shown() {
     // Another console was first; this one missed the signal.
     let seq = bench.events.last().unwrap().seq + 1;
     let at = bench.now().wall;
-    bench.events.push(crate::model::event::Event { run_id: run_id(1), seq, at, fact: sample::resolved(2, Decision::Reject, "ann") });
-    bench.answer(Err(Failure::new(Code::ApprovalAlreadyResolved, "rejected by ann at 12:41")));
-    let Stage::Receipt(receipt) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
-    assert_eq!((receipt.action.as_str(), receipt.by.as_str(), receipt.ours), ("rejected", "ann (console)", false));
+    bench.events.push(crate::model::event::Event {
+        run_id: run_id(1),
+        seq,
+        at,
+        fact: sample::resolved(2, Decision::Reject, "ann"),
+    });
+    bench.answer(Err(Failure::new(
+        Code::ApprovalAlreadyResolved,
+        "rejected by ann at 12:41",
+    )));
+    let Stage::Receipt(receipt) = stage(&bench) else {
+        panic!("{:?}", stage(&bench))
+    };
+    assert_eq!(
+        (receipt.action.as_str(), receipt.by.as_str(), receipt.ours),
+        ("rejected", "ann (console)", false)
+    );
 }
 
 #[test]
@@ -254,11 +326,17 @@ fn enter_that_was_meant_to_approve_does_not_put_somebody_elses_answer_away() {
     bench.ticks += 400;
     bench.happens(sample::resolved(2, Decision::Reject, "ann"));
     bench.press("Enter");
-    assert!(bench.sent.is_empty() && matches!(stage(&bench), Stage::Receipt(receipt) if !receipt.ours));
+    assert!(
+        bench.sent.is_empty() && matches!(stage(&bench), Stage::Receipt(receipt) if !receipt.ours)
+    );
     bench.drew_gate(true);
     bench.ticks += 300;
     bench.press("Enter");
-    assert_eq!(bench.state.screen(), Screen::Gate, "it was on the screen for a moment only");
+    assert_eq!(
+        bench.state.screen(),
+        Screen::Gate,
+        "it was on the screen for a moment only"
+    );
     bench.ticks += 500;
     bench.press("Enter");
     assert_eq!(bench.state.screen(), Screen::Run);
@@ -266,7 +344,11 @@ fn enter_that_was_meant_to_approve_does_not_put_somebody_elses_answer_away() {
 
 #[test]
 fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
-    for (code, ours) in [(Code::HostGoingAway, true), (Code::PaneBrieflyUnresponsive, true), (Code::ApprovalAlreadyResolved, false)] {
+    for (code, ours) in [
+        (Code::HostGoingAway, true),
+        (Code::PaneBrieflyUnresponsive, true),
+        (Code::ApprovalAlreadyResolved, false),
+    ] {
         let mut bench = at_gate(Place::Awaiting);
         bench.press("A");
         bench.drew_gate(true);
@@ -275,7 +357,9 @@ fn an_answer_that_no_word_came_back_for_is_ours_where_it_counts_after_all() {
         bench.answer(Err(Failure::new(code, "no word")));
         assert!(matches!(stage(&bench), Stage::Reading), "{code}");
         bench.happens(sample::resolved(2, Decision::Approve, "mo"));
-        let Stage::Receipt(receipt) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
+        let Stage::Receipt(receipt) = stage(&bench) else {
+            panic!("{:?}", stage(&bench))
+        };
         assert_eq!(receipt.ours, ours, "{code}");
     }
 }
@@ -290,15 +374,29 @@ fn a_fact_that_comes_as_news_and_as_an_answer_of_the_archive_counts_once() {
     let since = bench.events.last().unwrap().seq;
     bench.happens(sample::resolved(2, Decision::Approve, "mo"));
     let (binding, _) = sample::bindings().remove(0);
-    let seat = NewSeat { phase_key: "plan".into(), was: binding.persona.clone(), binding };
-    bench.happens(Fact::PersonasChanged { request_id: sample::request_id(2), seats: vec![seat] });
+    let seat = NewSeat {
+        phase_key: "plan".into(),
+        was: binding.persona.clone(),
+        binding,
+    };
+    bench.happens(Fact::PersonasChanged {
+        request_id: sample::request_id(2),
+        seats: vec![seat],
+    });
     let once = stage(&bench).clone();
-    let Stage::Receipt(receipt) = &once else { panic!("{once:?}") };
-    assert!(receipt.ours && receipt.came_to.matches("goes on with plan").count() == 1, "{receipt:?}");
+    let Stage::Receipt(receipt) = &once else {
+        panic!("{once:?}")
+    };
+    assert!(
+        receipt.ours && receipt.came_to.matches("goes on with plan").count() == 1,
+        "{receipt:?}"
+    );
     let query = Query::News(run_id(1), since);
     let answer = bench.look_up(&query);
     bench.feed(Msg::Loaded(query, answer));
-    let Stage::Receipt(again) = stage(&bench) else { panic!("{:?}", stage(&bench)) };
+    let Stage::Receipt(again) = stage(&bench) else {
+        panic!("{:?}", stage(&bench))
+    };
     assert_eq!(again, receipt);
 }
 
@@ -321,19 +419,40 @@ fn a_refused_answer_leaves_the_gate_open_and_says_why() {
     bench.press("Enter");
     bench.answer(Err(Failure::new(Code::DiskFull, "no space left")));
     assert!(matches!(stage(&bench), Stage::Reading));
-    assert_eq!(bench.state.gate.as_ref().unwrap().failure.as_ref().unwrap().code, Code::DiskFull);
+    assert_eq!(
+        bench
+            .state
+            .gate
+            .as_ref()
+            .unwrap()
+            .failure
+            .as_ref()
+            .unwrap()
+            .code,
+        Code::DiskFull
+    );
 }
 
 #[test]
 fn a_run_that_ends_closes_its_open_gate() {
     let mut bench = at_gate(Place::Awaiting);
-    bench.happens(Fact::RunAborted { by: "ann".to_owned(), via: crate::model::state::Via::Cli, reason: String::new() });
+    bench.happens(Fact::RunAborted {
+        by: "ann".to_owned(),
+        via: crate::model::state::Via::Cli,
+        reason: String::new(),
+    });
     assert!(!bench.state.gate.as_ref().unwrap().is_open());
 }
 
 /// The program that was wanted.
 pub fn asked_outside(bench: &Bench) -> Option<&Outside> {
-    bench.done.iter().rev().find_map(|cmd| if let Cmd::Outside(outside) = cmd { Some(outside) } else { None })
+    bench.done.iter().rev().find_map(|cmd| {
+        if let Cmd::Outside(outside) = cmd {
+            Some(outside)
+        } else {
+            None
+        }
+    })
 }
 
 #[test]
@@ -341,35 +460,78 @@ fn what_was_edited_is_sent_for_this_question_and_the_next_one_opens_by_itself() 
     let mut bench = at_gate(Place::AwaitingFirst);
     bench.press("e");
     let sha256 = ContentHash::of(sample::SPEC_V1.as_bytes());
-    let edit = Outside::Edit { request_id: request_id(1), sha256, path: "spec.json".to_owned() };
+    let edit = Outside::Edit {
+        request_id: request_id(1),
+        sha256,
+        path: "spec.json".to_owned(),
+    };
     assert_eq!(asked_outside(&bench), Some(&edit));
     let content = sample::SPEC_V2.to_owned();
-    bench.feed(Msg::Returned(Returned::Edited { request_id: request_id(1), content: content.clone() }));
-    let revise = Command::Revise { run_id: run_id(1), request_id: request_id(1), content };
+    bench.feed(Msg::Returned(Returned::Edited {
+        request_id: request_id(1),
+        content: content.clone(),
+    }));
+    let revise = Command::Revise {
+        run_id: run_id(1),
+        request_id: request_id(1),
+        content,
+    };
     assert_eq!(bench.sent.last().map(|(_, command)| command), Some(&revise));
     assert!(matches!(stage(&bench), Stage::Revising { .. }));
     // The facts are faster than the answer.
-    sample::revised().into_iter().for_each(|fact| bench.happens(fact));
-    assert_eq!(bench.state.gate.as_ref().unwrap().request_id, request_id(2), "the question about the new version");
+    sample::revised()
+        .into_iter()
+        .for_each(|fact| bench.happens(fact));
+    assert_eq!(
+        bench.state.gate.as_ref().unwrap().request_id,
+        request_id(2),
+        "the question about the new version"
+    );
     assert!(matches!(stage(&bench), Stage::Reading));
     bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
     assert!(bench.done.contains(&Cmd::DropEdit(request_id(1))));
     assert_eq!(decided(&bench), None, "editing decides nothing");
     bench.press("A");
-    assert!(matches!(stage(&bench), Stage::Reading), "the new question was not drawn yet");
+    assert!(
+        matches!(stage(&bench), Stage::Reading),
+        "the new question was not drawn yet"
+    );
 }
 
 #[test]
 fn a_version_that_does_not_fit_is_told_whole_and_the_gate_stays_open() {
     let mut bench = at_gate(Place::AwaitingFirst);
     bench.press("e");
-    bench.feed(Msg::Returned(Returned::Edited { request_id: request_id(1), content: "{}".to_owned() }));
-    bench.answer(Err(Failure::new(Code::UsageInvalid, "spec.json does not fit dev/spec@1:\n/title: is missing\n/a: is no text")));
-    let Some(Modal::Text(_, reading)) = &bench.state.modal else { panic!("told") };
-    let lines: Vec<&str> = reading.doc().lines.iter().map(|line| line.text.as_str()).collect();
-    assert_eq!(lines[..3], ["spec.json does not fit dev/spec@1:", "/title: is missing", "/a: is no text"]);
+    bench.feed(Msg::Returned(Returned::Edited {
+        request_id: request_id(1),
+        content: "{}".to_owned(),
+    }));
+    bench.answer(Err(Failure::new(
+        Code::UsageInvalid,
+        "spec.json does not fit dev/spec@1:\n/title: is missing\n/a: is no text",
+    )));
+    let Some(Modal::Text(_, reading)) = &bench.state.modal else {
+        panic!("told")
+    };
+    let lines: Vec<&str> = reading
+        .doc()
+        .lines
+        .iter()
+        .map(|line| line.text.as_str())
+        .collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "spec.json does not fit dev/spec@1:",
+            "/title: is missing",
+            "/a: is no text"
+        ]
+    );
     assert!(matches!(stage(&bench), Stage::Reading));
-    assert!(!bench.done.contains(&Cmd::DropEdit(request_id(1))), "the text is kept");
+    assert!(
+        !bench.done.contains(&Cmd::DropEdit(request_id(1))),
+        "the text is kept"
+    );
 }
 
 #[test]
@@ -377,13 +539,19 @@ fn a_program_that_ended_badly_or_changed_nothing_sends_nothing() {
     for returned in [
         Returned::Unchanged,
         Returned::Failed(Failure::new(Code::IoFailed, "vi ended badly")),
-        Returned::Edited { request_id: request_id(9), content: "for another question".to_owned() },
+        Returned::Edited {
+            request_id: request_id(9),
+            content: "for another question".to_owned(),
+        },
     ] {
         let mut bench = at_gate(Place::Awaiting);
         bench.feed(Msg::Returned(returned));
         assert!(bench.sent.is_empty());
         bench.press("A");
-        assert!(matches!(stage(&bench), Stage::Reading), "keys of the other program decide nothing");
+        assert!(
+            matches!(stage(&bench), Stage::Reading),
+            "keys of the other program decide nothing"
+        );
     }
 }
 
@@ -399,6 +567,12 @@ fn enter_at_a_gate_reads_on_or_takes_up_the_words_and_never_decides() {
     bench.drew_gate(true);
     bench.ticks += 1000;
     bench.press("Enter");
-    assert!(matches!(stage(&bench), Stage::Writing { action: Decision::RequestChanges, .. }));
+    assert!(matches!(
+        stage(&bench),
+        Stage::Writing {
+            action: Decision::RequestChanges,
+            ..
+        }
+    ));
     assert!(bench.sent.is_empty());
 }

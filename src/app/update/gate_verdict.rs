@@ -14,14 +14,20 @@ use crate::model::state::Decision;
 /// A verdict key was pressed; it counts only when the gate is armed.
 pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else { return Vec::new() };
+    let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
+        return Vec::new();
+    };
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
     if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
         let takes = match gate.question.as_deref() {
-            Some(Question::Tool(_)) => "a tool is allowed once, for this phase or for this run, or denied",
-            Some(Question::Budget(_)) => "a budget is raised, somebody cheaper goes on, or the run stops here",
+            Some(Question::Tool(_)) => {
+                "a tool is allowed once, for this phase or for this run, or denied"
+            }
+            Some(Question::Budget(_)) => {
+                "a budget is raised, somebody cheaper goes on, or the run stops here"
+            }
             None => "this question takes approve, reject or abort",
         };
         state.say(takes);
@@ -39,9 +45,18 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     };
     (gate.notice, gate.failure, gate.chosen) = (None, None, None);
     gate.stage = match action {
-        Action::Approve | Action::AllowPhase | Action::AllowRun => Stage::Confirm { typed: String::new(), since: None },
-        Action::RequestChanges => Stage::Writing { action: Decision::RequestChanges, on_button: false },
-        _ => Stage::Writing { action: Decision::Reject, on_button: false },
+        Action::Approve | Action::AllowPhase | Action::AllowRun => Stage::Confirm {
+            typed: String::new(),
+            since: None,
+        },
+        Action::RequestChanges => Stage::Writing {
+            action: Decision::RequestChanges,
+            on_button: false,
+        },
+        _ => Stage::Writing {
+            action: Decision::Reject,
+            on_button: false,
+        },
     };
     if let Stage::Writing { .. } = gate.stage
         && gate.input.is_blank()
@@ -54,24 +69,38 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
 /// Whether "Approve?" is open and takes every key.
 #[must_use]
 pub fn confirms(state: &AppState) -> bool {
-    state.screen() == Screen::Gate && state.gate.as_ref().is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
+    state.screen() == Screen::Gate
+        && state
+            .gate
+            .as_ref()
+            .is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
 }
 
 /// A key on "Approve?".
 pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
-    let Some(gate) = &mut state.gate else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
     let ignored = gate.confirm_ignored_for(last_input, ticks) > 0;
     let (complete, amount) = (gate.is_complete(), gate.asks_amount());
     let typing = amount || !gate.must_type().is_empty();
-    let Stage::Confirm { typed, .. } = &mut gate.stage else { return Vec::new() };
+    let Stage::Confirm { typed, .. } = &mut gate.stage else {
+        return Vec::new();
+    };
     match chord.code {
         KeyCode::Esc => gate.stage = Stage::Reading,
         KeyCode::Enter if !ignored && complete => {
-            return if cheaper::asks_consent(state) { Vec::new() } else { decide(state, Decision::Approve) };
+            return if cheaper::asks_consent(state) {
+                Vec::new()
+            } else {
+                decide(state, Decision::Approve)
+            };
         }
         KeyCode::Backspace => drop(typed.pop()),
-        _ if typing => typed.extend(chord.typed().filter(|c| typed.chars().count() < 64 && (!amount || c.is_ascii_digit() || *c == '.'))),
+        _ if typing => typed.extend(chord.typed().filter(|c| {
+            typed.chars().count() < 64 && (!amount || c.is_ascii_digit() || *c == '.')
+        })),
         _ => {}
     }
     Vec::new()
@@ -81,8 +110,12 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Text, chord);
     let ticks = state.now.ticks;
-    let Some(gate) = &mut state.gate else { return Vec::new() };
-    let Stage::Writing { on_button, .. } = &mut gate.stage else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
+    let Stage::Writing { on_button, .. } = &mut gate.stage else {
+        return Vec::new();
+    };
     match action {
         Some(Action::Leave) => {
             gate.stage = Stage::Reading;
@@ -113,11 +146,21 @@ pub fn paste(state: &mut AppState, text: &str) {
 }
 
 fn submit(state: &mut AppState) -> Vec<Cmd> {
-    let Some(gate) = &mut state.gate else { return Vec::new() };
-    let Stage::Writing { action, .. } = gate.stage else { return Vec::new() };
+    let Some(gate) = &mut state.gate else {
+        return Vec::new();
+    };
+    let Stage::Writing { action, .. } = gate.stage else {
+        return Vec::new();
+    };
     if gate.input.is_blank() {
-        let what = if action == Decision::Reject { "why not" } else { "what should change" };
-        gate.notice = Some(format!("write {what} first: the agent and the record need the words"));
+        let what = if action == Decision::Reject {
+            "why not"
+        } else {
+            "what should change"
+        };
+        gate.notice = Some(format!(
+            "write {what} first: the agent and the record need the words"
+        ));
         return Vec::new();
     }
     let mut cmds = keep_draft(state);
@@ -127,7 +170,9 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
 
 /// Sends an answer about exactly the content that was shown.
 pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
-    let Some(gate) = &state.gate else { return Vec::new() };
+    let Some(gate) = &state.gate else {
+        return Vec::new();
+    };
     let command = command(gate, action);
     let run_id = gate.run_id;
     let cmds = run_actions::send(state, run_id, "answering", command);
@@ -141,7 +186,11 @@ pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
 }
 
 fn command(gate: &GateView, action: Decision) -> Command {
-    let words = if action == Decision::Approve { String::new() } else { gate.input.text().trim().to_owned() };
+    let words = if action == Decision::Approve {
+        String::new()
+    } else {
+        gate.input.text().trim().to_owned()
+    };
     let tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
     Command::Decide {
         run_id: gate.run_id,
@@ -151,11 +200,19 @@ fn command(gate: &GateView, action: Decision) -> Command {
         artifact_sha256: gate.sha256.clone(),
         scope: (action == Decision::Approve && tool).then_some(gate.scope),
         raise_nano_usd: gate.raise().filter(|_| action == Decision::Approve),
-        personas: gate.successor().filter(|_| action == Decision::Approve).map(named).into_iter().collect(),
+        personas: gate
+            .successor()
+            .filter(|_| action == Decision::Approve)
+            .map(named)
+            .into_iter()
+            .collect(),
     }
 }
 
 /// Somebody for every phase that is still to be done, where they can take it.
 fn named(successor: &Cheaper) -> PersonaChoice {
-    PersonaChoice { phase_key: None, persona: successor.persona.clone() }
+    PersonaChoice {
+        phase_key: None,
+        persona: successor.persona.clone(),
+    }
 }

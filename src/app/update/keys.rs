@@ -1,8 +1,8 @@
 //! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
 
 use super::{
-    copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette, picker, recorder, run, run_actions, runs,
-    text_search,
+    copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette,
+    picker, recorder, run, run_actions, runs, text_search,
 };
 use crate::app::key::Chord;
 use crate::app::keymap::{ALWAYS_LEAVES, Action, Context, is_movement};
@@ -14,7 +14,11 @@ use crate::app::text_search::is_typed;
 pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     state.notice = None;
     state.picker.may_open = false;
-    let cmds = if chord == ALWAYS_LEAVES { leave::ctrl_c(state) } else { route(state, chord) };
+    let cmds = if chord == ALWAYS_LEAVES {
+        leave::ctrl_c(state)
+    } else {
+        route(state, chord)
+    };
     // Set last: whether a verdict key counts depends on the keys before it.
     state.last_input = state.now.ticks;
     cmds
@@ -24,7 +28,9 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
     state.picker.may_open = false;
     if let Some(Modal::Palette(palette)) = &mut state.modal {
-        palette.typed.extend(text.chars().filter(|c| !c.is_control()).take(64));
+        palette
+            .typed
+            .extend(text.chars().filter(|c| !c.is_control()).take(64));
         palette.cursor = 0;
     } else if runs::writes_filter(state) {
         state.last_input = state.now.ticks;

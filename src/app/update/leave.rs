@@ -32,7 +32,9 @@ pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
         return vec![Cmd::Quit];
     }
     let ticks = state.now.ticks;
-    let twice = state.ctrl_c.is_some_and(|at| ticks.saturating_sub(at) <= TWICE_MS);
+    let twice = state
+        .ctrl_c
+        .is_some_and(|at| ticks.saturating_sub(at) <= TWICE_MS);
     state.ctrl_c = Some(ticks);
     if twice {
         return pause_and_quit(state);

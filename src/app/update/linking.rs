@@ -49,8 +49,15 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
         state.say("a host is back: what you do here is served again");
         return signals::stale(state);
     }
-    let text = format!("the host has ended, its runs rest: {} takes over here", state.keys.shown(Action::TakeOver));
-    state.notice = Some(Notice { text, bad: true, at: state.now.ticks });
+    let text = format!(
+        "the host has ended, its runs rest: {} takes over here",
+        state.keys.shown(Action::TakeOver)
+    );
+    state.notice = Some(Notice {
+        text,
+        bad: true,
+        at: state.now.ticks,
+    });
     signals::stale(state)
 }
 
@@ -101,7 +108,11 @@ pub fn take_over(state: &mut AppState) -> Vec<Cmd> {
 
 /// Whether what stopped may be offered: before the engine is there, nobody knows what did.
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
-    if state.opening.is_some() { Vec::new() } else { picker::offer(state) }
+    if state.opening.is_some() {
+        Vec::new()
+    } else {
+        picker::offer(state)
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +125,11 @@ mod tests {
     use crate::model::state::RunStatus;
 
     fn opening() -> Bench {
-        let mut bench = Bench::new((100, 30), vec![record(1, RunStatus::Paused, 5)], Place::Executing);
+        let mut bench = Bench::new(
+            (100, 30),
+            vec![record(1, RunStatus::Paused, 5)],
+            Place::Executing,
+        );
         (bench.state.hosting, bench.state.opening) = (false, Some(0));
         bench.start(None)
     }
@@ -122,9 +137,19 @@ mod tests {
     #[test]
     fn runs_are_shown_before_the_engine_is_there_and_what_stopped_is_offered_after() {
         let mut bench = opening();
-        assert!(bench.state.runs.loaded && bench.state.screen() == Screen::Runs, "a crash may not be put in order yet");
+        assert!(
+            bench.state.runs.loaded && bench.state.screen() == Screen::Runs,
+            "a crash may not be put in order yet"
+        );
         bench.feed(Msg::Linked(true, vec!["the anchor is ahead".to_owned()]));
-        assert_eq!((bench.state.screen(), bench.state.hosting, bench.state.opening), (Screen::Picker, true, None));
+        assert_eq!(
+            (
+                bench.state.screen(),
+                bench.state.hosting,
+                bench.state.opening
+            ),
+            (Screen::Picker, true, None)
+        );
         assert_eq!(bench.state.warnings, ["the anchor is ahead"]);
     }
 
@@ -135,7 +160,10 @@ mod tests {
         assert_eq!(bench.state.warnings, [HELD]);
         bench.feed(Msg::Held(false));
         assert!(bench.state.warnings.is_empty());
-        assert_eq!(bench.state.notice.as_ref().unwrap().text, "the database is free again: what waited is stored");
+        assert_eq!(
+            bench.state.notice.as_ref().unwrap().text,
+            "the database is free again: what waited is stored"
+        );
     }
 
     #[test]
@@ -144,7 +172,11 @@ mod tests {
         bench.feed(Msg::Linked(true, Vec::new()));
         bench.feed(Msg::Host(false));
         assert!(!bench.state.hosting);
-        assert!(bench.state.warnings[0].contains("another phasedeck has taken over"), "{:?}", bench.state.warnings);
+        assert!(
+            bench.state.warnings[0].contains("another phasedeck has taken over"),
+            "{:?}",
+            bench.state.warnings
+        );
     }
 
     #[test]
@@ -153,7 +185,10 @@ mod tests {
         bench.state.runs.loaded = false;
         let ask = bench.state.runs.ask(bench.state.midnight(), 24);
         let failed = || Err(Failure::new(Code::IoFailed, "of an older schema"));
-        bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask.clone()), failed()));
+        bench.feed(Msg::Loaded(
+            crate::app::msg::Query::Runs(ask.clone()),
+            failed(),
+        ));
         assert_eq!(bench.state.runs.failure, None);
         bench.state.opening = None;
         bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), failed()));
@@ -162,7 +197,12 @@ mod tests {
 
     #[test]
     fn taking_over_is_asked_for_and_only_where_no_host_is() {
-        let mut bench = Bench::new((100, 30), vec![record(1, RunStatus::Executing, 5)], Place::Executing).start(Some(run_id(1)));
+        let mut bench = Bench::new(
+            (100, 30),
+            vec![record(1, RunStatus::Executing, 5)],
+            Place::Executing,
+        )
+        .start(Some(run_id(1)));
         bench.press("H");
         assert!(bench.state.modal.is_none(), "this one is the host");
         bench.state.hosting = false;
@@ -170,18 +210,28 @@ mod tests {
         assert!(bench.state.modal.is_none(), "there is another");
         bench.feed(Msg::Host(false));
         bench.press("H");
-        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else { panic!("not asked") };
+        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else {
+            panic!("not asked")
+        };
         confirm.drawn = Some(0);
         bench.press("Enter");
-        assert!(bench.state.modal.is_none() && !bench.done.contains(&Cmd::Link), "the first answer changes nothing");
+        assert!(
+            bench.state.modal.is_none() && !bench.done.contains(&Cmd::Link),
+            "the first answer changes nothing"
+        );
         bench.press("H");
-        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else { panic!("not asked") };
+        let Some(Modal::Confirm(confirm)) = &mut bench.state.modal else {
+            panic!("not asked")
+        };
         confirm.drawn = Some(0);
         bench.press("Tab");
         bench.press("Enter");
         assert!(bench.done.contains(&Cmd::Link) && bench.state.opening.is_some());
         bench.feed(Msg::Host(true));
-        assert!(bench.state.notice.is_none(), "the lock it sees is this console's");
+        assert!(
+            bench.state.notice.is_none(),
+            "the lock it sees is this console's"
+        );
         bench.feed(Msg::Linked(true, Vec::new()));
         assert!(bench.state.hosting && !bench.state.host_gone);
     }
@@ -190,8 +240,17 @@ mod tests {
     fn where_taking_over_fails_the_console_stays() {
         let mut bench = opening();
         bench.state.host_gone = true;
-        bench.feed(Msg::NotLinked(Failure::new(Code::DbCorrupt, "the database is damaged")));
+        bench.feed(Msg::NotLinked(Failure::new(
+            Code::DbCorrupt,
+            "the database is damaged",
+        )));
         assert!(bench.state.opening.is_none() && bench.state.host_gone);
-        assert!(bench.state.notice.as_ref().is_some_and(|n| n.bad && n.text.contains("damaged")));
+        assert!(
+            bench
+                .state
+                .notice
+                .as_ref()
+                .is_some_and(|n| n.bad && n.text.contains("damaged"))
+        );
     }
 }

@@ -31,7 +31,11 @@ pub fn costs_loaded(state: &mut AppState, result: Result<Costs, Failure>) -> Vec
         Ok(costs) => (state.cost.costs, state.cost.failure) = (Some(costs), None),
         Err(failure) => state.cost.failure = Some(failure),
     }
-    if again { vec![Cmd::Query(Query::Costs)] } else { Vec::new() }
+    if again {
+        vec![Cmd::Query(Query::Costs)]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Does an action on the costs.
@@ -41,7 +45,10 @@ pub fn act_costs(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::NextLook => cost.by.turned(1),
         Action::PrevLook => cost.by.turned(3),
         _ => {
-            let lines = cost.costs.as_ref().map_or(0, |costs| costs.lines(cost.by).len());
+            let lines = cost
+                .costs
+                .as_ref()
+                .map_or(0, |costs| costs.lines(cost.by).len());
             cost.top = scrolled(cost.top, lines, cost.height, action);
             return Vec::new();
         }
@@ -72,7 +79,12 @@ pub fn act_doctor(state: &mut AppState, action: Action) -> Vec<Cmd> {
         return examine(state);
     }
     if is_movement(action) {
-        state.doctor.top = scrolled(state.doctor.top, state.doctor.lines, state.doctor.height, action);
+        state.doctor.top = scrolled(
+            state.doctor.top,
+            state.doctor.lines,
+            state.doctor.height,
+            action,
+        );
     }
     Vec::new()
 }

@@ -100,8 +100,14 @@ fn shows(state: &AppState, msg: &Msg) -> bool {
     match msg {
         Msg::Drawn(_) => false,
         // What other runs do shows once the list was read again.
-        Msg::Event(event) => state.run.as_ref().is_some_and(|run| run.run_id == event.run_id),
-        Msg::Text(chunk) => state.run.as_ref().is_some_and(|run| run.run_id == chunk.run_id),
+        Msg::Event(event) => state
+            .run
+            .as_ref()
+            .is_some_and(|run| run.run_id == event.run_id),
+        Msg::Text(chunk) => state
+            .run
+            .as_ref()
+            .is_some_and(|run| run.run_id == chunk.run_id),
         _ => true,
     }
 }

@@ -24,7 +24,12 @@ use crate::app::text_search::TextSearch;
 /// Shows the keys.
 pub fn help(state: &mut AppState) -> Vec<Cmd> {
     let context = state.context();
-    state.modal = Some(Modal::Help(HelpView { top: 0, typed: String::new(), typing: false, context }));
+    state.modal = Some(Modal::Help(HelpView {
+        top: 0,
+        typed: String::new(),
+        typing: false,
+        context,
+    }));
     Vec::new()
 }
 
@@ -61,10 +66,20 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     }
     match &mut state.modal {
         Some(Modal::Confirm(_)) => return press_confirm(state, chord, action),
-        Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => write_help(help, chord),
-        Some(Modal::Help(help)) if !help.typed.is_empty() && action == Some(Action::Back) => help.typed.clear(),
+        Some(Modal::Help(help)) if help.typing || chord == Chord::char('/') => {
+            write_help(help, chord)
+        }
+        Some(Modal::Help(help)) if !help.typed.is_empty() && action == Some(Action::Back) => {
+            help.typed.clear()
+        }
         _ if action == Some(Action::Copy) => return copy::copy(state),
-        _ if matches!(action, Some(Action::Back | Action::Open | Action::Help | Action::Quit)) => state.modal = None,
+        _ if matches!(
+            action,
+            Some(Action::Back | Action::Open | Action::Help | Action::Quit)
+        ) =>
+        {
+            state.modal = None
+        }
         Some(_) => return go(state, action.unwrap_or(Action::Open)),
         None => {}
     }
@@ -121,15 +136,25 @@ fn scrolled(top: usize, action: Option<Action>) -> usize {
 }
 
 fn press_confirm(state: &mut AppState, chord: Chord, action: Option<Action>) -> Vec<Cmd> {
-    let Some(Modal::Confirm(confirm)) = &mut state.modal else { return Vec::new() };
+    let Some(Modal::Confirm(confirm)) = &mut state.modal else {
+        return Vec::new();
+    };
     let last = confirm.choices.len().saturating_sub(1);
     match (chord.code, action) {
-        (KeyCode::Left | KeyCode::BackTab, _) | (_, Some(Action::Up)) => confirm.cursor = confirm.cursor.saturating_sub(1),
-        (KeyCode::Right | KeyCode::Tab, _) | (_, Some(Action::Down)) => confirm.cursor = (confirm.cursor + 1).min(last),
+        (KeyCode::Left | KeyCode::BackTab, _) | (_, Some(Action::Up)) => {
+            confirm.cursor = confirm.cursor.saturating_sub(1)
+        }
+        (KeyCode::Right | KeyCode::Tab, _) | (_, Some(Action::Down)) => {
+            confirm.cursor = (confirm.cursor + 1).min(last)
+        }
         (_, Some(Action::Back)) => state.modal = None,
         (KeyCode::Enter, _) => {
             // Enter typed ahead must not answer a question that nobody has read.
-            let choice = confirm.choices.get(confirm.cursor).filter(|_| confirm.drawn.is_some()).map(|(_, choice)| *choice);
+            let choice = confirm
+                .choices
+                .get(confirm.cursor)
+                .filter(|_| confirm.drawn.is_some())
+                .map(|(_, choice)| *choice);
             return choice.map(|choice| take(state, choice)).unwrap_or_default();
         }
         _ => {}

@@ -55,7 +55,9 @@ fn click(state: &mut AppState, mouse: Mouse) -> Vec<Cmd> {
             }
         }
         // Looking is no decision; in the picker Enter would set a run to work.
-        (Some(Spot::Row(row)), Screen::Runs) if row == state.runs.cursor => return keys::act(state, Action::Open),
+        (Some(Spot::Row(row)), Screen::Runs) if row == state.runs.cursor => {
+            return keys::act(state, Action::Open);
+        }
         (Some(Spot::Row(row)), Screen::Runs) => state.runs.put(row),
         (Some(Spot::Row(row)), Screen::Picker) => state.picker.put(row),
         _ => {}

@@ -27,20 +27,32 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
 
 /// What an earlier console kept of the form.
 pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
-    let (Some(draft), Some(form)) = (draft, &mut state.new_run) else { return Vec::new() };
-    let elsewhere = Some(draft.repo.as_str()).filter(|repo| !repo.is_empty() && state.here.as_deref() != Some(repo)).map(str::to_owned);
+    let (Some(draft), Some(form)) = (draft, &mut state.new_run) else {
+        return Vec::new();
+    };
+    let elsewhere = Some(draft.repo.as_str())
+        .filter(|repo| !repo.is_empty() && state.here.as_deref() != Some(repo))
+        .map(str::to_owned);
     draft.put_into(form);
-    let of = elsewhere.map(|repo| format!(" (for {repo})")).unwrap_or_default();
+    let of = elsewhere
+        .map(|repo| format!(" (for {repo})"))
+        .unwrap_or_default();
     let keys = state.keys.shown(Action::FormClear);
-    state.say(format!("what you wrote before is back{of}; {keys} empties the form"));
+    state.say(format!(
+        "what you wrote before is back{of}; {keys} empties the form"
+    ));
     look_again(state)
 }
 
 /// Keeps what stands in the form, if that is not kept yet.
 pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = state.new_run.as_mut().filter(|form| form.unsaved.is_some()) else { return Vec::new() };
+    let Some(form) = state.new_run.as_mut().filter(|form| form.unsaved.is_some()) else {
+        return Vec::new();
+    };
     form.unsaved = None;
-    vec![Cmd::SaveForm(FormDraft::of(form, state.here.as_deref()).map(Box::new))]
+    vec![Cmd::SaveForm(
+        FormDraft::of(form, state.here.as_deref()).map(Box::new),
+    )]
 }
 
 /// A key in the form: an action of the key table, else it belongs to the field.
@@ -53,7 +65,9 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 
 /// Does an action in the form.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     if matches!(action, Action::FormNext | Action::FormPrev) {
         (form.found, form.typed) = (0, String::new());
     }
@@ -75,7 +89,9 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 
 /// Hands the wish to the operator's editor.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     form.focus = Field::Wish;
     let text = form.wish.text();
     let mut cmds = keep_draft(state);
@@ -85,7 +101,9 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
 
 /// The editor gave a wish back.
 pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     if form.wish.replace(text.trim_end_matches(['\n', '\r'])) {
         state.say(TOO_LONG);
     }
@@ -96,7 +114,10 @@ fn ask_clear(state: &mut AppState) {
     state.modal = Some(Modal::Confirm(Confirm {
         question: "Empty the form?".to_owned(),
         detail: "The wish and everything else that was written here goes.".to_owned(),
-        choices: vec![("Keep it".to_owned(), Choice::Stay), ("Empty it".to_owned(), Choice::EmptyForm)],
+        choices: vec![
+            ("Keep it".to_owned(), Choice::Stay),
+            ("Empty it".to_owned(), Choice::EmptyForm),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -104,19 +125,34 @@ fn ask_clear(state: &mut AppState) {
 
 /// Empties the form; the operator has confirmed it.
 pub fn clear(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let fresh = NewRun::new(state.here.as_deref());
     // The outlook stays until the next one is there, so that nothing flickers, and changes go on being counted.
-    *form = NewRun { revision: form.revision, asked: form.asked, outlook: form.outlook.take(), ..fresh };
+    *form = NewRun {
+        revision: form.revision,
+        asked: form.asked,
+        outlook: form.outlook.take(),
+        ..fresh
+    };
     changed(state)
 }
 
 fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let plain = !chord.ctrl && !chord.alt;
     match (form.focus, chord.code) {
         (Field::Workflow, _) => return in_workflow(state, chord),
-        (Field::Wish, _) => return if form.wish.key(chord) { changed(state) } else { Vec::new() },
+        (Field::Wish, _) => {
+            return if form.wish.key(chord) {
+                changed(state)
+            } else {
+                Vec::new()
+            };
+        }
         (_, KeyCode::Up) => form.turn(form.fields().len() - 1),
         (Field::Start, KeyCode::Enter) if plain => return start(state),
         (_, KeyCode::Down | KeyCode::Enter) => form.turn(1),
@@ -141,7 +177,9 @@ fn in_field(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 }
 
 fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let found = form.candidates();
     match chord.code {
         KeyCode::Up => form.found = form.found.saturating_sub(1),
@@ -156,7 +194,9 @@ fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
             form.found = 0;
         }
         _ => {
-            let Some(typed) = chord.typed() else { return Vec::new() };
+            let Some(typed) = chord.typed() else {
+                return Vec::new();
+            };
             if form.typed.is_empty() {
                 form.before.clone_from(&form.workflow);
             }
@@ -169,10 +209,17 @@ fn in_workflow(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 
 /// What stands first among the found ones is the choice.
 fn choose(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let found = form.candidates();
-    let chosen = found.get(form.found).and_then(|(place, _)| form.ahead()?.workflows.get(*place)).map(|(name, _)| name.clone());
-    let chosen = chosen.or_else(|| Some(form.before.clone()).filter(|before| found.is_empty() && !before.is_empty()));
+    let chosen = found
+        .get(form.found)
+        .and_then(|(place, _)| form.ahead()?.workflows.get(*place))
+        .map(|(name, _)| name.clone());
+    let chosen = chosen.or_else(|| {
+        Some(form.before.clone()).filter(|before| found.is_empty() && !before.is_empty())
+    });
     match chosen {
         Some(name) if name != form.workflow => {
             form.workflow = name;
@@ -185,10 +232,14 @@ fn choose(state: &mut AppState) -> Vec<Cmd> {
 
 /// Text that was pasted.
 pub fn paste(state: &mut AppState, text: &str) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let wish = form.focus == Field::Wish;
     let line: String = text.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
-    let Some(input) = form.text_mut() else { return Vec::new() };
+    let Some(input) = form.text_mut() else {
+        return Vec::new();
+    };
     let cut = input.paste(if wish { text } else { line.trim() });
     if cut {
         state.say(TOO_LONG);
@@ -207,7 +258,9 @@ fn changed(state: &mut AppState) -> Vec<Cmd> {
 
 /// Has the engine look ahead at what stands there, also where nothing was written.
 pub fn look_again(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     form.revision += 1;
     form.failure = None;
     look_ahead(form)
@@ -218,14 +271,19 @@ fn look_ahead(form: &mut NewRun) -> Vec<Cmd> {
         return Vec::new();
     }
     form.asked = Some(form.revision);
-    vec![Cmd::Work(Work::LookAhead(form.revision, Box::new(form.request())))]
+    vec![Cmd::Work(Work::LookAhead(
+        form.revision,
+        Box::new(form.request()),
+    ))]
 }
 
 /// Slow work has ended.
 pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
     match done {
         Done::Ahead(revision, request, ahead) => {
-            let Some(form) = &mut state.new_run else { return Vec::new() };
+            let Some(form) = &mut state.new_run else {
+                return Vec::new();
+            };
             form.asked = None;
             form.outlook = Some((revision, request, ahead));
             if let Field::Seat(seat) = form.focus
@@ -236,7 +294,11 @@ pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
             if form.focus == Field::Strategy && !form.has_lane() {
                 form.focus = Field::Budget;
             }
-            if form.is_current() { Vec::new() } else { look_ahead(form) }
+            if form.is_current() {
+                Vec::new()
+            } else {
+                look_ahead(form)
+            }
         }
         Done::Seats(ahead) => fork::seated(state, &ahead),
         Done::Checked(subject, checks) => {

@@ -13,7 +13,9 @@ use crate::model::state::Strategy;
 
 /// Starts, if nothing stands in the way; what ends another run is asked first.
 pub fn start(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     if form.starting {
         return Vec::new();
     }
@@ -39,7 +41,10 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
 
 /// The question whether a run may be ended to make room; none where no run would be.
 fn ends_another(state: &AppState) -> Option<Confirm> {
-    let form = state.new_run.as_ref().filter(|form| form.strategy == Strategy::Rollback && form.has_lane())?;
+    let form = state
+        .new_run
+        .as_ref()
+        .filter(|form| form.strategy == Strategy::Rollback && form.has_lane())?;
     let name = form.lane_name()?;
     let holder = Lane::of(&name, &state.runs).holder?;
     Some(Confirm {
@@ -48,7 +53,10 @@ fn ends_another(state: &AppState) -> Option<Confirm> {
             "{} is aborted and cannot be resumed; its worktree and branch go back to where they were before it. What it made is kept aside.",
             holder.workflow
         ),
-        choices: vec![("Keep editing".to_owned(), Choice::Stay), ("End it and start".to_owned(), Choice::RollBackAndStart)],
+        choices: vec![
+            ("Keep editing".to_owned(), Choice::Stay),
+            ("End it and start".to_owned(), Choice::RollBackAndStart),
+        ],
         cursor: 0,
         drawn: None,
     })
@@ -56,15 +64,27 @@ fn ends_another(state: &AppState) -> Option<Confirm> {
 
 /// Starts; what needs consent is asked first.
 pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     let asks: Vec<ConsentAsk> = consents(form);
     if asks.is_empty() {
         return begin(state);
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("Let {} work for you?", if asks.len() == 1 { "this persona" } else { "these personas" }),
+        question: format!(
+            "Let {} work for you?",
+            if asks.len() == 1 {
+                "this persona"
+            } else {
+                "these personas"
+            }
+        ),
         detail: asks.iter().map(told).collect::<Vec<_>>().join("\n"),
-        choices: vec![("Keep editing".to_owned(), Choice::Stay), ("Agree and start".to_owned(), Choice::AgreeAndStart)],
+        choices: vec![
+            ("Keep editing".to_owned(), Choice::Stay),
+            ("Agree and start".to_owned(), Choice::AgreeAndStart),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -91,16 +111,27 @@ pub fn told(ask: &ConsentAsk) -> String {
         Permission::Deny => format!("{name} (denied)"),
     };
     let tools: Vec<String> = ask.tools.iter().map(tool).collect();
-    let tools = if tools.is_empty() { "no tools".to_owned() } else { tools.join(", ") };
+    let tools = if tools.is_empty() {
+        "no tools".to_owned()
+    } else {
+        tools.join(", ")
+    };
     // One line each, whatever the files say.
     safe_line(&format!("{}: {}; {tools}", ask.persona, ask.runs_on))
 }
 
 /// The operator agrees.
 pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
     form.starting = true;
-    vec![Cmd::Work(Work::Agree(consents(form).into_iter().map(|ask| (ask.persona, ask.hash)).collect()))]
+    vec![Cmd::Work(Work::Agree(
+        consents(form)
+            .into_iter()
+            .map(|ask| (ask.persona, ask.hash))
+            .collect(),
+    ))]
 }
 
 /// The consents are recorded, or why they are not.
@@ -112,8 +143,12 @@ pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
 }
 
 fn begin(state: &mut AppState) -> Vec<Cmd> {
-    let Some(form) = &mut state.new_run else { return Vec::new() };
-    let Some((_, request, _)) = &form.outlook else { return Vec::new() };
+    let Some(form) = &mut state.new_run else {
+        return Vec::new();
+    };
+    let Some((_, request, _)) = &form.outlook else {
+        return Vec::new();
+    };
     let request = (**request).clone();
     form.starting = true;
     send(state, request)

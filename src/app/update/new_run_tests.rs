@@ -14,7 +14,11 @@ use crate::model::state::{RunStatus, Strategy};
 
 /// The form with a wish, and everything known about it.
 fn form() -> Bench {
-    let mut bench = Bench::new((80, 24), vec![record(1, RunStatus::AwaitingApproval, 200)], Place::Awaiting);
+    let mut bench = Bench::new(
+        (80, 24),
+        vec![record(1, RunStatus::AwaitingApproval, 200)],
+        Place::Awaiting,
+    );
     bench.state.here = Some("/shop".to_owned());
     let mut bench = bench.start(None);
     bench.press("n");
@@ -61,7 +65,15 @@ fn a_start_waits_for_what_is_wrong_and_for_consent() {
     bench.work();
     bench.press("Ctrl-S");
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());
-    assert!(bench.state.notice.as_ref().unwrap().text.contains("say what you want made"));
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("say what you want made")
+    );
     bench.type_text("flags", 10);
     bench.work();
     bench.press("Ctrl-S");
@@ -69,26 +81,57 @@ fn a_start_waits_for_what_is_wrong_and_for_consent() {
     bench.press("Right");
     bench.press("Enter");
     assert!(bench.worked.is_empty(), "the question was not drawn yet");
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Enter");
     assert_eq!(bench.worked.len(), 1, "consent first");
     bench.work();
-    let Some((_, Command::Start(request))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
-    assert_eq!((request.requirements.as_str(), request.workflow.as_str()), ("flags", "development"));
+    let Some((_, Command::Start(request))) = bench.sent.last() else {
+        panic!("{:?}", bench.sent)
+    };
+    assert_eq!(
+        (request.requirements.as_str(), request.workflow.as_str()),
+        ("flags", "development")
+    );
     bench.press("Ctrl-S");
     assert_eq!(bench.sent.len(), 1, "once");
-    bench.answer(Ok(crate::engine::api::Answer::Started { run_id: run_id(1), existing: false }));
-    assert_eq!((bench.state.screen(), bench.state.new_run.is_none()), (Screen::Run, true));
+    bench.answer(Ok(crate::engine::api::Answer::Started {
+        run_id: run_id(1),
+        existing: false,
+    }));
+    assert_eq!(
+        (bench.state.screen(), bench.state.new_run.is_none()),
+        (Screen::Run, true)
+    );
 }
 
 #[test]
 fn a_start_that_is_refused_keeps_the_form() {
     let mut bench = form();
-    bench.state.new_run.as_mut().unwrap().outlook.as_mut().unwrap().2.seats.clear();
+    bench
+        .state
+        .new_run
+        .as_mut()
+        .unwrap()
+        .outlook
+        .as_mut()
+        .unwrap()
+        .2
+        .seats
+        .clear();
     bench.press("Ctrl-S");
     bench.answer(Err(Failure::new(Code::ThreadBusy, "the thread is taken")));
     let form = bench.state.new_run.as_ref().unwrap();
-    assert_eq!((form.failure.as_ref().unwrap().code, form.starting, form.wish.text().as_str()), (Code::ThreadBusy, false, "a cart"));
+    assert_eq!(
+        (
+            form.failure.as_ref().unwrap().code,
+            form.starting,
+            form.wish.text().as_str()
+        ),
+        (Code::ThreadBusy, false, "a cart")
+    );
 }
 
 #[test]
@@ -98,10 +141,16 @@ fn a_seat_is_given_to_another_and_back_to_the_binder() {
     let named = |bench: &mut Bench| {
         bench.work();
         let form = bench.state.new_run.as_ref().unwrap();
-        (form.personas.values().cloned().collect::<Vec<_>>(), form.seats()[0].persona.clone().unwrap())
+        (
+            form.personas.values().cloned().collect::<Vec<_>>(),
+            form.seats()[0].persona.clone().unwrap(),
+        )
     };
     bench.press("Left");
-    assert_eq!(named(&mut bench), (vec!["other@2".to_owned()], "other@2".to_owned()));
+    assert_eq!(
+        named(&mut bench),
+        (vec!["other@2".to_owned()], "other@2".to_owned())
+    );
     bench.press("Right");
     assert_eq!(named(&mut bench), (vec![], "analyst@1".to_owned()));
 }
@@ -118,7 +167,10 @@ fn of_many_changes_only_the_last_is_looked_at() {
 /// The form, with a run that holds the lane of the repository.
 fn form_beside_a_holder() -> Bench {
     let mut bench = form();
-    bench.records.push(RunRecord { thread: "shop-cart:main#a1b2".into(), ..record(3, RunStatus::Executing, 3) });
+    bench.records.push(RunRecord {
+        thread: "shop-cart:main#a1b2".into(),
+        ..record(3, RunStatus::Executing, 3)
+    });
     bench.feed(Msg::Stale);
     bench
 }
@@ -135,17 +187,37 @@ fn go_to(bench: &mut Bench, field: Field) {
 
 /// What stood in the form when it was last kept.
 fn kept(bench: &Bench) -> Option<FormDraft> {
-    bench.done.iter().rev().find_map(|cmd| if let Cmd::SaveForm(draft) = cmd { Some(draft.as_deref().cloned()) } else { None }).flatten()
+    bench
+        .done
+        .iter()
+        .rev()
+        .find_map(|cmd| {
+            if let Cmd::SaveForm(draft) = cmd {
+                Some(draft.as_deref().cloned())
+            } else {
+                None
+            }
+        })
+        .flatten()
 }
 
 fn agree(bench: &mut Bench) {
     bench.press("Right");
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Enter");
 }
 
 fn started(bench: &Bench) -> Option<&crate::engine::api::StartRun> {
-    bench.sent.iter().find_map(|(_, command)| if let Command::Start(request) = command { Some(&**request) } else { None })
+    bench.sent.iter().find_map(|(_, command)| {
+        if let Command::Start(request) = command {
+            Some(&**request)
+        } else {
+            None
+        }
+    })
 }
 
 #[test]
@@ -154,14 +226,24 @@ fn a_held_thread_stands_in_the_way_until_it_is_said_what_happens_then() {
     bench.press("Ctrl-S");
     assert!(bench.state.modal.is_none() && bench.sent.is_empty());
     let said = bench.state.notice.as_ref().unwrap().text.clone();
-    assert!(said.contains(&format!("held by run {}", run_id(3).short())), "{said}");
-    assert_eq!(bench.state.new_run.as_ref().unwrap().focus, Field::Strategy, "there it is said");
+    assert!(
+        said.contains(&format!("held by run {}", run_id(3).short())),
+        "{said}"
+    );
+    assert_eq!(
+        bench.state.new_run.as_ref().unwrap().focus,
+        Field::Strategy,
+        "there it is said"
+    );
     bench.press("Right");
     bench.work();
     bench.press("Ctrl-S");
     agree(&mut bench);
     bench.work();
-    assert_eq!(started(&bench).unwrap().options.strategy, Some(Strategy::Enqueue));
+    assert_eq!(
+        started(&bench).unwrap().options.strategy,
+        Some(Strategy::Enqueue)
+    );
 }
 
 #[test]
@@ -171,14 +253,25 @@ fn a_run_is_ended_to_make_room_only_after_a_word() {
     bench.press("Left");
     bench.work();
     bench.press("Ctrl-S");
-    let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("not asked") };
-    assert!(confirm.question.contains(&run_id(3).short()), "{}", confirm.question);
+    let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
+        panic!("not asked")
+    };
+    assert!(
+        confirm.question.contains(&run_id(3).short()),
+        "{}",
+        confirm.question
+    );
     agree(&mut bench);
-    let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("consent is asked behind it") };
+    let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
+        panic!("consent is asked behind it")
+    };
     assert!(confirm.question.starts_with("Let "), "{}", confirm.question);
     agree(&mut bench);
     bench.work();
-    assert_eq!(started(&bench).unwrap().options.strategy, Some(Strategy::Rollback));
+    assert_eq!(
+        started(&bench).unwrap().options.strategy,
+        Some(Strategy::Rollback)
+    );
 }
 
 #[test]
@@ -213,7 +306,15 @@ fn a_budget_is_an_amount_and_goes_with_the_start() {
     bench.type_text("2,5", 10);
     bench.work();
     bench.press("Ctrl-S");
-    assert!(bench.state.notice.as_ref().unwrap().text.contains("write it like 2.50"));
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("write it like 2.50")
+    );
     bench.press("Backspace");
     bench.press("Backspace");
     bench.type_text(".50", 10);
@@ -221,7 +322,10 @@ fn a_budget_is_an_amount_and_goes_with_the_start() {
     bench.press("Ctrl-S");
     agree(&mut bench);
     bench.work();
-    assert_eq!(started(&bench).unwrap().options.budget, Some(NanoUsd(2_500_000_000)));
+    assert_eq!(
+        started(&bench).unwrap().options.budget,
+        Some(NanoUsd(2_500_000_000))
+    );
 }
 
 #[test]
@@ -236,10 +340,23 @@ fn it_is_said_how_far_a_budget_reaches() {
         bench.work();
         bench.state.new_run.as_ref().unwrap().budget_reach()
     };
-    assert_eq!(reach("0.10"), Some(("most earlier runs cost more: this one will ask you", true)));
-    assert_eq!(reach("0.50"), Some(("some earlier runs cost more: this one may ask you", true)));
-    assert_eq!(reach("$3"), Some(("9 of 10 earlier runs stayed below it", false)));
-    assert_eq!(reach(""), Some(("9 of 10 earlier runs stayed below it", false)), "what the settings allow");
+    assert_eq!(
+        reach("0.10"),
+        Some(("most earlier runs cost more: this one will ask you", true))
+    );
+    assert_eq!(
+        reach("0.50"),
+        Some(("some earlier runs cost more: this one may ask you", true))
+    );
+    assert_eq!(
+        reach("$3"),
+        Some(("9 of 10 earlier runs stayed below it", false))
+    );
+    assert_eq!(
+        reach(""),
+        Some(("9 of 10 earlier runs stayed below it", false)),
+        "what the settings allow"
+    );
     assert_eq!(reach("much"), None);
 }
 
@@ -255,26 +372,45 @@ fn what_is_written_is_kept_within_half_a_second_and_when_the_form_is_left() {
     assert_eq!(kept(&bench).unwrap().wish, "a carts");
     bench.press("n");
     bench.type_text("x", 10);
-    assert_eq!(crate::app::update::keep_all(&mut bench.state).len(), 1, "what ends the process keeps it too");
+    assert_eq!(
+        crate::app::update::keep_all(&mut bench.state).len(),
+        1,
+        "what ends the process keeps it too"
+    );
 }
 
 #[test]
 fn the_form_of_a_console_that_is_gone_is_offered_and_can_be_emptied() {
     let mut bench = Bench::new((80, 24), vec![], Place::Awaiting);
-    let kept_before = FormDraft { wish: "a cart".to_owned(), repo: "/other".to_owned(), budget: "2".to_owned(), ..FormDraft::default() };
+    let kept_before = FormDraft {
+        wish: "a cart".to_owned(),
+        repo: "/other".to_owned(),
+        budget: "2".to_owned(),
+        ..FormDraft::default()
+    };
     (bench.form_draft, bench.state.here) = (Some(kept_before), Some("/shop".to_owned()));
     let mut bench = bench.start(None);
     bench.press("n");
     let form = bench.state.new_run.as_ref().unwrap();
-    assert_eq!((form.wish.text(), form.repo.text(), form.budget.text()), ("a cart".to_owned(), "/other".to_owned(), "2".to_owned()));
-    assert_eq!(bench.state.notice.as_ref().unwrap().text, "what you wrote before is back (for /other); Alt-n empties the form");
+    assert_eq!(
+        (form.wish.text(), form.repo.text(), form.budget.text()),
+        ("a cart".to_owned(), "/other".to_owned(), "2".to_owned())
+    );
+    assert_eq!(
+        bench.state.notice.as_ref().unwrap().text,
+        "what you wrote before is back (for /other); Alt-n empties the form"
+    );
     bench.work();
     bench.press("Alt-n");
     agree(&mut bench);
     let form = bench.state.new_run.as_ref().unwrap();
     assert!(form.wish.is_blank() && form.repo.text() == "/shop");
     bench.press("Esc");
-    assert_eq!(bench.done.last(), Some(&Cmd::SaveForm(None)), "an empty form is not kept");
+    assert_eq!(
+        bench.done.last(),
+        Some(&Cmd::SaveForm(None)),
+        "an empty form is not kept"
+    );
 }
 
 #[test]
@@ -283,7 +419,10 @@ fn a_run_that_began_leaves_no_draft() {
     bench.press("Ctrl-S");
     agree(&mut bench);
     bench.work();
-    bench.answer(Ok(crate::engine::api::Answer::Started { run_id: run_id(1), existing: false }));
+    bench.answer(Ok(crate::engine::api::Answer::Started {
+        run_id: run_id(1),
+        existing: false,
+    }));
     assert!(bench.done.contains(&Cmd::SaveForm(None)));
     assert_eq!(bench.state.screen(), Screen::Run);
 }
@@ -292,14 +431,38 @@ fn a_run_that_began_leaves_no_draft() {
 fn the_wish_goes_through_the_editor() {
     let mut bench = form();
     bench.press("Ctrl-E");
-    assert_eq!(bench.done.last(), Some(&Cmd::Outside(Outside::Wish { text: "a cart".to_owned() })));
-    assert_eq!(kept(&bench).unwrap().wish, "a cart", "kept before the terminal is given away");
-    bench.feed(Msg::Returned(Returned::Wished("a cart\nin cents\n".to_owned())));
+    assert_eq!(
+        bench.done.last(),
+        Some(&Cmd::Outside(Outside::Wish {
+            text: "a cart".to_owned()
+        }))
+    );
+    assert_eq!(
+        kept(&bench).unwrap().wish,
+        "a cart",
+        "kept before the terminal is given away"
+    );
+    bench.feed(Msg::Returned(Returned::Wished(
+        "a cart\nin cents\n".to_owned(),
+    )));
     let form = bench.state.new_run.as_ref().unwrap();
-    assert_eq!((form.wish.text().as_str(), form.focus, form.unsaved.is_some()), ("a cart\nin cents", Field::Wish, true));
+    assert_eq!(
+        (
+            form.wish.text().as_str(),
+            form.focus,
+            form.unsaved.is_some()
+        ),
+        ("a cart\nin cents", Field::Wish, true)
+    );
     bench.feed(Msg::Returned(Returned::Unchanged));
-    assert_eq!(bench.state.new_run.as_ref().unwrap().wish.text(), "a cart\nin cents");
-    bench.feed(Msg::Returned(Returned::Failed(Failure::new(Code::IoFailed, "vi ended badly"))));
+    assert_eq!(
+        bench.state.new_run.as_ref().unwrap().wish.text(),
+        "a cart\nin cents"
+    );
+    bench.feed(Msg::Returned(Returned::Failed(Failure::new(
+        Code::IoFailed,
+        "vi ended badly",
+    ))));
     assert!(bench.state.notice.as_ref().unwrap().bad);
 }
 
@@ -307,7 +470,16 @@ fn the_wish_goes_through_the_editor() {
 fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
     let mut bench = form();
     bench.press("Alt-t");
-    assert!(bench.state.modal.is_none() && bench.state.notice.as_ref().unwrap().text.contains("brings nothing"));
+    assert!(
+        bench.state.modal.is_none()
+            && bench
+                .state
+                .notice
+                .as_ref()
+                .unwrap()
+                .text
+                .contains("brings nothing")
+    );
     let form = bench.state.new_run.as_mut().unwrap();
     (form.repo, form.focus) = (crate::app::text_input::TextInput::of("/their"), Field::Repo);
     bench.press("End");
@@ -315,15 +487,39 @@ fn what_a_repository_brings_is_used_after_a_look_and_a_yes_alone() {
     bench.work();
     bench.press("Alt-t");
     bench.press("Enter");
-    assert!(bench.state.modal.is_some(), "what nobody has seen is not agreed to");
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    assert!(
+        bench.state.modal.is_some(),
+        "what nobody has seen is not agreed to"
+    );
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Enter");
-    assert!(bench.state.modal.is_none() && bench.state.notice.as_ref().is_none_or(|notice| !notice.text.contains("agreed to exactly")));
+    assert!(
+        bench.state.modal.is_none()
+            && bench
+                .state
+                .notice
+                .as_ref()
+                .is_none_or(|notice| !notice.text.contains("agreed to exactly"))
+    );
     bench.press("Alt-t");
     let revision = bench.state.new_run.as_ref().unwrap().revision;
     agree(&mut bench);
     bench.work();
-    assert!(bench.state.notice.as_ref().unwrap().text.contains("agreed to exactly this"));
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("agreed to exactly this")
+    );
     let form = bench.state.new_run.as_ref().unwrap();
-    assert!(form.revision > revision && form.is_current(), "it is looked ahead again");
+    assert!(
+        form.revision > revision && form.is_current(),
+        "it is looked ahead again"
+    );
 }

@@ -14,13 +14,21 @@ const SHOWN: usize = 4;
 /// Shows what it brings, and asks; keeping on with the form uses nothing of it.
 pub fn ask(state: &mut AppState) {
     let Some(asked) = withheld(state) else {
-        return state.say("the repository brings nothing in .phasedeck/ that you have not agreed to");
+        return state
+            .say("the repository brings nothing in .phasedeck/ that you have not agreed to");
     };
-    let question = if asked.changed { "Use what it brings, as it has changed?" } else { "Use what the repository brings?" };
+    let question = if asked.changed {
+        "Use what it brings, as it has changed?"
+    } else {
+        "Use what the repository brings?"
+    };
     state.modal = Some(Modal::Confirm(Confirm {
         question: question.to_owned(),
         detail: in_words(asked),
-        choices: vec![("Keep editing".to_owned(), Choice::Stay), ("Agree to exactly this".to_owned(), Choice::TrustBrought)],
+        choices: vec![
+            ("Keep editing".to_owned(), Choice::Stay),
+            ("Agree to exactly this".to_owned(), Choice::TrustBrought),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -32,17 +40,48 @@ fn withheld(state: &AppState) -> Option<&TrustAsk> {
 
 /// What a yes lets be used.
 fn in_words(asked: &TrustAsk) -> String {
-    let mut lines = vec![safe_line(&format!("{} ({})", asked.top.display(), asked.hash.short()))];
+    let mut lines = vec![safe_line(&format!(
+        "{} ({})",
+        asked.top.display(),
+        asked.hash.short()
+    ))];
     let mut list = |all: Vec<String>| {
         lines.extend(all.iter().take(SHOWN).cloned());
         if all.len() > SHOWN {
-            lines.push(format!("  and {} more: `phasedeck trust` shows all", all.len() - SHOWN));
+            lines.push(format!(
+                "  and {} more: `phasedeck trust` shows all",
+                all.len() - SHOWN
+            ));
         }
     };
-    list(asked.workflows.iter().map(|(name, phases)| safe_line(&format!("workflow {name}: {}", phases.join(" > ")))).collect());
-    list(asked.personas.iter().map(|one| format!("persona {}", told(one))).collect());
-    list(asked.schemas.iter().map(|name| safe_line(&format!("schema {name}"))).collect());
-    list(asked.problems.iter().map(|failure| safe_line(&format!("left out: {failure}"))).collect());
+    list(
+        asked
+            .workflows
+            .iter()
+            .map(|(name, phases)| safe_line(&format!("workflow {name}: {}", phases.join(" > "))))
+            .collect(),
+    );
+    list(
+        asked
+            .personas
+            .iter()
+            .map(|one| format!("persona {}", told(one)))
+            .collect(),
+    );
+    list(
+        asked
+            .schemas
+            .iter()
+            .map(|name| safe_line(&format!("schema {name}")))
+            .collect(),
+    );
+    list(
+        asked
+            .problems
+            .iter()
+            .map(|failure| safe_line(&format!("left out: {failure}")))
+            .collect(),
+    );
     if !asked.personas.is_empty() {
         lines.push("Its personas ask for your consent too, before they work.".to_owned());
     }
@@ -51,7 +90,11 @@ fn in_words(asked: &TrustAsk) -> String {
 
 /// The operator agrees.
 pub fn agree(state: &mut AppState) -> Vec<Cmd> {
-    withheld(state).cloned().map(|asked| Cmd::Work(Work::Trust(Box::new(asked)))).into_iter().collect()
+    withheld(state)
+        .cloned()
+        .map(|asked| Cmd::Work(Work::Trust(Box::new(asked))))
+        .into_iter()
+        .collect()
 }
 
 /// It is recorded, or why it is not; either way the form looks again.

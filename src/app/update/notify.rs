@@ -8,15 +8,21 @@ use crate::model::state::RunStatus;
 #[must_use]
 pub fn news(old: &[RunRecord], new: &[RunRecord]) -> Option<&'static str> {
     let before = |record: &RunRecord| old.iter().find(|other| other.id == record.id);
-    let asked =
-        |record: &&RunRecord| waits(record) && before(record).is_none_or(|old| !waits(old) || old.pending_since != record.pending_since);
+    let asked = |record: &&RunRecord| {
+        waits(record)
+            && before(record)
+                .is_none_or(|old| !waits(old) || old.pending_since != record.pending_since)
+    };
     let became = |record: &&RunRecord, status: RunStatus| {
-        record.state == status.as_str() && before(record).is_some_and(|old| old.state != record.state)
+        record.state == status.as_str()
+            && before(record).is_some_and(|old| old.state != record.state)
     };
     match () {
         () if new.iter().any(|r| asked(&r)) => Some("phasedeck: a run waits for you"),
         () if new.iter().any(|r| became(&r, RunStatus::Failed)) => Some("phasedeck: a run failed"),
-        () if new.iter().any(|r| became(&r, RunStatus::Completed)) => Some("phasedeck: a run is done"),
+        () if new.iter().any(|r| became(&r, RunStatus::Completed)) => {
+            Some("phasedeck: a run is done")
+        }
         () => None,
     }
 }
@@ -39,6 +45,10 @@ mod tests {
         let mut next = ended.clone();
         let asks = next.iter_mut().find(|r| waits(r)).unwrap();
         asks.pending_since = Some(Timestamp(asks.pending_since.unwrap().0 + 1));
-        assert_eq!(news(&all, &next), Some("phasedeck: a run waits for you"), "the next question of the same run");
+        assert_eq!(
+            news(&all, &next),
+            Some("phasedeck: a run waits for you"),
+            "the next question of the same run"
+        );
     }
 }

@@ -18,26 +18,43 @@ pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
         gate.drawn = None;
     }
     match returned {
-        Returned::Edited { request_id, content } => return send(state, request_id, content),
+        Returned::Edited {
+            request_id,
+            content,
+        } => return send(state, request_id, content),
         Returned::Wished(text) => return new_run::edited(state, &text),
         Returned::Unchanged => state.say("nothing was changed, so nothing was sent"),
         Returned::Read => {}
-        Returned::Failed(failure) => match state.gate.as_mut().filter(|gate| on_gate && gate.is_open()) {
-            Some(gate) => gate.failure = Some(failure),
-            None => state.complain(&failure),
-        },
+        Returned::Failed(failure) => {
+            match state.gate.as_mut().filter(|gate| on_gate && gate.is_open()) {
+                Some(gate) => gate.failure = Some(failure),
+                None => state.complain(&failure),
+            }
+        }
     }
     Vec::new()
 }
 
 /// Sends the version; it decides nothing, a new question asks about it.
 fn send(state: &mut AppState, request_id: RequestId, content: String) -> Vec<Cmd> {
-    let open = state.gate.as_ref().filter(|gate| gate.request_id == request_id && gate.is_open());
+    let open = state
+        .gate
+        .as_ref()
+        .filter(|gate| gate.request_id == request_id && gate.is_open());
     let Some(run_id) = open.map(|gate| gate.run_id) else {
         state.say("the question was answered meanwhile; your text is kept beside the drafts");
         return Vec::new();
     };
-    let cmds = run_actions::send(state, run_id, "sending your version of", Command::Revise { run_id, request_id, content });
+    let cmds = run_actions::send(
+        state,
+        run_id,
+        "sending your version of",
+        Command::Revise {
+            run_id,
+            request_id,
+            content,
+        },
+    );
     let ticket = state.last_ticket;
     if let Some(gate) = &mut state.gate {
         (gate.stage, gate.failure) = (Stage::Revising { ticket }, None);
@@ -48,14 +65,24 @@ fn send(state: &mut AppState, request_id: RequestId, content: String) -> Vec<Cmd
 }
 
 /// What the engine said to it. A version that does not fit is told whole, and kept to be edited again.
-pub fn revised(state: &mut AppState, run_id: RunId, request_id: RequestId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
+pub fn revised(
+    state: &mut AppState,
+    run_id: RunId,
+    request_id: RequestId,
+    result: &Result<Answer, Failure>,
+) -> Vec<Cmd> {
     state.revising = None;
-    let gate = state.gate.as_mut().filter(|gate| gate.request_id == request_id && matches!(gate.stage, Stage::Revising { .. }));
+    let gate = state.gate.as_mut().filter(|gate| {
+        gate.request_id == request_id && matches!(gate.stage, Stage::Revising { .. })
+    });
     match result {
         Ok(_) => {
             // The facts may have been faster, and the next question be on the screen already.
             state.wants_gate |= gate.is_some();
-            vec![Cmd::DropEdit(request_id), Cmd::Query(Query::Details(run_id))]
+            vec![
+                Cmd::DropEdit(request_id),
+                Cmd::Query(Query::Details(run_id)),
+            ]
         }
         Err(failure) => {
             if let Some(gate) = gate {
@@ -66,7 +93,10 @@ pub fn revised(state: &mut AppState, run_id: RunId, request_id: RequestId, resul
                 doc.push(if index == 0 { Ink::Heading } else { Ink::Error }, line);
             }
             doc.push(Ink::Plain, "");
-            doc.push(Ink::Note, "nothing was stored; your text is kept: e opens it again");
+            doc.push(
+                Ink::Note,
+                "nothing was stored; your text is kept: e opens it again",
+            );
             modal::show_text(state, "Your version was not taken".to_owned(), doc);
             vec![Cmd::Query(Query::Details(run_id))]
         }

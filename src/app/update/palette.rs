@@ -35,7 +35,11 @@ pub struct Found {
 
 /// Opens it.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
-    state.modal = Some(Modal::Palette(Palette { typed: String::new(), cursor: 0, context: state.context() }));
+    state.modal = Some(Modal::Palette(Palette {
+        typed: String::new(),
+        cursor: 0,
+        context: state.context(),
+    }));
     Vec::new()
 }
 
@@ -45,7 +49,9 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         Some(Modal::Palette(palette)) => found(state, palette),
         _ => Vec::new(),
     };
-    let Some(Modal::Palette(palette)) = &mut state.modal else { return Vec::new() };
+    let Some(Modal::Palette(palette)) = &mut state.modal else {
+        return Vec::new();
+    };
     match chord.code {
         KeyCode::Esc => state.modal = None,
         KeyCode::Enter => {
@@ -60,7 +66,9 @@ pub fn press(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
         KeyCode::Up => palette.cursor = palette.cursor.saturating_sub(1),
         KeyCode::Down => palette.cursor = (palette.cursor + 1).min(found.len().saturating_sub(1)),
         KeyCode::PageUp => palette.cursor = palette.cursor.saturating_sub(10),
-        KeyCode::PageDown => palette.cursor = (palette.cursor + 10).min(found.len().saturating_sub(1)),
+        KeyCode::PageDown => {
+            palette.cursor = (palette.cursor + 10).min(found.len().saturating_sub(1))
+        }
         KeyCode::Backspace => drop(palette.typed.pop()),
         _ => {
             palette.typed.extend(chord.typed());
@@ -77,31 +85,61 @@ pub fn found(state: &AppState, palette: &Palette) -> Vec<Found> {
     let all = offered(state, palette.context);
     let fits = ranked(&palette.typed, all.iter().map(|(text, ..)| text.as_str()));
     let take = |(at, letters): (usize, Vec<usize>)| {
-        all.get(at).map(|(text, key, target)| Found { text: text.clone(), letters, key: key.clone(), target: *target })
+        all.get(at).map(|(text, key, target)| Found {
+            text: text.clone(),
+            letters,
+            key: key.clone(),
+            target: *target,
+        })
     };
     fits.into_iter().filter_map(take).collect()
 }
 
 fn offered(state: &AppState, context: Context) -> Vec<(String, String, Target)> {
-    let mut actions: Vec<(Action, &'static str, String)> =
-        state.keys.offers(context).filter(|(action, ..)| may_be_offered(*action)).collect();
+    let mut actions: Vec<(Action, &'static str, String)> = state
+        .keys
+        .offers(context)
+        .filter(|(action, ..)| may_be_offered(*action))
+        .collect();
     // A run can be begun from anywhere.
     let begin = |action: &Action| matches!(action, Action::NewRun | Action::Demo);
     if context != Context::List {
-        actions.extend(state.keys.offers(Context::List).filter(|(action, ..)| begin(action)));
+        actions.extend(
+            state
+                .keys
+                .offers(Context::List)
+                .filter(|(action, ..)| begin(action)),
+        );
     }
-    actions.sort_by_key(|(action, ..)| std::cmp::Reverse(state.used.get(action).copied().unwrap_or(0)));
-    let mut all: Vec<_> = actions.into_iter().map(|(action, label, key)| (label.to_owned(), key, Target::Action(action))).collect();
+    actions.sort_by_key(|(action, ..)| {
+        std::cmp::Reverse(state.used.get(action).copied().unwrap_or(0))
+    });
+    let mut all: Vec<_> = actions
+        .into_iter()
+        .map(|(action, label, key)| (label.to_owned(), key, Target::Action(action)))
+        .collect();
     let wish = |text: &str| safe_line(text).chars().take(80).collect::<String>();
     all.extend(state.runs.records.iter().map(|run| {
-        let text = format!("run {} {:<8} {}", run.id.short(), Mark::of_run(run).told().2, wish(&run.requirements));
+        let text = format!(
+            "run {} {:<8} {}",
+            run.id.short(),
+            Mark::of_run(run).told().2,
+            wish(&run.requirements)
+        );
         (text, String::new(), Target::Run(run.id))
     }));
     all
 }
 
 fn may_be_offered(action: Action) -> bool {
-    let verdict = matches!(action, Action::Approve | Action::AllowPhase | Action::AllowRun | Action::RequestChanges | Action::Reject);
+    let verdict = matches!(
+        action,
+        Action::Approve
+            | Action::AllowPhase
+            | Action::AllowRun
+            | Action::RequestChanges
+            | Action::Reject
+    );
     let itself = matches!(action, Action::Palette | Action::Open | Action::Back);
     !is_movement(action) && !verdict && !itself
 }

@@ -25,7 +25,11 @@ fn run(bench: &Bench) -> &RunView {
 }
 
 fn kinds(bench: &Bench) -> Vec<&'static str> {
-    run(bench).tail.events().map(|event| event.fact.kind()).collect()
+    run(bench)
+        .tail
+        .events()
+        .map(|event| event.fact.kind())
+        .collect()
 }
 
 #[test]
@@ -34,11 +38,21 @@ fn a_search_goes_to_a_hit_with_every_letter_and_esc_goes_back() {
     let end = run(&bench).tail.cursor();
     bench.press("/");
     bench.type_text("REPAIRED", 10);
-    assert_eq!((run(&bench).finding.hit, run(&bench).tail.cursor()), (Hit::At(11), 11), "q and e of the word do nothing else");
+    assert_eq!(
+        (run(&bench).finding.hit, run(&bench).tail.cursor()),
+        (Hit::At(11), 11),
+        "q and e of the word do nothing else"
+    );
     bench.type_text(" no-such", 10);
-    assert_eq!((run(&bench).finding.hit, run(&bench).tail.follows()), (Hit::Nowhere, false));
+    assert_eq!(
+        (run(&bench).finding.hit, run(&bench).tail.follows()),
+        (Hit::Nowhere, false)
+    );
     bench.press("Esc");
-    assert_eq!((run(&bench).tail.cursor(), run(&bench).tail.follows()), (end, true));
+    assert_eq!(
+        (run(&bench).tail.cursor(), run(&bench).tail.follows()),
+        (end, true)
+    );
     assert!(run(&bench).finding.prompt.is_none() && bench.state.screen() == Screen::Run);
 }
 
@@ -56,7 +70,14 @@ fn hits_are_walked_in_both_directions_and_their_end_is_said() {
     }
     assert_eq!(
         walked,
-        [(12, Hit::At(12)), (7, Hit::At(7)), (7, Hit::NoMore(false)), (12, Hit::At(12)), (17, Hit::At(17)), (17, Hit::NoMore(true))]
+        [
+            (12, Hit::At(12)),
+            (7, Hit::At(7)),
+            (7, Hit::NoMore(false)),
+            (12, Hit::At(12)),
+            (17, Hit::At(17)),
+            (17, Hit::NoMore(true))
+        ]
     );
     bench.press("Esc");
     assert!(run(&bench).finding.search.is_empty() && bench.state.screen() == Screen::Run);
@@ -70,7 +91,10 @@ fn a_filter_keeps_news_out_or_lets_it_in_and_is_cleared_by_esc_or_by_nothing() {
     bench.press("&");
     bench.type_text("type:phase.,approval.", 10);
     bench.press("Enter");
-    assert_eq!(kinds(&bench), ["phase.started", "phase.started", "approval.requested"]);
+    assert_eq!(
+        kinds(&bench),
+        ["phase.started", "phase.started", "approval.requested"]
+    );
     assert_eq!(run(&bench).tail.left_out(), (11, 1));
     bench.happens(Fact::LlmRetried {
         phase_key: "spec".into(),
@@ -85,7 +109,10 @@ fn a_filter_keeps_news_out_or_lets_it_in_and_is_cleared_by_esc_or_by_nothing() {
     assert_eq!(kinds(&bench).last(), Some(&"approval.resolved"));
     assert_eq!(run(&bench).tail.left_out(), (12, 1));
     bench.press("Esc");
-    assert_eq!((kinds(&bench).len(), run(&bench).finding.filter.as_str()), (16, ""));
+    assert_eq!(
+        (kinds(&bench).len(), run(&bench).finding.filter.as_str()),
+        (16, "")
+    );
     bench.press("&");
     bench.type_text("phase:plan", 10);
     bench.press("Enter");
@@ -97,7 +124,11 @@ fn a_filter_keeps_news_out_or_lets_it_in_and_is_cleared_by_esc_or_by_nothing() {
 }
 
 fn state_at(bench: &Bench, seq: u64) -> RunState {
-    RunState::fold(run_id(1), bench.events.iter().filter(|event| event.seq <= seq)).unwrap()
+    RunState::fold(
+        run_id(1),
+        bench.events.iter().filter(|event| event.seq <= seq),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -107,20 +138,34 @@ fn every_moment_is_what_the_journal_folds_to_and_the_last_one_is_now() {
     let last = now.state.last_seq;
     for seq in (1..last).rev() {
         bench.press(",");
-        assert_eq!((run(&bench).moment(), run(&bench).state()), (Some(seq), Some(&state_at(&bench, seq))));
+        assert_eq!(
+            (run(&bench).moment(), run(&bench).state()),
+            (Some(seq), Some(&state_at(&bench, seq)))
+        );
         assert_eq!(run(&bench).tail.cursor(), seq);
     }
     bench.press(",");
-    assert_eq!(run(&bench).moment(), Some(1), "there is nothing before the first event");
+    assert_eq!(
+        run(&bench).moment(),
+        Some(1),
+        "there is nothing before the first event"
+    );
     for seq in 2..last {
         bench.press(".");
         assert_eq!(run(&bench).moment(), Some(seq));
     }
     bench.press(".");
     let shown = run(&bench).opened.as_ref().unwrap();
-    assert_eq!((run(&bench).moment(), run(&bench).tail.follows()), (None, true));
+    assert_eq!(
+        (run(&bench).moment(), run(&bench).tail.follows()),
+        (None, true)
+    );
     assert_eq!(format!("{shown:?}"), format!("{now:?}"));
-    assert_eq!(format!("{:?}", now.at(now.state.clone())), format!("{now:?}"), "the last moment is the live view");
+    assert_eq!(
+        format!("{:?}", now.at(now.state.clone())),
+        format!("{now:?}"),
+        "the last moment is the live view"
+    );
     bench.press(".");
     assert_eq!(run(&bench).moment(), None);
 }
@@ -130,16 +175,34 @@ fn a_moment_shows_the_versions_questions_and_answers_of_then() {
     let mut bench = bench(Place::Completed);
     let shown = |bench: &Bench| {
         let known = run(bench).opened.as_ref().unwrap();
-        let approvals: Vec<String> = known.details.approvals.iter().map(|a| a.state.to_string()).collect();
+        let approvals: Vec<String> = known
+            .details
+            .approvals
+            .iter()
+            .map(|a| a.state.to_string())
+            .collect();
         let version = run(bench).versions().last().map(|a| a.version);
-        (known.state.last_seq, known.record.state.clone(), version, approvals.join(" "))
+        (
+            known.state.last_seq,
+            known.record.state.clone(),
+            version,
+            approvals.join(" "),
+        )
     };
     bench.press("k");
     while run(&bench).moment().is_none_or(|seq| seq > 19) {
         bench.press(",");
     }
     bench.state.run.as_mut().unwrap().phase = Some(0);
-    assert_eq!(shown(&bench), (19, "awaiting_approval".to_owned(), Some(3), "changes_requested pending".to_owned()));
+    assert_eq!(
+        shown(&bench),
+        (
+            19,
+            "awaiting_approval".to_owned(),
+            Some(3),
+            "changes_requested pending".to_owned()
+        )
+    );
     for want in [
         (17, "executing", Some(2), "changes_requested"),
         (16, "executing", Some(2), "changes_requested"),
@@ -151,10 +214,16 @@ fn a_moment_shows_the_versions_questions_and_answers_of_then() {
         while run(&bench).moment() != Some(want.0) {
             bench.press(",");
         }
-        assert_eq!(shown(&bench), (want.0, want.1.to_owned(), want.2, want.3.to_owned()));
+        assert_eq!(
+            shown(&bench),
+            (want.0, want.1.to_owned(), want.2, want.3.to_owned())
+        );
     }
     bench.press("End");
-    assert_eq!((run(&bench).moment(), shown(&bench).1), (None, "completed".to_owned()));
+    assert_eq!(
+        (run(&bench).moment(), shown(&bench).1),
+        (None, "completed".to_owned())
+    );
 }
 
 #[test]
@@ -167,7 +236,10 @@ fn turns_are_phases_and_questions() {
     }
     assert_eq!(walked, [16, 15, 14, 10, 3, 2, 1, 1, 2, 3, 2, 3]);
     bench.press("Esc");
-    assert_eq!((run(&bench).moment(), bench.state.screen()), (None, Screen::Run));
+    assert_eq!(
+        (run(&bench).moment(), bench.state.screen()),
+        (None, Screen::Run)
+    );
 }
 
 #[test]
@@ -177,14 +249,25 @@ fn nothing_is_done_to_a_run_while_its_past_is_shown() {
     for key in ["p", "x", "r"] {
         bench.press(key);
         let notice = bench.state.notice.as_ref().unwrap();
-        assert_eq!(notice.text, "this is the past (event 18): nothing was done. End returns to now");
+        assert_eq!(
+            notice.text,
+            "this is the past (event 18): nothing was done. End returns to now"
+        );
     }
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());
     bench.press("1");
     bench.press("Enter");
-    assert_eq!(bench.state.screen(), Screen::Run, "the question of then cannot be opened");
+    assert_eq!(
+        bench.state.screen(),
+        Screen::Run,
+        "the question of then cannot be opened"
+    );
     bench.press("!");
-    assert_eq!((run(&bench).moment(), bench.state.screen()), (None, Screen::Gate), "a question is asked now");
+    assert_eq!(
+        (run(&bench).moment(), bench.state.screen()),
+        (None, Screen::Gate),
+        "a question is asked now"
+    );
 }
 
 #[test]
@@ -194,7 +277,10 @@ fn what_happens_meanwhile_is_there_when_one_comes_back() {
     bench.press(",");
     bench.happens(crate::app::sample::resolved(2, Decision::Approve, "mo"));
     let run_now = run(&bench);
-    assert_eq!((run_now.moment(), run_now.now().unwrap().state.last_seq), (Some(17), 20));
+    assert_eq!(
+        (run_now.moment(), run_now.now().unwrap().state.last_seq),
+        (Some(17), 20)
+    );
     assert_eq!(run_now.state().unwrap(), &state_at(&bench, 17));
     bench.press("End");
     assert_eq!(run(&bench).state().unwrap().status, RunStatus::Executing);
@@ -205,14 +291,22 @@ fn what_happens_meanwhile_is_there_when_one_comes_back() {
 fn a_held_key_asks_one_question_at_a_time_and_arrives_where_it_was_let_go() {
     let mut bench = bench(Place::Completed);
     let now = bench.now();
-    let press = |bench: &mut Bench| crate::app::update::update(&mut bench.state, Msg::Key(",".parse().unwrap()), now);
+    let press = |bench: &mut Bench| {
+        crate::app::update::update(&mut bench.state, Msg::Key(",".parse().unwrap()), now)
+    };
     let last = run(&bench).state().unwrap().last_seq;
     let first = press(&mut bench);
-    assert_eq!(first, [Cmd::Query(Query::Moment(run_id(1), Moment::At(last - 1)))]);
+    assert_eq!(
+        first,
+        [Cmd::Query(Query::Moment(run_id(1), Moment::At(last - 1)))]
+    );
     assert_eq!(press(&mut bench), []);
     assert_eq!(press(&mut bench), []);
     let told = Box::new(state_at(&bench, last - 1));
-    bench.feed(Msg::Loaded(Query::Moment(run_id(1), Moment::At(last - 1)), Ok(Loaded::Moment(told))));
+    bench.feed(Msg::Loaded(
+        Query::Moment(run_id(1), Moment::At(last - 1)),
+        Ok(Loaded::Moment(told)),
+    ));
     assert_eq!(run(&bench).moment(), Some(last - 3));
 }
 

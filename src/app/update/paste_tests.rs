@@ -8,7 +8,16 @@ use crate::app::text_input::{PASTE_BYTES, TextInput};
 use crate::model::state::Risk;
 
 /// Keys that lead to each place that takes a text, or takes none.
-const PLACES: [&[&str]; 8] = [&[], &["/"], &[":"], &["n"], &["?"], &["!"], &["!", "c"], &["!", "/"]];
+const PLACES: [&[&str]; 8] = [
+    &[],
+    &["/"],
+    &[":"],
+    &["n"],
+    &["?"],
+    &["!"],
+    &["!", "c"],
+    &["!", "/"],
+];
 
 fn pasted() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
@@ -67,6 +76,10 @@ proptest! {
 fn a_paste_is_taken_up_to_its_limit_and_what_is_past_it_is_cut_and_said() {
     for (bytes, cut) in [(PASTE_BYTES, false), (PASTE_BYTES + 1, true)] {
         let mut input = TextInput::default();
-        assert_eq!((input.paste(&"x".repeat(bytes)), input.text().len()), (cut, PASTE_BYTES), "{bytes}");
+        assert_eq!(
+            (input.paste(&"x".repeat(bytes)), input.text().len()),
+            (cut, PASTE_BYTES),
+            "{bytes}"
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::model::record::RunRecord;
 
 /// After the list came: asks for what stopped, where it is shown or may open by itself.
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
-    let opens = state.picker.may_open && state.screen() == Screen::Runs && state.runs.counts.paused > 0;
+    let opens =
+        state.picker.may_open && state.screen() == Screen::Runs && state.runs.counts.paused > 0;
     if (opens || state.screen() == Screen::Picker) && state.picker.asking.due() {
         return vec![Cmd::Query(Query::Paused)];
     }
@@ -56,13 +57,24 @@ pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
 
 /// Looks into those on the screen of which something is not known.
 pub fn look(state: &mut AppState) -> Vec<Cmd> {
-    let unknown = if state.screen() == Screen::Picker { state.picker.look_into() } else { Vec::new() };
-    if unknown.is_empty() { Vec::new() } else { vec![Cmd::Query(Query::Previews(unknown))] }
+    let unknown = if state.screen() == Screen::Picker {
+        state.picker.look_into()
+    } else {
+        Vec::new()
+    };
+    if unknown.is_empty() {
+        Vec::new()
+    } else {
+        vec![Cmd::Query(Query::Previews(unknown))]
+    }
 }
 
 /// What each was doing is known.
 pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
-    state.picker.previews.extend(previews.into_iter().map(|p| (p.state.run_id, p)));
+    state
+        .picker
+        .previews
+        .extend(previews.into_iter().map(|p| (p.state.run_id, p)));
     Vec::new()
 }
 
@@ -104,7 +116,16 @@ fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
         state.say("nothing of this run is unsure");
         return Vec::new();
     };
-    run_actions::send(state, run_id, run_actions::SETTLING, Command::Settle { run_id, call_id, how })
+    run_actions::send(
+        state,
+        run_id,
+        run_actions::SETTLING,
+        Command::Settle {
+            run_id,
+            call_id,
+            how,
+        },
+    )
 }
 
 /// Looks into a run anew: what was unsure of it is answered.
@@ -115,14 +136,21 @@ pub fn look_again(run_id: RunId) -> Vec<Cmd> {
 /// The marked ones go on, or the selected one where none is marked. One that cannot is named.
 fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let marked = std::mem::take(&mut state.picker.marked);
-    let wanted = |r: &&RunRecord| if marked.is_empty() { Some(r.id) == selected } else { marked.contains(&r.id) };
+    let wanted = |r: &&RunRecord| {
+        if marked.is_empty() {
+            Some(r.id) == selected
+        } else {
+            marked.contains(&r.id)
+        }
+    };
     let chosen: Vec<RunRecord> = state.picker.paused.iter().filter(wanted).cloned().collect();
     if let [one] = chosen.as_slice()
         && asks_for_money(one)
     {
         return run_actions::resume(state, one);
     }
-    let (asking, chosen): (Vec<RunRecord>, Vec<RunRecord>) = chosen.into_iter().partition(asks_for_money);
+    let (asking, chosen): (Vec<RunRecord>, Vec<RunRecord>) =
+        chosen.into_iter().partition(asks_for_money);
     let (mut cmds, mut refused, asking) = (Vec::new(), 0, asking.len());
     for record in &chosen {
         let sent = run_actions::resume(state, record);
@@ -146,10 +174,17 @@ fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
 
 /// What became of several: how many go on, how many ask for money first, how many cannot.
 fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
-    let runs = if sent == 1 { "1 run".to_owned() } else { format!("{sent} runs") };
+    let runs = if sent == 1 {
+        "1 run".to_owned()
+    } else {
+        format!("{sent} runs")
+    };
     let mut parts = vec![format!("resuming {runs}: sending")];
     if asking > 0 {
-        parts.push(format!("{asking} {} for more budget: {key} answers", if asking == 1 { "asks" } else { "ask" }));
+        parts.push(format!(
+            "{asking} {} for more budget: {key} answers",
+            if asking == 1 { "asks" } else { "ask" }
+        ));
     }
     if refused > 0 {
         parts.push(format!("{refused} cannot go on and stay marked grey"));

@@ -27,7 +27,20 @@ fn enter(bench: &mut Bench) {
 
 /// What the only answer that was sent said.
 fn said(bench: &Bench) -> (Decision, Option<Scope>, Option<NanoUsd>, &str) {
-    let [(_, Command::Decide { request_id: id, action, scope, raise_nano_usd, comment, artifact_sha256: None, .. })] = &bench.sent[..]
+    let [
+        (
+            _,
+            Command::Decide {
+                request_id: id,
+                action,
+                scope,
+                raise_nano_usd,
+                comment,
+                artifact_sha256: None,
+                ..
+            },
+        ),
+    ] = &bench.sent[..]
     else {
         panic!("{:?}", bench.sent)
     };
@@ -54,7 +67,10 @@ fn a_wider_answer_that_was_taken_back_leaves_nothing_behind() {
     bench.ticks += 1000;
     bench.press("A");
     enter(&mut bench);
-    assert_eq!(said(&bench), (Decision::Approve, Some(Scope::Once), None, ""));
+    assert_eq!(
+        said(&bench),
+        (Decision::Approve, Some(Scope::Once), None, "")
+    );
 }
 
 #[test]
@@ -68,23 +84,38 @@ fn denying_needs_words_and_enter_goes_on_with_those_that_were_begun() {
     bench.drew_gate(true);
     bench.ticks += 1000;
     bench.press("Enter");
-    assert!(matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Writing { action: Decision::Reject, .. }));
+    assert!(matches!(
+        bench.state.gate.as_ref().unwrap().stage,
+        Stage::Writing {
+            action: Decision::Reject,
+            ..
+        }
+    ));
     bench.press("Ctrl-S");
     assert_eq!(said(&bench), (Decision::Reject, None, None, "no floats"));
 }
 
 #[test]
 fn a_budget_is_raised_by_what_was_typed_and_by_nothing_else() {
-    for (typed, raise) in
-        [("", None), ("0", None), ("0.00", None), (".", None), ("2.5", Some(2_500_000_000)), ("1e3-x4", Some(134_000_000_000))]
-    {
+    for (typed, raise) in [
+        ("", None),
+        ("0", None),
+        ("0.00", None),
+        (".", None),
+        ("2.5", Some(2_500_000_000)),
+        ("1e3-x4", Some(134_000_000_000)),
+    ] {
         let mut bench = asked(sample::a_budget());
         bench.press("A");
         bench.type_text(typed, 50);
         bench.feed(Msg::Paste("999".to_owned()));
         enter(&mut bench);
         match raise {
-            Some(raise) => assert_eq!(said(&bench), (Decision::Approve, None, Some(NanoUsd(raise)), ""), "{typed}"),
+            Some(raise) => assert_eq!(
+                said(&bench),
+                (Decision::Approve, None, Some(NanoUsd(raise)), ""),
+                "{typed}"
+            ),
             None => assert!(bench.sent.is_empty(), "{typed}"),
         }
     }
@@ -92,11 +123,17 @@ fn a_budget_is_raised_by_what_was_typed_and_by_nothing_else() {
 
 #[test]
 fn keys_of_answers_that_a_question_does_not_take_do_nothing() {
-    for (question, keys) in [(sample::a_command(), &["c"][..]), (sample::a_budget(), &["c", "P", "R"])] {
+    for (question, keys) in [
+        (sample::a_command(), &["c"][..]),
+        (sample::a_budget(), &["c", "P", "R"]),
+    ] {
         for key in keys {
             let mut bench = asked(question.clone());
             bench.press(key);
-            assert!(matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading), "{key}");
+            assert!(
+                matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading),
+                "{key}"
+            );
             enter(&mut bench);
             assert!(bench.sent.is_empty(), "{key}");
         }
@@ -106,7 +143,10 @@ fn keys_of_answers_that_a_question_does_not_take_do_nothing() {
 #[test]
 fn words_about_a_tool_are_not_words_about_the_artifact() {
     let bench = asked(sample::a_command());
-    assert_eq!(bench.state.gate.as_ref().unwrap().draft_key().about, "tool_permission");
+    assert_eq!(
+        bench.state.gate.as_ref().unwrap().draft_key().about,
+        "tool_permission"
+    );
 }
 
 /// A budget gate at which it is known who could go on for less.
@@ -120,16 +160,37 @@ fn beside_cheaper(question: Question) -> Bench {
 /// Chooses the answer at a place of what is asked, with Enter on a drawn question.
 fn take(bench: &mut Bench, place: usize) {
     (0..place).for_each(|_| bench.press("Right"));
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Enter");
 }
 
 fn named(bench: &Bench) -> (Vec<String>, Option<NanoUsd>) {
-    let Some((_, Command::Decide { action: Decision::Approve, personas, raise_nano_usd, .. })) = bench.sent.last() else {
+    let Some((
+        _,
+        Command::Decide {
+            action: Decision::Approve,
+            personas,
+            raise_nano_usd,
+            ..
+        },
+    )) = bench.sent.last()
+    else {
         panic!("{:?}", bench.sent)
     };
-    assert!(personas.iter().all(|choice| choice.phase_key.is_none()), "wherever they can");
-    (personas.iter().map(|choice| choice.persona.clone()).collect(), *raise_nano_usd)
+    assert!(
+        personas.iter().all(|choice| choice.phase_key.is_none()),
+        "wherever they can"
+    );
+    (
+        personas
+            .iter()
+            .map(|choice| choice.persona.clone())
+            .collect(),
+        *raise_nano_usd,
+    )
 }
 
 #[test]
@@ -153,7 +214,10 @@ fn consent_to_somebody_cheaper_is_stored_before_the_answer() {
     bench.press("C");
     take(&mut bench, 1);
     enter(&mut bench);
-    assert!(bench.sent.is_empty() && matches!(&bench.state.modal, Some(Modal::Confirm(c)) if c.detail.starts_with("tiny@2: ")));
+    assert!(
+        bench.sent.is_empty()
+            && matches!(&bench.state.modal, Some(Modal::Confirm(c)) if c.detail.starts_with("tiny@2: "))
+    );
     take(&mut bench, 1);
     assert_eq!(bench.worked.len(), 1, "the consent first");
     assert!(bench.sent.is_empty());
@@ -163,15 +227,23 @@ fn consent_to_somebody_cheaper_is_stored_before_the_answer() {
 
 #[test]
 fn where_all_is_spent_somebody_cheaper_needs_an_amount_too() {
-    let Question::Budget(budget) = sample::a_budget() else { panic!() };
-    let mut bench = beside_cheaper(Question::Budget(crate::model::question::BudgetQuestion { spent: budget.limit, ..budget }));
+    let Question::Budget(budget) = sample::a_budget() else {
+        panic!()
+    };
+    let mut bench = beside_cheaper(Question::Budget(crate::model::question::BudgetQuestion {
+        spent: budget.limit,
+        ..budget
+    }));
     bench.press("C");
     take(&mut bench, 2);
     enter(&mut bench);
     assert!(bench.sent.is_empty());
     bench.type_text("2", 50);
     enter(&mut bench);
-    assert_eq!(named(&bench), (vec!["mini@1".to_owned()], Some(NanoUsd(2_000_000_000))));
+    assert_eq!(
+        named(&bench),
+        (vec!["mini@1".to_owned()], Some(NanoUsd(2_000_000_000)))
+    );
 }
 
 #[test]
@@ -192,10 +264,26 @@ fn an_amount_alone_names_nobody_even_after_somebody_was_looked_at() {
 fn where_nobody_is_cheaper_it_is_said() {
     let mut bench = asked(sample::a_budget());
     bench.press("C");
-    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("still looking up"));
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .starts_with("still looking up")
+    );
     bench.work();
     bench.press("C");
-    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("nobody who could go on costs less"));
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .starts_with("nobody who could go on costs less")
+    );
     let mut bench = asked(sample::a_command());
     bench.press("C");
     assert!(bench.state.modal.is_none());

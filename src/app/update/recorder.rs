@@ -12,7 +12,13 @@ use crate::model::run_state::RunState;
 
 /// Steps to another moment.
 pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
-    let Some(last) = run.now().map(|known| known.state.last_seq).filter(|last| *last > 0) else { return Vec::new() };
+    let Some(last) = run
+        .now()
+        .map(|known| known.state.last_seq)
+        .filter(|last| *last > 0)
+    else {
+        return Vec::new();
+    };
     let reads = run.moment().is_none() && run.focus == Pane::Events && !run.tail.follows();
     let at = match run.recorder.aim {
         Some(Moment::At(seq)) => seq,
@@ -24,7 +30,11 @@ pub fn step(run: &mut RunView, action: Action) -> Vec<Cmd> {
         Action::StepBack => Moment::At(at.saturating_sub(1).max(1)),
         Action::StepOn => Moment::At((at + 1).min(last)),
         Action::TurnBack => Moment::TurnBefore(if reads { run.tail.cursor() + 1 } else { at }),
-        Action::TurnOn => Moment::TurnAfter(if reads { run.tail.cursor().saturating_sub(1) } else { at }),
+        Action::TurnOn => Moment::TurnAfter(if reads {
+            run.tail.cursor().saturating_sub(1)
+        } else {
+            at
+        }),
         _ => return Vec::new(),
     };
     if run.moment().is_none() && matches!(action, Action::StepOn | Action::TurnOn) && !reads {
@@ -50,13 +60,23 @@ pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure
     if let Err(failure) = &told {
         state.complain(failure);
     }
-    let Some(run) = state.run.as_mut().filter(|run| run.recorder.asked == Some(moment)) else { return Vec::new() };
+    let Some(run) = state
+        .run
+        .as_mut()
+        .filter(|run| run.recorder.asked == Some(moment))
+    else {
+        return Vec::new();
+    };
     run.recorder.asked = None;
     let (Ok(past), Some(aim)) = (told, run.recorder.aim) else {
         run.recorder.aim = run.moment().map(Moment::At);
         return Vec::new();
     };
-    if run.now().is_none_or(|known| past.last_seq >= known.state.last_seq) && aim == moment {
+    if run
+        .now()
+        .is_none_or(|known| past.last_seq >= known.state.last_seq)
+        && aim == moment
+    {
         return leave(run);
     }
     let mut cmds = show(run, past);
@@ -64,7 +84,11 @@ pub fn told(state: &mut AppState, moment: Moment, told: Result<RunState, Failure
         // Turns are found; from here on it is a place like any other.
         run.recorder.aim = run.moment().map(Moment::At);
     }
-    cmds.extend(if aim == moment { Vec::new() } else { ask_moment(run) });
+    cmds.extend(if aim == moment {
+        Vec::new()
+    } else {
+        ask_moment(run)
+    });
     cmds
 }
 
@@ -83,7 +107,9 @@ fn show(run: &mut RunView, past: RunState) -> Vec<Cmd> {
 
 /// What is known by now may say more about the moment that is shown.
 pub fn refresh(run: &mut RunView) -> Vec<Cmd> {
-    let (Some(live), Some(shown)) = (&run.recorder.live, &run.opened) else { return Vec::new() };
+    let (Some(live), Some(shown)) = (&run.recorder.live, &run.opened) else {
+        return Vec::new();
+    };
     run.opened = Some(live.at(shown.state.clone()));
     artifact_pane::want(run)
 }
@@ -91,9 +117,15 @@ pub fn refresh(run: &mut RunView) -> Vec<Cmd> {
 /// Comes back to now.
 pub fn leave(run: &mut RunView) -> Vec<Cmd> {
     run.recorder.aim = None;
-    let Some(live) = run.recorder.live.take() else { return Vec::new() };
+    let Some(live) = run.recorder.live.take() else {
+        return Vec::new();
+    };
     run.opened = Some(*live);
-    let need = if run.recorder.followed { run.tail.follow() } else { None };
+    let need = if run.recorder.followed {
+        run.tail.follow()
+    } else {
+        None
+    };
     let mut cmds: Vec<Cmd> = need.map(|need| ask(run, need)).into_iter().collect();
     cmds.extend(artifact_pane::want(run));
     cmds
@@ -113,6 +145,8 @@ pub fn refuses(state: &mut AppState, action: Action) -> Option<Vec<Cmd>> {
     run_action(action)?;
     let seq = run.moment().unwrap_or_default();
     let now = state.keys.shown(Action::Now);
-    state.say(format!("this is the past (event {seq}): nothing was done. {now} returns to now"));
+    state.say(format!(
+        "this is the past (event {seq}): nothing was done. {now} returns to now"
+    ));
     Some(Vec::new())
 }

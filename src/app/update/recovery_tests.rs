@@ -17,21 +17,39 @@ fn crashed() -> Bench {
         ..record(9, RunStatus::Paused, 30)
     };
     let mut bench = Bench::new((80, 24), vec![run], Place::Executing).start(None);
-    bench.feed(Msg::Drawn(Drawn { list: Some(5), drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        list: Some(5),
+        drained: true,
+        ..Drawn::default()
+    }));
     assert_eq!(bench.state.screen(), Screen::Picker);
     bench
 }
 
 #[test]
 fn an_unsure_call_is_answered_only_when_it_is_on_the_screen() {
-    for (key, how) in [("R", Settle::Redo), ("D", Settle::Done), ("S", Settle::Skip)] {
+    for (key, how) in [
+        ("R", Settle::Redo),
+        ("D", Settle::Done),
+        ("S", Settle::Skip),
+    ] {
         let mut bench = crashed();
         bench.press(key);
-        assert!(bench.sent.is_empty() && bench.state.picker.preview, "the first key only shows the card");
+        assert!(
+            bench.sent.is_empty() && bench.state.picker.preview,
+            "the first key only shows the card"
+        );
         bench.press("]");
         bench.press(key);
         let (_, command) = bench.sent.last().unwrap();
-        assert_eq!(*command, Command::Settle { run_id: run_id(9), call_id: "t1:call_1_2".to_owned(), how });
+        assert_eq!(
+            *command,
+            Command::Settle {
+                run_id: run_id(9),
+                call_id: "t1:call_1_2".to_owned(),
+                how
+            }
+        );
         assert_eq!(bench.sent.len(), 1);
     }
 }
@@ -45,23 +63,58 @@ fn after_an_answer_the_card_is_read_anew_and_the_cursor_stays_on_it() {
     bench.press("D");
     let ticket = bench.sent.last().unwrap().0;
     let now = bench.now();
-    let cmds = super::update(&mut bench.state, Msg::Answered(ticket, Ok(Answer::Accepted { run_id: run_id(9) })), now);
-    assert!(cmds.contains(&Cmd::Query(Query::Previews(vec![run_id(9)]))), "{cmds:?}");
-    bench.state.picker.previews.get_mut(&run_id(9)).unwrap().card.as_mut().unwrap().unsure.remove(1);
-    assert_eq!(bench.state.picker.unsure_call(), Some((run_id(9), "t1:call_1_1".to_owned())));
+    let cmds = super::update(
+        &mut bench.state,
+        Msg::Answered(ticket, Ok(Answer::Accepted { run_id: run_id(9) })),
+        now,
+    );
+    assert!(
+        cmds.contains(&Cmd::Query(Query::Previews(vec![run_id(9)]))),
+        "{cmds:?}"
+    );
+    bench
+        .state
+        .picker
+        .previews
+        .get_mut(&run_id(9))
+        .unwrap()
+        .card
+        .as_mut()
+        .unwrap()
+        .unsure
+        .remove(1);
+    assert_eq!(
+        bench.state.picker.unsure_call(),
+        Some((run_id(9), "t1:call_1_1".to_owned()))
+    );
 }
 
 /// A run that rests before its budget, in the picker.
 fn out_of_money(others: Vec<RunRecord>) -> Bench {
     let mut bench = Bench::new((80, 24), Vec::new(), Place::Executing);
     let seq = bench.events.last().unwrap().seq;
-    let rest = Fact::RunPaused { ordinal: 1, reason: PauseReason::Budget, from_state: RunStatus::Executing };
-    let facts = [rest, sample::asks(7, sample::a_budget())].into_iter().enumerate();
-    bench.events.extend(facts.map(|(n, fact)| Event { run_id: run_id(1), seq: seq + 1 + n as u64, at: sample::NOW, fact }));
+    let rest = Fact::RunPaused {
+        ordinal: 1,
+        reason: PauseReason::Budget,
+        from_state: RunStatus::Executing,
+    };
+    let facts = [rest, sample::asks(7, sample::a_budget())]
+        .into_iter()
+        .enumerate();
+    bench.events.extend(facts.map(|(n, fact)| Event {
+        run_id: run_id(1),
+        seq: seq + 1 + n as u64,
+        at: sample::NOW,
+        fact,
+    }));
     bench.records = vec![sample::opened(&bench.events, crate::model::state::Risk::Medium).record];
     bench.records.extend(others);
     let mut bench = bench.start(None);
-    bench.feed(Msg::Drawn(Drawn { list: Some(5), drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        list: Some(5),
+        drained: true,
+        ..Drawn::default()
+    }));
     assert_eq!(bench.state.screen(), Screen::Picker);
     bench
 }
@@ -71,8 +124,15 @@ fn a_run_that_rests_before_its_budget_is_not_resumed_but_asked_about() {
     for leave in [&["Enter"][..], &["Esc", "r"], &["v", "r"]] {
         let mut bench = out_of_money(Vec::new());
         leave.iter().for_each(|key| bench.press(key));
-        assert_eq!((bench.sent.len(), bench.state.screen()), (0, Screen::Gate), "{leave:?}");
-        assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(7));
+        assert_eq!(
+            (bench.sent.len(), bench.state.screen()),
+            (0, Screen::Gate),
+            "{leave:?}"
+        );
+        assert_eq!(
+            bench.state.gate.as_ref().unwrap().request_id,
+            sample::request_id(7)
+        );
     }
 }
 
@@ -80,18 +140,30 @@ fn a_run_that_rests_before_its_budget_is_not_resumed_but_asked_about() {
 fn a_paused_run_goes_on_from_its_gate_before_the_answer_or_after() {
     for answered in [false, true] {
         let mut bench = at_gate();
-        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Shutdown, from_state: RunStatus::AwaitingApproval });
+        bench.happens(Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Shutdown,
+            from_state: RunStatus::AwaitingApproval,
+        });
         if answered {
             bench.happens(sample::resolved(2, Decision::Approve, "mo"));
         }
         bench.press("r");
         let sent: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
-        assert_eq!((sent, bench.state.screen()), (vec![&Command::Resume { run_id: run_id(1) }], Screen::Gate), "{answered}");
+        assert_eq!(
+            (sent, bench.state.screen()),
+            (vec![&Command::Resume { run_id: run_id(1) }], Screen::Gate),
+            "{answered}"
+        );
     }
     let mut bench = out_of_money(Vec::new());
     bench.press("Enter");
     bench.press("r");
-    assert!(bench.sent.is_empty() && bench.state.notice.is_some() && bench.state.screen() == Screen::Gate);
+    assert!(
+        bench.sent.is_empty()
+            && bench.state.notice.is_some()
+            && bench.state.screen() == Screen::Gate
+    );
 }
 
 #[test]
@@ -103,11 +175,18 @@ fn of_several_marked_ones_those_that_ask_for_money_stay_and_it_is_said() {
     let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
     assert_eq!(resumed, [&Command::Resume { run_id: run_id(9) }]);
     let said = bench.state.notice.as_ref().unwrap().text.clone();
-    assert_eq!(said, "resuming 1 run: sending; 1 asks for more budget: ! answers");
+    assert_eq!(
+        said,
+        "resuming 1 run: sending; 1 asks for more budget: ! answers"
+    );
 }
 
 fn ended() -> Bench {
-    let run = sample::opened(&sample::journal(Place::Failed), crate::model::state::Risk::Medium).record;
+    let run = sample::opened(
+        &sample::journal(Place::Failed),
+        crate::model::state::Risk::Medium,
+    )
+    .record;
     let mut bench = Bench::new((80, 24), vec![run], Place::Failed).start(Some(run_id(1)));
     bench.press("r");
     bench
@@ -117,15 +196,26 @@ fn ended() -> Bench {
 fn an_ended_run_is_tried_again_only_after_a_question_whose_first_answer_is_no() {
     let mut bench = ended();
     assert!(matches!(&bench.state.modal, Some(Modal::Confirm(confirm)) if confirm.cursor == 0));
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Enter");
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());
     bench.press("r");
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Right");
     bench.press("Enter");
-    let Some((_, Command::Retry(retry))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
-    assert_eq!((retry.run_id, retry.from.as_ref().map(|key| key.as_str())), (run_id(1), Some("plan")));
+    let Some((_, Command::Retry(retry))) = bench.sent.last() else {
+        panic!("{:?}", bench.sent)
+    };
+    assert_eq!(
+        (retry.run_id, retry.from.as_ref().map(|key| key.as_str())),
+        (run_id(1), Some("plan"))
+    );
     assert!(retry.idempotency_key.is_some());
 }
 
@@ -133,19 +223,41 @@ fn an_ended_run_is_tried_again_only_after_a_question_whose_first_answer_is_no() 
 fn the_new_run_opens_or_the_refusal_is_said() {
     for refused in [false, true] {
         let mut bench = ended();
-        bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+        bench.feed(Msg::Drawn(Drawn {
+            drained: true,
+            ..Drawn::default()
+        }));
         bench.press("Right");
         bench.press("Enter");
-        let failure = || Failure::new(Code::ThreadBusy, "run x holds the thread").hint("wait for it");
-        bench.answer(if refused { Err(failure()) } else { Ok(Answer::Started { run_id: run_id(2), existing: false }) });
+        let failure =
+            || Failure::new(Code::ThreadBusy, "run x holds the thread").hint("wait for it");
+        bench.answer(if refused {
+            Err(failure())
+        } else {
+            Ok(Answer::Started {
+                run_id: run_id(2),
+                existing: false,
+            })
+        });
         let open = bench.state.run.as_ref().unwrap().run_id;
         assert_eq!(open, if refused { run_id(1) } else { run_id(2) });
-        assert_eq!(bench.state.notice.as_ref().is_some_and(|notice| notice.text.contains("holds the thread")), refused);
+        assert_eq!(
+            bench
+                .state
+                .notice
+                .as_ref()
+                .is_some_and(|notice| notice.text.contains("holds the thread")),
+            refused
+        );
     }
 }
 
 fn at_gate() -> Bench {
-    let record = sample::opened(&sample::journal(Place::Awaiting), crate::model::state::Risk::Medium).record;
+    let record = sample::opened(
+        &sample::journal(Place::Awaiting),
+        crate::model::state::Risk::Medium,
+    )
+    .record;
     let mut bench = Bench::new((80, 24), vec![record], Place::Awaiting).start(None);
     bench.candidates = sample::candidates();
     bench.press("!");
@@ -153,7 +265,10 @@ fn at_gate() -> Bench {
 }
 
 fn choose_the_second(bench: &mut Bench) {
-    bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        drained: true,
+        ..Drawn::default()
+    }));
     bench.press("Right");
     bench.press("Enter");
 }
@@ -163,13 +278,26 @@ fn a_fork_names_another_persona_for_the_seat_and_the_gate_stays_open() {
     let mut bench = at_gate();
     bench.press("F");
     bench.work();
-    let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("{:?}", bench.state.notice) };
+    let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
+        panic!("{:?}", bench.state.notice)
+    };
     let named = confirm.choices[1].0.clone();
     choose_the_second(&mut bench);
-    let Some((_, Command::Fork(fork))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
-    assert_eq!((fork.run_id, fork.personas.values().cloned().collect::<Vec<_>>()), (run_id(1), vec![named]));
+    let Some((_, Command::Fork(fork))) = bench.sent.last() else {
+        panic!("{:?}", bench.sent)
+    };
+    assert_eq!(
+        (
+            fork.run_id,
+            fork.personas.values().cloned().collect::<Vec<_>>()
+        ),
+        (run_id(1), vec![named])
+    );
     assert!(bench.state.gate.as_ref().unwrap().is_open());
-    bench.answer(Ok(Answer::Started { run_id: run_id(5), existing: false }));
+    bench.answer(Ok(Answer::Started {
+        run_id: run_id(5),
+        existing: false,
+    }));
     assert_eq!(bench.state.screen(), Screen::Gate);
 }
 
@@ -179,8 +307,17 @@ fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
     bench.press("K");
     assert!(bench.sent.is_empty());
     choose_the_second(&mut bench);
-    assert_eq!(bench.sent.last().unwrap().1, Command::Pick { run_id: run_id(1), fork: run_id(5) });
-    bench.answer(Err(Failure::new(Code::IllegalTransition, "that fork is still at work")));
+    assert_eq!(
+        bench.sent.last().unwrap().1,
+        Command::Pick {
+            run_id: run_id(1),
+            fork: run_id(5)
+        }
+    );
+    bench.answer(Err(Failure::new(
+        Code::IllegalTransition,
+        "that fork is still at work",
+    )));
     let gate = bench.state.gate.as_ref().unwrap();
     assert!(gate.is_open() && gate.failure.is_some());
 }
@@ -189,27 +326,53 @@ fn a_fork_is_taken_only_after_a_question_and_a_refusal_leaves_the_gate_open() {
 fn a_retry_can_begin_earlier_and_says_what_happens_where_the_thread_is_held() {
     let mut bench = ended();
     let lines = |bench: &Bench| {
-        let Some(Modal::Confirm(confirm)) = &bench.state.modal else { panic!("not asked") };
-        confirm.detail.lines().map(str::to_owned).collect::<Vec<_>>()
+        let Some(Modal::Confirm(confirm)) = &bench.state.modal else {
+            panic!("not asked")
+        };
+        confirm
+            .detail
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let enter = |bench: &mut Bench| {
-        bench.feed(Msg::Drawn(Drawn { drained: true, ..Drawn::default() }));
+        bench.feed(Msg::Drawn(Drawn {
+            drained: true,
+            ..Drawn::default()
+        }));
         bench.press("Enter");
     };
-    bench.records.push(RunRecord { thread: "shop-cart:main1".into(), ..record(3, RunStatus::Executing, 3) });
+    bench.records.push(RunRecord {
+        thread: "shop-cart:main1".into(),
+        ..record(3, RunStatus::Executing, 3)
+    });
     bench.feed(Msg::Stale);
     bench.press("Right");
-    assert_eq!((lines(&bench)[0].as_str(), lines(&bench)[4].as_str()), ("keeps       spec", "if held     this start is refused"));
+    assert_eq!(
+        (lines(&bench)[0].as_str(), lines(&bench)[4].as_str()),
+        ("keeps       spec", "if held     this start is refused")
+    );
     bench.press("Right");
     assert_eq!(lines(&bench)[0], "keeps       nothing");
     bench.press("Right");
     enter(&mut bench);
     assert!(bench.sent.is_empty(), "that was another word, no start");
-    assert_eq!(lines(&bench)[4], format!("if held     it waits until run {} rests or ends", run_id(3).short()));
+    assert_eq!(
+        lines(&bench)[4],
+        format!(
+            "if held     it waits until run {} rests or ends",
+            run_id(3).short()
+        )
+    );
     bench.press("Left");
     enter(&mut bench);
-    let Some((_, Command::Retry(retry))) = bench.sent.last() else { panic!("{:?}", bench.sent) };
-    assert_eq!((retry.from.as_ref().map(|key| key.as_str()), retry.strategy), (Some("spec"), Some(Strategy::Enqueue)));
+    let Some((_, Command::Retry(retry))) = bench.sent.last() else {
+        panic!("{:?}", bench.sent)
+    };
+    assert_eq!(
+        (retry.from.as_ref().map(|key| key.as_str()), retry.strategy),
+        (Some("spec"), Some(Strategy::Enqueue))
+    );
 }
 
 #[test]
@@ -218,38 +381,87 @@ fn the_gate_that_was_taken_over_says_whose_version_it_is_and_the_next_offers_it_
     bench.press("K");
     choose_the_second(&mut bench);
     bench.happens(sample::picked().remove(0));
-    let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else { panic!("no receipt") };
-    let told = format!("mo, who took the version of fork {} by terse-analyst@1: the next question asks about it", run_id(5).short());
-    assert_eq!((receipt.action.as_str(), receipt.by.as_str(), receipt.ours), ("superseded", told.as_str(), true));
+    let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
+        panic!("no receipt")
+    };
+    let told = format!(
+        "mo, who took the version of fork {} by terse-analyst@1: the next question asks about it",
+        run_id(5).short()
+    );
+    assert_eq!(
+        (receipt.action.as_str(), receipt.by.as_str(), receipt.ours),
+        ("superseded", told.as_str(), true)
+    );
     bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
-    sample::picked().into_iter().skip(1).for_each(|fact| bench.happens(fact));
+    sample::picked()
+        .into_iter()
+        .skip(1)
+        .for_each(|fact| bench.happens(fact));
     bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
-    assert_eq!(bench.state.gate.as_ref().unwrap().request_id, sample::request_id(3), "the next question is on the screen");
+    assert_eq!(
+        bench.state.gate.as_ref().unwrap().request_id,
+        sample::request_id(3),
+        "the next question is on the screen"
+    );
     bench.press("K");
-    assert!(bench.state.notice.as_ref().unwrap().text.starts_with("no fork has"), "{:?}", bench.state.notice);
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .starts_with("no fork has"),
+        "{:?}",
+        bench.state.notice
+    );
 }
 
 #[test]
 fn who_took_another_version_is_named_whatever_is_told_first_and_however_often() {
     let rows = || Query::Details(run_id(1));
     let facts = || Query::News(run_id(1), 0);
-    for asked in [vec![rows(), facts()], vec![facts(), rows()], vec![facts(), facts()], vec![Query::Open(run_id(1))]] {
+    for asked in [
+        vec![rows(), facts()],
+        vec![facts(), rows()],
+        vec![facts(), facts()],
+        vec![Query::Open(run_id(1))],
+    ] {
         let mut bench = at_gate();
         bench.press("K");
         choose_the_second(&mut bench);
         // No signal comes: the console looks itself.
         for fact in sample::picked().into_iter().take(1) {
             let (seq, at) = (bench.events.last().unwrap().seq + 1, bench.now().wall);
-            bench.events.push(Event { run_id: run_id(1), seq, at, fact });
+            bench.events.push(Event {
+                run_id: run_id(1),
+                seq,
+                at,
+                fact,
+            });
         }
         for query in asked.clone() {
             let answer = bench.look_up(&query);
             bench.feed(Msg::Loaded(query, answer));
         }
         let Stage::Receipt(receipt) = &bench.state.gate.as_ref().unwrap().stage else {
-            panic!("{asked:?}: {:?}", bench.state.gate.as_ref().map(|gate| (&gate.stage, gate.told, gate.request_id)))
+            panic!(
+                "{asked:?}: {:?}",
+                bench
+                    .state
+                    .gate
+                    .as_ref()
+                    .map(|gate| (&gate.stage, gate.told, gate.request_id))
+            )
         };
-        let told = format!("mo, who took the version of fork {} by terse-analyst@1: the next question asks about it", run_id(5).short());
-        assert_eq!((receipt.by.as_str(), receipt.ours), (told.as_str(), true), "{asked:?}");
+        let told = format!(
+            "mo, who took the version of fork {} by terse-analyst@1: the next question asks about it",
+            run_id(5).short()
+        );
+        assert_eq!(
+            (receipt.by.as_str(), receipt.ours),
+            (told.as_str(), true),
+            "{asked:?}"
+        );
     }
 }

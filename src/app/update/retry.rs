@@ -25,25 +25,51 @@ pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
 fn ask(state: &mut AppState, cursor: usize) {
     let Some(plan) = &state.retry else { return };
     let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
-    choices.extend(plan.beginnings().into_iter().map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))));
+    choices.extend(
+        plan.beginnings()
+            .into_iter()
+            .map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))),
+    );
     choices.push((format!("If held: {}", plan.strategy), Choice::RetryStrategy));
     let question = format!("Retry run {} in a new run?", plan.run_id.short());
-    state.modal = Some(Modal::Confirm(Confirm { question, detail: String::new(), choices, cursor, drawn: None }));
+    state.modal = Some(Modal::Confirm(Confirm {
+        question,
+        detail: String::new(),
+        choices,
+        cursor,
+        drawn: None,
+    }));
     retell(state);
 }
 
 /// Says what the answer under the cursor would be; of those that begin nothing, the one that keeps most.
 pub fn retell(state: &mut AppState) {
-    let (Some(plan), Some(Modal::Confirm(confirm))) = (&state.retry, &mut state.modal) else { return };
-    let begins = |choice: &(String, Choice)| if let Choice::Retry(from) = choice.1 { Some(from) } else { None };
-    let Some(first) = confirm.choices.iter().find_map(begins) else { return };
-    let from = confirm.choices.get(confirm.cursor).and_then(begins).unwrap_or(first);
+    let (Some(plan), Some(Modal::Confirm(confirm))) = (&state.retry, &mut state.modal) else {
+        return;
+    };
+    let begins = |choice: &(String, Choice)| {
+        if let Choice::Retry(from) = choice.1 {
+            Some(from)
+        } else {
+            None
+        }
+    };
+    let Some(first) = confirm.choices.iter().find_map(begins) else {
+        return;
+    };
+    let from = confirm
+        .choices
+        .get(confirm.cursor)
+        .and_then(begins)
+        .unwrap_or(first);
     confirm.detail = plan.told(from, &Lane::of(plan.thread.as_str(), &state.runs));
 }
 
 /// Another word for when the thread is held.
 pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
-    let Some(plan) = &mut state.retry else { return Vec::new() };
+    let Some(plan) = &mut state.retry else {
+        return Vec::new();
+    };
     plan.strategy = turned(plan.strategy, true);
     let last = plan.beginnings().len() + 1;
     ask(state, last);
@@ -52,12 +78,24 @@ pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
 
 /// Begins it; the operator has confirmed it.
 pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
-    let Some(plan) = state.retry.take() else { return Vec::new() };
+    let Some(plan) = state.retry.take() else {
+        return Vec::new();
+    };
     let strategy = Some(plan.strategy).filter(|strategy| *strategy != Strategy::Reject);
     let from = plan.phases.get(from).map(|(key, _)| key.clone());
     let key = format!("retry-{}", uuid::Uuid::new_v4());
-    let retry = RetryRun { run_id: plan.run_id, from, strategy, idempotency_key: Some(key) };
-    run_actions::send(state, plan.run_id, run_actions::RETRYING, Command::Retry(Box::new(retry)))
+    let retry = RetryRun {
+        run_id: plan.run_id,
+        from,
+        strategy,
+        idempotency_key: Some(key),
+    };
+    run_actions::send(
+        state,
+        plan.run_id,
+        run_actions::RETRYING,
+        Command::Retry(Box::new(retry)),
+    )
 }
 
 /// The new run is stored, or says why it is not.

@@ -1,6 +1,8 @@
 //! A run's screen: panes, the phase under the cursor, going in.
 
-use super::{artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane};
+use super::{
+    artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane,
+};
 use crate::app::keymap::{Action, is_movement};
 use crate::app::msg::{Cmd, Query};
 use crate::app::question;
@@ -15,15 +17,24 @@ pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     state.show(Screen::Run);
     state.wants_gate = false;
     if let Some(run) = state.run.as_mut().filter(|run| run.run_id == run_id) {
-        return if run.asking.due() { vec![Cmd::Query(Query::Open(run_id))] } else { Vec::new() };
+        return if run.asking.due() {
+            vec![Cmd::Query(Query::Open(run_id))]
+        } else {
+            Vec::new()
+        };
     }
-    state.run = Some(RunView { since: state.now.ticks, ..RunView::new(run_id) });
+    state.run = Some(RunView {
+        since: state.now.ticks,
+        ..RunView::new(run_id)
+    });
     vec![Cmd::Query(Query::Open(run_id))]
 }
 
 /// Does an action on the screen.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     let pane = match action {
         Action::NextPane => run.focus.turned(1),
         Action::PrevPane => run.focus.turned(Pane::ALL.len() - 1),
@@ -54,7 +65,9 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
             }
             return Vec::new();
         }
-        Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => return recorder::step(run, action),
+        Action::StepBack | Action::StepOn | Action::TurnBack | Action::TurnOn => {
+            return recorder::step(run, action);
+        }
         Action::Now if run.moment().is_some() => return recorder::leave(run),
         Action::Now => return in_pane(state, Action::Bottom),
         Action::Open if run.focus == Pane::Phases => return go_in(state),
@@ -79,7 +92,13 @@ pub fn focus(run: &mut RunView, pane: Pane) {
 
 /// Moves what a pane shows, whether it has the focus or not.
 pub fn scroll(state: &mut AppState, pane: Pane, movement: Action) -> Vec<Cmd> {
-    let Some(focused) = state.run.as_mut().map(|run| std::mem::replace(&mut run.focus, pane)) else { return Vec::new() };
+    let Some(focused) = state
+        .run
+        .as_mut()
+        .map(|run| std::mem::replace(&mut run.focus, pane))
+    else {
+        return Vec::new();
+    };
     let cmds = in_pane(state, movement);
     if let Some(run) = &mut state.run {
         run.focus = focused;
@@ -89,12 +108,16 @@ pub fn scroll(state: &mut AppState, pane: Pane, movement: Action) -> Vec<Cmd> {
 
 /// Enter on a phase: its question when one is open, else its artifact.
 fn go_in(state: &mut AppState) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     let asks = run.moment().is_none()
         && run
             .state()
             .and_then(|s| s.approval.as_ref())
-            .is_some_and(|open| open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key());
+            .is_some_and(|open| {
+                open.phase_key.is_none() || open.phase_key.as_ref() == run.phase_key()
+            });
     if asks {
         return gate::open(state);
     }
@@ -105,7 +128,8 @@ fn go_in(state: &mut AppState) -> Vec<Cmd> {
 /// Whether Esc undoes something on this screen before it leaves it.
 pub fn can_step_back(state: &AppState) -> bool {
     let Some(run) = &state.run else { return false };
-    let found = run.focus == Pane::Events && !(run.finding.search.is_empty() && run.finding.filter.is_empty());
+    let found = run.focus == Pane::Events
+        && !(run.finding.search.is_empty() && run.finding.filter.is_empty());
     let sought = focused(state).is_some_and(|(search, _)| search.needle.is_some());
     found || sought || run.moment().is_some()
 }
@@ -115,8 +139,14 @@ pub fn step_back(state: &mut AppState) -> Vec<Cmd> {
     if text_search::step_back(state) {
         return Vec::new();
     }
-    let Some(run) = &mut state.run else { return Vec::new() };
-    let found = if run.focus == Pane::Events { finding::step_back(run) } else { None };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
+    let found = if run.focus == Pane::Events {
+        finding::step_back(run)
+    } else {
+        None
+    };
     found.unwrap_or_else(|| recorder::leave(run))
 }
 
@@ -136,7 +166,9 @@ fn find(state: &mut AppState, action: Action) -> Vec<Cmd> {
 }
 
 fn in_pane(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     match run.focus {
         Pane::Events => events_pane::act(state, action),
         Pane::Artifact => artifact_pane::act(state, action),

@@ -20,7 +20,9 @@ pub const SETTLING: &str = "settling a call of";
 
 /// Acts on the run that is selected or open.
 pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
-    let Some(record) = selected(state) else { return Vec::new() };
+    let Some(record) = selected(state) else {
+        return Vec::new();
+    };
     match what {
         RunAction::Pause => pause(state, &record),
         RunAction::Resume => resume(state, &record),
@@ -37,7 +39,11 @@ fn selected(state: &AppState) -> Option<RunRecord> {
         Screen::Run | Screen::Gate => {
             let run = state.run.as_ref()?;
             // The list's row is newer than the one from opening; the journal is newer than both.
-            let mut record = state.runs.get(run.run_id).or(run.opened.as_ref().map(|known| &known.record))?.clone();
+            let mut record = state
+                .runs
+                .get(run.run_id)
+                .or(run.opened.as_ref().map(|known| &known.record))?
+                .clone();
             if let Some(journal) = run.state() {
                 journal.status.as_str().clone_into(&mut record.state);
             }
@@ -48,10 +54,20 @@ fn selected(state: &AppState) -> Option<RunRecord> {
 
 fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     match RunStatus::parse(&record.state) {
-        Some(RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Created) => {
-            send(state, record.id, "pausing", Command::Pause { run_id: record.id })
-        }
-        _ => refuse(state, &format!("run {} cannot be paused: it is {}", record.id.short(), record.state)),
+        Some(RunStatus::Executing | RunStatus::AwaitingApproval | RunStatus::Created) => send(
+            state,
+            record.id,
+            "pausing",
+            Command::Pause { run_id: record.id },
+        ),
+        _ => refuse(
+            state,
+            &format!(
+                "run {} cannot be paused: it is {}",
+                record.id.short(),
+                record.state
+            ),
+        ),
     }
 }
 
@@ -59,29 +75,54 @@ fn pause(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 /// asks for it.
 pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     if asks_for_money(record) && state.screen() == Screen::Gate {
-        return refuse(state, "no word but an answer to this question lets the run go on");
+        return refuse(
+            state,
+            "no word but an answer to this question lets the run go on",
+        );
     }
     if asks_for_money(record) {
         return gate::open_of(state, record.id);
     }
     if record.has_ended() {
-        state.say(format!("retry {}: looking up what it would be", record.id.short()));
+        state.say(format!(
+            "retry {}: looking up what it would be",
+            record.id.short()
+        ));
         return vec![Cmd::Query(Query::Retry(record.id))];
     }
     match state.picker.refusal(record, &state.runs.records) {
-        None => send(state, record.id, "resuming", Command::Resume { run_id: record.id }),
-        Some(why) => refuse(state, &format!("run {} cannot go on: {why}", record.id.short())),
+        None => send(
+            state,
+            record.id,
+            "resuming",
+            Command::Resume { run_id: record.id },
+        ),
+        Some(why) => refuse(
+            state,
+            &format!("run {} cannot go on: {why}", record.id.short()),
+        ),
     }
 }
 
 fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     if record.has_ended() {
-        return refuse(state, &format!("run {} has ended already ({})", record.id.short(), record.state));
+        return refuse(
+            state,
+            &format!(
+                "run {} has ended already ({})",
+                record.id.short(),
+                record.state
+            ),
+        );
     }
     state.modal = Some(Modal::Confirm(Confirm {
         question: format!("End run {} ({})?", record.id.short(), record.workflow),
-        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history stay.".to_owned(),
-        choices: vec![("Keep it".to_owned(), Choice::Stay), ("Abort the run".to_owned(), Choice::Abort(record.id))],
+        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history stay."
+            .to_owned(),
+        choices: vec![
+            ("Keep it".to_owned(), Choice::Stay),
+            ("Abort the run".to_owned(), Choice::Abort(record.id)),
+        ],
         cursor: 0,
         drawn: None,
     }));
@@ -90,7 +131,15 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
 
 /// Ends a run; the operator has confirmed it.
 pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
-    send(state, run_id, "aborting", Command::Abort { run_id, reason: String::new() })
+    send(
+        state,
+        run_id,
+        "aborting",
+        Command::Abort {
+            run_id,
+            reason: String::new(),
+        },
+    )
 }
 
 fn refuse(state: &mut AppState, why: &str) -> Vec<Cmd> {

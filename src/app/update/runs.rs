@@ -45,7 +45,9 @@ fn open(state: &mut AppState) -> Vec<Cmd> {
 /// Opens or closes the fold; closing from within it goes back to its line.
 fn fold(state: &mut AppState, open: bool) -> Vec<Cmd> {
     let runs = &mut state.runs;
-    let Some(line) = runs.fold() else { return Vec::new() };
+    let Some(line) = runs.fold() else {
+        return Vec::new();
+    };
     if open == runs.unfolded || !(runs.cursor == line || runs.is_within_fold(runs.cursor)) {
         return Vec::new();
     }
@@ -70,13 +72,23 @@ pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
             return Vec::new();
         }
         KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown => {
-            return state.keys.action(Context::Global, chord).map(|action| act(state, action)).unwrap_or_default();
+            return state
+                .keys
+                .action(Context::Global, chord)
+                .map(|action| act(state, action))
+                .unwrap_or_default();
         }
         KeyCode::Backspace => drop(text.pop()),
         _ => match chord.typed() {
             Some(typed) => text.push(typed),
             // Keys that write nothing do what they do everywhere.
-            None => return state.keys.action(Context::Global, chord).map(|action| keys::act(state, action)).unwrap_or_default(),
+            None => {
+                return state
+                    .keys
+                    .action(Context::Global, chord)
+                    .map(|action| keys::act(state, action))
+                    .unwrap_or_default();
+            }
         },
     }
     change_filter(state, text)
@@ -84,7 +96,11 @@ pub fn write_filter(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
 
 /// Text for the filter that was pasted.
 pub fn paste_filter(state: &mut AppState, pasted: &str) -> Vec<Cmd> {
-    let line: String = pasted.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control()).collect();
+    let line: String = pasted
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect();
     let text = state.runs.filter.text.clone() + &line;
     change_filter(state, text)
 }
@@ -108,29 +124,47 @@ fn change_filter(state: &mut AppState, text: String) -> Vec<Cmd> {
 
 /// Asks for what the screen shows, if the screen has left what was read.
 pub fn window(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.wants_window() { refresh(state) } else { Vec::new() }
+    if state.runs.wants_window() {
+        refresh(state)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Asks at once: the operator waits for it.
 pub fn refresh(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.asking.due() { vec![question(state)] } else { Vec::new() }
+    if state.runs.asking.due() {
+        vec![question(state)]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Asks because of news; not more often than somebody could read.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.may_ask(state.now.ticks) { refresh(state) } else { Vec::new() }
+    if state.runs.may_ask(state.now.ticks) {
+        refresh(state)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Asks what had to wait.
 pub fn tick(state: &mut AppState) -> Vec<Cmd> {
-    if state.runs.due_at.is_some_and(|at| at <= state.now.ticks) { ask(state) } else { Vec::new() }
+    if state.runs.due_at.is_some_and(|at| at <= state.now.ticks) {
+        ask(state)
+    } else {
+        Vec::new()
+    }
 }
 
 fn question(state: &mut AppState) -> Cmd {
     if !state.runs.loaded {
         state.runs.since.get_or_insert(state.now.ticks);
     }
-    Cmd::Query(Query::Runs(state.runs.ask(state.midnight(), state.look.size.1)))
+    Cmd::Query(Query::Runs(
+        state.runs.ask(state.midnight(), state.look.size.1),
+    ))
 }
 
 /// The archive answered.
@@ -150,7 +184,10 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
                 cmds.extend(notify::news(&before, &state.runs.known()).map(Cmd::Notify));
             }
             if state.runs.filter.begins() {
-                cmds.push(Cmd::Query(Query::SearchArtifacts(state.runs.filter.text.clone(), None)));
+                cmds.push(Cmd::Query(Query::SearchArtifacts(
+                    state.runs.filter.text.clone(),
+                    None,
+                )));
             }
             cmds.extend(linking::offer(state));
             cmds.extend(demo::look_at_empty(state, first));
@@ -163,7 +200,11 @@ pub fn loaded(state: &mut AppState, ask: &PageAsk, result: Result<Loaded, Failur
 }
 
 /// A step of the search through artifacts has ended.
-pub fn searched(state: &mut AppState, text: &str, result: Result<ArtifactHits, Failure>) -> Vec<Cmd> {
+pub fn searched(
+    state: &mut AppState,
+    text: &str,
+    result: Result<ArtifactHits, Failure>,
+) -> Vec<Cmd> {
     if state.runs.filter.text != text {
         return Vec::new();
     }

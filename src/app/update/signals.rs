@@ -20,7 +20,9 @@ pub fn event(state: &mut AppState, event: &Arc<Event>) -> Vec<Cmd> {
     if kind == "llm.called" && state.pace.lets(state.now.ticks) {
         cmds.extend(after_calls(state));
     }
-    let in_list = ["run.", "phase.", "approval."].iter().any(|start| kind.starts_with(start));
+    let in_list = ["run.", "phase.", "approval."]
+        .iter()
+        .any(|start| kind.starts_with(start));
     if in_list {
         cmds.extend(runs::ask(state));
         cmds.extend(looks::ask_costs(state));
@@ -41,7 +43,9 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     run.pulse.event(event);
     transcript_pane::on_event(run, event);
     let fits = run.opened.is_some() && run.tail.push(event.clone());
-    let Some(known) = run.now_mut() else { return Vec::new() };
+    let Some(known) = run.now_mut() else {
+        return Vec::new();
+    };
     let follows = event.seq <= known.state.last_seq + 1;
     if follows && fits {
         if let Err(failure) = known.state.apply(event) {
@@ -52,12 +56,19 @@ fn fold(run: &mut RunView, event: &Arc<Event>) -> Vec<Cmd> {
     }
     let kind = event.fact.kind();
     let in_details = kind.starts_with("artifact.") || kind.starts_with("approval.");
-    if in_details && run.asking_details.due() { vec![Cmd::Query(Query::Details(run.run_id))] } else { Vec::new() }
+    if in_details && run.asking_details.due() {
+        vec![Cmd::Query(Query::Details(run.run_id))]
+    } else {
+        Vec::new()
+    }
 }
 
 /// What calls to models change: costs in the list. Those of the open run follow from its events.
 pub fn after_calls(state: &mut AppState) -> Vec<Cmd> {
-    runs::ask(state).into_iter().chain(looks::ask_costs(state)).collect()
+    runs::ask(state)
+        .into_iter()
+        .chain(looks::ask_costs(state))
+        .collect()
 }
 
 /// An agent said something.
@@ -85,19 +96,30 @@ pub fn reread_run(state: &mut AppState) -> Option<Cmd> {
     }
     // What is known is gone on from; only a run that is not open yet is read whole.
     let since = run.now().map(|known| known.state.last_seq);
-    Some(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| Query::News(run.run_id, since))))
+    Some(Cmd::Query(since.map_or(Query::Open(run.run_id), |since| {
+        Query::News(run.run_id, since)
+    })))
 }
 
 /// Facts that were stored since one that is known.
 pub fn news(state: &mut AppState, id: RunId, since: u64, events: Vec<Event>) -> Vec<Cmd> {
-    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else { return Vec::new() };
+    let Some(run) = state.run.as_mut().filter(|run| run.run_id == id) else {
+        return Vec::new();
+    };
     let (again, many) = (run.asking.answered(), events.len() >= MANY);
     if many {
         // So much is read faster from its end.
-        return if again || run.asking.due() { vec![Cmd::Query(Query::Open(id))] } else { Vec::new() };
+        return if again || run.asking.due() {
+            vec![Cmd::Query(Query::Open(id))]
+        } else {
+            Vec::new()
+        };
     }
     let last = events.last().map_or(since, |event| event.seq);
-    let mut cmds: Vec<Cmd> = events.into_iter().flat_map(|news| event(state, &Arc::new(news))).collect();
+    let mut cmds: Vec<Cmd> = events
+        .into_iter()
+        .flat_map(|news| event(state, &Arc::new(news)))
+        .collect();
     if again {
         cmds.push(Cmd::Query(Query::News(id, last)));
     }

@@ -13,23 +13,35 @@ use crate::model::state::RunStatus;
 
 #[test]
 fn a_gate_that_arrives_takes_no_focus_and_rings_only_where_nobody_looks() {
-    let mut bench = Bench::new((80, 24), vec![record(3, RunStatus::Executing, 3)], Place::Executing).start(None);
+    let mut bench = Bench::new(
+        (80, 24),
+        vec![record(3, RunStatus::Executing, 3)],
+        Place::Executing,
+    )
+    .start(None);
     let screen = bench.state.screen();
     bench.feed(Msg::Focus(false));
     bench.records.push(waiting_record());
     bench.feed(Msg::Stale);
-    assert_eq!((bench.state.screen(), bench.done.clone()), (screen, vec![Cmd::Notify("phasedeck: a run waits for you")]));
+    assert_eq!(
+        (bench.state.screen(), bench.done.clone()),
+        (screen, vec![Cmd::Notify("phasedeck: a run waits for you")])
+    );
     bench.feed(Msg::Stale);
     assert_eq!(bench.done.len(), 1, "only on the transition");
 }
 
 #[test]
 fn a_jump_in_the_numbers_asks_for_a_new_snapshot() {
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::AwaitingFirst).start(Some(run_id(1)));
+    let mut bench =
+        Bench::new((80, 24), vec![waiting_record()], Place::AwaitingFirst).start(Some(run_id(1)));
     bench.events = sample::journal(Place::Awaiting);
     let last = bench.events.last().unwrap().clone();
     bench.feed(Msg::Event(std::sync::Arc::new(last.clone())));
-    assert_eq!(bench.state.run.as_ref().unwrap().state().unwrap().last_seq, last.seq);
+    assert_eq!(
+        bench.state.run.as_ref().unwrap().state().unwrap().last_seq,
+        last.seq
+    );
 }
 
 #[test]
@@ -38,7 +50,10 @@ fn facts_fold_as_they_come() {
     for event in sample::journal(Place::Completed).into_iter().skip(8) {
         bench.happens(event.fact);
     }
-    assert_eq!(bench.state.run.as_ref().unwrap().state().unwrap().status, RunStatus::Completed);
+    assert_eq!(
+        bench.state.run.as_ref().unwrap().state().unwrap().status,
+        RunStatus::Completed
+    );
 }
 
 #[test]
@@ -51,24 +66,44 @@ fn the_picker_opens_at_the_start_when_something_is_paused_and_only_then() {
     bench.press("j");
     bench.records = records();
     bench.feed(Msg::Stale);
-    assert_eq!(bench.state.screen(), Screen::Runs, "a key was pressed before");
+    assert_eq!(
+        bench.state.screen(),
+        Screen::Runs,
+        "a key was pressed before"
+    );
 }
 
 #[test]
 fn marked_runs_are_resumed_together() {
     let paused = |n| record(n, RunStatus::Paused, 90);
-    let mut bench = Bench::new((80, 24), vec![paused(1), paused(2), paused(3)], Place::Executing).start(None);
+    let mut bench = Bench::new(
+        (80, 24),
+        vec![paused(1), paused(2), paused(3)],
+        Place::Executing,
+    )
+    .start(None);
     bench.press("Space");
     bench.press("Space");
     bench.press("Enter");
     let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
-    assert_eq!(resumed, [&Command::Resume { run_id: run_id(1) }, &Command::Resume { run_id: run_id(2) }]);
+    assert_eq!(
+        resumed,
+        [
+            &Command::Resume { run_id: run_id(1) },
+            &Command::Resume { run_id: run_id(2) }
+        ]
+    );
 }
 
 #[test]
 fn ending_a_run_asks_and_the_first_answer_is_harmless() {
     let mut bench = Bench::new((80, 24), records(), Place::Executing).start(Some(run_id(1)));
-    let drawn = |bench: &mut Bench| bench.feed(Msg::Drawn(crate::app::msg::Drawn { drained: true, ..Default::default() }));
+    let drawn = |bench: &mut Bench| {
+        bench.feed(Msg::Drawn(crate::app::msg::Drawn {
+            drained: true,
+            ..Default::default()
+        }))
+    };
     bench.press("x");
     drawn(&mut bench);
     bench.press("Enter");
@@ -79,7 +114,13 @@ fn ending_a_run_asks_and_the_first_answer_is_harmless() {
     assert!(bench.sent.is_empty(), "not drawn yet");
     drawn(&mut bench);
     bench.press("Enter");
-    assert_eq!(bench.sent.last().unwrap().1, Command::Abort { run_id: run_id(1), reason: String::new() });
+    assert_eq!(
+        bench.sent.last().unwrap().1,
+        Command::Abort {
+            run_id: run_id(1),
+            reason: String::new()
+        }
+    );
 }
 
 #[test]
@@ -87,7 +128,12 @@ fn leaving_asks_only_while_runs_work_here() {
     let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(None);
     bench.press("q");
     assert_eq!(bench.done, [Cmd::Quit]);
-    let mut bench = Bench::new((80, 24), vec![record(3, RunStatus::Executing, 3)], Place::Executing).start(None);
+    let mut bench = Bench::new(
+        (80, 24),
+        vec![record(3, RunStatus::Executing, 3)],
+        Place::Executing,
+    )
+    .start(None);
     bench.press("q");
     assert!(matches!(&bench.state.modal, Some(Modal::Confirm(_))) && bench.done.is_empty());
     bench.press("Esc");
@@ -108,10 +154,29 @@ fn an_idle_console_sleeps_until_midnight() {
 }
 
 fn any_chord() -> impl Strategy<Value = Chord> {
-    use KeyCode::{BackTab, Backspace, Char, Delete, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
-    let codes = vec![BackTab, Backspace, Delete, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up];
-    let typed = prop::sample::select("jkgGAcXxpr!:?123456z[]fq vn".chars().map(Char).collect::<Vec<_>>());
-    (prop_oneof![prop::sample::select(codes), typed], prop::bool::weighted(0.1)).prop_map(|(code, ctrl)| Chord { code, ctrl, alt: false })
+    use KeyCode::{
+        BackTab, Backspace, Char, Delete, Down, End, Enter, Esc, Home, Left, PageDown, PageUp,
+        Right, Tab, Up,
+    };
+    let codes = vec![
+        BackTab, Backspace, Delete, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right,
+        Tab, Up,
+    ];
+    let typed = prop::sample::select(
+        "jkgGAcXxpr!:?123456z[]fq vn"
+            .chars()
+            .map(Char)
+            .collect::<Vec<_>>(),
+    );
+    (
+        prop_oneof![prop::sample::select(codes), typed],
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(code, ctrl)| Chord {
+            code,
+            ctrl,
+            alt: false,
+        })
 }
 
 proptest! {
@@ -154,7 +219,8 @@ fn what_another_run_says_draws_nothing_and_hides_nothing() {
 #[test]
 fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
     use crate::app::run_view::Side;
-    let mut bench = Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(Some(run_id(1)));
+    let mut bench =
+        Bench::new((80, 24), vec![waiting_record()], Place::Awaiting).start(Some(run_id(1)));
     bench.press("2");
     let mut seen = Vec::new();
     for _ in 0..4 {
@@ -162,16 +228,34 @@ fn the_artifact_pane_turns_through_what_can_be_shown_of_a_version() {
         seen.push((run.artifact.side, run.artifact.reading.is_some()));
         bench.press("l");
     }
-    assert_eq!(seen, [(Side::Whole, true), (Side::Previous, true), (Side::Transcript, true), (Side::Whole, true)]);
+    assert_eq!(
+        seen,
+        [
+            (Side::Whole, true),
+            (Side::Previous, true),
+            (Side::Transcript, true),
+            (Side::Whole, true)
+        ]
+    );
     bench.press("h");
     bench.press("[");
     bench.press("[");
     bench.press("l");
     let run = bench.state.run.as_ref().unwrap();
-    assert_eq!((run.version().unwrap().version, run.artifact.side), (1, Side::Errors));
-    assert_eq!(run.artifact.reading.as_ref().unwrap().doc().lines[0].text, "/acceptance_criteria");
+    assert_eq!(
+        (run.version().unwrap().version, run.artifact.side),
+        (1, Side::Errors)
+    );
+    assert_eq!(
+        run.artifact.reading.as_ref().unwrap().doc().lines[0].text,
+        "/acceptance_criteria"
+    );
     bench.press("e");
-    assert_eq!(asked_outside(&bench), None, "only what is asked about can be edited");
+    assert_eq!(
+        asked_outside(&bench),
+        None,
+        "only what is asked about can be edited"
+    );
     bench.press("o");
     assert!(matches!(asked_outside(&bench), Some(Outside::Page { .. })));
 }
@@ -188,7 +272,10 @@ fn a_filter_looks_through_rows_first_and_then_through_artifacts_and_esc_ends_it(
     bench.type_text("gizmo", 10);
     let listed: Vec<_> = bench.state.runs.records.iter().map(|r| r.id).collect();
     assert_eq!(listed, [run_id(6)], "found by its artifact alone");
-    assert_eq!((bench.state.runs.filter.looked_at, bench.state.runs.len()), (40, 1));
+    assert_eq!(
+        (bench.state.runs.filter.looked_at, bench.state.runs.len()),
+        (40, 1)
+    );
     bench.press("Enter");
     bench.press("Enter");
     assert_eq!(bench.state.screen(), Screen::Run);
@@ -214,10 +301,16 @@ fn the_fold_opens_and_closes_and_leads_into_its_runs() {
 
 #[test]
 fn with_a_thousand_stopped_runs_only_those_on_the_screen_are_looked_into() {
-    let many = (0..1000).map(|n| sample::many(n, RunStatus::Paused)).collect();
+    let many = (0..1000)
+        .map(|n| sample::many(n, RunStatus::Paused))
+        .collect();
     let mut bench = Bench::new((80, 24), many, Place::Executing).start(None);
     assert_eq!(bench.state.screen(), Screen::Picker);
-    bench.feed(Msg::Drawn(Drawn { list: Some(6), drained: true, ..Drawn::default() }));
+    bench.feed(Msg::Drawn(Drawn {
+        list: Some(6),
+        drained: true,
+        ..Drawn::default()
+    }));
     assert_eq!(bench.state.picker.previews.len(), 6);
     bench.press("G");
     assert_eq!(bench.state.picker.previews.len(), 12);
@@ -226,16 +319,40 @@ fn with_a_thousand_stopped_runs_only_those_on_the_screen_are_looked_into() {
 #[test]
 fn of_marked_runs_those_that_cannot_go_on_are_left_and_said() {
     let paused = |n| record(n, RunStatus::Paused, 90);
-    let held = RunRecord { thread: record(4, RunStatus::Executing, 1).thread, ..paused(3) };
-    let all = vec![paused(1), paused(2), held, record(4, RunStatus::Executing, 1)];
+    let held = RunRecord {
+        thread: record(4, RunStatus::Executing, 1).thread,
+        ..paused(3)
+    };
+    let all = vec![
+        paused(1),
+        paused(2),
+        held,
+        record(4, RunStatus::Executing, 1),
+    ];
     let mut bench = Bench::new((80, 24), all, Place::Executing).start(None);
     for _ in 0..3 {
         bench.press("Space");
     }
     bench.press("Enter");
     let resumed: Vec<&Command> = bench.sent.iter().map(|(_, command)| command).collect();
-    assert_eq!(resumed, [&Command::Resume { run_id: run_id(1) }, &Command::Resume { run_id: run_id(2) }]);
-    assert!(bench.state.notice.as_ref().unwrap().text.contains("1 cannot go on"), "{:?}", bench.state.notice);
+    assert_eq!(
+        resumed,
+        [
+            &Command::Resume { run_id: run_id(1) },
+            &Command::Resume { run_id: run_id(2) }
+        ]
+    );
+    assert!(
+        bench
+            .state
+            .notice
+            .as_ref()
+            .unwrap()
+            .text
+            .contains("1 cannot go on"),
+        "{:?}",
+        bench.state.notice
+    );
 }
 
 #[test]
@@ -244,7 +361,11 @@ fn the_demo_starts_from_an_empty_list_and_from_the_palette() {
         let mut bench = Bench::new((80, 24), vec![], Place::Executing).start(None);
         bench.worked.clear();
         keys.iter().for_each(|key| bench.press(key));
-        assert_eq!(bench.worked.pop_front(), Some(crate::app::msg::Work::Demo), "{keys:?}");
+        assert_eq!(
+            bench.worked.pop_front(),
+            Some(crate::app::msg::Work::Demo),
+            "{keys:?}"
+        );
         bench.feed(Msg::Done(crate::app::msg::Done::Demo(Ok(Box::default()))));
         assert!(matches!(bench.sent.last(), Some((_, Command::Start(_)))));
     }
@@ -261,9 +382,17 @@ fn the_palette_leads_to_screens_and_runs_and_what_is_used_most_stands_first() {
     open(&mut bench, "everything cost");
     assert_eq!(bench.state.screen(), Screen::Cost);
     open(&mut bench, &run_id(6).short());
-    assert_eq!((bench.state.screen(), bench.state.run.as_ref().unwrap().run_id), (Screen::Run, run_id(6)));
+    assert_eq!(
+        (
+            bench.state.screen(),
+            bench.state.run.as_ref().unwrap().run_id
+        ),
+        (Screen::Run, run_id(6))
+    );
     bench.press(":");
-    let Some(Modal::Palette(palette)) = &bench.state.modal else { panic!() };
+    let Some(Modal::Palette(palette)) = &bench.state.modal else {
+        panic!()
+    };
     let found = crate::app::update::palette::found(&bench.state, palette);
     assert_eq!(found[0].text, "what everything cost, over time");
 }

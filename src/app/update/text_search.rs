@@ -9,9 +9,17 @@ use crate::app::text_search::{TextSearch, Typing, focused_mut, looking};
 
 /// Begins a line.
 pub fn open(state: &mut AppState) {
-    let Some((search, reading)) = focused_mut(state) else { return };
-    let (began, followed) = reading.as_ref().map_or(((0, 0), false), |reading| (reading.at(), reading.follows()));
-    search.typing = Some(Typing { text: String::new(), began, followed });
+    let Some((search, reading)) = focused_mut(state) else {
+        return;
+    };
+    let (began, followed) = reading
+        .as_ref()
+        .map_or(((0, 0), false), |reading| (reading.at(), reading.follows()));
+    search.typing = Some(Typing {
+        text: String::new(),
+        began,
+        followed,
+    });
     if let Some(reading) = reading {
         reading.look_for(None);
     }
@@ -19,10 +27,16 @@ pub fn open(state: &mut AppState) {
 
 /// A key while a line is typed.
 pub fn press(state: &mut AppState, chord: Chord) {
-    let Some((search, reading)) = focused_mut(state) else { return };
-    let Some(typing) = &mut search.typing else { return };
+    let Some((search, reading)) = focused_mut(state) else {
+        return;
+    };
+    let Some(typing) = &mut search.typing else {
+        return;
+    };
     match (chord.code, edit(&mut typing.text, chord)) {
-        (KeyCode::Up | KeyCode::Down, _) => drop(reading.map(|reading| reading.find_next(chord.code == KeyCode::Down))),
+        (KeyCode::Up | KeyCode::Down, _) => {
+            drop(reading.map(|reading| reading.find_next(chord.code == KeyCode::Down)))
+        }
         (_, Edited::Cancelled) => cancel(search, reading),
         (_, Edited::Done) => done(search, reading),
         (_, Edited::Changed) => typed(search, reading),
@@ -31,7 +45,9 @@ pub fn press(state: &mut AppState, chord: Chord) {
 
 /// A paste while a line is typed.
 pub fn paste(state: &mut AppState, text: &str) {
-    let Some((search, reading)) = focused_mut(state) else { return };
+    let Some((search, reading)) = focused_mut(state) else {
+        return;
+    };
     if let Some(typing) = &mut search.typing {
         pasted(&mut typing.text, text);
     }
@@ -40,7 +56,9 @@ pub fn paste(state: &mut AppState, text: &str) {
 
 /// The line has changed: goes to the first hit from where it began, down and then up.
 fn typed(search: &TextSearch, reading: Option<&mut Reading>) {
-    let (Some(typing), Some(reading)) = (&search.typing, reading) else { return };
+    let (Some(typing), Some(reading)) = (&search.typing, reading) else {
+        return;
+    };
     let sought = search.sought();
     let any = sought.is_some();
     reading.look_for(sought);
@@ -52,7 +70,10 @@ fn typed(search: &TextSearch, reading: Option<&mut Reading>) {
 }
 
 fn done(search: &mut TextSearch, reading: Option<&mut Reading>) {
-    search.needle = search.typing.take().and_then(|typing| Needle::new(&typing.text));
+    search.needle = search
+        .typing
+        .take()
+        .and_then(|typing| Needle::new(&typing.text));
     if let Some(reading) = reading {
         reading.look_for(search.needle.clone());
     }
@@ -77,7 +98,9 @@ fn stand_back(typing: &Typing, reading: &mut Reading) {
 
 /// Goes to the next hit below, or above.
 pub fn next(state: &mut AppState, ahead: bool) {
-    let Some((search, Some(reading))) = focused_mut(state) else { return };
+    let Some((search, Some(reading))) = focused_mut(state) else {
+        return;
+    };
     if search.needle.is_some() {
         reading.find_next(ahead);
     }
@@ -85,7 +108,9 @@ pub fn next(state: &mut AppState, ahead: bool) {
 
 /// One step back: out of the search. Whether there was one.
 pub fn step_back(state: &mut AppState) -> bool {
-    let Some((search, reading)) = focused_mut(state) else { return false };
+    let Some((search, reading)) = focused_mut(state) else {
+        return false;
+    };
     let was = search.needle.take().is_some();
     if let Some(reading) = reading {
         reading.look_for(None);

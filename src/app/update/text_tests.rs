@@ -16,38 +16,92 @@ fn on_run(place: Place) -> Bench {
 
 fn drew(bench: &mut Bench) {
     let (text, reading) = (Some((60, 8)), Some((60, 8)));
-    let gate = bench.state.gate.as_ref().filter(|_| bench.state.screen() == Screen::Gate).map(|gate| gate.request_id);
-    bench.feed(Msg::Drawn(Drawn { transcript: text, reading, gate, drained: true, ..Drawn::default() }));
+    let gate = bench
+        .state
+        .gate
+        .as_ref()
+        .filter(|_| bench.state.screen() == Screen::Gate)
+        .map(|gate| gate.request_id);
+    bench.feed(Msg::Drawn(Drawn {
+        transcript: text,
+        reading,
+        gate,
+        drained: true,
+        ..Drawn::default()
+    }));
 }
 
 fn says(bench: &mut Bench, attempt: u32, kind: TextKind, text: &str) {
-    bench.feed(Msg::Text(TextChunk { run_id: run_id(1), phase_key: "spec".into(), attempt, kind, text: text.into() }));
+    bench.feed(Msg::Text(TextChunk {
+        run_id: run_id(1),
+        phase_key: "spec".into(),
+        attempt,
+        kind,
+        text: text.into(),
+    }));
 }
 
 fn said(bench: &Bench) -> Vec<String> {
-    bench.state.run.as_ref().unwrap().said.reading.doc().lines.iter().map(|line| line.text.clone()).collect()
+    bench
+        .state
+        .run
+        .as_ref()
+        .unwrap()
+        .said
+        .reading
+        .doc()
+        .lines
+        .iter()
+        .map(|line| line.text.clone())
+        .collect()
 }
 
 fn found(bench: &Bench) -> Found {
-    bench.state.run.as_ref().unwrap().artifact.reading.as_ref().unwrap().found()
+    bench
+        .state
+        .run
+        .as_ref()
+        .unwrap()
+        .artifact
+        .reading
+        .as_ref()
+        .unwrap()
+        .found()
 }
 
 #[test]
 fn the_transcript_is_of_the_phase_under_the_cursor_its_attempts_are_chosen_and_calls_unfold() {
     let mut bench = on_run(Place::Awaiting);
     drew(&mut bench);
-    assert_eq!(said(&bench), ["turn 1", "Prices are in cents now."], "the last attempt");
+    assert_eq!(
+        said(&bench),
+        ["turn 1", "Prices are in cents now."],
+        "the last attempt"
+    );
     bench.press_all("5 [ [");
     drew(&mut bench);
     let call = "> write_file  file_path: spec.json, content: 26 characters -> 2 lines";
-    let folded = ["turn 1", "The cart needs items first.", "I will write the spec.", "It names what the cart does.", call];
+    let folded = [
+        "turn 1",
+        "The cart needs items first.",
+        "I will write the spec.",
+        "It names what the cart does.",
+        call,
+    ];
     assert_eq!(said(&bench), folded);
     bench.press("Enter");
-    assert_eq!(said(&bench).last().map(String::as_str), Some("   3 lines, 28 bytes"));
+    assert_eq!(
+        said(&bench).last().map(String::as_str),
+        Some("   3 lines, 28 bytes")
+    );
     bench.press("Space");
     assert_eq!(said(&bench), folded);
     bench.press_all("] ]");
-    assert_eq!(bench.state.run.as_ref().unwrap().said.attempt, None, "the last one is followed again");
+    assert_eq!(
+        bench.state.run.as_ref().unwrap().said.attempt,
+        None,
+        "the last one is followed again"
+    );
     bench.press_all("1 j");
     drew(&mut bench);
     assert_eq!(said(&bench), Vec::<String>::new(), "the plan has not begun");
@@ -61,16 +115,24 @@ fn what_is_said_live_is_followed_until_someone_scrolls_and_gives_way_to_what_is_
     for number in 0..20 {
         says(&mut bench, 1, TextKind::Answer, &format!("line {number}\n"));
     }
-    let reading = |bench: &Bench| -> Reading { bench.state.run.as_ref().unwrap().said.reading.clone() };
+    let reading =
+        |bench: &Bench| -> Reading { bench.state.run.as_ref().unwrap().said.reading.clone() };
     assert!(reading(&bench).follows() && reading(&bench).lines_below() == 0);
     bench.press_all("5 k");
     let before = reading(&bench).visible(8);
     says(&mut bench, 1, TextKind::Answer, "more\nand more\n");
     assert!(!reading(&bench).follows());
-    assert_eq!((reading(&bench).visible(8), reading(&bench).lines_below()), (before.clone(), 3));
+    assert_eq!(
+        (reading(&bench).visible(8), reading(&bench).lines_below()),
+        (before.clone(), 3)
+    );
     bench.press("f");
     assert!(reading(&bench).follows() && reading(&bench).lines_below() == 0);
-    assert_eq!(said(&bench).len(), stored + 1 + 23, "stored, a space, and what is said");
+    assert_eq!(
+        said(&bench).len(),
+        stored + 1 + 23,
+        "stored, a space, and what is said"
+    );
     bench.happens(Fact::LlmCalled {
         phase_key: "spec".into(),
         attempt: 1,
@@ -86,7 +148,16 @@ fn what_is_said_live_is_followed_until_someone_scrolls_and_gives_way_to_what_is_
     says(&mut bench, 1, TextKind::Answer, "the next turn");
     drew(&mut bench);
     let lines = said(&bench);
-    assert_eq!(lines[stored..], ["", "turn 1", "One acceptance criterion was missing: I add it.", "", "the next turn"]);
+    assert_eq!(
+        lines[stored..],
+        [
+            "",
+            "turn 1",
+            "One acceptance criterion was missing: I add it.",
+            "",
+            "the next turn"
+        ]
+    );
 }
 
 #[test]
@@ -105,7 +176,10 @@ fn of_an_agent_that_stores_nothing_what_was_heard_stays() {
     bench.press("k");
     says(&mut bench, 1, TextKind::Tool, "read_file a");
     drew(&mut bench);
-    assert_eq!(said(&bench).last().map(String::as_str), Some("> read_file a"));
+    assert_eq!(
+        said(&bench).last().map(String::as_str),
+        Some("> read_file a")
+    );
 }
 
 #[test]
@@ -119,12 +193,28 @@ fn in_the_past_the_transcript_is_what_was_stored_by_then() {
         let seq = bench.state.run.as_ref().unwrap().moment().unwrap();
         told.push((seq, said(&bench).last().cloned().unwrap_or_default()));
     }
-    let at = |seq: u64| told.iter().find(|(at, _)| *at == seq).map(|(_, text)| text.as_str());
+    let at = |seq: u64| {
+        told.iter()
+            .find(|(at, _)| *at == seq)
+            .map(|(_, text)| text.as_str())
+    };
     assert_eq!(at(17), Some("Prices are in cents now."));
-    assert_eq!(at(16), Some("no turn of this attempt is stored: nobody was asked, or a rehearsal played it"));
-    assert_eq!(at(12), Some("One acceptance criterion was missing: I add it."));
-    assert_eq!(at(8), Some("> write_file  file_path: spec.json, content: 26 characters -> 2 lines"));
-    assert_eq!(at(7), Some("> write_file  file_path: spec.json, content: 26 characters -> no result yet"));
+    assert_eq!(
+        at(16),
+        Some("no turn of this attempt is stored: nobody was asked, or a rehearsal played it")
+    );
+    assert_eq!(
+        at(12),
+        Some("One acceptance criterion was missing: I add it.")
+    );
+    assert_eq!(
+        at(8),
+        Some("> write_file  file_path: spec.json, content: 26 characters -> 2 lines")
+    );
+    assert_eq!(
+        at(7),
+        Some("> write_file  file_path: spec.json, content: 26 characters -> no result yet")
+    );
     bench.press("End");
     drew(&mut bench);
     assert_eq!(said(&bench), ["turn 1", "Prices are in cents now."]);
@@ -147,9 +237,27 @@ fn slash_finds_in_the_artifact_as_it_is_typed_and_esc_gives_the_place_back() {
     bench.press("N");
     assert_eq!(found(&bench), Found::At(2, 3, false));
     bench.press("h");
-    assert_eq!(bench.state.run.as_ref().unwrap().artifact.search.needle.as_ref().map(|needle| needle.typed()), Some("item"));
+    assert_eq!(
+        bench
+            .state
+            .run
+            .as_ref()
+            .unwrap()
+            .artifact
+            .search
+            .needle
+            .as_ref()
+            .map(|needle| needle.typed()),
+        Some("item")
+    );
     bench.press("Esc");
-    assert_eq!((bench.state.screen(), bench.state.run.as_ref().unwrap().focus), (Screen::Run, Pane::Artifact));
+    assert_eq!(
+        (
+            bench.state.screen(),
+            bench.state.run.as_ref().unwrap().focus
+        ),
+        (Screen::Run, Pane::Artifact)
+    );
     assert_eq!(found(&bench), Found::Nothing);
 }
 
@@ -173,11 +281,18 @@ fn at_a_gate_letters_that_are_typed_to_find_something_answer_nothing() {
         bench.press(key);
         bench.ticks += 2000;
         drew(&mut bench);
-        assert!(matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading), "{key}");
+        assert!(
+            matches!(bench.state.gate.as_ref().unwrap().stage, Stage::Reading),
+            "{key}"
+        );
     }
     assert!(bench.sent.is_empty() && bench.state.modal.is_none());
     bench.press_all("Esc Esc");
-    assert_eq!(bench.state.screen(), Screen::Gate, "first out of the search");
+    assert_eq!(
+        bench.state.screen(),
+        Screen::Gate,
+        "first out of the search"
+    );
     bench.press("Esc");
     assert_eq!(bench.state.screen(), Screen::Run);
 }
@@ -188,7 +303,16 @@ fn what_is_searched_at_a_gate_is_searched_in_each_of_its_texts() {
     bench.press("!");
     drew(&mut bench);
     bench.press_all("/ c e n t s Enter");
-    let told = |bench: &Bench| bench.state.gate.as_ref().unwrap().reading().unwrap().found();
+    let told = |bench: &Bench| {
+        bench
+            .state
+            .gate
+            .as_ref()
+            .unwrap()
+            .reading()
+            .unwrap()
+            .found()
+    };
     assert_eq!(told(&bench), Found::At(1, 2, false));
     bench.press("]");
     assert_eq!(told(&bench), Found::Many(2, false));
@@ -204,7 +328,11 @@ fn a_whole_event_is_searched_like_any_text_and_esc_first_ends_the_search() {
         Some(crate::app::state::Modal::Text(_, reading)) => Some(reading.found()),
         _ => None,
     };
-    assert!(matches!(told(&bench), Some(Found::At(1, count, false)) if count > 1), "{:?}", told(&bench));
+    assert!(
+        matches!(told(&bench), Some(Found::At(1, count, false)) if count > 1),
+        "{:?}",
+        told(&bench)
+    );
     bench.press("n");
     assert!(matches!(told(&bench), Some(Found::At(2, _, false))));
     bench.press("Esc");

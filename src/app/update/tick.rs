@@ -8,11 +8,19 @@ use crate::app::wake::DRAFT_MS;
 /// Time has passed.
 pub fn tick(state: &mut AppState) -> Vec<Cmd> {
     let ticks = state.now.ticks;
-    if state.notice.as_ref().is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS) {
+    if state
+        .notice
+        .as_ref()
+        .is_some_and(|n| !n.bad && ticks.saturating_sub(n.at) >= NOTICE_MS)
+    {
         state.notice = None;
     }
     text_search::look_on(state);
-    if state.runs.next_goes_on().is_some_and(|at| at <= state.now.wall) {
+    if state
+        .runs
+        .next_goes_on()
+        .is_some_and(|at| at <= state.now.wall)
+    {
         state.runs.end_waits(state.now.wall);
     }
     let mut cmds = runs::tick(state);
@@ -24,7 +32,11 @@ pub fn tick(state: &mut AppState) -> Vec<Cmd> {
         Some(gate) if gate.input.unsaved.is_some_and(due) => cmds.extend(keep_draft(state)),
         _ => {}
     }
-    if state.new_run.as_ref().is_some_and(|form| form.unsaved.is_some_and(due)) {
+    if state
+        .new_run
+        .as_ref()
+        .is_some_and(|form| form.unsaved.is_some_and(due))
+    {
         cmds.extend(new_run::keep_draft(state));
     }
     cmds
@@ -39,7 +51,13 @@ pub fn keep_all(state: &mut AppState) -> Vec<Cmd> {
 
 /// Keeps the words of the open gate, if they are not kept yet.
 pub fn keep_draft(state: &mut AppState) -> Vec<Cmd> {
-    let Some(gate) = state.gate.as_mut().filter(|gate| gate.input.unsaved.is_some()) else { return Vec::new() };
+    let Some(gate) = state
+        .gate
+        .as_mut()
+        .filter(|gate| gate.input.unsaved.is_some())
+    else {
+        return Vec::new();
+    };
     gate.input.unsaved = None;
     let (key, draft) = (gate.draft_key(), gate.draft());
     state.drafts.insert(key.clone(), draft.clone());
@@ -57,8 +75,15 @@ mod tests {
         let mut state = Bench::new((120, 40), records(), Place::Awaiting).state;
         state.now.ticks = 10_000;
         state.runs.due_at = Some(10_000);
-        assert!(state.pace.lets(9_000) && !state.pace.lets(9_100), "news of a call is held back");
-        let asks = |cmds: &[Cmd]| cmds.iter().filter(|cmd| matches!(cmd, Cmd::Query(Query::Runs(_)))).count();
+        assert!(
+            state.pace.lets(9_000) && !state.pace.lets(9_100),
+            "news of a call is held back"
+        );
+        let asks = |cmds: &[Cmd]| {
+            cmds.iter()
+                .filter(|cmd| matches!(cmd, Cmd::Query(Query::Runs(_))))
+                .count()
+        };
         assert_eq!(asks(&tick(&mut state)), 1);
     }
 }

@@ -14,7 +14,9 @@ use crate::model::state::PhaseStatus;
 
 /// Does an action on the pane.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
-    let Some(run) = &mut state.run else { return Vec::new() };
+    let Some(run) = &mut state.run else {
+        return Vec::new();
+    };
     let grows = run.said.grows();
     match action {
         Action::FollowSaid => run.said.reading.follow(),
@@ -23,8 +25,14 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::PrevAttempt => return turn(run, false),
         Action::NextAttempt => return turn(run, true),
         Action::SaidPager => {
-            let name = run.said_by().map_or_else(|| "transcript".to_owned(), |(phase, attempt)| format!("{phase} attempt {attempt}"));
-            return vec![Cmd::Outside(Outside::Page { name, text: PageText::Text(run.said.reading.shared()) })];
+            let name = run.said_by().map_or_else(
+                || "transcript".to_owned(),
+                |(phase, attempt)| format!("{phase} attempt {attempt}"),
+            );
+            return vec![Cmd::Outside(Outside::Page {
+                name,
+                text: PageText::Text(run.said.reading.shared()),
+            })];
         }
         other => drop(run.said.reading.go(other)),
     }
@@ -32,9 +40,18 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
 }
 
 fn turn(run: &mut RunView, forward: bool) -> Vec<Cmd> {
-    let Some((_, shown)) = run.said_by() else { return Vec::new() };
-    let last = run.state().and_then(|state| state.phases.get(run.phase_at())).map_or(1, |phase| phase.attempt);
-    let to = if forward { shown + 1 } else { shown.saturating_sub(1).max(1) };
+    let Some((_, shown)) = run.said_by() else {
+        return Vec::new();
+    };
+    let last = run
+        .state()
+        .and_then(|state| state.phases.get(run.phase_at()))
+        .map_or(1, |phase| phase.attempt);
+    let to = if forward {
+        shown + 1
+    } else {
+        shown.saturating_sub(1).max(1)
+    };
     // At the last the pane follows again: the next attempt shows by itself.
     run.said.attempt = Some(to).filter(|to| *to < last);
     want(run)
@@ -46,9 +63,16 @@ pub fn want(run: &mut RunView) -> Vec<Cmd> {
         return Vec::new();
     }
     let (whose, moment) = (run.said_by(), run.moment());
-    let phase = run.state().and_then(|state| state.phases.get(run.phase_at()));
-    let at_work = phase.is_some_and(|phase| phase.status == PhaseStatus::Running && run.said.attempt.is_none());
-    run.said.show(run.run_id, whose, moment, at_work).map(Cmd::Query).into_iter().collect()
+    let phase = run
+        .state()
+        .and_then(|state| state.phases.get(run.phase_at()));
+    let at_work = phase
+        .is_some_and(|phase| phase.status == PhaseStatus::Running && run.said.attempt.is_none());
+    run.said
+        .show(run.run_id, whose, moment, at_work)
+        .map(Cmd::Query)
+        .into_iter()
+        .collect()
 }
 
 /// Takes in what was asked for.
@@ -63,7 +87,10 @@ pub fn hear(run: &mut RunView, chunk: &TextChunk) {
 
 /// A fact was stored: with it, what was said up to it.
 pub fn on_event(run: &mut RunView, event: &Event) {
-    if let Fact::LlmCalled { phase_key, .. } | Fact::ToolCalled { phase_key, .. } | Fact::ToolDenied { phase_key, .. } = &event.fact {
+    if let Fact::LlmCalled { phase_key, .. }
+    | Fact::ToolCalled { phase_key, .. }
+    | Fact::ToolDenied { phase_key, .. } = &event.fact
+    {
         run.said.more_stored(phase_key);
     }
 }

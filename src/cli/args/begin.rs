@@ -43,7 +43,11 @@ impl Drive {
     /// What happens at a gate; waiting when nothing was said.
     #[must_use]
     pub fn gate_policy(self) -> OnGate {
-        if self.yes { OnGate::Approve } else { self.on_gate.unwrap_or(OnGate::Wait) }
+        if self.yes {
+            OnGate::Approve
+        } else {
+            self.on_gate.unwrap_or(OnGate::Wait)
+        }
     }
 }
 

@@ -13,8 +13,14 @@ fn the_definitions_are_sound() {
 
 #[test]
 fn every_command_is_listed_under_one_subject() {
-    let mut listed: Vec<_> = SUBJECTS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-    let mut defined: Vec<_> = Cli::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let mut listed: Vec<_> = SUBJECTS
+        .iter()
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect();
+    let mut defined: Vec<_> = Cli::command()
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
     listed.sort_unstable();
     defined.sort_unstable();
     assert_eq!(listed, defined);
@@ -23,7 +29,10 @@ fn every_command_is_listed_under_one_subject() {
 #[test]
 fn no_arguments_mean_the_console_as_it_is() {
     let nothing = parse("").unwrap();
-    assert!(nothing.command.is_none() && nothing.look == Look::default(), "what is taken without parsing");
+    assert!(
+        nothing.command.is_none() && nothing.look == Look::default(),
+        "what is taken without parsing"
+    );
 }
 
 #[test]
@@ -72,10 +81,19 @@ fn bad_lines_are_refused_with_code_2() {
         ("run x --no-git --repo .", "cannot be used with"),
         ("run x --no-git --base main", "cannot be used with"),
         ("run x --scenario spec=ok -m x", "--rehearse"),
-        ("run x --rehearse --scenario spec=great -m x", "'great' is no scenario"),
+        (
+            "run x --rehearse --scenario spec=great -m x",
+            "'great' is no scenario",
+        ),
         ("run x --persona architect -m x", "is not ROLE=NAME"),
-        ("run x --headless --yes --on-gate wait", "cannot be used with"),
-        ("run x --headless --on-gate perhaps", "possible values: wait, approve, fail"),
+        (
+            "run x --headless --yes --on-gate wait",
+            "cannot be used with",
+        ),
+        (
+            "run x --headless --on-gate perhaps",
+            "possible values: wait, approve, fail",
+        ),
         ("approve", "<RUN>"),
         ("approve x --hash 3f9c", "8 to 64 hex digits"),
         ("changes x", "--message <TEXT>"),
@@ -86,7 +104,10 @@ fn bad_lines_are_refused_with_code_2() {
         ("consent a --all", "cannot be used with"),
         ("redo x", "unrecognized subcommand"),
         ("fork x", "--persona <ROLE=NAME>"),
-        ("run x --strategy perhaps", "there are reject, enqueue, interrupt and rollback"),
+        (
+            "run x --strategy perhaps",
+            "there are reject, enqueue, interrupt and rollback",
+        ),
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -96,10 +117,14 @@ fn bad_lines_are_refused_with_code_2() {
 
 #[test]
 fn gates_wait_unless_something_was_said() {
-    for (line, policy) in
-        [("demo --headless", OnGate::Wait), ("demo --headless --yes", OnGate::Approve), ("demo --headless --on-gate fail", OnGate::Fail)]
-    {
-        let Some(Verb::Demo(demo)) = parse(line).unwrap().command else { panic!("{line}") };
+    for (line, policy) in [
+        ("demo --headless", OnGate::Wait),
+        ("demo --headless --yes", OnGate::Approve),
+        ("demo --headless --on-gate fail", OnGate::Fail),
+    ] {
+        let Some(Verb::Demo(demo)) = parse(line).unwrap().command else {
+            panic!("{line}")
+        };
         assert_eq!(demo.drive.gate_policy(), policy);
     }
 }
@@ -108,5 +133,11 @@ fn gates_wait_unless_something_was_said() {
 fn flags_of_look_stand_anywhere() {
     let matches = command().get_matches_from(["phasedeck", "runs", "--ascii", "--no-color"]);
     let cli = Cli::from_arg_matches(&matches).unwrap();
-    assert_eq!(cli.look, Look { ascii: true, no_color: true });
+    assert_eq!(
+        cli.look,
+        Look {
+            ascii: true,
+            no_color: true
+        }
+    );
 }

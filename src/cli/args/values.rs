@@ -7,17 +7,27 @@ use crate::model::state::{OnDisconnect, Strategy};
 
 /// An amount above zero.
 pub(super) fn dollars(text: &str) -> Result<NanoUsd, String> {
-    NanoUsd::from_decimal(text.trim_start_matches('$')).filter(|amount| amount.0 > 0).ok_or_else(|| "write it like 2.50".to_owned())
+    NanoUsd::from_decimal(text.trim_start_matches('$'))
+        .filter(|amount| amount.0 > 0)
+        .ok_or_else(|| "write it like 2.50".to_owned())
 }
 
 /// Every state of a run, by name.
 pub(super) fn state_names() -> clap::builder::PossibleValuesParser {
-    crate::model::state::RunStatus::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().into()
+    crate::model::state::RunStatus::ALL
+        .iter()
+        .map(|state| state.as_str())
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Every format, by name.
 pub(super) fn format_names() -> clap::builder::PossibleValuesParser {
-    crate::cli::formats::FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().into()
+    crate::cli::formats::FORMATS
+        .iter()
+        .map(|format| format.name)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn pair<'a>(text: &'a str, shape: &str) -> Result<(&'a str, &'a str), String> {
@@ -48,7 +58,9 @@ pub(super) fn phase(text: &str) -> Result<PhaseKey, String> {
 
 /// What becomes of a run that holds the lane.
 pub(super) fn strategy(text: &str) -> Result<Strategy, String> {
-    Strategy::parse(text).ok_or_else(|| format!("'{text}' is no strategy; there are reject, enqueue, interrupt and rollback"))
+    Strategy::parse(text).ok_or_else(|| {
+        format!("'{text}' is no strategy; there are reject, enqueue, interrupt and rollback")
+    })
 }
 
 /// What becomes of a run when its terminal is lost.

@@ -8,8 +8,15 @@ use crate::model::time::Timestamp;
 
 fn lines(facts: Vec<Fact>, style: Style) -> String {
     let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    let events = facts.into_iter().zip(1..).map(|(fact, seq)| Event { run_id, seq, at: Timestamp(0), fact });
-    events.map(|event| line(&event, "12:03:11", style) + "\n").collect()
+    let events = facts.into_iter().zip(1..).map(|(fact, seq)| Event {
+        run_id,
+        seq,
+        at: Timestamp(0),
+        fact,
+    });
+    events
+        .map(|event| line(&event, "12:03:11", style) + "\n")
+        .collect()
 }
 
 fn name(text: &str) -> VersionedName {
@@ -21,7 +28,10 @@ fn hash() -> ContentHash {
 }
 
 fn wrong() -> ArtifactError {
-    ArtifactError { pointer: "/acceptance_criteria".to_owned(), message: "needs at least 1 item".to_owned() }
+    ArtifactError {
+        pointer: "/acceptance_criteria".to_owned(),
+        message: "needs at least 1 item".to_owned(),
+    }
 }
 
 #[test]
@@ -34,7 +44,10 @@ fn runs_and_phases_read_at_a_glance() {
             phases: vec!["spec".into(), "plan".into()],
             rehearsal: true,
         },
-        Fact::RunStarted { workflow: name("development@1"), thread: "shop:main".into() },
+        Fact::RunStarted {
+            workflow: name("development@1"),
+            thread: "shop:main".into(),
+        },
         Fact::PhaseStarted {
             phase_key: "spec".into(),
             attempt: 2,
@@ -42,14 +55,42 @@ fn runs_and_phases_read_at_a_glance() {
             persona: name("careful@1"),
             cause: AttemptCause::Repair,
         },
-        Fact::PhaseSkipped { phase_key: "spec".into(), ordinal: 1, reason: SkipReason::AlreadyCompleted },
-        Fact::PhaseCompleted { phase_key: "spec".into(), attempts: 1, duration_ms: 62_000, commit: Some("0123456789abcdef".to_owned()) },
-        Fact::PhaseFailed { phase_key: "spec".into(), reason: Code::ApprovalRejected, message: "no\u{1b}[2Jway".to_owned() },
-        Fact::RunPaused { ordinal: 1, reason: PauseReason::Crashed, from_state: RunStatus::Executing },
-        Fact::RunResumed { ordinal: 1, from_state: RunStatus::Paused },
+        Fact::PhaseSkipped {
+            phase_key: "spec".into(),
+            ordinal: 1,
+            reason: SkipReason::AlreadyCompleted,
+        },
+        Fact::PhaseCompleted {
+            phase_key: "spec".into(),
+            attempts: 1,
+            duration_ms: 62_000,
+            commit: Some("0123456789abcdef".to_owned()),
+        },
+        Fact::PhaseFailed {
+            phase_key: "spec".into(),
+            reason: Code::ApprovalRejected,
+            message: "no\u{1b}[2Jway".to_owned(),
+        },
+        Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Crashed,
+            from_state: RunStatus::Executing,
+        },
+        Fact::RunResumed {
+            ordinal: 1,
+            from_state: RunStatus::Paused,
+        },
         Fact::RunCompleted {},
-        Fact::RunFailed { code: Code::LlmAuth, message: "the key was refused".to_owned(), hint: String::new() },
-        Fact::RunAborted { by: "ann".to_owned(), via: Via::Cli, reason: "wrong repository".to_owned() },
+        Fact::RunFailed {
+            code: Code::LlmAuth,
+            message: "the key was refused".to_owned(),
+            hint: String::new(),
+        },
+        Fact::RunAborted {
+            by: "ann".to_owned(),
+            via: Via::Cli,
+            reason: "wrong repository".to_owned(),
+        },
     ];
     insta::assert_snapshot!(lines(facts, Style::default()), @r"
     12:03:11     1  ● run.created         development@1 · 2 phases · thread shop:main · rehearsal
@@ -68,12 +109,28 @@ fn runs_and_phases_read_at_a_glance() {
 
 #[test]
 fn artifacts_and_gates_name_what_they_are_about() {
-    let artifact = ArtifactRef { path: "spec.json".to_owned(), schema: "dev/spec@1".into(), sha256: hash(), bytes: 412, version: 2 };
+    let artifact = ArtifactRef {
+        path: "spec.json".to_owned(),
+        schema: "dev/spec@1".into(),
+        sha256: hash(),
+        bytes: 412,
+        version: 2,
+    };
     let request_id: RequestId = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
     let gate: GateKey = "spec_approved".into();
     let facts = vec![
-        Fact::ArtifactExpected { phase_key: "spec".into(), attempt: 1, path: "spec.json".to_owned(), schema: "dev/spec@1".into() },
-        Fact::PromptSent { phase_key: "spec".into(), attempt: 1, sha256: hash(), bytes: 2048 },
+        Fact::ArtifactExpected {
+            phase_key: "spec".into(),
+            attempt: 1,
+            path: "spec.json".to_owned(),
+            schema: "dev/spec@1".into(),
+        },
+        Fact::PromptSent {
+            phase_key: "spec".into(),
+            attempt: 1,
+            sha256: hash(),
+            bytes: 2048,
+        },
         Fact::ArtifactInvalid {
             phase_key: "spec".into(),
             attempt: 1,
@@ -94,9 +151,22 @@ fn artifacts_and_gates_name_what_they_are_about() {
             errors: Vec::new(),
             errors_total: 0,
         },
-        Fact::ArtifactTimeout { phase_key: "spec".into(), attempt: 1, seconds: 300 },
-        Fact::PromptRepaired { phase_key: "spec".into(), attempt: 2, errors: vec![wrong()] },
-        Fact::ArtifactValidated { phase_key: "spec".into(), attempt: 2, artifact, by: None },
+        Fact::ArtifactTimeout {
+            phase_key: "spec".into(),
+            attempt: 1,
+            seconds: 300,
+        },
+        Fact::PromptRepaired {
+            phase_key: "spec".into(),
+            attempt: 2,
+            errors: vec![wrong()],
+        },
+        Fact::ArtifactValidated {
+            phase_key: "spec".into(),
+            attempt: 2,
+            artifact,
+            by: None,
+        },
         Fact::ApprovalRequested {
             request_id,
             phase_key: Some("spec".into()),
@@ -151,14 +221,24 @@ fn work_says_what_it_cost_and_how_it_ended() {
         turn_id,
         turn: 3,
         model: "acme/large".to_owned(),
-        tokens: Tokens { input: 1200, output: 300, cached: 0, reasoning: 0 },
+        tokens: Tokens {
+            input: 1200,
+            output: 300,
+            cached: 0,
+            reasoning: 0,
+        },
         cost,
         estimated,
         latency_ms: 2_300,
         status,
     };
     let facts = vec![
-        Fact::SessionStarted { session_id, role: "architect".into(), backend: "openai".to_owned(), ordinal: 1 },
+        Fact::SessionStarted {
+            session_id,
+            role: "architect".into(),
+            backend: "openai".to_owned(),
+            ordinal: 1,
+        },
         called(Some(NanoUsd(4_100_000)), false, CallStatus::Ok),
         called(None, false, CallStatus::Failed),
         called(Some(NanoUsd(4_100_000)), true, CallStatus::Unknown),
@@ -189,9 +269,22 @@ fn work_says_what_it_cost_and_how_it_ended() {
             code: Code::PathOutsideWorktree,
             message: "leaves the worktree".to_owned(),
         },
-        Fact::SessionFailed { session_id, role: "architect".into(), ordinal: 2, code: Code::LlmUnreachable, message: "gone".to_owned() },
-        Fact::BudgetWarned { scope: "run".to_owned(), limit: NanoUsd(5_000_000_000), spent: NanoUsd(4_100_000_000) },
-        Fact::ClockSkewed { since: Timestamp(1_763_700_000_123), behind_ms: 3_600_000 },
+        Fact::SessionFailed {
+            session_id,
+            role: "architect".into(),
+            ordinal: 2,
+            code: Code::LlmUnreachable,
+            message: "gone".to_owned(),
+        },
+        Fact::BudgetWarned {
+            scope: "run".to_owned(),
+            limit: NanoUsd(5_000_000_000),
+            spent: NanoUsd(4_100_000_000),
+        },
+        Fact::ClockSkewed {
+            since: Timestamp(1_763_700_000_123),
+            behind_ms: 3_600_000,
+        },
     ];
     insta::assert_snapshot!(lines(facts, Style { color: false, ascii: true }), @r"
     12:03:11     1  : session.started     architect - openai

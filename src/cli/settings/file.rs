@@ -21,15 +21,26 @@ pub fn read(path: &Path, shape: &Shape) -> Result<Layer, Vec<Failure>> {
     let text = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Layer::default()),
-        Err(e) => return Err(vec![Failure::io(format!("cannot read {}", path.display()), &e)]),
+        Err(e) => {
+            return Err(vec![Failure::io(
+                format!("cannot read {}", path.display()),
+                &e,
+            )]);
+        }
     };
     let file = path.display().to_string();
     let text = String::from_utf8(text).map_err(|e| {
-        let place = Place { file: file.clone(), ..Place::default() };
+        let place = Place {
+            file: file.clone(),
+            ..Place::default()
+        };
         vec![
-            Failure::new(Code::ConfigInvalid, format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
-                .hint("save it as UTF-8")
-                .at(place),
+            Failure::new(
+                Code::ConfigInvalid,
+                format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to()),
+            )
+            .hint("save it as UTF-8")
+            .at(place),
         ]
     })?;
     parse(&file, &text, shape)
@@ -40,17 +51,34 @@ pub fn read(path: &Path, shape: &Shape) -> Result<Layer, Vec<Failure>> {
 /// # Errors
 /// `config_invalid` for each mistake.
 pub fn parse(file: &str, text: &str, shape: &Shape) -> Result<Layer, Vec<Failure>> {
-    let mut reading = Reading { file, text, problems: Vec::new(), origins: BTreeMap::new() };
+    let mut reading = Reading {
+        file,
+        text,
+        problems: Vec::new(),
+        origins: BTreeMap::new(),
+    };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        reading.problem(&span, None, error.message().trim().to_owned(), "mend the TOML");
+        reading.problem(
+            &span,
+            None,
+            error.message().trim().to_owned(),
+            "mend the TOML",
+        );
     }
     if !reading.problems.is_empty() {
         return Err(reading.problems);
     }
     let values = reading.group(table.get_ref(), shape, "", &table.span());
-    if reading.problems.is_empty() { Ok(Layer { values, origins: reading.origins }) } else { Err(reading.problems) }
+    if reading.problems.is_empty() {
+        Ok(Layer {
+            values,
+            origins: reading.origins,
+        })
+    } else {
+        Err(reading.problems)
+    }
 }
 
 struct Reading<'t> {
@@ -61,7 +89,13 @@ struct Reading<'t> {
 }
 
 impl Reading<'_> {
-    fn group(&mut self, table: &DeTable<'_>, shape: &Shape, path: &str, span: &Range<usize>) -> Map<String, Value> {
+    fn group(
+        &mut self,
+        table: &DeTable<'_>,
+        shape: &Shape,
+        path: &str,
+        span: &Range<usize>,
+    ) -> Map<String, Value> {
         let mut values = Map::new();
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -73,22 +107,46 @@ impl Reading<'_> {
             }
         }
         if let Shape::Group { required, .. } = shape {
-            for name in required.iter().filter(|name| table.get(name.as_str()).is_none()) {
-                self.problem(span, Some(path), format!("'{path}' needs '{name}'"), &format!("add `{name} = …`"));
+            for name in required
+                .iter()
+                .filter(|name| table.get(name.as_str()).is_none())
+            {
+                self.problem(
+                    span,
+                    Some(path),
+                    format!("'{path}' needs '{name}'"),
+                    &format!("add `{name} = …`"),
+                );
             }
         }
         values
     }
 
-    fn field<'s>(&mut self, shape: &'s Shape, name: &str, path: &str, span: &Range<usize>, here: &str) -> Option<&'s Shape> {
+    fn field<'s>(
+        &mut self,
+        shape: &'s Shape,
+        name: &str,
+        path: &str,
+        span: &Range<usize>,
+        here: &str,
+    ) -> Option<&'s Shape> {
         match shape {
             Shape::Map(of) => Some(of),
             Shape::Group { fields, .. } => {
                 let known = fields.get(name);
                 if known.is_none() {
-                    let whose = if path.is_empty() { "there is".to_owned() } else { format!("'{path}' has") };
+                    let whose = if path.is_empty() {
+                        "there is".to_owned()
+                    } else {
+                        format!("'{path}' has")
+                    };
                     let hint = did_you_mean(name, fields.keys().map(String::as_str));
-                    self.problem(span, Some(here), format!("{whose} no setting '{}'", name.escape_debug()), &hint);
+                    self.problem(
+                        span,
+                        Some(here),
+                        format!("{whose} no setting '{}'", name.escape_debug()),
+                        &hint,
+                    );
                 }
                 known
             }
@@ -97,30 +155,52 @@ impl Reading<'_> {
     }
 
     /// A value as JSON, when it fits. `key` is where its name stands: tables have no place of their own.
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, shape: &Shape, path: &str, key: &Range<usize>) -> Option<Value> {
+    fn value(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        shape: &Shape,
+        path: &str,
+        key: &Range<usize>,
+    ) -> Option<Value> {
         let span = value.span();
         let fits = match (shape, value.get_ref()) {
             (Shape::Group { .. } | Shape::Map(_), DeValue::Table(table)) => {
                 return Some(Value::Object(self.group(table, shape, path, key)));
             }
             (Shape::List(of), DeValue::Array(items)) => {
-                let items =
-                    items.iter().enumerate().map(|(at, item)| self.value(item, of, &format!("{path}[{at}]"), key)).collect::<Vec<_>>();
-                items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
+                let items = items
+                    .iter()
+                    .enumerate()
+                    .map(|(at, item)| self.value(item, of, &format!("{path}[{at}]"), key))
+                    .collect::<Vec<_>>();
+                items
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()
+                    .map(Value::Array)
             }
             (Shape::Text, DeValue::String(text)) => Some(Value::from(text.as_ref())),
-            (Shape::Choice(words), DeValue::String(text)) => words.iter().any(|word| word == text).then(|| Value::from(text.as_ref())),
+            (Shape::Choice(words), DeValue::String(text)) => words
+                .iter()
+                .any(|word| word == text)
+                .then(|| Value::from(text.as_ref())),
             (Shape::Flag, DeValue::Boolean(flag)) => Some(Value::from(*flag)),
             (Shape::Whole(max), DeValue::Integer(digits)) => {
-                u64::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|number| number <= max).map(Value::from)
+                u64::from_str_radix(digits.as_str(), digits.radix())
+                    .ok()
+                    .filter(|number| number <= max)
+                    .map(Value::from)
             }
             _ => None,
         };
         match &fits {
             Some(_) => {
-                self.origins.insert(path.to_owned(), Origin::File(self.place(&span, Some(path))));
+                self.origins
+                    .insert(path.to_owned(), Origin::File(self.place(&span, Some(path))));
             }
-            None if matches!((shape, value.get_ref()), (Shape::List(_), DeValue::Array(_))) => {}
+            None if matches!(
+                (shape, value.get_ref()),
+                (Shape::List(_), DeValue::Array(_))
+            ) => {}
             None => self.misfit(value, shape, path),
         }
         fits
@@ -137,24 +217,46 @@ impl Reading<'_> {
             DeValue::Table(_) => "a table".to_owned(),
         };
         let hint = match (shape, value.get_ref()) {
-            (Shape::Choice(words), DeValue::String(text)) => did_you_mean(text, words.iter().map(String::as_str)),
+            (Shape::Choice(words), DeValue::String(text)) => {
+                did_you_mean(text, words.iter().map(String::as_str))
+            }
             (Shape::Text, _) => "put it in quotes".to_owned(),
-            (Shape::Whole(_) | Shape::Flag, DeValue::String(_)) => "write it without quotes".to_owned(),
+            (Shape::Whole(_) | Shape::Flag, DeValue::String(_)) => {
+                "write it without quotes".to_owned()
+            }
             _ => format!("write {}", shape.words()),
         };
-        self.problem(&value.span(), Some(path), format!("'{path}' must be {}, not {found}", shape.words()), &hint);
+        self.problem(
+            &value.span(),
+            Some(path),
+            format!("'{path}' must be {}, not {found}", shape.words()),
+            &hint,
+        );
     }
 
     fn problem(&mut self, span: &Range<usize>, field: Option<&str>, message: String, hint: &str) {
         let place = self.place(span, field);
-        self.problems.push(Failure::new(Code::ConfigInvalid, message).hint(hint).at(place));
+        self.problems.push(
+            Failure::new(Code::ConfigInvalid, message)
+                .hint(hint)
+                .at(place),
+        );
     }
 
     fn place(&self, span: &Range<usize>, field: Option<&str>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .map_or(0, |line| line.chars().count())
+            + 1;
         let count = |number: usize| u32::try_from(number).ok();
-        Place { file: self.file.to_owned(), line: count(line), column: count(column), field: field.map(str::to_owned) }
+        Place {
+            file: self.file.to_owned(),
+            line: count(line),
+            column: count(column),
+            field: field.map(str::to_owned),
+        }
     }
 }

@@ -62,9 +62,17 @@ impl Loaded {
 ///
 /// # Errors
 /// `config_invalid` for each mistake in any layer; `io_failed` when the file cannot be read.
-pub fn load(paths: &Paths, variables: impl IntoIterator<Item = (String, String)>, look: Look) -> Result<Loaded, Vec<Failure>> {
+pub fn load(
+    paths: &Paths,
+    variables: impl IntoIterator<Item = (String, String)>,
+    look: Look,
+) -> Result<Loaded, Vec<Failure>> {
     let shape = Shape::of_settings();
-    layered(vec![file::read(&paths.config_file(), &shape), variables::read(variables, &shape), Ok(flags(look))])
+    layered(vec![
+        file::read(&paths.config_file(), &shape),
+        variables::read(variables, &shape),
+        Ok(flags(look)),
+    ])
 }
 
 /// Lays the layers over the defaults, later ones on top.
@@ -72,7 +80,8 @@ pub fn load(paths: &Paths, variables: impl IntoIterator<Item = (String, String)>
 /// # Errors
 /// All problems of all layers; `config_invalid` for values that make no sense.
 pub fn layered(layers: Vec<Result<Layer, Vec<Failure>>>) -> Result<Loaded, Vec<Failure>> {
-    let (mut values, mut origins, mut problems) = (Value::Object(Map::new()), BTreeMap::new(), Vec::new());
+    let (mut values, mut origins, mut problems) =
+        (Value::Object(Map::new()), BTreeMap::new(), Vec::new());
     for layer in layers {
         match layer {
             Ok(layer) => {
@@ -85,17 +94,29 @@ pub fn layered(layers: Vec<Result<Layer, Vec<Failure>>>) -> Result<Loaded, Vec<F
     if !problems.is_empty() {
         return Err(problems);
     }
-    let settings = serde_json::from_value(values).map_err(|e| vec![Failure::internal(format!("settings that fit do not read: {e}"))])?;
+    let settings = serde_json::from_value(values).map_err(|e| {
+        vec![Failure::internal(format!(
+            "settings that fit do not read: {e}"
+        ))]
+    })?;
     let loaded = Loaded { settings, origins };
     let problems = checks::problems(&loaded);
-    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(problems)
+    }
 }
 
 fn flags(look: Look) -> Layer {
     let mut layer = Layer::default();
     if look.ascii {
-        layer.values.insert("console".to_owned(), serde_json::json!({ "ascii": true }));
-        layer.origins.insert("console.ascii".to_owned(), Origin::Flag("--ascii"));
+        layer
+            .values
+            .insert("console".to_owned(), serde_json::json!({ "ascii": true }));
+        layer
+            .origins
+            .insert("console.ascii".to_owned(), Origin::Flag("--ascii"));
     }
     layer
 }

@@ -65,24 +65,42 @@ impl Shape {
 
     fn collect_leaves<'a>(&'a self, path: &str, into: &mut Vec<(String, &'a Shape)>) {
         match self {
-            Self::Group { fields, .. } => fields.iter().for_each(|(name, shape)| shape.collect_leaves(&joined(path, name), into)),
+            Self::Group { fields, .. } => fields
+                .iter()
+                .for_each(|(name, shape)| shape.collect_leaves(&joined(path, name), into)),
             _ => into.push((path.to_owned(), self)),
         }
     }
 
     fn read(schema: &Value, root: &Value) -> Self {
-        if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
+        if let Some(name) = schema["$ref"]
+            .as_str()
+            .and_then(|reference| reference.strip_prefix("#/$defs/"))
+        {
             return Self::read(&root["$defs"][name], root);
         }
         if let Some(variants) = schema["oneOf"].as_array() {
-            return Self::Choice(variants.iter().filter_map(|variant| variant["const"].as_str()).map(str::to_owned).collect());
+            return Self::Choice(
+                variants
+                    .iter()
+                    .filter_map(|variant| variant["const"].as_str())
+                    .map(str::to_owned)
+                    .collect(),
+            );
         }
-        let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("string");
+        let kind = schema["type"]
+            .as_str()
+            .or_else(|| schema["type"][0].as_str())
+            .unwrap_or("string");
         match kind {
             "object" => Self::read_object(schema, root),
             "array" => Self::List(Box::new(Self::read(&schema["items"], root))),
             "boolean" => Self::Flag,
-            "integer" => Self::Whole(if schema["format"] == "uint32" { u64::from(u32::MAX) } else { u64::MAX }),
+            "integer" => Self::Whole(if schema["format"] == "uint32" {
+                u64::from(u32::MAX)
+            } else {
+                u64::MAX
+            }),
             _ => Self::Text,
         }
     }
@@ -94,7 +112,9 @@ impl Shape {
         let fields = schema["properties"].as_object().into_iter().flatten();
         let names = schema["required"].as_array().into_iter().flatten();
         Self::Group {
-            fields: fields.map(|(name, field)| (name.clone(), Self::read(field, root))).collect(),
+            fields: fields
+                .map(|(name, field)| (name.clone(), Self::read(field, root)))
+                .collect(),
             required: names.filter_map(Value::as_str).map(str::to_owned).collect(),
         }
     }
@@ -103,9 +123,20 @@ impl Shape {
 /// `group.name`, or `name` at the top; a name that is no bare key is quoted.
 #[must_use]
 pub fn joined(path: &str, name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let name = if bare { name.to_owned() } else { format!("\"{}\"", name.escape_debug()) };
-    if path.is_empty() { name } else { format!("{path}.{name}") }
+    let bare = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let name = if bare {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.escape_debug())
+    };
+    if path.is_empty() {
+        name
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +146,11 @@ mod tests {
     #[test]
     fn every_setting_has_a_shape() {
         let shape = Shape::of_settings();
-        let leaves: Vec<_> = shape.leaves().into_iter().map(|(path, shape)| format!("{path}: {}", shape.words())).collect();
+        let leaves: Vec<_> = shape
+            .leaves()
+            .into_iter()
+            .map(|(path, shape)| format!("{path}: {}", shape.words()))
+            .collect();
         for one_of_each in [
             "budget.day: text",
             "budget.workflows: a table",
@@ -129,7 +164,10 @@ mod tests {
             "openai.base_url: text",
             "prices: a table",
         ] {
-            assert!(leaves.iter().any(|leaf| leaf == one_of_each), "{one_of_each}: {leaves:?}");
+            assert!(
+                leaves.iter().any(|leaf| leaf == one_of_each),
+                "{one_of_each}: {leaves:?}"
+            );
         }
     }
 

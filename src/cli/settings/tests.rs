@@ -2,16 +2,27 @@ use super::*;
 
 fn problems_of(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let shape = Shape::of_settings();
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let layers = vec![file::parse("config.toml", text, &shape), variables::read(variables, &shape)];
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let layers = vec![
+        file::parse("config.toml", text, &shape),
+        variables::read(variables, &shape),
+    ];
     let problems = layered(layers).err().unwrap_or_default();
-    problems.into_iter().map(|problem| format!("{problem} | {}", problem.hint)).collect()
+    problems
+        .into_iter()
+        .map(|problem| format!("{problem} | {}", problem.hint))
+        .collect()
 }
 
 #[test]
 fn each_mistake_in_a_file_has_its_exact_words() {
     for (text, says) in [
-        ("[opnai]\n", "config.toml:1:2 (opnai): there is no setting 'opnai' [config_invalid] | did you mean 'openai'?"),
+        (
+            "[opnai]\n",
+            "config.toml:1:2 (opnai): there is no setting 'opnai' [config_invalid] | did you mean 'openai'?",
+        ),
         (
             "[openai]\nbase_ulr = 'x'\n",
             "config.toml:2:1 (openai.base_ulr): 'openai' has no setting 'base_ulr' [config_invalid] | did you mean 'base_url'?",
@@ -36,7 +47,10 @@ fn each_mistake_in_a_file_has_its_exact_words() {
             "config.toml:2:9 (console.ascii): 'console.ascii' must be true or false, not the text \"yes\" [config_invalid] \
              | write it without quotes",
         ),
-        ("openai = 3", "config.toml:1:10 (openai): 'openai' must be a table, not 3 [config_invalid] | write a table"),
+        (
+            "openai = 3",
+            "config.toml:1:10 (openai): 'openai' must be a table, not 3 [config_invalid] | write a table",
+        ),
         (
             "[openai]\nmodel = 4.5",
             "config.toml:2:9 (openai.model): 'openai.model' must be text, not 4.5 [config_invalid] | put it in quotes",
@@ -73,8 +87,14 @@ fn each_mistake_in_a_file_has_its_exact_words() {
 fn broken_toml_is_placed() {
     let problems = problems_of("[engine]\nmax_turns = \n", &[]);
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].starts_with("config.toml:2:13: "), "{problems:?}");
-    assert!(problems[0].ends_with("[config_invalid] | mend the TOML"), "{problems:?}");
+    assert!(
+        problems[0].starts_with("config.toml:2:13: "),
+        "{problems:?}"
+    );
+    assert!(
+        problems[0].ends_with("[config_invalid] | mend the TOML"),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -84,7 +104,10 @@ fn each_mistake_in_a_variable_has_its_exact_words() {
             ("PHASEDECK_OPENAI_BASEURL", "x"),
             "the variable PHASEDECK_OPENAI_BASEURL names no setting [config_invalid] | did you mean 'PHASEDECK_OPENAI_BASE_URL'?",
         ),
-        (("PHASEDECK_HOEM", "x"), "the variable PHASEDECK_HOEM names no setting [config_invalid] | did you mean 'PHASEDECK_HOME'?"),
+        (
+            ("PHASEDECK_HOEM", "x"),
+            "the variable PHASEDECK_HOEM names no setting [config_invalid] | did you mean 'PHASEDECK_HOME'?",
+        ),
         (
             ("PHASEDECK_ENGINE_MAX_TURNS", "many"),
             "PHASEDECK_ENGINE_MAX_TURNS must be a whole number from 0 to 4294967295, not \"many\" [config_invalid] \
@@ -105,7 +128,10 @@ fn each_mistake_in_a_variable_has_its_exact_words() {
 
 #[test]
 fn all_mistakes_of_all_layers_are_told_at_once() {
-    let problems = problems_of("a = 1\n[engine]\nb = 2\nmax_turns = true\n", &[("PHASEDECK_X", "1"), ("PHASEDECK_Y", "1")]);
+    let problems = problems_of(
+        "a = 1\n[engine]\nb = 2\nmax_turns = true\n",
+        &[("PHASEDECK_X", "1"), ("PHASEDECK_Y", "1")],
+    );
     assert_eq!(problems.len(), 5, "{problems:#?}");
 }
 
@@ -113,16 +139,38 @@ fn all_mistakes_of_all_layers_are_told_at_once() {
 fn later_layers_win_and_origins_are_kept() {
     let shape = Shape::of_settings();
     let text = "[openai]\nbase_url = 'https://file/v1'\nmodel = 'from-file'\n[prices.m]\ninput = '1'\noutput = '2'\n";
-    let variables = [("PHASEDECK_OPENAI_BASE_URL".to_owned(), "http://variable/v1".to_owned()), ("PATH".to_owned(), "x".to_owned())];
-    let look = Look { ascii: true, no_color: false };
-    let loaded = layered(vec![file::parse("config.toml", text, &shape), variables::read(variables, &shape), Ok(flags(look))]).unwrap();
+    let variables = [
+        (
+            "PHASEDECK_OPENAI_BASE_URL".to_owned(),
+            "http://variable/v1".to_owned(),
+        ),
+        ("PATH".to_owned(), "x".to_owned()),
+    ];
+    let look = Look {
+        ascii: true,
+        no_color: false,
+    };
+    let loaded = layered(vec![
+        file::parse("config.toml", text, &shape),
+        variables::read(variables, &shape),
+        Ok(flags(look)),
+    ])
+    .unwrap();
     assert_eq!(loaded.settings.openai.base_url, "http://variable/v1");
     assert_eq!(loaded.settings.openai.model, "from-file");
     assert_eq!(loaded.settings.openai.max_tries, 5);
     assert_eq!(loaded.settings.prices["m"].output, "2");
     assert!(loaded.settings.console.ascii);
-    assert_eq!(loaded.origin("openai.base_url"), Origin::Variable("PHASEDECK_OPENAI_BASE_URL".to_owned()));
-    let place = Place { file: "config.toml".to_owned(), line: Some(3), column: Some(9), field: Some("openai.model".to_owned()) };
+    assert_eq!(
+        loaded.origin("openai.base_url"),
+        Origin::Variable("PHASEDECK_OPENAI_BASE_URL".to_owned())
+    );
+    let place = Place {
+        file: "config.toml".to_owned(),
+        line: Some(3),
+        column: Some(9),
+        field: Some("openai.model".to_owned()),
+    };
     assert_eq!(loaded.origin("openai.model"), Origin::File(place));
     assert_eq!(loaded.origin("console.ascii"), Origin::Flag("--ascii"));
     assert_eq!(loaded.origin("openai.max_tries"), Origin::Default);

@@ -18,8 +18,11 @@ impl Backends {
     pub fn named(&self, name: &str) -> Result<&Arc<dyn Backend>> {
         self.0.get(name).ok_or_else(|| {
             let known: Vec<_> = self.0.keys().copied().collect();
-            Failure::new(Code::BackendUnavailable, format!("backend '{name}' is not part of this program"))
-                .hint(format!("backends here: {}", known.join(", ")))
+            Failure::new(
+                Code::BackendUnavailable,
+                format!("backend '{name}' is not part of this program"),
+            )
+            .hint(format!("backends here: {}", known.join(", ")))
         })
     }
 
@@ -38,6 +41,11 @@ impl Backends {
 
 impl FromIterator<Arc<dyn Backend>> for Backends {
     fn from_iter<I: IntoIterator<Item = Arc<dyn Backend>>>(backends: I) -> Self {
-        Self(backends.into_iter().map(|backend| (backend.name(), backend)).collect())
+        Self(
+            backends
+                .into_iter()
+                .map(|backend| (backend.name(), backend))
+                .collect(),
+        )
     }
 }

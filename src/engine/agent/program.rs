@@ -78,25 +78,50 @@ impl Program {
     ///
     /// # Errors
     /// What beginning it says. A program that the guard cannot begin ends at once with code 127.
-    pub async fn begin(launch: &Launch, folder: &Path) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
+    pub async fn begin(
+        launch: &Launch,
+        folder: &Path,
+    ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
         let (program, args) = launch.words()?;
         let mut command = guard::command(&program, &args)?;
-        command.env_clear().envs(launch.variables()).current_dir(folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .env_clear()
+            .envs(launch.variables())
+            .current_dir(folder);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = guard::spawn(command).await?;
         let missing = || std::io::Error::other("a pipe is missing");
-        let (to, from) = (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
+        let (to, from) = (
+            child.stdin.take().ok_or_else(missing)?,
+            child.stdout.take().ok_or_else(missing)?,
+        );
         let errors = child.stderr.take().ok_or_else(missing)?;
         let last = Arc::new(Mutex::new(VecDeque::new()));
         let listening = AbortOnDropHandle::new(tokio::spawn(listen(errors, Arc::clone(&last))));
-        Ok((Self { child, last, listening }, to, from))
+        Ok((
+            Self {
+                child,
+                last,
+                listening,
+            },
+            to,
+            from,
+        ))
     }
 
     /// Ends the program and everything it began, and says how it ended with its last words. Returns when
     /// all of it is gone.
     pub async fn end(mut self) -> String {
         let ended_by_itself = self.child.try_wait().ok().flatten();
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let (None, Some(pid)) = (ended_by_itself, pid) {
             // A guard that is gone already is what is wanted.
             let _ = kill_process(pid, Signal::TERM);
@@ -106,10 +131,22 @@ impl Program {
         }
         // What was said last is read before it is told; a pipe that somebody else holds is not waited for.
         let _ = tokio::time::timeout(Duration::from_millis(200), &mut self.listening).await;
-        let code = ended_by_itself.and_then(|status| status.code()).map(|code| format!("it ended with code {code}"));
-        let lines: Vec<String> = self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let code = ended_by_itself
+            .and_then(|status| status.code())
+            .map(|code| format!("it ended with code {code}"));
+        let lines: Vec<String> = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect();
         let said = (!lines.is_empty()).then(|| format!("its last words: {}", lines.join(" / ")));
-        [code, said].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        [code, said]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// Waits a moment for a program that has closed its pipes to end, so that its code is known.
@@ -123,16 +160,27 @@ impl Launch {
     fn words(&self) -> std::io::Result<(OsString, Vec<OsString>)> {
         let args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
         Ok(match &self.fence {
-            Some(fence) => (guard::own_program()?.into_os_string(), fence.words(Some(self.program.as_os_str()), &args)),
+            Some(fence) => (
+                guard::own_program()?.into_os_string(),
+                fence.words(Some(self.program.as_os_str()), &args),
+            ),
             None => (self.program.clone().into_os_string(), args),
         })
     }
 
     /// The variables that it gets.
     pub(super) fn variables(&self) -> Vec<(OsString, OsString)> {
-        let names = ALWAYS.iter().copied().chain(self.pass_env.iter().map(String::as_str));
+        let names = ALWAYS
+            .iter()
+            .copied()
+            .chain(self.pass_env.iter().map(String::as_str));
         let own = names.filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
-        own.chain(self.env.iter().map(|(name, value)| (name.into(), value.into()))).collect()
+        own.chain(
+            self.env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
+        .collect()
     }
 }
 
@@ -142,7 +190,11 @@ async fn listen(from: impl AsyncRead + Unpin, last: Arc<Mutex<VecDeque<String>>>
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut from).take(LINE_BYTES).read_until(b'\n', &mut line).await {
+        match (&mut from)
+            .take(LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .await
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
@@ -164,11 +216,17 @@ mod tests {
     #[tokio::test]
     async fn the_last_lines_are_kept_however_much_is_said() {
         let last = Arc::new(Mutex::new(VecDeque::new()));
-        let flood: String = (0..10_000).map(|line| format!("line {line}\n\n")).collect::<String>() + &"x".repeat(3 * 500);
+        let flood: String = (0..10_000)
+            .map(|line| format!("line {line}\n\n"))
+            .collect::<String>()
+            + &"x".repeat(3 * 500);
         listen(flood.as_bytes(), Arc::clone(&last)).await;
         let kept = last.lock().unwrap().clone();
         assert_eq!(kept.len(), LAST_LINES);
-        assert_eq!((kept[LAST_LINES - 4].as_str(), kept[LAST_LINES - 1].len()), ("line 9999", 500));
+        assert_eq!(
+            (kept[LAST_LINES - 4].as_str(), kept[LAST_LINES - 1].len()),
+            ("line 9999", 500)
+        );
     }
 
     #[test]
@@ -180,8 +238,19 @@ mod tests {
             pass_env: vec!["CARGO_PKG_NAME".to_owned(), "NOT_SET_ANYWHERE".to_owned()],
             fence: None,
         };
-        let names: Vec<OsString> = launch.variables().into_iter().map(|(name, _)| name).collect();
-        assert!(names.contains(&"PATH".into()) && names.contains(&"MINE".into()) && names.contains(&"CARGO_PKG_NAME".into()));
-        assert!(!names.contains(&"CARGO_MANIFEST_DIR".into()) && !names.contains(&"NOT_SET_ANYWHERE".into()));
+        let names: Vec<OsString> = launch
+            .variables()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            names.contains(&"PATH".into())
+                && names.contains(&"MINE".into())
+                && names.contains(&"CARGO_PKG_NAME".into())
+        );
+        assert!(
+            !names.contains(&"CARGO_MANIFEST_DIR".into())
+                && !names.contains(&"NOT_SET_ANYWHERE".into())
+        );
     }
 }

@@ -33,7 +33,10 @@ impl Unsettled {
         let Some((number, call)) = ledger::of_turn(tx, self.turn)? else {
             // Where the run itself is gone, that is what whoever asked has to know.
             journal::append(tx, self.run_id, &[], now)?;
-            return Err(Failure::internal(format!("turn {} was never reserved", self.turn)));
+            return Err(Failure::internal(format!(
+                "turn {} was never reserved",
+                self.turn
+            )));
         };
         let settlement = turns::Settlement {
             tokens: answered.tokens,
@@ -43,9 +46,21 @@ impl Unsettled {
             provider_request_id: answered.provider_request_id,
             status: CallStatus::Ok,
         };
-        turns::answered(tx, self.turn, &answered.answer, &answered.tools, &settlement, now)?;
+        turns::answered(
+            tx,
+            self.turn,
+            &answered.answer,
+            &answered.tools,
+            &settlement,
+            now,
+        )?;
         let (phase_key, attempt, turn_id) = (self.phase_key.clone(), self.attempt, self.turn);
-        let repaired = answered.repaired.map(|words| Fact::LlmRepaired { phase_key, attempt, turn_id, words });
+        let repaired = answered.repaired.map(|words| Fact::LlmRepaired {
+            phase_key,
+            attempt,
+            turn_id,
+            words,
+        });
         let fact = Fact::LlmCalled {
             phase_key: self.phase_key,
             attempt: self.attempt,
@@ -59,7 +74,8 @@ impl Unsettled {
             status: CallStatus::Ok,
         };
         if planted::is(Bug::SettleApart) {
-            tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job").map_err(Failure::internal)?;
+            tx.execute_batch("RELEASE job; COMMIT; BEGIN IMMEDIATE; SAVEPOINT job")
+                .map_err(Failure::internal)?;
         }
         let facts: Vec<Fact> = [fact].into_iter().chain(repaired).collect();
         journal::append(tx, self.run_id, &facts, now)

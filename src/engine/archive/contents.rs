@@ -29,9 +29,17 @@ impl Archive {
     ///
     /// # Errors
     /// What the database says. A content that cannot be read holds nothing.
-    pub fn search_artifacts(&self, words: &[String], after: Option<&Searchable>, limit: u32) -> Result<ArtifactHits> {
+    pub fn search_artifacts(
+        &self,
+        words: &[String],
+        after: Option<&Searchable>,
+        limit: u32,
+    ) -> Result<ArtifactHits> {
         let step = run_page::searchable(self.reader.connection(), after, limit)?;
-        let mut hits = ArtifactHits { looked_at: u32::try_from(step.len()).unwrap_or(limit), ..ArtifactHits::default() };
+        let mut hits = ArtifactHits {
+            looked_at: u32::try_from(step.len()).unwrap_or(limit),
+            ..ArtifactHits::default()
+        };
         for one in &step {
             if hits.runs.last() != Some(&one.run) && self.holds(&one.sha256, words) {
                 hits.runs.push(one.run);
@@ -43,7 +51,12 @@ impl Archive {
     }
 
     fn holds(&self, hash: &ContentHash, words: &[String]) -> bool {
-        let Some(mut bytes) = self.contents.beginning(self.reader.connection(), hash, SEARCHED_BYTES) else { return false };
+        let Some(mut bytes) =
+            self.contents
+                .beginning(self.reader.connection(), hash, SEARCHED_BYTES)
+        else {
+            return false;
+        };
         bytes.make_ascii_lowercase();
         let text = String::from_utf8_lossy(&bytes);
         words.iter().all(|word| text.contains(word.as_str()))
@@ -55,7 +68,9 @@ impl Archive {
     /// `run_not_found`; `worktree_missing` when the repository is gone; `git_failed`.
     pub fn base_content(&self, run: RunId, path: &str) -> Result<Option<Vec<u8>>> {
         let record = self.run(run)?;
-        let (Some(repo), Some(commit)) = (record.repo, record.base_commit) else { return Ok(None) };
+        let (Some(repo), Some(commit)) = (record.repo, record.base_commit) else {
+            return Ok(None);
+        };
         base_file::read(&repo, &commit, path)
     }
 
@@ -67,18 +82,26 @@ impl Archive {
     pub fn content(&self, hash: &ContentHash) -> Result<Vec<u8>> {
         let name = hash.as_str();
         if name.len() != 64 || !name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(Failure::new(Code::UsageInvalid, format!("'{name}' is not a SHA-256 in lower-case hex")));
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("'{name}' is not a SHA-256 in lower-case hex"),
+            ));
         }
-        self.contents.find(self.reader.connection(), hash)?.ok_or_else(|| {
-            Failure::new(Code::IoFailed, format!("there is no stored content {name}")).hint("it was never kept here, or its file is gone")
-        })
+        self.contents
+            .find(self.reader.connection(), hash)?
+            .ok_or_else(|| {
+                Failure::new(Code::IoFailed, format!("there is no stored content {name}"))
+                    .hint("it was never kept here, or its file is gone")
+            })
     }
 
     /// The first `most` bytes of a stored content that is longer than this, not held against its hash;
     /// none of a shorter one, which is read whole as quickly.
     #[must_use]
     pub fn content_start(&self, hash: &ContentHash, most: usize) -> Option<Vec<u8>> {
-        let mut start = self.contents.beginning(self.reader.connection(), hash, most as u64 + 1)?;
+        let mut start = self
+            .contents
+            .beginning(self.reader.connection(), hash, most as u64 + 1)?;
         (start.len() > most).then(|| {
             start.truncate(most);
             start

@@ -25,7 +25,10 @@ use crate::model::hash::ContentHash;
 use crate::model::id::{PhaseKey, RunId, SchemaId};
 use crate::model::money::Cost;
 use crate::model::persona::{Binding, Persona};
-use crate::model::record::{ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord, TurnRecord};
+use crate::model::record::{
+    ApprovalRecord, ArtifactRecord, CostLine, LedgerRecord, PhaseRecord, RunRecord, SessionRecord,
+    TurnRecord,
+};
 use crate::model::run_state::RunState;
 use crate::model::time::Timestamp;
 use crate::model::wanted::Wanted;
@@ -36,8 +39,8 @@ pub use crate::store::run_page::{PageAsk, RunCounts, RunPage, Searchable};
 pub use crate::store::search::Page;
 pub use crate::store::sessions::Said;
 use crate::store::{
-    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases, run_costs, run_list, run_page, runs,
-    search, sessions, threads, turns,
+    Reader, approvals, artifacts, consents, conversation, events, forecast, frozen, ledger, phases,
+    run_costs, run_list, run_page, runs, search, sessions, threads, turns,
 };
 
 /// Which runs to list.
@@ -94,7 +97,10 @@ impl Archive {
     /// # Errors
     /// `io_failed` when there is no database yet; `db_newer_schema`; `db_corrupt`.
     pub fn open(paths: &Paths) -> Result<Self> {
-        Ok(Self { reader: Reader::open(&paths.database())?, contents: Contents::new(paths.contents()) })
+        Ok(Self {
+            reader: Reader::open(&paths.database())?,
+            contents: Contents::new(paths.contents()),
+        })
     }
 
     /// The runs that fit, newest first; the order is the same every time, also when times tie.
@@ -102,7 +108,12 @@ impl Archive {
     /// # Errors
     /// What the database says.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>> {
-        run_list::list(self.reader.connection(), &filter.states, filter.thread.as_deref(), filter.limit)
+        run_list::list(
+            self.reader.connection(),
+            &filter.states,
+            filter.thread.as_deref(),
+            filter.limit,
+        )
     }
 
     /// A part of the list of runs, and how many there are.
@@ -131,7 +142,9 @@ impl Archive {
         if let Some(refusal) = going_on::refusal_of(&record.state, holder) {
             return Ok(Some(refusal.words()));
         }
-        Ok(run_files::load_files(self.reader.connection(), record).err().map(|failure| failure.message))
+        Ok(run_files::load_files(self.reader.connection(), record)
+            .err()
+            .map(|failure| failure.message))
     }
 
     /// One run.
@@ -170,8 +183,21 @@ impl Archive {
     ///
     /// # Errors
     /// As [`events`](Self::events).
-    pub fn events_filtered(&self, run: RunId, filter: &EventFilter, from_seq: u64, limit: u32) -> Result<Vec<Event>> {
-        events::filtered(self.reader.connection(), run, &filter.kinds, filter.phase_key.as_ref(), from_seq, limit)
+    pub fn events_filtered(
+        &self,
+        run: RunId,
+        filter: &EventFilter,
+        from_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        events::filtered(
+            self.reader.connection(),
+            run,
+            &filter.kinds,
+            filter.phase_key.as_ref(),
+            from_seq,
+            limit,
+        )
     }
 
     /// The number of the run's last event; 0 before the first.
@@ -187,8 +213,20 @@ impl Archive {
     ///
     /// # Errors
     /// `run_not_found`; `db_corrupt` naming an event that cannot be read.
-    pub fn page_after(&self, run: RunId, wanted: &Wanted, from_seq: u64, limit: u32) -> Result<Page> {
-        search::after(self.reader.connection(), run, wanted, from_seq, usize::try_from(limit).unwrap_or(usize::MAX))
+    pub fn page_after(
+        &self,
+        run: RunId,
+        wanted: &Wanted,
+        from_seq: u64,
+        limit: u32,
+    ) -> Result<Page> {
+        search::after(
+            self.reader.connection(),
+            run,
+            wanted,
+            from_seq,
+            usize::try_from(limit).unwrap_or(usize::MAX),
+        )
     }
 
     /// The last `limit` wanted events before `seq`; as [`page_after`](Self::page_after).
@@ -196,7 +234,13 @@ impl Archive {
     /// # Errors
     /// As [`page_after`](Self::page_after).
     pub fn page_before(&self, run: RunId, wanted: &Wanted, seq: u64, limit: u32) -> Result<Page> {
-        search::before(self.reader.connection(), run, wanted, seq, usize::try_from(limit).unwrap_or(usize::MAX))
+        search::before(
+            self.reader.connection(),
+            run,
+            wanted,
+            seq,
+            usize::try_from(limit).unwrap_or(usize::MAX),
+        )
     }
 
     /// What the run's journal folds to. Costs the same at any length.
@@ -254,8 +298,13 @@ impl Archive {
     /// `run_not_found`; what the database says.
     pub fn candidates(&self, run: RunId) -> Result<Vec<Candidate>> {
         let state = self.state(run)?;
-        let waiting = state.approval.filter(|open| open.artifact_sha256.is_some()).and_then(|open| open.phase_key);
-        let Some(phase_key) = waiting else { return Ok(Vec::new()) };
+        let waiting = state
+            .approval
+            .filter(|open| open.artifact_sha256.is_some())
+            .and_then(|open| open.phase_key);
+        let Some(phase_key) = waiting else {
+            return Ok(Vec::new());
+        };
         let mut candidates = vec![self.candidate(run, &phase_key)?];
         for fork in threads::forks(self.reader.connection(), run)? {
             if self.run(fork)?.origin.forked_phase.as_ref() == Some(&phase_key) {
@@ -276,7 +325,11 @@ impl Archive {
                 Some(by) => Some(format!("{by}, by hand")),
                 None => phase.made_by().map(ToString::to_string),
             }),
-            artifact: self.artifacts(run)?.into_iter().rev().find(|artifact| artifact.phase_key == *phase_key),
+            artifact: self
+                .artifacts(run)?
+                .into_iter()
+                .rev()
+                .find(|artifact| artifact.phase_key == *phase_key),
             cost: phase.map(|phase| phase.cost).unwrap_or_default(),
             calls: record.calls,
             working_ms: phase.map_or(0, |phase| phase.working_ms_at(state.last_at)),
@@ -304,7 +357,13 @@ impl Archive {
     ///
     /// # Errors
     /// What the database says.
-    pub fn conversation(&self, run: RunId, phase: &PhaseKey, attempt: u32, at: Option<u64>) -> Result<Vec<conversation::Turn>> {
+    pub fn conversation(
+        &self,
+        run: RunId,
+        phase: &PhaseKey,
+        attempt: u32,
+        at: Option<u64>,
+    ) -> Result<Vec<conversation::Turn>> {
         conversation::of_attempt(self.reader.connection(), run, phase, attempt, at)
     }
 
@@ -328,7 +387,12 @@ impl Archive {
     ///
     /// # Errors
     /// What the database says.
-    pub fn phase_samples(&self, workflow: &str, rehearsal: bool, phase: &PhaseKey) -> Result<Vec<Sample>> {
+    pub fn phase_samples(
+        &self,
+        workflow: &str,
+        rehearsal: bool,
+        phase: &PhaseKey,
+    ) -> Result<Vec<Sample>> {
         forecast::samples(self.reader.connection(), workflow, rehearsal, phase)
     }
 

@@ -16,14 +16,22 @@ fn installation() -> Installation {
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::beneath(home.path());
     let store = Store::open(&paths.database()).unwrap();
-    Installation { _home: home, paths, store }
+    Installation {
+        _home: home,
+        paths,
+        store,
+    }
 }
 
 fn begun(store: &Store) -> RunId {
     store
         .write_blocking(|tx| {
             let run = fixture::insert_run(tx, "lane");
-            let facts = [fixture::created(&["spec", "plan"]), fixture::started(), fixture::phase_started("spec", 1)];
+            let facts = [
+                fixture::created(&["spec", "plan"]),
+                fixture::started(),
+                fixture::phase_started("spec", 1),
+            ];
             journal::append(tx, run, &facts, BEGIN)?;
             Ok(run)
         })
@@ -32,7 +40,13 @@ fn begun(store: &Store) -> RunId {
 
 fn binding(hash: ContentHash) -> Binding {
     let persona: VersionedName = "ada@1".parse().unwrap();
-    Binding { role: "architect".into(), persona, persona_hash: hash, backend: "openai".to_owned(), model: None }
+    Binding {
+        role: "architect".into(),
+        persona,
+        persona_hash: hash,
+        backend: "openai".to_owned(),
+        model: None,
+    }
 }
 
 #[test]
@@ -48,7 +62,13 @@ fn events_come_in_pages_from_both_ends_and_by_filter() {
     let here = installation();
     let run = begun(&here.store);
     let archive = Archive::open(&here.paths).unwrap();
-    let seqs = |events: Result<Vec<Event>>| events.unwrap().iter().map(|event| event.seq).collect::<Vec<_>>();
+    let seqs = |events: Result<Vec<Event>>| {
+        events
+            .unwrap()
+            .iter()
+            .map(|event| event.seq)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(seqs(archive.events(run, 2, 10)), [2, 3]);
     assert_eq!(seqs(archive.events(run, 1, 2)), [1, 2]);
     assert_eq!(seqs(archive.events_before(run, 3, 1)), [2]);
@@ -57,11 +77,29 @@ fn events_come_in_pages_from_both_ends_and_by_filter() {
         kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         phase_key: phase.map(PhaseKey::from),
     };
-    assert_eq!(seqs(archive.events_filtered(run, &filter(&["run.created", "phase.started"], None), 1, 9)), [1, 3]);
-    assert_eq!(seqs(archive.events_filtered(run, &filter(&[], Some("spec")), 1, 9)), [3]);
-    assert_eq!(seqs(archive.events_filtered(run, &filter(&["run.created"], Some("spec")), 1, 9)), [0; 0]);
-    assert_eq!(seqs(archive.events_filtered(run, &filter(&[], None), 2, 1)), [2]);
-    assert_eq!((archive.last_seq(run).unwrap(), archive.state(run).unwrap().last_seq), (3, 3));
+    assert_eq!(
+        seqs(archive.events_filtered(run, &filter(&["run.created", "phase.started"], None), 1, 9)),
+        [1, 3]
+    );
+    assert_eq!(
+        seqs(archive.events_filtered(run, &filter(&[], Some("spec")), 1, 9)),
+        [3]
+    );
+    assert_eq!(
+        seqs(archive.events_filtered(run, &filter(&["run.created"], Some("spec")), 1, 9)),
+        [0; 0]
+    );
+    assert_eq!(
+        seqs(archive.events_filtered(run, &filter(&[], None), 2, 1)),
+        [2]
+    );
+    assert_eq!(
+        (
+            archive.last_seq(run).unwrap(),
+            archive.state(run).unwrap().last_seq
+        ),
+        (3, 3)
+    );
 }
 
 #[test]
@@ -72,15 +110,25 @@ fn what_is_stored_is_seen_at_once_and_announced_by_the_data_version() {
     let before = archive.data_version().unwrap();
     assert_eq!(archive.data_version().unwrap(), before);
     let id = RequestId::new();
-    here.store.write_blocking(move |tx| journal::append(tx, run, &[fixture::requested(id, Some("spec"))], BEGIN)).unwrap();
+    here.store
+        .write_blocking(move |tx| {
+            journal::append(tx, run, &[fixture::requested(id, Some("spec"))], BEGIN)
+        })
+        .unwrap();
     assert_ne!(archive.data_version().unwrap(), before);
     assert_eq!(archive.pending_approvals().unwrap()[0].id, id);
     assert_eq!(archive.run(run).unwrap().state, "awaiting_approval");
     let answer = fixture::resolved(id, Some("spec"), Decision::RequestChanges, "kim");
-    here.store.write_blocking(move |tx| journal::append(tx, run, &[answer], BEGIN)).unwrap();
+    here.store
+        .write_blocking(move |tx| journal::append(tx, run, &[answer], BEGIN))
+        .unwrap();
     let answered = &archive.approvals(run).unwrap()[0];
     assert_eq!(
-        (answered.state.as_str(), answered.resolved_by.as_deref(), answered.comment.as_deref()),
+        (
+            answered.state.as_str(),
+            answered.resolved_by.as_deref(),
+            answered.comment.as_deref()
+        ),
         ("changes_requested", Some("kim"), Some("my words"))
     );
     assert_eq!(archive.seqs(BEGIN).unwrap(), [(run, 5)]);
@@ -100,7 +148,10 @@ fn a_reader_does_not_wait_for_a_writer_in_the_middle_of_a_transaction() {
         })
         .unwrap();
     assert_eq!(seen, 3, "the fourth event was not committed yet");
-    assert_eq!(Archive::open(&here.paths).unwrap().last_seq(run).unwrap(), 4);
+    assert_eq!(
+        Archive::open(&here.paths).unwrap().last_seq(run).unwrap(),
+        4
+    );
 }
 
 #[test]
@@ -108,11 +159,27 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
     let here = installation();
     let run = begun(&here.store);
     let archive = Archive::open(&here.paths).unwrap();
-    assert_eq!(archive.workflow(run).unwrap_err().code, Code::TemplateLoadFailed);
-    assert_eq!(archive.bindings(run).unwrap_err().code, Code::RunMetadataMissing);
-    assert_eq!(archive.bindings(RunId::new()).unwrap_err().code, Code::RunNotFound);
-    assert_eq!(archive.schema(run, &"dev/spec@1".into()).unwrap_err().code, Code::SchemaNotFound);
-    let (workflow, persona, schema) = (ContentHash::of(b"workflow"), ContentHash::of(b"persona"), ContentHash::of(b"schema"));
+    assert_eq!(
+        archive.workflow(run).unwrap_err().code,
+        Code::TemplateLoadFailed
+    );
+    assert_eq!(
+        archive.bindings(run).unwrap_err().code,
+        Code::RunMetadataMissing
+    );
+    assert_eq!(
+        archive.bindings(RunId::new()).unwrap_err().code,
+        Code::RunNotFound
+    );
+    assert_eq!(
+        archive.schema(run, &"dev/spec@1".into()).unwrap_err().code,
+        Code::SchemaNotFound
+    );
+    let (workflow, persona, schema) = (
+        ContentHash::of(b"workflow"),
+        ContentHash::of(b"persona"),
+        ContentHash::of(b"schema"),
+    );
     let bound = binding(persona.clone());
     here.store
         .write_blocking({
@@ -125,26 +192,51 @@ fn frozen_texts_are_read_back_or_named_when_they_cannot_be() {
         .unwrap();
     let missing = archive.bindings(run).unwrap_err();
     assert_eq!(missing.code, Code::PersonaLoadFailed);
-    assert!(missing.message.contains("ada@1 of role 'architect'") && missing.message.ends_with("is missing"), "{missing}");
+    assert!(
+        missing.message.contains("ada@1 of role 'architect'")
+            && missing.message.ends_with("is missing"),
+        "{missing}"
+    );
 
     let put = |kind, hash: &ContentHash, text: &str| {
         let (hash, text) = (hash.clone(), text.to_owned());
-        here.store.write_blocking(move |tx| definitions::put(tx, kind, &hash, "n", &text)).unwrap();
+        here.store
+            .write_blocking(move |tx| definitions::put(tx, kind, &hash, "n", &text))
+            .unwrap();
     };
-    put(DefinitionKind::Workflow, &workflow, "{\"name\":\"development\",\"version\":1,\"roles\":[],\"phases\":[]}");
-    put(DefinitionKind::Persona, &persona, "{\"name\":\"ada\",\"version\":1,\"backend\":\"openai\"}");
+    put(
+        DefinitionKind::Workflow,
+        &workflow,
+        "{\"name\":\"development\",\"version\":1,\"roles\":[],\"phases\":[]}",
+    );
+    put(
+        DefinitionKind::Persona,
+        &persona,
+        "{\"name\":\"ada\",\"version\":1,\"backend\":\"openai\"}",
+    );
     put(DefinitionKind::Schema, &schema, "{\"type\":\"object\"}");
     assert_eq!(archive.workflow(run).unwrap().name, "development");
     assert_eq!(archive.bindings(run).unwrap()[0].1.name, "ada");
-    assert_eq!(archive.schema(run, &"dev/spec@1".into()).unwrap(), serde_json::json!({"type": "object"}));
-    here.store.write_blocking(|tx| Ok(tx.execute("UPDATE definitions SET content = '{\"name\":'", [])?)).unwrap();
+    assert_eq!(
+        archive.schema(run, &"dev/spec@1".into()).unwrap(),
+        serde_json::json!({"type": "object"})
+    );
+    here.store
+        .write_blocking(|tx| Ok(tx.execute("UPDATE definitions SET content = '{\"name\":'", [])?))
+        .unwrap();
     for (code, refused) in [
         (Code::TemplateLoadFailed, archive.workflow(run).map(drop)),
         (Code::PersonaLoadFailed, archive.bindings(run).map(drop)),
-        (Code::SchemaNotFound, archive.schema(run, &"dev/spec@1".into()).map(drop)),
+        (
+            Code::SchemaNotFound,
+            archive.schema(run, &"dev/spec@1".into()).map(drop),
+        ),
     ] {
         let refused = refused.unwrap_err();
-        assert!(refused.code == code && refused.message.contains("cannot be read"), "{refused}");
+        assert!(
+            refused.code == code && refused.message.contains("cannot be read"),
+            "{refused}"
+        );
     }
 }
 
@@ -161,7 +253,14 @@ fn contents_are_read_by_hash_and_held_against_it() {
     std::fs::write(folder.join(hash.as_str()), b"torn").unwrap();
     assert_eq!(archive.content(&hash).unwrap_err().code, Code::DbCorrupt);
     for bad in ["", "../../etc/passwd", &"A".repeat(64), &"é".repeat(32)] {
-        assert_eq!(archive.content(&ContentHash(bad.to_owned())).unwrap_err().code, Code::UsageInvalid, "{bad}");
+        assert_eq!(
+            archive
+                .content(&ContentHash(bad.to_owned()))
+                .unwrap_err()
+                .code,
+            Code::UsageInvalid,
+            "{bad}"
+        );
     }
 }
 
@@ -178,5 +277,8 @@ fn an_event_that_cannot_be_read_is_named() {
     let archive = Archive::open(&here.paths).unwrap();
     let refused = archive.events(run, 1, 9).unwrap_err();
     assert_eq!(refused.code, Code::DbCorrupt);
-    assert!(refused.message.contains("event 4") && refused.message.contains("run.dreamt"), "{refused}");
+    assert!(
+        refused.message.contains("event 4") && refused.message.contains("run.dreamt"),
+        "{refused}"
+    );
 }

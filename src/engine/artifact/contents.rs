@@ -51,7 +51,9 @@ impl Recent {
         self.order.push_back(hash.clone());
         self.texts.insert(hash, text);
         while self.bytes > RECENT_BYTES {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
             self.bytes -= self.texts.remove(&oldest).map_or(0, |text| text.len());
         }
     }
@@ -61,7 +63,11 @@ impl Contents {
     /// A store in `dir`; nothing is made before the first large content.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, ready: Arc::default(), recent: Arc::default() }
+        Self {
+            dir,
+            ready: Arc::default(),
+            recent: Arc::default(),
+        }
     }
 
     /// Takes `bytes` in. Small ones are kept when the [`Content`] is stored, which belongs into the
@@ -93,12 +99,23 @@ impl Contents {
         }
         if planted::is(Bug::ContentInPlace) && !path.exists() {
             for part in bytes.chunks(bytes.len().div_ceil(2).max(1)) {
-                let mut file = File::options().create(true).append(true).open(&path).map_err(|e| Failure::io("planted", &e))?;
-                Step::ContentWritten.around(|| file.write_all(part)).map_err(|e| Failure::io("planted", &e))?;
+                let mut file = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(&path)
+                    .map_err(|e| Failure::io("planted", &e))?;
+                Step::ContentWritten
+                    .around(|| file.write_all(part))
+                    .map_err(|e| Failure::io("planted", &e))?;
             }
         }
         if !planted::is(Bug::ContentInPlace) && !has_length(&path, bytes.len()) {
-            write_new(folder, &path, bytes).map_err(|e| Failure::io(format!("cannot keep the artifact in {}", path.display()), &e))?;
+            write_new(folder, &path, bytes).map_err(|e| {
+                Failure::io(
+                    format!("cannot keep the artifact in {}", path.display()),
+                    &e,
+                )
+            })?;
         }
         // Also when the file was there: whoever wrote it may have died before its name was durable.
         sync_dir(folder)
@@ -137,14 +154,21 @@ impl Contents {
     /// `db_corrupt` when they are not what they were; `io_failed`.
     pub fn find(&self, conn: &Connection, hash: &ContentHash) -> Result<Option<Vec<u8>>> {
         if let Some(bytes) = contents::get(conn, hash)? {
-            return if ContentHash::of(&bytes) == *hash { Ok(Some(bytes)) } else { Err(damaged_row(hash)) };
+            return if ContentHash::of(&bytes) == *hash {
+                Ok(Some(bytes))
+            } else {
+                Err(damaged_row(hash))
+            };
         }
         let path = self.path(hash)?;
         match std::fs::read(&path) {
             Ok(bytes) if ContentHash::of(&bytes) == *hash => Ok(Some(bytes)),
             Ok(_) => Err(damaged(&path, "is not what was kept there")),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Failure::io(format!("cannot read the artifact in {}", path.display()), &e)),
+            Err(e) => Err(Failure::io(
+                format!("cannot read the artifact in {}", path.display()),
+                &e,
+            )),
         }
     }
 
@@ -154,7 +178,13 @@ impl Contents {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn text(&self, conn: &Connection, hash: &ContentHash) -> Result<Arc<str>> {
-        if let Some(text) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).texts.get(hash) {
+        if let Some(text) = self
+            .recent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .texts
+            .get(hash)
+        {
             return Ok(Arc::clone(text));
         }
         let bytes = self.get(conn, hash)?;
@@ -164,7 +194,10 @@ impl Contents {
     /// Notes an artifact that was just taken in, since the next phases' prompts will ask for its text.
     pub fn remember(&self, hash: &ContentHash, bytes: &[u8]) -> Arc<str> {
         let text: Arc<str> = String::from_utf8_lossy(bytes).into();
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(hash.clone(), Arc::clone(&text));
+        self.recent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(hash.clone(), Arc::clone(&text));
         text
     }
 
@@ -175,37 +208,54 @@ impl Contents {
             return Some(bytes);
         }
         let mut bytes = Vec::new();
-        File::open(self.path(hash).ok()?).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+        File::open(self.path(hash).ok()?)
+            .ok()?
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .ok()?;
         Some(bytes)
     }
 
     // Hashes also come from the database: one that is no hash must not become a path.
     fn path(&self, hash: &ContentHash) -> Result<PathBuf> {
         let text = hash.as_str();
-        let is_hash = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hash =
+            text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match text.get(..2) {
             Some(first) if is_hash => Ok(self.dir.join(first).join(text)),
-            _ => Err(damaged(&self.dir, &format!("cannot hold '{}', which is no SHA-256", text.escape_debug()))),
+            _ => Err(damaged(
+                &self.dir,
+                &format!("cannot hold '{}', which is no SHA-256", text.escape_debug()),
+            )),
         }
     }
 }
 
 fn damaged(path: &Path, what: &str) -> Failure {
-    Failure::new(Code::DbCorrupt, format!("the artifact store: {} {what}", path.display()))
-        .hint("restore this file from a backup; the run can begin its phase again without it")
+    Failure::new(
+        Code::DbCorrupt,
+        format!("the artifact store: {} {what}", path.display()),
+    )
+    .hint("restore this file from a backup; the run can begin its phase again without it")
 }
 
 fn damaged_row(hash: &ContentHash) -> Failure {
-    Failure::new(Code::DbCorrupt, format!("the artifact store: the database holds under {hash} what was not kept there"))
-        .hint("restore the database from a backup; the run can begin its phase again without it")
+    Failure::new(
+        Code::DbCorrupt,
+        format!("the artifact store: the database holds under {hash} what was not kept there"),
+    )
+    .hint("restore the database from a backup; the run can begin its phase again without it")
 }
 
 fn has_length(path: &Path, length: usize) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && usize::try_from(meta.len()) == Ok(length))
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|meta| meta.is_file() && usize::try_from(meta.len()) == Ok(length))
 }
 
 fn write_new(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix("new-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix("new-")
+        .tempfile_in(folder)?;
     file.write_all(bytes)?;
     Step::ContentWritten.around(|| file.as_file().sync_all())?;
     Step::ContentRenamed.around(|| file.persist(path))?;
@@ -234,14 +284,20 @@ mod tests {
     fn here() -> Here {
         let temp = tempfile::tempdir().unwrap();
         let store = Store::open(&temp.path().join("phasedeck.db")).unwrap();
-        Here { contents: Contents::new(temp.path().join("contents")), store, temp }
+        Here {
+            contents: Contents::new(temp.path().join("contents")),
+            store,
+            temp,
+        }
     }
 
     impl Here {
         fn keep(&self, bytes: &[u8]) -> ContentHash {
             let content = self.contents.take(bytes).unwrap();
             let hash = content.sha256().clone();
-            self.store.write_blocking(move |tx| content.store(tx)).unwrap();
+            self.store
+                .write_blocking(move |tx| content.store(tx))
+                .unwrap();
             hash
         }
 
@@ -250,7 +306,11 @@ mod tests {
         }
 
         fn file(&self, hash: &ContentHash) -> PathBuf {
-            self.temp.path().join("contents").join(&hash.as_str()[..2]).join(hash.as_str())
+            self.temp
+                .path()
+                .join("contents")
+                .join(&hash.as_str()[..2])
+                .join(hash.as_str())
         }
     }
 
@@ -263,9 +323,13 @@ mod tests {
     #[test]
     fn what_was_kept_comes_back_byte_for_byte_and_only_what_is_large_is_a_file() {
         let here = here();
-        for (bytes, in_file) in
-            [(&b""[..], false), (b"{}", false), (&[0, 159, 146, 150], false), (&vec![7; SMALL], false), (&large(1), true)]
-        {
+        for (bytes, in_file) in [
+            (&b""[..], false),
+            (b"{}", false),
+            (&[0, 159, 146, 150], false),
+            (&vec![7; SMALL], false),
+            (&large(1), true),
+        ] {
             let hash = here.keep(bytes);
             assert_eq!(hash, ContentHash::of(bytes));
             assert!(here.get(&hash).unwrap() == bytes);
@@ -276,9 +340,22 @@ mod tests {
     #[test]
     fn a_small_content_that_no_transaction_stored_is_not_there() {
         let here = here();
-        let hash = here.contents.take(b"never stored").unwrap().sha256().clone();
-        assert_eq!(here.store.read(|conn| here.contents.find(conn, &hash)).unwrap(), None);
-        assert_eq!(here.get(&hash).unwrap_err().message, format!("the artifact store: {} is gone", here.file(&hash).display()));
+        let hash = here
+            .contents
+            .take(b"never stored")
+            .unwrap()
+            .sha256()
+            .clone();
+        assert_eq!(
+            here.store
+                .read(|conn| here.contents.find(conn, &hash))
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            here.get(&hash).unwrap_err().message,
+            format!("the artifact store: {} is gone", here.file(&hash).display())
+        );
     }
 
     #[test]
@@ -288,7 +365,13 @@ mod tests {
         std::fs::create_dir_all(here.file(&hash).parent().unwrap()).unwrap();
         std::fs::write(here.file(&hash), b"old").unwrap();
         assert_eq!(here.get(&hash).unwrap(), b"old");
-        assert_eq!(here.store.read(|conn| Ok(here.contents.beginning(conn, &hash, 2))).unwrap().unwrap(), b"ol");
+        assert_eq!(
+            here.store
+                .read(|conn| Ok(here.contents.beginning(conn, &hash, 2)))
+                .unwrap()
+                .unwrap(),
+            b"ol"
+        );
     }
 
     #[test]
@@ -297,15 +380,24 @@ mod tests {
         let hash = here.keep(b"kept");
         let text = |hash: &ContentHash| here.store.read(|conn| here.contents.text(conn, hash));
         assert_eq!(&*text(&hash).unwrap(), "kept");
-        here.store.write_blocking(|tx| Ok(tx.execute("DELETE FROM contents", [])?)).unwrap();
+        here.store
+            .write_blocking(|tx| Ok(tx.execute("DELETE FROM contents", [])?))
+            .unwrap();
         assert_eq!(&*text(&hash).unwrap(), "kept", "it was read before");
         for first in 0..=u8::try_from(RECENT_BYTES / SMALL).unwrap() {
             let bytes = [&[first][..], &vec![b'x'; SMALL - 1]].concat();
             here.contents.remember(&ContentHash::of(&bytes), &bytes);
         }
-        assert_eq!(text(&hash).unwrap_err().code, Code::DbCorrupt, "it was pushed out of memory");
+        assert_eq!(
+            text(&hash).unwrap_err().code,
+            Code::DbCorrupt,
+            "it was pushed out of memory"
+        );
         assert!(here.contents.recent.lock().unwrap().bytes <= RECENT_BYTES);
-        assert_eq!(&*here.contents.remember(&ContentHash::of(b"\xff"), b"\xff"), "\u{fffd}");
+        assert_eq!(
+            &*here.contents.remember(&ContentHash::of(b"\xff"), b"\xff"),
+            "\u{fffd}"
+        );
     }
 
     #[test]
@@ -315,14 +407,23 @@ mod tests {
         let file = here.file(&hash);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(
+            std::fs::read_dir(file.parent().unwrap()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
     }
 
     #[test]
     fn a_folder_that_vanished_is_made_again() {
         let here = here();
         let hash = here.keep(&large(1));
-        assert_eq!(std::fs::read_dir(here.temp.path().join("contents")).unwrap().count(), 256);
+        assert_eq!(
+            std::fs::read_dir(here.temp.path().join("contents"))
+                .unwrap()
+                .count(),
+            256
+        );
         std::fs::remove_dir_all(here.temp.path().join("contents")).unwrap();
         assert_eq!(here.keep(&large(1)), hash);
         assert!(here.get(&hash).unwrap() == large(1));
@@ -331,7 +432,9 @@ mod tests {
     #[test]
     fn the_same_content_is_written_once() {
         let here = here();
-        let inode = |hash: &ContentHash| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(here.file(hash)).unwrap());
+        let inode = |hash: &ContentHash| {
+            std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(here.file(hash)).unwrap())
+        };
         let hash = here.keep(&large(1));
         let first = inode(&hash);
         assert_eq!(here.keep(&large(1)), hash);
@@ -356,21 +459,45 @@ mod tests {
         std::fs::write(&file, b"lies").unwrap();
         let failure = here.get(&hash).unwrap_err();
         assert_eq!(failure.code, Code::DbCorrupt);
-        assert_eq!(failure.message, format!("the artifact store: {} is not what was kept there", file.display()));
+        assert_eq!(
+            failure.message,
+            format!(
+                "the artifact store: {} is not what was kept there",
+                file.display()
+            )
+        );
         assert_ne!(failure.hint, "");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(here.get(&hash).unwrap_err().message, format!("the artifact store: {} is gone", file.display()));
-        here.store.write_blocking(|tx| Ok(tx.execute("UPDATE contents SET bytes = x'00'", [])?)).unwrap();
+        assert_eq!(
+            here.get(&hash).unwrap_err().message,
+            format!("the artifact store: {} is gone", file.display())
+        );
+        here.store
+            .write_blocking(|tx| Ok(tx.execute("UPDATE contents SET bytes = x'00'", [])?))
+            .unwrap();
         let failure = here.get(&small).unwrap_err();
-        assert_eq!(failure.message, format!("the artifact store: the database holds under {small} what was not kept there"));
+        assert_eq!(
+            failure.message,
+            format!("the artifact store: the database holds under {small} what was not kept there")
+        );
         assert_eq!(failure.code, Code::DbCorrupt);
     }
 
     #[test]
     fn a_hash_that_is_none_never_becomes_a_path() {
         let here = here();
-        for bad in ["", "ab", "../../../../etc/passwd", &"A".repeat(64), &format!("../{}", "a".repeat(61))] {
-            assert_eq!(here.get(&ContentHash(bad.to_owned())).unwrap_err().code, Code::DbCorrupt, "{bad}");
+        for bad in [
+            "",
+            "ab",
+            "../../../../etc/passwd",
+            &"A".repeat(64),
+            &format!("../{}", "a".repeat(61)),
+        ] {
+            assert_eq!(
+                here.get(&ContentHash(bad.to_owned())).unwrap_err().code,
+                Code::DbCorrupt,
+                "{bad}"
+            );
         }
     }
 }

@@ -31,14 +31,17 @@ pub fn env(worktree: &Path) -> Option<Vec<u8>> {
 /// `artifact_too_large` beyond `max_bytes`; `path_outside_worktree` for anything but a plain file of
 /// one link and our own, beneath the worktree without links on the way; `worktree_missing`; `io_failed`.
 pub fn read(worktree: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-    let Some((folder, name)) = open_parent(worktree, path)? else { return Ok(None) };
+    let Some((folder, name)) = open_parent(worktree, path)? else {
+        return Ok(None);
+    };
     match beneath::read_plain(&folder, name, max_bytes) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(Obstacle::Missing) => Ok(None),
-        Err(Obstacle::TooLarge(bytes)) => {
-            Err(Failure::new(Code::ArtifactTooLarge, format!("'{path}' has {bytes} bytes or more; the limit is {max_bytes}"))
-                .hint("let the agent write less, or raise engine.max_artifact_bytes"))
-        }
+        Err(Obstacle::TooLarge(bytes)) => Err(Failure::new(
+            Code::ArtifactTooLarge,
+            format!("'{path}' has {bytes} bytes or more; the limit is {max_bytes}"),
+        )
+        .hint("let the agent write less, or raise engine.max_artifact_bytes")),
         Err(obstacle) => Err(refused(path, "read", &obstacle)),
     }
 }
@@ -48,19 +51,35 @@ pub fn read(worktree: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8
 ///
 /// # Errors
 /// `path_outside_worktree` when a folder on the way is a link; `io_failed`. It stays where it was then.
-pub fn move_aside(worktree: &Path, path: &str, aside_dir: &Path, label: &str) -> Result<Option<PathBuf>> {
-    let Some((folder, name)) = open_parent(worktree, path)? else { return Ok(None) };
+pub fn move_aside(
+    worktree: &Path,
+    path: &str,
+    aside_dir: &Path,
+    label: &str,
+) -> Result<Option<PathBuf>> {
+    let Some((folder, name)) = open_parent(worktree, path)? else {
+        return Ok(None);
+    };
     create_private_dir(aside_dir)?;
-    let fail = |e: std::io::Error| Failure::io(format!("cannot move '{path}' aside to {}", aside_dir.display()), &e);
+    let fail = |e: std::io::Error| {
+        Failure::io(
+            format!("cannot move '{path}' aside to {}", aside_dir.display()),
+            &e,
+        )
+    };
     let aside = Dir::open_ambient_dir(aside_dir, ambient_authority()).map_err(fail)?;
     let new_name = aside_name(label, name);
     match folder.rename(name, &aside, &new_name) {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) if e.kind() == ErrorKind::CrossesDevices => carry_over(&folder, name, path, &aside, &new_name)?,
+        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+            carry_over(&folder, name, path, &aside, &new_name)?
+        }
         Err(e) => return Err(fail(e)),
     }
-    beneath::sync_folder(&aside).and_then(|()| beneath::sync_folder(&folder)).map_err(fail)?;
+    beneath::sync_folder(&aside)
+        .and_then(|()| beneath::sync_folder(&folder))
+        .map_err(fail)?;
     Ok(Some(aside_dir.join(new_name)))
 }
 
@@ -91,8 +110,12 @@ pub fn restore(worktree: &Path, path: &str, bytes: &[u8]) -> Result<()> {
 
 fn replace(folder: &Dir, name: &str, path: &str, bytes: &[u8]) -> Result<()> {
     // Always the same name: what a crash left is taken away the next time instead of being committed.
-    let temporary = format!(".{}.phasedeck-new", name.chars().take(40).collect::<String>());
-    beneath::replace(folder, name, bytes, &temporary, None).map_err(|e| Failure::io(format!("cannot write '{path}'"), &e))
+    let temporary = format!(
+        ".{}.phasedeck-new",
+        name.chars().take(40).collect::<String>()
+    );
+    beneath::replace(folder, name, bytes, &temporary, None)
+        .map_err(|e| Failure::io(format!("cannot write '{path}'"), &e))
 }
 
 // The folder that holds the file, and the file's name in it; `None` when a folder on the way is missing.
@@ -109,7 +132,8 @@ fn open_parent<'a>(worktree: &Path, path: &'a str) -> Result<Option<(Dir, &'a st
 fn make_parent<'a>(worktree: &Path, path: &'a str) -> Result<(Dir, &'a str)> {
     check_path(path)?;
     let (parents, name) = split(path);
-    let folder = beneath::made_folder(&beneath::open_worktree(worktree)?, parents).map_err(|o| refused(path, "reach", &o))?;
+    let folder = beneath::made_folder(&beneath::open_worktree(worktree)?, parents)
+        .map_err(|o| refused(path, "reach", &o))?;
     Ok((folder, name))
 }
 
@@ -119,21 +143,27 @@ fn split(path: &str) -> (impl Iterator<Item = &str>, &str) {
 }
 
 fn check_path(path: &str) -> Result<()> {
-    let Err(why) = worktree_path::check(path) else { return Ok(()) };
+    let Err(why) = worktree_path::check(path) else {
+        return Ok(());
+    };
     let mut shown: String = path.escape_debug().take(120).collect();
     if shown.len() < path.len() {
         shown.push('…');
     }
-    Err(Failure::new(Code::PathOutsideWorktree, format!("'{shown}' is not a path for an artifact: it {why}"))
-        .hint("use a path beneath the worktree, such as docs/spec.json"))
+    Err(Failure::new(
+        Code::PathOutsideWorktree,
+        format!("'{shown}' is not a path for an artifact: it {why}"),
+    )
+    .hint("use a path beneath the worktree, such as docs/spec.json"))
 }
 
 fn refused(path: &str, verb: &str, obstacle: &Obstacle) -> Failure {
     match obstacle {
         Obstacle::Missing => not_plain(path, "went away"),
-        Obstacle::Link(part) | Obstacle::NoFolder(part) => {
-            not_plain(path, &format!("lies beneath '{part}', which is a link or a file and not a folder"))
-        }
+        Obstacle::Link(part) | Obstacle::NoFolder(part) => not_plain(
+            path,
+            &format!("lies beneath '{part}', which is a link or a file and not a folder"),
+        ),
         Obstacle::Folder => not_plain(path, "is a folder"),
         Obstacle::NotPlain(why) => not_plain(path, why),
         Obstacle::TooLarge(bytes) => not_plain(path, &format!("has {bytes} bytes or more")),
@@ -142,11 +172,18 @@ fn refused(path: &str, verb: &str, obstacle: &Obstacle) -> Failure {
 }
 
 fn not_plain(path: &str, what: &str) -> Failure {
-    Failure::new(Code::PathOutsideWorktree, format!("'{path}' {what}")).hint("an artifact must be a plain file inside the worktree")
+    Failure::new(Code::PathOutsideWorktree, format!("'{path}' {what}"))
+        .hint("an artifact must be a plain file inside the worktree")
 }
 
 fn aside_name(label: &str, name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            c
+        } else {
+            '-'
+        }
+    };
     let label: String = label.chars().map(safe).take(80).collect();
     let name: String = name.chars().map(safe).take(80).collect();
     format!("{label}-{}-{name}", uuid::Uuid::now_v7().simple())
@@ -154,20 +191,35 @@ fn aside_name(label: &str, name: &str) -> String {
 
 // A rename cannot cross file systems: copy, make the copy durable, then take the old one away.
 fn carry_over(folder: &Dir, name: &str, path: &str, aside: &Dir, new_name: &str) -> Result<()> {
-    let fail = |e: std::io::Error| Failure::io(format!("cannot move '{path}' to another file system"), &e);
+    let fail =
+        |e: std::io::Error| Failure::io(format!("cannot move '{path}' to another file system"), &e);
     let meta = folder.symlink_metadata(name).map_err(fail)?;
     if meta.is_symlink() {
         let target = folder.read_link_contents(name).map_err(fail)?;
         aside.symlink_contents(target, new_name).map_err(fail)?;
     } else if meta.is_file() {
         let nofollow = |options: &mut OpenOptions| options.follow(FollowSymlinks::No).clone();
-        let mut from = folder.open_with(name, &nofollow(OpenOptions::new().read(true))).map_err(fail)?;
-        let mut to = aside.open_with(new_name, &nofollow(OpenOptions::new().write(true).create_new(true))).map_err(fail)?;
-        std::io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(fail)?;
+        let mut from = folder
+            .open_with(name, &nofollow(OpenOptions::new().read(true)))
+            .map_err(fail)?;
+        let mut to = aside
+            .open_with(
+                new_name,
+                &nofollow(OpenOptions::new().write(true).create_new(true)),
+            )
+            .map_err(fail)?;
+        std::io::copy(&mut from, &mut to)
+            .and_then(|_| to.sync_all())
+            .map_err(fail)?;
     } else {
-        return Err(not_plain(path, "is neither a file nor a link, and cannot be moved to another file system"));
+        return Err(not_plain(
+            path,
+            "is neither a file nor a link, and cannot be moved to another file system",
+        ));
     }
-    Step::FileAside.around(|| folder.remove_file(name)).map_err(fail)
+    Step::FileAside
+        .around(|| folder.remove_file(name))
+        .map_err(fail)
 }
 
 #[cfg(test)]

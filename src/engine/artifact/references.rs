@@ -42,7 +42,12 @@ const REFERENCES: &[&str] = &["$ref", "$dynamicRef"];
 
 /// Every problem with the document's references.
 pub(super) fn check(root: &Value) -> Vec<Finding> {
-    let mut walk = Walk { root, anchors: BTreeMap::new(), same_place: BTreeMap::new(), found: Vec::new() };
+    let mut walk = Walk {
+        root,
+        anchors: BTreeMap::new(),
+        same_place: BTreeMap::new(),
+        found: Vec::new(),
+    };
     walk.collect_anchors();
     walk.run();
     if walk.found.is_empty() {
@@ -65,13 +70,20 @@ impl Walk<'_> {
         let mut waiting = vec![String::new()];
         let mut seen = BTreeSet::new();
         while let Some(pointer) = waiting.pop() {
-            let Some(Value::Object(schema)) = self.root.pointer(&pointer) else { continue };
+            let Some(Value::Object(schema)) = self.root.pointer(&pointer) else {
+                continue;
+            };
             for key in ["$anchor", "$dynamicAnchor"] {
                 if let Some(Value::String(name)) = schema.get(key) {
                     self.anchors.insert(name.clone(), pointer.clone());
                 }
             }
-            waiting.extend(children(schema, &pointer).into_iter().map(|(child, _)| child).filter(|child| seen.insert(child.clone())));
+            waiting.extend(
+                children(schema, &pointer)
+                    .into_iter()
+                    .map(|(child, _)| child)
+                    .filter(|child| seen.insert(child.clone())),
+            );
         }
     }
 
@@ -112,10 +124,15 @@ impl Walk<'_> {
     fn targets(&mut self, schema: &Map<String, Value>, pointer: &str) -> Vec<String> {
         let mut targets = Vec::new();
         for key in REFERENCES {
-            let Some(Value::String(reference)) = schema.get(*key) else { continue };
+            let Some(Value::String(reference)) = schema.get(*key) else {
+                continue;
+            };
             match self.target(reference) {
                 Ok(target) => targets.push(target),
-                Err((message, hint)) => self.found.push(Finding::new(format!("{pointer}/{key}"), message, hint)),
+                Err((message, hint)) => {
+                    self.found
+                        .push(Finding::new(format!("{pointer}/{key}"), message, hint))
+                }
             }
         }
         targets
@@ -124,29 +141,47 @@ impl Walk<'_> {
     fn target(&self, reference: &str) -> Result<String, (String, &'static str)> {
         let Some(fragment) = reference.strip_prefix('#') else {
             let message = format!("the reference '{reference}' leads out of the document");
-            return Err((message, "copy what it names into $defs and write #/$defs/NAME; nothing is ever fetched"));
+            return Err((
+                message,
+                "copy what it names into $defs and write #/$defs/NAME; nothing is ever fetched",
+            ));
         };
         let pointer = match fragment {
             "" => Some(String::new()),
             _ if fragment.starts_with('/') => unescaped(fragment),
             name => self.anchors.get(name).cloned(),
         };
-        pointer.filter(|pointer| matches!(self.root.pointer(pointer), Some(Value::Object(_) | Value::Bool(_)))).ok_or_else(|| {
-            (format!("the reference '{reference}' leads to no schema in this document"), "write #/$defs/NAME, with NAME in $defs")
-        })
+        pointer
+            .filter(|pointer| {
+                matches!(
+                    self.root.pointer(pointer),
+                    Some(Value::Object(_) | Value::Bool(_))
+                )
+            })
+            .ok_or_else(|| {
+                (
+                    format!("the reference '{reference}' leads to no schema in this document"),
+                    "write #/$defs/NAME, with NAME in $defs",
+                )
+            })
     }
 }
 
 /// The schemas directly beneath one, and whether they are asked about the same place of the data.
 fn children(schema: &Map<String, Value>, pointer: &str) -> Vec<(String, bool)> {
-    let single = SINGLE.iter().filter(|(key, _)| schema.contains_key(*key)).map(|(key, same)| (format!("{pointer}/{key}"), *same));
+    let single = SINGLE
+        .iter()
+        .filter(|(key, _)| schema.contains_key(*key))
+        .map(|(key, same)| (format!("{pointer}/{key}"), *same));
     let many = MANY.iter().flat_map(|(key, same)| {
         let names: Vec<String> = match schema.get(*key) {
             Some(Value::Object(members)) => members.keys().map(|name| pointer_part(name)).collect(),
             Some(Value::Array(items)) => (0..items.len()).map(|i| i.to_string()).collect(),
             _ => Vec::new(),
         };
-        names.into_iter().map(move |name| (format!("{pointer}/{key}/{name}"), *same))
+        names
+            .into_iter()
+            .map(move |name| (format!("{pointer}/{key}/{name}"), *same))
     });
     single.chain(many).collect()
 }
@@ -172,9 +207,14 @@ fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Finding> {
     let mut left = edges.clone();
     let mut leads_from: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (from, to) in edges {
-        to.iter().for_each(|to| leads_from.entry(to).or_default().push(from));
+        to.iter()
+            .for_each(|to| leads_from.entry(to).or_default().push(from));
     }
-    let mut ends: Vec<&str> = edges.iter().filter(|(_, to)| to.is_empty()).map(|(from, _)| from.as_str()).collect();
+    let mut ends: Vec<&str> = edges
+        .iter()
+        .filter(|(_, to)| to.is_empty())
+        .map(|(from, _)| from.as_str())
+        .collect();
     while let Some(end) = ends.pop() {
         left.remove(end);
         for from in leads_from.get(end).into_iter().flatten() {
@@ -190,9 +230,18 @@ fn circle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Finding> {
     loop {
         let next = left.get(*path.last()?)?.iter().next()?.as_str();
         if let Some(start) = path.iter().position(|seen| *seen == next) {
-            let names: Vec<String> = path.iter().skip(start).chain([&next]).map(|pointer| format!("#{pointer}")).collect();
+            let names: Vec<String> = path
+                .iter()
+                .skip(start)
+                .chain([&next])
+                .map(|pointer| format!("#{pointer}"))
+                .collect();
             let message = format!("references go in a circle: {}", names.join(" → "));
-            return Some(Finding::new(next, message, "let one of them describe the data itself, with type or properties"));
+            return Some(Finding::new(
+                next,
+                message,
+                "let one of them describe the data itself, with type or properties",
+            ));
         }
         path.push(next);
     }
@@ -205,7 +254,10 @@ mod tests {
     use super::*;
 
     fn told(schema: &Value) -> Vec<(String, String)> {
-        check(schema).into_iter().map(|finding| (finding.pointer, finding.message)).collect()
+        check(schema)
+            .into_iter()
+            .map(|finding| (finding.pointer, finding.message))
+            .collect()
     }
 
     #[test]
@@ -240,8 +292,16 @@ mod tests {
                 "/$defs/a",
                 "references go in a circle: #/$defs/a → #/$defs/a/anyOf/1 → #/$defs/a",
             ),
-            (json!({"$dynamicAnchor": "x", "$dynamicRef": "#x"}), "", "references go in a circle: # → #"),
-            (json!({"$dynamicAnchor": "n", "if": {"$dynamicRef": "#n"}}), "", "references go in a circle: # → #/if → #"),
+            (
+                json!({"$dynamicAnchor": "x", "$dynamicRef": "#x"}),
+                "",
+                "references go in a circle: # → #",
+            ),
+            (
+                json!({"$dynamicAnchor": "n", "if": {"$dynamicRef": "#n"}}),
+                "",
+                "references go in a circle: # → #/if → #",
+            ),
             (
                 json!({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}),
                 "/$defs/a",
@@ -258,28 +318,68 @@ mod tests {
                 "references go in a circle: #/properties/x → #/properties/x/anyOf/1 → #/properties/x",
             ),
         ] {
-            assert_eq!(told(&schema), [(pointer.to_owned(), message.to_owned())], "{schema}");
+            assert_eq!(
+                told(&schema),
+                [(pointer.to_owned(), message.to_owned())],
+                "{schema}"
+            );
         }
     }
 
     #[test]
     fn what_leads_out_or_nowhere_is_refused_also_behind_unknown_keywords() {
         for (schema, pointer, message) in [
-            (json!({"$ref": "http://example.com/x"}), "/$ref", "the reference 'http://example.com/x' leads out of the document"),
+            (
+                json!({"$ref": "http://example.com/x"}),
+                "/$ref",
+                "the reference 'http://example.com/x' leads out of the document",
+            ),
             (
                 json!({"items": {"$ref": "file:///etc/passwd"}}),
                 "/items/$ref",
                 "the reference 'file:///etc/passwd' leads out of the document",
             ),
-            (json!({"items": {"$ref": "other.json#/x"}}), "/items/$ref", "the reference 'other.json#/x' leads out of the document"),
-            (json!({"$ref": "#/$defs/x"}), "/$ref", "the reference '#/$defs/x' leads to no schema in this document"),
-            (json!({"items": {"$ref": "#none"}}), "/items/$ref", "the reference '#none' leads to no schema in this document"),
-            (json!({"items": {"$id": "x"}}), "/items/$id", "a schema within a schema has its own $id"),
-            (json!({"$ref": "#name"}), "/$ref", "the reference '#name' leads to no schema in this document"),
-            (json!({"$ref": "#/x", "x": {"$ref": "http://y"}}), "/x/$ref", "the reference 'http://y' leads out of the document"),
-            (json!({"not": {"$id": "http://z"}}), "/not/$id", "a schema within a schema has its own $id"),
+            (
+                json!({"items": {"$ref": "other.json#/x"}}),
+                "/items/$ref",
+                "the reference 'other.json#/x' leads out of the document",
+            ),
+            (
+                json!({"$ref": "#/$defs/x"}),
+                "/$ref",
+                "the reference '#/$defs/x' leads to no schema in this document",
+            ),
+            (
+                json!({"items": {"$ref": "#none"}}),
+                "/items/$ref",
+                "the reference '#none' leads to no schema in this document",
+            ),
+            (
+                json!({"items": {"$id": "x"}}),
+                "/items/$id",
+                "a schema within a schema has its own $id",
+            ),
+            (
+                json!({"$ref": "#name"}),
+                "/$ref",
+                "the reference '#name' leads to no schema in this document",
+            ),
+            (
+                json!({"$ref": "#/x", "x": {"$ref": "http://y"}}),
+                "/x/$ref",
+                "the reference 'http://y' leads out of the document",
+            ),
+            (
+                json!({"not": {"$id": "http://z"}}),
+                "/not/$id",
+                "a schema within a schema has its own $id",
+            ),
         ] {
-            assert_eq!(told(&schema), [(pointer.to_owned(), message.to_owned())], "{schema}");
+            assert_eq!(
+                told(&schema),
+                [(pointer.to_owned(), message.to_owned())],
+                "{schema}"
+            );
         }
     }
 }

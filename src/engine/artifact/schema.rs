@@ -30,7 +30,11 @@ impl CompiledSchema {
     /// `schema_invalid` with everything that is wrong.
     pub fn compile(id: &SchemaId, value: &Value) -> Result<Self> {
         let validator = soundness::compile(value).map_err(|found| invalid(id, &found))?;
-        Ok(Self { id: id.clone(), value: Arc::new(value.clone()), validator: Arc::new(validator) })
+        Ok(Self {
+            id: id.clone(),
+            value: Arc::new(value.clone()),
+            validator: Arc::new(validator),
+        })
     }
 
     /// Its name.
@@ -50,9 +54,15 @@ impl CompiledSchema {
     /// does not end in `.json`. The whole text is then validated as one string.
     #[must_use]
     pub fn is_text(&self, path: &str) -> bool {
-        let is_json = Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let is_json = Path::new(path)
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let asks_for_string = self.value.get("type").and_then(Value::as_str) == Some("string");
-        let asks_for_text = self.value.get("contentMediaType").and_then(Value::as_str).is_some_and(|media| media.starts_with("text/"));
+        let asks_for_text = self
+            .value
+            .get("contentMediaType")
+            .and_then(Value::as_str)
+            .is_some_and(|media| media.starts_with("text/"));
         !is_json && (asks_for_string || asks_for_text)
     }
 
@@ -66,7 +76,12 @@ fn invalid(id: &SchemaId, problems: &[Finding]) -> Failure {
         "" => finding.message.clone(),
         pointer => format!("{} (at {pointer})", finding.message),
     };
-    let mut listed = problems.iter().take(MAX_PROBLEMS).map(placed).collect::<Vec<_>>().join("; ");
+    let mut listed = problems
+        .iter()
+        .take(MAX_PROBLEMS)
+        .map(placed)
+        .collect::<Vec<_>>()
+        .join("; ");
     if problems.len() > MAX_PROBLEMS {
         listed.push_str(&format!("; and {} more", problems.len() - MAX_PROBLEMS));
     }
@@ -83,7 +98,11 @@ mod tests {
     fn refused(schema: &Value) -> String {
         let failure = CompiledSchema::compile(&"x/y@1".into(), schema).unwrap_err();
         assert_eq!(failure.code, Code::SchemaInvalid);
-        failure.message.strip_prefix("schema 'x/y@1' is not valid: ").unwrap().to_owned()
+        failure
+            .message
+            .strip_prefix("schema 'x/y@1' is not valid: ")
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
@@ -94,7 +113,10 @@ mod tests {
                 json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
                 "the dialect \"http://json-schema.org/draft-07/schema#\" is not supported (at /$schema)",
             ),
-            (json!({"minLength": "ten"}), "'minLength' must be an integer, but is a string (at /minLength)"),
+            (
+                json!({"minLength": "ten"}),
+                "'minLength' must be an integer, but is a string (at /minLength)",
+            ),
             (
                 json!({"required": "x", "minItems": -1}),
                 "'minItems' must be at least 0, but is -1 (at /minItems); 'required' must be an array, but is a string (at /required)",
@@ -111,9 +133,18 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let secret = temp.path().join("secret.json");
         std::fs::write(&secret, "{\"enum\": [\"hunter2\"]}").unwrap();
-        for target in [format!("file://{}", secret.display()), "http://127.0.0.1:9/x".to_owned(), "other.json".to_owned()] {
+        for target in [
+            format!("file://{}", secret.display()),
+            "http://127.0.0.1:9/x".to_owned(),
+            "other.json".to_owned(),
+        ] {
             let message = refused(&json!({"properties": {"a": {"$ref": target}}}));
-            assert_eq!(message, format!("the reference '{target}' leads out of the document (at /properties/a/$ref)"));
+            assert_eq!(
+                message,
+                format!(
+                    "the reference '{target}' leads out of the document (at /properties/a/$ref)"
+                )
+            );
         }
     }
 
@@ -130,9 +161,17 @@ mod tests {
     #[test]
     fn text_is_told_from_json_by_schema_and_name() {
         let text = CompiledSchema::compile(&"x/y@1".into(), &json!({"type": "string"})).unwrap();
-        let media = CompiledSchema::compile(&"x/y@1".into(), &json!({"contentMediaType": "text/markdown"})).unwrap();
+        let media = CompiledSchema::compile(
+            &"x/y@1".into(),
+            &json!({"contentMediaType": "text/markdown"}),
+        )
+        .unwrap();
         let object = CompiledSchema::compile(&"x/y@1".into(), &json!({"type": "object"})).unwrap();
         assert!(text.is_text("report.md") && text.is_text("NOTES") && media.is_text("report.md"));
-        assert!(!text.is_text("report.json") && !text.is_text("report.JSON") && !object.is_text("report.md"));
+        assert!(
+            !text.is_text("report.json")
+                && !text.is_text("report.JSON")
+                && !object.is_text("report.md")
+        );
     }
 }

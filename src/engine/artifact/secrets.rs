@@ -18,13 +18,18 @@ pub fn told(redactor: &Redactor, worktree: &Path, text: &str) -> Option<String> 
     let env = file::env(worktree);
     let lines = match env {
         None => redactor.lines_with_secrets(text),
-        Some(env) => redactor.clone().knowing_env_file(telling(&env).as_bytes()).lines_with_secrets(text),
+        Some(env) => redactor
+            .clone()
+            .knowing_env_file(telling(&env).as_bytes())
+            .lines_with_secrets(text),
     };
     let named: Vec<String> = lines.iter().take(NAMED).map(ToString::to_string).collect();
     match (lines.len(), named.join(", ")) {
         (0, _) => None,
         (1, line) => Some(format!("what looks like a secret on line {line}")),
-        (count, lines) if count > NAMED => Some(format!("what look like secrets on {count} lines: {lines} and others")),
+        (count, lines) if count > NAMED => Some(format!(
+            "what look like secrets on {count} lines: {lines} and others"
+        )),
         (_, lines) => Some(format!("what look like secrets on lines {lines}")),
     }
 }
@@ -32,9 +37,18 @@ pub fn told(redactor: &Redactor, worktree: &Path, text: &str) -> Option<String> 
 /// The lines of an `.env` file whose values have letters and digits: `production` stands in every text.
 fn telling(env: &[u8]) -> String {
     let env = String::from_utf8_lossy(env);
-    let value = |line: &str| line.split_once('=').map(|(_, value)| value.to_owned()).unwrap_or_default();
-    let mixed = |value: &str| value.contains(|c: char| c.is_ascii_digit()) && value.contains(|c: char| c.is_ascii_alphabetic());
-    env.lines().filter(|line| mixed(&value(line))).fold(String::new(), |all, line| all + line + "\n")
+    let value = |line: &str| {
+        line.split_once('=')
+            .map(|(_, value)| value.to_owned())
+            .unwrap_or_default()
+    };
+    let mixed = |value: &str| {
+        value.contains(|c: char| c.is_ascii_digit())
+            && value.contains(|c: char| c.is_ascii_alphabetic())
+    };
+    env.lines()
+        .filter(|line| mixed(&value(line)))
+        .fold(String::new(), |all, line| all + line + "\n")
 }
 
 #[cfg(test)]
@@ -47,10 +61,23 @@ mod tests {
         let redactor = Redactor::default().knowing(["canary-secret".to_owned()]);
         let of = |text: &str| told(&redactor, tree.path(), text);
         assert_eq!(of("all is well in production with pass-word-1"), None);
-        std::fs::write(tree.path().join(".env"), "MODE=production\nPASS=pass-word-1\n").unwrap();
+        std::fs::write(
+            tree.path().join(".env"),
+            "MODE=production\nPASS=pass-word-1\n",
+        )
+        .unwrap();
         assert_eq!(of("all is well in production"), None);
-        assert_eq!(of("in production\nwith pass-word-1").unwrap(), "what looks like a secret on line 2");
-        assert_eq!(of("canary-secret\n\ncanary-secret").unwrap(), "what look like secrets on lines 1, 3");
-        assert_eq!(of(&"canary-secret\n".repeat(9)).unwrap(), "what look like secrets on 9 lines: 1, 2, 3, 4, 5 and others");
+        assert_eq!(
+            of("in production\nwith pass-word-1").unwrap(),
+            "what looks like a secret on line 2"
+        );
+        assert_eq!(
+            of("canary-secret\n\ncanary-secret").unwrap(),
+            "what look like secrets on lines 1, 3"
+        );
+        assert_eq!(
+            of(&"canary-secret\n".repeat(9)).unwrap(),
+            "what look like secrets on 9 lines: 1, 2, 3, 4, 5 and others"
+        );
     }
 }

@@ -27,8 +27,16 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into(), hint: hint.into() }
+    pub(super) fn new(
+        pointer: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 }
 
@@ -46,30 +54,56 @@ pub(crate) fn compile(value: &Value) -> Result<Validator, Vec<Finding>> {
         }
     }
     let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
-    let options = jsonschema::options().with_draft(Draft::Draft202012).offline().with_pattern_options(patterns);
-    let options = options.should_validate_formats(true).should_ignore_unknown_formats(false);
-    options.build(value).map_err(|error| vec![does_not_compile(&error)])
+    let options = jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .with_pattern_options(patterns);
+    let options = options
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false);
+    options
+        .build(value)
+        .map_err(|error| vec![does_not_compile(&error)])
 }
 
 fn wrong_dialect(value: &Value) -> Vec<Finding> {
     match value {
         Value::Object(members) => match members.get("$schema") {
             None => Vec::new(),
-            Some(dialect) if dialect.as_str().is_some_and(|uri| uri.trim_end_matches('#') == DRAFT) => Vec::new(),
+            Some(dialect)
+                if dialect
+                    .as_str()
+                    .is_some_and(|uri| uri.trim_end_matches('#') == DRAFT) =>
+            {
+                Vec::new()
+            }
             Some(dialect) => vec![Finding::new(
                 "/$schema",
-                format!("the dialect {} is not supported", wording::clip(&dialect.to_string(), MAX_QUOTE)),
+                format!(
+                    "the dialect {} is not supported",
+                    wording::clip(&dialect.to_string(), MAX_QUOTE)
+                ),
                 format!("write {DRAFT}, or leave the field out"),
             )],
         },
-        _ => vec![Finding::new("", "a schema must be a JSON object", "begin with { \"type\": \"object\" }")],
+        _ => vec![Finding::new(
+            "",
+            "a schema must be a JSON object",
+            "begin with { \"type\": \"object\" }",
+        )],
     }
 }
 
 fn against_draft(value: &Value) -> Vec<Finding> {
     let rules = jsonschema::draft202012::meta::validator();
     let hint = "see the keyword's rules in JSON Schema draft 2020-12";
-    let told = |error: ValidationError<'_>| Finding::new(error.instance_path().to_string(), wording::schema_problem(&error), hint);
+    let told = |error: ValidationError<'_>| {
+        Finding::new(
+            error.instance_path().to_string(),
+            wording::schema_problem(&error),
+            hint,
+        )
+    };
     rules.iter_errors(value).map(told).collect()
 }
 
@@ -78,14 +112,24 @@ fn does_not_compile(error: &ValidationError<'_>) -> Finding {
     match error.instance().as_str() {
         Some(pattern) if pointer.contains("attern") => Finding::new(
             pointer,
-            format!("the pattern '{}' cannot be used", wording::clip(pattern, MAX_QUOTE)),
+            format!(
+                "the pattern '{}' cannot be used",
+                wording::clip(pattern, MAX_QUOTE)
+            ),
             "write a regular expression without look-around and back-references, and of moderate size",
         ),
         Some(format) if pointer.ends_with("/format") => Finding::new(
             pointer,
-            format!("the format '{}' is not known", wording::clip(format, MAX_QUOTE)),
+            format!(
+                "the format '{}' is not known",
+                wording::clip(format, MAX_QUOTE)
+            ),
             "use a format of JSON Schema draft 2020-12, or a pattern",
         ),
-        _ => Finding::new(pointer, wording::schema_problem(error), "change what is named here"),
+        _ => Finding::new(
+            pointer,
+            wording::schema_problem(error),
+            "change what is named here",
+        ),
     }
 }

@@ -38,13 +38,21 @@ impl Verdict {
 #[must_use]
 pub fn validate(schema: &CompiledSchema, path: &str, bytes: &[u8]) -> Verdict {
     let is_text = schema.is_text(path);
-    let read = json::text(bytes).and_then(|text| if is_text { Ok((Value::from(text), Vec::new())) } else { json::value(text) });
+    let read = json::text(bytes).and_then(|text| {
+        if is_text {
+            Ok((Value::from(text), Vec::new()))
+        } else {
+            json::value(text)
+        }
+    });
     match read {
         Err(error) => verdict(vec![error]),
         Ok((value, mut errors)) => {
             let root = if is_text { "the text" } else { "the document" };
             let found = schema.validator().iter_errors(&value).take(MAX_COUNTED);
-            errors.extend(found.flat_map(|error| wording::artifact_errors(&error, schema.value(), root)));
+            errors.extend(
+                found.flat_map(|error| wording::artifact_errors(&error, schema.value(), root)),
+            );
             verdict(errors)
         }
     }
@@ -61,7 +69,12 @@ fn verdict(mut errors: Vec<ArtifactError>) -> Verdict {
 
 // As people count: the second item comes before the tenth.
 fn by_place(a: &str, b: &str) -> Ordering {
-    let parts = |pointer: &str| pointer.split('/').map(|part| (part.parse::<u64>().ok(), part.to_owned())).collect::<Vec<_>>();
+    let parts = |pointer: &str| {
+        pointer
+            .split('/')
+            .map(|part| (part.parse::<u64>().ok(), part.to_owned()))
+            .collect::<Vec<_>>()
+    };
     parts(a).cmp(&parts(b))
 }
 

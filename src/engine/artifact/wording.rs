@@ -17,7 +17,11 @@ const MAX_LIST_CHARS: usize = 120;
 const MAX_VALUE_CHARS: usize = 60;
 
 /// What one error of the library means; `root` names the whole document.
-pub(super) fn artifact_errors(error: &ValidationError<'_>, schema: &Value, root: &str) -> Vec<ArtifactError> {
+pub(super) fn artifact_errors(
+    error: &ValidationError<'_>,
+    schema: &Value,
+    root: &str,
+) -> Vec<ArtifactError> {
     let pointer = error.instance_path().as_str();
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
@@ -28,7 +32,10 @@ pub(super) fn artifact_errors(error: &ValidationError<'_>, schema: &Value, root:
             };
             unexpected.iter().map(one).collect()
         }
-        _ => vec![ArtifactError { pointer: pointer.to_owned(), message: clip(&message(error, root), MAX_MESSAGE_CHARS) }],
+        _ => vec![ArtifactError {
+            pointer: pointer.to_owned(),
+            message: clip(&message(error, root), MAX_MESSAGE_CHARS),
+        }],
     }
 }
 
@@ -51,24 +58,56 @@ fn message(error: &ValidationError<'_>, root: &str) -> String {
     let what = subject(error.instance_path().as_str(), root);
     let value = error.instance().as_ref();
     match error.kind() {
-        Kind::Required { property } => format!("{what} lacks the required property {}", quoted(property)),
-        Kind::Type { kind } => format!("{what} must be {}, but is {}", type_names(kind), type_name(JsonType::from(value))),
-        Kind::Enum { options } => format!("{what} must be one of {}, but is {}", list(options), short(value)),
-        Kind::Constant { expected_value } => format!("{what} must be {}, but is {}", short(expected_value), short(value)),
-        Kind::Format { format } => format!("{what} must be {}, but is {}", format_name(format), short(value)),
-        Kind::Pattern { pattern } => format!("{what} must match the pattern {}, but is {}", clip(pattern, MAX_LIST_CHARS), short(value)),
+        Kind::Required { property } => {
+            format!("{what} lacks the required property {}", quoted(property))
+        }
+        Kind::Type { kind } => format!(
+            "{what} must be {}, but is {}",
+            type_names(kind),
+            type_name(JsonType::from(value))
+        ),
+        Kind::Enum { options } => format!(
+            "{what} must be one of {}, but is {}",
+            list(options),
+            short(value)
+        ),
+        Kind::Constant { expected_value } => format!(
+            "{what} must be {}, but is {}",
+            short(expected_value),
+            short(value)
+        ),
+        Kind::Format { format } => format!(
+            "{what} must be {}, but is {}",
+            format_name(format),
+            short(value)
+        ),
+        Kind::Pattern { pattern } => format!(
+            "{what} must match the pattern {}, but is {}",
+            clip(pattern, MAX_LIST_CHARS),
+            short(value)
+        ),
         Kind::UniqueItems => format!("{what} must not have an item twice{}", equal_items(value)),
         Kind::Contains => format!("{what} lacks an item of the required kind"),
         Kind::FalseSchema => format!("{what} must not be there"),
-        Kind::AdditionalItems { limit } => format!("{what} must have at most {}", count(*limit as u64, "item")),
+        Kind::AdditionalItems { limit } => {
+            format!("{what} must have at most {}", count(*limit as u64, "item"))
+        }
         Kind::UnevaluatedItems { .. } => format!("{what} has items that are not allowed"),
-        Kind::PropertyNames { error } => format!("{what} has a property whose name is not allowed: {}", message(error, "the name")),
+        Kind::PropertyNames { error } => format!(
+            "{what} has a property whose name is not allowed: {}",
+            message(error, "the name")
+        ),
         Kind::Not { .. } => format!("{what} must not be of the kind that the schema excludes"),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => none_of(&what, context, root),
-        Kind::OneOfMultipleValid { .. } => format!("{what} fits more than one of the allowed kinds; it must fit exactly one"),
-        kind => {
-            limit_message(&what, kind, value).unwrap_or_else(|| format!("{what}: {}", clip(&error.masked().to_string(), MAX_LIST_CHARS)))
+        Kind::OneOfMultipleValid { .. } => {
+            format!("{what} fits more than one of the allowed kinds; it must fit exactly one")
         }
+        kind => limit_message(&what, kind, value).unwrap_or_else(|| {
+            format!(
+                "{what}: {}",
+                clip(&error.masked().to_string(), MAX_LIST_CHARS)
+            )
+        }),
     }
 }
 
@@ -80,17 +119,41 @@ fn limit_message(what: &str, kind: &Kind, value: &Value) -> Option<String> {
         _ => 0,
     };
     Some(match kind {
-        Kind::MinLength { limit } => format!("{what} must have at least {}, but has {size}", count(*limit, "character")),
-        Kind::MaxLength { limit } => format!("{what} must have at most {}, but has {size}", count(*limit, "character")),
-        Kind::MinItems { limit } => format!("{what} must have at least {}, but has {size}", count(*limit, "item")),
-        Kind::MaxItems { limit } => format!("{what} must have at most {}, but has {size}", count(*limit, "item")),
-        Kind::MinProperties { limit } => format!("{what} must have at least {}, but has {size}", many(*limit, "property", "properties")),
-        Kind::MaxProperties { limit } => format!("{what} must have at most {}, but has {size}", many(*limit, "property", "properties")),
+        Kind::MinLength { limit } => format!(
+            "{what} must have at least {}, but has {size}",
+            count(*limit, "character")
+        ),
+        Kind::MaxLength { limit } => format!(
+            "{what} must have at most {}, but has {size}",
+            count(*limit, "character")
+        ),
+        Kind::MinItems { limit } => format!(
+            "{what} must have at least {}, but has {size}",
+            count(*limit, "item")
+        ),
+        Kind::MaxItems { limit } => format!(
+            "{what} must have at most {}, but has {size}",
+            count(*limit, "item")
+        ),
+        Kind::MinProperties { limit } => format!(
+            "{what} must have at least {}, but has {size}",
+            many(*limit, "property", "properties")
+        ),
+        Kind::MaxProperties { limit } => format!(
+            "{what} must have at most {}, but has {size}",
+            many(*limit, "property", "properties")
+        ),
         Kind::Minimum { limit } => format!("{what} must be at least {limit}, but is {value}"),
         Kind::Maximum { limit } => format!("{what} must be at most {limit}, but is {value}"),
-        Kind::ExclusiveMinimum { limit } => format!("{what} must be more than {limit}, but is {value}"),
-        Kind::ExclusiveMaximum { limit } => format!("{what} must be less than {limit}, but is {value}"),
-        Kind::MultipleOf { multiple_of } => format!("{what} must be a multiple of {multiple_of}, but is {value}"),
+        Kind::ExclusiveMinimum { limit } => {
+            format!("{what} must be more than {limit}, but is {value}")
+        }
+        Kind::ExclusiveMaximum { limit } => {
+            format!("{what} must be less than {limit}, but is {value}")
+        }
+        Kind::MultipleOf { multiple_of } => {
+            format!("{what} must be a multiple of {multiple_of}, but is {value}")
+        }
         _ => return None,
     })
 }
@@ -99,35 +162,60 @@ fn limit_message(what: &str, kind: &Kind, value: &Value) -> Option<String> {
 // altogether, then with the fewest mistakes.
 fn none_of(what: &str, context: &[Vec<ValidationError<'_>>], root: &str) -> String {
     let distance = |errors: &&Vec<ValidationError<'_>>| {
-        let other_type = errors.iter().any(|error| matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. }));
+        let other_type = errors
+            .iter()
+            .any(|error| matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. }));
         (other_type, errors.len())
     };
     let kinds = context.len();
-    match context.iter().filter(|errors| !errors.is_empty()).min_by_key(distance).and_then(|errors| errors.first()) {
-        Some(closest) => format!("{what} fits none of the {kinds} allowed kinds; closest: {}", message(closest, root)),
+    match context
+        .iter()
+        .filter(|errors| !errors.is_empty())
+        .min_by_key(distance)
+        .and_then(|errors| errors.first())
+    {
+        Some(closest) => format!(
+            "{what} fits none of the {kinds} allowed kinds; closest: {}",
+            message(closest, root)
+        ),
         None => format!("{what} fits none of the {kinds} allowed kinds"),
     }
 }
 
 fn not_allowed(name: &str, allowed: &[&str]) -> String {
     let shown = clip(name, MAX_VALUE_CHARS);
-    let near = allowed.iter().map(|known| (strsim::jaro_winkler(&folded(known), &folded(name)), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let near = allowed
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&folded(known), &folded(name)), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
-        Some((nearness, known)) if nearness > 0.85 => format!("the property '{shown}' is not allowed; did you mean '{known}'?"),
-        Some(_) => format!("the property '{shown}' is not allowed; allowed are {}", clip(&allowed.join(", "), MAX_LIST_CHARS)),
+        Some((nearness, known)) if nearness > 0.85 => {
+            format!("the property '{shown}' is not allowed; did you mean '{known}'?")
+        }
+        Some(_) => format!(
+            "the property '{shown}' is not allowed; allowed are {}",
+            clip(&allowed.join(", "), MAX_LIST_CHARS)
+        ),
         None => format!("the property '{shown}' is not allowed; remove it"),
     }
 }
 
 // So that `acceptanceCriteria` is near to `acceptance_criteria`.
 fn folded(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn allowed_properties<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a str> {
     let keyword = error.schema_path().as_str();
-    let around = keyword.rsplit_once('/').and_then(|(around, _)| schema.pointer(around));
-    around.and_then(|schema| schema.get("properties")?.as_object()).map_or_else(Vec::new, |map| map.keys().map(String::as_str).collect())
+    let around = keyword
+        .rsplit_once('/')
+        .and_then(|(around, _)| schema.pointer(around));
+    around
+        .and_then(|schema| schema.get("properties")?.as_object())
+        .map_or_else(Vec::new, |map| map.keys().map(String::as_str).collect())
 }
 
 // `/risks/1/title` is read best as 'risks[1].title'.
@@ -141,7 +229,11 @@ fn subject(pointer: &str, root: &str) -> String {
             let _ = write!(path, "{dot}{}", part.replace("~1", "/").replace("~0", "~"));
         }
     }
-    if path.is_empty() { root.to_owned() } else { format!("'{}'", clip(&path, MAX_LIST_CHARS)) }
+    if path.is_empty() {
+        root.to_owned()
+    } else {
+        format!("'{}'", clip(&path, MAX_LIST_CHARS))
+    }
 }
 
 fn short(value: &Value) -> String {
@@ -154,18 +246,25 @@ fn short(value: &Value) -> String {
 }
 
 fn quoted(name: &Value) -> String {
-    format!("'{}'", clip(name.as_str().unwrap_or_default(), MAX_VALUE_CHARS))
+    format!(
+        "'{}'",
+        clip(name.as_str().unwrap_or_default(), MAX_VALUE_CHARS)
+    )
 }
 
 fn list(options: &Value) -> String {
-    let all = options.as_array().map_or_else(Vec::new, |options| options.iter().map(short).collect());
+    let all = options
+        .as_array()
+        .map_or_else(Vec::new, |options| options.iter().map(short).collect());
     clip(&all.join(", "), MAX_LIST_CHARS)
 }
 
 fn equal_items(value: &Value) -> String {
     let items = value.as_array().map_or(&[][..], Vec::as_slice);
     let pair =
-        items.iter().take(500).enumerate().find_map(|(j, item)| Some((items.iter().take(j).position(|earlier| earlier == item)?, j)));
+        items.iter().take(500).enumerate().find_map(|(j, item)| {
+            Some((items.iter().take(j).position(|earlier| earlier == item)?, j))
+        });
     pair.map_or_else(String::new, |(i, j)| format!("; [{i}] and [{j}] are equal"))
 }
 
@@ -174,13 +273,21 @@ fn count(number: u64, unit: &str) -> String {
 }
 
 fn many(number: u64, one: &str, more: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {more}")
+    }
 }
 
 fn type_names(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(one) => type_name(*one).to_owned(),
-        TypeKind::Multiple(several) => several.iter().map(type_name).collect::<Vec<_>>().join(" or "),
+        TypeKind::Multiple(several) => several
+            .iter()
+            .map(type_name)
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }
 

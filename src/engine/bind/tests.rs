@@ -14,14 +14,26 @@ fn persona(name: &str, version: u32, backend: &str, capabilities: &[&str]) -> Pe
 }
 
 fn workflow(roles: &[(&str, &[&str], &[&str])]) -> Workflow {
-    let text = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>();
+    let text = |items: &[&str]| {
+        items
+            .iter()
+            .map(|&item| item.to_owned())
+            .collect::<Vec<_>>()
+    };
     let role = |(id, capabilities, backends): &(&str, &[&str], &[&str])| Role {
         id: RoleId::from(*id),
         required_capabilities: text(capabilities),
         preferred_backends: text(backends),
     };
     let roles = roles.iter().map(role).collect();
-    Workflow { name: "w".to_owned(), version: 1, description: String::new(), roles, default_gates: Vec::new(), phases: Vec::new() }
+    Workflow {
+        name: "w".to_owned(),
+        version: 1,
+        description: String::new(),
+        roles,
+        default_gates: Vec::new(),
+        phases: Vec::new(),
+    }
 }
 
 /// A setting in which everything is agreed to and available unless said otherwise.
@@ -36,8 +48,18 @@ struct Case {
 
 impl Case {
     fn new(workflow: Workflow, personas: Vec<Persona>) -> Self {
-        let personas = personas.into_iter().map(|persona| (persona.clone(), persona.hash().unwrap())).collect();
-        Self { workflow, personas, unavailable: Vec::new(), unconsented: Vec::new(), overrides: BTreeMap::new(), rehearse: false }
+        let personas = personas
+            .into_iter()
+            .map(|persona| (persona.clone(), persona.hash().unwrap()))
+            .collect();
+        Self {
+            workflow,
+            personas,
+            unavailable: Vec::new(),
+            unconsented: Vec::new(),
+            overrides: BTreeMap::new(),
+            rehearse: false,
+        }
     }
 
     fn named(mut self, role: &str, name: &str) -> Self {
@@ -46,12 +68,24 @@ impl Case {
     }
 
     fn bind(&self) -> Result<Vec<Binding>, Vec<Failure>> {
-        let candidates: Vec<Candidate<'_>> = self.personas.iter().map(|(persona, hash)| Candidate { persona, hash }).collect();
-        let agreed = self.personas.iter().filter(|(persona, _)| !self.unconsented.contains(&persona.name.as_str()));
-        let availability = |persona: &Persona| match self.unavailable.contains(&persona.backend.as_str()) {
-            false => Ok(()),
-            true => Err(Failure::new(Code::BackendUnavailable, format!("backend {} has no key", persona.backend)).hint("set KEY")),
-        };
+        let candidates: Vec<Candidate<'_>> = self
+            .personas
+            .iter()
+            .map(|(persona, hash)| Candidate { persona, hash })
+            .collect();
+        let agreed = self
+            .personas
+            .iter()
+            .filter(|(persona, _)| !self.unconsented.contains(&persona.name.as_str()));
+        let availability =
+            |persona: &Persona| match self.unavailable.contains(&persona.backend.as_str()) {
+                false => Ok(()),
+                true => Err(Failure::new(
+                    Code::BackendUnavailable,
+                    format!("backend {} has no key", persona.backend),
+                )
+                .hint("set KEY")),
+            };
         bind(&BindRequest {
             workflow: &self.workflow,
             personas: &candidates,
@@ -63,12 +97,21 @@ impl Case {
     }
 
     fn seats(&self) -> String {
-        let seats: Vec<String> = self.bind().unwrap().iter().map(|b| format!("{}={}/{}", b.role, b.persona, b.backend)).collect();
+        let seats: Vec<String> = self
+            .bind()
+            .unwrap()
+            .iter()
+            .map(|b| format!("{}={}/{}", b.role, b.persona, b.backend))
+            .collect();
         seats.join(" ")
     }
 
     fn failures(&self) -> Vec<String> {
-        self.bind().unwrap_err().iter().map(|failure| format!("{failure}\n  {}", failure.hint)).collect()
+        self.bind()
+            .unwrap_err()
+            .iter()
+            .map(|failure| format!("{failure}\n  {}", failure.hint))
+            .collect()
     }
 }
 
@@ -85,13 +128,25 @@ fn coders() -> Vec<Persona> {
 #[test]
 fn preferred_backends_come_first_then_names_then_the_highest_version() {
     let seats = |roles| Case::new(workflow(roles), coders()).seats();
-    assert_eq!(seats(&[("dev", &["code"], &["openai", "acp"])]), "dev=bert@1/openai");
+    assert_eq!(
+        seats(&[("dev", &["code"], &["openai", "acp"])]),
+        "dev=bert@1/openai"
+    );
     assert_eq!(seats(&[("dev", &["code"], &["acp"])]), "dev=adam@1/acp");
     assert_eq!(seats(&[("dev", &["code"], &[])]), "dev=adam@1/acp");
-    assert_eq!(seats(&[("dev", &["code"], &["rehearsal"])]), "dev=adam@1/acp");
+    assert_eq!(
+        seats(&[("dev", &["code"], &["rehearsal"])]),
+        "dev=adam@1/acp"
+    );
     assert_eq!(seats(&[("any", &[], &[])]), "any=adam@1/acp");
-    assert_eq!(seats(&[("b", &["plan"], &[]), ("a", &["code", "plan"], &[])]), "b=bert@1/openai a=bert@1/openai");
-    let mut zoe_only = Case::new(workflow(&[("dev", &["code"], &[])]), vec![coders().remove(0), coders().remove(2)]);
+    assert_eq!(
+        seats(&[("b", &["plan"], &[]), ("a", &["code", "plan"], &[])]),
+        "b=bert@1/openai a=bert@1/openai"
+    );
+    let mut zoe_only = Case::new(
+        workflow(&[("dev", &["code"], &[])]),
+        vec![coders().remove(0), coders().remove(2)],
+    );
     assert_eq!(zoe_only.seats(), "dev=zoe@2/openai");
     zoe_only = zoe_only.named("dev", "zoe@1");
     assert_eq!(zoe_only.seats(), "dev=zoe@1/openai");
@@ -114,7 +169,11 @@ fn a_rehearsal_asks_neither_backends_nor_consent_and_seats_the_same_personas() {
     case.rehearse = true;
     let bindings = case.bind().unwrap();
     assert_eq!(
-        (bindings[0].persona.to_string().as_str(), bindings[0].backend.as_str(), &bindings[0].model),
+        (
+            bindings[0].persona.to_string().as_str(),
+            bindings[0].backend.as_str(),
+            &bindings[0].model
+        ),
         ("bert@1", "rehearsal", &None)
     );
     assert_eq!(bindings[0].persona_hash, case.personas[3].1);
@@ -122,7 +181,10 @@ fn a_rehearsal_asks_neither_backends_nor_consent_and_seats_the_same_personas() {
 
 #[test]
 fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
-    let case = Case::new(workflow(&[("dev", &["code", "fly"], &["openai"])]), coders());
+    let case = Case::new(
+        workflow(&[("dev", &["code", "fly"], &["openai"])]),
+        coders(),
+    );
     assert_eq!(
         case.failures(),
         [
@@ -132,14 +194,18 @@ fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
     let empty = Case::new(workflow(&[("dev", &["code"], &[])]), Vec::new());
     assert_eq!(
         empty.failures(),
-        ["no persona can take role 'dev' (there are no personas) [no_persona_for_role]\n  write a persona with the capabilities code"]
+        [
+            "no persona can take role 'dev' (there are no personas) [no_persona_for_role]\n  write a persona with the capabilities code"
+        ]
     );
     let mut away = Case::new(workflow(&[("dev", &["plan"], &[])]), coders());
     away.unavailable = vec!["openai", "rehearsal"];
     assert_eq!(
         away.failures(),
-        ["role 'dev': nobody who could take it can work here (bert@1: backend openai has no key; carl@9: backend rehearsal has no key; \
-          adam@1, zoe@2, zoe@1: lacks plan) [backend_unavailable]\n  set KEY"]
+        [
+            "role 'dev': nobody who could take it can work here (bert@1: backend openai has no key; carl@9: backend rehearsal has no key; \
+          adam@1, zoe@2, zoe@1: lacks plan) [backend_unavailable]\n  set KEY"
+        ]
     );
 }
 
@@ -147,9 +213,21 @@ fn a_seat_that_nobody_can_take_says_why_each_fell_out() {
 fn consent_is_asked_for_the_first_and_never_slips_to_the_next() {
     let mut personas = coders();
     personas[3].model = Some("maker/model-1".to_owned());
-    personas[3].tools = ["read_file", "write_file", "execute"].map(str::to_owned).to_vec();
-    personas[3].permissions = [("execute".to_owned(), Permission::Ask), ("write_file".to_owned(), Permission::Deny)].into();
-    let mut case = Case::new(workflow(&[("dev", &["code"], &["openai"]), ("lead", &["code"], &["acp"])]), personas);
+    personas[3].tools = ["read_file", "write_file", "execute"]
+        .map(str::to_owned)
+        .to_vec();
+    personas[3].permissions = [
+        ("execute".to_owned(), Permission::Ask),
+        ("write_file".to_owned(), Permission::Deny),
+    ]
+    .into();
+    let mut case = Case::new(
+        workflow(&[
+            ("dev", &["code"], &["openai"]),
+            ("lead", &["code"], &["acp"]),
+        ]),
+        personas,
+    );
     case.unconsented = vec!["bert", "adam"];
     assert_eq!(
         case.failures(),
@@ -164,51 +242,110 @@ fn consent_is_asked_for_the_first_and_never_slips_to_the_next() {
 
 #[test]
 fn an_override_fails_in_its_own_words() {
-    let case = |name: &str| Case::new(workflow(&[("dev", &["code"], &[])]), coders()).named("dev", name);
+    let case =
+        |name: &str| Case::new(workflow(&[("dev", &["code"], &[])]), coders()).named("dev", name);
     assert_eq!(
         case("brt").failures(),
-        ["role 'dev' is given to 'brt', and no persona is named so [persona_not_found]\n  \
-          did you mean 'bert@1'? known: adam@1, bert@1, carl@9, zoe@1, zoe@2"]
+        [
+            "role 'dev' is given to 'brt', and no persona is named so [persona_not_found]\n  \
+          did you mean 'bert@1'? known: adam@1, bert@1, carl@9, zoe@1, zoe@2"
+        ]
     );
     assert_eq!(
         case("carl").failures(),
-        ["persona carl@9 cannot take role 'dev': it lacks code [no_persona_for_role]\n  \
-          name a persona that has them, or leave the role to the binder; `phasedeck personas` lists capabilities"]
+        [
+            "persona carl@9 cannot take role 'dev': it lacks code [no_persona_for_role]\n  \
+          name a persona that has them, or leave the role to the binder; `phasedeck personas` lists capabilities"
+        ]
     );
     let mut away = case("zoe");
     away.unavailable = vec!["openai"];
-    assert_eq!(away.failures(), ["persona zoe@2 cannot take role 'dev': backend openai has no key [backend_unavailable]\n  set KEY"]);
+    assert_eq!(
+        away.failures(),
+        [
+            "persona zoe@2 cannot take role 'dev': backend openai has no key [backend_unavailable]\n  set KEY"
+        ]
+    );
     let mut unasked = case("zoe");
     unasked.unconsented = vec!["zoe"];
-    assert_eq!(unasked.bind().unwrap_err()[0].code, Code::PersonaConsentRequired);
+    assert_eq!(
+        unasked.bind().unwrap_err()[0].code,
+        Code::PersonaConsentRequired
+    );
 }
 
 #[test]
 fn everything_wrong_with_all_roles_is_told_at_once() {
-    let mut case = Case::new(workflow(&[("dev", &["code"], &[]), ("ops", &["fly"], &[]), ("lead", &["plan"], &[])]), coders());
+    let mut case = Case::new(
+        workflow(&[
+            ("dev", &["code"], &[]),
+            ("ops", &["fly"], &[]),
+            ("lead", &["plan"], &[]),
+        ]),
+        coders(),
+    );
     case = case.named("lead", "nobody").named("devv", "zoe");
     case.unconsented = vec!["adam"];
-    let codes: Vec<Code> = case.bind().unwrap_err().iter().map(|failure| failure.code).collect();
-    assert_eq!(codes, [Code::UnknownRole, Code::PersonaConsentRequired, Code::NoPersonaForRole, Code::PersonaNotFound]);
-    assert_eq!(case.failures()[0], "workflow w@1 has no role 'devv' [unknown_role]\n  did you mean 'dev'? roles: dev, ops, lead");
+    let codes: Vec<Code> = case
+        .bind()
+        .unwrap_err()
+        .iter()
+        .map(|failure| failure.code)
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            Code::UnknownRole,
+            Code::PersonaConsentRequired,
+            Code::NoPersonaForRole,
+            Code::PersonaNotFound
+        ]
+    );
+    assert_eq!(
+        case.failures()[0],
+        "workflow w@1 has no role 'devv' [unknown_role]\n  did you mean 'dev'? roles: dev, ops, lead"
+    );
 }
 
 #[test]
 fn shipped_workflows_bind_with_shipped_personas_in_earnest_and_in_rehearsal() {
     let catalog = Catalog::shipped();
-    let personas: Vec<Persona> = catalog.personas.iter().map(|entry| (*entry.item).clone()).collect();
+    let personas: Vec<Persona> = catalog
+        .personas
+        .iter()
+        .map(|entry| (*entry.item).clone())
+        .collect();
     for (name, seats) in [
-        ("development", "analyst=analyst@1 architect=architect@1 developer=developer@1 reviewer=reviewer@1 tester=tester@1"),
-        ("bugfix", "tester=tester@1 diagnostician=debugger@1 developer=developer@1"),
-        ("research", "lead=analyst@1 researcher=researcher@1 synthesist=synthesist@1 editor=editor@1"),
+        (
+            "development",
+            "analyst=analyst@1 architect=architect@1 developer=developer@1 reviewer=reviewer@1 tester=tester@1",
+        ),
+        (
+            "bugfix",
+            "tester=tester@1 diagnostician=debugger@1 developer=developer@1",
+        ),
+        (
+            "research",
+            "lead=analyst@1 researcher=researcher@1 synthesist=synthesist@1 editor=editor@1",
+        ),
     ] {
-        let mut case = Case::new((*catalog.workflow(name).unwrap().item).clone(), personas.clone());
+        let mut case = Case::new(
+            (*catalog.workflow(name).unwrap().item).clone(),
+            personas.clone(),
+        );
         for rehearse in [false, true] {
             case.rehearse = rehearse;
             let bindings = case.bind().unwrap();
-            let bound: Vec<String> = bindings.iter().map(|b| format!("{}={}", b.role, b.persona)).collect();
+            let bound: Vec<String> = bindings
+                .iter()
+                .map(|b| format!("{}={}", b.role, b.persona))
+                .collect();
             assert_eq!(bound.join(" "), seats);
-            assert!(bindings.iter().all(|b| (b.backend == "rehearsal") == rehearse && b.model.is_none() == rehearse));
+            assert!(
+                bindings.iter().all(
+                    |b| (b.backend == "rehearsal") == rehearse && b.model.is_none() == rehearse
+                )
+            );
         }
     }
 }
@@ -216,7 +353,8 @@ fn shipped_workflows_bind_with_shipped_personas_in_earnest_and_in_rehearsal() {
 fn any_persona() -> impl Strategy<Value = Persona> {
     let capability = prop::sample::subsequence(vec!["code", "plan", "test"], 0..=3);
     let backend = prop::sample::select(vec!["openai", "acp", "rehearsal"]);
-    ("[a-d]", 1..3u32, backend, capability).prop_map(|(name, version, backend, can)| persona(&name, version, backend, &can))
+    ("[a-d]", 1..3u32, backend, capability)
+        .prop_map(|(name, version, backend, can)| persona(&name, version, backend, &can))
 }
 
 proptest! {

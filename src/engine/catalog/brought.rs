@@ -55,7 +55,10 @@ impl Brought {
             Ok(None) => return Ok(None),
             Err(obstacle) => return Err(refused(&obstacle)),
         };
-        let mut found = Found { place: place.clone(), ..Found::default() };
+        let mut found = Found {
+            place: place.clone(),
+            ..Found::default()
+        };
         for (kind, endings, levels, code) in [
             ("workflows", YAML, 1, Code::WorkflowInvalid),
             ("personas", YAML, 1, Code::PersonaInvalid),
@@ -70,7 +73,12 @@ impl Brought {
         if found.files.is_empty() && found.problems.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Self { top: top.to_owned(), hash: identity(&found.files)?, files: found.files, problems: found.problems }))
+        Ok(Some(Self {
+            top: top.to_owned(),
+            hash: identity(&found.files)?,
+            files: found.files,
+            problems: found.problems,
+        }))
     }
 
     /// The paths beneath `.phasedeck/`, in order.
@@ -80,7 +88,10 @@ impl Brought {
 
     /// The files of one kind: the path to tell of, and the text.
     pub(super) fn texts(&self, kind: &str) -> impl Iterator<Item = (PathBuf, &str)> {
-        let of_kind = self.files.iter().filter(move |(path, _)| path.split('/').next() == Some(kind));
+        let of_kind = self
+            .files
+            .iter()
+            .filter(move |(path, _)| path.split('/').next() == Some(kind));
         of_kind.map(|(path, text)| (self.top.join(FOLDER).join(path), text.as_str()))
     }
 }
@@ -88,7 +99,9 @@ impl Brought {
 /// A persona that a repository brings never reaches out of its worktree unasked, whatever its file says.
 pub(super) fn held(mut persona: Persona) -> Persona {
     for tool in &persona.tools {
-        if (tool == REACHES_OUT || mcp_tool(tool).is_some()) && persona.permission(tool) == Permission::Auto {
+        if (tool == REACHES_OUT || mcp_tool(tool).is_some())
+            && persona.permission(tool) == Permission::Auto
+        {
             persona.permissions.insert(tool.clone(), Permission::Ask);
         }
     }
@@ -110,8 +123,12 @@ fn open(top: &Path) -> Result<Option<Dir>, Obstacle> {
 
 /// Names and bytes; the same in every clone, and never the hash of anything else.
 fn identity(files: &BTreeMap<String, String>) -> Result<ContentHash> {
-    let hashes: BTreeMap<&str, ContentHash> = files.iter().map(|(path, text)| (path.as_str(), ContentHash::of(text.as_bytes()))).collect();
-    ContentHash::of_canonical(&serde_json::json!({ "brought_by_repository": hashes })).map_err(Failure::internal)
+    let hashes: BTreeMap<&str, ContentHash> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), ContentHash::of(text.as_bytes())))
+        .collect();
+    ContentHash::of_canonical(&serde_json::json!({ "brought_by_repository": hashes }))
+        .map_err(Failure::internal)
 }
 
 #[derive(Default)]
@@ -122,15 +139,26 @@ struct Found {
 }
 
 impl Found {
-    fn collect(&mut self, dir: &Dir, path: &str, endings: &[&str], levels: usize, code: Code) -> Result<()> {
+    fn collect(
+        &mut self,
+        dir: &Dir,
+        path: &str,
+        endings: &[&str],
+        levels: usize,
+        code: Code,
+    ) -> Result<()> {
         let place = self.place.join(path);
-        let unreadable = |e: std::io::Error| Failure::io(format!("cannot read folder {}", place.display()), &e);
+        let unreadable =
+            |e: std::io::Error| Failure::io(format!("cannot read folder {}", place.display()), &e);
         for entry in dir.entries().map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name();
             let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
             let Some(name) = name.to_str() else {
-                self.problems.push(Failure::new(code, format!("a name in {} is not UTF-8", place.display())).hint("rename the file"));
+                self.problems.push(
+                    Failure::new(code, format!("a name in {} is not UTF-8", place.display()))
+                        .hint("rename the file"),
+                );
                 continue;
             };
             let beneath = format!("{path}/{name}");
@@ -139,23 +167,35 @@ impl Found {
                     Ok(inner) => self.collect(&inner, &beneath, endings, levels - 1, code)?,
                     Err(obstacle) => self.problems.push(at(&place.join(name), code, &obstacle)),
                 }
-            } else if !is_folder && Path::new(name).extension().and_then(|e| e.to_str()).is_some_and(|ending| endings.contains(&ending)) {
+            } else if !is_folder
+                && Path::new(name)
+                    .extension()
+                    .and_then(|e| e.to_str())
+                    .is_some_and(|ending| endings.contains(&ending))
+            {
                 self.read(dir, name, beneath, code);
             }
             if self.files.len() + self.problems.len() > MAX_FILES {
                 let message = format!("{} holds more than {MAX_FILES} files", self.place.display());
-                return Err(Failure::new(Code::UsageInvalid, message).hint("nothing of it is used; keep there only what runs need"));
+                return Err(Failure::new(Code::UsageInvalid, message)
+                    .hint("nothing of it is used; keep there only what runs need"));
             }
         }
         Ok(())
     }
 
     fn read(&mut self, dir: &Dir, name: &str, path: String, code: Code) {
-        let read = beneath::read_plain(dir, name, MAX_BYTES as u64).map_err(|obstacle| at(&self.place.join(&path), code, &obstacle));
+        let read = beneath::read_plain(dir, name, MAX_BYTES as u64)
+            .map_err(|obstacle| at(&self.place.join(&path), code, &obstacle));
         let text = read.and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| {
-                let place = Place { file: self.place.join(&path).display().to_string(), ..Place::default() };
-                Failure::new(code, "the file is not UTF-8 text").hint("save it as UTF-8").at(place)
+                let place = Place {
+                    file: self.place.join(&path).display().to_string(),
+                    ..Place::default()
+                };
+                Failure::new(code, "the file is not UTF-8 text")
+                    .hint("save it as UTF-8")
+                    .at(place)
             })
         });
         match text {
@@ -167,9 +207,14 @@ impl Found {
 
 /// Why something is not read.
 fn at(path: &Path, code: Code, obstacle: &Obstacle) -> Failure {
-    let place = Place { file: path.display().to_string(), ..Place::default() };
+    let place = Place {
+        file: path.display().to_string(),
+        ..Place::default()
+    };
     let message = match obstacle {
-        Obstacle::Io(error) => return Failure::io(format!("cannot read {}", path.display()), error),
+        Obstacle::Io(error) => {
+            return Failure::io(format!("cannot read {}", path.display()), error);
+        }
         Obstacle::Missing => "is gone".to_owned(),
         Obstacle::Link(name) => format!("'{name}' is a symbolic link, which is not followed"),
         Obstacle::NoFolder(name) => format!("'{name}' is no folder"),
@@ -177,7 +222,9 @@ fn at(path: &Path, code: Code, obstacle: &Obstacle) -> Failure {
         Obstacle::NotPlain(why) => (*why).to_owned(),
         Obstacle::TooLarge(_) => format!("the file is larger than {} KiB", MAX_BYTES / 1024),
     };
-    Failure::new(code, message).hint("what a repository brings is read from plain files in plain folders").at(place)
+    Failure::new(code, message)
+        .hint("what a repository brings is read from plain files in plain folders")
+        .at(place)
 }
 
 #[cfg(test)]
@@ -201,22 +248,41 @@ mod tests {
     #[test]
     fn a_repository_without_the_folder_or_with_other_files_alone_brings_nothing() {
         assert_eq!(Brought::of(repository(&[]).path()).unwrap(), None);
-        assert_eq!(Brought::of(repository(&[("config.toml", "x = 1"), ("notes.md", "x")]).path()).unwrap(), None);
+        assert_eq!(
+            Brought::of(repository(&[("config.toml", "x = 1"), ("notes.md", "x")]).path()).unwrap(),
+            None
+        );
         assert_eq!(Brought::of(Path::new("/nonexistent/shop")).unwrap(), None);
     }
 
     #[test]
     fn the_identity_is_of_names_and_bytes_and_the_same_in_every_clone() {
-        let files = [("workflows/a.yaml", "a"), ("artifacts/team/note@1.json", "{}")];
+        let files = [
+            ("workflows/a.yaml", "a"),
+            ("artifacts/team/note@1.json", "{}"),
+        ];
         let (one, two) = (repository(&files), repository(&files));
         assert_eq!(brought(&one).hash, brought(&two).hash);
-        assert_eq!(brought(&one).paths().collect::<Vec<_>>(), ["artifacts/team/note@1.json", "workflows/a.yaml"]);
+        assert_eq!(
+            brought(&one).paths().collect::<Vec<_>>(),
+            ["artifacts/team/note@1.json", "workflows/a.yaml"]
+        );
         for changed in [
-            &[("workflows/a.yaml", "b"), ("artifacts/team/note@1.json", "{}")][..],
-            &[("workflows/b.yaml", "a"), ("artifacts/team/note@1.json", "{}")],
+            &[
+                ("workflows/a.yaml", "b"),
+                ("artifacts/team/note@1.json", "{}"),
+            ][..],
+            &[
+                ("workflows/b.yaml", "a"),
+                ("artifacts/team/note@1.json", "{}"),
+            ],
             &[("workflows/a.yaml", "a")],
         ] {
-            assert_ne!(brought(&one).hash, brought(&repository(changed)).hash, "{changed:?}");
+            assert_ne!(
+                brought(&one).hash,
+                brought(&repository(changed)).hash,
+                "{changed:?}"
+            );
         }
     }
 
@@ -225,13 +291,26 @@ mod tests {
         let dir = repository(&[("workflows/good.yaml", "a")]);
         let folder = dir.path().join(FOLDER);
         std::fs::write(dir.path().join("secret.yaml"), "key").unwrap();
-        std::os::unix::fs::symlink("../../secret.yaml", folder.join("workflows/link.yaml")).unwrap();
+        std::os::unix::fs::symlink("../../secret.yaml", folder.join("workflows/link.yaml"))
+            .unwrap();
         std::os::unix::fs::symlink("/etc", folder.join("personas")).unwrap();
-        std::fs::hard_link(dir.path().join("secret.yaml"), folder.join("workflows/hard.yaml")).unwrap();
-        std::fs::write(folder.join("workflows/huge.yaml"), vec![b'a'; MAX_BYTES + 1]).unwrap();
+        std::fs::hard_link(
+            dir.path().join("secret.yaml"),
+            folder.join("workflows/hard.yaml"),
+        )
+        .unwrap();
+        std::fs::write(
+            folder.join("workflows/huge.yaml"),
+            vec![b'a'; MAX_BYTES + 1],
+        )
+        .unwrap();
         let brought = brought(&dir);
         assert_eq!(brought.paths().collect::<Vec<_>>(), ["workflows/good.yaml"]);
-        let mut told: Vec<String> = brought.problems.iter().map(|failure| failure.message.clone()).collect();
+        let mut told: Vec<String> = brought
+            .problems
+            .iter()
+            .map(|failure| failure.message.clone())
+            .collect();
         told.sort();
         assert_eq!(
             told,
@@ -249,11 +328,23 @@ mod tests {
         let elsewhere = repository(&[("workflows/a.yaml", "a")]);
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path().join(FOLDER), dir.path().join(FOLDER)).unwrap();
-        assert_eq!(Brought::of(dir.path()).unwrap_err().code, Code::UsageInvalid);
-        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!("workflows/{n}.yaml")).collect();
+        assert_eq!(
+            Brought::of(dir.path()).unwrap_err().code,
+            Code::UsageInvalid
+        );
+        let many: Vec<String> = (0..=MAX_FILES)
+            .map(|n| format!("workflows/{n}.yaml"))
+            .collect();
         let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "a")).collect();
-        assert_eq!(Brought::of(repository(&many).path()).unwrap_err().code, Code::UsageInvalid);
-        assert!(Brought::of(repository(&many[..MAX_FILES]).path()).unwrap().is_some());
+        assert_eq!(
+            Brought::of(repository(&many).path()).unwrap_err().code,
+            Code::UsageInvalid
+        );
+        assert!(
+            Brought::of(repository(&many[..MAX_FILES]).path())
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
@@ -263,6 +354,14 @@ mod tests {
                     permissions: {execute: auto, 'mcp:tracker/close': deny}\n";
         let persona = held(super::super::persona::read(text, "a.yaml").unwrap());
         let permissions = tools.map(|tool| persona.permission(tool));
-        assert_eq!(permissions, [Permission::Auto, Permission::Ask, Permission::Ask, Permission::Deny]);
+        assert_eq!(
+            permissions,
+            [
+                Permission::Auto,
+                Permission::Ask,
+                Permission::Ask,
+                Permission::Deny
+            ]
+        );
     }
 }

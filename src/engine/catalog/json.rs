@@ -14,18 +14,31 @@ use crate::engine::strict_json;
 /// The first fault.
 pub(crate) fn parse(text: &str) -> Result<Value, Broken> {
     if text.len() > MAX_BYTES {
-        return Err(Broken::new(None, format!("is larger than {} KiB", MAX_BYTES / 1024), "split it"));
+        return Err(Broken::new(
+            None,
+            format!("is larger than {} KiB", MAX_BYTES / 1024),
+            "split it",
+        ));
     }
     strict_json::parse(text).map_err(|error| broken(&error))
 }
 
 fn broken(error: &serde_json::Error) -> Broken {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let at = Pos { line: count(error.line()), column: count(error.column()).max(1) };
+    let at = Pos {
+        line: count(error.line()),
+        column: count(error.column()).max(1),
+    };
     let words = strict_json::words(error);
     match error.classify() {
-        serde_json::error::Category::Data => Broken::new(at, format!("has {words}"), "change it here"),
-        _ => Broken::new(at, format!("is not JSON: {words}"), "check commas, quotes and brackets here"),
+        serde_json::error::Category::Data => {
+            Broken::new(at, format!("has {words}"), "change it here")
+        }
+        _ => Broken::new(
+            at,
+            format!("is not JSON: {words}"),
+            "check commas, quotes and brackets here",
+        ),
     }
 }
 
@@ -42,7 +55,10 @@ pub(crate) fn position(text: &str, pointer: &str) -> Option<Pos> {
 fn child<'a>(node: &'a Node, part: &str) -> Option<&'a Node> {
     match &node.data {
         Data::List(items) => items.get(part.parse::<usize>().ok()?),
-        Data::Map(members) => members.iter().find(|member| member.key == part).map(|member| &member.value),
+        Data::Map(members) => members
+            .iter()
+            .find(|member| member.key == part)
+            .map(|member| &member.value),
         _ => None,
     }
 }
@@ -55,13 +71,24 @@ mod tests {
     fn faults_have_their_place_and_words() {
         let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
         for (text, place, message) in [
-            ("{\"a\":1,\n \"a\":2}", (2, 4), "has the key 'a' twice in one object"),
+            (
+                "{\"a\":1,\n \"a\":2}",
+                (2, 4),
+                "has the key 'a' twice in one object",
+            ),
             ("{\"a\":1} x", (1, 9), "is not JSON: trailing characters"),
             ("{\"a\":", (1, 5), "is not JSON: EOF while parsing a value"),
             (deep.as_str(), (1, 66), "has more than 64 levels of nesting"),
         ] {
             let broken = parse(text).unwrap_err();
-            assert_eq!((broken.at.map(|at| (at.line, at.column)), broken.message.as_str()), (Some(place), message), "{text}");
+            assert_eq!(
+                (
+                    broken.at.map(|at| (at.line, at.column)),
+                    broken.message.as_str()
+                ),
+                (Some(place), message),
+                "{text}"
+            );
         }
         assert!(parse(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
     }
@@ -69,7 +96,13 @@ mod tests {
     #[test]
     fn a_pointer_leads_to_line_and_column() {
         let text = "{\n  \"a/b\": [1,\n    {\"c\": true}]\n}\n";
-        assert_eq!(position(text, "/a~1b/1/c"), Some(Pos { line: 3, column: 11 }));
+        assert_eq!(
+            position(text, "/a~1b/1/c"),
+            Some(Pos {
+                line: 3,
+                column: 11
+            })
+        );
         assert_eq!(position(text, ""), Some(Pos { line: 1, column: 1 }));
         assert_eq!(position(text, "/nowhere"), None);
     }

@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::brought::{self, Brought};
 use super::memory::Memory;
-use super::{ArtifactSchema, Catalog, CatalogDirs, Entry, Origin, persona, schema, shipped, source, workflow};
+use super::{
+    ArtifactSchema, Catalog, CatalogDirs, Entry, Origin, persona, schema, shipped, source, workflow,
+};
 use crate::model::error::{Code, Failure, Place, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::SchemaId;
@@ -48,46 +50,110 @@ fn shipped() -> Catalog {
     let ids = ids(&schemas);
     let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow", &[], workflow_key);
     for (file, text) in shipped::WORKFLOWS {
-        workflows.put(Origin::Shipped, read_workflow(text, &format!("shipped:{file}"), &ids), &mut problems);
+        workflows.put(
+            Origin::Shipped,
+            read_workflow(text, &format!("shipped:{file}"), &ids),
+            &mut problems,
+        );
     }
     let mut personas = Shelf::new(Code::PersonaInvalid, "persona", &[], persona_key);
     for (file, text) in shipped::PERSONAS {
-        personas.put(Origin::Shipped, read_persona(text, &format!("shipped:{file}")), &mut problems);
+        personas.put(
+            Origin::Shipped,
+            read_persona(text, &format!("shipped:{file}")),
+            &mut problems,
+        );
     }
-    Catalog { workflows: workflows.sorted(), personas: personas.sorted(), schemas, problems, withheld: None }
+    Catalog {
+        workflows: workflows.sorted(),
+        personas: personas.sorted(),
+        schemas,
+        problems,
+        withheld: None,
+    }
 }
 
 fn over(shipped: &Catalog, sources: Sources<'_>) -> Catalog {
     let (dirs, brought) = (sources.operator, sources.repository);
     let mut problems = shipped.problems.clone();
-    problems.extend(brought.into_iter().flat_map(|brought| brought.problems.clone()));
+    problems.extend(
+        brought
+            .into_iter()
+            .flat_map(|brought| brought.problems.clone()),
+    );
     let schemas = schemas(shipped, sources, &mut problems);
     let ids = ids(&schemas);
-    let mut workflows = Shelf::new(Code::WorkflowInvalid, "workflow", &shipped.workflows, workflow_key);
-    workflows.bring(brought, "workflows", &mut problems, |text, file| read_workflow(text, file, &ids));
-    workflows.fill(dirs.map(|dirs| dirs.workflows.as_path()), &mut problems, |path, text| {
-        WORKFLOWS.read(path, text, &ids, |text, file| read_workflow(text, file, &ids))
+    let mut workflows = Shelf::new(
+        Code::WorkflowInvalid,
+        "workflow",
+        &shipped.workflows,
+        workflow_key,
+    );
+    workflows.bring(brought, "workflows", &mut problems, |text, file| {
+        read_workflow(text, file, &ids)
     });
-    let mut personas = Shelf::new(Code::PersonaInvalid, "persona", &shipped.personas, persona_key);
-    personas.bring(brought, "personas", &mut problems, |text, file| persona::read(text, file).map(brought::held).and_then(identified));
-    personas.fill(dirs.map(|dirs| dirs.personas.as_path()), &mut problems, |path, text| {
-        PERSONAS.read(path, text, &BTreeSet::new(), read_persona)
+    workflows.fill(
+        dirs.map(|dirs| dirs.workflows.as_path()),
+        &mut problems,
+        |path, text| {
+            WORKFLOWS.read(path, text, &ids, |text, file| {
+                read_workflow(text, file, &ids)
+            })
+        },
+    );
+    let mut personas = Shelf::new(
+        Code::PersonaInvalid,
+        "persona",
+        &shipped.personas,
+        persona_key,
+    );
+    personas.bring(brought, "personas", &mut problems, |text, file| {
+        persona::read(text, file)
+            .map(brought::held)
+            .and_then(identified)
     });
-    Catalog { workflows: workflows.sorted(), personas: personas.sorted(), schemas, problems, withheld: None }
+    personas.fill(
+        dirs.map(|dirs| dirs.personas.as_path()),
+        &mut problems,
+        |path, text| PERSONAS.read(path, text, &BTreeSet::new(), read_persona),
+    );
+    Catalog {
+        workflows: workflows.sorted(),
+        personas: personas.sorted(),
+        schemas,
+        problems,
+        withheld: None,
+    }
 }
 
-fn schemas(shipped: &Catalog, sources: Sources<'_>, problems: &mut Vec<Failure>) -> Vec<Entry<ArtifactSchema>> {
+fn schemas(
+    shipped: &Catalog,
+    sources: Sources<'_>,
+    problems: &mut Vec<Failure>,
+) -> Vec<Entry<ArtifactSchema>> {
     let mut shelf = Shelf::new(Code::SchemaInvalid, "schema", &shipped.schemas, schema_key);
-    for (path, text) in sources.repository.into_iter().flat_map(|brought| brought.texts("artifacts")) {
-        let folder = sources.repository.map(|brought| brought.top.join(brought::FOLDER).join("artifacts")).unwrap_or_default();
-        let read = id_of(&folder, &path).and_then(|id| read_schema(id, text, &path.display().to_string()));
+    for (path, text) in sources
+        .repository
+        .into_iter()
+        .flat_map(|brought| brought.texts("artifacts"))
+    {
+        let folder = sources
+            .repository
+            .map(|brought| brought.top.join(brought::FOLDER).join("artifacts"))
+            .unwrap_or_default();
+        let read =
+            id_of(&folder, &path).and_then(|id| read_schema(id, text, &path.display().to_string()));
         shelf.put(Origin::Repository(path), read, problems);
     }
-    let Some(folder) = sources.operator.map(|dirs| dirs.artifacts.as_path()) else { return shelf.sorted() };
+    let Some(folder) = sources.operator.map(|dirs| dirs.artifacts.as_path()) else {
+        return shelf.sorted();
+    };
     for path in listed(source::files_beneath(folder, JSON), problems) {
         let read = id_of(folder, &path).and_then(|id| {
             let text = source::text(&path, Code::SchemaInvalid).map_err(|failure| vec![failure])?;
-            SCHEMAS.read(&path, text, &BTreeSet::new(), |text, file| read_schema(id, text, file))
+            SCHEMAS.read(&path, text, &BTreeSet::new(), |text, file| {
+                read_schema(id, text, file)
+            })
         });
         shelf.put(Origin::Path(path), read, problems);
     }
@@ -117,7 +183,13 @@ fn persona_key(persona: &Persona) -> (String, u32) {
 fn read_schema(id: SchemaId, text: &str, file: &str) -> Read<ArtifactSchema> {
     let value = schema::read(text, file)?;
     let hash = ContentHash::of_canonical(&value).map_err(|e| vec![Failure::internal(e)])?;
-    Ok((Arc::new(ArtifactSchema { id, value: Arc::new(value) }), hash))
+    Ok((
+        Arc::new(ArtifactSchema {
+            id,
+            value: Arc::new(value),
+        }),
+        hash,
+    ))
 }
 
 fn read_workflow(text: &str, file: &str, ids: &BTreeSet<SchemaId>) -> Read<Workflow> {
@@ -155,17 +227,36 @@ struct Shelf<K, T> {
 
 impl<K: Ord, T: super::Label> Shelf<K, T> {
     fn new(code: Code, what: &'static str, shipped: &[Entry<T>], key: fn(&T) -> K) -> Self {
-        Self { code, what, key, entries: shipped.iter().map(|entry| (key(&entry.item), entry.clone())).collect() }
+        Self {
+            code,
+            what,
+            key,
+            entries: shipped
+                .iter()
+                .map(|entry| (key(&entry.item), entry.clone()))
+                .collect(),
+        }
     }
 
-    fn bring(&mut self, brought: Option<&Brought>, kind: &str, problems: &mut Vec<Failure>, read: impl Fn(&str, &str) -> Read<T>) {
+    fn bring(
+        &mut self,
+        brought: Option<&Brought>,
+        kind: &str,
+        problems: &mut Vec<Failure>,
+        read: impl Fn(&str, &str) -> Read<T>,
+    ) {
         for (path, text) in brought.into_iter().flat_map(|brought| brought.texts(kind)) {
             let entry = read(text, &path.display().to_string());
             self.put(Origin::Repository(path), entry, problems);
         }
     }
 
-    fn fill(&mut self, folder: Option<&Path>, problems: &mut Vec<Failure>, read: impl Fn(&Path, String) -> Read<T>) {
+    fn fill(
+        &mut self,
+        folder: Option<&Path>,
+        problems: &mut Vec<Failure>,
+        read: impl Fn(&Path, String) -> Read<T>,
+    ) {
         let Some(folder) = folder else { return };
         for path in listed(source::files(folder, YAML), problems) {
             let text = source::text(&path, self.code).map_err(|failure| vec![failure]);
@@ -195,7 +286,16 @@ impl<K: Ord, T: super::Label> Shelf<K, T> {
 }
 
 fn twice<T: super::Label>(code: Code, what: &str, kept: &Entry<T>, refused: &Entry<T>) -> Failure {
-    let message = format!("{what} {} is defined in {} already", refused.item.label(), kept.origin);
-    let place = Place { file: refused.origin.file(), ..Place::default() };
-    Failure::new(code, message).hint("give it another name or version, or remove one of the files").at(place)
+    let message = format!(
+        "{what} {} is defined in {} already",
+        refused.item.label(),
+        kept.origin
+    );
+    let place = Place {
+        file: refused.origin.file(),
+        ..Place::default()
+    };
+    Failure::new(code, message)
+        .hint("give it another name or version, or remove one of the files")
+        .at(place)
 }

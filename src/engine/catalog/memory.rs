@@ -23,18 +23,34 @@ struct Known<T> {
 
 impl<T> Memory<T> {
     pub(super) const fn new() -> Self {
-        Self { known: Mutex::new(BTreeMap::new()) }
+        Self {
+            known: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// What `text` means, by `read` unless the file had the very same text before.
-    pub(super) fn read(&self, path: &Path, text: String, beside: &BTreeSet<SchemaId>, read: impl FnOnce(&str, &str) -> Read<T>) -> Read<T> {
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        text: String,
+        beside: &BTreeSet<SchemaId>,
+        read: impl FnOnce(&str, &str) -> Read<T>,
+    ) -> Read<T> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(path).filter(|known| known.text == text && known.beside == *beside) {
+        if let Some(known) = known
+            .get(path)
+            .filter(|known| known.text == text && known.beside == *beside)
+        {
             return Ok((Arc::clone(&known.item), known.hash.clone()));
         }
         known.remove(path);
         let (item, hash) = read(&text, &path.display().to_string())?;
-        let remembered = Known { text, beside: beside.clone(), item: Arc::clone(&item), hash: hash.clone() };
+        let remembered = Known {
+            text,
+            beside: beside.clone(),
+            item: Arc::clone(&item),
+            hash: hash.clone(),
+        };
         known.insert(path.to_path_buf(), remembered);
         Ok((item, hash))
     }

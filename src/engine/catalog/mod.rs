@@ -58,7 +58,11 @@ impl CatalogDirs {
     /// `workflows/`, `personas/` and `artifacts/` beneath a config folder.
     #[must_use]
     pub fn beneath(config: &Path) -> Self {
-        Self { workflows: config.join("workflows"), personas: config.join("personas"), artifacts: config.join("artifacts") }
+        Self {
+            workflows: config.join("workflows"),
+            personas: config.join("personas"),
+            artifacts: config.join("artifacts"),
+        }
     }
 }
 
@@ -114,7 +118,11 @@ pub struct Entry<T> {
 
 impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
-        Self { item: Arc::clone(&self.item), hash: self.hash.clone(), origin: self.origin.clone() }
+        Self {
+            item: Arc::clone(&self.item),
+            hash: self.hash.clone(),
+            origin: self.origin.clone(),
+        }
     }
 }
 
@@ -131,7 +139,10 @@ impl ArtifactSchema {
     /// The schema's own title; empty when it has none.
     #[must_use]
     pub fn title(&self) -> &str {
-        self.value.get("title").and_then(Value::as_str).unwrap_or_default()
+        self.value
+            .get("title")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -154,13 +165,19 @@ impl Catalog {
     /// The shipped set and the operator's files.
     #[must_use]
     pub fn load(dirs: &CatalogDirs) -> Self {
-        load::load(Sources { operator: Some(dirs), repository: None })
+        load::load(Sources {
+            operator: Some(dirs),
+            repository: None,
+        })
     }
 
     /// As [`load`](Self::load), with what a repository brings and the operator has agreed to.
     #[must_use]
     pub fn load_with(dirs: &CatalogDirs, brought: &Brought) -> Self {
-        load::load(Sources { operator: Some(dirs), repository: Some(brought) })
+        load::load(Sources {
+            operator: Some(dirs),
+            repository: Some(brought),
+        })
     }
 
     /// The shipped set alone.
@@ -178,8 +195,15 @@ impl Catalog {
         if Path::new(name).is_absolute() {
             return workflow::read_file(Path::new(name), &self.schema_ids());
         }
-        find(&self.workflows, name, |w| (&w.name, w.version))
-            .ok_or_else(|| self.unknown(Code::WorkflowNotFound, "workflow", "workflows", name, labels(&self.workflows)))
+        find(&self.workflows, name, |w| (&w.name, w.version)).ok_or_else(|| {
+            self.unknown(
+                Code::WorkflowNotFound,
+                "workflow",
+                "workflows",
+                name,
+                labels(&self.workflows),
+            )
+        })
     }
 
     /// The persona named `name` or `name@version`; the highest version when none is named.
@@ -187,8 +211,15 @@ impl Catalog {
     /// # Errors
     /// `persona_not_found` with the nearest name.
     pub fn persona(&self, name: &str) -> Result<Entry<Persona>> {
-        find(&self.personas, name, |p| (&p.name, p.version))
-            .ok_or_else(|| self.unknown(Code::PersonaNotFound, "persona", "personas", name, labels(&self.personas)))
+        find(&self.personas, name, |p| (&p.name, p.version)).ok_or_else(|| {
+            self.unknown(
+                Code::PersonaNotFound,
+                "persona",
+                "personas",
+                name,
+                labels(&self.personas),
+            )
+        })
     }
 
     /// The artifact schema with this id.
@@ -200,22 +231,45 @@ impl Catalog {
             .iter()
             .find(|entry| entry.item.id == *id)
             .cloned()
-            .ok_or_else(|| self.unknown(Code::SchemaNotFound, "schema", "schemas", id.as_str(), labels(&self.schemas)))
+            .ok_or_else(|| {
+                self.unknown(
+                    Code::SchemaNotFound,
+                    "schema",
+                    "schemas",
+                    id.as_str(),
+                    labels(&self.schemas),
+                )
+            })
     }
 
     /// The ids of all schemas.
     #[must_use]
     pub fn schema_ids(&self) -> BTreeSet<SchemaId> {
-        self.schemas.iter().map(|entry| entry.item.id.clone()).collect()
+        self.schemas
+            .iter()
+            .map(|entry| entry.item.id.clone())
+            .collect()
     }
 
-    fn unknown(&self, code: Code, what: &str, command: &str, name: &str, known: Vec<String>) -> Failure {
+    fn unknown(
+        &self,
+        code: Code,
+        what: &str,
+        command: &str,
+        name: &str,
+        known: Vec<String>,
+    ) -> Failure {
         let mut hint = did_you_mean_or_list(name, "known", known.iter().map(String::as_str));
         if !self.problems.is_empty() {
-            hint.push_str(&format!("; files with mistakes are left out, `phasedeck {command}` shows them"));
+            hint.push_str(&format!(
+                "; files with mistakes are left out, `phasedeck {command}` shows them"
+            ));
         }
         if let Some(brought) = &self.withheld {
-            hint.push_str(&format!("; {} brings files that you have not agreed to, `phasedeck trust` shows them", brought.top.display()));
+            hint.push_str(&format!(
+                "; {} brings files that you have not agreed to, `phasedeck trust` shows them",
+                brought.top.display()
+            ));
         }
         Failure::new(code, format!("no {what} is named '{name}'")).hint(hint)
     }
@@ -248,11 +302,19 @@ fn labels<T: Label>(entries: &[Entry<T>]) -> Vec<String> {
     entries.iter().map(|entry| entry.item.label()).collect()
 }
 
-fn find<T>(entries: &[Entry<T>], name: &str, key: impl Fn(&T) -> (&String, u32)) -> Option<Entry<T>> {
+fn find<T>(
+    entries: &[Entry<T>],
+    name: &str,
+    key: impl Fn(&T) -> (&String, u32),
+) -> Option<Entry<T>> {
     let (name, version) = names::split_version(name)?;
     let fits = |entry: &&Entry<T>| {
         let (its_name, its_version) = key(&entry.item);
         its_name == name && version.is_none_or(|v| v == its_version)
     };
-    entries.iter().filter(fits).max_by_key(|entry| key(&entry.item).1).cloned()
+    entries
+        .iter()
+        .filter(fits)
+        .max_by_key(|entry| key(&entry.item).1)
+        .cloned()
 }

@@ -12,8 +12,12 @@ pub(crate) fn split_version(name: &str) -> Option<(&str, Option<u32>)> {
 
 /// Whether `id` is `segment/segment@N`, with N from 1 and without leading zeros.
 pub(crate) fn is_schema_id(id: &str) -> bool {
-    let Some((path, version)) = id.split_once('@') else { return false };
-    let Some((namespace, name)) = path.split_once('/') else { return false };
+    let Some((path, version)) = id.split_once('@') else {
+        return false;
+    };
+    let Some((namespace, name)) = path.split_once('/') else {
+        return false;
+    };
     let version_fits = !version.starts_with(['0', '+']) && version.parse::<u32>().is_ok();
     is_name(namespace) && is_name(name) && version_fits
 }
@@ -27,9 +31,18 @@ mod tests {
         for good in ["dev/spec@1", "a/b@42"] {
             assert!(is_schema_id(good), "{good}");
         }
-        for bad in
-            ["dev/spec", "spec@1", "dev/spec@0", "dev/spec@01", "dev/spec@+1", "dev/spec@x", "a/b/c@1", "../x@1", "dev/ spec@1", "/@1"]
-        {
+        for bad in [
+            "dev/spec",
+            "spec@1",
+            "dev/spec@0",
+            "dev/spec@01",
+            "dev/spec@+1",
+            "dev/spec@x",
+            "a/b/c@1",
+            "../x@1",
+            "dev/ spec@1",
+            "/@1",
+        ] {
             assert!(!is_schema_id(bad), "{bad}");
         }
     }

@@ -17,20 +17,47 @@ pub(crate) struct Problems {
 
 impl Problems {
     pub(crate) fn new(file: &str, code: Code) -> Self {
-        Self { file: file.to_owned(), code, found: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            code,
+            found: Vec::new(),
+        }
     }
 
-    pub(crate) fn add(&mut self, at: Pos, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn add(
+        &mut self,
+        at: Pos,
+        field: &str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let field = (!field.is_empty()).then(|| field.to_owned());
-        let place = Place { file: self.file.clone(), line: Some(at.line), column: Some(at.column), field };
-        self.found.push((at, Failure::new(self.code, message).hint(hint).at(place)));
+        let place = Place {
+            file: self.file.clone(),
+            line: Some(at.line),
+            column: Some(at.column),
+            field,
+        };
+        self.found
+            .push((at, Failure::new(self.code, message).hint(hint).at(place)));
     }
 
     /// The text could not be read at all.
     pub(crate) fn broken(self, broken: Broken) -> Vec<Failure> {
-        let (line, column) = broken.at.map_or((None, None), |at| (Some(at.line), Some(at.column)));
-        let place = Place { file: self.file, line, column, field: None };
-        vec![Failure::new(self.code, format!("the file {}", broken.message)).hint(broken.hint).at(place)]
+        let (line, column) = broken
+            .at
+            .map_or((None, None), |at| (Some(at.line), Some(at.column)));
+        let place = Place {
+            file: self.file,
+            line,
+            column,
+            field: None,
+        };
+        vec![
+            Failure::new(self.code, format!("the file {}", broken.message))
+                .hint(broken.hint)
+                .at(place),
+        ]
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -54,14 +81,28 @@ pub(crate) struct Field<'a> {
 impl<'a> Field<'a> {
     /// The document itself.
     pub(crate) fn root(node: &'a Node) -> Self {
-        Self { node, path: String::new() }
+        Self {
+            node,
+            path: String::new(),
+        }
     }
 
-    pub(crate) fn problem(&self, problems: &mut Problems, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn problem(
+        &self,
+        problems: &mut Problems,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         problems.add(self.node.at, &self.path, message, hint);
     }
 
-    pub(crate) fn problem_at(&self, at: Pos, problems: &mut Problems, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn problem_at(
+        &self,
+        at: Pos,
+        problems: &mut Problems,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         problems.add(at, &self.path, message, hint);
     }
 
@@ -75,11 +116,17 @@ impl<'a> Field<'a> {
 
     fn wrong_type(&self, wanted: &str, problems: &mut Problems) {
         let hint = match self.node.data {
-            Data::Bool | Data::Integer(_) | Data::Float(_) if wanted == "text" => "put it in quotes",
+            Data::Bool | Data::Integer(_) | Data::Float(_) if wanted == "text" => {
+                "put it in quotes"
+            }
             Data::Null => "write a value, or leave the field out",
             _ => "change the value",
         };
-        self.problem(problems, format!("must be {wanted}, and is {}", self.node.kind()), hint);
+        self.problem(
+            problems,
+            format!("must be {wanted}, and is {}", self.node.kind()),
+            hint,
+        );
     }
 
     pub(crate) fn text(&self, problems: &mut Problems) -> String {
@@ -116,8 +163,16 @@ impl<'a> Field<'a> {
         match u64::try_from(given) {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
-                let range = if most == u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
-                self.problem(problems, format!("must be {range}, and is {given}"), "change the number");
+                let range = if most == u64::from(u32::MAX) {
+                    format!("{least} or more")
+                } else {
+                    format!("{least} to {most}")
+                };
+                self.problem(
+                    problems,
+                    format!("must be {range}, and is {given}"),
+                    "change the number",
+                );
                 least
             }
         }
@@ -138,13 +193,22 @@ impl<'a> Field<'a> {
             }
         };
         if !(least..=most).contains(&given) {
-            self.problem(problems, format!("must be {least} to {most}, and is {given}"), "change the number");
+            self.problem(
+                problems,
+                format!("must be {least} to {most}, and is {given}"),
+                "change the number",
+            );
         }
         given
     }
 
     /// One of a few words; an unknown one gets the nearest as its hint.
-    pub(crate) fn one_of(&self, what: &str, known: &[&str], problems: &mut Problems) -> Option<usize> {
+    pub(crate) fn one_of(
+        &self,
+        what: &str,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Option<usize> {
         let text = match &self.node.data {
             Data::Text(text) => text,
             _ => {
@@ -161,14 +225,24 @@ impl<'a> Field<'a> {
 
     /// As [`one_of`](Self::one_of), giving the word; empty when it is unknown.
     pub(crate) fn one_word(&self, what: &str, known: &[&str], problems: &mut Problems) -> String {
-        self.one_of(what, known, problems).and_then(|i| known.get(i)).map(|&word| word.to_owned()).unwrap_or_default()
+        self.one_of(what, known, problems)
+            .and_then(|i| known.get(i))
+            .map(|&word| word.to_owned())
+            .unwrap_or_default()
     }
 
     pub(crate) fn unknown(&self, what: &str, given: &str, known: &[&str], problems: &mut Problems) {
         self.unknown_at(self.node.at, what, given, known, problems);
     }
 
-    pub(crate) fn unknown_at(&self, at: Pos, what: &str, given: &str, known: &[&str], problems: &mut Problems) {
+    pub(crate) fn unknown_at(
+        &self,
+        at: Pos,
+        what: &str,
+        given: &str,
+        known: &[&str],
+        problems: &mut Problems,
+    ) {
         let hint = did_you_mean_or_list(given, "known", known.iter().copied());
         self.problem_at(at, problems, format!("'{given}' is not a {what}"), hint);
     }
@@ -178,7 +252,14 @@ impl<'a> Field<'a> {
             self.wrong_type("a list", problems);
             return Vec::new();
         };
-        items.iter().enumerate().map(|(i, node)| Self { node, path: format!("{}[{i}]", self.path) }).collect()
+        items
+            .iter()
+            .enumerate()
+            .map(|(i, node)| Self {
+                node,
+                path: format!("{}[{i}]", self.path),
+            })
+            .collect()
     }
 
     /// A list in which nothing is said twice; `read` gives what two items are compared by.
@@ -192,7 +273,11 @@ impl<'a> Field<'a> {
         for item in self.list(problems) {
             let value = read(&item, problems);
             if !value.is_empty() && values.contains(&value) {
-                item.problem(problems, format!("{what} '{value}' is there twice"), "keep one of the two");
+                item.problem(
+                    problems,
+                    format!("{what} '{value}' is there twice"),
+                    "keep one of the two",
+                );
             }
             values.push(value);
         }
@@ -205,10 +290,22 @@ impl<'a> Field<'a> {
             self.wrong_type("a group of fields", problems);
             return None;
         };
-        let group = Group { members, at: self.node.at, path: self.path.clone() };
-        for member in members.iter().filter(|member| !known.contains(&member.key.as_str())) {
+        let group = Group {
+            members,
+            at: self.node.at,
+            path: self.path.clone(),
+        };
+        for member in members
+            .iter()
+            .filter(|member| !known.contains(&member.key.as_str()))
+        {
             let hint = did_you_mean_or_list(&member.key, "known", known.iter().copied());
-            problems.add(member.key_at, &group.path_of(&member.key), format!("there is no field '{}' here", member.key), hint);
+            problems.add(
+                member.key_at,
+                &group.path_of(&member.key),
+                format!("there is no field '{}' here", member.key),
+                hint,
+            );
         }
         Some(group)
     }
@@ -219,8 +316,24 @@ impl<'a> Field<'a> {
             self.wrong_type("a group of fields", problems);
             return Vec::new();
         };
-        let group = Group { members, at: self.node.at, path: self.path.clone() };
-        members.iter().map(|m| (m.key.as_str(), m.key_at, Self { node: &m.value, path: group.path_of(&m.key) })).collect()
+        let group = Group {
+            members,
+            at: self.node.at,
+            path: self.path.clone(),
+        };
+        members
+            .iter()
+            .map(|m| {
+                (
+                    m.key.as_str(),
+                    m.key_at,
+                    Self {
+                        node: &m.value,
+                        path: group.path_of(&m.key),
+                    },
+                )
+            })
+            .collect()
     }
 }
 
@@ -235,19 +348,31 @@ impl<'a> Group<'a> {
     /// A field that may be missing.
     pub(crate) fn optional(&self, key: &str) -> Option<Field<'a>> {
         let member = self.members.iter().find(|member| member.key == key)?;
-        Some(Field { node: &member.value, path: self.path_of(key) })
+        Some(Field {
+            node: &member.value,
+            path: self.path_of(key),
+        })
     }
 
     /// A field that must be there.
     pub(crate) fn required(&self, key: &str, problems: &mut Problems) -> Option<Field<'a>> {
         let field = self.optional(key);
         if field.is_none() {
-            problems.add(self.at, &self.path, format!("field '{key}' is missing"), format!("add `{key}:`"));
+            problems.add(
+                self.at,
+                &self.path,
+                format!("field '{key}' is missing"),
+                format!("add `{key}:`"),
+            );
         }
         field
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 }

@@ -20,32 +20,52 @@ const MAX_PROBLEMS: usize = 20;
 /// sound; otherwise `schema_invalid`, with the JSON Pointer as the place's field.
 #[must_use]
 pub fn check_schema(value: &Value, file: &str) -> Vec<Failure> {
-    findings(value).into_iter().map(|finding| failure(finding, file, None)).collect()
+    findings(value)
+        .into_iter()
+        .map(|finding| failure(finding, file, None))
+        .collect()
 }
 
 /// Reads a schema file.
 pub(super) fn read(text: &str, file: &str) -> Result<Value, Vec<Failure>> {
-    let value = json::parse(text).map_err(|broken| Problems::new(file, Code::SchemaInvalid).broken(broken))?;
+    let value = json::parse(text)
+        .map_err(|broken| Problems::new(file, Code::SchemaInvalid).broken(broken))?;
     let found = findings(&value);
     if found.is_empty() {
         return Ok(value);
     }
-    let mut failures: Vec<Failure> = found.into_iter().map(|finding| failure(finding, file, Some(text))).collect();
-    failures.sort_by_key(|failure| failure.place.as_ref().and_then(|place| place.line.zip(place.column)));
+    let mut failures: Vec<Failure> = found
+        .into_iter()
+        .map(|finding| failure(finding, file, Some(text)))
+        .collect();
+    failures.sort_by_key(|failure| {
+        failure
+            .place
+            .as_ref()
+            .and_then(|place| place.line.zip(place.column))
+    });
     Err(failures)
 }
 
 /// The id that a file's place beneath the `artifacts/` folder gives.
 pub(super) fn id_of(folder: &Path, file: &Path) -> Result<SchemaId> {
     let relative = file.strip_prefix(folder).unwrap_or(file).with_extension("");
-    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = relative
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect();
     let id = parts.join("/");
     if is_schema_id(&id) {
         return Ok(SchemaId(id));
     }
-    let place = Place { file: file.display().to_string(), ..Place::default() };
+    let place = Place {
+        file: file.display().to_string(),
+        ..Place::default()
+    };
     let message = format!("the file's place gives the id '{id}', which is no schema id");
-    Err(Failure::new(Code::SchemaInvalid, message).hint("name it artifacts/NAMESPACE/NAME@VERSION.json").at(place))
+    Err(Failure::new(Code::SchemaInvalid, message)
+        .hint("name it artifacts/NAMESPACE/NAME@VERSION.json")
+        .at(place))
 }
 
 fn failure(finding: Finding, file: &str, text: Option<&str>) -> Failure {
@@ -56,7 +76,9 @@ fn failure(finding: Finding, file: &str, text: Option<&str>) -> Failure {
         column: at.map(|at| at.column),
         field: (!finding.pointer.is_empty()).then_some(finding.pointer),
     };
-    Failure::new(Code::SchemaInvalid, finding.message).hint(finding.hint).at(place)
+    Failure::new(Code::SchemaInvalid, finding.message)
+        .hint(finding.hint)
+        .at(place)
 }
 
 fn findings(value: &Value) -> Vec<Finding> {

@@ -48,8 +48,16 @@ pub(super) const SCHEMAS: &[(&str, &str)] = shipped!("artifacts", ".json";
 
 /// Every shipped file: its path beneath a config folder, and its text.
 pub fn files() -> impl Iterator<Item = (String, &'static str)> {
-    let tables = [("workflows", ".yaml", WORKFLOWS), ("personas", ".yaml", PERSONAS), ("artifacts", ".json", SCHEMAS)];
-    tables.into_iter().flat_map(|(folder, ending, table)| table.iter().map(move |(name, text)| (format!("{folder}/{name}{ending}"), *text)))
+    let tables = [
+        ("workflows", ".yaml", WORKFLOWS),
+        ("personas", ".yaml", PERSONAS),
+        ("artifacts", ".json", SCHEMAS),
+    ];
+    tables.into_iter().flat_map(|(folder, ending, table)| {
+        table
+            .iter()
+            .map(move |(name, text)| (format!("{folder}/{name}{ending}"), *text))
+    })
 }
 
 #[cfg(test)]
@@ -64,9 +72,18 @@ mod tests {
     use crate::model::workflow::Workflow;
 
     fn on_disk(folder: &str, ending: &str) -> Vec<String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(folder);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("schemas")
+            .join(folder);
         let files = source::files_beneath(&root, &[ending]).unwrap();
-        let name = |file: &Path| file.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().to_owned();
+        let name = |file: &Path| {
+            file.strip_prefix(&root)
+                .unwrap()
+                .with_extension("")
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
         let mut names: Vec<String> = files.iter().map(|file| name(file)).collect();
         names.sort();
         names
@@ -77,7 +94,10 @@ mod tests {
     }
 
     fn schema_texts() -> Vec<(&'static str, Value)> {
-        SCHEMAS.iter().map(|(id, text)| (*id, serde_json::from_str(text).unwrap())).collect()
+        SCHEMAS
+            .iter()
+            .map(|(id, text)| (*id, serde_json::from_str(text).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -91,9 +111,23 @@ mod tests {
     fn the_shipped_set_is_whole_and_without_problems() {
         let catalog = Catalog::shipped();
         assert_eq!(catalog.problems, []);
-        assert_eq!((catalog.workflows.len(), catalog.personas.len(), catalog.schemas.len()), (3, 12, 12));
+        assert_eq!(
+            (
+                catalog.workflows.len(),
+                catalog.personas.len(),
+                catalog.schemas.len()
+            ),
+            (3, 12, 12)
+        );
         let phases = |name: &str| {
-            let keys = catalog.workflow(name).unwrap().item.phases.iter().map(|p| p.key.to_string()).collect::<Vec<_>>();
+            let keys = catalog
+                .workflow(name)
+                .unwrap()
+                .item
+                .phases
+                .iter()
+                .map(|p| p.key.to_string())
+                .collect::<Vec<_>>();
             keys.join(" ")
         };
         assert_eq!(phases("development@1"), "spec plan implement review verify");
@@ -106,22 +140,55 @@ mod tests {
         let catalog = Catalog::shipped();
         for Entry { item: workflow, .. } in &catalog.workflows {
             for phase in &workflow.phases {
-                assert!(phase.instructions.len() > 400, "{} {}", workflow.name, phase.key);
-                assert!(phase.expected_artifact.is_some(), "{} {}", workflow.name, phase.key);
-                assert!(!phase.title.is_empty() && phase.gates.is_some(), "{} {}", workflow.name, phase.key);
+                assert!(
+                    phase.instructions.len() > 400,
+                    "{} {}",
+                    workflow.name,
+                    phase.key
+                );
+                assert!(
+                    phase.expected_artifact.is_some(),
+                    "{} {}",
+                    workflow.name,
+                    phase.key
+                );
+                assert!(
+                    !phase.title.is_empty() && phase.gates.is_some(),
+                    "{} {}",
+                    workflow.name,
+                    phase.key
+                );
             }
         }
         for Entry { item: persona, .. } in &catalog.personas {
-            assert!(persona.tools.iter().any(|tool| tool == "write_file"), "{}", persona.name);
-            assert!(persona.model.is_some() && persona.system_prompt.len() > 300, "{}", persona.name);
+            assert!(
+                persona.tools.iter().any(|tool| tool == "write_file"),
+                "{}",
+                persona.name
+            );
+            assert!(
+                persona.model.is_some() && persona.system_prompt.len() > 300,
+                "{}",
+                persona.name
+            );
         }
     }
 
     #[test]
     fn the_typed_reader_and_the_model_read_the_same() {
         let catalog = Catalog::shipped();
-        let workflows: Vec<Workflow> = WORKFLOWS.iter().map(|(_, text)| serde_saphyr::from_str(text).unwrap()).collect();
-        assert_eq!(workflows, catalog.workflows.iter().map(|entry| (*entry.item).clone()).collect::<Vec<_>>());
+        let workflows: Vec<Workflow> = WORKFLOWS
+            .iter()
+            .map(|(_, text)| serde_saphyr::from_str(text).unwrap())
+            .collect();
+        assert_eq!(
+            workflows,
+            catalog
+                .workflows
+                .iter()
+                .map(|entry| (*entry.item).clone())
+                .collect::<Vec<_>>()
+        );
         for (name, text) in PERSONAS {
             let persona: Persona = serde_saphyr::from_str(text).unwrap();
             assert_eq!(persona, *catalog.persona(name).unwrap().item, "{name}");
@@ -132,9 +199,17 @@ mod tests {
     fn shipped_artifact_schemas_are_strict_and_described_and_name_run_and_phase() {
         for (id, schema) in schema_texts() {
             assert_eq!(schema["properties"]["runId"]["format"], "uuid", "{id}");
-            let required: Vec<&str> = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            let required: Vec<&str> = schema["required"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
             assert!(required.starts_with(&["runId", "phaseKey"]), "{id}");
-            assert!(schema["title"].is_string() && schema["description"].is_string(), "{id}");
+            assert!(
+                schema["title"].is_string() && schema["description"].is_string(),
+                "{id}"
+            );
             strict(id, &schema);
         }
     }
@@ -155,8 +230,19 @@ mod tests {
 
     #[test]
     fn the_specification_has_the_fields_it_promises() {
-        let schema = schema_texts().into_iter().find(|(id, _)| *id == "dev/spec@1").unwrap().1;
-        let required = serde_json::json!(["runId", "phaseKey", "requirements", "acceptance_criteria", "approach", "risks"]);
+        let schema = schema_texts()
+            .into_iter()
+            .find(|(id, _)| *id == "dev/spec@1")
+            .unwrap()
+            .1;
+        let required = serde_json::json!([
+            "runId",
+            "phaseKey",
+            "requirements",
+            "acceptance_criteria",
+            "approach",
+            "risks"
+        ]);
         assert_eq!(schema["required"], required);
         assert_eq!(schema["properties"].as_object().unwrap().len(), 6);
         assert_eq!(schema["properties"]["requirements"]["minLength"], 10);

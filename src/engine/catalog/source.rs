@@ -17,21 +17,34 @@ const MAX_FOLDERS: usize = 8;
 pub(super) fn text(path: &Path, code: Code) -> Result<String> {
     let unreadable = |e: std::io::Error| Failure::io(format!("cannot read {}", path.display()), &e);
     let refused = |message: String, hint: &str| {
-        let place = Place { file: path.display().to_string(), ..Place::default() };
+        let place = Place {
+            file: path.display().to_string(),
+            ..Place::default()
+        };
         Failure::new(code, message).hint(hint).at(place)
     };
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(refused("is not a regular file".to_owned(), "name a file"));
     }
     let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unreadable)?;
+    let limit = u64::try_from(MAX_BYTES)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
     if bytes.len() > MAX_BYTES {
-        return Err(refused(format!("the file is larger than {} KiB", MAX_BYTES / 1024), "split it, or move long texts elsewhere"));
+        return Err(refused(
+            format!("the file is larger than {} KiB", MAX_BYTES / 1024),
+            "split it, or move long texts elsewhere",
+        ));
     }
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        refused(format!("the file is not UTF-8 text (byte {at})"), "save it as UTF-8")
+        refused(
+            format!("the file is not UTF-8 text (byte {at})"),
+            "save it as UTF-8",
+        )
     })
 }
 
@@ -58,7 +71,8 @@ pub(super) fn files_beneath(folder: &Path, endings: &[&str]) -> Result<Vec<PathB
 }
 
 fn collect(folder: &Path, endings: &[&str], levels: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let unreadable = |e: std::io::Error| Failure::io(format!("cannot read folder {}", folder.display()), &e);
+    let unreadable =
+        |e: std::io::Error| Failure::io(format!("cannot read folder {}", folder.display()), &e);
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -70,7 +84,11 @@ fn collect(folder: &Path, endings: &[&str], levels: usize, found: &mut Vec<PathB
             if levels > 1 {
                 collect(&path, endings, levels - 1, found)?;
             }
-        } else if path.extension().and_then(|e| e.to_str()).is_some_and(|ending| endings.contains(&ending)) {
+        } else if path
+            .extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|ending| endings.contains(&ending))
+        {
             found.push(path);
         }
     }

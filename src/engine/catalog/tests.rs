@@ -11,7 +11,10 @@ mod own_formats;
 const PERSONA: &str = "name: tester\nversion: 1\nbackend: acp\nagent: opencode\n";
 
 fn rendered(failures: &[Failure]) -> Vec<String> {
-    failures.iter().map(|failure| format!("{failure}\n  {}", failure.hint)).collect()
+    failures
+        .iter()
+        .map(|failure| format!("{failure}\n  {}", failure.hint))
+        .collect()
 }
 
 /// A workflow named `name` whose only phase uses `schema`.
@@ -38,7 +41,10 @@ fn loaded(dir: &Path) -> Catalog {
 
 /// Rendered, with the config folder cut away.
 fn beneath(dir: &Path, failures: &[Failure]) -> Vec<String> {
-    rendered(failures).into_iter().map(|text| text.replace(&format!("{}/", dir.display()), "")).collect()
+    rendered(failures)
+        .into_iter()
+        .map(|text| text.replace(&format!("{}/", dir.display()), ""))
+        .collect()
 }
 
 #[test]
@@ -46,27 +52,54 @@ fn no_folder_at_all_is_the_shipped_set() {
     let catalog = loaded(Path::new("/nonexistent/phasedeck"));
     assert_eq!(catalog.problems, []);
     assert_eq!(catalog.workflows, Catalog::shipped().workflows);
-    assert!(catalog.personas.iter().all(|entry| entry.origin == Origin::Shipped));
+    assert!(
+        catalog
+            .personas
+            .iter()
+            .all(|entry| entry.origin == Origin::Shipped)
+    );
 }
 
 #[test]
 fn the_operators_files_add_and_shadow_and_keep_their_origin() {
     let dir = config(&[
-        ("workflows/mine.yaml", &workflow_text("mine", 1, "team/note@1")),
-        ("workflows/dev2.yml", &workflow_text("development", 2, "dev/spec@1")),
+        (
+            "workflows/mine.yaml",
+            &workflow_text("mine", 1, "team/note@1"),
+        ),
+        (
+            "workflows/dev2.yml",
+            &workflow_text("development", 2, "dev/spec@1"),
+        ),
         ("workflows/readme.txt", "not read"),
         ("personas/tester.yaml", PERSONA),
         ("artifacts/team/note@1.json", r#"{"title": "A note"}"#),
     ]);
     let catalog = loaded(dir.path());
     assert_eq!(catalog.problems, []);
-    assert_eq!((catalog.workflows.len(), catalog.personas.len(), catalog.schemas.len()), (5, 12, 13));
+    assert_eq!(
+        (
+            catalog.workflows.len(),
+            catalog.personas.len(),
+            catalog.schemas.len()
+        ),
+        (5, 12, 13)
+    );
     assert_eq!(catalog.workflow("development").unwrap().item.version, 2);
-    assert_eq!(catalog.workflow("development@1").unwrap().origin, Origin::Shipped);
+    assert_eq!(
+        catalog.workflow("development@1").unwrap().origin,
+        Origin::Shipped
+    );
     let tester = catalog.persona("tester").unwrap();
-    assert_eq!((tester.item.backend.as_str(), tester.origin.clone()), ("acp", Origin::Path(dir.path().join("personas/tester.yaml"))));
+    assert_eq!(
+        (tester.item.backend.as_str(), tester.origin.clone()),
+        ("acp", Origin::Path(dir.path().join("personas/tester.yaml")))
+    );
     assert_eq!(tester.hash, tester.item.hash().unwrap());
-    assert_eq!(catalog.schema(&"team/note@1".into()).unwrap().item.title(), "A note");
+    assert_eq!(
+        catalog.schema(&"team/note@1".into()).unwrap().item.title(),
+        "A note"
+    );
 }
 
 #[test]
@@ -76,7 +109,10 @@ fn a_broken_file_is_a_problem_and_hides_nothing() {
         ("workflows/b.yaml", &workflow_text("b", 1, "dev/spec@1")),
         ("workflows/c.yaml", &workflow_text("b", 1, "dev/plan@1")),
         ("personas/broken.yaml", "name: [\n"),
-        ("personas/tester.yaml", "name: tester\nversion: 1\nbackend: nobody\n"),
+        (
+            "personas/tester.yaml",
+            "name: tester\nversion: 1\nbackend: nobody\n",
+        ),
         ("artifacts/loose.json", "{}"),
     ]);
     fs::write(dir.path().join("personas/latin.yaml"), b"name: caf\xe9\n").unwrap();
@@ -98,9 +134,15 @@ fn a_broken_file_is_a_problem_and_hides_nothing() {
         ]
     );
     assert_eq!(catalog.persona("tester").unwrap().origin, Origin::Shipped);
-    assert_eq!(catalog.workflow("b").unwrap().origin, Origin::Path(dir.path().join("workflows/b.yaml")));
+    assert_eq!(
+        catalog.workflow("b").unwrap().origin,
+        Origin::Path(dir.path().join("workflows/b.yaml"))
+    );
     let hint = catalog.persona("testr").unwrap_err().hint;
-    assert!(hint.ends_with("files with mistakes are left out, `phasedeck personas` shows them"), "{hint}");
+    assert!(
+        hint.ends_with("files with mistakes are left out, `phasedeck personas` shows them"),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -120,27 +162,57 @@ fn what_is_not_there_is_told_with_the_nearest_name() {
         "no workflow is named 'development@7' [workflow_not_found]\n  did you mean 'development@1'? known: bugfix@1, development@1, research@1"
     );
     let persona = catalog.persona("testr").unwrap_err();
-    assert_eq!(persona.to_string(), "no persona is named 'testr' [persona_not_found]");
-    assert!(persona.hint.starts_with("did you mean 'tester@1'? known: analyst@1, architect@1, "), "{}", persona.hint);
+    assert_eq!(
+        persona.to_string(),
+        "no persona is named 'testr' [persona_not_found]"
+    );
+    assert!(
+        persona
+            .hint
+            .starts_with("did you mean 'tester@1'? known: analyst@1, architect@1, "),
+        "{}",
+        persona.hint
+    );
     let schema = catalog.schema(&"dev/spek@1".into()).unwrap_err();
-    assert_eq!(schema.to_string(), "no schema is named 'dev/spek@1' [schema_not_found]");
-    assert!(schema.hint.starts_with("did you mean 'dev/spec@1'? known: bug/diagnosis@1, "), "{}", schema.hint);
+    assert_eq!(
+        schema.to_string(),
+        "no schema is named 'dev/spek@1' [schema_not_found]"
+    );
+    assert!(
+        schema
+            .hint
+            .starts_with("did you mean 'dev/spec@1'? known: bug/diagnosis@1, "),
+        "{}",
+        schema.hint
+    );
 }
 
 #[test]
 fn a_workflow_can_be_named_by_its_file() {
-    let dir = config(&[("good.yaml", &workflow_text("good", 3, "dev/spec@1")), ("bad.yaml", "name: bad\n")]);
+    let dir = config(&[
+        ("good.yaml", &workflow_text("good", 3, "dev/spec@1")),
+        ("bad.yaml", "name: bad\n"),
+    ]);
     let catalog = Catalog::shipped();
     let good = dir.path().join("good.yaml");
     let entry = catalog.workflow(good.to_str().unwrap()).unwrap();
     assert_eq!((entry.item.version, entry.origin), (3, Origin::Path(good)));
-    let bad = catalog.workflow(dir.path().join("bad.yaml").to_str().unwrap()).unwrap_err();
+    let bad = catalog
+        .workflow(dir.path().join("bad.yaml").to_str().unwrap())
+        .unwrap_err();
     assert_eq!(
         beneath(dir.path(), &[bad]),
-        ["bad.yaml:1:1: field 'version' is missing [workflow_invalid]\n  add `version:`; 2 more: `phasedeck validate bad.yaml` shows all"]
+        [
+            "bad.yaml:1:1: field 'version' is missing [workflow_invalid]\n  add `version:`; 2 more: `phasedeck validate bad.yaml` shows all"
+        ]
     );
-    let gone = catalog.workflow(dir.path().join("gone.yaml").to_str().unwrap()).unwrap_err();
-    assert_eq!(beneath(dir.path(), &[gone]), ["there is no workflow file gone.yaml [workflow_not_found]\n  check the path"]);
+    let gone = catalog
+        .workflow(dir.path().join("gone.yaml").to_str().unwrap())
+        .unwrap_err();
+    assert_eq!(
+        beneath(dir.path(), &[gone]),
+        ["there is no workflow file gone.yaml [workflow_not_found]\n  check the path"]
+    );
 }
 
 #[test]
@@ -148,16 +220,31 @@ fn validate_tells_kinds_apart_and_reports_all_problems_of_all_files() {
     let dir = config(&[
         ("w.yaml", &workflow_text("w", 1, "team/note@1")),
         ("x.yaml", &workflow_text("w", 1, "team/other@1")),
-        ("p.yaml", "name: 'a b'\nversion: 1\nbackend: openai\ntools: [sh]\n"),
+        (
+            "p.yaml",
+            "name: 'a b'\nversion: 1\nbackend: openai\ntools: [sh]\n",
+        ),
         ("team/note@1.json", r#"{"type": 5}"#),
         ("neither.yaml", "name: n\nversion: 1\n"),
         ("personas/early.yaml", "name: n\nversion: 1\n"),
         ("notes.txt", ""),
     ]);
-    let names = ["w.yaml", "x.yaml", "p.yaml", "team/note@1.json", "neither.yaml", "personas/early.yaml", "notes.txt", "gone.yaml"];
+    let names = [
+        "w.yaml",
+        "x.yaml",
+        "p.yaml",
+        "team/note@1.json",
+        "neither.yaml",
+        "personas/early.yaml",
+        "notes.txt",
+        "gone.yaml",
+    ];
     let paths: Vec<PathBuf> = names.iter().map(|name| dir.path().join(name)).collect();
     let told = beneath(dir.path(), &validate_files(&Catalog::shipped(), &paths));
-    let first_lines: Vec<&str> = told.iter().map(|text| text.lines().next().unwrap()).collect();
+    let first_lines: Vec<&str> = told
+        .iter()
+        .map(|text| text.lines().next().unwrap())
+        .collect();
     assert_eq!(
         first_lines,
         [
@@ -186,13 +273,26 @@ fn every_shipped_file_passes_validate() {
 #[test]
 fn the_examples_of_the_guide_are_sound() {
     let guide = include_str!("../../../docs/workflows.md");
-    let block = |language: &str| guide.split("```").filter_map(|part| part.strip_prefix(language)).collect::<Vec<_>>();
-    let (&[workflow, persona], &[schema]) = (&block("yaml\n")[..], &block("json\n")[..]) else { panic!("examples are missing") };
-    let dir = config(&[("workflows/w.yaml", workflow), ("personas/p.yaml", persona), ("artifacts/team/note@1.json", schema)]);
+    let block = |language: &str| {
+        guide
+            .split("```")
+            .filter_map(|part| part.strip_prefix(language))
+            .collect::<Vec<_>>()
+    };
+    let (&[workflow, persona], &[schema]) = (&block("yaml\n")[..], &block("json\n")[..]) else {
+        panic!("examples are missing")
+    };
+    let dir = config(&[
+        ("workflows/w.yaml", workflow),
+        ("personas/p.yaml", persona),
+        ("artifacts/team/note@1.json", schema),
+    ]);
     let catalog = loaded(dir.path());
     assert_eq!(catalog.problems, []);
     assert!(
-        catalog.workflow("changelog@1").is_ok() && catalog.persona("historian@1").is_ok() && catalog.schema(&"team/note@1".into()).is_ok()
+        catalog.workflow("changelog@1").is_ok()
+            && catalog.persona("historian@1").is_ok()
+            && catalog.schema(&"team/note@1".into()).is_ok()
     );
 }
 
@@ -215,7 +315,12 @@ proptest::proptest! {
 
 #[test]
 fn a_chain_of_references_as_long_as_a_file_can_hold_is_checked_and_used() {
-    let link = |i: usize| (format!("a{i}"), serde_json::json!({ "$ref": format!("#/$defs/a{}", i + 1) }));
+    let link = |i: usize| {
+        (
+            format!("a{i}"),
+            serde_json::json!({ "$ref": format!("#/$defs/a{}", i + 1) }),
+        )
+    };
     let mut defs: serde_json::Map<String, Value> = (0..7000).map(link).collect();
     defs.insert("a7000".to_owned(), serde_json::json!({ "type": "string" }));
     let schema = serde_json::json!({ "$ref": "#/$defs/a0", "$defs": defs });

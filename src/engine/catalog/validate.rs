@@ -12,7 +12,15 @@ use crate::model::id::SchemaId;
 
 /// Fields that only a workflow has, and only a persona.
 const OF_WORKFLOWS: &[&str] = &["phases", "roles", "default_gates"];
-const OF_PERSONAS: &[&str] = &["backend", "model", "capabilities", "system_prompt", "tools", "permissions", "params"];
+const OF_PERSONAS: &[&str] = &[
+    "backend",
+    "model",
+    "capabilities",
+    "system_prompt",
+    "tools",
+    "permissions",
+    "params",
+];
 
 /// What is wrong with these files: workflows and personas (`.yaml`, `.yml`) and artifact schemas
 /// (`.json`), told apart by their content. Workflows may use the schemas of the catalog and those
@@ -20,18 +28,37 @@ const OF_PERSONAS: &[&str] = &["backend", "model", "capabilities", "system_promp
 #[must_use]
 pub fn validate_files(catalog: &Catalog, paths: &[PathBuf]) -> Vec<Failure> {
     let mut schemas = catalog.schema_ids();
-    schemas.extend(paths.iter().filter(|path| is_json(path)).filter_map(|path| id_by_place(path)));
-    paths.iter().flat_map(|path| validate_file(path, &schemas)).collect()
+    schemas.extend(
+        paths
+            .iter()
+            .filter(|path| is_json(path))
+            .filter_map(|path| id_by_place(path)),
+    );
+    paths
+        .iter()
+        .flat_map(|path| validate_file(path, &schemas))
+        .collect()
 }
 
 fn validate_file(path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
     let file = path.display().to_string();
     if is_json(path) {
         let text = source::text(path, Code::SchemaInvalid).map_err(|failure| vec![failure]);
-        return text.and_then(|text| schema::read(&text, &file)).err().unwrap_or_default();
+        return text
+            .and_then(|text| schema::read(&text, &file))
+            .err()
+            .unwrap_or_default();
     }
-    if !path.extension().and_then(|e| e.to_str()).is_some_and(|ending| YAML.contains(&ending)) {
-        return vec![unclear(file, "the file ends in none of .yaml, .yml and .json", "give it the ending of what it holds")];
+    if !path
+        .extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|ending| YAML.contains(&ending))
+    {
+        return vec![unclear(
+            file,
+            "the file ends in none of .yaml, .yml and .json",
+            "give it the ending of what it holds",
+        )];
     }
     let code = code_by_folder(path);
     let text = match source::text(path, code) {
@@ -46,7 +73,10 @@ fn validate_file(path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
 
 fn validate_tree(root: &Node, path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<Failure> {
     let file = path.display().to_string();
-    let of_persona = match (fields_among(root, OF_WORKFLOWS), fields_among(root, OF_PERSONAS)) {
+    let of_persona = match (
+        fields_among(root, OF_WORKFLOWS),
+        fields_among(root, OF_PERSONAS),
+    ) {
         (0, 0) if lies_in(path, "personas") => true,
         (0, 0) if lies_in(path, "workflows") => false,
         (0, 0) => {
@@ -56,21 +86,33 @@ fn validate_tree(root: &Node, path: &Path, schemas: &BTreeSet<SchemaId>) -> Vec<
         (workflow, persona) => persona > workflow,
     };
     if of_persona {
-        persona::read_tree(root, Problems::new(&file, Code::PersonaInvalid)).err().unwrap_or_default()
+        persona::read_tree(root, Problems::new(&file, Code::PersonaInvalid))
+            .err()
+            .unwrap_or_default()
     } else {
-        workflow::read_tree(root, Problems::new(&file, Code::WorkflowInvalid), schemas).err().unwrap_or_default()
+        workflow::read_tree(root, Problems::new(&file, Code::WorkflowInvalid), schemas)
+            .err()
+            .unwrap_or_default()
     }
 }
 
 fn fields_among(root: &Node, known: &[&str]) -> usize {
     match &root.data {
-        Data::Map(members) => members.iter().filter(|member| known.contains(&member.key.as_str())).count(),
+        Data::Map(members) => members
+            .iter()
+            .filter(|member| known.contains(&member.key.as_str()))
+            .count(),
         _ => 0,
     }
 }
 
 fn unclear(file: String, message: &str, hint: &str) -> Failure {
-    Failure::new(Code::UsageInvalid, message).hint(hint).at(Place { file, ..Place::default() })
+    Failure::new(Code::UsageInvalid, message)
+        .hint(hint)
+        .at(Place {
+            file,
+            ..Place::default()
+        })
 }
 
 fn is_json(path: &Path) -> bool {
@@ -82,9 +124,15 @@ fn id_by_place(path: &Path) -> Option<SchemaId> {
 }
 
 fn code_by_folder(path: &Path) -> Code {
-    if lies_in(path, "personas") { Code::PersonaInvalid } else { Code::WorkflowInvalid }
+    if lies_in(path, "personas") {
+        Code::PersonaInvalid
+    } else {
+        Code::WorkflowInvalid
+    }
 }
 
 fn lies_in(path: &Path, folder: &str) -> bool {
-    path.parent().and_then(Path::file_name).is_some_and(|name| name == folder)
+    path.parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == folder)
 }

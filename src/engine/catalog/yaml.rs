@@ -25,7 +25,10 @@ pub(crate) struct Pos {
 impl From<&Marker> for Pos {
     fn from(marker: &Marker) -> Self {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Self { line: count(marker.line()), column: count(marker.col()).saturating_add(1) }
+        Self {
+            line: count(marker.line()),
+            column: count(marker.col()).saturating_add(1),
+        }
     }
 }
 
@@ -70,14 +73,27 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    pub(crate) fn new(at: impl Into<Option<Pos>>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { at: at.into(), message: message.into(), hint: hint.into() }
+    pub(crate) fn new(
+        at: impl Into<Option<Pos>>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            at: at.into(),
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 }
 
 impl Node {
     fn scalar(at: Pos, data: Data) -> Self {
-        Self { at, data, size: 1, depth: 0 }
+        Self {
+            at,
+            data,
+            size: 1,
+            depth: 0,
+        }
     }
 
     /// What it is, in words.
@@ -100,16 +116,26 @@ impl Node {
 /// The first fault of the notation, or the limit that was passed.
 pub(crate) fn parse(text: &str) -> Result<Node, Broken> {
     if text.len() > MAX_BYTES {
-        return Err(Broken::new(None, format!("is larger than {} KiB", MAX_BYTES / 1024), "split it, or move long texts elsewhere"));
+        return Err(Broken::new(
+            None,
+            format!("is larger than {} KiB", MAX_BYTES / 1024),
+            "split it, or move long texts elsewhere",
+        ));
     }
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let (event, span) = next.map_err(|e| {
-            Broken::new(Pos::from(e.marker()), format!("is not YAML: {}", e.info()), "check indentation, quotes and colons here")
+            Broken::new(
+                Pos::from(e.marker()),
+                format!("is not YAML: {}", e.info()),
+                "check indentation, quotes and colons here",
+            )
         })?;
         builder.take(event, &span)?;
     }
-    builder.root.ok_or_else(|| Broken::new(None, "is empty", "write at least `name` and `version`"))
+    builder
+        .root
+        .ok_or_else(|| Broken::new(None, "is empty", "write at least `name` and `version`"))
 }
 
 /// A list or map whose end has not come.
@@ -134,40 +160,75 @@ impl Builder {
         let at = Pos::from(&span.start);
         let tag_at = span.tag_start().map_or(at, |marker| Pos::from(&marker));
         match event {
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
-                Err(Broken::new(tag_at, "has a YAML tag", "remove the word that begins with `!`; the type follows from the field"))
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => Err(Broken::new(
+                tag_at,
+                "has a YAML tag",
+                "remove the word that begins with `!`; the type follows from the field",
+            )),
+            Event::Scalar(text, style, anchor, None) => {
+                self.scalar(text.into_owned(), style, anchor, at)
             }
-            Event::Scalar(text, style, anchor, None) => self.scalar(text.into_owned(), style, anchor, at),
             Event::SequenceStart(_, anchor, None) => self.begin(Data::List(Vec::new()), anchor, at),
             Event::MappingStart(_, anchor, None) => self.begin(Data::Map(Vec::new()), anchor, at),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor, at),
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Broken::new(at, "holds more than one document", "keep one document in a file and remove `---`"))
-            }
+            Event::DocumentStart(..) if self.root.is_some() => Err(Broken::new(
+                at,
+                "holds more than one document",
+                "keep one document in a file and remove `---`",
+            )),
             _ => Ok(()),
         }
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, anchor: usize, at: Pos) -> Result<(), Broken> {
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        anchor: usize,
+        at: Pos,
+    ) -> Result<(), Broken> {
         if let Some(top) = self.open.last_mut()
             && matches!(top.node.data, Data::Map(_))
             && top.key.is_none()
         {
             return top.begin_member(text, at);
         }
-        let data = if style == ScalarStyle::Plain { plain(text) } else { Data::Text(text) };
+        let data = if style == ScalarStyle::Plain {
+            plain(text)
+        } else {
+            Data::Text(text)
+        };
         self.count(1, at)?;
         self.put(Node::scalar(at, data), anchor)
     }
 
     fn begin(&mut self, data: Data, anchor: usize, at: Pos) -> Result<(), Broken> {
-        if self.open.last().is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none()) {
+        if self
+            .open
+            .last()
+            .is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none())
+        {
             return Err(not_text_key(at));
         }
         self.count(1, at)?;
-        self.open.push(Open { node: Node { at, data, size: 1, depth: 1 }, anchor, key: None });
-        if self.open.len() > MAX_DEPTH { Err(too_deep(at)) } else { Ok(()) }
+        self.open.push(Open {
+            node: Node {
+                at,
+                data,
+                size: 1,
+                depth: 1,
+            },
+            anchor,
+            key: None,
+        });
+        if self.open.len() > MAX_DEPTH {
+            Err(too_deep(at))
+        } else {
+            Ok(())
+        }
     }
 
     fn end(&mut self) -> Result<(), Broken> {
@@ -178,22 +239,38 @@ impl Builder {
     }
 
     fn alias(&mut self, anchor: usize, at: Pos) -> Result<(), Broken> {
-        if self.open.last().is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none()) {
+        if self
+            .open
+            .last()
+            .is_some_and(|top| matches!(top.node.data, Data::Map(_)) && top.key.is_none())
+        {
             return Err(not_text_key(at));
         }
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {
-            return Err(Broken::new(at, format!("uses more than {MAX_ALIASES} aliases"), "write the repeated parts out"));
+            return Err(Broken::new(
+                at,
+                format!("uses more than {MAX_ALIASES} aliases"),
+                "write the repeated parts out",
+            ));
         }
         let Some(target) = self.anchors.get(&anchor) else {
-            return Err(Broken::new(at, "uses an alias inside of what it names", "write the repeated part out"));
+            return Err(Broken::new(
+                at,
+                "uses an alias inside of what it names",
+                "write the repeated part out",
+            ));
         };
         let (size, depth) = (target.size, target.depth);
         self.count(size, at)?;
         if self.open.len() + depth > MAX_DEPTH {
             return Err(too_deep(at));
         }
-        let copy = self.anchors.get(&anchor).cloned().map(|node| Node { at, ..node });
+        let copy = self
+            .anchors
+            .get(&anchor)
+            .cloned()
+            .map(|node| Node { at, ..node });
         copy.map_or(Ok(()), |node| self.put(node, 0))
     }
 
@@ -228,7 +305,11 @@ impl Open {
             && let Some(first) = members.iter().find(|member| member.key == key)
         {
             let (line, column) = (first.key_at.line, first.key_at.column);
-            return Err(Broken::new(at, format!("has '{key}' twice; the first is at {line}:{column}"), "keep one of the two"));
+            return Err(Broken::new(
+                at,
+                format!("has '{key}' twice; the first is at {line}:{column}"),
+                "keep one of the two",
+            ));
         }
         self.key = Some((key, at));
         Ok(())
@@ -250,11 +331,19 @@ impl Open {
 }
 
 fn not_text_key(at: Pos) -> Broken {
-    Broken::new(at, "has a key that is not plain text", "write the key as a word followed by a colon")
+    Broken::new(
+        at,
+        "has a key that is not plain text",
+        "write the key as a word followed by a colon",
+    )
 }
 
 fn too_deep(at: Pos) -> Broken {
-    Broken::new(at, format!("is nested more than {MAX_DEPTH} levels deep"), "make it flatter")
+    Broken::new(
+        at,
+        format!("is nested more than {MAX_DEPTH} levels deep"),
+        "make it flatter",
+    )
 }
 
 /// What a word without quotes means by the YAML 1.2 core rules, decimal numbers only.
@@ -270,7 +359,9 @@ fn plain(text: String) -> Data {
 
 fn looks_decimal(word: &str) -> bool {
     let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
-    word.contains(|c: char| c.is_ascii_digit()) && word.chars().all(allowed) && word.parse::<f64>().is_ok_and(f64::is_finite)
+    word.contains(|c: char| c.is_ascii_digit())
+        && word.chars().all(allowed)
+        && word.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 #[cfg(test)]
@@ -286,14 +377,31 @@ mod tests {
     }
 
     fn first_value(text: &str) -> Data {
-        let Data::Map(members) = parse(text).unwrap().data else { panic!("not a map") };
+        let Data::Map(members) = parse(text).unwrap().data else {
+            panic!("not a map")
+        };
         members.into_iter().next().unwrap().value.data
     }
 
     #[test]
     fn words_of_yaml_1_1_stay_text_and_core_words_do_not() {
-        for word in ["on", "off", "yes", "no", "1_000", "0x10", "12:30", "1e999", "2026-01-01", "'true'", "\"5\""] {
-            assert!(matches!(first_value(&format!("a: {word}")), Data::Text(_)), "{word}");
+        for word in [
+            "on",
+            "off",
+            "yes",
+            "no",
+            "1_000",
+            "0x10",
+            "12:30",
+            "1e999",
+            "2026-01-01",
+            "'true'",
+            "\"5\"",
+        ] {
+            assert!(
+                matches!(first_value(&format!("a: {word}")), Data::Text(_)),
+                "{word}"
+            );
         }
         assert!(matches!(first_value("a: true"), Data::Bool));
         assert!(matches!(first_value("a: -5"), Data::Integer(-5)));
@@ -305,15 +413,27 @@ mod tests {
     fn every_fault_of_the_notation_has_its_place_and_words() {
         let deep = format!("a: {}{}", "[".repeat(64), "]".repeat(64));
         for (text, expected) in [
-            ("a: 1\nb: 2\na: 3\n", "3:1 has 'a' twice; the first is at 1:1"),
+            (
+                "a: 1\nb: 2\na: 3\n",
+                "3:1 has 'a' twice; the first is at 1:1",
+            ),
             ("a: 1\n---\na: 2\n", "2:1 holds more than one document"),
             ("a: !!str 5\n", "1:4 has a YAML tag"),
             ("? [a]\n: 1\n", "1:3 has a key that is not plain text"),
-            ("a: &x\n  b: *x\n", "2:6 uses an alias inside of what it names"),
+            (
+                "a: &x\n  b: *x\n",
+                "2:6 uses an alias inside of what it names",
+            ),
             (deep.as_str(), "1:67 is nested more than 64 levels deep"),
             ("a: [1\n", "1:4 is not YAML: unclosed bracket '['"),
-            ("a:\n\tb: 1\n", "2:2 is not YAML: tabs disallowed within this context (block indentation)"),
-            ("a: *x\n", "1:4 is not YAML: while parsing node, found unknown anchor"),
+            (
+                "a:\n\tb: 1\n",
+                "2:2 is not YAML: tabs disallowed within this context (block indentation)",
+            ),
+            (
+                "a: *x\n",
+                "1:4 is not YAML: while parsing node, found unknown anchor",
+            ),
             ("", "is empty"),
             ("# only a comment\n", "is empty"),
         ] {
@@ -343,7 +463,9 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_skipped_and_places_count_characters() {
         let root = parse("\u{feff}a: äö\nb:   [x]\n").unwrap();
-        let Data::Map(members) = root.data else { panic!("not a map") };
+        let Data::Map(members) = root.data else {
+            panic!("not a map")
+        };
         assert_eq!(members[0].key_at, Pos { line: 1, column: 1 });
         assert_eq!(members[1].value.at, Pos { line: 2, column: 6 });
     }

@@ -18,7 +18,11 @@ impl Backend for Named {
     }
 
     fn available(&self, persona: &Persona) -> Result<(), Failure> {
-        if persona.name == "keyless" { Err(Failure::new(Code::BackendUnavailable, "no key").hint("set KEY")) } else { Ok(()) }
+        if persona.name == "keyless" {
+            Err(Failure::new(Code::BackendUnavailable, "no key").hint("set KEY"))
+        } else {
+            Ok(())
+        }
     }
 
     fn model(&self, persona: &Persona) -> Option<String> {
@@ -30,7 +34,12 @@ impl Backend for Named {
     }
 }
 
-fn persona(name: &str, backend: &str, model: &str, capabilities: &[&str]) -> (ContentHash, Persona) {
+fn persona(
+    name: &str,
+    backend: &str,
+    model: &str,
+    capabilities: &[&str],
+) -> (ContentHash, Persona) {
     let text = serde_json::json!({ "name": name, "version": 1, "backend": backend, "model": model, "capabilities": capabilities });
     let persona: Persona = serde_json::from_value(text).unwrap();
     (persona.hash().unwrap(), persona)
@@ -67,20 +76,34 @@ fn state() -> RunState {
     let mut state = RunState::new(RunId::new());
     let json = |kind: &str, payload: serde_json::Value| serde_json::json!({ "type": kind, "payload": payload });
     let started = |key: &str| {
-        json("phase.started", serde_json::json!({ "phase_key": key, "attempt": 1, "role": "maker", "persona": "big@1", "cause": "first" }))
+        json(
+            "phase.started",
+            serde_json::json!({ "phase_key": key, "attempt": 1, "role": "maker", "persona": "big@1", "cause": "first" }),
+        )
     };
     let facts = [
         json(
             "run.created",
             serde_json::json!({ "workflow": "w@1", "workflow_hash": "f".repeat(64), "thread": "t", "phases": ["spec", "build", "check", "ship"], "rehearsal": false }),
         ),
-        json("run.started", serde_json::json!({ "workflow": "w@1", "thread": "t" })),
+        json(
+            "run.started",
+            serde_json::json!({ "workflow": "w@1", "thread": "t" }),
+        ),
         started("spec"),
-        json("phase.completed", serde_json::json!({ "phase_key": "spec", "attempts": 1, "duration_ms": 1, "commit": null })),
+        json(
+            "phase.completed",
+            serde_json::json!({ "phase_key": "spec", "attempts": 1, "duration_ms": 1, "commit": null }),
+        ),
         started("build"),
     ];
     for (fact, seq) in facts.into_iter().zip(1..) {
-        let event = Event { run_id: state.run_id, seq, at: Timestamp(0), fact: serde_json::from_value(fact).unwrap() };
+        let event = Event {
+            run_id: state.run_id,
+            seq,
+            at: Timestamp(0),
+            fact: serde_json::from_value(fact).unwrap(),
+        };
         state.apply(&event).unwrap();
     }
     state
@@ -106,28 +129,56 @@ impl Shop {
             persona("elsewhere", "acp", "small", &both),
             persona("keyless", "openai", "small", &both),
         ];
-        let backends = ["openai", "acp"].map(|name| Arc::new(Named(name)) as Arc<dyn Backend>).into_iter().collect();
-        Self { plan: plan(), state: state(), people, backends, unconsented: Vec::new() }
+        let backends = ["openai", "acp"]
+            .map(|name| Arc::new(Named(name)) as Arc<dyn Backend>)
+            .into_iter()
+            .collect();
+        Self {
+            plan: plan(),
+            state: state(),
+            people,
+            backends,
+            unconsented: Vec::new(),
+        }
     }
 
     fn market(&self, asks_consent: bool) -> Market<'_> {
-        let price = |input: &str, output: &str| Price { input: input.to_owned(), output: output.to_owned(), cached: None };
-        let own = [("large", price("3", "15")), ("small", price("1", "5")), ("smallest", price("1", "2")), ("slanted", price("1", "16"))];
-        let agreed = self.people.iter().filter(|(_, persona)| !self.unconsented.contains(&persona.name.as_str()));
+        let price = |input: &str, output: &str| Price {
+            input: input.to_owned(),
+            output: output.to_owned(),
+            cached: None,
+        };
+        let own = [
+            ("large", price("3", "15")),
+            ("small", price("1", "5")),
+            ("smallest", price("1", "2")),
+            ("slanted", price("1", "16")),
+        ];
+        let agreed = self
+            .people
+            .iter()
+            .filter(|(_, persona)| !self.unconsented.contains(&persona.name.as_str()));
         Market {
             plan: &self.plan,
             state: &self.state,
             people: self.people.clone(),
             backends: &self.backends,
-            prices: Prices::new(&own.map(|(model, price)| (model.to_owned(), price)).into()).unwrap(),
+            prices: Prices::new(&own.map(|(model, price)| (model.to_owned(), price)).into())
+                .unwrap(),
             consents: asks_consent.then(|| agreed.map(|(hash, _)| hash.clone()).collect()),
         }
     }
 
     /// Who sits where after these choices, or why not.
     fn choose(&self, choices: &[&str]) -> Result<Vec<String>, String> {
-        let choices: Vec<PersonaChoice> = choices.iter().map(|choice| choice.parse().unwrap()).collect();
-        let seats = self.market(true).seats(&choices).map_err(|failure| failure.message)?;
+        let choices: Vec<PersonaChoice> = choices
+            .iter()
+            .map(|choice| choice.parse().unwrap())
+            .collect();
+        let seats = self
+            .market(true)
+            .seats(&choices)
+            .map_err(|failure| failure.message)?;
         Ok(seats.into_iter().map(|(seat, _)| seat.in_words()).collect())
     }
 }
@@ -137,18 +188,39 @@ fn one_name_takes_every_phase_to_come_that_it_can_and_pairs_take_theirs() {
     let shop = Shop::open();
     let taken = |choices: &[&str]| shop.choose(choices).unwrap();
     let words = |phase: &str, who: &str| format!("{phase}: {who} instead of big@1");
-    assert_eq!(taken(&["mini"]), [words("build", "mini@1 (small)"), words("check", "mini@1 (small)"), words("ship", "mini@1 (small)")]);
-    assert_eq!(taken(&["tiny"]), [words("build", "tiny@1 (smallest)"), words("ship", "tiny@1 (smallest)")], "it cannot judge");
+    assert_eq!(
+        taken(&["mini"]),
+        [
+            words("build", "mini@1 (small)"),
+            words("check", "mini@1 (small)"),
+            words("ship", "mini@1 (small)")
+        ]
+    );
+    assert_eq!(
+        taken(&["tiny"]),
+        [
+            words("build", "tiny@1 (smallest)"),
+            words("ship", "tiny@1 (smallest)")
+        ],
+        "it cannot judge"
+    );
     assert_eq!(taken(&["check=mini@1"]), [words("check", "mini@1 (small)")]);
     assert_eq!(
         taken(&["mini", "ship=tiny"]),
-        [words("build", "mini@1 (small)"), words("check", "mini@1 (small)"), words("ship", "tiny@1 (smallest)")]
+        [
+            words("build", "mini@1 (small)"),
+            words("check", "mini@1 (small)"),
+            words("ship", "tiny@1 (smallest)")
+        ]
     );
 }
 
 #[test]
 fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_told() {
-    let shop = Shop { unconsented: vec!["tiny"], ..Shop::open() };
+    let shop = Shop {
+        unconsented: vec!["tiny"],
+        ..Shop::open()
+    };
     for (choices, words) in [
         (
             vec!["big"],
@@ -158,14 +230,35 @@ fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_to
             vec!["mixed"],
             "mixed@1 cannot go on with phase build for less: $1.00 and $16.00 for a million tokens sent and answered, and big@1 costs $3.00 and $15.00",
         ),
-        (vec!["mystery"], "mystery@1 cannot go on with phase build for less: the price of unpriced is unknown"),
-        (vec!["elsewhere"], "elsewhere@1 cannot go on with phase build for less: it is on backend acp, and big@1 on openai"),
-        (vec!["keyless"], "persona keyless@1 cannot take role 'maker': no key"),
-        (vec!["check=tiny"], "persona tiny@1 cannot take role 'judge': it lacks judge"),
-        (vec!["nobody"], "role 'maker' is given to 'nobody', and no persona is named so"),
-        (vec!["tiny"], "role 'maker' needs your consent to persona tiny@1: backend openai, model smallest, tools none"),
+        (
+            vec!["mystery"],
+            "mystery@1 cannot go on with phase build for less: the price of unpriced is unknown",
+        ),
+        (
+            vec!["elsewhere"],
+            "elsewhere@1 cannot go on with phase build for less: it is on backend acp, and big@1 on openai",
+        ),
+        (
+            vec!["keyless"],
+            "persona keyless@1 cannot take role 'maker': no key",
+        ),
+        (
+            vec!["check=tiny"],
+            "persona tiny@1 cannot take role 'judge': it lacks judge",
+        ),
+        (
+            vec!["nobody"],
+            "role 'maker' is given to 'nobody', and no persona is named so",
+        ),
+        (
+            vec!["tiny"],
+            "role 'maker' needs your consent to persona tiny@1: backend openai, model smallest, tools none",
+        ),
         (vec!["spec=mini"], "phase spec is not to be done any more"),
-        (vec!["mini", "tiny"], "two personas are named for all phases"),
+        (
+            vec!["mini", "tiny"],
+            "two personas are named for all phases",
+        ),
         (
             vec!["ship=big", "spec=mini"],
             "phase spec is not to be done any more\nbig@1 cannot go on with phase ship for less: $3.00 and $15.00 for a million tokens sent and answered, and big@1 costs $3.00 and $15.00",
@@ -178,21 +271,75 @@ fn whoever_is_not_cheaper_or_cannot_sit_there_is_refused_and_all_problems_are_to
 #[test]
 fn the_second_time_it_is_held_against_who_works_now() {
     let mut shop = Shop::open();
-    let seats = shop.market(true).seats(&["mini".parse().unwrap()]).unwrap().into_iter().map(|(seat, _)| seat).collect();
-    let fact = Fact::PersonasChanged { request_id: RequestId::new(), seats };
-    shop.state.apply(&Event { run_id: shop.state.run_id, seq: 6, at: Timestamp(0), fact }).unwrap();
-    assert_eq!(shop.state.phase(&"build".into()).unwrap().persona, Some("mini@1".parse().unwrap()), "it works on it now");
-    assert_eq!(shop.state.phase(&"ship".into()).unwrap().persona, None, "nobody works on it yet");
-    assert!(shop.choose(&["mini"]).unwrap_err().ends_with("and mini@1 costs $1.00 and $5.00"));
-    assert_eq!(shop.choose(&["build=tiny"]).unwrap(), ["build: tiny@1 (smallest) instead of mini@1"]);
+    let seats = shop
+        .market(true)
+        .seats(&["mini".parse().unwrap()])
+        .unwrap()
+        .into_iter()
+        .map(|(seat, _)| seat)
+        .collect();
+    let fact = Fact::PersonasChanged {
+        request_id: RequestId::new(),
+        seats,
+    };
+    shop.state
+        .apply(&Event {
+            run_id: shop.state.run_id,
+            seq: 6,
+            at: Timestamp(0),
+            fact,
+        })
+        .unwrap();
+    assert_eq!(
+        shop.state.phase(&"build".into()).unwrap().persona,
+        Some("mini@1".parse().unwrap()),
+        "it works on it now"
+    );
+    assert_eq!(
+        shop.state.phase(&"ship".into()).unwrap().persona,
+        None,
+        "nobody works on it yet"
+    );
+    assert!(
+        shop.choose(&["mini"])
+            .unwrap_err()
+            .ends_with("and mini@1 costs $1.00 and $5.00")
+    );
+    assert_eq!(
+        shop.choose(&["build=tiny"]).unwrap(),
+        ["build: tiny@1 (smallest) instead of mini@1"]
+    );
 }
 
 #[test]
 fn who_could_go_on_is_offered_with_price_and_phases_and_the_cheapest_first() {
-    let shop = Shop { unconsented: vec!["tiny"], ..Shop::open() };
+    let shop = Shop {
+        unconsented: vec!["tiny"],
+        ..Shop::open()
+    };
     let given = shop.market(true).consents.unwrap();
     let market = shop.market(false);
-    let offers: Vec<Cheaper> = market.people.iter().filter_map(|(hash, persona)| market.offer(hash, persona, &given)).collect();
-    let told: Vec<_> = offers.iter().map(|o| (o.persona.as_str(), o.price.1.to_string(), o.phases.len(), o.consent.is_some())).collect();
-    assert_eq!(told, [("mini@1", "$5.00".to_owned(), 3, false), ("tiny@1", "$2.00".to_owned(), 2, true)]);
+    let offers: Vec<Cheaper> = market
+        .people
+        .iter()
+        .filter_map(|(hash, persona)| market.offer(hash, persona, &given))
+        .collect();
+    let told: Vec<_> = offers
+        .iter()
+        .map(|o| {
+            (
+                o.persona.as_str(),
+                o.price.1.to_string(),
+                o.phases.len(),
+                o.consent.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("mini@1", "$5.00".to_owned(), 3, false),
+            ("tiny@1", "$2.00".to_owned(), 2, true)
+        ]
+    );
 }

@@ -22,7 +22,8 @@ impl Capture {
     /// Takes bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
-        self.whole.extend_from_slice(&bytes[..bytes.len().min(WHOLE_BYTES - self.whole.len())]);
+        self.whole
+            .extend_from_slice(&bytes[..bytes.len().min(WHOLE_BYTES - self.whole.len())]);
         let (first, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
         self.head.extend_from_slice(first);
         let rest = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
@@ -44,7 +45,11 @@ impl Capture {
         }
         let beyond = self.total - whole.len() as u64;
         let text = String::from_utf8_lossy(&whole).into_owned();
-        Some(if beyond == 0 { text } else { format!("{text}\n[... {beyond} bytes were not kept]\n") })
+        Some(if beyond == 0 {
+            text
+        } else {
+            format!("{text}\n[... {beyond} bytes were not kept]\n")
+        })
     }
 
     /// The text; what is no UTF-8 is replaced.
@@ -55,7 +60,10 @@ impl Capture {
         if cut == 0 {
             return String::from_utf8_lossy(&[self.head, tail].concat()).into_owned();
         }
-        let (head, tail) = (String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&tail));
+        let (head, tail) = (
+            String::from_utf8_lossy(&self.head),
+            String::from_utf8_lossy(&tail),
+        );
         format!("{head}\n[... {cut} bytes cut here ...]\n{tail}")
     }
 }
@@ -67,7 +75,9 @@ mod tests {
     #[test]
     fn the_middle_of_a_flood_is_counted_and_not_kept() {
         for piece in [1, 1000, 50_000] {
-            let whole: Vec<u8> = (0..100_000_u32).map(|n| b'a' + u8::try_from(n % 26).unwrap()).collect();
+            let whole: Vec<u8> = (0..100_000_u32)
+                .map(|n| b'a' + u8::try_from(n % 26).unwrap())
+                .collect();
             let mut capture = Capture::default();
             whole.chunks(piece).for_each(|bytes| capture.push(bytes));
             assert_eq!(capture.total(), 100_000);
@@ -85,21 +95,32 @@ mod tests {
     fn the_whole_is_kept_up_to_its_limit_where_the_text_leaves_some_out() {
         let whole_of = |bytes: usize| {
             let mut capture = Capture::default();
-            vec![b'x'; bytes].chunks(9_000_000).for_each(|bytes| capture.push(bytes));
-            capture.take_whole().map(|whole| whole.trim_start_matches('x').to_owned() + &format!(" of {}", whole.len()))
+            vec![b'x'; bytes]
+                .chunks(9_000_000)
+                .for_each(|bytes| capture.push(bytes));
+            capture.take_whole().map(|whole| {
+                whole.trim_start_matches('x').to_owned() + &format!(" of {}", whole.len())
+            })
         };
         let (fits, most) = (HEAD_BYTES + TAIL_BYTES, WHOLE_BYTES);
         assert_eq!(whole_of(fits), None);
         assert_eq!(whole_of(fits + 1), Some(format!(" of {}", fits + 1)));
         assert_eq!(whole_of(most), Some(format!(" of {most}")));
-        assert!(whole_of(most + 7).unwrap().starts_with("\n[... 7 bytes were not kept]\n of "));
+        assert!(
+            whole_of(most + 7)
+                .unwrap()
+                .starts_with("\n[... 7 bytes were not kept]\n of ")
+        );
     }
 
     #[test]
     fn what_fits_is_kept_whole() {
         let whole = "ä".repeat((HEAD_BYTES + TAIL_BYTES) / 2);
         let mut capture = Capture::default();
-        whole.as_bytes().chunks(7).for_each(|bytes| capture.push(bytes));
+        whole
+            .as_bytes()
+            .chunks(7)
+            .for_each(|bytes| capture.push(bytes));
         assert_eq!(capture.into_text(), whole);
     }
 }

@@ -44,15 +44,29 @@ impl Fence {
     pub fn words(&self, program: Option<&OsStr>, args: &[OsString]) -> Vec<OsString> {
         let lists = [&self.writable, &self.readable, &self.hidden];
         let counts = lists.map(|list| OsString::from(list.len().to_string()));
-        let folders = lists.into_iter().flatten().map(|path| path.clone().into_os_string());
-        let mode = [OsString::from(FENCED), if self.open { OPEN } else { CLOSED }.into(), self.blank.clone().into()];
+        let folders = lists
+            .into_iter()
+            .flatten()
+            .map(|path| path.clone().into_os_string());
+        let mode = [
+            OsString::from(FENCED),
+            if self.open { OPEN } else { CLOSED }.into(),
+            self.blank.clone().into(),
+        ];
         let program = program.into_iter().map(OsStr::to_owned);
-        mode.into_iter().chain(counts).chain(folders).chain(program).chain(args.iter().cloned()).collect()
+        mode.into_iter()
+            .chain(counts)
+            .chain(folders)
+            .chain(program)
+            .chain(args.iter().cloned())
+            .collect()
     }
 
     /// The fence that [`words`](Self::words) told of, and the rest.
     fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
-        let [mode, blank, counts @ ..] = words else { return None };
+        let [mode, blank, counts @ ..] = words else {
+            return None;
+        };
         let (counts, mut rest) = counts.split_at_checked(3)?;
         let mut lists = [Vec::new(), Vec::new(), Vec::new()];
         for (list, count) in lists.iter_mut().zip(counts) {
@@ -60,7 +74,16 @@ impl Fence {
             (*list, rest) = (paths.iter().map(PathBuf::from).collect(), after);
         }
         let [writable, readable, hidden] = lists;
-        Some((Self { open: mode == OPEN, blank: blank.into(), writable, readable, hidden }, rest))
+        Some((
+            Self {
+                open: mode == OPEN,
+                blank: blank.into(),
+                writable,
+                readable,
+                hidden,
+            },
+            rest,
+        ))
     }
 }
 
@@ -69,16 +92,29 @@ pub(super) fn serve(words: &[OsString]) -> Option<u8> {
     let (fence, rest) = Fence::read(words)?;
     let stands = fence.stand();
     let Some((program, args)) = rest.split_first() else {
-        let protection = stands.unwrap_or_else(|missing| Protection { missing, ..Protection::default() });
+        let protection = stands.unwrap_or_else(|missing| Protection {
+            missing,
+            ..Protection::default()
+        });
         let text = serde_json::to_string(&protection).unwrap_or_default();
-        return Some(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
+        return Some(u8::from(
+            std::io::stdout().write_all(text.as_bytes()).is_err(),
+        ));
     };
     if let Err(words) = stands {
-        let _ = writeln!(std::io::stderr(), "the repository's settings cannot be hidden from {}: {words}", program.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "the repository's settings cannot be hidden from {}: {words}",
+            program.display()
+        );
         return Some(NO_PROGRAM);
     }
     let error = Command::new(program).args(args).exec();
-    let _ = writeln!(std::io::stderr(), "cannot run {}: {error}", program.display());
+    let _ = writeln!(
+        std::io::stderr(),
+        "cannot run {}: {error}",
+        program.display()
+    );
     Some(NO_PROGRAM)
 }
 
@@ -92,9 +128,19 @@ impl Fence {
             return hides.map(|()| Protection::default());
         }
         inner::limit(MAX_MORE_PROCESSES, None);
-        let reach = rules::Reach { writable: &self.writable, readable: &self.readable, tcp: true };
+        let reach = rules::Reach {
+            writable: &self.writable,
+            readable: &self.readable,
+            tcp: true,
+        };
         let (files, missing) = inner::kept(rules::keep_within(reach));
-        let protection = Protection { files, sockets: sockets::take_away(), hides: hides.is_ok(), missing, ..Protection::default() };
+        let protection = Protection {
+            files,
+            sockets: sockets::take_away(),
+            hides: hides.is_ok(),
+            missing,
+            ..Protection::default()
+        };
         inner::drop_capabilities();
         hides.map(|()| protection)
     }
@@ -102,7 +148,14 @@ impl Fence {
     #[cfg(not(target_os = "linux"))]
     fn stand(&self) -> Result<Protection, String> {
         let missing = "this system has no Landlock".to_owned();
-        if self.hidden.is_empty() { Ok(Protection { missing, ..Protection::default() }) } else { Err(missing) }
+        if self.hidden.is_empty() {
+            Ok(Protection {
+                missing,
+                ..Protection::default()
+            })
+        } else {
+            Err(missing)
+        }
     }
 }
 
@@ -114,20 +167,35 @@ mod tests {
     fn what_is_said_of_a_fence_is_what_is_read() {
         let os = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         for (writable, readable, hidden, program, args) in [
-            (vec!["/w", "/t"], vec!["/r"], vec!["/w/.x"], Some("/bin/x"), vec!["-a", "3"]),
+            (
+                vec!["/w", "/t"],
+                vec!["/r"],
+                vec!["/w/.x"],
+                Some("/bin/x"),
+                vec!["-a", "3"],
+            ),
             (vec![], vec![], vec![], None, vec![]),
             (vec!["7"], vec!["2", "1"], vec!["0"], Some("0"), vec![]),
         ] {
             let paths = |words: &[&str]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
             let (writable, readable, hidden) = (paths(&writable), paths(&readable), paths(&hidden));
-            let fence = Fence { open: hidden.is_empty(), blank: "/b".into(), writable, readable, hidden };
+            let fence = Fence {
+                open: hidden.is_empty(),
+                blank: "/b".into(),
+                writable,
+                readable,
+                hidden,
+            };
             let words = fence.words(program.map(OsStr::new), &os(&args));
             let rest = [program.into_iter().collect::<Vec<_>>(), args].concat();
             assert_eq!(Fence::read(&words[1..]), Some((fence, &os(&rest)[..])));
         }
-        for nonsense in
-            [&["open"][..], &["open", "/b", "1", "0", "0"], &["open", "/b", "x", "0", "0"], &["open", "/b", "2", "0", "0", "/a"]]
-        {
+        for nonsense in [
+            &["open"][..],
+            &["open", "/b", "1", "0", "0"],
+            &["open", "/b", "x", "0", "0"],
+            &["open", "/b", "2", "0", "0", "/a"],
+        ] {
             assert_eq!(Fence::read(&os(nonsense)), None, "{nonsense:?}");
         }
     }

@@ -15,7 +15,10 @@ use rustix::thread::UnshareFlags;
 /// # Errors
 /// Which one cannot be hidden, and why, in words.
 pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
-    let there: Vec<PathBuf> = hidden.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let there: Vec<PathBuf> = hidden
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
     if there.is_empty() {
         return Ok(());
     }
@@ -28,15 +31,28 @@ pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
 
 fn cover(path: &Path, blank: &Path) -> rustix::io::Result<()> {
     if path.is_dir() {
-        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         return mount("phasedeck", path, "tmpfs", flags, None);
     }
-    let document = path.extension().is_some_and(|kind| kind == "json" || kind == "jsonc");
-    mount_bind(if document { blank } else { Path::new("/dev/null") }, path)
+    let document = path
+        .extension()
+        .is_some_and(|kind| kind == "json" || kind == "jsonc");
+    mount_bind(
+        if document {
+            blank
+        } else {
+            Path::new("/dev/null")
+        },
+        path,
+    )
 }
 
 /// Parts the view of the files from everybody else's: this process has one thread.
-#[expect(deprecated, reason = "marked so for the flag that parts the file table, which is not used")]
+#[expect(
+    deprecated,
+    reason = "marked so for the flag that parts the file table, which is not used"
+)]
 fn own_view() -> std::io::Result<()> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
     if rustix::thread::unshare(UnshareFlags::NEWNS).is_err() {
@@ -45,5 +61,8 @@ fn own_view() -> std::io::Result<()> {
         std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
         std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
     }
-    Ok(mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
+    Ok(mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?)
 }

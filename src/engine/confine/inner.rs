@@ -9,7 +9,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::{Resource, Rlimit, Signal, getuid, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getuid, set_parent_process_death_signal, setrlimit,
+};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities};
 
 use super::{Protection, rules, sockets};
@@ -40,13 +42,26 @@ pub(super) fn serve(worktree: &Path, temp: &Path, command: Option<&OsString>) ->
 /// Landlock has seen to it that becoming the command gives nothing back.
 pub(super) fn drop_capabilities() {
     let none = CapabilitySet::empty();
-    let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
+    let _ = set_capabilities(
+        None,
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
+    );
 }
 
 /// Bounds what this process and all that it begins may use.
 pub(super) fn limit(more_processes: u64, open: Option<u64>) {
     let most = |resource, most| {
-        let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+        let _ = setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        );
     };
     most(Resource::Core, 0);
     most(Resource::Fsize, MAX_FILE);
@@ -59,11 +74,23 @@ pub(super) fn limit(more_processes: u64, open: Option<u64>) {
 /// Threads of this user, which the kernel counts against the limit.
 fn running() -> u64 {
     let own = getuid().as_raw();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return 0;
+    };
     let threads = |entry: std::fs::DirEntry| {
         let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());
-        (field("Uid:")? == u64::from(own)).then(|| field("Threads:")).flatten()
+        let field = |name: &str| {
+            status.lines().find_map(|line| {
+                line.strip_prefix(name)?
+                    .split_whitespace()
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
+            })
+        };
+        (field("Uid:")? == u64::from(own))
+            .then(|| field("Threads:"))
+            .flatten()
     };
     entries.flatten().filter_map(threads).sum()
 }
@@ -71,8 +98,19 @@ fn running() -> u64 {
 fn confine(worktree: &Path, temp: &Path) -> Protection {
     let network = without_network();
     let writable = [worktree.to_path_buf(), temp.to_path_buf()];
-    let (files, missing) = kept(rules::keep_within(rules::Reach { writable: &writable, readable: &[], tcp: false }));
-    Protection { files, network, tcp: files && rules::has_tcp(), sockets: sockets::take_away(), hides: false, missing }
+    let (files, missing) = kept(rules::keep_within(rules::Reach {
+        writable: &writable,
+        readable: &[],
+        tcp: false,
+    }));
+    Protection {
+        files,
+        network,
+        tcp: files && rules::has_tcp(),
+        sockets: sockets::take_away(),
+        hides: false,
+        missing,
+    }
 }
 
 /// Whether the files are kept, and why not.
@@ -85,7 +123,10 @@ pub(super) fn kept(kept: Result<bool, landlock::RulesetError>) -> (bool, String)
 }
 
 /// Leaves the network behind: this process has one thread, and nothing of it is shared with any.
-#[expect(deprecated, reason = "marked so for the flag that parts the file table, which is not used")]
+#[expect(
+    deprecated,
+    reason = "marked so for the flag that parts the file table, which is not used"
+)]
 fn without_network() -> bool {
     let (user, group) = (getuid().as_raw(), rustix::process::getgid().as_raw());
     if rustix::thread::unshare(UnshareFlags::NEWNET).is_ok() {

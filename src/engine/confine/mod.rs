@@ -123,14 +123,30 @@ impl Protection {
     /// The same of a program that has the network.
     #[must_use]
     pub fn program_words(&self) -> String {
-        self.told(self.fenced(), "writes only its worktree and its own folders", "network open")
+        self.told(
+            self.fenced(),
+            "writes only its worktree and its own folders",
+            "network open",
+        )
     }
 
     fn told(&self, confined: bool, writes: &str, network: &str) -> String {
         let verdict = if confined { "confined" } else { "not confined" };
-        let files = if self.files { writes } else { "writes wherever you can" };
-        let sockets = if self.sockets { "" } else { ", may ask other programs of yours" };
-        let why = if self.missing.is_empty() { String::new() } else { format!(" ({})", self.missing) };
+        let files = if self.files {
+            writes
+        } else {
+            "writes wherever you can"
+        };
+        let sockets = if self.sockets {
+            ""
+        } else {
+            ", may ask other programs of yours"
+        };
+        let why = if self.missing.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.missing)
+        };
         format!("{verdict}: {files}, {network}{sockets}{why}")
     }
 }
@@ -181,27 +197,49 @@ impl Launcher {
     /// What the kernel would enforce on a command here, by trying it.
     pub async fn probe(&self) -> Protection {
         let temp = std::env::temp_dir();
-        self.tried(vec![OsString::from(INNER), temp.clone().into(), temp.into()]).await
+        self.tried(vec![
+            OsString::from(INNER),
+            temp.clone().into(),
+            temp.into(),
+        ])
+        .await
     }
 
     /// What the kernel would enforce on a program in a [`Fence`], by trying it.
     pub async fn probe_fence(&self) -> Protection {
-        let Ok(hidden) = tempfile::tempdir() else { return Protection::default() };
+        let Ok(hidden) = tempfile::tempdir() else {
+            return Protection::default();
+        };
         let blank = hidden.path().to_path_buf();
-        let with = Fence { hidden: vec![blank.clone()], blank, ..Fence::default() };
+        let with = Fence {
+            hidden: vec![blank.clone()],
+            blank,
+            ..Fence::default()
+        };
         let protection = self.tried(with.words(None, &[])).await;
         // What cannot hide may still hold.
-        if protection.hides { protection } else { self.tried(Fence::default().words(None, &[])).await }
+        if protection.hides {
+            protection
+        } else {
+            self.tried(Fence::default().words(None, &[])).await
+        }
     }
 
     async fn tried(&self, args: Vec<OsString>) -> Protection {
-        let nothing = |why: &str| Protection { missing: why.to_owned(), ..Protection::default() };
+        let nothing = |why: &str| Protection {
+            missing: why.to_owned(),
+            ..Protection::default()
+        };
         if !cfg!(target_os = "linux") {
             return nothing("this system has no Landlock");
         }
-        let asked = Command::new(&self.program).args(args).stdin(Stdio::null()).output();
+        let asked = Command::new(&self.program)
+            .args(args)
+            .stdin(Stdio::null())
+            .output();
         match tokio::time::timeout(ENDING, asked).await {
-            Ok(Ok(output)) => serde_json::from_slice(&output.stdout).unwrap_or_else(|_| nothing("the launcher gave no answer")),
+            Ok(Ok(output)) => serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|_| nothing("the launcher gave no answer")),
             _ => nothing("the launcher could not be run"),
         }
     }
@@ -210,10 +248,19 @@ impl Launcher {
     ///
     /// # Errors
     /// `usage_invalid` for a command that is too long, `io_failed` when nothing could be begun.
-    pub async fn run(&self, command: &str, bounds: Bounds<'_>, stop: &CancellationToken) -> Result<Ran> {
+    pub async fn run(
+        &self,
+        command: &str,
+        bounds: Bounds<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Ran> {
         if command.len() > MAX_COMMAND_BYTES || command.contains('\0') {
-            let words = format!("the command has {} bytes; at most {MAX_COMMAND_BYTES}, none of them 0", command.len());
-            return Err(Failure::new(Code::UsageInvalid, words).hint("write a script to a file, and run that"));
+            let words = format!(
+                "the command has {} bytes; at most {MAX_COMMAND_BYTES}, none of them 0",
+                command.len()
+            );
+            return Err(Failure::new(Code::UsageInvalid, words)
+                .hint("write a script to a file, and run that"));
         }
         let mut warden = self.warden(command, bounds)?;
         let mut capture = Capture::default();
@@ -225,21 +272,47 @@ impl Launcher {
             flooded = read(pipes, &mut capture) => flooded.then_some(Finish::Flooded),
         };
         let finish = end(&mut warden, early).await?;
-        Ok(Ran { finish, whole: capture.take_whole(), printed: capture.into_text() })
+        Ok(Ran {
+            finish,
+            whole: capture.take_whole(),
+            printed: capture.into_text(),
+        })
     }
 
     fn warden(&self, command: &str, bounds: Bounds<'_>) -> Result<Child> {
         let mut warden = Command::new(&self.program);
-        warden.arg(WARDEN).arg(bounds.worktree).arg(bounds.temp).arg(command).current_dir(bounds.worktree).env_clear();
-        warden.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        warden.envs([("TMPDIR", bounds.temp.as_os_str()), ("TERM", "dumb".as_ref()), ("GIT_TERMINAL_PROMPT", "0".as_ref())]);
-        warden.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        warden.spawn().map_err(|error| Failure::io("no command can be run", &error))
+        warden
+            .arg(WARDEN)
+            .arg(bounds.worktree)
+            .arg(bounds.temp)
+            .arg(command)
+            .current_dir(bounds.worktree)
+            .env_clear();
+        warden.envs(
+            ENVIRONMENT
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        );
+        warden.envs([
+            ("TMPDIR", bounds.temp.as_os_str()),
+            ("TERM", "dumb".as_ref()),
+            ("GIT_TERMINAL_PROMPT", "0".as_ref()),
+        ]);
+        warden
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        warden
+            .spawn()
+            .map_err(|error| Failure::io("no command can be run", &error))
     }
 }
 
 /// Reads both pipes until they close; says whether too much came.
-async fn read<O: AsyncRead + Unpin, E: AsyncRead + Unpin>((out, err): (Option<O>, Option<E>), capture: &mut Capture) -> bool {
+async fn read<O: AsyncRead + Unpin, E: AsyncRead + Unpin>(
+    (out, err): (Option<O>, Option<E>),
+    capture: &mut Capture,
+) -> bool {
     let (mut out, mut err) = (out, err);
     let (mut from_out, mut from_err) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     while out.is_some() || err.is_some() {
@@ -281,11 +354,24 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
     if early.is_some() {
         drop(input);
     }
-    let waited = tokio::time::timeout(if early.is_some() { ENDING } else { Duration::MAX }, warden.wait()).await;
+    let waited = tokio::time::timeout(
+        if early.is_some() {
+            ENDING
+        } else {
+            Duration::MAX
+        },
+        warden.wait(),
+    )
+    .await;
     let status = match waited {
-        Ok(status) => status.map_err(|error| Failure::io("a command could not be waited for", &error))?,
+        Ok(status) => {
+            status.map_err(|error| Failure::io("a command could not be waited for", &error))?
+        }
         Err(_) => {
-            warden.kill().await.map_err(|error| Failure::io("a command does not end", &error))?;
+            warden
+                .kill()
+                .await
+                .map_err(|error| Failure::io("a command does not end", &error))?;
             return Ok(early.unwrap_or(Finish::TimedOut));
         }
     };
@@ -297,8 +383,16 @@ async fn end(warden: &mut Child, early: Option<Finish>) -> Result<Finish> {
 pub fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {
-        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        use rustix::process::{
+            DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit,
+        };
+        let _ = setrlimit(
+            Resource::Core,
+            Rlimit {
+                current: Some(0),
+                maximum: Some(0),
+            },
+        );
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
@@ -314,13 +408,29 @@ pub fn serve(args: &[OsString]) -> Option<u8> {
     #[cfg(target_os = "linux")]
     match (mode, rest) {
         (WARDEN, [worktree, temp, command]) => return Some(warden::serve(worktree, temp, command)),
-        (INNER, [worktree, temp, command @ ..]) => return Some(inner::serve(worktree.as_ref(), temp.as_ref(), command.first())),
+        (INNER, [worktree, temp, command @ ..]) => {
+            return Some(inner::serve(
+                worktree.as_ref(),
+                temp.as_ref(),
+                command.first(),
+            ));
+        }
         _ => {}
     }
     #[cfg(not(target_os = "linux"))]
     if let (WARDEN, [_, _, command]) = (mode, rest) {
-        let status = std::process::Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::null()).status();
-        return Some(status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(126));
+        let status = std::process::Command::new("/bin/sh")
+            .arg("-c")
+            .arg(command)
+            .stdin(Stdio::null())
+            .status();
+        return Some(
+            status
+                .ok()
+                .and_then(|status| status.code())
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(126),
+        );
     }
     None
 }

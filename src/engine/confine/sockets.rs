@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
 };
 
 /// Sockets of this machine, named by a path.
@@ -20,10 +21,18 @@ const AF_VSOCK: u64 = 40;
 const SOCKET: &[i64] = &[41, 41 | 1 << 30];
 #[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
 const SOCKET: &[i64] = &[198];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
 const SOCKET: &[i64] = &[];
 /// The system call `io_uring_setup`, which does anything that others do, unseen.
-const RING: &[i64] = if cfg!(target_arch = "x86_64") { &[425, 425 | 1 << 30] } else { &[425] };
+const RING: &[i64] = if cfg!(target_arch = "x86_64") {
+    &[425, 425 | 1 << 30]
+} else {
+    &[425]
+};
 /// Operation not permitted.
 const EPERM: u32 = 1;
 
@@ -37,14 +46,23 @@ fn filter() -> Option<BpfProgram> {
         return None;
     }
     let of = |family| {
-        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family).ok()?;
+        let condition =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family).ok()?;
         SeccompRule::new(vec![condition]).ok()
     };
     let refused = vec![of(AF_UNIX)?, of(AF_VSOCK)?];
     let sockets = SOCKET.iter().map(|call| (*call, refused.clone()));
-    let rules: BTreeMap<_, _> = sockets.chain(RING.iter().map(|call| (*call, Vec::new()))).collect();
+    let rules: BTreeMap<_, _> = sockets
+        .chain(RING.iter().map(|call| (*call, Vec::new())))
+        .collect();
     let target = TargetArch::try_from(std::env::consts::ARCH).ok()?;
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM), target).ok()?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(EPERM),
+        target,
+    )
+    .ok()?;
     filter.try_into().ok()
 }
 

@@ -15,7 +15,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::inner::MAX_MORE_PROCESSES;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, setsid, wait};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
+    setsid, wait,
+};
 
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(2);
 const BROKEN: u8 = 126;
@@ -28,13 +31,30 @@ pub(super) fn serve(worktree: &OsStr, temp: &OsStr, command: &OsStr) -> u8 {
     if set_child_subreaper(Some(getpid())).is_err() {
         return BROKEN;
     }
-    let Ok(program) = std::env::current_exe() else { return BROKEN };
-    let args = [OsString::from(super::INNER), worktree.into(), temp.into(), command.into()];
-    let Ok(mut inner) = Command::new(program).args(args).stdin(Stdio::null()).process_group(0).spawn() else { return BROKEN };
+    let Ok(program) = std::env::current_exe() else {
+        return BROKEN;
+    };
+    let args = [
+        OsString::from(super::INNER),
+        worktree.into(),
+        temp.into(),
+        command.into(),
+    ];
+    let Ok(mut inner) = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+    else {
+        return BROKEN;
+    };
     let group = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
     std::thread::spawn(move || {
         let mut nothing = [0; 64];
-        while std::io::stdin().read(&mut nothing).is_ok_and(|count| count > 0) {}
+        while std::io::stdin()
+            .read(&mut nothing)
+            .is_ok_and(|count| count > 0)
+        {}
         // Until the main thread has seen the command end and ends this process.
         loop {
             end_all(group);
@@ -47,8 +67,15 @@ pub(super) fn serve(worktree: &OsStr, temp: &OsStr, command: &OsStr) -> u8 {
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         std::thread::sleep(BETWEEN_SWEEPS);
     }
-    let code = status.map(|status| status.code().or_else(|| status.signal().map(|signal| 128 + signal)));
-    code.ok().flatten().and_then(|code| u8::try_from(code).ok()).unwrap_or(BROKEN)
+    let code = status.map(|status| {
+        status
+            .code()
+            .or_else(|| status.signal().map(|signal| 128 + signal))
+    });
+    code.ok()
+        .flatten()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(BROKEN)
 }
 
 /// Ends the command's group and every child of ours; says whether there was any.
@@ -81,7 +108,10 @@ fn count(group: Option<Pid>) {
             base = now;
             continue;
         }
-        let _ = writeln!(std::io::stderr(), "phasedeck: it began more than {MAX_MORE_PROCESSES} processes, and was ended");
+        let _ = writeln!(
+            std::io::stderr(),
+            "phasedeck: it began more than {MAX_MORE_PROCESSES} processes, and was ended"
+        );
         loop {
             end_all(group);
             for pid in descendants() {
@@ -95,13 +125,20 @@ fn count(group: Option<Pid>) {
 /// How many threads there are on this machine.
 fn threads_of_all() -> u64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split_whitespace().nth(3).and_then(|field| field.split_once('/')?.1.parse().ok()).unwrap_or(0)
+    load.split_whitespace()
+        .nth(3)
+        .and_then(|field| field.split_once('/')?.1.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Everything that was begun beneath this process, directly or not.
 fn descendants() -> Vec<Pid> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let mut beneath: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for pid in pids {
         if let Some(parent) = parent_of(pid) {
@@ -119,13 +156,24 @@ fn descendants() -> Vec<Pid> {
 
 fn children() -> Vec<Pid> {
     let own = getpid().as_raw_nonzero().get();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| parent_of(*pid) == Some(own)).filter_map(Pid::from_raw).collect()
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(own))
+        .filter_map(Pid::from_raw)
+        .collect()
 }
 
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may hold anything, parentheses too.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
 }

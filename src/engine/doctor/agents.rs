@@ -15,28 +15,47 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn programs(patient: &Patient, found: &mut Findings) {
     let all = presets();
-    let there: Vec<_> = all.iter().filter_map(|(preset, path)| Some((*preset, path.as_deref()?))).collect();
+    let there: Vec<_> = all
+        .iter()
+        .filter_map(|(preset, path)| Some((*preset, path.as_deref()?)))
+        .collect();
     if there.is_empty() {
         let names: Vec<&str> = all.iter().map(|(preset, _)| preset.name).collect();
-        found.ok("on PATH", format!("none of {}; none is needed", names.join(", ")));
+        found.ok(
+            "on PATH",
+            format!("none of {}; none is needed", names.join(", ")),
+        );
     }
-    let versions = awaited(async { futures_util::future::join_all(there.iter().map(|(_, path)| version(path))).await });
+    let versions = awaited(async {
+        futures_util::future::join_all(there.iter().map(|(_, path)| version(path))).await
+    });
     for ((preset, path), version) in there.iter().zip(versions.unwrap_or_default()) {
         well_known(preset, path, version.as_deref(), found);
     }
     for (name, agent) in &patient.settings.agents {
         let usual = preset(name).map(|preset| preset.command[0]);
-        let Some(program) = agent.command.first().map(String::as_str).or(usual) else { continue };
+        let Some(program) = agent.command.first().map(String::as_str).or(usual) else {
+            continue;
+        };
         match on_path(program) {
-            Some(path) if agent.confined => found.ok(&format!("agents.{name}"), path.display().to_string()),
+            Some(path) if agent.confined => {
+                found.ok(&format!("agents.{name}"), path.display().to_string())
+            }
             Some(path) => found.warn(
                 &format!("agents.{name}"),
                 format!("{}; not confined", path.display()),
                 "it may write wherever you can; `confined = true` holds it",
             ),
             None => {
-                let hint = preset(name).map_or_else(|| format!("see 'agents.{name}' in the settings"), |known| known.install.to_owned());
-                found.warn(&format!("agents.{name}"), format!("'{program}' is not there"), hint);
+                let hint = preset(name).map_or_else(
+                    || format!("see 'agents.{name}' in the settings"),
+                    |known| known.install.to_owned(),
+                );
+                found.warn(
+                    &format!("agents.{name}"),
+                    format!("'{program}' is not there"),
+                    hint,
+                );
             }
         }
     }
@@ -45,7 +64,10 @@ pub(super) fn programs(patient: &Patient, found: &mut Findings) {
 fn well_known(preset: &Preset, path: &Path, version: Option<&str>, found: &mut Findings) {
     match version {
         Some(version) => found.ok(preset.name, format!("{version} ({})", path.display())),
-        None => found.ok(preset.name, format!("{}, which does not tell its version", path.display())),
+        None => found.ok(
+            preset.name,
+            format!("{}, which does not tell its version", path.display()),
+        ),
     }
 }
 
@@ -61,7 +83,10 @@ async fn version(program: &Path) -> Option<String> {
     let output = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    output.status.success().then(|| line.chars().take(80).collect())
+    output
+        .status
+        .success()
+        .then(|| line.chars().take(80).collect())
 }
 
 #[cfg(test)]
@@ -80,7 +105,11 @@ mod tests {
             path
         };
         for (name, text, told) in [
-            ("good", "echo; echo 'agent 1.2.3'; echo more", Some("agent 1.2.3")),
+            (
+                "good",
+                "echo; echo 'agent 1.2.3'; echo more",
+                Some("agent 1.2.3"),
+            ),
             ("bad", "echo 1.2.3; exit 1", None),
             ("mute", "exit 0", None),
         ] {

@@ -10,10 +10,20 @@ const OBEYS_ATTR_SOURCE: (u32, u32) = (2, 41);
 
 pub(super) fn program(_: &Patient, found: &mut Findings) {
     let Some(path) = on_path("git") else {
-        return found.fail("program", "git is not on PATH", "install git; runs in plain folders work without it");
+        return found.fail(
+            "program",
+            "git is not on PATH",
+            "install git; runs in plain folders work without it",
+        );
     };
-    let told = Command::new(&path).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let text = told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let told = Command::new(&path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let text = told
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default();
     match version(&text) {
         None => found.fail("program", format!("{} does not tell its version", path.display()), "install git anew"),
         Some(version) if version < OBEYS_ATTR_SOURCE => found.warn(
@@ -26,7 +36,10 @@ pub(super) fn program(_: &Patient, found: &mut Findings) {
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).map(|part| part.parse().ok());
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 

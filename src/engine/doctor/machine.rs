@@ -18,29 +18,78 @@ pub(super) fn terminal(_: &Patient, found: &mut Findings) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let term = variable("TERM").unwrap_or_default();
     match variable("TERM") {
-        None => found.warn("type", "TERM is not set", "set TERM to what your terminal is, such as xterm-256color"),
-        Some(term) if term == "dumb" => found.warn("type", "TERM is dumb: no screen can be shown", "use the commands, or set TERM"),
-        Some(term) => found.ok("type", if variable("TMUX").is_some() { format!("{term}, in tmux") } else { term }),
+        None => found.warn(
+            "type",
+            "TERM is not set",
+            "set TERM to what your terminal is, such as xterm-256color",
+        ),
+        Some(term) if term == "dumb" => found.warn(
+            "type",
+            "TERM is dumb: no screen can be shown",
+            "use the commands, or set TERM",
+        ),
+        Some(term) => found.ok(
+            "type",
+            if variable("TMUX").is_some() {
+                format!("{term}, in tmux")
+            } else {
+                term
+            },
+        ),
     }
-    found.ok("colours", colours(variable("NO_COLOR").is_some(), &variable("COLORTERM").unwrap_or_default(), &term));
+    found.ok(
+        "colours",
+        colours(
+            variable("NO_COLOR").is_some(),
+            &variable("COLORTERM").unwrap_or_default(),
+            &term,
+        ),
+    );
     match tcgetwinsize(std::io::stdout()) {
-        Ok(at) if at.ws_col >= 80 && at.ws_row >= 20 => found.ok("size", format!("{}x{}", at.ws_col, at.ws_row)),
-        Ok(at) => found.warn("size", format!("{}x{}", at.ws_col, at.ws_row), "80x24 shows more; below 40x10 the console says so and waits"),
-        Err(_) => found.warn("size", "standard output is no terminal", "the console needs one; the commands do not"),
+        Ok(at) if at.ws_col >= 80 && at.ws_row >= 20 => {
+            found.ok("size", format!("{}x{}", at.ws_col, at.ws_row))
+        }
+        Ok(at) => found.warn(
+            "size",
+            format!("{}x{}", at.ws_col, at.ws_row),
+            "80x24 shows more; below 40x10 the console says so and waits",
+        ),
+        Err(_) => found.warn(
+            "size",
+            "standard output is no terminal",
+            "the console needs one; the commands do not",
+        ),
     }
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| variable(name)).unwrap_or_default();
-    if locale.to_ascii_lowercase().replace('-', "").contains("utf8") {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| variable(name))
+        .unwrap_or_default();
+    if locale
+        .to_ascii_lowercase()
+        .replace('-', "")
+        .contains("utf8")
+    {
         found.ok("characters", locale);
     } else {
-        let told = if locale.is_empty() { "no locale is set".to_owned() } else { format!("the locale {locale} is not UTF-8") };
-        found.warn("characters", told, "set LANG to a UTF-8 locale, or use --ascii");
+        let told = if locale.is_empty() {
+            "no locale is set".to_owned()
+        } else {
+            format!("the locale {locale} is not UTF-8")
+        };
+        found.warn(
+            "characters",
+            told,
+            "set LANG to a UTF-8 locale, or use --ascii",
+        );
     }
 }
 
 fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
     match () {
         () if unwanted => "none: NO_COLOR is set",
-        () if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") => "16 million",
+        () if matches!(colorterm, "truecolor" | "24bit") || term.ends_with("-direct") => {
+            "16 million"
+        }
         () if term.contains("256color") => "256",
         () if term.is_empty() || is_colourless(term) => "none",
         () => "16",
@@ -48,8 +97,14 @@ fn colours(unwanted: bool, colorterm: &str, term: &str) -> &'static str {
 }
 
 pub(super) fn disk(patient: &Patient, found: &mut Findings) {
-    for (name, folder) in [("data", &patient.paths.data), ("state", &patient.paths.state)] {
-        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(Path::new("/"));
+    for (name, folder) in [
+        ("data", &patient.paths.data),
+        ("state", &patient.paths.state),
+    ] {
+        let there = folder
+            .ancestors()
+            .find(|above| above.exists())
+            .unwrap_or(Path::new("/"));
         room(name, there, found);
         kind(name, there, found);
         writable(name, folder, there, found);
@@ -59,13 +114,23 @@ pub(super) fn disk(patient: &Patient, found: &mut Findings) {
 fn room(name: &str, folder: &Path, found: &mut Findings) {
     let name = format!("{name}: room");
     let Ok(stat) = rustix::fs::statvfs(folder) else {
-        return found.warn(&name, format!("{} does not tell its room", folder.display()), "look with df");
+        return found.warn(
+            &name,
+            format!("{} does not tell its room", folder.display()),
+            "look with df",
+        );
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let told = format!("{} free in {}", size(free), folder.display());
     match free {
-        ..TOO_LITTLE => found.fail(&name, told, "make room: runs wait when nothing can be stored"),
-        TOO_LITTLE..LITTLE => found.warn(&name, told, "make room: each run has a worktree of its own"),
+        ..TOO_LITTLE => found.fail(
+            &name,
+            told,
+            "make room: runs wait when nothing can be stored",
+        ),
+        TOO_LITTLE..LITTLE => {
+            found.warn(&name, told, "make room: each run has a worktree of its own")
+        }
         _ => found.ok(&name, told),
     }
 }
@@ -74,13 +139,21 @@ fn room(name: &str, folder: &Path, found: &mut Findings) {
 /// what lies in memory is gone with the machine.
 fn kind(name: &str, folder: &Path, found: &mut Findings) {
     let name = format!("{name}: kind");
-    let Ok(stat) = rustix::fs::statfs(folder) else { return };
+    let Ok(stat) = rustix::fs::statfs(folder) else {
+        return;
+    };
     match kind_of(stat.f_type as u64) {
         Kind::Local => found.ok(&name, "a disk of this machine"),
-        Kind::Memory => found.warn(&name, "lies in memory", "set PHASEDECK_HOME to a folder on a disk: all is lost with the next restart"),
+        Kind::Memory => found.warn(
+            &name,
+            "lies in memory",
+            "set PHASEDECK_HOME to a folder on a disk: all is lost with the next restart",
+        ),
         Kind::Network(what) => found.warn(
             &name,
-            format!("{what}: a network file system, across which locks and shared memory do not hold"),
+            format!(
+                "{what}: a network file system, across which locks and shared memory do not hold"
+            ),
             "set PHASEDECK_HOME to a folder on a disk of this machine",
         ),
     }
@@ -109,10 +182,16 @@ fn kind_of(number: u64) -> Kind {
 
 fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
     let name = format!("{name}: folder");
-    let access = rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    let access = rustix::fs::access(
+        there,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    );
     match access {
         Ok(()) if there == folder => found.ok(&name, folder.display().to_string()),
-        Ok(()) => found.ok(&name, format!("{} is made when it is needed", folder.display())),
+        Ok(()) => found.ok(
+            &name,
+            format!("{} is made when it is needed", folder.display()),
+        ),
         Err(error) => {
             let told = format!("{} cannot be written: {error}", there.display());
             found.fail(&name, told, "give yourself the right to write there, or set PHASEDECK_HOME to a folder of yours");
@@ -122,16 +201,27 @@ fn writable(name: &str, folder: &Path, there: &Path, found: &mut Findings) {
 
 /// By trying it: a process of ours takes everything away from itself and says what worked.
 pub(super) fn sandbox(_: &Patient, found: &mut Findings) {
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
     let told = awaited(Launcher::own().probe()).unwrap_or_default();
     commands(&told, &kernel, found);
     let programs = awaited(Launcher::own().probe_fence()).unwrap_or_default();
     if programs.fenced() && programs.hides {
         return found.ok("agent programs", programs.program_words());
     }
-    let hides = if programs.hides { "" } else { "; settings of a repository cannot be hidden from them" };
+    let hides = if programs.hides {
+        ""
+    } else {
+        "; settings of a repository cannot be hidden from them"
+    };
     let advice = "let agent programs work only on repositories you trust, or use a kernel with Landlock and user namespaces";
-    found.warn("agent programs", format!("{}{hides}", programs.program_words()), advice);
+    found.warn(
+        "agent programs",
+        format!("{}{hides}", programs.program_words()),
+        advice,
+    );
 }
 
 fn commands(told: &Protection, kernel: &str, found: &mut Findings) {
@@ -166,19 +256,34 @@ mod tests {
     fn what_holds_commands_is_told_and_what_does_not_warns() {
         for (protection, verdict, words) in [
             (
-                Protection { files: true, network: true, sockets: true, ..Protection::default() },
+                Protection {
+                    files: true,
+                    network: true,
+                    sockets: true,
+                    ..Protection::default()
+                },
                 Verdict::Ok,
                 "confined: writes only its worktree, no network; kernel 6.8",
             ),
             (
-                Protection { files: true, missing: "no namespaces".to_owned(), ..Protection::default() },
+                Protection {
+                    files: true,
+                    missing: "no namespaces".to_owned(),
+                    ..Protection::default()
+                },
                 Verdict::Warning,
                 "not confined: writes only its worktree, network open, may ask other programs of yours (no namespaces); kernel 6.8",
             ),
         ] {
-            let mut found = Findings { subject: Subject::Sandbox, checks: Vec::new() };
+            let mut found = Findings {
+                subject: Subject::Sandbox,
+                checks: Vec::new(),
+            };
             commands(&protection, "6.8", &mut found);
-            assert_eq!((found.checks[0].verdict, found.checks[0].found.as_str()), (verdict, words));
+            assert_eq!(
+                (found.checks[0].verdict, found.checks[0].found.as_str()),
+                (verdict, words)
+            );
         }
     }
 

@@ -96,7 +96,10 @@ subjects! {
 /// Every check of every subject, in order.
 #[must_use]
 pub fn examine(patient: &Patient) -> Vec<Check> {
-    Subject::ALL.iter().flat_map(|subject| subject.examine(patient)).collect()
+    Subject::ALL
+        .iter()
+        .flat_map(|subject| subject.examine(patient))
+        .collect()
 }
 
 /// Takes down what is found.
@@ -122,14 +125,29 @@ impl Findings {
         self.fail(name, failure.message.clone(), failure.hint.clone());
     }
 
-    fn note(&mut self, name: &str, verdict: Verdict, found: impl Into<String>, advice: impl Into<String>) {
-        self.checks.push(Check { subject: self.subject, name: name.to_owned(), verdict, found: found.into(), advice: advice.into() });
+    fn note(
+        &mut self,
+        name: &str,
+        verdict: Verdict,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.checks.push(Check {
+            subject: self.subject,
+            name: name.to_owned(),
+            verdict,
+            found: found.into(),
+            advice: advice.into(),
+        });
     }
 }
 
 /// Waits for what can only be had asynchronously; a check has a thread to itself.
 fn awaited<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work))
 }
 
 /// Bytes as people read them.
@@ -148,7 +166,10 @@ mod tests {
     use super::*;
 
     fn patient(home: &std::path::Path) -> Patient {
-        Patient { paths: Paths::beneath(home), settings: Settings::default() }
+        Patient {
+            paths: Paths::beneath(home),
+            settings: Settings::default(),
+        }
     }
 
     #[test]
@@ -159,11 +180,20 @@ mod tests {
             assert!(!checks.is_empty(), "{subject:?}");
             for check in checks {
                 assert_eq!(check.subject, *subject);
-                assert!(!check.found.is_empty() && !check.name.is_empty(), "{check:?}");
-                assert!(check.verdict == Verdict::Ok || !check.advice.is_empty(), "{check:?}");
+                assert!(
+                    !check.found.is_empty() && !check.name.is_empty(),
+                    "{check:?}"
+                );
+                assert!(
+                    check.verdict == Verdict::Ok || !check.advice.is_empty(),
+                    "{check:?}"
+                );
             }
         }
-        assert!(!Paths::beneath(home.path()).data.exists(), "looking makes nothing");
+        assert!(
+            !Paths::beneath(home.path()).data.exists(),
+            "looking makes nothing"
+        );
     }
 
     #[test]
@@ -171,10 +201,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let patient = patient(home.path());
         patient.paths.create().unwrap();
-        let verdict = || Subject::Database.examine(&patient).into_iter().map(|check| check.verdict).max();
+        let verdict = || {
+            Subject::Database
+                .examine(&patient)
+                .into_iter()
+                .map(|check| check.verdict)
+                .max()
+        };
         drop(crate::store::Store::open(&patient.paths.database()).unwrap());
         assert_eq!(verdict(), Some(Verdict::Ok));
-        std::fs::write(patient.paths.database(), "no database at all, but long enough to be taken for one").unwrap();
+        std::fs::write(
+            patient.paths.database(),
+            "no database at all, but long enough to be taken for one",
+        )
+        .unwrap();
         assert_eq!(verdict(), Some(Verdict::Failure));
     }
 
@@ -185,14 +225,28 @@ mod tests {
         patient.settings.openai.key_env = "PHASEDECK_TEST_NO_SUCH_KEY".to_owned();
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(checks[0].verdict, Verdict::Warning);
-        assert!(checks[0].found.contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"), "{checks:?}");
-        patient.settings.openai.key_command = ["echo", "canary-of-doctor"].map(str::to_owned).to_vec();
+        assert!(
+            checks[0]
+                .found
+                .contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"),
+            "{checks:?}"
+        );
+        patient.settings.openai.key_command =
+            ["echo", "canary-of-doctor"].map(str::to_owned).to_vec();
         let checks = Subject::Keys.examine(&patient);
-        assert_eq!((checks[0].verdict, checks[0].found.as_str()), (Verdict::Ok, "the key is printed by 'echo'"));
+        assert_eq!(
+            (checks[0].verdict, checks[0].found.as_str()),
+            (Verdict::Ok, "the key is printed by 'echo'")
+        );
         patient.settings.openai.key_command = vec!["false".to_owned()];
         let checks = Subject::Keys.examine(&patient);
         assert_eq!(checks[0].verdict, Verdict::Warning);
-        assert!(checks[0].found.ends_with("'openai.key_command' ended with exit status: 1"), "{checks:?}");
+        assert!(
+            checks[0]
+                .found
+                .ends_with("'openai.key_command' ended with exit status: 1"),
+            "{checks:?}"
+        );
         // PATH is surely set, and surely not to be printed.
         patient.settings.openai.key_env = "PATH".to_owned();
         let checks = Subject::Keys.examine(&patient);
@@ -203,6 +257,9 @@ mod tests {
     #[test]
     fn sizes_read_like_sizes() {
         let told: Vec<String> = [512, 1024, 1_572_864, 5 << 30, 3 << 40].map(size).to_vec();
-        assert_eq!(told, ["0.5 KiB", "1.0 KiB", "1.5 MiB", "5.0 GiB", "3.0 TiB"]);
+        assert_eq!(
+            told,
+            ["0.5 KiB", "1.0 KiB", "1.5 MiB", "5.0 GiB", "3.0 TiB"]
+        );
     }
 }

@@ -8,12 +8,18 @@ use crate::engine::host::{backends as of_host, prices};
 pub(super) fn keys(patient: &Patient, found: &mut Findings) {
     match key(&patient.settings.openai) {
         Ok(_) => found.ok("openai", place(&patient.settings.openai).to_string()),
-        Err(failure) => found.warn("openai", failure.message, format!("{}; a rehearsal needs none", failure.hint)),
+        Err(failure) => found.warn(
+            "openai",
+            failure.message,
+            format!("{}; a rehearsal needs none", failure.hint),
+        ),
     }
 }
 
 pub(super) fn backends(patient: &Patient, found: &mut Findings) {
-    let backends = match prices(&patient.settings, &patient.paths).and_then(|prices| of_host(&patient.settings, prices)) {
+    let backends = match prices(&patient.settings, &patient.paths)
+        .and_then(|prices| of_host(&patient.settings, prices))
+    {
         Ok(backends) => backends,
         Err(failure) => return found.failure("settings", &failure),
     };
@@ -21,7 +27,11 @@ pub(super) fn backends(patient: &Patient, found: &mut Findings) {
     for backend in backends {
         let mut ready = 0;
         let mut refusal = None;
-        let personas: Vec<_> = catalog.personas.iter().filter(|entry| entry.item.backend == backend.name()).collect();
+        let personas: Vec<_> = catalog
+            .personas
+            .iter()
+            .filter(|entry| entry.item.backend == backend.name())
+            .collect();
         for entry in &personas {
             match backend.available(&entry.item) {
                 Ok(()) => ready += 1,
@@ -31,11 +41,16 @@ pub(super) fn backends(patient: &Patient, found: &mut Findings) {
         match refusal {
             None if personas.is_empty() => found.ok(backend.name(), "ready; no persona names it"),
             None => found.ok(backend.name(), format!("ready for {ready} personas")),
-            Some(why) if ready > 0 => {
-                found.warn(backend.name(), format!("{ready} of {} personas: {}", personas.len(), why.message), why.hint)
-            }
+            Some(why) if ready > 0 => found.warn(
+                backend.name(),
+                format!("{ready} of {} personas: {}", personas.len(), why.message),
+                why.hint,
+            ),
             Some(why) => found.warn(backend.name(), why.message, why.hint),
         }
     }
-    found.ok("endpoint", format!("{} (nothing was sent)", patient.settings.openai.base_url));
+    found.ok(
+        "endpoint",
+        format!("{} (nothing was sent)", patient.settings.openai.base_url),
+    );
 }

@@ -157,7 +157,9 @@ impl Order {
             | Self::Decide { reply, .. }
             | Self::Pick { reply, .. }
             | Self::Revise { reply, .. }
-            | Self::Pause { reply: Some(reply), .. } => {
+            | Self::Pause {
+                reply: Some(reply), ..
+            } => {
                 let _ = reply.send(Err(failure.clone()));
             }
             Self::Begin | Self::GiveWay { .. } | Self::Pause { reply: None, .. } => {}
@@ -168,7 +170,12 @@ impl Order {
 impl Driver {
     /// An owner for a run, from its journal.
     #[must_use]
-    pub fn new(context: Arc<Context>, files: Arc<RunFiles>, state: RunState, orders: mpsc::Receiver<Order>) -> Self {
+    pub fn new(
+        context: Arc<Context>,
+        files: Arc<RunFiles>,
+        state: RunState,
+        orders: mpsc::Receiver<Order>,
+    ) -> Self {
         Self {
             context,
             files,
@@ -194,14 +201,21 @@ impl Driver {
 
     fn rest(mut self) -> Rest {
         self.orders.close();
-        Rest { late: self.orders, handed_to: self.handed_to }
+        Rest {
+            late: self.orders,
+            handed_to: self.handed_to,
+        }
     }
 
     /// A run that cannot be driven is not left looking alive: it rests where a person sees it, if that
     /// much can be stored, and whoever waits for it learns why.
     async fn give_up(&mut self, failure: &Failure) {
-        if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) = self.stopping.take() {
-            replies.into_iter().for_each(|reply| drop(reply.send(Err(failure.clone()))));
+        if let Some(Stopping::Pause { replies, .. } | Stopping::Abort { replies, .. }) =
+            self.stopping.take()
+        {
+            replies
+                .into_iter()
+                .for_each(|reply| drop(reply.send(Err(failure.clone()))));
         }
         while let Ok(order) = self.orders.try_recv() {
             order.refuse(failure);
@@ -253,58 +267,119 @@ impl Driver {
     }
 
     fn rests(&self) -> bool {
-        self.state.status.is_terminal() || matches!(self.state.status, RunStatus::Paused | RunStatus::Created)
+        self.state.status.is_terminal()
+            || matches!(self.state.status, RunStatus::Paused | RunStatus::Created)
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some() {
+        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some()
+        {
             return;
         }
-        let Some(what) = wanted(self.plan(), &self.state) else { return };
+        let Some(what) = wanted(self.plan(), &self.state) else {
+            return;
+        };
         let stop = Stop::default();
-        let (context, files, state) = (Arc::clone(&self.context), Arc::clone(&self.files), self.state.clone());
+        let (context, files, state) = (
+            Arc::clone(&self.context),
+            Arc::clone(&self.files),
+            self.state.clone(),
+        );
         let task = match what.clone() {
             Activity::Attempt { phase_key, attempt } => {
                 let (stop, workspace) = (stop.clone(), self.workspace.take());
                 let this = (phase_key.clone(), attempt);
                 let taken_up = self.begun.as_ref() == Some(&this);
                 self.begun = Some(this);
-                let made = Attempt { context, files, state, phase_key: phase_key.clone(), taken_up, stop, workspace }.make();
+                let made = Attempt {
+                    context,
+                    files,
+                    state,
+                    phase_key: phase_key.clone(),
+                    taken_up,
+                    stop,
+                    workspace,
+                }
+                .make();
                 tokio::spawn(async move {
                     let (outcome, beside) = made.await;
-                    Ended { input: Input::AttemptEnded { phase_key, attempt, outcome }, beside, workspace: None }
+                    Ended {
+                        input: Input::AttemptEnded {
+                            phase_key,
+                            attempt,
+                            outcome,
+                        },
+                        beside,
+                        workspace: None,
+                    }
                 })
             }
             Activity::Commit { phase_key } => tokio::spawn(async move {
                 match commit(&context, &files, &state, &phase_key).await {
-                    Ok((commit, workspace)) => {
-                        Ended { input: Input::Committed { phase_key, commit }, beside: Beside::default(), workspace: Some(workspace) }
-                    }
-                    Err(failure) => Ended { input: Input::CommitFailed { phase_key, failure }, beside: Beside::default(), workspace: None },
+                    Ok((commit, workspace)) => Ended {
+                        input: Input::Committed { phase_key, commit },
+                        beside: Beside::default(),
+                        workspace: Some(workspace),
+                    },
+                    Err(failure) => Ended {
+                        input: Input::CommitFailed { phase_key, failure },
+                        beside: Beside::default(),
+                        workspace: None,
+                    },
                 }
             }),
         };
-        self.running = Some(Running { task: AbortOnDropHandle::new(task), stop, what });
+        self.running = Some(Running {
+            task: AbortOnDropHandle::new(task),
+            stop,
+            what,
+        });
     }
 
     async fn activity_ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<()> {
         let running = self.running.take();
-        let Ended { input, beside, workspace } = match (ended, running) {
+        let Ended {
+            input,
+            beside,
+            workspace,
+        } = match (ended, running) {
             (Ok(ended), _) => ended,
-            (Err(error), Some(Running { what, .. })) => Ended { input: panicked(what, &error), beside: Beside::default(), workspace: None },
+            (Err(error), Some(Running { what, .. })) => Ended {
+                input: panicked(what, &error),
+                beside: Beside::default(),
+                workspace: None,
+            },
             (Err(error), None) => return Err(Failure::internal(error)),
         };
         self.workspace = workspace;
         // Work that we stopped did not fail: it goes on from its last checkpoint.
         let input = match (input, &self.stopping) {
-            (Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(_) | Outcome::TimedOut { .. } }, Some(_)) => {
-                Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Stopped }
-            }
+            (
+                Input::AttemptEnded {
+                    phase_key,
+                    attempt,
+                    outcome: Outcome::Failed(_) | Outcome::TimedOut { .. },
+                },
+                Some(_),
+            ) => Input::AttemptEnded {
+                phase_key,
+                attempt,
+                outcome: Outcome::Stopped,
+            },
             (input, _) => input,
         };
-        if let Input::AttemptEnded { outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. }, .. } = &input {
+        if let Input::AttemptEnded {
+            outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. },
+            ..
+        } = &input
+        {
             let run_id = self.run_id();
-            self.context.store_patiently(move |tx| close_lost_calls(tx, run_id), |words| self.note(words)).await?;
+            self.context
+                .store_patiently(
+                    move |tx| close_lost_calls(tx, run_id),
+                    |words| self.note(words),
+                )
+                .await?;
         }
         self.input_with(input, beside).await?;
         self.finish_stopping().await
@@ -314,23 +389,53 @@ impl Driver {
         match order {
             Order::Begin => self.begin().await,
             Order::Resume { who, reply } => {
-                let input = Input::Resume { by: who.by, via: who.via };
-                let done = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.input(input).await };
-                let _ = reply.send(done.map(|()| Answer::Accepted { run_id: self.run_id() }));
+                let input = Input::Resume {
+                    by: who.by,
+                    via: who.via,
+                };
+                let done = if self.stopping.is_some() {
+                    Err(self.is_stopping())
+                } else {
+                    self.input(input).await
+                };
+                let _ = reply.send(done.map(|()| Answer::Accepted {
+                    run_id: self.run_id(),
+                }));
             }
-            Order::Pause { reason, grace, reply } => self.pause(reason, grace, reply).await,
-            Order::Abort { who, reason, roll_back, reply } => self.abort(who, reason, roll_back, reply).await,
+            Order::Pause {
+                reason,
+                grace,
+                reply,
+            } => self.pause(reason, grace, reply).await,
+            Order::Abort {
+                who,
+                reason,
+                roll_back,
+                reply,
+            } => self.abort(who, reason, roll_back, reply).await,
             Order::GiveWay { to, grace } => self.give_way_to(to, grace).await,
             Order::Decide { decision, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.decided(decision).await };
+                let answer = if self.stopping.is_some() {
+                    Err(self.is_stopping())
+                } else {
+                    self.decided(decision).await
+                };
                 let _ = reply.send(answer);
             }
             Order::Pick { fork, by, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.picked(fork, by).await };
+                let answer = if self.stopping.is_some() {
+                    Err(self.is_stopping())
+                } else {
+                    self.picked(fork, by).await
+                };
                 let _ = reply.send(answer);
             }
             Order::Revise { revision, reply } => {
-                let answer = if self.stopping.is_some() { Err(self.is_stopping()) } else { self.revised(revision).await };
+                let answer = if self.stopping.is_some() {
+                    Err(self.is_stopping())
+                } else {
+                    self.revised(revision).await
+                };
                 let _ = reply.send(answer);
             }
         }
@@ -352,12 +457,22 @@ impl Driver {
     }
 
     fn is_stopping(&self) -> Failure {
-        Failure::new(Code::IllegalTransition, format!("run {} is being stopped", self.run_id().short())).hint("try again in a moment")
+        Failure::new(
+            Code::IllegalTransition,
+            format!("run {} is being stopped", self.run_id().short()),
+        )
+        .hint("try again in a moment")
     }
 
     fn note(&self, words: &str) {
         if let Some(phase) = self.state.current() {
-            self.context.text(self.run_id(), &phase.key, phase.attempt, super::api::TextKind::Note, words);
+            self.context.text(
+                self.run_id(),
+                &phase.key,
+                phase.attempt,
+                super::api::TextKind::Note,
+                words,
+            );
         }
     }
 }
@@ -372,9 +487,17 @@ pub(super) async fn own_unreadable(
     orders: mpsc::Receiver<Order>,
 ) -> Rest {
     let plan = Plan::unreadable(record.thread.clone());
-    let files = RunFiles { record, plan, personas: Vec::new(), schemas: Vec::new() };
+    let files = RunFiles {
+        record,
+        plan,
+        personas: Vec::new(),
+        schemas: Vec::new(),
+    };
     let mut owner = Driver::new(context, Arc::new(files), state, orders);
-    if matches!(owner.state.status, RunStatus::Executing | RunStatus::AwaitingApproval) {
+    if matches!(
+        owner.state.status,
+        RunStatus::Executing | RunStatus::AwaitingApproval
+    ) {
         tracing::error!(run = %owner.run_id(), failure = %why, "the run cannot go on");
         if let Err(failure) = owner.input(Input::Pause(PauseReason::Crashed)).await {
             tracing::error!(run = %owner.run_id(), %failure, "could not store that it rests");
@@ -384,7 +507,11 @@ pub(super) async fn own_unreadable(
         match order {
             Order::Abort { .. } => owner.take(order).await,
             // It can never begin, and must not hold up who stands behind it.
-            Order::Begin => owner.pause(PauseReason::Crashed, Duration::ZERO, None).await,
+            Order::Begin => {
+                owner
+                    .pause(PauseReason::Crashed, Duration::ZERO, None)
+                    .await
+            }
             order => order.refuse(&why),
         }
     }
@@ -400,10 +527,17 @@ async fn ended(running: &mut Option<Running>) -> Result<Ended, tokio::task::Join
 
 /// A panic in an activity is ours; the run stops where a person can go on, and the others never notice.
 fn panicked(what: Activity, error: &tokio::task::JoinError) -> Input {
-    let failure = Failure::new(Code::SessionRecoveryRequired, format!("a defect of phasedeck stopped the work: {error}"))
-        .hint("approve tries again from the last stored turn");
+    let failure = Failure::new(
+        Code::SessionRecoveryRequired,
+        format!("a defect of phasedeck stopped the work: {error}"),
+    )
+    .hint("approve tries again from the last stored turn");
     match what {
-        Activity::Attempt { phase_key, attempt } => Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(failure) },
+        Activity::Attempt { phase_key, attempt } => Input::AttemptEnded {
+            phase_key,
+            attempt,
+            outcome: Outcome::Failed(failure),
+        },
         Activity::Commit { phase_key } => Input::CommitFailed { phase_key, failure },
     }
 }
@@ -414,12 +548,16 @@ async fn commit(
     state: &RunState,
     phase_key: &PhaseKey,
 ) -> Result<(Option<String>, Arc<Workspace>)> {
-    let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key)) else {
+    let (Some(phase), Some(progress)) = (files.plan.phase(phase_key), state.phase(phase_key))
+    else {
         return Err(Failure::internal(format!("no phase '{phase_key}'")));
     };
     let workspace = Arc::new(attempt::open_workspace(context, &files.record, false).await?);
     if let Some(artifact) = &progress.artifact {
         attempt::restore_validated(context, &workspace, artifact).await?;
     }
-    Ok((attempt::commit(files, &workspace, phase, progress).await?, workspace))
+    Ok((
+        attempt::commit(files, &workspace, phase, progress).await?,
+        workspace,
+    ))
 }

@@ -20,49 +20,115 @@ use crate::store::{Reader, events, runs};
 impl Driver {
     /// Puts the content of a fork under the gate that waits.
     pub(super) async fn picked(&mut self, fork: RunId, by: String) -> Result<Answer> {
-        let waiting = self.state.approval.as_ref().and_then(|open| open.phase_key.clone());
+        let waiting = self
+            .state
+            .approval
+            .as_ref()
+            .and_then(|open| open.phase_key.clone());
         let phase_key = waiting.ok_or_else(|| {
             Failure::new(
                 Code::NoPendingApproval,
-                format!("run {} waits at no gate for which a fork could be picked", self.run_id().short()),
+                format!(
+                    "run {} waits at no gate for which a fork could be picked",
+                    self.run_id().short()
+                ),
             )
             .hint("`phasedeck show` says what it does")
         })?;
         let path = self.context.paths.database();
         let (record, made) = blocking(move || {
             let reader = Reader::open(&path)?;
-            Ok((runs::get(reader.connection(), fork)?, events::state(reader.connection(), fork)?))
+            Ok((
+                runs::get(reader.connection(), fork)?,
+                events::state(reader.connection(), fork)?,
+            ))
         })
         .await?;
         let (wanted, commit, persona) = made_by_fork(self.run_id(), &phase_key, &record, &made)?;
-        let definition = self.plan().phase(&phase_key).and_then(|phase| phase.expected_artifact.clone());
-        let definition = definition.ok_or_else(|| Failure::internal("a fork of a phase without an artifact"))?;
+        let definition = self
+            .plan()
+            .phase(&phase_key)
+            .and_then(|phase| phase.expected_artifact.clone());
+        let definition =
+            definition.ok_or_else(|| Failure::internal("a fork of a phase without an artifact"))?;
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
         let folder = self.context.paths.worktree(fork);
-        workspace.content_of(commit.as_deref(), &folder).await?.put_in_place().await?;
+        workspace
+            .content_of(commit.as_deref(), &folder)
+            .await?
+            .put_in_place()
+            .await?;
         attempt::restore_validated(&self.context, &workspace, &wanted).await?;
-        let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
-        let (content, artifact) = match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
-            Judged::Read { content, bytes, verdict } if *content.sha256() == wanted.sha256 && verdict.errors.is_empty() => {
-                (content, attempt::artifact_ref(&definition, wanted.sha256, bytes, versions + 1))
-            }
-            _ => return Err(Failure::internal("the artifact of a fork is not what it was when it was validated")),
-        };
-        self.input_with(Input::Picked { artifact, picked: Picked { fork, persona }, by }, content.into()).await?;
-        Ok(Answer::Accepted { run_id: self.run_id() })
+        let versions = self
+            .state
+            .phase(&phase_key)
+            .map_or(0, |phase| phase.versions);
+        let (content, artifact) =
+            match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
+                Judged::Read {
+                    content,
+                    bytes,
+                    verdict,
+                } if *content.sha256() == wanted.sha256 && verdict.errors.is_empty() => (
+                    content,
+                    attempt::artifact_ref(&definition, wanted.sha256, bytes, versions + 1),
+                ),
+                _ => {
+                    return Err(Failure::internal(
+                        "the artifact of a fork is not what it was when it was validated",
+                    ));
+                }
+            };
+        self.input_with(
+            Input::Picked {
+                artifact,
+                picked: Picked { fork, persona },
+                by,
+            },
+            content.into(),
+        )
+        .await?;
+        Ok(Answer::Accepted {
+            run_id: self.run_id(),
+        })
     }
 }
 
 /// The valid artifact of a fork, the commit that holds it, and who made it.
-fn made_by_fork(run: RunId, phase: &PhaseKey, fork: &RunRecord, made: &RunState) -> Result<(ArtifactRef, Option<String>, VersionedName)> {
-    let refuse =
-        |why: String| Failure::new(Code::UsageInvalid, why).hint(format!("`phasedeck pick {}` shows what can be picked", run.short()));
+fn made_by_fork(
+    run: RunId,
+    phase: &PhaseKey,
+    fork: &RunRecord,
+    made: &RunState,
+) -> Result<(ArtifactRef, Option<String>, VersionedName)> {
+    let refuse = |why: String| {
+        Failure::new(Code::UsageInvalid, why).hint(format!(
+            "`phasedeck pick {}` shows what can be picked",
+            run.short()
+        ))
+    };
     if fork.origin.forked_from != Some(run) || fork.origin.forked_phase.as_ref() != Some(phase) {
-        return Err(refuse(format!("run {} is no fork of {phase} in run {}", fork.id.short(), run.short())));
+        return Err(refuse(format!(
+            "run {} is no fork of {phase} in run {}",
+            fork.id.short(),
+            run.short()
+        )));
     }
-    let done = made.phase(phase).filter(|_| made.status == RunStatus::Completed);
-    match done.and_then(|phase| Some((phase.artifact.clone()?, phase.commit.clone(), phase.made_by()?.clone()))) {
+    let done = made
+        .phase(phase)
+        .filter(|_| made.status == RunStatus::Completed);
+    match done.and_then(|phase| {
+        Some((
+            phase.artifact.clone()?,
+            phase.commit.clone(),
+            phase.made_by()?.clone(),
+        ))
+    }) {
         Some(made) => Ok(made),
-        None => Err(refuse(format!("fork {} has no valid artifact; it is {}", fork.id.short(), made.status))),
+        None => Err(refuse(format!(
+            "fork {} has no valid artifact; it is {}",
+            fork.id.short(),
+            made.status
+        ))),
     }
 }

@@ -35,22 +35,46 @@ pub struct Revision {
 impl Driver {
     /// Takes the content as the next version, if the question is still open and it fits.
     pub(super) async fn revised(&mut self, revision: Revision) -> Result<Answer> {
-        let Revision { request_id, content, by } = revision;
+        let Revision {
+            request_id,
+            content,
+            by,
+        } = revision;
         let (expected, current) = match self.revisable(request_id) {
             Ok(found) => found,
             // A second delivery of what counted already.
-            Err(_) if self.is_there_already(&content) => return Ok(Answer::Accepted { run_id: self.run_id() }),
+            Err(_) if self.is_there_already(&content) => {
+                return Ok(Answer::Accepted {
+                    run_id: self.run_id(),
+                });
+            }
             Err(failure) => return Err(failure),
         };
         let (artifact, content) = self.accepted(&expected, current, content).await?;
-        self.input_with(Input::Revised { request_id, artifact, by }, content.into()).await?;
-        Ok(Answer::Accepted { run_id: self.run_id() })
+        self.input_with(
+            Input::Revised {
+                request_id,
+                artifact,
+                by,
+            },
+            content.into(),
+        )
+        .await?;
+        Ok(Answer::Accepted {
+            run_id: self.run_id(),
+        })
     }
 
     fn is_there_already(&self, content: &str) -> bool {
-        let revised = self.state.phases.iter().filter(|phase| phase.revised_by.is_some());
+        let revised = self
+            .state
+            .phases
+            .iter()
+            .filter(|phase| phase.revised_by.is_some());
         let hash = ContentHash::of(content.as_bytes());
-        revised.filter_map(|phase| phase.artifact.as_ref()).any(|artifact| artifact.sha256 == hash)
+        revised
+            .filter_map(|phase| phase.artifact.as_ref())
+            .any(|artifact| artifact.sha256 == hash)
     }
 
     /// The artifact that the question is about.
@@ -68,25 +92,56 @@ impl Driver {
         };
         // A question that takes no answer takes no content either.
         decide(self.plan(), &self.state, asks, Timestamp::now())?;
-        let open = self.state.approval.as_ref().filter(|open| open.artifact_sha256.is_some());
+        let open = self
+            .state
+            .approval
+            .as_ref()
+            .filter(|open| open.artifact_sha256.is_some());
         let key = open.and_then(|open| open.phase_key.clone());
-        let expected = key.as_ref().and_then(|key| self.plan().phase(key)).and_then(|phase| phase.expected_artifact.clone());
-        let current = key.as_ref().and_then(|key| self.state.phase(key)).and_then(|phase| phase.artifact.clone());
+        let expected = key
+            .as_ref()
+            .and_then(|key| self.plan().phase(key))
+            .and_then(|phase| phase.expected_artifact.clone());
+        let current = key
+            .as_ref()
+            .and_then(|key| self.state.phase(key))
+            .and_then(|phase| phase.artifact.clone());
         expected.zip(current).ok_or_else(|| {
-            Failure::new(Code::UsageInvalid, "this question is about no artifact, so there is nothing to edit").hint("answer it as it is")
+            Failure::new(
+                Code::UsageInvalid,
+                "this question is about no artifact, so there is nothing to edit",
+            )
+            .hint("answer it as it is")
         })
     }
 
     /// Checks the content, takes it in and writes it to the worktree.
-    async fn accepted(&self, expected: &ExpectedArtifact, current: ArtifactRef, content: String) -> Result<(ArtifactRef, Content)> {
+    async fn accepted(
+        &self,
+        expected: &ExpectedArtifact,
+        current: ArtifactRef,
+        content: String,
+    ) -> Result<(ArtifactRef, Content)> {
         let workspace = attempt::open_workspace(&self.context, &self.files.record, false).await?;
-        let (root, contents, files) = (workspace.root().to_path_buf(), self.context.contents.clone(), self.files.clone());
-        let (limit, expected) = (self.context.settings.engine.max_artifact_bytes, expected.clone());
+        let (root, contents, files) = (
+            workspace.root().to_path_buf(),
+            self.context.contents.clone(),
+            self.files.clone(),
+        );
+        let (limit, expected) = (
+            self.context.settings.engine.max_artifact_bytes,
+            expected.clone(),
+        );
         blocking(move || {
             let bytes = content.into_bytes();
             if bytes.len() as u64 > limit {
-                let message = format!("{} has {} bytes; the limit is {limit}", expected.path, bytes.len());
-                return Err(Failure::new(Code::ArtifactTooLarge, message).hint("make it shorter, or raise engine.max_artifact_bytes"));
+                let message = format!(
+                    "{} has {} bytes; the limit is {limit}",
+                    expected.path,
+                    bytes.len()
+                );
+                return Err(Failure::new(Code::ArtifactTooLarge, message)
+                    .hint("make it shorter, or raise engine.max_artifact_bytes"));
             }
             let verdict = validate(&files.compiled(&expected.schema)?, &expected.path, &bytes);
             if !verdict.errors.is_empty() {
@@ -95,10 +150,19 @@ impl Driver {
             let content = contents.take(&bytes)?;
             contents.remember(content.sha256(), &bytes);
             if *content.sha256() == current.sha256 {
-                return Err(Failure::new(Code::UsageInvalid, format!("{} is what it was", expected.path)).hint("nothing was stored"));
+                return Err(Failure::new(
+                    Code::UsageInvalid,
+                    format!("{} is what it was", expected.path),
+                )
+                .hint("nothing was stored"));
             }
             file::restore(&root, &expected.path, &bytes)?;
-            let artifact = attempt::artifact_ref(&expected, content.sha256().clone(), bytes.len() as u64, current.version + 1);
+            let artifact = attempt::artifact_ref(
+                &expected,
+                content.sha256().clone(),
+                bytes.len() as u64,
+                current.version + 1,
+            );
             Ok((artifact, content))
         })
         .await
@@ -107,12 +171,29 @@ impl Driver {
 
 /// Everything that is wrong, one thing a line.
 fn unfit(expected: &ExpectedArtifact, errors: &[ArtifactError], total: u32) -> Failure {
-    let place = |pointer: &str| if pointer.is_empty() { "(whole document)".to_owned() } else { pointer.to_owned() };
-    let mut told: Vec<String> = errors.iter().map(|error| format!("{}: {}", place(&error.pointer), error.message)).collect();
+    let place = |pointer: &str| {
+        if pointer.is_empty() {
+            "(whole document)".to_owned()
+        } else {
+            pointer.to_owned()
+        }
+    };
+    let mut told: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{}: {}", place(&error.pointer), error.message))
+        .collect();
     let more = (total as usize).saturating_sub(errors.len());
     if more > 0 {
         told.push(format!("and {more} more"));
     }
-    Failure::new(Code::UsageInvalid, format!("{} does not fit {}:\n{}", expected.path, expected.schema, told.join("\n")))
-        .hint("nothing was stored; correct it and send it again")
+    Failure::new(
+        Code::UsageInvalid,
+        format!(
+            "{} does not fit {}:\n{}",
+            expected.path,
+            expected.schema,
+            told.join("\n")
+        ),
+    )
+    .hint("nothing was stored; correct it and send it again")
 }

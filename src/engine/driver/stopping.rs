@@ -66,25 +66,58 @@ pub enum AskedStop {
 }
 
 impl Driver {
-    pub(super) async fn pause(&mut self, reason: PauseReason, grace: Duration, reply: Option<Reply>) {
+    pub(super) async fn pause(
+        &mut self,
+        reason: PauseReason,
+        grace: Duration,
+        reply: Option<Reply>,
+    ) {
         match &mut self.stopping {
-            Some(Stopping::Pause { replies, .. } | Stopping::Abort { overtaken: replies, .. }) => replies.extend(reply),
-            stopping => *stopping = Some(Stopping::Pause { reason, replies: reply.into_iter().collect() }),
+            Some(
+                Stopping::Pause { replies, .. }
+                | Stopping::Abort {
+                    overtaken: replies, ..
+                },
+            ) => replies.extend(reply),
+            stopping => {
+                *stopping = Some(Stopping::Pause {
+                    reason,
+                    replies: reply.into_iter().collect(),
+                })
+            }
         }
         self.stop_running(grace).await;
     }
 
-    pub(super) async fn abort(&mut self, who: Sender, reason: String, roll_back: bool, reply: Reply) {
+    pub(super) async fn abort(
+        &mut self,
+        who: Sender,
+        reason: String,
+        roll_back: bool,
+        reply: Reply,
+    ) {
         if self.state.status == RunStatus::Aborted {
-            let _ = reply.send(Ok(Answer::Accepted { run_id: self.run_id() }));
+            let _ = reply.send(Ok(Answer::Accepted {
+                run_id: self.run_id(),
+            }));
             return;
         }
         match &mut self.stopping {
             // Who aborted first is who is named.
             Some(Stopping::Abort { replies, .. }) => replies.push(reply),
             stopping => {
-                let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() { replies } else { Vec::new() };
-                *stopping = Some(Stopping::Abort { who, reason, roll_back, replies: vec![reply], overtaken });
+                let overtaken = if let Some(Stopping::Pause { replies, .. }) = stopping.take() {
+                    replies
+                } else {
+                    Vec::new()
+                };
+                *stopping = Some(Stopping::Abort {
+                    who,
+                    reason,
+                    roll_back,
+                    replies: vec![reply],
+                    overtaken,
+                });
             }
         }
         self.stop_running(Duration::ZERO).await;
@@ -120,31 +153,77 @@ impl Driver {
     /// not to stop.
     async fn note_stop(&self) {
         let asked = match &self.stopping {
-            Some(Stopping::Pause { reason: PauseReason::Operator, .. }) => AskedStop::Pause,
-            Some(Stopping::Abort { who, reason, roll_back, .. }) => {
-                AskedStop::Abort { who: who.clone(), reason: reason.clone(), roll_back: *roll_back }
-            }
+            Some(Stopping::Pause {
+                reason: PauseReason::Operator,
+                ..
+            }) => AskedStop::Pause,
+            Some(Stopping::Abort {
+                who,
+                reason,
+                roll_back,
+                ..
+            }) => AskedStop::Abort {
+                who: who.clone(),
+                reason: reason.clone(),
+                roll_back: *roll_back,
+            },
             _ => return,
         };
-        let (run, text) = (self.run_id(), serde_json::to_string(&asked).unwrap_or_default());
-        if let Err(failure) = self.context.store.write(move |tx| threads::set_stop(tx, run, Some(&text))).await {
+        let (run, text) = (
+            self.run_id(),
+            serde_json::to_string(&asked).unwrap_or_default(),
+        );
+        if let Err(failure) = self
+            .context
+            .store
+            .write(move |tx| threads::set_stop(tx, run, Some(&text)))
+            .await
+        {
             tracing::warn!(%run, %failure, "could not note that a stop was asked for");
         }
     }
 
     pub(super) async fn finish_stopping(&mut self) -> Result<()> {
-        let Some(stopping) = self.stopping.take() else { return Ok(()) };
+        let Some(stopping) = self.stopping.take() else {
+            return Ok(());
+        };
         match stopping {
             Stopping::Pause { reason, replies } => {
-                let done = self.input(Input::Pause(reason)).await.map(|()| Answer::Accepted { run_id: self.run_id() });
-                replies.into_iter().for_each(|reply| drop(reply.send(done.clone())));
+                let done = self
+                    .input(Input::Pause(reason))
+                    .await
+                    .map(|()| Answer::Accepted {
+                        run_id: self.run_id(),
+                    });
+                replies
+                    .into_iter()
+                    .for_each(|reply| drop(reply.send(done.clone())));
             }
-            Stopping::Abort { who, reason, roll_back, replies, overtaken } => {
-                let done = self.end(who, reason, roll_back).await.map(|()| Answer::Accepted { run_id: self.run_id() });
-                replies.into_iter().for_each(|reply| drop(reply.send(done.clone())));
+            Stopping::Abort {
+                who,
+                reason,
+                roll_back,
+                replies,
+                overtaken,
+            } => {
+                let done = self
+                    .end(who, reason, roll_back)
+                    .await
+                    .map(|()| Answer::Accepted {
+                        run_id: self.run_id(),
+                    });
+                replies
+                    .into_iter()
+                    .for_each(|reply| drop(reply.send(done.clone())));
                 let ended = self.state.status.is_terminal();
-                let late = if ended { done.and_then(|_| Err(machine::ended(&self.state))) } else { done };
-                overtaken.into_iter().for_each(|reply| drop(reply.send(late.clone())));
+                let late = if ended {
+                    done.and_then(|_| Err(machine::ended(&self.state)))
+                } else {
+                    done
+                };
+                overtaken
+                    .into_iter()
+                    .for_each(|reply| drop(reply.send(late.clone())));
             }
             Stopping::GiveWay(successor) => self.give_way(successor).await?,
         }
@@ -152,7 +231,11 @@ impl Driver {
     }
 
     async fn end(&mut self, who: Sender, reason: String, roll_back: bool) -> Result<()> {
-        let input = Input::Abort { by: who.by, via: who.via, reason };
+        let input = Input::Abort {
+            by: who.by,
+            via: who.via,
+            reason,
+        };
         if !roll_back {
             return self.input(input).await;
         }
@@ -162,8 +245,15 @@ impl Driver {
         let prepared = match rollback::prepare(&self.context, &self.files.record).await {
             Ok(prepared) => prepared,
             Err(failure) => {
-                self.context.store.write(move |tx| threads::set_stop(tx, run, None)).await?;
-                let message = format!("run {} cannot be rolled back, and goes on as it was: {}", run.short(), failure.message);
+                self.context
+                    .store
+                    .write(move |tx| threads::set_stop(tx, run, None))
+                    .await?;
+                let message = format!(
+                    "run {} cannot be rolled back, and goes on as it was: {}",
+                    run.short(),
+                    failure.message
+                );
                 return Err(Failure { message, ..failure });
             }
         };
@@ -172,7 +262,10 @@ impl Driver {
             threads::set_rollback(tx, run, "asked")?;
             journal::append(tx, run, &facts, Timestamp::now())
         };
-        let events = self.context.store_patiently(stored, |words| self.note(words)).await?;
+        let events = self
+            .context
+            .store_patiently(stored, |words| self.note(words))
+            .await?;
         self.take_in(&events).await?;
         rollback::finish(&self.context, run, prepared).await
     }
@@ -202,10 +295,21 @@ impl Driver {
         if newer.status != RunStatus::Created || !self.state.status.holds_thread() {
             return Ok(false);
         }
-        let prepared = if roll_back { rollback::prepare(&self.context, &self.files.record).await? } else { None };
-        let (run, begins) = (self.run_id(), decide(&plan, &newer, Input::Start, Timestamp::now())?);
+        let prepared = if roll_back {
+            rollback::prepare(&self.context, &self.files.record).await?
+        } else {
+            None
+        };
+        let (run, begins) = (
+            self.run_id(),
+            decide(&plan, &newer, Input::Start, Timestamp::now())?,
+        );
         let input = match roll_back {
-            true => Input::Abort { by: format!("run {}", to.short()), via: Via::Engine, reason: "rolled back for a newer run".to_owned() },
+            true => Input::Abort {
+                by: format!("run {}", to.short()),
+                via: Via::Engine,
+                reason: "rolled back for a newer run".to_owned(),
+            },
             false => Input::Pause(PauseReason::Interrupted),
         };
         let rests = self.facts(input)?;
@@ -221,8 +325,14 @@ impl Driver {
             all.extend(journal::append(tx, to, &begins, Timestamp::now())?);
             Ok(all)
         };
-        let all = self.context.store_patiently(stored, |words| self.note(words)).await?;
-        let own: Vec<Event> = all.into_iter().filter(|event| event.run_id == run).collect();
+        let all = self
+            .context
+            .store_patiently(stored, |words| self.note(words))
+            .await?;
+        let own: Vec<Event> = all
+            .into_iter()
+            .filter(|event| event.run_id == run)
+            .collect();
         if own.is_empty() {
             return Ok(false);
         }
@@ -237,11 +347,23 @@ impl Driver {
 /// Ends a run that waited for a thread it cannot have.
 async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
     let context = &driver.context;
-    let message = format!("run {} could not give way, and goes on: {}", driver.run_id().short(), why.message);
-    let end = Fact::RunFailed { code: why.code, message, hint: why.hint };
+    let message = format!(
+        "run {} could not give way, and goes on: {}",
+        driver.run_id().short(),
+        why.message
+    );
+    let end = Fact::RunFailed {
+        code: why.code,
+        message,
+        hint: why.hint,
+    };
     let stored = context.store.write(move |tx| {
         let waits = runs::get(tx, run)?.state == RunStatus::Created.as_str();
-        if waits { journal::append(tx, run, &[end], Timestamp::now()) } else { Ok(Vec::new()) }
+        if waits {
+            journal::append(tx, run, &[end], Timestamp::now())
+        } else {
+            Ok(Vec::new())
+        }
     });
     match stored.await {
         Ok(events) if !events.is_empty() => {
@@ -258,8 +380,14 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
 /// # Errors
 /// What the store says.
 pub fn asked_stop(conn: &rusqlite::Connection, run: RunId) -> Result<Option<AskedStop>> {
-    let Some(text) = threads::stop_of(conn, run)? else { return Ok(None) };
+    let Some(text) = threads::stop_of(conn, run)? else {
+        return Ok(None);
+    };
     serde_json::from_str(&text).map(Some).map_err(|e| {
-        Failure::new(Code::DbCorrupt, format!("the stop that was asked of run {run} cannot be read: {e}")).hint("pause or abort it again")
+        Failure::new(
+            Code::DbCorrupt,
+            format!("the stop that was asked of run {run} cannot be read: {e}"),
+        )
+        .hint("pause or abort it again")
     })
 }

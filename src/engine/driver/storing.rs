@@ -24,14 +24,22 @@ impl Driver {
     /// As [`input`](Self::input), with what is stored in the same transaction.
     pub(super) async fn input_with(&mut self, input: Input, mut beside: Beside) -> Result<()> {
         let facts = self.warned(self.facts(input)?).await?;
-        if facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. })) {
+        if facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::RunResumed { .. }))
+        {
             self.context.backends.look_again().await;
         }
         self.stored = std::mem::take(&mut beside.stored);
         // An answer is left out: its turn went with the row.
-        let kept = Beside { unsettled: None, ..beside.clone() };
+        let kept = Beside {
+            unsettled: None,
+            ..beside.clone()
+        };
         let events = match self.append_after(beside, facts.clone()).await {
-            Err(failure) if failure.code == Code::RunNotFound => self.append_to_restored(kept, facts).await?,
+            Err(failure) if failure.code == Code::RunNotFound => {
+                self.append_to_restored(kept, facts).await?
+            }
             appended => appended?,
         };
         self.take_in(&events).await
@@ -40,20 +48,27 @@ impl Driver {
     async fn append_after(&self, beside: Beside, facts: Vec<Fact>) -> Result<Vec<Event>> {
         let run_id = self.run_id();
         if beside.is_empty() {
-            return self.context.append_patiently(run_id, facts, |words| self.note(words)).await;
+            return self
+                .context
+                .append_patiently(run_id, facts, |words| self.note(words))
+                .await;
         }
         let job = move |tx: &rusqlite::Transaction<'_>| {
             let mut events = beside.store(tx)?;
             events.extend(journal::append(tx, run_id, &facts, Timestamp::now())?);
             Ok(events)
         };
-        self.context.store_patiently(job, |words| self.note(words)).await
+        self.context
+            .store_patiently(job, |words| self.note(words))
+            .await
     }
 
     /// Folds stored events in; with the end of the run its report is written.
     pub(super) async fn take_in(&mut self, events: &[Event]) -> Result<()> {
         self.fold(events).await?;
-        if self.state.status.is_terminal() && events.iter().any(|event| event.fact.key() == "run.ended") {
+        if self.state.status.is_terminal()
+            && events.iter().any(|event| event.fact.key() == "run.ended")
+        {
             final_report::write_and_note(&self.context, self.run_id()).await;
         }
         Ok(())
@@ -68,24 +83,58 @@ impl Driver {
             beside.store(tx)?;
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
-        self.context.store_patiently(job, |words| self.note(words)).await
+        self.context
+            .store_patiently(job, |words| self.note(words))
+            .await
     }
 
     /// The same facts, and behind each valid version what it holds that it should not.
     async fn warned(&self, mut facts: Vec<Fact>) -> Result<Vec<Fact>> {
-        let Some(at) = facts.iter().position(|fact| matches!(fact, Fact::ArtifactValidated { .. })) else { return Ok(facts) };
-        let Fact::ArtifactValidated { phase_key, attempt, artifact, .. } = facts[at].clone() else { return Ok(facts) };
-        let later: Vec<String> = self.context.backends.all().flat_map(|backend| backend.secrets()).collect();
-        let (contents, known, worktree) =
-            (self.context.contents.clone(), Arc::clone(&self.context.redactor), self.context.paths.worktree(self.run_id()));
+        let Some(at) = facts
+            .iter()
+            .position(|fact| matches!(fact, Fact::ArtifactValidated { .. }))
+        else {
+            return Ok(facts);
+        };
+        let Fact::ArtifactValidated {
+            phase_key,
+            attempt,
+            artifact,
+            ..
+        } = facts[at].clone()
+        else {
+            return Ok(facts);
+        };
+        let later: Vec<String> = self
+            .context
+            .backends
+            .all()
+            .flat_map(|backend| backend.secrets())
+            .collect();
+        let (contents, known, worktree) = (
+            self.context.contents.clone(),
+            Arc::clone(&self.context.redactor),
+            self.context.paths.worktree(self.run_id()),
+        );
         let look = move |conn: &rusqlite::Connection| {
             let known = known.and_also(later);
-            let text =
-                contents.text(conn, &artifact.sha256).inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
-            let words = text.ok().and_then(|text| secrets::told(&known, &worktree, &text));
+            let text = contents
+                .text(conn, &artifact.sha256)
+                .inspect_err(|failure| tracing::warn!(%failure, "not looked through for secrets"));
+            let words = text
+                .ok()
+                .and_then(|text| secrets::told(&known, &worktree, &text));
             Ok(words.map(|words| {
-                let ArtifactRef { version, sha256, .. } = artifact;
-                Fact::ArtifactWarned { phase_key, attempt, version, sha256, words }
+                let ArtifactRef {
+                    version, sha256, ..
+                } = artifact;
+                Fact::ArtifactWarned {
+                    phase_key,
+                    attempt,
+                    version,
+                    sha256,
+                    words,
+                }
             }))
         };
         if let Some(warned) = self.context.read(look).await? {
@@ -98,19 +147,38 @@ impl Driver {
     /// folder, so its phase is completed, and the next one begun, in the same transaction.
     pub(super) fn facts(&self, input: Input) -> Result<Vec<Fact>> {
         let at = Timestamp::now();
-        let valid = matches!(&input, Input::AttemptEnded { outcome: Outcome::Valid(_), .. });
+        let valid = matches!(
+            &input,
+            Input::AttemptEnded {
+                outcome: Outcome::Valid(_),
+                ..
+            }
+        );
         let mut facts = decide(self.plan(), &self.state, input, at)?;
         if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
             return Ok(facts);
         }
         let mut ahead = self.state.clone();
         for fact in &facts {
-            ahead.apply(&Event { run_id: ahead.run_id, seq: ahead.last_seq + 1, at, fact: fact.clone() })?;
+            ahead.apply(&Event {
+                run_id: ahead.run_id,
+                seq: ahead.last_seq + 1,
+                at,
+                fact: fact.clone(),
+            })?;
         }
         if let Some(Activity::Commit { phase_key }) = wanted(self.plan(), &ahead)
             && self.plan().gates(&phase_key).is_empty()
         {
-            facts.extend(decide(self.plan(), &ahead, Input::Committed { phase_key, commit: None }, at)?);
+            facts.extend(decide(
+                self.plan(),
+                &ahead,
+                Input::Committed {
+                    phase_key,
+                    commit: None,
+                },
+                at,
+            )?);
         }
         Ok(facts)
     }
@@ -134,8 +202,13 @@ impl Driver {
         };
         if missing > 0 {
             let count = u32::try_from(missing).unwrap_or(u32::MAX);
-            let between = self.context.read(move |conn| events::from(conn, run_id, from, count)).await?;
-            between.iter().try_for_each(|event| self.state.apply(event))?;
+            let between = self
+                .context
+                .read(move |conn| events::from(conn, run_id, from, count))
+                .await?;
+            between
+                .iter()
+                .try_for_each(|event| self.state.apply(event))?;
         }
         new.iter().try_for_each(|event| self.state.apply(event))
     }

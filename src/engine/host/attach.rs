@@ -54,7 +54,12 @@ async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
     while let Some(request) = incoming.recv().await {
         let paths = paths.clone();
         tokio::spawn(async move {
-            let Request { command, sender, token, reply } = request;
+            let Request {
+                command,
+                sender,
+                token,
+                reply,
+            } = request;
             let answer = match leave(&paths, command, sender, token).await {
                 Ok(()) => wait_for_answer(&paths, token).await,
                 Err(failure) => Err(failure),
@@ -67,22 +72,46 @@ async fn carry(paths: Paths, mut incoming: mpsc::Receiver<Request>) {
 async fn leave(paths: &Paths, command: Command, sender: Sender, token: ClientToken) -> Result<()> {
     let paths = paths.clone();
     blocking(move || {
-        let command = exactly_once(Reader::open(&paths.database())?.connection(), command, token)?;
+        let command = exactly_once(
+            Reader::open(&paths.database())?.connection(),
+            command,
+            token,
+        )?;
         let run = command.run_id();
         let command = serde_json::to_string(&command).map_err(Failure::internal)?;
-        let new = inbox::NewCommand { token, by: sender.by, via: sender.via, command, run };
-        write_beside(&paths, move |tx| inbox::put(tx, &new, Timestamp::now()).map(drop))
+        let new = inbox::NewCommand {
+            token,
+            by: sender.by,
+            via: sender.via,
+            command,
+            run,
+        };
+        write_beside(&paths, move |tx| {
+            inbox::put(tx, &new, Timestamp::now()).map(drop)
+        })
     })
     .await
 }
 
 /// A command that is served again after a crash must not act a second time: a start must find the run
 /// it began, and an answer must not fall on the question after the one that was open when it was given.
-fn exactly_once(conn: &rusqlite::Connection, mut command: Command, token: ClientToken) -> Result<Command> {
+fn exactly_once(
+    conn: &rusqlite::Connection,
+    mut command: Command,
+    token: ClientToken,
+) -> Result<Command> {
     command.name_start(|| format!("token:{token}"));
-    if let Command::Decide { run_id, request_id: request_id @ None, .. } = &mut command {
+    if let Command::Decide {
+        run_id,
+        request_id: request_id @ None,
+        ..
+    } = &mut command
+    {
         let asked = approvals::of_run(conn, *run_id)?;
-        *request_id = asked.iter().find(|asked| asked.state == ApprovalStatus::Pending).map(|asked| asked.id);
+        *request_id = asked
+            .iter()
+            .find(|asked| asked.state == ApprovalStatus::Pending)
+            .map(|asked| asked.id);
     }
     Ok(command)
 }
@@ -97,20 +126,32 @@ async fn wait_for_answer(paths: &Paths, token: ClientToken) -> Result<Answer> {
         ticks.tick().await;
         looks += 1;
         if looks.is_multiple_of(HOST_LOOK) {
-            alone = if live_host(paths)?.is_none() { alone + 1 } else { 0 };
+            alone = if live_host(paths)?.is_none() {
+                alone + 1
+            } else {
+                0
+            };
         }
         if let Some(Some(answer)) = inbox::answer_of(reader.connection(), token)? {
-            let answer: Result<Answer> = serde_json::from_str::<StoredAnswer>(&answer).map_err(Failure::internal)?.into();
+            let answer: Result<Answer> = serde_json::from_str::<StoredAnswer>(&answer)
+                .map_err(Failure::internal)?
+                .into();
             return answer;
         }
         // Looked for the answer once more since the host was last seen to be gone.
         if alone > HANDED_ON {
-            return Err(Failure::new(Code::HostGoingAway, "the host is gone; the command is stored, and the next one takes it up")
-                .hint("start `phasedeck` or `phasedeck host`; giving the command again is harmless"));
+            return Err(Failure::new(
+                Code::HostGoingAway,
+                "the host is gone; the command is stored, and the next one takes it up",
+            )
+            .hint("start `phasedeck` or `phasedeck host`; giving the command again is harmless"));
         }
     }
-    Err(Failure::new(Code::PaneBrieflyUnresponsive, "the host has not answered yet; the command is stored and will be taken up")
-        .hint("look with `phasedeck show` in a moment; giving the command again is harmless"))
+    Err(Failure::new(
+        Code::PaneBrieflyUnresponsive,
+        "the host has not answered yet; the command is stored and will be taken up",
+    )
+    .hint("look with `phasedeck show` in a moment; giving the command again is harmless"))
 }
 
 /// An answer as the inbox keeps it.
@@ -132,13 +173,18 @@ impl From<StoredAnswer> for Result<Answer> {
 
 /// Serves one command that another process left, and stores the answer beside it.
 pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
-    let sender = Sender { by: row.by, via: row.via };
+    let sender = Sender {
+        by: row.by,
+        via: row.via,
+    };
     let answer = match serde_json::from_str::<Command>(&row.command) {
         Ok(command) => match acted_before(&context, &command, row.run_seq).await {
             Some(answer) => Ok(answer),
             None => port.send(command, sender, row.token).await,
         },
-        Err(error) => Err(Failure::internal(format!("a command in the inbox cannot be read: {error}"))),
+        Err(error) => Err(Failure::internal(format!(
+            "a command in the inbox cannot be read: {error}"
+        ))),
     };
     let stored = match answer {
         // Not acted on: it is left for the host that comes next.
@@ -146,8 +192,13 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
         Ok(answer) => StoredAnswer::Ok(answer),
         Err(failure) => StoredAnswer::Err(failure),
     };
-    let Ok(text) = serde_json::to_string(&stored) else { return };
-    let answered = context.store.write(move |tx| inbox::answer(tx, row.token, &text, Timestamp::now())).await;
+    let Ok(text) = serde_json::to_string(&stored) else {
+        return;
+    };
+    let answered = context
+        .store
+        .write(move |tx| inbox::answer(tx, row.token, &text, Timestamp::now()))
+        .await;
     if let Err(failure) = answered {
         tracing::error!(%failure, "could not store an answer; the command will be served again");
     }
@@ -155,7 +206,11 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
 
 /// Whether a command has acted already, under a host that died before it could say so: a run that went
 /// on (or rested) since the command was left must not do so a second time.
-async fn acted_before(context: &Context, command: &Command, run_seq: Option<u64>) -> Option<Answer> {
+async fn acted_before(
+    context: &Context,
+    command: &Command,
+    run_seq: Option<u64>,
+) -> Option<Answer> {
     let kinds: &[&str] = match command {
         Command::Resume { .. } => &["run.resumed", "run.started"],
         Command::Pause { .. } => &["run.paused"],
@@ -163,9 +218,27 @@ async fn acted_before(context: &Context, command: &Command, run_seq: Option<u64>
         _ => return None,
     };
     let (run_id, from) = (command.run_id()?, run_seq? + 1);
-    let (path, kinds) = (context.paths.database(), kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
-    let found = blocking(move || events::filtered(Reader::open(&path)?.connection(), run_id, &kinds, None, from, 1)).await;
-    found.is_ok_and(|found| !found.is_empty()).then_some(Answer::Accepted { run_id })
+    let (path, kinds) = (
+        context.paths.database(),
+        kinds
+            .iter()
+            .map(|kind| (*kind).to_owned())
+            .collect::<Vec<_>>(),
+    );
+    let found = blocking(move || {
+        events::filtered(
+            Reader::open(&path)?.connection(),
+            run_id,
+            &kinds,
+            None,
+            from,
+            1,
+        )
+    })
+    .await;
+    found
+        .is_ok_and(|found| !found.is_empty())
+        .then_some(Answer::Accepted { run_id })
 }
 
 /// What has been told already.
@@ -179,8 +252,14 @@ impl News {
     fn from_now(reader: &Reader) -> Result<Self> {
         // The version first: what is committed in between is looked for, and found told already.
         let (version, since) = (reader.data_version()?, overlapping(Timestamp::now()));
-        let seen = run_list::moved(reader.connection(), Timestamp(0))?.into_iter().collect();
-        Ok(Self { seen, since, version: Some(version) })
+        let seen = run_list::moved(reader.connection(), Timestamp(0))?
+            .into_iter()
+            .collect();
+        Ok(Self {
+            seen,
+            since,
+            version: Some(version),
+        })
     }
 }
 

@@ -37,7 +37,12 @@ impl Doorbell {
     /// A bell at the data folder; on the runtime that will wait for it.
     pub(super) fn new(paths: &Paths) -> Self {
         let now = Instant::now();
-        Self { rings: watch::Watch::new(paths), looked: now, rang: now, echo: 0 }
+        Self {
+            rings: watch::Watch::new(paths),
+            looked: now,
+            rang: now,
+            echo: 0,
+        }
     }
 
     /// Waits until something may have changed since the last call.
@@ -81,22 +86,40 @@ mod watch {
         /// None where the kernel does not tell.
         pub(super) fn new(paths: &Paths) -> Option<Self> {
             let (lock, database) = (paths.lock(), paths.database());
-            let name = |path: &std::path::Path| path.file_name().map(|name| name.as_encoded_bytes().to_vec());
+            let name = |path: &std::path::Path| {
+                path.file_name()
+                    .map(|name| name.as_encoded_bytes().to_vec())
+            };
             let log = [name(&database)?, b"-wal".to_vec()].concat();
             let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
             for folder in [database.parent()?, lock.parent()?] {
-                inotify::add_watch(&kernel, folder, WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE).ok()?;
+                inotify::add_watch(
+                    &kernel,
+                    folder,
+                    WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE,
+                )
+                .ok()?;
             }
-            #[expect(deprecated, reason = "its successor is unsafe for types that could change their descriptor; this one cannot")]
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe for types that could change their descriptor; this one cannot"
+            )]
             let kernel = AsyncFd::new(kernel).ok()?;
-            Some(Self { kernel, lock: name(&lock)?, log })
+            Some(Self {
+                kernel,
+                lock: name(&lock)?,
+                log,
+            })
         }
 
         /// The next change that means something: a commit, or the end of whoever holds the lock.
         pub(super) async fn next(&mut self) {
             loop {
-                let Ok(mut ready) = self.kernel.readable().await else { return std::future::pending().await };
-                let rang = ready.try_io(|kernel| Ok(rings(kernel.get_ref(), &self.lock, &self.log)));
+                let Ok(mut ready) = self.kernel.readable().await else {
+                    return std::future::pending().await;
+                };
+                let rang =
+                    ready.try_io(|kernel| Ok(rings(kernel.get_ref(), &self.lock, &self.log)));
                 // Read to the end: more is told anew.
                 ready.clear_ready();
                 if matches!(rang, Ok(Ok(true))) {
@@ -116,7 +139,9 @@ mod watch {
             // What was lost may have mattered.
             let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             let written = event.events().contains(ReadFlags::MODIFY) && name == log;
-            rang |= lost || written || (event.events().contains(ReadFlags::CLOSE_WRITE) && name == lock);
+            rang |= lost
+                || written
+                || (event.events().contains(ReadFlags::CLOSE_WRITE) && name == lock);
         }
         rang
     }
@@ -151,15 +176,23 @@ mod tests {
             bell.rung().await;
         }
         let woken = tokio::time::timeout(ms(300), bell.rung()).await;
-        assert!(woken.is_err() || cfg!(not(target_os = "linux")), "it is woken by nothing");
+        assert!(
+            woken.is_err() || cfg!(not(target_os = "linux")),
+            "it is woken by nothing"
+        );
     }
 
     async fn rings(bell: &mut Doorbell) {
-        tokio::time::timeout(Duration::from_secs(2), bell.rung()).await.expect("it rings");
+        tokio::time::timeout(Duration::from_secs(2), bell.rung())
+            .await
+            .expect("it rings");
     }
 
     fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
     }
 
     #[test]
@@ -170,10 +203,24 @@ mod tests {
         let store = Store::open(&paths.database()).unwrap();
         let lock = super::super::HostLock::take(&paths).unwrap();
         runtime().block_on(async {
-            let mut bell = Doorbell { echo: ECHOES.len(), ..Doorbell::new(&paths) };
+            let mut bell = Doorbell {
+                echo: ECHOES.len(),
+                ..Doorbell::new(&paths)
+            };
             asleep(&mut bell).await;
             let hash = crate::model::hash::ContentHash::of(b"persona");
-            store.write(move |tx| crate::store::consents::give(tx, "a@1", &hash, "op", crate::model::time::Timestamp(0))).await.unwrap();
+            store
+                .write(move |tx| {
+                    crate::store::consents::give(
+                        tx,
+                        "a@1",
+                        &hash,
+                        "op",
+                        crate::model::time::Timestamp(0),
+                    )
+                })
+                .await
+                .unwrap();
             rings(&mut bell).await;
             drop(lock);
             rings(&mut bell).await;

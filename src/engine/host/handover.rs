@@ -37,11 +37,18 @@ pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) 
         let mut handed = 0;
         for run_id in paused {
             let record = runs::get(tx, run_id)?;
-            let rests =
-                record.state == RunStatus::Paused.as_str() && record.pause_reason.as_deref() == Some(PauseReason::Shutdown.as_str());
+            let rests = record.state == RunStatus::Paused.as_str()
+                && record.pause_reason.as_deref() == Some(PauseReason::Shutdown.as_str());
             if rests && goes_on(over, record.options.on_disconnect, &settings) {
-                let command = serde_json::to_string(&Command::Resume { run_id }).map_err(Failure::internal)?;
-                let new = NewCommand { token: ClientToken::new(), by: sender.by.clone(), via: sender.via, command, run: Some(run_id) };
+                let command = serde_json::to_string(&Command::Resume { run_id })
+                    .map_err(Failure::internal)?;
+                let new = NewCommand {
+                    token: ClientToken::new(),
+                    by: sender.by.clone(),
+                    via: sender.via,
+                    command,
+                    run: Some(run_id),
+                };
                 inbox::put(tx, &new, Timestamp::now())?;
                 handed += 1;
             }
@@ -51,5 +58,6 @@ pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) 
 }
 
 fn goes_on(over: HandOver, own: Option<OnDisconnect>, settings: &Settings) -> bool {
-    over == HandOver::Everything || own.unwrap_or(settings.host.on_disconnect) == OnDisconnect::Continue
+    over == HandOver::Everything
+        || own.unwrap_or(settings.host.on_disconnect) == OnDisconnect::Continue
 }

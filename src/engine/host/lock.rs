@@ -61,9 +61,17 @@ impl HostLock {
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken(read_patiently(&mut file).as_ref())),
-            Err(TryLockError::Error(error)) => return Err(Failure::io(format!("cannot lock {}", path.display()), &error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(Failure::io(
+                    format!("cannot lock {}", path.display()),
+                    &error,
+                ));
+            }
         }
-        let info = HostInfo { pid: std::process::id(), since: Timestamp::now() };
+        let info = HostInfo {
+            pid: std::process::id(),
+            since: Timestamp::now(),
+        };
         Step::HostLock
             .around(|| write(&mut file, &info))
             .map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))?;
@@ -75,8 +83,15 @@ impl HostLock {
     /// # Errors
     /// `io_failed` when the file cannot be looked at.
     pub fn claimant(&self) -> Result<Claimant> {
-        let meta = self.file.metadata().map_err(|error| Failure::io("cannot look at the lock", &error))?;
-        Ok(Claimant { pid: std::process::id(), lock_device: meta.dev(), lock_inode: meta.ino() })
+        let meta = self
+            .file
+            .metadata()
+            .map_err(|error| Failure::io("cannot look at the lock", &error))?;
+        Ok(Claimant {
+            pid: std::process::id(),
+            lock_device: meta.dev(),
+            lock_inode: meta.ino(),
+        })
     }
 
     /// Makes sure that no host lives whose lock was deleted under it.
@@ -88,23 +103,37 @@ impl HostLock {
         let last = fence::last_host(&paths.database()).unwrap_or_default();
         let other = last.filter(|last| !same_file(&self.file, last.who) && is_locked(last.who));
         other.map_or(Ok(()), |last| {
-            let who = HostInfo { pid: last.who.pid, since: last.since };
-            Err(taken(Some(&who)).hint(format!("its lock {} was deleted under it; end that process first", paths.lock().display())))
+            let who = HostInfo {
+                pid: last.who.pid,
+                since: last.since,
+            };
+            Err(taken(Some(&who)).hint(format!(
+                "its lock {} was deleted under it; end that process first",
+                paths.lock().display()
+            )))
         })
     }
 }
 
 fn same_file(file: &File, who: Claimant) -> bool {
-    file.metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == (who.lock_device, who.lock_inode))
+    file.metadata()
+        .is_ok_and(|meta| (meta.dev(), meta.ino()) == (who.lock_device, who.lock_inode))
 }
 
 /// Whether the kernel knows of a lock on that file, which may have no name any more. Where it tells nothing
 /// the claim in the database keeps hosts apart.
 fn is_locked(who: Claimant) -> bool {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let (major, minor) = (rustix::fs::major(who.lock_device), rustix::fs::minor(who.lock_device));
+    let (major, minor) = (
+        rustix::fs::major(who.lock_device),
+        rustix::fs::minor(who.lock_device),
+    );
     let file = format!("{major:02x}:{minor:02x}:{}", who.lock_inode);
-    locks.lines().any(|line| line.contains(" FLOCK ") && line.contains(" WRITE ") && line.split_whitespace().any(|word| word == file))
+    locks.lines().any(|line| {
+        line.contains(" FLOCK ")
+            && line.contains(" WRITE ")
+            && line.split_whitespace().any(|word| word == file)
+    })
 }
 
 impl Drop for HostLock {
@@ -124,14 +153,21 @@ pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
         return Ok(None);
     }
     // For reading only: whoever waits for the holder's end is not woken by somebody who looks.
-    let mut file = File::open(&path).map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))?;
+    let mut file = File::open(&path)
+        .map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))?;
     match file.try_lock_shared() {
         Ok(()) => {
             let _ = file.unlock();
             Ok(None)
         }
-        Err(TryLockError::WouldBlock) => Ok(Some(read(&mut file).unwrap_or(HostInfo { pid: 0, since: Timestamp::default() }))),
-        Err(TryLockError::Error(error)) => Err(Failure::io(format!("cannot look at {}", path.display()), &error)),
+        Err(TryLockError::WouldBlock) => Ok(Some(read(&mut file).unwrap_or(HostInfo {
+            pid: 0,
+            since: Timestamp::default(),
+        }))),
+        Err(TryLockError::Error(error)) => Err(Failure::io(
+            format!("cannot look at {}", path.display()),
+            &error,
+        )),
     }
 }
 
@@ -140,7 +176,9 @@ fn open(path: &Path) -> Result<File> {
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))
+    options
+        .open(path)
+        .map_err(|error| Failure::io(format!("cannot open {}", path.display()), &error))
 }
 
 /// One write of always the same length, so that nobody reads half of it.
@@ -171,9 +209,14 @@ fn read(file: &mut File) -> Option<HostInfo> {
 }
 
 fn taken(info: Option<&HostInfo>) -> Failure {
-    let who = info.map_or_else(String::new, |info| format!(" (process {}, since {})", info.pid, info.since));
-    Failure::new(Code::SessionManagerAlreadyRunning, format!("another phasedeck works on this data folder{who}"))
-        .hint("use that one; `phasedeck runs`, `show`, `approve` and their siblings work beside it")
+    let who = info.map_or_else(String::new, |info| {
+        format!(" (process {}, since {})", info.pid, info.since)
+    });
+    Failure::new(
+        Code::SessionManagerAlreadyRunning,
+        format!("another phasedeck works on this data folder{who}"),
+    )
+    .hint("use that one; `phasedeck runs`, `show`, `approve` and their siblings work beside it")
 }
 
 #[cfg(test)]
@@ -188,7 +231,12 @@ mod tests {
         let first = HostLock::take(&paths).unwrap();
         let refused = HostLock::take(&paths).err().unwrap();
         assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
-        assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
+        assert!(
+            refused
+                .message
+                .contains(&format!("process {}", std::process::id())),
+            "{refused}"
+        );
         assert_eq!(live_host(&paths).unwrap().unwrap().pid, std::process::id());
         drop(first);
         assert_eq!(live_host(&paths).unwrap(), None);
@@ -202,13 +250,19 @@ mod tests {
         let paths = Paths::beneath(home.path());
         let first = HostLock::take(&paths).unwrap();
         first.look_for_others(&paths).unwrap();
-        let store = crate::store::Store::open_as_host(&paths.database(), first.claimant().unwrap()).unwrap();
+        let store = crate::store::Store::open_as_host(&paths.database(), first.claimant().unwrap())
+            .unwrap();
         first.look_for_others(&paths).unwrap();
         std::fs::remove_file(paths.lock()).unwrap();
         let second = HostLock::take(&paths).unwrap();
         let refused = second.look_for_others(&paths).unwrap_err();
         assert_eq!(refused.code, Code::SessionManagerAlreadyRunning);
-        assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
+        assert!(
+            refused
+                .message
+                .contains(&format!("process {}", std::process::id())),
+            "{refused}"
+        );
         drop(first);
         second.look_for_others(&paths).unwrap();
         store.close_blocking().unwrap();

@@ -87,10 +87,17 @@ impl Host {
         let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
-        let begun = std::fs::metadata(paths.lock()).and_then(|meta| meta.modified()).unwrap_or(std::time::UNIX_EPOCH);
+        let begun = std::fs::metadata(paths.lock())
+            .and_then(|meta| meta.modified())
+            .unwrap_or(std::time::UNIX_EPOCH);
         let (store, full) = space::open(&paths.database(), lock.claimant()?)?;
         let backends = backends(settings, prices(settings, paths)?)?;
-        let context = Arc::new(Context::new(store, paths.clone(), settings.clone(), backends));
+        let context = Arc::new(Context::new(
+            store,
+            paths.clone(),
+            settings.clone(),
+            backends,
+        ));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(BLOCKING)
@@ -102,7 +109,11 @@ impl Host {
         notices.extend(full);
         notices.extend(remote);
         notices.iter().for_each(|words| tracing::warn!("{words}"));
-        let Recovered { going_on, reports, to_roll_back } = recovery::recover(&context, &runtime)?;
+        let Recovered {
+            going_on,
+            reports,
+            to_roll_back,
+        } = recovery::recover(&context, &runtime)?;
         let (calls, serving) = mpsc::channel(CALLS_WAITING + going_on.len());
         for run_id in going_on {
             // First of all calls, so that no drain overtakes them; there is room for each.
@@ -130,8 +141,20 @@ impl Host {
         runtime.spawn(backups::keep(Arc::clone(&context)));
         runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
         runtime.spawn(tell_of_hold(context.store.clone(), context.signals.clone()));
-        runtime.spawn(keep_anchor(context.store.clone(), anchor::Keeper::new(paths)?, context.signals.subscribe()));
-        Ok(Self { context, runtime, calls, port, notices, tellers, lock })
+        runtime.spawn(keep_anchor(
+            context.store.clone(),
+            anchor::Keeper::new(paths)?,
+            context.signals.subscribe(),
+        ));
+        Ok(Self {
+            context,
+            runtime,
+            calls,
+            port,
+            notices,
+            tellers,
+            lock,
+        })
     }
 
     /// The way to this host's engine.
@@ -186,13 +209,20 @@ impl Host {
         let (done, drained) = oneshot::channel();
         let asked = self.calls.blocking_send(Call::Drain { grace, done });
         // The supervisor drops the sender only when it is gone itself; then nothing runs either.
-        let paused = if asked.is_ok() { self.runtime.block_on(drained).unwrap_or_default() } else { Vec::new() };
+        let paused = if asked.is_ok() {
+            self.runtime.block_on(drained).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         self.tellers.finish(&self.runtime);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
         let handed = handover::leave_word(&self.context, paused, over)
-            .inspect_err(|failure| tracing::error!(%failure, "could not hand over; the runs are paused"))
+            .inspect_err(
+                |failure| tracing::error!(%failure, "could not hand over; the runs are paused"),
+            )
             .unwrap_or_default();
-        let anchor = || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
+        let anchor =
+            || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
         if let (None, Err(failure)) = (self.context.store.stop(), anchor()) {
             tracing::warn!(%failure, "the anchor is behind the database");
         }
@@ -271,7 +301,9 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
     let mut taken = BTreeSet::new();
     // Before the first look, so that nothing falls between the two.
     let mut bell = Doorbell::new(&context.paths);
-    let Some(mut reader) = open_reader(&context).await else { return };
+    let Some(mut reader) = open_reader(&context).await else {
+        return;
+    };
     loop {
         if !std::mem::take(&mut first) {
             bell.rung().await;
@@ -303,7 +335,10 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
 
 async fn open_reader(context: &Context) -> Option<Reader> {
     let path = context.paths.database();
-    blocking(move || Reader::open(&path)).await.inspect_err(|failure| tracing::error!(%failure, "no reader for the inbox")).ok()
+    blocking(move || Reader::open(&path))
+        .await
+        .inspect_err(|failure| tracing::error!(%failure, "no reader for the inbox"))
+        .ok()
 }
 
 type Found = Result<(i64, Option<Vec<crate::model::record::InboxRecord>>)>;
@@ -326,5 +361,7 @@ async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
 /// What opening or writing the database says.
 pub fn give_consent(paths: &Paths, persona: &str, hash: &ContentHash, by: &str) -> Result<()> {
     let (persona, hash, by) = (persona.to_owned(), hash.clone(), by.to_owned());
-    attach::write_beside(paths, move |tx| consents::give(tx, &persona, &hash, &by, Timestamp::now()))
+    attach::write_beside(paths, move |tx| {
+        consents::give(tx, &persona, &hash, &by, Timestamp::now())
+    })
 }

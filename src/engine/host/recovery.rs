@@ -66,24 +66,34 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     }
     let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
     runtime.block_on(write_reports(Arc::clone(context), reports));
-    context.store.write_blocking(|tx| threads::clear_lines(tx))?;
+    context
+        .store
+        .write_blocking(|tx| threads::clear_lines(tx))?;
     let mut found = Vec::new();
     for record in runs::non_terminal(reader.connection())? {
         let run_id = record.id;
         match examine(context.settings.engine.on_crash, &reader, record) {
             Ok(needs) => found.extend(needs),
-            Err(failure) => tracing::error!(run = %run_id, %failure, "could not recover; left as it is"),
+            Err(failure) => {
+                tracing::error!(run = %run_id, %failure, "could not recover; left as it is")
+            }
         }
     }
     // All at once, so that they share commits.
     let stored = runtime.block_on(join_all(found.iter().map(|found| store(context, found))));
-    let mut recovered = Recovered { going_on: Vec::new(), reports: later, to_roll_back: Vec::new() };
+    let mut recovered = Recovered {
+        going_on: Vec::new(),
+        reports: later,
+        to_roll_back: Vec::new(),
+    };
     for (found, stored) in found.into_iter().zip(stored) {
         match stored {
             Ok(true) => recovered.reports.push(found.run_id),
             Ok(false) if found.goes_on => recovered.going_on.push(found.run_id),
             Ok(false) => {}
-            Err(failure) => tracing::error!(run = %found.run_id, %failure, "could not recover; left as it is"),
+            Err(failure) => {
+                tracing::error!(run = %found.run_id, %failure, "could not recover; left as it is")
+            }
         }
     }
     recovered.to_roll_back = threads::to_roll_back(reader.connection())?;
@@ -103,8 +113,16 @@ pub async fn mend_reports(context: Arc<Context>) {
     let path = context.paths.database();
     let gone = blocking(move || {
         let reported = runs::reported(Reader::open(&path)?.connection())?;
-        let is_gone = |path: &str| ["json", "md"].iter().any(|kind| !std::path::Path::new(&format!("{path}.{kind}")).exists());
-        Ok(reported.into_iter().filter(|(_, path)| is_gone(path)).map(|(run, _)| run).collect())
+        let is_gone = |path: &str| {
+            ["json", "md"]
+                .iter()
+                .any(|kind| !std::path::Path::new(&format!("{path}.{kind}")).exists())
+        };
+        Ok(reported
+            .into_iter()
+            .filter(|(_, path)| is_gone(path))
+            .map(|(run, _)| run)
+            .collect())
     });
     match gone.await {
         Ok(gone) => write_reports(context, gone).await,
@@ -116,8 +134,9 @@ pub async fn mend_reports(context: Arc<Context>) {
 fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option<Found>> {
     let run_id = record.id;
     let state = events::state(reader.connection(), run_id)?;
-    let stop =
-        asked_stop(reader.connection(), run_id).inspect_err(|failure| tracing::error!(%failure, "it counts as none")).unwrap_or_default();
+    let stop = asked_stop(reader.connection(), run_id)
+        .inspect_err(|failure| tracing::error!(%failure, "it counts as none"))
+        .unwrap_or_default();
     let facts = match state.status {
         RunStatus::Executing | RunStatus::AwaitingApproval => match &stop {
             Some(stop) => stopped(record, &state, stop)?,
@@ -129,9 +148,22 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
     if facts.is_empty() && turns::open(reader.connection(), run_id)?.is_empty() {
         return Ok(None);
     }
-    let goes_on = facts.iter().any(|fact| matches!(fact, Fact::RunResumed { .. }));
-    let rolls_back = matches!(stop, Some(AskedStop::Abort { roll_back: true, .. }));
-    Ok(Some(Found { run_id, facts, goes_on, rolls_back }))
+    let goes_on = facts
+        .iter()
+        .any(|fact| matches!(fact, Fact::RunResumed { .. }));
+    let rolls_back = matches!(
+        stop,
+        Some(AskedStop::Abort {
+            roll_back: true,
+            ..
+        })
+    );
+    Ok(Some(Found {
+        run_id,
+        facts,
+        goes_on,
+        rolls_back,
+    }))
 }
 
 /// Closes the calls of a run that were open, then stores what became of it; says whether it has ended.
@@ -144,25 +176,47 @@ async fn store(context: &Context, found: &Found) -> Result<bool> {
         close_lost_calls(tx, run_id)?;
         journal::append(tx, run_id, &facts, Timestamp::now())
     });
-    Ok(stored.await?.iter().any(|event| event.fact.key() == "run.ended"))
+    Ok(stored
+        .await?
+        .iter()
+        .any(|event| event.fact.key() == "run.ended"))
 }
 
 /// What an operator had asked of a run, and its host did not live to do.
 fn stopped(record: RunRecord, state: &RunState, stop: &AskedStop) -> Result<Vec<Fact>> {
     let input = match stop.clone() {
         AskedStop::Pause => Input::Pause(PauseReason::Operator),
-        AskedStop::Abort { who, reason, .. } => Input::Abort { by: who.by, via: who.via, reason },
+        AskedStop::Abort { who, reason, .. } => Input::Abort {
+            by: who.by,
+            via: who.via,
+            reason,
+        },
     };
-    decide(&Plan::unreadable(record.thread), state, input, Timestamp::now())
+    decide(
+        &Plan::unreadable(record.thread),
+        state,
+        input,
+        Timestamp::now(),
+    )
 }
 
-fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
+fn after_crash(
+    policy: OnCrash,
+    reader: &Reader,
+    record: RunRecord,
+    state: &RunState,
+) -> Result<Vec<Fact>> {
     if policy == OnCrash::Fail {
         return Ok(failed(state));
     }
     // Resting needs no plan, so that a run whose rows are broken rests too.
     let plan = Plan::unreadable(record.thread.clone());
-    let rests = decide(&plan, state, Input::Pause(PauseReason::Crashed), Timestamp::now())?;
+    let rests = decide(
+        &plan,
+        state,
+        Input::Pause(PauseReason::Crashed),
+        Timestamp::now(),
+    )?;
     if policy == OnCrash::Ask {
         return Ok(rests);
     }
@@ -182,47 +236,93 @@ fn after_crash(policy: OnCrash, reader: &Reader, record: RunRecord, state: &RunS
 /// How often the run was taken up after a crash and crashed again before it got anywhere. The journal is
 /// the count: each try was stored before it was made.
 fn fruitless(reader: &Reader, state: &RunState) -> Result<usize> {
-    let last = events::before(reader.connection(), state.run_id, state.last_seq + 1, LOOKED_BACK)?;
-    let tries =
-        last.iter().rev().take_while(|event| matches!(event.fact.kind(), "run.paused" | "run.resumed" | "phase.skipped" | "clock.skewed"));
-    Ok(tries.filter(|event| matches!(event.fact, Fact::RunPaused { reason: PauseReason::Crashed, .. })).count())
+    let last = events::before(
+        reader.connection(),
+        state.run_id,
+        state.last_seq + 1,
+        LOOKED_BACK,
+    )?;
+    let tries = last.iter().rev().take_while(|event| {
+        matches!(
+            event.fact.kind(),
+            "run.paused" | "run.resumed" | "phase.skipped" | "clock.skewed"
+        )
+    });
+    Ok(tries
+        .filter(|event| {
+            matches!(
+                event.fact,
+                Fact::RunPaused {
+                    reason: PauseReason::Crashed,
+                    ..
+                }
+            )
+        })
+        .count())
 }
 
 /// A run that takes its host with it each time is left to a person.
 fn given_up(reader: &Reader, record: RunRecord, state: &RunState) -> Result<Vec<Fact>> {
     let files = run_files::load_files(reader.connection(), record)?;
     let message = format!("the host died {FRUITLESS} times when this run went on");
-    let failure = Failure::new(Code::SessionRecoveryRequired, message).hint("approve tries once more; reject or abort ends the run");
+    let failure = Failure::new(Code::SessionRecoveryRequired, message)
+        .hint("approve tries once more; reject or abort ends the run");
     let input = match wanted(&files.plan, state) {
-        Some(Activity::Attempt { phase_key, attempt }) => Input::AttemptEnded { phase_key, attempt, outcome: Outcome::Failed(failure) },
+        Some(Activity::Attempt { phase_key, attempt }) => Input::AttemptEnded {
+            phase_key,
+            attempt,
+            outcome: Outcome::Failed(failure),
+        },
         Some(Activity::Commit { phase_key }) => Input::CommitFailed { phase_key, failure },
         None => Input::Pause(PauseReason::Crashed),
     };
     decide(&files.plan, state, input, Timestamp::now())
 }
 
-fn going_on(reader: &Reader, record: RunRecord, state: &RunState, rests: &[Fact]) -> Result<Vec<Fact>> {
+fn going_on(
+    reader: &Reader,
+    record: RunRecord,
+    state: &RunState,
+    rests: &[Fact],
+) -> Result<Vec<Fact>> {
     let files = run_files::load_files(reader.connection(), record)?;
     let mut paused = state.clone();
     for fact in rests {
         let seq = paused.last_seq + 1;
-        paused.apply(&Event { run_id: state.run_id, seq, at: Timestamp::now(), fact: fact.clone() })?;
+        paused.apply(&Event {
+            run_id: state.run_id,
+            seq,
+            at: Timestamp::now(),
+            fact: fact.clone(),
+        })?;
     }
     let (by, via) = ("engine.on_crash".to_owned(), Via::Engine);
-    decide(&files.plan, &paused, Input::Resume { by, via }, Timestamp::now())
+    decide(
+        &files.plan,
+        &paused,
+        Input::Resume { by, via },
+        Timestamp::now(),
+    )
 }
 
 /// The run fails first, then each of its conversations.
 fn failed(state: &RunState) -> Vec<Fact> {
     let message = "the host died while the run was in flight, and engine.on_crash is `fail`";
     let hint = "set engine.on_crash to `ask` or `resume` to go on after a crash";
-    let end = Fact::RunFailed { code: Code::SessionRecoveryRequired, message: message.to_owned(), hint: hint.to_owned() };
-    let sessions = state.sessions.iter().map(|(role, session)| Fact::SessionFailed {
-        session_id: session.id,
-        role: role.clone(),
-        ordinal: session.ordinal + 1,
+    let end = Fact::RunFailed {
         code: Code::SessionRecoveryRequired,
         message: message.to_owned(),
-    });
+        hint: hint.to_owned(),
+    };
+    let sessions = state
+        .sessions
+        .iter()
+        .map(|(role, session)| Fact::SessionFailed {
+            session_id: session.id,
+            role: role.clone(),
+            ordinal: session.ordinal + 1,
+            code: Code::SessionRecoveryRequired,
+            message: message.to_owned(),
+        });
     std::iter::once(end).chain(sessions).collect()
 }

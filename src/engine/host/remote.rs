@@ -28,27 +28,37 @@ pub fn check(folder: &Path, allowed: bool) -> Result<Option<String>> {
 }
 
 fn judge(kind: Option<u64>, allowed: bool, folder: &Path) -> Result<Option<String>> {
-    let Some(name) = kind.and_then(named) else { return Ok(None) };
+    let Some(name) = kind.and_then(named) else {
+        return Ok(None);
+    };
     let words = format!(
         "{} lies on a {name} file system: the database can be damaged there when two machines use it, and what was said to be \
          stored may not survive",
         folder.display()
     );
     if allowed {
-        return Ok(Some(format!("{words}; put the data folder on a local disk")));
+        return Ok(Some(format!(
+            "{words}; put the data folder on a local disk"
+        )));
     }
     Err(Failure::new(Code::NetworkFileSystem, words)
         .hint("put the data folder on a local disk, or set host.allow_network_fs = true if only this machine uses it"))
 }
 
 fn named(kind: u64) -> Option<&'static str> {
-    REMOTE.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
+    REMOTE
+        .iter()
+        .find(|(number, _)| *number == kind)
+        .map(|(_, name)| *name)
 }
 
 #[cfg(target_os = "linux")]
 fn kind(folder: &Path) -> Option<u64> {
     // Some kernels give the upper half of a 32-bit number the sign of the lower.
-    rustix::fs::statfs(folder).ok().and_then(|stat| u64::try_from(stat.f_type).ok()).map(|kind| kind & 0xffff_ffff)
+    rustix::fs::statfs(folder)
+        .ok()
+        .and_then(|stat| u64::try_from(stat.f_type).ok())
+        .map(|kind| kind & 0xffff_ffff)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -66,10 +76,22 @@ mod tests {
         for (kind, name) in REMOTE {
             let refused = judge(Some(*kind), false, folder).unwrap_err();
             assert_eq!(refused.code, Code::NetworkFileSystem);
-            assert!(refused.message.starts_with(&format!("/home/kim/data lies on a {name} file system: ")), "{refused}");
-            assert!(refused.hint.contains("host.allow_network_fs = true"), "{refused}");
+            assert!(
+                refused
+                    .message
+                    .starts_with(&format!("/home/kim/data lies on a {name} file system: ")),
+                "{refused}"
+            );
+            assert!(
+                refused.hint.contains("host.allow_network_fs = true"),
+                "{refused}"
+            );
             let told = judge(Some(*kind), true, folder).unwrap().unwrap();
-            assert!(told.starts_with(&refused.message) && told.ends_with("put the data folder on a local disk"), "{told}");
+            assert!(
+                told.starts_with(&refused.message)
+                    && told.ends_with("put the data folder on a local disk"),
+                "{told}"
+            );
         }
         for local in [Some(0xef53), Some(0x0102_1994), None] {
             assert_eq!(judge(local, false, folder), Ok(None));

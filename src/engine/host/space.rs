@@ -26,8 +26,13 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) fn open(database: &Path, who: Claimant) -> Result<(Store, Option<String>)> {
     match Store::open_as_host(database, who) {
         Err(full) if full.code == Code::DiskFull && ballast::release(database) => {
-            let free = ballast::free_bytes(database).map_or_else(String::new, |free| format!(", {} KiB are left", free / 1024));
-            let words = format!("the disk of {} is full: the space that was kept for this is in use{free}", database.display());
+            let free = ballast::free_bytes(database).map_or_else(String::new, |free| {
+                format!(", {} KiB are left", free / 1024)
+            });
+            let words = format!(
+                "the disk of {} is full: the space that was kept for this is in use{free}",
+                database.display()
+            );
             Store::open_as_host(database, who).map(|store| (store, Some(words)))
         }
         opened => opened.map(|store| (store, None)),

@@ -25,7 +25,12 @@ pub(super) struct Scratch<'a> {
 
 impl Scratch<'_> {
     pub(super) fn push(&mut self, fact: Fact) -> Result<()> {
-        let event = Event { run_id: self.state.run_id, seq: self.state.last_seq + 1, at: self.at, fact };
+        let event = Event {
+            run_id: self.state.run_id,
+            seq: self.state.last_seq + 1,
+            at: self.at,
+            fact,
+        };
         self.state.apply(&event)?;
         self.facts.push(event.fact);
         Ok(())
@@ -51,19 +56,30 @@ impl Scratch<'_> {
         let next_gate = gates.get(phase.gates_passed as usize).cloned();
         match (phase.status, phase.decided) {
             (PhaseStatus::Pending, _) => self.begin(phase, AttemptCause::First),
-            (PhaseStatus::Validating, _) if !phase.errors.is_empty() || phase.missing => self.repair_or_fail(phase),
-            (PhaseStatus::Validating, _) | (PhaseStatus::AwaitingApproval, Some(Decision::Approve)) => match next_gate {
+            (PhaseStatus::Validating, _) if !phase.errors.is_empty() || phase.missing => {
+                self.repair_or_fail(phase)
+            }
+            (PhaseStatus::Validating, _)
+            | (PhaseStatus::AwaitingApproval, Some(Decision::Approve)) => match next_gate {
                 Some(gate) => self.ask(&phase.key, gate),
                 None => Ok(()),
             },
-            (PhaseStatus::AwaitingApproval, Some(Decision::RequestChanges)) => self.begin(phase, AttemptCause::ChangesRequested),
-            (PhaseStatus::AwaitingApproval, Some(Decision::Reject)) => self.reject(phase.key.clone(), "the operator", &phase.comment),
-            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => {
-                self.push(Fact::RunAborted { by: "the operator".to_owned(), via: Via::Engine, reason: phase.comment.clone() })
+            (PhaseStatus::AwaitingApproval, Some(Decision::RequestChanges)) => {
+                self.begin(phase, AttemptCause::ChangesRequested)
             }
-            (PhaseStatus::Failed, _) => {
-                self.fail_run(Code::Internal, format!("phase {} failed before the run could", phase.key), "start a new run")
+            (PhaseStatus::AwaitingApproval, Some(Decision::Reject)) => {
+                self.reject(phase.key.clone(), "the operator", &phase.comment)
             }
+            (PhaseStatus::AwaitingApproval, Some(Decision::Abort)) => self.push(Fact::RunAborted {
+                by: "the operator".to_owned(),
+                via: Via::Engine,
+                reason: phase.comment.clone(),
+            }),
+            (PhaseStatus::Failed, _) => self.fail_run(
+                Code::Internal,
+                format!("phase {} failed before the run could", phase.key),
+                "start a new run",
+            ),
             _ => Ok(()),
         }
     }
@@ -71,18 +87,37 @@ impl Scratch<'_> {
     fn begin(&mut self, phase: &PhaseState, cause: AttemptCause) -> Result<()> {
         let Some(definition) = self.plan.phase(&phase.key).cloned() else {
             let message = format!("the workflow has no phase '{}'", phase.key);
-            return self.fail_run(Code::TemplateLoadFailed, message, "the stored workflow was changed from outside");
+            return self.fail_run(
+                Code::TemplateLoadFailed,
+                message,
+                "the stored workflow was changed from outside",
+            );
         };
         let attempt = phase.attempt + 1;
         self.open_session(&definition)?;
         let persona = self.plan.persona(&definition, &self.state);
-        self.push(Fact::PhaseStarted { phase_key: phase.key.clone(), attempt, role: definition.role.clone(), persona, cause })?;
+        self.push(Fact::PhaseStarted {
+            phase_key: phase.key.clone(),
+            attempt,
+            role: definition.role.clone(),
+            persona,
+            cause,
+        })?;
         if let Some(expected) = definition.expected_artifact {
             let (path, schema) = (expected.path, expected.schema);
-            self.push(Fact::ArtifactExpected { phase_key: phase.key.clone(), attempt, path, schema })?;
+            self.push(Fact::ArtifactExpected {
+                phase_key: phase.key.clone(),
+                attempt,
+                path,
+                schema,
+            })?;
         }
         if cause == AttemptCause::Repair {
-            self.push(Fact::PromptRepaired { phase_key: phase.key.clone(), attempt, errors: phase.errors.clone() })?;
+            self.push(Fact::PromptRepaired {
+                phase_key: phase.key.clone(),
+                attempt,
+                errors: phase.errors.clone(),
+            })?;
         }
         Ok(())
     }
@@ -92,12 +127,24 @@ impl Scratch<'_> {
         if self.plan.rehearsal || self.state.sessions.contains_key(&phase.role) {
             return Ok(());
         }
-        let backend = self.plan.binding(&phase.role).map(|binding| binding.backend.clone()).unwrap_or_default();
-        self.push(Fact::SessionStarted { session_id: self.session(&phase.role), role: phase.role.clone(), backend, ordinal: 1 })
+        let backend = self
+            .plan
+            .binding(&phase.role)
+            .map(|binding| binding.backend.clone())
+            .unwrap_or_default();
+        self.push(Fact::SessionStarted {
+            session_id: self.session(&phase.role),
+            role: phase.role.clone(),
+            backend,
+            ordinal: 1,
+        })
     }
 
     fn repair_or_fail(&mut self, phase: &PhaseState) -> Result<()> {
-        let limit = self.plan.phase(&phase.key).map_or(0, |definition| definition.max_repairs);
+        let limit = self
+            .plan
+            .phase(&phase.key)
+            .map_or(0, |definition| definition.max_repairs);
         if phase.repairs < limit {
             return self.begin(phase, AttemptCause::Repair);
         }
@@ -106,14 +153,33 @@ impl Scratch<'_> {
         } else {
             (Code::ArtifactInvalidAfterRepair, "gave no valid artifact")
         };
-        let last = phase.errors.first().map(|e| format!(": {}{}{}", e.pointer, if e.pointer.is_empty() { "" } else { " " }, e.message));
-        let message = format!("phase {} {what} in {} attempts{}", phase.key, phase.attempt, last.unwrap_or_default());
-        self.push(Fact::PhaseFailed { phase_key: phase.key.clone(), reason, message: message.clone() })?;
+        let last = phase.errors.first().map(|e| {
+            format!(
+                ": {}{}{}",
+                e.pointer,
+                if e.pointer.is_empty() { "" } else { " " },
+                e.message
+            )
+        });
+        let message = format!(
+            "phase {} {what} in {} attempts{}",
+            phase.key,
+            phase.attempt,
+            last.unwrap_or_default()
+        );
+        self.push(Fact::PhaseFailed {
+            phase_key: phase.key.clone(),
+            reason,
+            message: message.clone(),
+        })?;
         self.fail_run(reason, message, "look at the attempts with `phasedeck show`, then start a new run with a better prompt or persona")
     }
 
     pub(super) fn ask(&mut self, phase_key: &PhaseKey, gate: GateKey) -> Result<()> {
-        let artifact = self.state.phase(phase_key).and_then(|phase| phase.artifact.clone());
+        let artifact = self
+            .state
+            .phase(phase_key)
+            .and_then(|phase| phase.artifact.clone());
         let request_id = self.next_request();
         let (artifact_sha256, artifact_version) = artifact.map(|a| (a.sha256, a.version)).unzip();
         self.push(Fact::ApprovalRequested {
@@ -128,20 +194,38 @@ impl Scratch<'_> {
 
     pub(super) fn reject(&mut self, phase_key: PhaseKey, by: &str, comment: &str) -> Result<()> {
         let message = format!("{by} rejected {phase_key}: {comment}");
-        self.push(Fact::PhaseFailed { phase_key, reason: Code::ApprovalRejected, message: message.clone() })?;
-        self.fail_run(Code::ApprovalRejected, message, "start a new run with what you learned")
+        self.push(Fact::PhaseFailed {
+            phase_key,
+            reason: Code::ApprovalRejected,
+            message: message.clone(),
+        })?;
+        self.fail_run(
+            Code::ApprovalRejected,
+            message,
+            "start a new run with what you learned",
+        )
     }
 
     pub(super) fn fail_run(&mut self, code: Code, message: String, hint: &str) -> Result<()> {
-        self.push(Fact::RunFailed { code, message, hint: hint.to_owned() })
+        self.push(Fact::RunFailed {
+            code,
+            message,
+            hint: hint.to_owned(),
+        })
     }
 
     /// Ids that the engine makes follow from the journal, so that deciding again decides the same.
     pub(super) fn next_request(&self) -> RequestId {
-        RequestId(Uuid::new_v5(&self.state.run_id.0, format!("approval:{}", self.state.approvals + 1).as_bytes()))
+        RequestId(Uuid::new_v5(
+            &self.state.run_id.0,
+            format!("approval:{}", self.state.approvals + 1).as_bytes(),
+        ))
     }
 
     pub(super) fn session(&self, role: &RoleId) -> SessionId {
-        SessionId(Uuid::new_v5(&self.state.run_id.0, format!("session:{role}").as_bytes()))
+        SessionId(Uuid::new_v5(
+            &self.state.run_id.0,
+            format!("session:{role}").as_bytes(),
+        ))
     }
 }

@@ -28,28 +28,51 @@ impl Scratch<'_> {
             (Some(open), Some(id)) if open.request_id == id => open,
             (Some(open), None) => open,
             (_, Some(_)) => {
-                return Err(Failure::new(Code::ApprovalAlreadyResolved, format!("this question of run {run} is no longer open"))
-                    .hint(format!("`phasedeck show {run}` says what was decided and what waits now")));
+                return Err(Failure::new(
+                    Code::ApprovalAlreadyResolved,
+                    format!("this question of run {run} is no longer open"),
+                )
+                .hint(format!(
+                    "`phasedeck show {run}` says what was decided and what waits now"
+                )));
             }
             (None, None) => {
-                return Err(Failure::new(Code::NoPendingApproval, format!("run {run} asks nothing; it is {}", self.state.status))
-                    .hint(format!("`phasedeck show {run}` says what it does")));
+                return Err(Failure::new(
+                    Code::NoPendingApproval,
+                    format!("run {run} asks nothing; it is {}", self.state.status),
+                )
+                .hint(format!("`phasedeck show {run}` says what it does")));
             }
         };
-        if matches!(action, Decision::RequestChanges | Decision::Reject) && comment.trim().is_empty() {
-            return Err(Failure::new(Code::UsageInvalid, format!("{action} needs words: what should be different?"))
-                .hint("say it with -m TEXT, or in the console's text area"));
+        if matches!(action, Decision::RequestChanges | Decision::Reject)
+            && comment.trim().is_empty()
+        {
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("{action} needs words: what should be different?"),
+            )
+            .hint("say it with -m TEXT, or in the console's text area"));
         }
-        if (open.phase_key.is_none() || open.question.is_some()) && action == Decision::RequestChanges {
-            return Err(Failure::new(Code::UsageInvalid, format!("gate {} takes approve, reject or abort", open.gate))
-                .hint("approve goes on from the last stored turn"));
+        if (open.phase_key.is_none() || open.question.is_some())
+            && action == Decision::RequestChanges
+        {
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("gate {} takes approve, reject or abort", open.gate),
+            )
+            .hint("approve goes on from the last stored turn"));
         }
         if let (Some(reviewed), Some(asked)) = (reviewed, &open.artifact_sha256)
             && !asked.as_str().starts_with(reviewed.as_str())
         {
             return Err(Failure::new(
                 Code::ArtifactChanged,
-                format!("you reviewed {}, but gate {} of run {run} asks about {}", reviewed.short(), open.gate, asked.short()),
+                format!(
+                    "you reviewed {}, but gate {} of run {run} asks about {}",
+                    reviewed.short(),
+                    open.gate,
+                    asked.short()
+                ),
             )
             .hint("look at the artifact again, then decide"));
         }
@@ -57,25 +80,45 @@ impl Scratch<'_> {
     }
 
     /// Whether what was said about a budget can let its next call through.
-    pub(super) fn unlocks(&self, open: &OpenApproval, raise: Option<NanoUsd>, seats: &[NewSeat]) -> Result<()> {
-        let Some(Question::Budget(budget)) = open.question.as_deref() else { return Ok(()) };
+    pub(super) fn unlocks(
+        &self,
+        open: &OpenApproval,
+        raise: Option<NanoUsd>,
+        seats: &[NewSeat],
+    ) -> Result<()> {
+        let Some(Question::Budget(budget)) = open.question.as_deref() else {
+            return Ok(());
+        };
         if raise.is_some_and(|raise| raise.0 > 0) {
             return Ok(());
         }
         let (run, gate) = (self.state.run_id.short(), &open.gate);
         let says = |message: String| Failure::new(Code::UsageInvalid, message);
-        let hint = format!("`phasedeck approve {run} --raise 2.50` raises it by 2.50 dollars for this run; reject stops here");
+        let hint = format!(
+            "`phasedeck approve {run} --raise 2.50` raises it by 2.50 dollars for this run; reject stops here"
+        );
         if seats.is_empty() {
-            return Err(says(format!("gate {gate} needs an amount or a cheaper persona: how shall the run go on?")).hint(hint));
+            return Err(says(format!(
+                "gate {gate} needs an amount or a cheaper persona: how shall the run go on?"
+            ))
+            .hint(hint));
         }
         if budget.spent >= budget.limit {
-            let message = format!("{} of {} is spent: a cheaper persona alone cannot go on", budget.spent, budget.limit);
+            let message = format!(
+                "{} of {} is spent: a cheaper persona alone cannot go on",
+                budget.spent, budget.limit
+            );
             return Err(says(message).hint(hint));
         }
         let current = self.state.current().map(|phase| &phase.key);
-        if let Some(current) = current.filter(|key| seats.iter().all(|seat| seat.phase_key != **key)) {
-            let message = format!("the next call is of phase {current}, and nobody cheaper was named for it");
-            return Err(says(message).hint(format!("name one with --persona {current}=NAME, or an amount with --raise")));
+        if let Some(current) =
+            current.filter(|key| seats.iter().all(|seat| seat.phase_key != **key))
+        {
+            let message =
+                format!("the next call is of phase {current}, and nobody cheaper was named for it");
+            return Err(says(message).hint(format!(
+                "name one with --persona {current}=NAME, or an amount with --raise"
+            )));
         }
         Ok(())
     }
@@ -83,18 +126,36 @@ impl Scratch<'_> {
     pub(super) fn resolve(&mut self, open: &OpenApproval, said: Said<'_>) -> Result<()> {
         self.push(resolved(open, &said))?;
         if !said.seats.is_empty() {
-            self.push(Fact::PersonasChanged { request_id: open.request_id, seats: said.seats.clone() })?;
+            self.push(Fact::PersonasChanged {
+                request_id: open.request_id,
+                seats: said.seats.clone(),
+            })?;
         }
         let phase_key = open.phase_key.clone();
-        let Said { action, comment, by, via, .. } = said;
-        if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort {
+        let Said {
+            action,
+            comment,
+            by,
+            via,
+            ..
+        } = said;
+        if matches!(open.question.as_deref(), Some(Question::Tool(_))) && action != Decision::Abort
+        {
             // No to a tool is no to the phase: the agent is told, and goes on without it.
             return Ok(());
         }
         match (action, phase_key) {
-            (Decision::Abort, _) => self.push(Fact::RunAborted { by: by.to_owned(), via, reason: comment.to_owned() }),
+            (Decision::Abort, _) => self.push(Fact::RunAborted {
+                by: by.to_owned(),
+                via,
+                reason: comment.to_owned(),
+            }),
             (Decision::Approve, None) => self.go_on(),
-            (Decision::Reject, None) => self.fail_run(Code::ApprovalRejected, format!("{by} gave up the run: {comment}"), "start it anew"),
+            (Decision::Reject, None) => self.fail_run(
+                Code::ApprovalRejected,
+                format!("{by} gave up the run: {comment}"),
+                "start it anew",
+            ),
             (Decision::Reject, Some(key)) => self.reject(key, by, comment),
             (Decision::Approve | Decision::RequestChanges, _) => Ok(()),
         }
@@ -114,7 +175,15 @@ pub(super) struct Said<'a> {
 
 impl<'a> Said<'a> {
     pub(super) fn plain(action: Decision, comment: &'a str, by: &'a str, via: Via) -> Self {
-        Self { action, comment, by, via, scope: None, raise: None, seats: Vec::new() }
+        Self {
+            action,
+            comment,
+            by,
+            via,
+            scope: None,
+            raise: None,
+            seats: Vec::new(),
+        }
     }
 }
 
@@ -129,7 +198,9 @@ pub(super) fn resolved(open: &OpenApproval, said: &Said<'_>) -> Fact {
         by: said.by.to_owned(),
         via: said.via,
         artifact_sha256: open.artifact_sha256.clone(),
-        scope: about.and_then(Question::tool).map(|_| said.scope.unwrap_or_default()),
+        scope: about
+            .and_then(Question::tool)
+            .map(|_| said.scope.unwrap_or_default()),
         raise: about.and_then(Question::budget).and(said.raise),
     }
 }

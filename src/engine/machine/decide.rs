@@ -30,41 +30,101 @@ const ERRORS_IN_EVENT: usize = 5;
 /// `approval_already_resolved`, `artifact_changed`, `usage_invalid`, `illegal_transition`. The state
 /// is untouched.
 pub fn decide(plan: &Plan, state: &RunState, input: Input, at: Timestamp) -> Result<Vec<Fact>> {
-    let mut scratch = Scratch { plan, state: state.clone(), at, facts: Vec::new() };
+    let mut scratch = Scratch {
+        plan,
+        state: state.clone(),
+        at,
+        facts: Vec::new(),
+    };
     match input {
         Input::Start => scratch.start()?,
         Input::Resume { by, via } => scratch.resume(&by, via)?,
         Input::Continue => {}
         Input::Pause(reason) => scratch.pause(reason)?,
         Input::Abort { by, via, reason } => scratch.abort(&by, via, &reason)?,
-        Input::Decide { request_id, action, comment, by, via, reviewed, scope, raise, seats } => {
+        Input::Decide {
+            request_id,
+            action,
+            comment,
+            by,
+            via,
+            reviewed,
+            scope,
+            raise,
+            seats,
+        } => {
             let open = scratch.answerable(request_id, action, &comment, reviewed.as_ref())?;
             if action == Decision::Approve {
                 scratch.unlocks(&open, raise, &seats)?;
             }
-            scratch.resolve(&open, Said { action, comment: &comment, by: &by, via, scope, raise, seats })?;
+            scratch.resolve(
+                &open,
+                Said {
+                    action,
+                    comment: &comment,
+                    by: &by,
+                    via,
+                    scope,
+                    raise,
+                    seats,
+                },
+            )?;
         }
-        Input::ContentChanged { found, replacement } => scratch.content_changed(found, replacement, None, None)?,
-        Input::Revised { request_id, artifact, by } => {
+        Input::ContentChanged { found, replacement } => {
+            scratch.content_changed(found, replacement, None, None)?
+        }
+        Input::Revised {
+            request_id,
+            artifact,
+            by,
+        } => {
             scratch.answerable(Some(request_id), Decision::Abort, "", None)?;
-            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), None)?;
+            scratch.content_changed(
+                Some(artifact.sha256.clone()),
+                Some(artifact),
+                Some(by),
+                None,
+            )?;
         }
-        Input::Picked { artifact, picked, by } => {
-            scratch.content_changed(Some(artifact.sha256.clone()), Some(artifact), Some(by), Some(picked))?;
+        Input::Picked {
+            artifact,
+            picked,
+            by,
+        } => {
+            scratch.content_changed(
+                Some(artifact.sha256.clone()),
+                Some(artifact),
+                Some(by),
+                Some(picked),
+            )?;
         }
-        Input::AttemptEnded { phase_key, attempt, outcome } => {
-            let current = state.current().filter(|phase| phase.key == phase_key && phase.attempt == attempt);
-            if current.is_some_and(|phase| phase.status == PhaseStatus::Running) && !state.status.is_terminal() {
+        Input::AttemptEnded {
+            phase_key,
+            attempt,
+            outcome,
+        } => {
+            let current = state
+                .current()
+                .filter(|phase| phase.key == phase_key && phase.attempt == attempt);
+            if current.is_some_and(|phase| phase.status == PhaseStatus::Running)
+                && !state.status.is_terminal()
+            {
                 scratch.attempt_ended(phase_key, attempt, outcome)?;
             }
         }
         Input::Committed { phase_key, commit } => {
-            if state.current().is_some_and(|phase| phase.key == phase_key && passed(plan, phase)) {
+            if state
+                .current()
+                .is_some_and(|phase| phase.key == phase_key && passed(plan, phase))
+            {
                 scratch.complete(phase_key, commit)?;
             }
         }
         Input::CommitFailed { phase_key, failure } => {
-            if state.current().is_some_and(|phase| phase.key == phase_key && passed(plan, phase)) {
+            if state
+                .current()
+                .is_some_and(|phase| phase.key == phase_key && passed(plan, phase))
+            {
                 scratch.needs_person(&phase_key, &failure)?;
             }
         }
@@ -82,7 +142,10 @@ impl Scratch<'_> {
     }
 
     fn begin_run(&mut self) -> Result<()> {
-        self.push(Fact::RunStarted { workflow: self.plan.workflow.versioned_name(), thread: self.plan.thread.clone() })
+        self.push(Fact::RunStarted {
+            workflow: self.plan.workflow.versioned_name(),
+            thread: self.plan.thread.clone(),
+        })
     }
 
     fn resume(&mut self, by: &str, via: Via) -> Result<()> {
@@ -95,25 +158,63 @@ impl Scratch<'_> {
             None => {}
         }
         // Going on is the answer to the question whether to go on.
-        if let Some(open) = self.state.approval.clone().filter(|open| open.phase_key.is_none()) {
+        if let Some(open) = self
+            .state
+            .approval
+            .clone()
+            .filter(|open| open.phase_key.is_none())
+        {
             // The settings may allow more by now; where they do not, the next call asks anew.
-            let money = open.question.as_deref().is_some_and(|asked| asked.budget().is_some());
-            let words = if money { "tried again without a raise" } else { "resumed" };
-            self.push(resolved(&open, &Said::plain(Decision::Approve, words, by, via)))?;
+            let money = open
+                .question
+                .as_deref()
+                .is_some_and(|asked| asked.budget().is_some());
+            let words = if money {
+                "tried again without a raise"
+            } else {
+                "resumed"
+            };
+            self.push(resolved(
+                &open,
+                &Said::plain(Decision::Approve, words, by, via),
+            ))?;
         }
         self.go_on()
     }
 
     pub(super) fn go_on(&mut self) -> Result<()> {
-        let failed: Vec<_> = self.state.sessions.iter().filter(|(_, s)| s.failed).map(|(role, s)| (role.clone(), s.clone())).collect();
+        let failed: Vec<_> = self
+            .state
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.failed)
+            .map(|(role, s)| (role.clone(), s.clone()))
+            .collect();
         for (role, session) in failed {
-            self.push(Fact::SessionRecovered { session_id: session.id, role, ordinal: session.ordinal + 1 })?;
+            self.push(Fact::SessionRecovered {
+                session_id: session.id,
+                role,
+                ordinal: session.ordinal + 1,
+            })?;
         }
         let ordinal = self.state.resumes + 1;
-        self.push(Fact::RunResumed { ordinal, from_state: self.state.paused_from.unwrap_or(RunStatus::Executing) })?;
-        let done: Vec<_> = self.state.phases.iter().filter(|p| p.status == PhaseStatus::Completed).map(|p| p.key.clone()).collect();
+        self.push(Fact::RunResumed {
+            ordinal,
+            from_state: self.state.paused_from.unwrap_or(RunStatus::Executing),
+        })?;
+        let done: Vec<_> = self
+            .state
+            .phases
+            .iter()
+            .filter(|p| p.status == PhaseStatus::Completed)
+            .map(|p| p.key.clone())
+            .collect();
         for phase_key in done {
-            self.push(Fact::PhaseSkipped { phase_key, ordinal, reason: SkipReason::AlreadyCompleted })?;
+            self.push(Fact::PhaseSkipped {
+                phase_key,
+                ordinal,
+                reason: SkipReason::AlreadyCompleted,
+            })?;
         }
         Ok(())
     }
@@ -122,9 +223,17 @@ impl Scratch<'_> {
         match self.state.status {
             RunStatus::Paused => Ok(()),
             // What has not begun has nothing to stop; it leaves the line only when a person takes it out.
-            RunStatus::Created if !matches!(reason, PauseReason::Operator | PauseReason::Crashed) => Ok(()),
+            RunStatus::Created
+                if !matches!(reason, PauseReason::Operator | PauseReason::Crashed) =>
+            {
+                Ok(())
+            }
             status if status.is_terminal() => Err(self.not_now("paused")),
-            from_state => self.push(Fact::RunPaused { ordinal: self.state.pauses + 1, reason, from_state }),
+            from_state => self.push(Fact::RunPaused {
+                ordinal: self.state.pauses + 1,
+                reason,
+                from_state,
+            }),
         }
     }
 
@@ -133,9 +242,16 @@ impl Scratch<'_> {
             return Err(self.not_now("aborted"));
         }
         if let Some(open) = self.state.approval.clone() {
-            self.push(resolved(&open, &Said::plain(Decision::Abort, reason, by, via)))?;
+            self.push(resolved(
+                &open,
+                &Said::plain(Decision::Abort, reason, by, via),
+            ))?;
         }
-        self.push(Fact::RunAborted { by: by.to_owned(), via, reason: reason.to_owned() })
+        self.push(Fact::RunAborted {
+            by: by.to_owned(),
+            via,
+            reason: reason.to_owned(),
+        })
     }
 
     /// Other bytes lie there; `by` brought them, and wrote them where they are `picked` from nowhere.
@@ -146,9 +262,16 @@ impl Scratch<'_> {
         by: Option<String>,
         picked: Option<Picked>,
     ) -> Result<()> {
-        let Some(open) = self.state.approval.clone() else { return Ok(()) };
-        let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else { return Ok(()) };
-        let attempt = self.state.phase(&phase_key).map_or(0, |phase| phase.attempt);
+        let Some(open) = self.state.approval.clone() else {
+            return Ok(());
+        };
+        let (Some(phase_key), Some(expected)) = (open.phase_key, open.artifact_sha256) else {
+            return Ok(());
+        };
+        let attempt = self
+            .state
+            .phase(&phase_key)
+            .map_or(0, |phase| phase.attempt);
         let restored = replacement.is_none();
         let request_id = open.request_id;
         self.push(Fact::ArtifactChanged {
@@ -163,25 +286,61 @@ impl Scratch<'_> {
         match replacement {
             Some(artifact) => {
                 let by = by.filter(|_| picked.is_none());
-                self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by })
+                self.push(Fact::ArtifactValidated {
+                    phase_key,
+                    attempt,
+                    artifact,
+                    by,
+                })
             }
             None => Ok(()),
         }
     }
 
     fn attempt_ended(&mut self, phase_key: PhaseKey, attempt: u32, outcome: Outcome) -> Result<()> {
-        let path = || self.plan.phase(&phase_key).and_then(|p| p.expected_artifact.as_ref()).map(|a| a.path.clone()).unwrap_or_default();
-        let versions = self.state.phase(&phase_key).map_or(0, |phase| phase.versions);
+        let path = || {
+            self.plan
+                .phase(&phase_key)
+                .and_then(|p| p.expected_artifact.as_ref())
+                .map(|a| a.path.clone())
+                .unwrap_or_default()
+        };
+        let versions = self
+            .state
+            .phase(&phase_key)
+            .map_or(0, |phase| phase.versions);
         match outcome {
-            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated { phase_key, attempt, artifact, by: None }),
-            Outcome::Invalid { sha256, bytes, mut errors, errors_total } => {
+            Outcome::Valid(artifact) => self.push(Fact::ArtifactValidated {
+                phase_key,
+                attempt,
+                artifact,
+                by: None,
+            }),
+            Outcome::Invalid {
+                sha256,
+                bytes,
+                mut errors,
+                errors_total,
+            } => {
                 errors.truncate(ERRORS_IN_EVENT);
                 let version = versions + u32::from(sha256.is_some());
-                self.push(Fact::ArtifactInvalid { path: path(), phase_key, attempt, version, sha256, bytes, errors, errors_total })
+                self.push(Fact::ArtifactInvalid {
+                    path: path(),
+                    phase_key,
+                    attempt,
+                    version,
+                    sha256,
+                    bytes,
+                    errors,
+                    errors_total,
+                })
             }
             Outcome::Missing => {
                 let message = format!("the agent ended its turn without writing {}", path());
-                let errors = vec![ArtifactError { pointer: String::new(), message }];
+                let errors = vec![ArtifactError {
+                    pointer: String::new(),
+                    message,
+                }];
                 self.push(Fact::ArtifactInvalid {
                     path: path(),
                     phase_key,
@@ -193,15 +352,38 @@ impl Scratch<'_> {
                     errors_total: 1,
                 })
             }
-            Outcome::TimedOut { seconds } => self.push(Fact::ArtifactTimeout { phase_key, attempt, seconds }),
+            Outcome::TimedOut { seconds } => self.push(Fact::ArtifactTimeout {
+                phase_key,
+                attempt,
+                seconds,
+            }),
             Outcome::Done { commit } => match self.plan.gates(&phase_key).first().cloned() {
                 Some(gate) => self.ask(&phase_key, gate),
                 None => self.complete(phase_key, commit),
             },
-            Outcome::Asks(question) => self.ask_about(Some(phase_key), TOOL_PERMISSION_GATE, Question::Tool(*question)),
+            Outcome::Asks(question) => self.ask_about(
+                Some(phase_key),
+                TOOL_PERMISSION_GATE,
+                Question::Tool(*question),
+            ),
             Outcome::Waits(wait) => {
-                let LongWait { turn_id, tries, status, code, wait_ms, until } = wait;
-                self.push(Fact::LlmRetried { phase_key, turn_id, r#try: tries, status, code, wait_ms, until: Some(until) })
+                let LongWait {
+                    turn_id,
+                    tries,
+                    status,
+                    code,
+                    wait_ms,
+                    until,
+                } = wait;
+                self.push(Fact::LlmRetried {
+                    phase_key,
+                    turn_id,
+                    r#try: tries,
+                    status,
+                    code,
+                    wait_ms,
+                    until: Some(until),
+                })
             }
             Outcome::OverBudget(question) => {
                 self.pause(PauseReason::Budget)?;
@@ -209,7 +391,11 @@ impl Scratch<'_> {
             }
             Outcome::Stopped => Ok(()),
             Outcome::Failed(failure) if failure.class() == ErrorClass::Fatal => {
-                self.push(Fact::PhaseFailed { phase_key, reason: failure.code, message: failure.message.clone() })?;
+                self.push(Fact::PhaseFailed {
+                    phase_key,
+                    reason: failure.code,
+                    message: failure.message.clone(),
+                })?;
                 self.fail_run(failure.code, failure.message, &failure.hint)
             }
             Outcome::Failed(failure) => self.needs_person(&phase_key, &failure),
@@ -218,10 +404,23 @@ impl Scratch<'_> {
 
     /// Stops the run where a person can mend and go on.
     fn needs_person(&mut self, phase_key: &PhaseKey, failure: &Failure) -> Result<()> {
-        let Some(role) = self.plan.phase(phase_key).map(|phase| phase.role.clone()) else { return Ok(()) };
-        let ordinal = self.state.sessions.get(&role).map_or(0, |session| session.ordinal) + 1;
+        let Some(role) = self.plan.phase(phase_key).map(|phase| phase.role.clone()) else {
+            return Ok(());
+        };
+        let ordinal = self
+            .state
+            .sessions
+            .get(&role)
+            .map_or(0, |session| session.ordinal)
+            + 1;
         let message = format!("{} ({})", failure.message, failure.hint);
-        self.push(Fact::SessionFailed { session_id: self.session(&role), role, ordinal, code: failure.code, message })?;
+        self.push(Fact::SessionFailed {
+            session_id: self.session(&role),
+            role,
+            ordinal,
+            code: failure.code,
+            message,
+        })?;
         self.pause(PauseReason::SessionRecovery)?;
         let request_id = self.next_request();
         let gate = GateKey::from(SESSION_RECOVERY_GATE);
@@ -236,16 +435,35 @@ impl Scratch<'_> {
     }
 
     /// Asks the operator about something that is no artifact.
-    fn ask_about(&mut self, phase_key: Option<PhaseKey>, gate: &str, question: Question) -> Result<()> {
+    fn ask_about(
+        &mut self,
+        phase_key: Option<PhaseKey>,
+        gate: &str,
+        question: Question,
+    ) -> Result<()> {
         let (request_id, question) = (self.next_request(), Some(Box::new(question)));
         let gate = GateKey::from(gate);
-        self.push(Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256: None, artifact_version: None, question })
+        self.push(Fact::ApprovalRequested {
+            request_id,
+            phase_key,
+            gate,
+            artifact_sha256: None,
+            artifact_version: None,
+            question,
+        })
     }
 
     fn complete(&mut self, phase_key: PhaseKey, commit: Option<String>) -> Result<()> {
-        let Some(phase) = self.state.phase(&phase_key) else { return Ok(()) };
+        let Some(phase) = self.state.phase(&phase_key) else {
+            return Ok(());
+        };
         let (attempts, duration_ms) = (phase.attempt, phase.working_ms_at(self.at));
-        self.push(Fact::PhaseCompleted { phase_key, attempts, duration_ms, commit })
+        self.push(Fact::PhaseCompleted {
+            phase_key,
+            attempts,
+            duration_ms,
+            commit,
+        })
     }
 
     pub(super) fn not_now(&self, what: &str) -> Failure {
@@ -253,8 +471,14 @@ impl Scratch<'_> {
             ended(&self.state)
         } else {
             let run = self.state.run_id.short();
-            Failure::new(Code::IllegalTransition, format!("run {run} cannot be {what} while it is {}", self.state.status))
-                .hint(format!("`phasedeck show {run}` says what it does"))
+            Failure::new(
+                Code::IllegalTransition,
+                format!(
+                    "run {run} cannot be {what} while it is {}",
+                    self.state.status
+                ),
+            )
+            .hint(format!("`phasedeck show {run}` says what it does"))
         }
     }
 }
@@ -262,6 +486,13 @@ impl Scratch<'_> {
 /// Why an ended run takes no order.
 #[must_use]
 pub fn ended(state: &RunState) -> Failure {
-    Failure::new(Code::RunAlreadyTerminal, format!("run {} has ended: it is {}", state.run_id.short(), state.status))
-        .hint("an ended run stays as it is; start a new one")
+    Failure::new(
+        Code::RunAlreadyTerminal,
+        format!(
+            "run {} has ended: it is {}",
+            state.run_id.short(),
+            state.status
+        ),
+    )
+    .hint("an ended run stays as it is; start a new one")
 }

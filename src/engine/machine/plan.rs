@@ -23,8 +23,20 @@ impl Plan {
     #[must_use]
     pub fn unreadable(thread: ThreadId) -> Self {
         let (name, description) = ("unreadable".to_owned(), String::new());
-        let workflow = Workflow { name, version: 0, description, roles: Vec::new(), default_gates: Vec::new(), phases: Vec::new() };
-        Self { workflow, bindings: Vec::new(), thread, rehearsal: false }
+        let workflow = Workflow {
+            name,
+            version: 0,
+            description,
+            roles: Vec::new(),
+            default_gates: Vec::new(),
+            phases: Vec::new(),
+        };
+        Self {
+            workflow,
+            bindings: Vec::new(),
+            thread,
+            rehearsal: false,
+        }
     }
 
     /// The phase with this key.
@@ -36,7 +48,8 @@ impl Plan {
     /// The gates of a phase, the workflow's defaults included.
     #[must_use]
     pub fn gates(&self, key: &PhaseKey) -> &[GateKey] {
-        self.phase(key).map_or(&[], |phase| self.workflow.gates(phase))
+        self.phase(key)
+            .map_or(&[], |phase| self.workflow.gates(phase))
     }
 
     /// Who fills a seat.
@@ -48,12 +61,20 @@ impl Plan {
     /// Who works on a phase now: who was named for it since the start, else who fills its seat.
     #[must_use]
     pub fn works_on<'a>(&'a self, phase: &Phase, state: &'a RunState) -> Option<&'a Binding> {
-        state.new_seat(&phase.key).or_else(|| self.binding(&phase.role))
+        state
+            .new_seat(&phase.key)
+            .or_else(|| self.binding(&phase.role))
     }
 
     /// The persona of a phase now; a plan is checked for it when it is loaded.
     #[must_use]
     pub fn persona(&self, phase: &Phase, state: &RunState) -> VersionedName {
-        self.works_on(phase, state).map_or_else(|| VersionedName { name: "unbound".to_owned(), version: 0 }, |b| b.persona.clone())
+        self.works_on(phase, state).map_or_else(
+            || VersionedName {
+                name: "unbound".to_owned(),
+                version: 0,
+            },
+            |b| b.persona.clone(),
+        )
     }
 }

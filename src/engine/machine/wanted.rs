@@ -30,9 +30,14 @@ pub fn wanted(plan: &Plan, state: &RunState) -> Option<Activity> {
     }
     let phase = state.current()?;
     match phase.status {
-        PhaseStatus::Running => Some(Activity::Attempt { phase_key: phase.key.clone(), attempt: phase.attempt }),
+        PhaseStatus::Running => Some(Activity::Attempt {
+            phase_key: phase.key.clone(),
+            attempt: phase.attempt,
+        }),
         PhaseStatus::Validating | PhaseStatus::AwaitingApproval if passed(plan, phase) => {
-            Some(Activity::Commit { phase_key: phase.key.clone() })
+            Some(Activity::Commit {
+                phase_key: phase.key.clone(),
+            })
         }
         _ => None,
     }

@@ -21,7 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// `io_failed` when it cannot be started, ends with another code than 0, or takes too long.
 pub async fn tell(command: &[String], message: &Message) -> Result<()> {
-    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(());
+    };
     let json = serde_json::to_vec(message).map_err(Failure::internal)?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -37,12 +39,23 @@ pub async fn tell(command: &[String], message: &Message) -> Result<()> {
         // A command that does not read is told by its variables.
         let _ = stdin.write_all(&json).await;
     }
-    let refused =
-        |what: String| Failure::new(Code::IoFailed, format!("the notify command '{program}' {what}")).hint("see 'notify.command'");
+    let refused = |what: String| {
+        Failure::new(
+            Code::IoFailed,
+            format!("the notify command '{program}' {what}"),
+        )
+        .hint("see 'notify.command'")
+    };
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(refused(format!("ended with {status}"))),
-        Ok(Err(e)) => Err(Failure::io(format!("cannot wait for the notify command '{program}'"), &e)),
-        Err(_) => Err(refused(format!("took longer than {} s", PATIENCE.as_secs()))),
+        Ok(Err(e)) => Err(Failure::io(
+            format!("cannot wait for the notify command '{program}'"),
+            &e,
+        )),
+        Err(_) => Err(refused(format!(
+            "took longer than {} s",
+            PATIENCE.as_secs()
+        ))),
     }
 }

@@ -56,8 +56,15 @@ pub struct Question {
 impl Message {
     /// The notice of an event.
     #[must_use]
-    pub fn new(event: &Event, run: &RunRecord, question: Option<&ApprovalRecord>, token: Option<String>) -> Self {
-        let payload = serde_json::to_value(event).map(|mut value| value["payload"].take()).unwrap_or_default();
+    pub fn new(
+        event: &Event,
+        run: &RunRecord,
+        question: Option<&ApprovalRecord>,
+        token: Option<String>,
+    ) -> Self {
+        let payload = serde_json::to_value(event)
+            .map(|mut value| value["payload"].take())
+            .unwrap_or_default();
         Self {
             notice: notice(&event.fact).unwrap_or(Notice::End),
             summary: summary(event, run, question),
@@ -101,8 +108,11 @@ fn summary(event: &Event, run: &RunRecord, question: Option<&ApprovalRecord>) ->
     let who = format!("{} ({}, {})", run.thread, run.workflow, run.id.short());
     let what = match &event.fact {
         Fact::ApprovalRequested { gate, .. } => {
-            let about = question.and_then(|asked| asked.phase_key.as_ref().zip(asked.artifact_version));
-            let about = about.map(|(phase, version)| format!(": {phase} v{version}")).unwrap_or_default();
+            let about =
+                question.and_then(|asked| asked.phase_key.as_ref().zip(asked.artifact_version));
+            let about = about
+                .map(|(phase, version)| format!(": {phase} v{version}"))
+                .unwrap_or_default();
             format!("waits for you at {gate}{about}")
         }
         Fact::RunFailed { message, .. } => format!("failed: {message}"),

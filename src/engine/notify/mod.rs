@@ -41,7 +41,10 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
         Err(failure) => return tracing::error!(%failure, "no webhook"),
     };
     let mut signals = context.signals.subscribe();
-    let teller = Teller { context: Arc::clone(&context), webhook };
+    let teller = Teller {
+        context: Arc::clone(&context),
+        webhook,
+    };
     if let Err(failure) = teller.catch_up().await {
         tracing::warn!(%failure, "could not look for notices that were not told");
     }
@@ -51,7 +54,9 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
             () = closing.cancelled() => Err(RecvError::Closed),
         };
         let told = match signal {
-            Ok(Signal::Event(event)) if matters(&event.fact, &context.settings.notify) => teller.run_moved(event.run_id).await,
+            Ok(Signal::Event(event)) if matters(&event.fact, &context.settings.notify) => {
+                teller.run_moved(event.run_id).await
+            }
             Ok(Signal::Lagged) | Err(RecvError::Lagged(_)) => teller.catch_up().await,
             Ok(_) => Ok(()),
             Err(RecvError::Closed) => {
@@ -84,9 +89,17 @@ impl Teller {
     /// Tells everything of a run that matters and was not told.
     async fn run_moved(&self, run: RunId) -> Result<()> {
         loop {
-            let events = self.context.read(move |conn| events::from(conn, run, notices::last(conn, run)? + 1, PAGE)).await?;
-            let Some(last) = events.last().map(|event| event.seq) else { return Ok(()) };
-            for event in events.iter().filter(|event| matters(&event.fact, &self.context.settings.notify)) {
+            let events = self
+                .context
+                .read(move |conn| events::from(conn, run, notices::last(conn, run)? + 1, PAGE))
+                .await?;
+            let Some(last) = events.last().map(|event| event.seq) else {
+                return Ok(());
+            };
+            for event in events
+                .iter()
+                .filter(|event| matters(&event.fact, &self.context.settings.notify))
+            {
                 self.tell(event).await?;
                 self.told(run, event.seq).await?;
             }
@@ -95,11 +108,16 @@ impl Teller {
     }
 
     async fn told(&self, run: RunId, seq: u64) -> Result<()> {
-        self.context.store.write(move |tx| notices::advance(tx, run, seq)).await
+        self.context
+            .store
+            .write(move |tx| notices::advance(tx, run, seq))
+            .await
     }
 
     async fn tell(&self, event: &Event) -> Result<()> {
-        let Some(message) = self.message(event).await? else { return Ok(()) };
+        let Some(message) = self.message(event).await? else {
+            return Ok(());
+        };
         let settings = &self.context.settings.notify;
         // A way that stays shut was logged; the next notice tries it anew.
         if !settings.command.is_empty() {
@@ -117,11 +135,17 @@ impl Teller {
     async fn message(&self, event: &Event) -> Result<Option<Message>> {
         let (id, asked) = (event.run_id, asked(&event.fact));
         let read = move |conn: &rusqlite::Connection| {
-            let question = approvals::of_run(conn, id)?.into_iter().find(|question| Some(question.id) == asked);
+            let question = approvals::of_run(conn, id)?
+                .into_iter()
+                .find(|question| Some(question.id) == asked);
             Ok((runs::get(conn, id)?, question))
         };
         let (run, question) = self.context.read(read).await?;
-        if asked.is_some() && question.as_ref().is_none_or(|question| question.state != ApprovalStatus::Pending) {
+        if asked.is_some()
+            && question
+                .as_ref()
+                .is_none_or(|question| question.state != ApprovalStatus::Pending)
+        {
             return Ok(None);
         }
         let token = match &question {
@@ -137,7 +161,11 @@ impl Teller {
 }
 
 fn asked(fact: &Fact) -> Option<crate::model::id::RequestId> {
-    if let Fact::ApprovalRequested { request_id, .. } = fact { Some(*request_id) } else { None }
+    if let Fact::ApprovalRequested { request_id, .. } = fact {
+        Some(*request_id)
+    } else {
+        None
+    }
 }
 
 fn is_worth_another_try(way: &str, failure: &Failure) -> bool {

@@ -36,17 +36,34 @@ impl Webhook {
         if settings.webhook.is_empty() {
             return Ok(None);
         }
-        let wrong = |message: String, hint: &str| Failure::new(Code::ConfigInvalid, message).hint(hint);
-        let url = Url::parse(&settings.webhook)
-            .map_err(|e| wrong(format!("'notify.webhook' is no address: {e}"), "such as https://host/path"))?;
+        let wrong =
+            |message: String, hint: &str| Failure::new(Code::ConfigInvalid, message).hint(hint);
+        let url = Url::parse(&settings.webhook).map_err(|e| {
+            wrong(
+                format!("'notify.webhook' is no address: {e}"),
+                "such as https://host/path",
+            )
+        })?;
         let secret = match settings.webhook_secret_env.as_str() {
             "" => None,
             name => Some(std::env::var(name).map(SecretString::from).map_err(|_| {
-                wrong(format!("the variable {name} that 'notify.webhook_secret_env' names is not set"), "export it, or empty the setting")
+                wrong(
+                    format!(
+                        "the variable {name} that 'notify.webhook_secret_env' names is not set"
+                    ),
+                    "export it, or empty the setting",
+                )
             })?),
         };
-        let client = http::client(&url).timeout(PATIENCE).build().map_err(Failure::internal)?;
-        Ok(Some(Self { client, url, secret }))
+        let client = http::client(&url)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(Failure::internal)?;
+        Ok(Some(Self {
+            client,
+            url,
+            secret,
+        }))
     }
 
     /// Delivers a notice once.
@@ -59,30 +76,49 @@ impl Webhook {
             .client
             .post(self.url.clone())
             .header("content-type", "application/json")
-            .header("phasedeck-delivery", format!("{}:{}", message.run_id, message.seq));
+            .header(
+                "phasedeck-delivery",
+                format!("{}:{}", message.run_id, message.seq),
+            );
         if let Some(secret) = &self.secret {
             let seconds = Timestamp::now().0 / 1000;
-            request = request.header("phasedeck-signature", format!("t={seconds},v1={}", signature(secret, seconds, &body)?));
+            request = request.header(
+                "phasedeck-signature",
+                format!("t={seconds},v1={}", signature(secret, seconds, &body)?),
+            );
         }
         let host = self.url.host_str().unwrap_or_default();
         let reply = request.body(body).send().await.map_err(|error| {
-            Failure::new(Code::WebhookUnreachable, format!("the webhook at {host} cannot be reached: {}", error.without_url()))
-                .hint("see 'notify.webhook'; it is tried again")
+            Failure::new(
+                Code::WebhookUnreachable,
+                format!(
+                    "the webhook at {host} cannot be reached: {}",
+                    error.without_url()
+                ),
+            )
+            .hint("see 'notify.webhook'; it is tried again")
         })?;
         match reply.status() {
             status if status.is_success() => Ok(()),
             status if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) => {
-                Err(Failure::new(Code::WebhookUnreachable, format!("the webhook at {host} answered {status}")).hint("it is tried again"))
+                Err(Failure::new(
+                    Code::WebhookUnreachable,
+                    format!("the webhook at {host} answered {status}"),
+                )
+                .hint("it is tried again"))
             }
-            status => {
-                Err(Failure::new(Code::IoFailed, format!("the webhook at {host} refused a notice: {status}")).hint("see 'notify.webhook'"))
-            }
+            status => Err(Failure::new(
+                Code::IoFailed,
+                format!("the webhook at {host} refused a notice: {status}"),
+            )
+            .hint("see 'notify.webhook'")),
         }
     }
 }
 
 fn signature(secret: &SecretString, seconds: i64, body: &[u8]) -> Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).map_err(Failure::internal)?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+        .map_err(Failure::internal)?;
     mac.update(format!("{seconds}.").as_bytes());
     mac.update(body);
     Ok(hex::encode(mac.finalize().into_bytes()))
@@ -96,7 +132,13 @@ mod tests {
     fn the_signature_covers_time_and_body() {
         let secret = SecretString::from("key".to_owned());
         // By `printf '1.{}' | openssl dgst -sha256 -hmac key`.
-        assert_eq!(signature(&secret, 1, b"{}").unwrap(), "1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224");
-        assert_ne!(signature(&secret, 2, b"{}").unwrap(), signature(&secret, 1, b"{}").unwrap());
+        assert_eq!(
+            signature(&secret, 1, b"{}").unwrap(),
+            "1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224"
+        );
+        assert_ne!(
+            signature(&secret, 2, b"{}").unwrap(),
+            signature(&secret, 1, b"{}").unwrap()
+        );
     }
 }

@@ -18,20 +18,28 @@ pub(super) fn forms(secret: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([secret.to_owned(), json_escaped(secret)]);
     forms.extend(in_addresses(secret));
     for base64 in (0..3).flat_map(|offset| base64(secret, offset)) {
-        forms.extend([percent_encoded(&base64, "", true), percent_encoded(&base64, "", false), base64]);
+        forms.extend([
+            percent_encoded(&base64, "", true),
+            percent_encoded(&base64, "", false),
+            base64,
+        ]);
     }
     forms
 }
 
 fn in_addresses(text: &str) -> impl Iterator<Item = String> + '_ {
-    let habits = UNCHANGED.into_iter().flat_map(|unchanged| [false, true].map(|upper| percent_encoded(text, unchanged, upper)));
+    let habits = UNCHANGED
+        .into_iter()
+        .flat_map(|unchanged| [false, true].map(|upper| percent_encoded(text, unchanged, upper)));
     // A form that is sent by a page writes its spaces so.
     habits.flat_map(|form| [form.replace("%20", "+"), form])
 }
 
 fn percent_encoded(text: &str, unchanged: &str, upper: bool) -> String {
     let encoded = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
         byte if unchanged.as_bytes().contains(&byte) => char::from(byte).to_string(),
         _ if upper => format!("%{byte:02X}"),
         _ => format!("%{byte:02x}"),
@@ -41,9 +49,13 @@ fn percent_encoded(text: &str, unchanged: &str, upper: bool) -> String {
 
 /// In both alphabets, `offset` bytes behind a multiple of three.
 fn base64(secret: &str, offset: usize) -> [String; 2] {
-    let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.bytes()).collect();
+    let bytes: Vec<u8> = std::iter::repeat_n(0, offset)
+        .chain(secret.bytes())
+        .collect();
     let own = (offset * 8).div_ceil(6)..bytes.len() * 8 / 6;
-    [&STANDARD, &URL_SAFE].map(|alphabet| GeneralPurpose::new(alphabet, NO_PAD).encode(&bytes)[own.clone()].to_owned())
+    [&STANDARD, &URL_SAFE].map(|alphabet| {
+        GeneralPurpose::new(alphabet, NO_PAD).encode(&bytes)[own.clone()].to_owned()
+    })
 }
 
 fn json_escaped(text: &str) -> String {

@@ -19,7 +19,11 @@ impl Live {
     #[must_use]
     pub fn push(&mut self, redactor: &Redactor, piece: &str) -> String {
         self.held.push_str(piece);
-        let open = if self.held.len() > MOST_HELD { self.held.len() } else { redactor.open_from(&self.held) };
+        let open = if self.held.len() > MOST_HELD {
+            self.held.len()
+        } else {
+            redactor.open_from(&self.held)
+        };
         let rest = self.held.split_off(open);
         let shown = std::mem::replace(&mut self.held, rest);
         redactor.apply(&shown).into_owned()
@@ -39,12 +43,24 @@ mod tests {
     use super::*;
 
     fn redactor() -> Redactor {
-        Redactor::default().knowing(["canary/secret+1", "abababab", "babababb", "élan-vital-é", "line one\nline two"].map(str::to_owned))
+        Redactor::default().knowing(
+            [
+                "canary/secret+1",
+                "abababab",
+                "babababb",
+                "élan-vital-é",
+                "line one\nline two",
+            ]
+            .map(str::to_owned),
+        )
     }
 
     fn shown(redactor: &Redactor, pieces: &[&str]) -> String {
         let mut live = Live::default();
-        let mut all: String = pieces.iter().map(|piece| live.push(redactor, piece)).collect();
+        let mut all: String = pieces
+            .iter()
+            .map(|piece| live.push(redactor, piece))
+            .collect();
         all.push_str(&live.finish(redactor));
         all
     }
@@ -68,7 +84,11 @@ mod tests {
         let redactor = redactor();
         for text in TEXTS {
             let whole = redactor.apply(text).into_owned();
-            let cuts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+            let cuts: Vec<usize> = text
+                .char_indices()
+                .map(|(at, _)| at)
+                .chain([text.len()])
+                .collect();
             for (n, first) in cuts.iter().enumerate() {
                 for second in &cuts[n..] {
                     let pieces = [&text[..*first], &text[*first..*second], &text[*second..]];
@@ -76,7 +96,13 @@ mod tests {
                 }
             }
             let each: Vec<String> = text.chars().map(String::from).collect();
-            assert_eq!(shown(&redactor, &each.iter().map(String::as_str).collect::<Vec<_>>()), whole);
+            assert_eq!(
+                shown(
+                    &redactor,
+                    &each.iter().map(String::as_str).collect::<Vec<_>>()
+                ),
+                whole
+            );
         }
     }
 
@@ -113,7 +139,9 @@ mod tests {
         assert_eq!(live.push(&redactor, "I look at the "), "I look at the ");
         assert_eq!(live.push(&redactor, "file, and c"), "file, and ");
         assert_eq!(live.push(&redactor, "ontinue. "), "continue. ");
-        let kept: usize = (0..100).map(|_| live.push(&redactor, &"x".repeat(4096)).len()).sum();
+        let kept: usize = (0..100)
+            .map(|_| live.push(&redactor, &"x".repeat(4096)).len())
+            .sum();
         assert!(live.held.len() <= MOST_HELD && kept + live.held.len() == 409_600);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::costs;
 use super::shape::{
-    AbortReport, ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, Report, RunReport, SeatReport, Unresolved,
-    UnresolvedKind,
+    AbortReport, ArtifactReport, DecisionReport, ErrorReport, EventReport, PhaseReport, Report,
+    RunReport, SeatReport, Unresolved, UnresolvedKind,
 };
 use crate::model::event::{Event, Fact};
 use crate::model::hash::ContentHash;
@@ -21,7 +21,10 @@ const LAST_EVENTS: usize = 20;
 impl Report {
     /// Builds the report of a run from its rows. Of `last_events` (oldest first) the last 20 count.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "each is one kind of row; a struct of them would be made once, here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one kind of row; a struct of them would be made once, here"
+    )]
     pub fn build(
         run: &RunRecord,
         state: &RunState,
@@ -37,20 +40,41 @@ impl Report {
             rehearsal: run.rehearsal,
             run: the_run(run, state),
             error: error(run, state),
-            aborted: last_events.iter().rev().find_map(|event| abort(&event.fact)),
+            aborted: last_events
+                .iter()
+                .rev()
+                .find_map(|event| abort(&event.fact)),
             unresolved: unresolved(state, approvals, ledger),
-            bindings: bindings.iter().map(seat).chain(state.reseated.iter().map(new_seat)).collect(),
-            phases: state.phases.iter().map(|phase| the_phase(phase, state, workflow)).collect(),
+            bindings: bindings
+                .iter()
+                .map(seat)
+                .chain(state.reseated.iter().map(new_seat))
+                .collect(),
+            phases: state
+                .phases
+                .iter()
+                .map(|phase| the_phase(phase, state, workflow))
+                .collect(),
             artifacts: artifacts.iter().map(artifact).collect(),
             decisions: approvals.iter().map(decision).collect(),
             costs: costs::of(state, ledger),
-            last_events: last_events.iter().skip(last_events.len().saturating_sub(LAST_EVENTS)).map(event).collect(),
+            last_events: last_events
+                .iter()
+                .skip(last_events.len().saturating_sub(LAST_EVENTS))
+                .map(event)
+                .collect(),
         }
     }
 }
 
 fn the_run(run: &RunRecord, state: &RunState) -> RunReport {
-    let sum = |of: fn(&PhaseState, crate::model::time::Timestamp) -> u64| state.phases.iter().map(|phase| of(phase, state.last_at)).sum();
+    let sum = |of: fn(&PhaseState, crate::model::time::Timestamp) -> u64| {
+        state
+            .phases
+            .iter()
+            .map(|phase| of(phase, state.last_at))
+            .sum()
+    };
     RunReport {
         id: run.id.to_string(),
         workflow: run.workflow.clone(),
@@ -73,38 +97,84 @@ fn the_run(run: &RunRecord, state: &RunState) -> RunReport {
 
 fn error(run: &RunRecord, state: &RunState) -> Option<ErrorReport> {
     if let Some((code, message, hint)) = &state.error {
-        return Some(ErrorReport { code: code.to_string(), message: message.clone(), hint: hint.clone() });
+        return Some(ErrorReport {
+            code: code.to_string(),
+            message: message.clone(),
+            hint: hint.clone(),
+        });
     }
     let code = run.error_code.clone()?;
-    Some(ErrorReport { code, message: run.error_message.clone().unwrap_or_default(), hint: run.error_hint.clone().unwrap_or_default() })
+    Some(ErrorReport {
+        code,
+        message: run.error_message.clone().unwrap_or_default(),
+        hint: run.error_hint.clone().unwrap_or_default(),
+    })
 }
 
 fn abort(fact: &Fact) -> Option<AbortReport> {
-    let Fact::RunAborted { by, via, reason } = fact else { return None };
-    Some(AbortReport { by: by.clone(), via: *via, reason: reason.clone() })
+    let Fact::RunAborted { by, via, reason } = fact else {
+        return None;
+    };
+    Some(AbortReport {
+        by: by.clone(),
+        via: *via,
+        reason: reason.clone(),
+    })
 }
 
-fn unresolved(state: &RunState, approvals: &[ApprovalRecord], ledger: &[LedgerRecord]) -> Vec<Unresolved> {
-    let pending = approvals.iter().filter(|approval| approval.state == ApprovalStatus::Pending).map(|approval| {
-        let phase_key = approval.phase_key.as_ref().map(ToString::to_string);
-        Unresolved {
-            kind: UnresolvedKind::PendingApproval,
-            phase_key,
-            what: format!("the question '{}' was never answered", approval.gate),
-        }
-    });
-    let unknown = ledger.iter().filter(|call| call.cost.is_none()).map(|call| {
-        let how = if call.status.is_none() { "is still open" } else { "has no known price" };
-        let what = format!("call {} to {} {how}", call.turn_id, call.model);
-        Unresolved { kind: UnresolvedKind::UnknownCost, phase_key: Some(call.phase_key.to_string()), what }
-    });
+fn unresolved(
+    state: &RunState,
+    approvals: &[ApprovalRecord],
+    ledger: &[LedgerRecord],
+) -> Vec<Unresolved> {
+    let pending = approvals
+        .iter()
+        .filter(|approval| approval.state == ApprovalStatus::Pending)
+        .map(|approval| {
+            let phase_key = approval.phase_key.as_ref().map(ToString::to_string);
+            Unresolved {
+                kind: UnresolvedKind::PendingApproval,
+                phase_key,
+                what: format!("the question '{}' was never answered", approval.gate),
+            }
+        });
+    let unknown = ledger
+        .iter()
+        .filter(|call| call.cost.is_none())
+        .map(|call| {
+            let how = if call.status.is_none() {
+                "is still open"
+            } else {
+                "has no known price"
+            };
+            let what = format!("call {} to {} {how}", call.turn_id, call.model);
+            Unresolved {
+                kind: UnresolvedKind::UnknownCost,
+                phase_key: Some(call.phase_key.to_string()),
+                what,
+            }
+        });
     let phases = state.phases.iter().filter_map(|phase| {
         let (kind, what) = match phase.status {
-            PhaseStatus::Pending => (UnresolvedKind::PhaseNotReached, format!("phase '{}' was not reached", phase.key)),
+            PhaseStatus::Pending => (
+                UnresolvedKind::PhaseNotReached,
+                format!("phase '{}' was not reached", phase.key),
+            ),
             PhaseStatus::Completed | PhaseStatus::Skipped | PhaseStatus::Failed => return None,
-            other => (UnresolvedKind::PhaseUnfinished, format!("phase '{}' was left {}", phase.key, other.as_str().replace('_', " "))),
+            other => (
+                UnresolvedKind::PhaseUnfinished,
+                format!(
+                    "phase '{}' was left {}",
+                    phase.key,
+                    other.as_str().replace('_', " ")
+                ),
+            ),
         };
-        Some(Unresolved { kind, phase_key: Some(phase.key.to_string()), what })
+        Some(Unresolved {
+            kind,
+            phase_key: Some(phase.key.to_string()),
+            what,
+        })
     });
     pending.chain(unknown).chain(phases).collect()
 }
@@ -122,14 +192,20 @@ fn seat(binding: &Binding) -> SeatReport {
 }
 
 fn new_seat(new: &NewSeat) -> SeatReport {
-    SeatReport { phase_key: Some(new.phase_key.to_string()), instead_of: Some(new.was.to_string()), ..seat(&new.binding) }
+    SeatReport {
+        phase_key: Some(new.phase_key.to_string()),
+        instead_of: Some(new.was.to_string()),
+        ..seat(&new.binding)
+    }
 }
 
 fn the_phase(phase: &PhaseState, state: &RunState, workflow: Option<&Workflow>) -> PhaseReport {
     let planned = workflow.and_then(|workflow| workflow.phase(&phase.key));
     PhaseReport {
         key: phase.key.to_string(),
-        title: planned.map(|planned| planned.title.clone()).filter(|title| !title.is_empty()),
+        title: planned
+            .map(|planned| planned.title.clone())
+            .filter(|title| !title.is_empty()),
         risk: planned.map(|planned| planned.risk),
         role: planned.map(|planned| planned.role.to_string()),
         persona: phase.made_by().map(ToString::to_string),
@@ -139,8 +215,14 @@ fn the_phase(phase: &PhaseState, state: &RunState, workflow: Option<&Workflow>) 
         ended_at: phase.ended_at,
         working_ms: phase.working_ms_at(state.last_at),
         waiting_ms: phase.waiting_ms_at(state.last_at),
-        artifact_path: phase.artifact.as_ref().map(|artifact| artifact.path.clone()),
-        artifact_sha256: phase.artifact.as_ref().map(|artifact| artifact.sha256.to_string()),
+        artifact_path: phase
+            .artifact
+            .as_ref()
+            .map(|artifact| artifact.path.clone()),
+        artifact_sha256: phase
+            .artifact
+            .as_ref()
+            .map(|artifact| artifact.sha256.to_string()),
         commit: phase.commit.clone(),
     }
 }
@@ -178,6 +260,13 @@ fn decision(row: &ApprovalRecord) -> DecisionReport {
 }
 
 fn event(event: &Event) -> EventReport {
-    let payload = serde_json::to_value(&event.fact).ok().and_then(|mut fact| fact.get_mut("payload").map(serde_json::Value::take));
-    EventReport { seq: event.seq, at: event.at, kind: event.fact.kind().to_owned(), payload: payload.unwrap_or_default() }
+    let payload = serde_json::to_value(&event.fact)
+        .ok()
+        .and_then(|mut fact| fact.get_mut("payload").map(serde_json::Value::take));
+    EventReport {
+        seq: event.seq,
+        at: event.at,
+        kind: event.fact.kind().to_owned(),
+        payload: payload.unwrap_or_default(),
+    }
 }

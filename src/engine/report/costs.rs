@@ -8,20 +8,38 @@ use crate::model::run_state::RunState;
 
 /// What the calls cost: together, by phase in the order of the phases, by model in the order of names.
 pub fn of(state: &RunState, ledger: &[LedgerRecord]) -> Costs {
-    let phases = state.phases.iter().map(|phase| (phase.key.as_str(), ledger.iter().filter(|call| call.phase_key == phase.key).collect()));
+    let phases = state.phases.iter().map(|phase| {
+        (
+            phase.key.as_str(),
+            ledger
+                .iter()
+                .filter(|call| call.phase_key == phase.key)
+                .collect(),
+        )
+    });
     let mut models: BTreeMap<&str, Vec<&LedgerRecord>> = BTreeMap::new();
     for call in ledger {
         models.entry(&call.model).or_default().push(call);
     }
     Costs {
         total: line("total", &ledger.iter().collect::<Vec<_>>()),
-        by_phase: phases.filter(|(_, calls): &(_, Vec<_>)| !calls.is_empty()).map(|(key, calls)| line(key, &calls)).collect(),
-        by_model: models.iter().map(|(model, calls)| line(model, calls)).collect(),
+        by_phase: phases
+            .filter(|(_, calls): &(_, Vec<_>)| !calls.is_empty())
+            .map(|(key, calls)| line(key, &calls))
+            .collect(),
+        by_model: models
+            .iter()
+            .map(|(model, calls)| line(model, calls))
+            .collect(),
     }
 }
 
 fn line(label: &str, calls: &[&LedgerRecord]) -> CostReport {
-    let known: Vec<i64> = calls.iter().filter_map(|call| call.cost).map(|cost| cost.0).collect();
+    let known: Vec<i64> = calls
+        .iter()
+        .filter_map(|call| call.cost)
+        .map(|cost| cost.0)
+        .collect();
     let sum = known.iter().copied().fold(0, i64::saturating_add);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let mut report = CostReport {

@@ -25,7 +25,11 @@ pub fn write(dir: &Path, run_id: RunId, report: &Report) -> Result<PathBuf> {
     check(&json)?;
     create_private_dir(dir)?;
     replace(dir, &format!("{run_id}.report.json"), &json)?;
-    replace(dir, &format!("{run_id}.report.md"), &render_markdown(report))?;
+    replace(
+        dir,
+        &format!("{run_id}.report.md"),
+        &render_markdown(report),
+    )?;
     Ok(dir.join(format!("{run_id}.report")))
 }
 
@@ -38,20 +42,36 @@ pub(super) fn check(json: &str) -> Result<()> {
         Some(judge) => judge,
         None => {
             let schema: Value = serde_json::from_str(SCHEMA).map_err(Failure::internal)?;
-            let judge = jsonschema::options().offline().build(&schema).map_err(Failure::internal)?;
+            let judge = jsonschema::options()
+                .offline()
+                .build(&schema)
+                .map_err(Failure::internal)?;
             JUDGE.get_or_init(|| judge)
         }
     };
-    judge.validate(&report).map_err(|error| Failure::internal(format!("the report is not valid at {}: {error}", error.instance_path())))
+    judge.validate(&report).map_err(|error| {
+        Failure::internal(format!(
+            "the report is not valid at {}: {error}",
+            error.instance_path()
+        ))
+    })
 }
 
 fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {
     let path = dir.join(name);
-    let io = |error: &std::io::Error| Failure::io(format!("cannot write the report {}", path.display()), error);
+    let io = |error: &std::io::Error| {
+        Failure::io(format!("cannot write the report {}", path.display()), error)
+    };
     // A temporary file is made for its owner alone, and stays so when it is renamed.
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| io(&e))?;
     file.write_all(text.as_bytes()).map_err(|e| io(&e))?;
-    Step::ReportWritten.around(|| file.as_file().sync_all()).map_err(|e| io(&e))?;
-    Step::ReportRenamed.around(|| file.persist(&path)).map_err(|e| io(&e.error))?;
-    Step::ReportFolder.around(|| std::fs::File::open(dir).and_then(|dir| dir.sync_all())).map_err(|e| io(&e))
+    Step::ReportWritten
+        .around(|| file.as_file().sync_all())
+        .map_err(|e| io(&e))?;
+    Step::ReportRenamed
+        .around(|| file.persist(&path))
+        .map_err(|e| io(&e.error))?;
+    Step::ReportFolder
+        .around(|| std::fs::File::open(dir).and_then(|dir| dir.sync_all()))
+        .map_err(|e| io(&e))
 }

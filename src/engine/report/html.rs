@@ -22,7 +22,11 @@ pub type Contents<'a> = &'a [(String, u32, String)];
 /// Renders the report as one self-contained page.
 #[must_use]
 pub fn render_html(report: &Report, contents: Contents<'_>) -> String {
-    let title = format!("{} - {}", report.run.workflow, report.run.state.replace('_', " "));
+    let title = format!(
+        "{} - {}",
+        report.run.workflow,
+        report.run.state.replace('_', " ")
+    );
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -50,7 +54,11 @@ pub fn render_html(report: &Report, contents: Contents<'_>) -> String {
 
 fn outcome(report: &Report) -> Markup {
     let run = &report.run;
-    let done = report.phases.iter().filter(|phase| matches!(phase.state, PhaseStatus::Completed | PhaseStatus::Skipped)).count();
+    let done = report
+        .phases
+        .iter()
+        .filter(|phase| matches!(phase.state, PhaseStatus::Completed | PhaseStatus::Skipped))
+        .count();
     html! {
         header {
             p.kind { "phasedeck report" @if report.rehearsal { " · " strong { "rehearsal: no model was asked, every artifact is made up" } } }
@@ -111,7 +119,9 @@ fn timeline(report: &Report) -> Markup {
 }
 
 fn bar(phase: &PhaseReport, began: Timestamp, whole: u64) -> Markup {
-    let Some(start) = phase.started_at else { return html! { span.quiet { "not reached" } } };
+    let Some(start) = phase.started_at else {
+        return html! { span.quiet { "not reached" } };
+    };
     let at = |ms: u64| ms.saturating_mul(WIDTH) / whole;
     let left = at(start.since_ms(began)).min(WIDTH);
     let worked = at(phase.working_ms).clamp(2, WIDTH.saturating_sub(left).max(2));
@@ -147,7 +157,12 @@ fn costs(report: &Report) -> Markup {
 }
 
 fn cost_bars(title: &str, lines: &[CostReport]) -> Markup {
-    let most = lines.iter().filter_map(|line| line.known_nano_usd).max().unwrap_or(0).max(1);
+    let most = lines
+        .iter()
+        .filter_map(|line| line.known_nano_usd)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     html! {
         h3 { (title) }
         table { tbody { @for line in lines { tr {
@@ -210,7 +225,9 @@ fn artifacts(artifacts: &[ArtifactReport], contents: Contents<'_>) -> Markup {
 }
 
 fn content_of<'a>(artifact: &ArtifactReport, contents: Contents<'a>) -> Option<&'a str> {
-    let found = contents.iter().find(|(phase, version, _)| *phase == artifact.phase_key && *version == artifact.version);
+    let found = contents
+        .iter()
+        .find(|(phase, version, _)| *phase == artifact.phase_key && *version == artifact.version);
     found.map(|(_, _, text)| text.as_str())
 }
 

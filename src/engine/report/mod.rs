@@ -9,8 +9,8 @@ pub use self::file::write;
 pub use self::html::{Contents, render_html};
 pub use self::markdown::render_markdown;
 pub use self::shape::{
-    AbortReport, ArtifactReport, CostReport, Costs, DecisionReport, ErrorReport, EventReport, PhaseReport, Report, RunReport, SeatReport,
-    Unresolved, UnresolvedKind,
+    AbortReport, ArtifactReport, CostReport, Costs, DecisionReport, ErrorReport, EventReport,
+    PhaseReport, Report, RunReport, SeatReport, Unresolved, UnresolvedKind,
 };
 use crate::model::error::{Failure, Result};
 use crate::model::safe_text::safe_json;

@@ -51,8 +51,16 @@ fn rejected_run() -> Rows {
         { "key": "spec", "title": "Specify", "role": "architect" }, { "key": "plan", "role": "architect", "risk": "high" }] });
     let artifact = json!({ "path": "spec.json", "schema": "dev/spec@1", "sha256": hash('a'), "bytes": 120, "version": 1 });
     let mut validated = json!({ "phase_key": "spec", "attempt": 1 });
-    validated.as_object_mut().unwrap().extend(artifact.as_object().unwrap().clone());
-    let tokens = Tokens { input: 1200, output: 300, cached: 1000, reasoning: 50 };
+    validated
+        .as_object_mut()
+        .unwrap()
+        .extend(artifact.as_object().unwrap().clone());
+    let tokens = Tokens {
+        input: 1200,
+        output: 300,
+        cached: 1000,
+        reasoning: 50,
+    };
     let facts = [
         (
             0,
@@ -61,7 +69,13 @@ fn rejected_run() -> Rows {
                 json!({ "workflow": "development@1", "workflow_hash": hash('f'), "thread": "main", "phases": ["spec", "plan"], "rehearsal": false }),
             ),
         ),
-        (0, fact("run.started", json!({ "workflow": "development@1", "thread": "main" }))),
+        (
+            0,
+            fact(
+                "run.started",
+                json!({ "workflow": "development@1", "thread": "main" }),
+            ),
+        ),
         (
             1000,
             fact(
@@ -85,7 +99,13 @@ fn rejected_run() -> Rows {
             "comment": "no", "by": "ada", "via": "console", "artifact_sha256": hash('a') }),
             ),
         ),
-        (93_000, fact("phase.failed", json!({ "phase_key": "spec", "reason": "approval_rejected", "message": "no" }))),
+        (
+            93_000,
+            fact(
+                "phase.failed",
+                json!({ "phase_key": "spec", "reason": "approval_rejected", "message": "no" }),
+            ),
+        ),
         (
             93_000,
             fact(
@@ -94,8 +114,16 @@ fn rejected_run() -> Rows {
             ),
         ),
     ];
-    let events: Vec<Event> =
-        facts.into_iter().zip(1..).map(|((at, fact), seq)| Event { run_id: RUN.parse().unwrap(), seq, at: Timestamp(at), fact }).collect();
+    let events: Vec<Event> = facts
+        .into_iter()
+        .zip(1..)
+        .map(|((at, fact), seq)| Event {
+            run_id: RUN.parse().unwrap(),
+            seq,
+            at: Timestamp(at),
+            fact,
+        })
+        .collect();
     let state = RunState::fold(RUN.parse().unwrap(), &events).unwrap();
     let run = json!({ "id": RUN, "workflow": "development@1", "workflow_hash": hash('f'), "thread": "main", "state": "failed",
         "requirements": "Greet people.\n# Not a heading | <b>\u{202e}x", "repo": "/src/app", "base_branch": "main", "base_commit": "0123456789abcdef",
@@ -237,7 +265,10 @@ fn a_report_of_a_rehearsal_says_so_first() {
     rows.run.rehearsal = true;
     rows.ledger.clear();
     let text = render_markdown(&rows.report());
-    assert_eq!(text.lines().nth(2).unwrap(), "> **REHEARSAL.** No model was asked and nothing was paid. Every artifact below is made up.");
+    assert_eq!(
+        text.lines().nth(2).unwrap(),
+        "> **REHEARSAL.** No model was asked and nothing was paid. Every artifact below is made up."
+    );
     assert!(text.contains("\nNo model was called.\n"));
 }
 
@@ -245,27 +276,72 @@ fn a_report_of_a_rehearsal_says_so_first() {
 fn an_abort_says_who_and_why() {
     let mut rows = rejected_run();
     rows.events.truncate(4);
-    let fact = fact("run.aborted", json!({ "by": "ada", "via": "cli", "reason": "wrong branch" }));
-    rows.events.push(Event { run_id: rows.run.id, seq: 5, at: Timestamp(40_000), fact });
+    let fact = fact(
+        "run.aborted",
+        json!({ "by": "ada", "via": "cli", "reason": "wrong branch" }),
+    );
+    rows.events.push(Event {
+        run_id: rows.run.id,
+        seq: 5,
+        at: Timestamp(40_000),
+        fact,
+    });
     rows.state = RunState::fold(rows.run.id, &rows.events).unwrap();
     rows.run.error_code = None;
     let report = rows.report();
-    assert_eq!((report.run.state.as_str(), &report.error), ("aborted", &None));
+    assert_eq!(
+        (report.run.state.as_str(), &report.error),
+        ("aborted", &None)
+    );
     let text = render_markdown(&report);
-    assert!(text.contains("\n- Aborted: by ada (cli): wrong branch\n"), "{text}");
+    assert!(
+        text.contains("\n- Aborted: by ada (cli): wrong branch\n"),
+        "{text}"
+    );
 }
 
 #[test]
 fn an_unknown_price_is_null_in_every_sum_it_is_part_of() {
     let costs = rejected_run().report().costs;
-    let sums = |line: &CostReport| (line.label.clone(), line.calls, line.unknown_calls, line.cost_nano_usd, line.known_nano_usd);
-    assert_eq!(sums(&costs.total), ("total".to_owned(), 2, 1, None, Some(410_000_000)));
-    assert_eq!(costs.by_phase.iter().map(sums).collect::<Vec<_>>(), [("spec".to_owned(), 2, 1, None, Some(410_000_000))]);
+    let sums = |line: &CostReport| {
+        (
+            line.label.clone(),
+            line.calls,
+            line.unknown_calls,
+            line.cost_nano_usd,
+            line.known_nano_usd,
+        )
+    };
+    assert_eq!(
+        sums(&costs.total),
+        ("total".to_owned(), 2, 1, None, Some(410_000_000))
+    );
+    assert_eq!(
+        costs.by_phase.iter().map(sums).collect::<Vec<_>>(),
+        [("spec".to_owned(), 2, 1, None, Some(410_000_000))]
+    );
     assert_eq!(
         costs.by_model.iter().map(sums).collect::<Vec<_>>(),
-        [("big-1".to_owned(), 1, 0, Some(410_000_000), Some(410_000_000)), ("local".to_owned(), 1, 1, None, None)]
+        [
+            (
+                "big-1".to_owned(),
+                1,
+                0,
+                Some(410_000_000),
+                Some(410_000_000)
+            ),
+            ("local".to_owned(), 1, 1, None, None)
+        ]
     );
-    assert_eq!(costs.total.tokens, Tokens { input: 2400, output: 600, cached: 2000, reasoning: 100 });
+    assert_eq!(
+        costs.total.tokens,
+        Tokens {
+            input: 2400,
+            output: 600,
+            cached: 2000,
+            reasoning: 100
+        }
+    );
 }
 
 #[test]
@@ -274,14 +350,31 @@ fn everything_open_is_listed() {
     rows.state = RunState::fold(rows.state.run_id, &rows.events[..5]).unwrap();
     rows.approvals[0].state = crate::model::state::ApprovalStatus::Pending;
     rows.ledger[1].status = None;
-    let open: Vec<(UnresolvedKind, String)> = rows.report().unresolved.into_iter().map(|open| (open.kind, open.what)).collect();
+    let open: Vec<(UnresolvedKind, String)> = rows
+        .report()
+        .unresolved
+        .into_iter()
+        .map(|open| (open.kind, open.what))
+        .collect();
     assert_eq!(
         open,
         [
-            (UnresolvedKind::PendingApproval, "the question 'spec_approved' was never answered".to_owned()),
-            (UnresolvedKind::UnknownCost, format!("call {TURN} to local is still open")),
-            (UnresolvedKind::PhaseUnfinished, "phase 'spec' was left awaiting approval".to_owned()),
-            (UnresolvedKind::PhaseNotReached, "phase 'plan' was not reached".to_owned()),
+            (
+                UnresolvedKind::PendingApproval,
+                "the question 'spec_approved' was never answered".to_owned()
+            ),
+            (
+                UnresolvedKind::UnknownCost,
+                format!("call {TURN} to local is still open")
+            ),
+            (
+                UnresolvedKind::PhaseUnfinished,
+                "phase 'spec' was left awaiting approval".to_owned()
+            ),
+            (
+                UnresolvedKind::PhaseNotReached,
+                "phase 'plan' was not reached".to_owned()
+            ),
         ]
     );
 }
@@ -290,8 +383,16 @@ fn everything_open_is_listed() {
 fn only_the_last_twenty_events_are_kept() {
     let mut rows = rejected_run();
     let last = rows.events.last().unwrap().clone();
-    rows.events.extend((9..40).map(|seq| Event { seq, ..last.clone() }));
-    let seqs: Vec<u64> = rows.report().last_events.iter().map(|event| event.seq).collect();
+    rows.events.extend((9..40).map(|seq| Event {
+        seq,
+        ..last.clone()
+    }));
+    let seqs: Vec<u64> = rows
+        .report()
+        .last_events
+        .iter()
+        .map(|event| event.seq)
+        .collect();
     assert_eq!(seqs, (20..40).collect::<Vec<u64>>());
 }
 
@@ -316,30 +417,54 @@ fn a_report_is_written_twice_with_the_same_bytes_and_for_its_owner_alone() {
         let path = write(&dir, RUN.parse().unwrap(), &report).unwrap();
         assert_eq!(path, dir.join(format!("{RUN}.report")));
         let files = ["json", "md"].map(|extension| dir.join(format!("{RUN}.report.{extension}")));
-        assert!(files.iter().all(|file| std::fs::metadata(file).unwrap().permissions().mode() & 0o777 == 0o600));
+        assert!(
+            files
+                .iter()
+                .all(|file| std::fs::metadata(file).unwrap().permissions().mode() & 0o777 == 0o600)
+        );
         written.push(files.map(|file| std::fs::read_to_string(file).unwrap()));
     }
     assert_eq!(written[0], written[1]);
-    assert_eq!(written[0], [to_json(&report).unwrap(), render_markdown(&report)]);
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "no temporary file stays");
+    assert_eq!(
+        written[0],
+        [to_json(&report).unwrap(), render_markdown(&report)]
+    );
+    assert_eq!(
+        std::fs::read_dir(&dir).unwrap().count(),
+        2,
+        "no temporary file stays"
+    );
 }
 
 /// What `docs/events.md` says: its rows by event type, and its examples.
 fn documented() -> (Vec<(String, String)>, Vec<Event>) {
     let text = include_str!("../../../docs/events.md");
     let row = regex::Regex::new(r"(?m)^\| `([a-z]+\.[a-z]+)` \|(.*)$").unwrap();
-    let rows = row.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
-    let examples = text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows = row
+        .captures_iter(text)
+        .map(|found| (found[1].to_owned(), found[2].to_owned()))
+        .collect();
+    let examples = text
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     (rows, examples)
 }
 
 #[test]
 fn every_event_type_is_documented_once_with_an_example() {
     let rename = regex::Regex::new(r#"#\[serde\(rename = "([a-z]+\.[a-z]+)"\)\]"#).unwrap();
-    let mut kinds: Vec<String> = rename.captures_iter(include_str!("../../model/event.rs")).map(|found| found[1].to_owned()).collect();
+    let mut kinds: Vec<String> = rename
+        .captures_iter(include_str!("../../model/event.rs"))
+        .map(|found| found[1].to_owned())
+        .collect();
     let (rows, examples) = documented();
     let mut rows: Vec<String> = rows.into_iter().map(|(kind, _)| kind).collect();
-    let mut shown: Vec<String> = examples.iter().map(|event| event.fact.kind().to_owned()).collect();
+    let mut shown: Vec<String> = examples
+        .iter()
+        .map(|event| event.fact.kind().to_owned())
+        .collect();
     for list in [&mut kinds, &mut rows, &mut shown] {
         list.sort();
     }
@@ -351,10 +476,17 @@ fn every_event_type_is_documented_once_with_an_example() {
 fn every_payload_field_is_explained_in_the_row_of_its_event() {
     let (rows, examples) = documented();
     for event in examples {
-        let (_, row) = rows.iter().find(|(kind, _)| kind == event.fact.kind()).unwrap();
+        let (_, row) = rows
+            .iter()
+            .find(|(kind, _)| kind == event.fact.kind())
+            .unwrap();
         let fact = serde_json::to_value(&event.fact).unwrap();
         for field in fact["payload"].as_object().unwrap().keys() {
-            assert!(row.contains(&format!("`{field}`")), "{}: `{field}` is not explained", event.fact.kind());
+            assert!(
+                row.contains(&format!("`{field}`")),
+                "{}: `{field}` is not explained",
+                event.fact.kind()
+            );
         }
     }
 }
@@ -366,10 +498,25 @@ fn the_page_holds_everything_and_lets_nothing_foreign_become_markup() {
     let report = rows.report();
     let contents = [("spec".to_owned(), 1, "{\"a\":\"<b>\"}".to_owned())];
     let page = render_html(&report, &contents);
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;\u{241b}[2J"), "{page}");
-    assert!(page.contains("{&quot;a&quot;:&quot;&lt;b&gt;&quot;}"), "{page}");
-    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "{page}");
-    for words in ["Specify", "approval_rejected", "Decisions", "Timeline", "By model"] {
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;\u{241b}[2J"),
+        "{page}"
+    );
+    assert!(
+        page.contains("{&quot;a&quot;:&quot;&lt;b&gt;&quot;}"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("<script") && !page.contains("http://") && !page.contains("https://"),
+        "{page}"
+    );
+    for words in [
+        "Specify",
+        "approval_rejected",
+        "Decisions",
+        "Timeline",
+        "By model",
+    ] {
         assert!(page.contains(words), "{words}");
     }
 }

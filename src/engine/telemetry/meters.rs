@@ -9,7 +9,9 @@ use crate::model::id::RequestId;
 use crate::model::time::Timestamp;
 
 /// Upper bounds of the histograms, in seconds.
-pub const BOUNDS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0];
+pub const BOUNDS: [f64; 10] = [
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
+];
 
 /// What a series is told apart by.
 pub type Labels = Vec<(&'static str, String)>;
@@ -39,32 +41,75 @@ impl Meters {
     /// Nothing counted yet.
     #[must_use]
     pub fn since(since: Timestamp) -> Self {
-        Self { since, sums: BTreeMap::new(), histograms: BTreeMap::new(), asked: BTreeMap::new() }
+        Self {
+            since,
+            sums: BTreeMap::new(),
+            histograms: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
     }
 
     /// Counts an event.
     pub fn take(&mut self, event: &Event) {
         match &event.fact {
-            Fact::RunCompleted {} => self.add("phasedeck.runs", vec![("state", "completed".to_owned())], 1),
-            Fact::RunFailed { .. } => self.add("phasedeck.runs", vec![("state", "failed".to_owned())], 1),
-            Fact::RunAborted { .. } => self.add("phasedeck.runs", vec![("state", "aborted".to_owned())], 1),
-            Fact::PhaseCompleted { phase_key, duration_ms, .. } => {
-                self.record("phasedeck.phase.duration", vec![("phase", phase_key.to_string())], *duration_ms);
+            Fact::RunCompleted {} => {
+                self.add("phasedeck.runs", vec![("state", "completed".to_owned())], 1)
             }
-            Fact::LlmCalled { model, tokens, cost, .. } => {
+            Fact::RunFailed { .. } => {
+                self.add("phasedeck.runs", vec![("state", "failed".to_owned())], 1)
+            }
+            Fact::RunAborted { .. } => {
+                self.add("phasedeck.runs", vec![("state", "aborted".to_owned())], 1)
+            }
+            Fact::PhaseCompleted {
+                phase_key,
+                duration_ms,
+                ..
+            } => {
+                self.record(
+                    "phasedeck.phase.duration",
+                    vec![("phase", phase_key.to_string())],
+                    *duration_ms,
+                );
+            }
+            Fact::LlmCalled {
+                model,
+                tokens,
+                cost,
+                ..
+            } => {
                 let of = |kind: &str| vec![("model", model.clone()), ("kind", kind.to_owned())];
                 self.add("phasedeck.calls", vec![("model", model.clone())], 1);
-                for (kind, count) in
-                    [("input", tokens.input), ("output", tokens.output), ("cached", tokens.cached), ("reasoning", tokens.reasoning)]
-                {
-                    self.add("phasedeck.tokens", of(kind), i64::try_from(count).unwrap_or(i64::MAX));
+                for (kind, count) in [
+                    ("input", tokens.input),
+                    ("output", tokens.output),
+                    ("cached", tokens.cached),
+                    ("reasoning", tokens.reasoning),
+                ] {
+                    self.add(
+                        "phasedeck.tokens",
+                        of(kind),
+                        i64::try_from(count).unwrap_or(i64::MAX),
+                    );
                 }
-                self.add("phasedeck.cost_nano_usd", vec![("model", model.clone())], cost.map_or(0, |cost| cost.0));
+                self.add(
+                    "phasedeck.cost_nano_usd",
+                    vec![("model", model.clone())],
+                    cost.map_or(0, |cost| cost.0),
+                );
             }
-            Fact::ApprovalRequested { request_id, .. } => drop(self.asked.insert(*request_id, event.at)),
-            Fact::ApprovalResolved { request_id, gate, .. } => {
+            Fact::ApprovalRequested { request_id, .. } => {
+                drop(self.asked.insert(*request_id, event.at))
+            }
+            Fact::ApprovalResolved {
+                request_id, gate, ..
+            } => {
                 if let Some(asked) = self.asked.remove(request_id) {
-                    self.record("phasedeck.gate.wait", vec![("gate", gate.to_string())], event.at.since_ms(asked));
+                    self.record(
+                        "phasedeck.gate.wait",
+                        vec![("gate", gate.to_string())],
+                        event.at.since_ms(asked),
+                    );
                 }
             }
             _ => {}
@@ -80,7 +125,10 @@ impl Meters {
     fn record(&mut self, name: &'static str, labels: Labels, ms: u64) {
         let seconds = ms as f64 / 1000.0;
         let histogram = self.histograms.entry((name, labels)).or_default();
-        let slot = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        let slot = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
         histogram.counts[slot] += 1;
         histogram.sum += seconds;
     }

@@ -42,7 +42,13 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
         Err(failure) => return tracing::error!(%failure, "no telemetry"),
     };
     let mut signals = context.signals.subscribe();
-    let mut watcher = Watcher { context, collector, runs: BTreeMap::new(), meters: Meters::since(Timestamp::now()), ended: Vec::new() };
+    let mut watcher = Watcher {
+        context,
+        collector,
+        runs: BTreeMap::new(),
+        meters: Meters::since(Timestamp::now()),
+        ended: Vec::new(),
+    };
     let mut flush: Option<Instant> = None;
     loop {
         // Nothing waits to be sent: sleep until something happens.
@@ -90,7 +96,10 @@ impl Watcher {
         if known.is_none_or(|seq| seq + 1 < event.seq) {
             self.catch_up(event.run_id, event.seq).await?;
         }
-        let spans = self.runs.entry(event.run_id).or_insert_with(|| Spans::of(event.run_id));
+        let spans = self
+            .runs
+            .entry(event.run_id)
+            .or_insert_with(|| Spans::of(event.run_id));
         if spans.seq() >= event.seq {
             return Ok(());
         }
@@ -107,7 +116,10 @@ impl Watcher {
         let is_new = !self.runs.contains_key(&run);
         loop {
             let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
-            let events = self.context.read(move |conn| events::from(conn, run, from, PAGE)).await?;
+            let events = self
+                .context
+                .read(move |conn| events::from(conn, run, from, PAGE))
+                .await?;
             let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));
             let mut moved = false;
             for event in events.iter().filter(|event| event.seq < before) {

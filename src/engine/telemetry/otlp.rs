@@ -35,17 +35,30 @@ impl Collector {
         if settings.otlp_endpoint.is_empty() {
             return Ok(None);
         }
-        let wrong = |message: String| Failure::new(Code::ConfigInvalid, message).hint("see 'telemetry' in the settings");
+        let wrong = |message: String| {
+            Failure::new(Code::ConfigInvalid, message).hint("see 'telemetry' in the settings")
+        };
         let endpoint = Url::parse(&(settings.otlp_endpoint.trim_end_matches('/').to_owned() + "/"))
             .map_err(|e| wrong(format!("'telemetry.otlp_endpoint' is no address: {e}")))?;
         let mut headers = reqwest::header::HeaderMap::new();
         for (name, value) in &settings.headers {
-            let name: reqwest::header::HeaderName =
-                name.parse().map_err(|_| wrong(format!("'telemetry.headers' has '{name}', which is no header name")))?;
-            let value = value.parse().map_err(|_| wrong(format!("the header '{name}' of 'telemetry.headers' has no valid value")))?;
+            let name: reqwest::header::HeaderName = name.parse().map_err(|_| {
+                wrong(format!(
+                    "'telemetry.headers' has '{name}', which is no header name"
+                ))
+            })?;
+            let value = value.parse().map_err(|_| {
+                wrong(format!(
+                    "the header '{name}' of 'telemetry.headers' has no valid value"
+                ))
+            })?;
             headers.insert(name, value);
         }
-        let client = http::client(&endpoint).default_headers(headers).timeout(PATIENCE).build().map_err(Failure::internal)?;
+        let client = http::client(&endpoint)
+            .default_headers(headers)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(Failure::internal)?;
         Ok(Some(Self { client, endpoint }))
     }
 
@@ -62,9 +75,21 @@ impl Collector {
     }
 
     async fn send(&self, path: &str, body: &Json) {
-        let Ok(url) = self.endpoint.join(path) else { return };
-        if let Err(refusal) = retried(TRIES, |refusal: &Refusal| refusal.may_pass, || self.post(&url, body)).await {
-            tracing::warn!(path, why = refusal.why, "telemetry was dropped: the collector does not take it");
+        let Ok(url) = self.endpoint.join(path) else {
+            return;
+        };
+        if let Err(refusal) = retried(
+            TRIES,
+            |refusal: &Refusal| refusal.may_pass,
+            || self.post(&url, body),
+        )
+        .await
+        {
+            tracing::warn!(
+                path,
+                why = refusal.why,
+                "telemetry was dropped: the collector does not take it"
+            );
         }
     }
 
@@ -73,9 +98,15 @@ impl Collector {
             Ok(reply) if reply.status().is_success() => Ok(()),
             Ok(reply) => {
                 let status = reply.status();
-                Err(Refusal { may_pass: !status.is_client_error() || status.as_u16() == 429, why: status.to_string() })
+                Err(Refusal {
+                    may_pass: !status.is_client_error() || status.as_u16() == 429,
+                    why: status.to_string(),
+                })
             }
-            Err(error) => Err(Refusal { may_pass: true, why: error.without_url().to_string() }),
+            Err(error) => Err(Refusal {
+                may_pass: true,
+                why: error.without_url().to_string(),
+            }),
         }
     }
 }
@@ -92,8 +123,15 @@ fn traces(spans: &[Span]) -> Json {
 }
 
 fn span(span: &Span) -> Json {
-    let attributes: Vec<Json> = span.attributes.iter().map(|(key, value)| json!({ "key": key, "value": any(value) })).collect();
-    let status = span.error.as_ref().map_or_else(|| json!({}), |error| json!({ "code": 2, "message": error }));
+    let attributes: Vec<Json> = span
+        .attributes
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": any(value) }))
+        .collect();
+    let status = span
+        .error
+        .as_ref()
+        .map_or_else(|| json!({}), |error| json!({ "code": 2, "message": error }));
     json!({
         "traceId": span.trace, "spanId": span.id, "parentSpanId": span.parent, "name": span.name, "kind": 1,
         "startTimeUnixNano": nanos(span.begun), "endTimeUnixNano": nanos(span.ended), "attributes": attributes, "status": status,
@@ -123,7 +161,9 @@ fn metrics(meters: &Meters, now: Timestamp) -> Json {
 }
 
 /// A metric is named once, however many series it has.
-fn by_name(points: impl Iterator<Item = (&'static str, Json)>) -> impl Iterator<Item = (&'static str, Vec<Json>)> {
+fn by_name(
+    points: impl Iterator<Item = (&'static str, Json)>,
+) -> impl Iterator<Item = (&'static str, Vec<Json>)> {
     let mut named: BTreeMap<&'static str, Vec<Json>> = BTreeMap::new();
     for (name, point) in points {
         named.entry(name).or_default().push(point);
@@ -137,7 +177,10 @@ fn resource() -> Json {
 }
 
 fn labelled(labels: &Labels) -> Vec<Json> {
-    labels.iter().map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } })).collect()
+    labels
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } }))
+        .collect()
 }
 
 fn any(value: &Value) -> Json {
@@ -161,19 +204,49 @@ mod tests {
     fn a_metric_is_named_once_and_has_a_point_for_each_of_its_series() {
         let mut meters = Meters::since(Timestamp(1_000));
         for (phase, duration_ms) in [("spec", 2_000), ("plan", 90_000), ("spec", 500)] {
-            meters.take(&Event { run_id: RunId::new(), seq: 1, at: Timestamp(2_000), fact: completed(phase, duration_ms) });
+            meters.take(&Event {
+                run_id: RunId::new(),
+                seq: 1,
+                at: Timestamp(2_000),
+                fact: completed(phase, duration_ms),
+            });
         }
         let body = metrics(&meters, Timestamp(3_000));
-        let all = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().unwrap().clone();
-        let names: Vec<&str> = all.iter().map(|metric| metric["name"].as_str().unwrap()).collect();
+        let all = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let names: Vec<&str> = all
+            .iter()
+            .map(|metric| metric["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["phasedeck.phase.duration"]);
         let points = all[0]["histogram"]["dataPoints"].as_array().unwrap();
-        let told: Vec<(&Json, &Json, &Json)> =
-            points.iter().map(|point| (&point["attributes"][0]["value"]["stringValue"], &point["count"], &point["sum"])).collect();
-        assert_eq!(told, [(&json!("plan"), &json!("1"), &json!(90.0)), (&json!("spec"), &json!("2"), &json!(2.5))]);
+        let told: Vec<(&Json, &Json, &Json)> = points
+            .iter()
+            .map(|point| {
+                (
+                    &point["attributes"][0]["value"]["stringValue"],
+                    &point["count"],
+                    &point["sum"],
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (&json!("plan"), &json!("1"), &json!(90.0)),
+                (&json!("spec"), &json!("2"), &json!(2.5))
+            ]
+        );
     }
 
     fn completed(phase: &str, duration_ms: u64) -> Fact {
-        Fact::PhaseCompleted { phase_key: PhaseKey(phase.to_owned()), attempts: 1, duration_ms, commit: None }
+        Fact::PhaseCompleted {
+            phase_key: PhaseKey(phase.to_owned()),
+            attempts: 1,
+            duration_ms,
+            commit: None,
+        }
     }
 }

@@ -78,7 +78,15 @@ impl Spans {
     #[must_use]
     pub fn of(run: RunId) -> Self {
         let (phases, attempts, gates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { run, seq: 0, begun: None, workflow: String::new(), phases, attempts, gates }
+        Self {
+            run,
+            seq: 0,
+            begun: None,
+            workflow: String::new(),
+            phases,
+            attempts,
+            gates,
+        }
     }
 
     /// The last event that was taken.
@@ -90,23 +98,38 @@ impl Spans {
     /// Takes the next event; what ended with it.
     pub fn take(&mut self, event: &Event) -> Vec<Span> {
         self.seq = event.seq;
-        let here = Begun { at: event.at, seq: event.seq };
+        let here = Begun {
+            at: event.at,
+            seq: event.seq,
+        };
         match &event.fact {
             Fact::RunCreated { workflow, .. } => {
                 (self.begun, self.workflow) = (Some(here), workflow.to_string());
                 Vec::new()
             }
-            Fact::PhaseStarted { phase_key, attempt, persona, .. } => {
+            Fact::PhaseStarted {
+                phase_key,
+                attempt,
+                persona,
+                ..
+            } => {
                 let ended = self.end_attempt(phase_key, event, None);
                 self.phases.entry(phase_key.clone()).or_insert(here);
-                self.attempts.insert(phase_key.clone(), (*attempt, persona.to_string(), here));
+                self.attempts
+                    .insert(phase_key.clone(), (*attempt, persona.to_string(), here));
                 ended
             }
             Fact::ArtifactValidated { phase_key, .. } => self.end_attempt(phase_key, event, None),
-            Fact::ArtifactInvalid { phase_key, .. } => self.end_attempt(phase_key, event, Some("artifact invalid")),
-            Fact::ArtifactTimeout { phase_key, .. } => self.end_attempt(phase_key, event, Some("artifact timeout")),
+            Fact::ArtifactInvalid { phase_key, .. } => {
+                self.end_attempt(phase_key, event, Some("artifact invalid"))
+            }
+            Fact::ArtifactTimeout { phase_key, .. } => {
+                self.end_attempt(phase_key, event, Some("artifact timeout"))
+            }
             Fact::PhaseCompleted { phase_key, .. } => self.end_phase(phase_key, event, None),
-            Fact::PhaseFailed { phase_key, reason, .. } => self.end_phase(phase_key, event, Some(reason.as_str())),
+            Fact::PhaseFailed {
+                phase_key, reason, ..
+            } => self.end_phase(phase_key, event, Some(reason.as_str())),
             Fact::ApprovalRequested { request_id, .. } => {
                 self.gates.insert(*request_id, here);
                 Vec::new()
@@ -140,10 +163,14 @@ impl Spans {
 
     fn end_run(&mut self, event: &Event, error: Option<&str>) -> Vec<Span> {
         let open: Vec<PhaseKey> = self.phases.keys().cloned().collect();
-        let mut ended: Vec<Span> = open.iter().flat_map(|phase| self.end_phase(phase, event, error)).collect();
+        let mut ended: Vec<Span> = open
+            .iter()
+            .flat_map(|phase| self.end_phase(phase, event, error))
+            .collect();
         if let Some(begun) = self.begun.take() {
             let mut span = self.span(begun, event.at, None, "run".to_owned());
-            span.attributes.push(("phasedeck.workflow", self.workflow.as_str().into()));
+            span.attributes
+                .push(("phasedeck.workflow", self.workflow.as_str().into()));
             span.error = error.map(str::to_owned);
             ended.push(span);
         }
@@ -155,7 +182,8 @@ impl Spans {
         if let Some(begun) = self.phases.remove(phase) {
             // The run begins with its first event; a phase and a run never share one.
             let mut span = self.span(begun, event.at, self.begun, format!("phase {phase}"));
-            span.attributes.push(("phasedeck.phase", phase.as_str().into()));
+            span.attributes
+                .push(("phasedeck.phase", phase.as_str().into()));
             span.error = error.map(str::to_owned);
             ended.push(span);
         }
@@ -163,11 +191,21 @@ impl Spans {
     }
 
     fn end_attempt(&mut self, phase: &PhaseKey, event: &Event, error: Option<&str>) -> Vec<Span> {
-        let Some((attempt, persona, begun)) = self.attempts.remove(phase) else { return Vec::new() };
+        let Some((attempt, persona, begun)) = self.attempts.remove(phase) else {
+            return Vec::new();
+        };
         // An attempt begins with the event that may begin its phase too; its id must differ.
-        let mut span = self.span(begun, event.at, self.phases.get(phase).copied(), format!("attempt {attempt}"));
+        let mut span = self.span(
+            begun,
+            event.at,
+            self.phases.get(phase).copied(),
+            format!("attempt {attempt}"),
+        );
         span.id = self.attempt_id(begun);
-        span.attributes.extend([("phasedeck.phase", phase.as_str().into()), ("phasedeck.persona", persona.as_str().into())]);
+        span.attributes.extend([
+            ("phasedeck.phase", phase.as_str().into()),
+            ("phasedeck.persona", persona.as_str().into()),
+        ]);
         span.error = error.map(str::to_owned);
         vec![span]
     }
@@ -178,40 +216,88 @@ impl Spans {
 
     /// The span of a call or a tool, beneath the attempt that is open.
     fn work(&self, event: &Event, phase: &PhaseKey, took_ms: u64, name: String) -> Span {
-        let begun = Begun { at: Timestamp(event.at.0.saturating_sub(i64::try_from(took_ms).unwrap_or(i64::MAX))), seq: event.seq };
+        let begun = Begun {
+            at: Timestamp(
+                event
+                    .at
+                    .0
+                    .saturating_sub(i64::try_from(took_ms).unwrap_or(i64::MAX)),
+            ),
+            seq: event.seq,
+        };
         let mut span = self.span(begun, event.at, self.phases.get(phase).copied(), name);
         if let Some((_, _, attempt)) = self.attempts.get(phase) {
             span.parent = self.attempt_id(*attempt);
         }
-        span.attributes.push(("phasedeck.phase", phase.as_str().into()));
+        span.attributes
+            .push(("phasedeck.phase", phase.as_str().into()));
         span
     }
 
     fn turn(&self, event: &Event) -> Option<Span> {
-        let Fact::LlmCalled { phase_key, turn, model, tokens, cost, latency_ms, status, .. } = &event.fact else { return None };
+        let Fact::LlmCalled {
+            phase_key,
+            turn,
+            model,
+            tokens,
+            cost,
+            latency_ms,
+            status,
+            ..
+        } = &event.fact
+        else {
+            return None;
+        };
         let mut span = self.work(event, phase_key, *latency_ms, format!("turn {turn}"));
         span.attributes.extend([
             ("gen_ai.request.model", model.as_str().into()),
             ("gen_ai.usage.input_tokens", tokens.input.into()),
             ("gen_ai.usage.output_tokens", tokens.output.into()),
         ]);
-        span.attributes.extend(cost.map(|cost| ("phasedeck.cost_nano_usd", Value::Whole(cost.0))));
+        span.attributes
+            .extend(cost.map(|cost| ("phasedeck.cost_nano_usd", Value::Whole(cost.0))));
         span.error = (*status != CallStatus::Ok).then(|| "the call gave no answer".to_owned());
         Some(span)
     }
 
     fn tool(&self, event: &Event) -> Option<Span> {
-        let Fact::ToolCalled { phase_key, tool, target, outcome, duration_ms, .. } = &event.fact else { return None };
+        let Fact::ToolCalled {
+            phase_key,
+            tool,
+            target,
+            outcome,
+            duration_ms,
+            ..
+        } = &event.fact
+        else {
+            return None;
+        };
         let mut span = self.work(event, phase_key, *duration_ms, format!("tool {tool}"));
-        span.attributes.push(("phasedeck.target", target.as_str().into()));
+        span.attributes
+            .push(("phasedeck.target", target.as_str().into()));
         span.error = (*outcome != ToolOutcome::Ok).then(|| "the tool failed".to_owned());
         Some(span)
     }
 
     fn gate(&mut self, event: &Event) -> Option<Span> {
-        let Fact::ApprovalResolved { request_id, phase_key, gate, action, by, via, .. } = &event.fact else { return None };
+        let Fact::ApprovalResolved {
+            request_id,
+            phase_key,
+            gate,
+            action,
+            by,
+            via,
+            ..
+        } = &event.fact
+        else {
+            return None;
+        };
         let begun = self.gates.remove(request_id)?;
-        let parent = phase_key.as_ref().and_then(|phase| self.phases.get(phase)).copied().or(self.begun);
+        let parent = phase_key
+            .as_ref()
+            .and_then(|phase| self.phases.get(phase))
+            .copied()
+            .or(self.begun);
         let mut span = self.span(begun, event.at, parent, format!("gate {gate}"));
         span.attributes.extend([
             ("phasedeck.decision", action.as_str().into()),
@@ -237,7 +323,12 @@ mod tests {
             at: Timestamp(*at),
             fact: serde_json::from_value(fact.clone()).unwrap(),
         };
-        facts.iter().enumerate().map(event).flat_map(|event| fold.take(&event)).collect()
+        facts
+            .iter()
+            .enumerate()
+            .map(event)
+            .flat_map(|event| fold.take(&event))
+            .collect()
     }
 
     #[test]
@@ -271,17 +362,43 @@ mod tests {
                 json!({"type": "approval.resolved", "payload": {"request_id": request, "phase_key": "spec", "gate": "ok", "action": "approve",
                 "comment": "", "by": "kim", "via": "cli", "artifact_sha256": hash}}),
             ),
-            (970, json!({"type": "phase.completed", "payload": {"phase_key": "spec", "attempts": 1, "duration_ms": 960, "commit": null}})),
+            (
+                970,
+                json!({"type": "phase.completed", "payload": {"phase_key": "spec", "attempts": 1, "duration_ms": 960, "commit": null}}),
+            ),
             (980, json!({"type": "run.completed", "payload": {}})),
         ]);
-        let told: Vec<(&str, i64, i64)> = found.iter().map(|span| (span.name.as_str(), span.begun.0, span.ended.0)).collect();
-        assert_eq!(told, [("turn 1", 20, 50), ("attempt 1", 10, 60), ("gate ok", 60, 960), ("phase spec", 10, 970), ("run", 0, 980)]);
-        let [turn, attempt, gate, phase, run] = &found[..] else { panic!() };
-        assert_eq!((&turn.parent, &attempt.parent, &gate.parent), (&attempt.id, &phase.id, &phase.id));
-        assert_eq!((&phase.parent, run.parent.as_str(), run.trace.len()), (&run.id, "", 32));
+        let told: Vec<(&str, i64, i64)> = found
+            .iter()
+            .map(|span| (span.name.as_str(), span.begun.0, span.ended.0))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("turn 1", 20, 50),
+                ("attempt 1", 10, 60),
+                ("gate ok", 60, 960),
+                ("phase spec", 10, 970),
+                ("run", 0, 980)
+            ]
+        );
+        let [turn, attempt, gate, phase, run] = &found[..] else {
+            panic!()
+        };
+        assert_eq!(
+            (&turn.parent, &attempt.parent, &gate.parent),
+            (&attempt.id, &phase.id, &phase.id)
+        );
+        assert_eq!(
+            (&phase.parent, run.parent.as_str(), run.trace.len()),
+            (&run.id, "", 32)
+        );
         let ids: std::collections::BTreeSet<&String> = found.iter().map(|span| &span.id).collect();
         assert_eq!(ids.len(), 5);
-        assert!(turn.attributes.contains(&("phasedeck.cost_nano_usd", Value::Whole(7))));
+        assert!(
+            turn.attributes
+                .contains(&("phasedeck.cost_nano_usd", Value::Whole(7)))
+        );
     }
 
     #[test]
@@ -295,9 +412,22 @@ mod tests {
                 10,
                 json!({"type": "phase.started", "payload": {"phase_key": "spec", "attempt": 1, "role": "a", "persona": "ada@1", "cause": "first"}}),
             ),
-            (20, json!({"type": "run.failed", "payload": {"code": "llm_auth", "message": "m", "hint": ""}})),
+            (
+                20,
+                json!({"type": "run.failed", "payload": {"code": "llm_auth", "message": "m", "hint": ""}}),
+            ),
         ]);
-        let told: Vec<(&str, Option<&str>)> = found.iter().map(|span| (span.name.as_str(), span.error.as_deref())).collect();
-        assert_eq!(told, [("attempt 1", Some("llm_auth")), ("phase spec", Some("llm_auth")), ("run", Some("llm_auth"))]);
+        let told: Vec<(&str, Option<&str>)> = found
+            .iter()
+            .map(|span| (span.name.as_str(), span.error.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("attempt 1", Some("llm_auth")),
+                ("phase spec", Some("llm_auth")),
+                ("run", Some("llm_auth"))
+            ]
+        );
     }
 }

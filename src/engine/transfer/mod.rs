@@ -98,9 +98,19 @@ pub struct Imported {
 pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> Result<()> {
     let reader = Reader::open(&paths.database())?;
     runs::get(reader.connection(), run)?;
-    let mut file = Lines { out, hash: Sha256::new(), count: 0 };
+    let mut file = Lines {
+        out,
+        hash: Sha256::new(),
+        count: 0,
+    };
     let program = env!("CARGO_PKG_VERSION").to_owned();
-    file.line(&Line::PhasedeckExport { version: VERSION, program, run_id: run, exported_at: Timestamp::now(), redacted: redact })?;
+    file.line(&Line::PhasedeckExport {
+        version: VERSION,
+        program,
+        run_id: run,
+        exported_at: Timestamp::now(),
+        redacted: redact,
+    })?;
     let mut wanted = BTreeSet::new();
     transfer::rows(reader.connection(), run, |table, mut values| {
         if redact && !without_words(table, &mut values) {
@@ -109,19 +119,30 @@ pub fn export(paths: &Paths, run: RunId, redact: bool, out: &mut dyn Write) -> R
         if table == "events" {
             wanted.extend(hashes_in(&values));
         }
-        file.line(&Line::Row { table: table.to_owned(), values })
+        file.line(&Line::Row {
+            table: table.to_owned(),
+            values,
+        })
     })?;
     let contents = Contents::new(paths.contents());
     for sha256 in wanted.into_iter().filter(|_| !redact) {
         // Prompts that held a secret were never kept; what was must be whole.
-        let Some(bytes) = contents.find(reader.connection(), &sha256)? else { continue };
+        let Some(bytes) = contents.find(reader.connection(), &sha256)? else {
+            continue;
+        };
         file.line(&match String::from_utf8(bytes) {
             Ok(text) => Line::Text { sha256, text },
-            Err(error) => Line::Bytes { sha256, hex: hex::encode(error.into_bytes()) },
+            Err(error) => Line::Bytes {
+                sha256,
+                hex: hex::encode(error.into_bytes()),
+            },
         })?;
     }
     let sha256 = ContentHash(hex::encode(file.hash.clone().finalize()));
-    let end = Line::End { lines: file.count, sha256 };
+    let end = Line::End {
+        lines: file.count,
+        sha256,
+    };
     file.line(&end)
 }
 
@@ -138,13 +159,20 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
     for (sha256, bytes) in &read.contents {
         let content = contents.take(bytes)?;
         if content.sha256() != sha256 {
-            return Err(wrong(format!("the content {} is not what its hash says", sha256.short())));
+            return Err(wrong(format!(
+                "the content {} is not what its hash says",
+                sha256.short()
+            )));
         }
         kept.push(content);
     }
     let (run, rows, by) = (read.run_id, read.rows, by.to_owned());
-    let aborted_from = rows.iter().find(|(table, _)| table == "runs").and_then(|(_, row)| row["state"].as_str().map(str::to_owned));
-    let aborted_from = aborted_from.filter(|state| RunStatus::parse(state).is_none_or(|state| !state.is_terminal()));
+    let aborted_from = rows
+        .iter()
+        .find(|(table, _)| table == "runs")
+        .and_then(|(_, row)| row["state"].as_str().map(str::to_owned));
+    let aborted_from = aborted_from
+        .filter(|state| RunStatus::parse(state).is_none_or(|state| !state.is_terminal()));
     let events = rows.iter().filter(|(table, _)| table == "events").count() as u64;
     let end = aborted_from.clone();
     write_beside(paths, move |tx| {
@@ -152,20 +180,41 @@ pub fn import(paths: &Paths, file: &mut dyn BufRead, by: &str) -> Result<Importe
         transfer::put(tx, run, &rows)?;
         if let Some(state) = end {
             let reason = format!("imported to be read; it stood at {state} where it came from");
-            journal::append(tx, run, &[Fact::RunAborted { by, via: Via::Cli, reason }], Timestamp::now())?;
+            journal::append(
+                tx,
+                run,
+                &[Fact::RunAborted {
+                    by,
+                    via: Via::Cli,
+                    reason,
+                }],
+                Timestamp::now(),
+            )?;
         }
         Ok(())
     })?;
-    Ok(Imported { run_id: run, events, contents: read.contents.len() as u64, redacted: read.redacted, aborted_from })
+    Ok(Imported {
+        run_id: run,
+        events,
+        contents: read.contents.len() as u64,
+        redacted: read.redacted,
+        aborted_from,
+    })
 }
 
 /// Hashes that an event speaks of.
 fn hashes_in(event: &Row) -> Vec<ContentHash> {
-    let payload = event.get("payload").and_then(|payload| payload.as_str()).unwrap_or_default();
+    let payload = event
+        .get("payload")
+        .and_then(|payload| payload.as_str())
+        .unwrap_or_default();
     let payload: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
     let named = ["sha256", "artifact_sha256", "expected", "found"];
     let found = named.iter().filter_map(|name| payload[name].as_str());
-    found.filter(|text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())).map(|text| ContentHash(text.to_owned())).collect()
+    found
+        .filter(|text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(|text| ContentHash(text.to_owned()))
+        .collect()
 }
 
 struct Lines<'a> {
@@ -179,7 +228,9 @@ impl Lines<'_> {
         let text = serde_json::to_string(line).map_err(Failure::internal)? + "\n";
         self.hash.update(text.as_bytes());
         self.count += 1;
-        self.out.write_all(text.as_bytes()).map_err(|e| Failure::io("cannot write the export", &e))
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(|e| Failure::io("cannot write the export", &e))
     }
 }
 
@@ -197,27 +248,51 @@ impl Read {
         let mut read: Option<Self> = None;
         loop {
             text.clear();
-            let length = file.read_line(&mut text).map_err(|e| Failure::io("cannot read the file", &e))?;
+            let length = file
+                .read_line(&mut text)
+                .map_err(|e| Failure::io("cannot read the file", &e))?;
             if length == 0 {
                 return Err(wrong("the file was cut: it has no end".to_owned()));
             }
-            let line: Line = serde_json::from_str(&text).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
+            let line: Line = serde_json::from_str(&text)
+                .map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
             let so_far = ContentHash(hex::encode(hash.clone().finalize()));
             match (line, &mut read) {
-                (Line::PhasedeckExport { version, run_id, redacted, program, .. }, None) => {
+                (
+                    Line::PhasedeckExport {
+                        version,
+                        run_id,
+                        redacted,
+                        program,
+                        ..
+                    },
+                    None,
+                ) => {
                     if version > VERSION {
-                        let words =
-                            format!("the file is of shape {version}, written by phasedeck {program}; this one knows up to {VERSION}");
-                        return Err(Failure::new(Code::UsageInvalid, words).hint("import it with a newer phasedeck"));
+                        let words = format!(
+                            "the file is of shape {version}, written by phasedeck {program}; this one knows up to {VERSION}"
+                        );
+                        return Err(Failure::new(Code::UsageInvalid, words)
+                            .hint("import it with a newer phasedeck"));
                     }
-                    read = Some(Self { run_id, redacted, rows: Vec::new(), contents: Vec::new() });
+                    read = Some(Self {
+                        run_id,
+                        redacted,
+                        rows: Vec::new(),
+                        contents: Vec::new(),
+                    });
                 }
                 (_, None) => return Err(wrong("the file is no export of phasedeck".to_owned())),
-                (Line::PhasedeckExport { .. }, Some(_)) => return Err(wrong(format!("line {}: a second head", count + 1))),
+                (Line::PhasedeckExport { .. }, Some(_)) => {
+                    return Err(wrong(format!("line {}: a second head", count + 1)));
+                }
                 (Line::Row { table, values }, Some(read)) => read.rows.push((table, values)),
-                (Line::Text { sha256, text }, Some(read)) => read.contents.push((sha256, text.into_bytes())),
+                (Line::Text { sha256, text }, Some(read)) => {
+                    read.contents.push((sha256, text.into_bytes()))
+                }
                 (Line::Bytes { sha256, hex }, Some(read)) => {
-                    let bytes = hex::decode(hex).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
+                    let bytes =
+                        hex::decode(hex).map_err(|e| wrong(format!("line {}: {e}", count + 1)))?;
                     read.contents.push((sha256, bytes));
                 }
                 (Line::End { lines, sha256 }, Some(_)) => {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use crate::store::transfer::Row;
 
 /// Fields of events that hold words of others.
-const WORDS: &[&str] = &["comment", "target", "message", "hint", "errors", "question", "words", "text", "summary"];
+const WORDS: &[&str] = &[
+    "comment", "target", "message", "hint", "errors", "question", "words", "text", "summary",
+];
 
 /// Takes the words out of a row; whether the row stays at all.
 pub fn without_words(table: &str, row: &mut Row) -> bool {
@@ -15,7 +17,11 @@ pub fn without_words(table: &str, row: &mut Row) -> bool {
         "runs" => {
             blank(row, &["requirements"]);
             // The links of the journal are over what it said; without it they would only look broken.
-            let after = row.get("last_seq").and_then(Value::as_i64).unwrap_or_default() + 1;
+            let after = row
+                .get("last_seq")
+                .and_then(Value::as_i64)
+                .unwrap_or_default()
+                + 1;
             row.insert("chain".to_owned(), Value::Null);
             row.insert("chained_from".to_owned(), after.into());
             for name in ["repo", "error_message", "error_hint"] {
@@ -26,7 +32,11 @@ pub fn without_words(table: &str, row: &mut Row) -> bool {
         "tool_calls" => blank(row, &["arguments", "result"]),
         "events" => {
             row.insert("chain".to_owned(), Value::Null);
-            let kind = row.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let kind = row
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             if let Some(text) = row.get("payload").and_then(Value::as_str) {
                 let mut payload: Value = serde_json::from_str(text).unwrap_or_default();
                 blank_fields(&mut payload, kind == "run.aborted");
@@ -48,7 +58,9 @@ fn blank(row: &mut Row, names: &[&str]) {
 }
 
 fn blank_fields(payload: &mut Value, reason_is_words: bool) {
-    let Some(fields) = payload.as_object_mut() else { return };
+    let Some(fields) = payload.as_object_mut() else {
+        return;
+    };
     for (name, value) in fields {
         let is_words = WORDS.contains(&name.as_str()) || (reason_is_words && name == "reason");
         match value {
@@ -60,5 +72,9 @@ fn blank_fields(payload: &mut Value, reason_is_words: bool) {
 }
 
 fn told(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("[{} characters left out]", text.chars().count()) }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("[{} characters left out]", text.chars().count())
+    }
 }

@@ -10,10 +10,17 @@ use crate::model::error::{Code, Failure, Result};
 /// # Errors
 /// `worktree_missing` when the repository is gone; `git_failed`.
 pub fn read(repo: &str, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| Failure::io("cannot run git", &e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("cannot run git", &e))?;
     runtime.block_on(async {
         let Some(found) = Repo::discover(Path::new(repo)).await? else {
-            return Err(Failure::new(Code::WorktreeMissing, format!("the repository {repo} is gone")).hint("bring it back to where it was"));
+            return Err(Failure::new(
+                Code::WorktreeMissing,
+                format!("the repository {repo} is gone"),
+            )
+            .hint("bring it back to where it was"));
         };
         found.file_at(commit, path).await
     })

@@ -18,17 +18,44 @@ use crate::model::error::{Code, Failure, Result};
 ///
 /// # Errors
 /// `git_failed`, also for a forced path within a submodule.
-pub(super) async fn changed_paths(git: &Git, nested: &Nested<'_>, forced: &[&str]) -> Result<Vec<u8>> {
-    let listed = git.run_bytes(&["ls-files", "-z", "-t", "--stage", "--modified", "--deleted", "--others", "--exclude-standard"]).await?;
+pub(super) async fn changed_paths(
+    git: &Git,
+    nested: &Nested<'_>,
+    forced: &[&str],
+) -> Result<Vec<u8>> {
+    let listed = git
+        .run_bytes(&[
+            "ls-files",
+            "-z",
+            "-t",
+            "--stage",
+            "--modified",
+            "--deleted",
+            "--others",
+            "--exclude-standard",
+        ])
+        .await?;
     let mut listing = Listing::parse(&listed);
-    for path in forced.iter().filter(|path| nested.root.join(path).symlink_metadata().is_ok()) {
+    for path in forced
+        .iter()
+        .filter(|path| nested.root.join(path).symlink_metadata().is_ok())
+    {
         listing.require_outside_submodules(path)?;
         listing.new.push(path.as_bytes());
     }
-    let (folders, files): (Vec<&[u8]>, Vec<&[u8]>) = listing.new.iter().partition(|path| path.ends_with(b"/"));
-    let found = nested.files_of(folders.into_iter().map(<[u8]>::to_vec).collect()).await?;
-    let all = listing.changed.into_iter().chain(files).chain(found.iter().map(Vec::as_slice));
-    Ok(all.flat_map(|path| path.iter().copied().chain([0])).collect())
+    let (folders, files): (Vec<&[u8]>, Vec<&[u8]>) =
+        listing.new.iter().partition(|path| path.ends_with(b"/"));
+    let found = nested
+        .files_of(folders.into_iter().map(<[u8]>::to_vec).collect())
+        .await?;
+    let all = listing
+        .changed
+        .into_iter()
+        .chain(files)
+        .chain(found.iter().map(Vec::as_slice));
+    Ok(all
+        .flat_map(|path| path.iter().copied().chain([0]))
+        .collect())
 }
 
 /// How to look into git repositories within the folder.
@@ -60,10 +87,17 @@ impl Nested<'_> {
 
     // What the folder ignores at its top is ignored here too.
     fn question(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> = ["ls-files", "-z", "--others", "--exclude-standard"].map(OsString::from).into();
+        let mut args: Vec<OsString> = ["ls-files", "-z", "--others", "--exclude-standard"]
+            .map(OsString::from)
+            .into();
         let ignored = self.root.join(".gitignore");
-        if ignored.symlink_metadata().is_ok_and(|found| found.is_file()) {
-            args.push(OsString::from_vec([b"--exclude-from=", ignored.as_os_str().as_bytes()].concat()));
+        if ignored
+            .symlink_metadata()
+            .is_ok_and(|found| found.is_file())
+        {
+            args.push(OsString::from_vec(
+                [b"--exclude-from=", ignored.as_os_str().as_bytes()].concat(),
+            ));
         }
         args
     }
@@ -86,7 +120,9 @@ impl<'a> Listing<'a> {
                 listing.new.push(path);
                 continue;
             }
-            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
+                continue;
+            };
             let (about, path) = (&entry[..tab], &entry[tab + 1..]);
             match about {
                 [_, b' ', b'1', b'6', b'0', b'0', b'0', b'0', ..] => listing.submodules.push(path),
@@ -98,15 +134,27 @@ impl<'a> Listing<'a> {
     }
 
     fn require_outside_submodules(&self, path: &str) -> Result<()> {
-        let holds = |submodule: &&&[u8]| path.as_bytes().strip_prefix(**submodule).is_some_and(|rest| rest.starts_with(b"/"));
-        let Some(submodule) = self.submodules.iter().find(holds) else { return Ok(()) };
-        let message = format!("{path} lies in the submodule '{}' and cannot be committed", String::from_utf8_lossy(submodule));
-        Err(Failure::new(Code::GitFailed, message).hint("let the workflow write its artifacts outside of submodules"))
+        let holds = |submodule: &&&[u8]| {
+            path.as_bytes()
+                .strip_prefix(**submodule)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        let Some(submodule) = self.submodules.iter().find(holds) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{path} lies in the submodule '{}' and cannot be committed",
+            String::from_utf8_lossy(submodule)
+        );
+        Err(Failure::new(Code::GitFailed, message)
+            .hint("let the workflow write its artifacts outside of submodules"))
     }
 }
 
 fn entries(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
-    listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty())
+    listed
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
 }
 
 #[cfg(test)]

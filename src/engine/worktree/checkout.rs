@@ -52,8 +52,15 @@ impl Worktree {
     pub async fn open(repo: &Repo, run: RunId, path: &Path) -> Result<Self> {
         let branch = branch_of(run);
         if !repo.branch_exists(&branch).await? {
-            let folder = if path.is_dir() { "there, but" } else { "gone, and" };
-            let message = format!("the run's folder {} is {folder} its branch {branch} is gone", path.display());
+            let folder = if path.is_dir() {
+                "there, but"
+            } else {
+                "gone, and"
+            };
+            let message = format!(
+                "the run's folder {} is {folder} its branch {branch} is gone",
+                path.display()
+            );
             return Err(Failure::new(Code::WorktreeMissing, message)
                 .hint(format!("bring the branch back (`git reflog`, `git branch {branch} COMMIT`) and resume, or start a new run")));
         }
@@ -70,7 +77,12 @@ impl Worktree {
         }
         let path = settled(path)?;
         let found = find_git_dir(&repo.common_dir, &path);
-        Ok(found.map(|git_dir| Self { git: repo.git.at(&git_dir, &path), path, branch: branch_of(run), git_dir }))
+        Ok(found.map(|git_dir| Self {
+            git: repo.git.at(&git_dir, &path),
+            path,
+            branch: branch_of(run),
+            git_dir,
+        }))
     }
 
     /// The folder.
@@ -90,19 +102,34 @@ impl Worktree {
     /// # Errors
     /// `git_failed`.
     pub async fn head(&self) -> Result<String> {
-        self.git.run(&["rev-parse", "--verify", &format!("refs/heads/{}^{{commit}}", self.branch)]).await
+        self.git
+            .run(&[
+                "rev-parse",
+                "--verify",
+                &format!("refs/heads/{}^{{commit}}", self.branch),
+            ])
+            .await
     }
 
     async fn find_or_make(repo: &Repo, branch: String, path: &Path) -> Result<Self> {
         let path = settled(path)?;
         let mut git_dir = find_git_dir(&repo.common_dir, &path);
-        if !git_dir.as_deref().is_some_and(|dir| path.is_dir() && !is_half_made(dir)) {
+        if !git_dir
+            .as_deref()
+            .is_some_and(|dir| path.is_dir() && !is_half_made(dir))
+        {
             clear_the_way(repo, &path, git_dir.is_some()).await?;
             git_dir = Some(make(repo, &branch, &path).await?);
         }
-        let git_dir = git_dir.ok_or_else(|| Failure::internal("a worktree without a git folder"))?;
+        let git_dir =
+            git_dir.ok_or_else(|| Failure::internal("a worktree without a git folder"))?;
         let git = repo.git.at(&git_dir, &path);
-        Ok(Self { path, branch, git_dir, git })
+        Ok(Self {
+            path,
+            branch,
+            git_dir,
+            git,
+        })
     }
 }
 
@@ -114,21 +141,39 @@ pub fn branch_of(run: RunId) -> String {
 
 async fn make_branch(repo: &Repo, branch: &str, commit: &str) -> Result<()> {
     // The empty old value: it must not be there yet.
-    let made = repo.git.run(&["update-ref", "-m", "phasedeck: begin", &format!("refs/heads/{branch}"), commit, ""]).await;
+    let made = repo
+        .git
+        .run(&[
+            "update-ref",
+            "-m",
+            "phasedeck: begin",
+            &format!("refs/heads/{branch}"),
+            commit,
+            "",
+        ])
+        .await;
     let Err(failure) = made else { return Ok(()) };
     if repo.branch_exists(branch).await? {
         return Ok(());
     }
     if repo.branch_exists("phasedeck").await? {
         let message = "the branch 'phasedeck' stands in the way of the run's branch 'phasedeck/…'";
-        return Err(Failure::new(Code::GitFailed, message).hint("rename it: git branch -m phasedeck NAME"));
+        return Err(
+            Failure::new(Code::GitFailed, message).hint("rename it: git branch -m phasedeck NAME")
+        );
     }
     Err(failure)
 }
 
 async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
-    let add = ["worktree", "add", "--quiet", "--lock", "--reason", BEING_MADE];
-    let args: Vec<&OsStr> = add.iter().map(OsStr::new).chain([path.as_os_str(), branch.as_ref()]).collect();
+    let add = [
+        "worktree", "add", "--quiet", "--lock", "--reason", BEING_MADE,
+    ];
+    let args: Vec<&OsStr> = add
+        .iter()
+        .map(OsStr::new)
+        .chain([path.as_os_str(), branch.as_ref()])
+        .collect();
     let mut tries = 1;
     while let Err(failure) = repo.git.run(&args).await {
         // Before it begins, git reads every other worktree, also one that another git is writing just now.
@@ -139,10 +184,18 @@ async fn make(repo: &Repo, branch: &str, path: &Path) -> Result<PathBuf> {
         tries += 1;
     }
     make_durable(path.to_path_buf()).await?;
-    let git_dir = find_git_dir(&repo.common_dir, path)
-        .ok_or_else(|| Failure::new(Code::GitFailed, format!("git made no worktree at {}", path.display())).hint("resume the run"))?;
+    let git_dir = find_git_dir(&repo.common_dir, path).ok_or_else(|| {
+        Failure::new(
+            Code::GitFailed,
+            format!("git made no worktree at {}", path.display()),
+        )
+        .hint("resume the run")
+    })?;
     let head = format!("refs/heads/{branch}");
-    repo.git.at(&git_dir, path).run(&["update-ref", LAST_COMMIT, &head]).await?;
+    repo.git
+        .at(&git_dir, path)
+        .run(&["update-ref", LAST_COMMIT, &head])
+        .await?;
     let lock = git_dir.join("locked");
     Step::WorktreeUnlock
         .around(|| std::fs::remove_file(&lock))
@@ -160,7 +213,10 @@ pub(super) async fn make_durable(path: PathBuf) -> Result<()> {
         rustix::fs::syncfs(&dir)?;
         Step::WorktreeSync.around(|| dir.sync_all())
     };
-    tokio::task::spawn_blocking(sync).await.map_err(Failure::internal)?.map_err(|e| Failure::io("cannot make the worktree durable", &e))
+    tokio::task::spawn_blocking(sync)
+        .await
+        .map_err(Failure::internal)?
+        .map_err(|e| Failure::io("cannot make the worktree durable", &e))
 }
 
 // Whatever is at `path` is kept under another name beside it, and git forgets the worktree that was there.
@@ -176,7 +232,9 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
     if is_known {
         // Twice: also when it is locked.
         let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
-        repo.git.run(&[&args[..], &[path.as_os_str()]].concat()).await?;
+        repo.git
+            .run(&[&args[..], &[path.as_os_str()]].concat())
+            .await?;
     }
     Ok(())
 }
@@ -184,10 +242,15 @@ async fn clear_the_way(repo: &Repo, path: &Path, is_known: bool) -> Result<()> {
 // The path as git writes it: absolute, with its folder resolved, also when it is itself not there.
 fn settled(path: &Path) -> Result<PathBuf> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Failure::internal(format!("{} cannot be a worktree", path.display())));
+        return Err(Failure::internal(format!(
+            "{} cannot be a worktree",
+            path.display()
+        )));
     };
     create_private_dir(folder)?;
-    let folder = folder.canonicalize().map_err(|e| Failure::io(format!("cannot find {}", folder.display()), &e))?;
+    let folder = folder
+        .canonicalize()
+        .map_err(|e| Failure::io(format!("cannot find {}", folder.display()), &e))?;
     Ok(folder.join(name))
 }
 
@@ -195,11 +258,17 @@ fn settled(path: &Path) -> Result<PathBuf> {
 fn find_git_dir(common_dir: &Path, path: &Path) -> Option<PathBuf> {
     let pointer = path.join(".git");
     let all = std::fs::read_dir(common_dir.join("worktrees")).ok()?;
-    let is_ours = |dir: &PathBuf| std::fs::read(dir.join("gitdir")).is_ok_and(|text| OsStr::from_bytes(text.trim_ascii_end()) == pointer);
-    all.filter_map(|entry| Some(entry.ok()?.path())).find(is_ours)
+    let is_ours = |dir: &PathBuf| {
+        std::fs::read(dir.join("gitdir"))
+            .is_ok_and(|text| OsStr::from_bytes(text.trim_ascii_end()) == pointer)
+    };
+    all.filter_map(|entry| Some(entry.ok()?.path()))
+        .find(is_ours)
 }
 
 fn is_half_made(git_dir: &Path) -> bool {
     let reason = std::fs::read_to_string(git_dir.join("locked")).unwrap_or_default();
-    reason.trim_end() == BEING_MADE || reason.trim_end() == "initializing" || !git_dir.join("HEAD").exists()
+    reason.trim_end() == BEING_MADE
+        || reason.trim_end() == "initializing"
+        || !git_dir.join("HEAD").exists()
 }

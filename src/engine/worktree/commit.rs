@@ -29,16 +29,30 @@ impl Worktree {
     /// # Errors
     /// `git_failed`, also when the worktree is no longer on its branch, or the branch no longer has the
     /// run's commits; `worktree_missing` when its folder is gone. Nothing is committed then.
-    pub async fn commit(&self, message: &str, trailers: &[(&str, &str)], forced: &[&str]) -> Result<String> {
+    pub async fn commit(
+        &self,
+        message: &str,
+        trailers: &[(&str, &str)],
+        forced: &[&str],
+    ) -> Result<String> {
         let tip = self.own_tip().await?;
         let trailers = trailer_block(trailers);
-        if !trailers.is_empty() && last_paragraph(&tip.message) == trailers && !planted::is(Bug::CommitTwice) {
+        if !trailers.is_empty()
+            && last_paragraph(&tip.message) == trailers
+            && !planted::is(Bug::CommitTwice)
+        {
             return Ok(tip.commit);
         }
         let index = self.index_folder()?;
         let tree = self.write_tree(index.path(), &tip, forced).await?;
         let text = format!("{}\n\n{trailers}", subject_and_body(message));
-        let commit = self.git.run_with(&["commit-tree", &tree, "-p", &tip.commit, "-F", "-"], text.trim_end().as_bytes()).await?;
+        let commit = self
+            .git
+            .run_with(
+                &["commit-tree", &tree, "-p", &tip.commit, "-F", "-"],
+                text.trim_end().as_bytes(),
+            )
+            .await?;
         self.move_branch(&tip.commit, &commit).await?;
         self.replace_index(&index.path().join("index"));
         Ok(commit)
@@ -50,13 +64,17 @@ impl Worktree {
     /// # Errors
     /// `git_failed`, `io_failed`.
     pub(super) async fn is_clean(&self) -> Result<bool> {
-        let Ok(tip) = self.own_tip().await else { return Ok(false) };
+        let Ok(tip) = self.own_tip().await else {
+            return Ok(false);
+        };
         let index = self.index_folder()?;
         Ok(self.write_tree(index.path(), &tip, &[]).await? == tip.tree)
     }
 
     fn index_folder(&self) -> Result<tempfile::TempDir> {
-        let made = tempfile::Builder::new().prefix("phasedeck-index-").tempdir_in(&self.git_dir);
+        let made = tempfile::Builder::new()
+            .prefix("phasedeck-index-")
+            .tempdir_in(&self.git_dir);
         made.map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))
     }
 
@@ -64,12 +82,28 @@ impl Worktree {
         let index = dir.join("index");
         let git = self.git.with_index(&index);
         self.read_tip(&git, &index, tip).await?;
-        let nested = Nested { root: &self.path, git_dir: &self.git_dir, no_index: &dir.join("none"), git: &self.git };
+        let nested = Nested {
+            root: &self.path,
+            git_dir: &self.git_dir,
+            no_index: &dir.join("none"),
+            git: &self.git,
+        };
         let changed = changed_paths(&git, &nested, forced).await?;
         if changed.is_empty() {
             return Ok(tip.tree.clone());
         }
-        git.run_with(&["update-index", "--add", "--remove", "--replace", "-z", "--stdin"], &changed).await?;
+        git.run_with(
+            &[
+                "update-index",
+                "--add",
+                "--remove",
+                "--replace",
+                "-z",
+                "--stdin",
+            ],
+            &changed,
+        )
+        .await?;
         git.run(&["write-tree"]).await
     }
 
@@ -90,7 +124,8 @@ impl Worktree {
         }
         git.run(&["read-tree", &tip.commit]).await?;
         // It answers with 1 where files differ, and that is what comes next.
-        git.attempt(&["update-index", "-q", "--refresh"], b"").await?;
+        git.attempt(&["update-index", "-q", "--refresh"], b"")
+            .await?;
         keep(index, &kept);
         Ok(())
     }
@@ -99,12 +134,20 @@ impl Worktree {
     async fn move_branch(&self, from: &str, to: &str) -> Result<()> {
         let branch = &self.branch;
         let moves = format!("update refs/heads/{branch} {to} {from}\nupdate {LAST_COMMIT} {to}\n");
-        self.git.run_with(&["update-ref", "-m", "phasedeck: commit", "--stdin"], moves.as_bytes()).await.map(|_| ())
+        self.git
+            .run_with(
+                &["update-ref", "-m", "phasedeck: commit", "--stdin"],
+                moves.as_bytes(),
+            )
+            .await
+            .map(|_| ())
     }
 
     // So that `git status` in the worktree shows what is true. Only a convenience: the next commit does not read it.
     pub(super) fn replace_index(&self, index_file: &Path) {
-        if let Err(error) = Step::WorktreeIndex.around(|| std::fs::rename(index_file, self.git_dir.join("index"))) {
+        if let Err(error) =
+            Step::WorktreeIndex.around(|| std::fs::rename(index_file, self.git_dir.join("index")))
+        {
             tracing::warn!(%error, "the worktree's index is out of date");
         }
     }
@@ -114,23 +157,38 @@ impl Worktree {
     pub(super) async fn own_tip(&self) -> Result<Tip> {
         if !self.path.is_dir() {
             let message = format!("the worktree {} is gone", self.path.display());
-            return Err(Failure::new(Code::WorktreeMissing, message).hint("resume the run: the folder is made again from its branch"));
+            return Err(Failure::new(Code::WorktreeMissing, message)
+                .hint("resume the run: the folder is made again from its branch"));
         }
         let branch = format!("refs/heads/{}", self.branch);
-        let listed = self.git.run(&["for-each-ref", TIP_FORMAT, &branch, LAST_COMMIT]).await?;
+        let listed = self
+            .git
+            .run(&["for-each-ref", TIP_FORMAT, &branch, LAST_COMMIT])
+            .await?;
         let fields: Vec<&str> = listed.split('\0').collect();
         let mut last = None;
         let mut tip = None;
         for fields in fields.chunks_exact(5) {
-            let &[head, name, commit, tree, message] = fields else { continue };
+            let &[head, name, commit, tree, message] = fields else {
+                continue;
+            };
             if name == LAST_COMMIT {
                 last = Some(commit);
             } else if name == branch {
                 let is_head = head.ends_with('*');
-                tip = Some((is_head, Tip { commit: commit.to_owned(), tree: tree.to_owned(), message: message.to_owned() }));
+                tip = Some((
+                    is_head,
+                    Tip {
+                        commit: commit.to_owned(),
+                        tree: tree.to_owned(),
+                        message: message.to_owned(),
+                    },
+                ));
             }
         }
-        let Some((true, tip)) = tip else { return Err(self.not_on_branch(tip.is_some()).await?) };
+        let Some((true, tip)) = tip else {
+            return Err(self.not_on_branch(tip.is_some()).await?);
+        };
         match last {
             Some(last) if last != tip.commit => self.require_contains(&tip.commit, last).await?,
             _ => {}
@@ -144,7 +202,10 @@ impl Worktree {
         match answer.code {
             0 => Ok(()),
             1 => {
-                let message = format!("the branch '{}' was reset or rewritten: commit {last} of the run is no longer in it", self.branch);
+                let message = format!(
+                    "the branch '{}' was reset or rewritten: commit {last} of the run is no longer in it",
+                    self.branch
+                );
                 let place = self.path.display();
                 Err(Failure::new(Code::GitFailed, message).hint(format!(
                     "look at what was done in {place}, then go back with `git reset --soft {last}` there (files stay as they are) and resume the run"
@@ -157,15 +218,26 @@ impl Worktree {
     async fn not_on_branch(&self, has_branch: bool) -> Result<Failure> {
         let (path, branch) = (self.path.display(), &self.branch);
         if !has_branch {
-            return Ok(Failure::new(Code::GitFailed, format!("the run's branch '{branch}' is gone"))
-                .hint(format!("bring it back (`git reflog`, `git branch {branch} COMMIT`) and resume the run")));
+            return Ok(Failure::new(
+                Code::GitFailed,
+                format!("the run's branch '{branch}' is gone"),
+            )
+            .hint(format!(
+                "bring it back (`git reflog`, `git branch {branch} COMMIT`) and resume the run"
+            )));
         }
-        let head = self.git.attempt(&["symbolic-ref", "--quiet", "HEAD"], b"").await?;
+        let head = self
+            .git
+            .attempt(&["symbolic-ref", "--quiet", "HEAD"], b"")
+            .await?;
         let found = match head.text().strip_prefix("refs/heads/") {
             Some(other) if head.code == 0 => format!("on branch '{other}'"),
             _ => format!(
                 "on no branch (HEAD is at '{}')",
-                self.git.attempt(&["rev-parse", "--verify", "--quiet", "HEAD"], b"").await?.text()
+                self.git
+                    .attempt(&["rev-parse", "--verify", "--quiet", "HEAD"], b"")
+                    .await?
+                    .text()
             ),
         };
         Ok(Failure::new(Code::GitFailed, format!("the worktree {path} is {found} and no longer on '{branch}'"))
@@ -197,14 +269,30 @@ fn subject_and_body(message: &str) -> String {
     clean
         .trim()
         .lines()
-        .map(|line| if line.starts_with("---") { format!(" {line}") } else { line.to_owned() })
+        .map(|line| {
+            if line.starts_with("---") {
+                format!(" {line}")
+            } else {
+                line.to_owned()
+            }
+        })
         .collect::<Vec<_>>()
         .join("\n")
 }
 
 fn trailer_block(trailers: &[(&str, &str)]) -> String {
-    let one_line = |text: &str| text.split(|c: char| c.is_control()).collect::<Vec<_>>().join(" ").trim().to_owned();
-    trailers.iter().map(|(key, value)| format!("{key}: {}", one_line(value)).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    let one_line = |text: &str| {
+        text.split(|c: char| c.is_control())
+            .collect::<Vec<_>>()
+            .join(" ")
+            .trim()
+            .to_owned()
+    };
+    trailers
+        .iter()
+        .map(|(key, value)| format!("{key}: {}", one_line(value)).trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn last_paragraph(commit: &str) -> &str {

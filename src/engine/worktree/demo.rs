@@ -25,13 +25,23 @@ pub async fn make_demo_repo(dir: &Path) -> Result<()> {
 
 pub(super) async fn make_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<()> {
     create_private_dir(dir)?;
-    let dir = &dir.canonicalize().map_err(|e| Failure::io(format!("cannot find {}", dir.display()), &e))?;
-    let has_something = std::fs::read_dir(dir).map_err(|e| Failure::io(format!("cannot read {}", dir.display()), &e))?.next().is_some();
+    let dir = &dir
+        .canonicalize()
+        .map_err(|e| Failure::io(format!("cannot find {}", dir.display()), &e))?;
+    let has_something = std::fs::read_dir(dir)
+        .map_err(|e| Failure::io(format!("cannot read {}", dir.display()), &e))?
+        .next()
+        .is_some();
     if has_something {
-        return Err(Failure::new(Code::UsageInvalid, format!("{} is not empty", dir.display())).hint("name a new folder for the demo"));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("{} is not empty", dir.display()),
+        )
+        .hint("name a new folder for the demo"));
     }
     for (name, text) in FILES {
-        std::fs::write(dir.join(name), text).map_err(|e| Failure::io(format!("cannot write {name} in {}", dir.display()), &e))?;
+        std::fs::write(dir.join(name), text)
+            .map_err(|e| Failure::io(format!("cannot write {name} in {}", dir.display()), &e))?;
     }
     let someone = [
         ("GIT_AUTHOR_NAME", "phasedeck"),
@@ -40,10 +50,19 @@ pub(super) async fn make_with(dir: &Path, env: &[(OsString, OsString)]) -> Resul
         ("GIT_COMMITTER_EMAIL", "phasedeck@localhost"),
     ];
     let git_dir = dir.join(".git");
-    let quiet = Git::quiet(dir, env).with_env(someone.map(|(key, value)| (key.into(), value.into())));
+    let quiet =
+        Git::quiet(dir, env).with_env(someone.map(|(key, value)| (key.into(), value.into())));
     let git = quiet.at(&git_dir, dir);
-    git.run(&["init", "--quiet", "--template=", "--initial-branch=main"]).await?;
+    git.run(&["init", "--quiet", "--template=", "--initial-branch=main"])
+        .await?;
     git.run(&["add", "--all"]).await?;
-    git.run(&["commit", "--quiet", "--no-verify", "-m", "Keep a to-do list in a file"]).await?;
+    git.run(&[
+        "commit",
+        "--quiet",
+        "--no-verify",
+        "-m",
+        "Keep a to-do list in a file",
+    ])
+    .await?;
     Ok(())
 }

@@ -86,7 +86,12 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Worktree::commit`].
-    pub async fn commit(&self, message: &str, trailers: &[(&str, &str)], forced: &[&str]) -> Result<Option<String>> {
+    pub async fn commit(
+        &self,
+        message: &str,
+        trailers: &[(&str, &str)],
+        forced: &[&str],
+    ) -> Result<Option<String>> {
         match self {
             Self::Git(worktree) => worktree.commit(message, trailers, forced).await.map(Some),
             Self::Plain(_) => Ok(None),

@@ -67,8 +67,16 @@ impl Git {
     /// Git as the operator has it, in `dir`, with the operator's settings; only for reading these.
     pub fn of_operator(dir: &Path, allowed: &[(OsString, OsString)]) -> Self {
         let mut env = allowed.to_vec();
-        env.extend([pair("LC_ALL", "C"), pair("GIT_TERMINAL_PROMPT", "0"), pair("GIT_OPTIONAL_LOCKS", "0")]);
-        Self { place: vec!["-C".into(), dir.into()], env: Arc::new(env), index: None }
+        env.extend([
+            pair("LC_ALL", "C"),
+            pair("GIT_TERMINAL_PROMPT", "0"),
+            pair("GIT_OPTIONAL_LOCKS", "0"),
+        ]);
+        Self {
+            place: vec!["-C".into(), dir.into()],
+            env: Arc::new(env),
+            index: None,
+        }
     }
 
     /// Git on one git folder, without the settings of user and system.
@@ -96,22 +104,36 @@ impl Git {
     /// With these settings on top, whatever their names contain.
     pub fn with_settings(self, settings: &[(String, String)]) -> Self {
         let count = pair("GIT_CONFIG_COUNT", &settings.len().to_string());
-        let each = settings
-            .iter()
-            .enumerate()
-            .flat_map(|(i, (key, value))| [pair(&format!("GIT_CONFIG_KEY_{i}"), key), pair(&format!("GIT_CONFIG_VALUE_{i}"), value)]);
+        let each = settings.iter().enumerate().flat_map(|(i, (key, value))| {
+            [
+                pair(&format!("GIT_CONFIG_KEY_{i}"), key),
+                pair(&format!("GIT_CONFIG_VALUE_{i}"), value),
+            ]
+        });
         self.with_env([count].into_iter().chain(each))
     }
 
     /// On another git folder, that of a worktree, and its files.
     pub fn at(&self, git_dir: &Path, work_tree: &Path) -> Self {
-        let place = vec!["-C".into(), work_tree.into(), prefixed("--git-dir=", git_dir), prefixed("--work-tree=", work_tree)];
-        Self { place, env: Arc::clone(&self.env), index: None }
+        let place = vec![
+            "-C".into(),
+            work_tree.into(),
+            prefixed("--git-dir=", git_dir),
+            prefixed("--work-tree=", work_tree),
+        ];
+        Self {
+            place,
+            env: Arc::clone(&self.env),
+            index: None,
+        }
     }
 
     /// With an index file of its own.
     pub fn with_index(&self, index: &Path) -> Self {
-        Self { index: Some(index.to_path_buf()), ..self.clone() }
+        Self {
+            index: Some(index.to_path_buf()),
+            ..self.clone()
+        }
     }
 
     /// Runs git and returns what it printed.
@@ -128,7 +150,11 @@ impl Git {
     /// As [`run`](Self::run).
     pub async fn run_with<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<String> {
         let output = self.attempt(args, input).await?;
-        if output.code == 0 { Ok(output.text()) } else { Err(output.failure(args)) }
+        if output.code == 0 {
+            Ok(output.text())
+        } else {
+            Err(output.failure(args))
+        }
     }
 
     /// As [`run`](Self::run), where paths are printed.
@@ -137,7 +163,11 @@ impl Git {
     /// As [`run`](Self::run).
     pub async fn run_bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>> {
         let output = self.attempt(args, b"").await?;
-        if output.code == 0 { Ok(output.bytes) } else { Err(output.failure(args)) }
+        if output.code == 0 {
+            Ok(output.bytes)
+        } else {
+            Err(output.failure(args))
+        }
     }
 
     /// Runs git where another exit code than 0 is an answer.
@@ -145,24 +175,41 @@ impl Git {
     /// # Errors
     /// `git_failed` when git cannot be run, or takes too long.
     pub async fn attempt<S: AsRef<OsStr>>(&self, args: &[S], input: &[u8]) -> Result<Output> {
-        let verb = args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
+        let verb = args
+            .first()
+            .map(|verb| verb.as_ref().to_string_lossy().into_owned())
+            .unwrap_or_default();
         Family::Git.before(&verb);
-        let child = self.command(args, !input.is_empty()).spawn().map_err(|e| cannot_run(&e))?;
+        let child = self
+            .command(args, !input.is_empty())
+            .spawn()
+            .map_err(|e| cannot_run(&e))?;
         let group = child.id();
         let Ok(done) = tokio::time::timeout(TIME_LIMIT, talk(child, input)).await else {
             end_group(group);
-            let message = format!("`{}` did not end within {} seconds", shown(args), TIME_LIMIT.as_secs());
-            return Err(Failure::new(Code::GitFailed, message).hint("check the disk and the repository, then resume the run"));
+            let message = format!(
+                "`{}` did not end within {} seconds",
+                shown(args),
+                TIME_LIMIT.as_secs()
+            );
+            return Err(Failure::new(Code::GitFailed, message)
+                .hint("check the disk and the repository, then resume the run"));
         };
         let done = done.map_err(|e| cannot_run(&e))?;
         Family::Git.after(&verb);
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        Ok(Output { code: done.status.code().unwrap_or(-1), bytes: done.stdout, told })
+        Ok(Output {
+            code: done.status.code().unwrap_or(-1),
+            bytes: done.stdout,
+            told,
+        })
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S], has_input: bool) -> Command {
         let mut command = Command::new("git");
-        command.env_clear().envs(self.env.iter().map(|(key, value)| (key, value)));
+        command
+            .env_clear()
+            .envs(self.env.iter().map(|(key, value)| (key, value)));
         if let Some(index) = &self.index {
             command.env("GIT_INDEX_FILE", index);
         }
@@ -173,7 +220,14 @@ impl Git {
         command.args(args.iter().map(AsRef::as_ref));
         // A group of its own, so that Ctrl-C in the terminal does not end it halfway.
         command.process_group(0).kill_on_drop(true);
-        command.stdin(if has_input { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(if has_input {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -192,12 +246,31 @@ impl Output {
 
     /// This answer as an error.
     pub fn failure<S: AsRef<OsStr>>(&self, args: &[S]) -> Failure {
-        let lines: Vec<&str> = self.told.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default().join("; ");
+        let lines: Vec<&str> = self
+            .told
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let last = lines
+            .get(lines.len().saturating_sub(TOLD_LINES)..)
+            .unwrap_or_default()
+            .join("; ");
         let full = last.contains("No space left on device");
-        let told: String = last.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
-        let code = if full { Code::DiskFull } else { Code::GitFailed };
-        Failure::new(code, format!("`{}` failed ({}): {told}", shown(args), self.code)).hint(if full {
+        let told: String = last
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(500)
+            .collect();
+        let code = if full {
+            Code::DiskFull
+        } else {
+            Code::GitFailed
+        };
+        Failure::new(
+            code,
+            format!("`{}` failed ({}): {told}", shown(args), self.code),
+        )
+        .hint(if full {
             "make space, then resume the run"
         } else {
             "mend what git tells about, then resume the run"
@@ -218,20 +291,33 @@ async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<std::process::O
 }
 
 fn end_group(group: Option<u32>) {
-    let pid = group.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    let pid = group
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
     }
 }
 
 fn cannot_run(error: &std::io::Error) -> Failure {
-    Failure::new(Code::GitFailed, format!("cannot run git: {error}")).hint("install git, or work without it: --no-git")
+    Failure::new(Code::GitFailed, format!("cannot run git: {error}"))
+        .hint("install git, or work without it: --no-git")
 }
 
 // The command as a person would type it, without what we add to every call.
 fn shown<S: AsRef<OsStr>>(args: &[S]) -> String {
-    let words = args.iter().map(|arg| arg.as_ref().to_string_lossy().chars().take(100).collect::<String>());
-    ["git".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    let words = args.iter().map(|arg| {
+        arg.as_ref()
+            .to_string_lossy()
+            .chars()
+            .take(100)
+            .collect::<String>()
+    });
+    ["git".to_owned()]
+        .into_iter()
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn pair(key: &str, value: &str) -> (OsString, OsString) {

@@ -34,12 +34,20 @@ impl Repo {
         let branch = branch_of(run);
         let there = path.symlink_metadata().is_ok();
         if !self.branch_exists(&branch).await? {
-            return Ok(if there { Standing::Uncommitted } else { Standing::Gone });
+            return Ok(if there {
+                Standing::Uncommitted
+            } else {
+                Standing::Gone
+            });
         }
         if there && !self.is_clean(run, path).await? {
             return Ok(Standing::Uncommitted);
         }
-        Ok(if self.is_elsewhere(&branch).await? { Standing::Merged } else { Standing::Unmerged })
+        Ok(if self.is_elsewhere(&branch).await? {
+            Standing::Merged
+        } else {
+            Standing::Unmerged
+        })
     }
 
     /// Removes the worktree at `path` and the branch of `run`, whatever they hold. The commit the
@@ -51,9 +59,12 @@ impl Repo {
         if Worktree::find(self, run, path)?.is_some() {
             // Twice: also when it is locked.
             let args = ["worktree", "remove", "--force", "--force"].map(OsStr::new);
-            self.git.run(&[&args[..], &[path.as_os_str()]].concat()).await?;
+            self.git
+                .run(&[&args[..], &[path.as_os_str()]].concat())
+                .await?;
         } else if path.symlink_metadata().is_ok() {
-            std::fs::remove_dir_all(path).map_err(|e| Failure::io(format!("cannot remove {}", path.display()), &e))?;
+            std::fs::remove_dir_all(path)
+                .map_err(|e| Failure::io(format!("cannot remove {}", path.display()), &e))?;
         }
         let branch = branch_of(run);
         if !self.branch_exists(&branch).await? {
@@ -61,7 +72,16 @@ impl Repo {
         }
         let reference = format!("refs/heads/{branch}");
         let commit = self.git.run(&["rev-parse", "--verify", &reference]).await?;
-        self.git.run(&["update-ref", "-m", "phasedeck: clean", "-d", &reference, &commit]).await?;
+        self.git
+            .run(&[
+                "update-ref",
+                "-m",
+                "phasedeck: clean",
+                "-d",
+                &reference,
+                &commit,
+            ])
+            .await?;
         Ok(Some(commit))
     }
 
@@ -75,8 +95,17 @@ impl Repo {
     /// Whether the branch's last commit is in any branch that is not a run's own.
     async fn is_elsewhere(&self, branch: &str) -> Result<bool> {
         let reference = format!("refs/heads/{branch}");
-        let args = ["for-each-ref", "--format=%(refname)", "--contains", &reference, "refs/heads", "refs/remotes"];
+        let args = [
+            "for-each-ref",
+            "--format=%(refname)",
+            "--contains",
+            &reference,
+            "refs/heads",
+            "refs/remotes",
+        ];
         let holders = self.git.run(&args).await?;
-        Ok(holders.lines().any(|holder| !holder.starts_with("refs/heads/phasedeck/")))
+        Ok(holders
+            .lines()
+            .any(|holder| !holder.starts_with("refs/heads/phasedeck/")))
     }
 }

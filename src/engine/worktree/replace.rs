@@ -38,12 +38,33 @@ impl Workspace {
     pub async fn going_back(&self, run: RunId, base: Option<&str>) -> Result<Replacement> {
         let root = self.root().to_path_buf();
         let fresh = beside(&root)?;
-        let (Self::Git(worktree), Some(base)) = (self, base) else { return Ok(Replacement { root, fresh, moves: None }) };
+        let (Self::Git(worktree), Some(base)) = (self, base) else {
+            return Ok(Replacement {
+                root,
+                fresh,
+                moves: None,
+            });
+        };
         let tip = worktree.own_tip().await?.commit;
         let index = worktree.fill(fresh.path(), base).await?;
-        let kept = if tip == base { String::new() } else { format!("update refs/phasedeck/rolled-back/{run} {tip}\n") };
-        let commands = format!("{kept}update refs/heads/{} {base} {tip}\nupdate {LAST_COMMIT} {base}\n", worktree.branch);
-        Ok(Replacement { root, fresh, moves: Some(Moves { worktree: worktree.clone(), commands, index }) })
+        let kept = if tip == base {
+            String::new()
+        } else {
+            format!("update refs/phasedeck/rolled-back/{run} {tip}\n")
+        };
+        let commands = format!(
+            "{kept}update refs/heads/{} {base} {tip}\nupdate {LAST_COMMIT} {base}\n",
+            worktree.branch
+        );
+        Ok(Replacement {
+            root,
+            fresh,
+            moves: Some(Moves {
+                worktree: worktree.clone(),
+                commands,
+                index,
+            }),
+        })
     }
 
     /// Makes ready the content of `commit`, or of another plain folder; the branch stays where it is.
@@ -57,7 +78,11 @@ impl Workspace {
             (Self::Git(worktree), Some(commit)) => drop(worktree.fill(fresh.path(), commit).await?),
             _ => copy_tree(folder, fresh.path())?,
         }
-        Ok(Replacement { root, fresh, moves: None })
+        Ok(Replacement {
+            root,
+            fresh,
+            moves: None,
+        })
     }
 }
 
@@ -68,12 +93,16 @@ impl Worktree {
             .prefix("phasedeck-index-")
             .tempdir_in(&self.git_dir)
             .map_err(|e| Failure::io(format!("cannot write in {}", self.git_dir.display()), &e))?;
-        let git = self.git.at(&self.git_dir, dir).with_index(&index.path().join("index"));
+        let git = self
+            .git
+            .at(&self.git_dir, dir)
+            .with_index(&index.path().join("index"));
         git.run(&["read-tree", commit]).await?;
         git.run(&["checkout-index", "--all", "--force"]).await?;
         let pointer = dir.join(".git");
         let text = format!("gitdir: {}\n", self.git_dir.display());
-        std::fs::write(&pointer, text).map_err(|e| Failure::io(format!("cannot write {}", pointer.display()), &e))?;
+        std::fs::write(&pointer, text)
+            .map_err(|e| Failure::io(format!("cannot write {}", pointer.display()), &e))?;
         super::checkout::make_durable(dir.to_path_buf()).await?;
         Ok(index)
     }
@@ -86,22 +115,50 @@ impl Replacement {
     /// `git_failed`, `io_failed`; folder and branch are as they were then.
     pub async fn put_in_place(self) -> Result<()> {
         let Self { root, fresh, moves } = self;
-        let aside = root.with_file_name(format!("{}.aside-{}", name_of(&root), uuid::Uuid::now_v7().simple()));
-        let failed = |doing: &str, error: std::io::Error| Failure::io(format!("cannot {doing} {}", root.display()), &error);
+        let aside = root.with_file_name(format!(
+            "{}.aside-{}",
+            name_of(&root),
+            uuid::Uuid::now_v7().simple()
+        ));
+        let failed = |doing: &str, error: std::io::Error| {
+            Failure::io(format!("cannot {doing} {}", root.display()), &error)
+        };
         let was_there = root.symlink_metadata().is_ok();
         if was_there {
             std::fs::rename(&root, &aside).map_err(|e| failed("move aside", e))?;
         }
-        let back = || if was_there { std::fs::rename(&aside, &root) } else { Ok(()) };
+        let back = || {
+            if was_there {
+                std::fs::rename(&aside, &root)
+            } else {
+                Ok(())
+            }
+        };
         // Kept from here on: its place is the run's.
         let fresh = fresh.keep();
         if let Err(error) = Step::WorktreeReplaced.around(|| std::fs::rename(&fresh, &root)) {
             back().map_err(|e| failed("bring back", e))?;
             return Err(failed("replace", error));
         }
-        let Some(Moves { worktree, commands, index }) = moves else { return Ok(()) };
-        if let Err(failure) = worktree.git.run_with(&["update-ref", "-m", "phasedeck: roll back", "--stdin"], commands.as_bytes()).await {
-            std::fs::rename(&root, &fresh).and_then(|()| back()).map_err(|e| failed("bring back", e))?;
+        let Some(Moves {
+            worktree,
+            commands,
+            index,
+        }) = moves
+        else {
+            return Ok(());
+        };
+        if let Err(failure) = worktree
+            .git
+            .run_with(
+                &["update-ref", "-m", "phasedeck: roll back", "--stdin"],
+                commands.as_bytes(),
+            )
+            .await
+        {
+            std::fs::rename(&root, &fresh)
+                .and_then(|()| back())
+                .map_err(|e| failed("bring back", e))?;
             return Err(failure);
         }
         worktree.replace_index(&index.path().join("index"));
@@ -110,7 +167,9 @@ impl Replacement {
 }
 
 fn beside(root: &Path) -> Result<tempfile::TempDir> {
-    let folder = root.parent().ok_or_else(|| Failure::internal(format!("{} cannot be a worktree", root.display())))?;
+    let folder = root
+        .parent()
+        .ok_or_else(|| Failure::internal(format!("{} cannot be a worktree", root.display())))?;
     create_private_dir(folder)?;
     let prefix = format!("{}.fresh-", name_of(root));
     let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder);
@@ -118,7 +177,10 @@ fn beside(root: &Path) -> Result<tempfile::TempDir> {
 }
 
 fn name_of(root: &Path) -> String {
-    root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    root.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Copies files, folders and links as they are; nothing is followed, and what is neither is left out.
@@ -126,7 +188,9 @@ fn name_of(root: &Path) -> String {
 /// # Errors
 /// `io_failed`, `disk_full`.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    let failed = |path: &Path, error: std::io::Error| Failure::io(format!("cannot copy {}", path.display()), &error);
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::io(format!("cannot copy {}", path.display()), &error)
+    };
     create_private_dir(to)?;
     let mut folders = vec![(from.to_path_buf(), to.to_path_buf())];
     while let Some((from, to)) = folders.pop() {
@@ -140,7 +204,8 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
                     std::fs::create_dir_all(&place)
                 }
                 () if kind.is_file() => std::fs::copy(&path, &place).map(drop),
-                () if kind.is_symlink() => std::fs::read_link(&path).and_then(|target| std::os::unix::fs::symlink(target, &place)),
+                () if kind.is_symlink() => std::fs::read_link(&path)
+                    .and_then(|target| std::os::unix::fs::symlink(target, &place)),
                 () => Ok(()),
             };
             copied.map_err(|e| failed(&path, e))?;

@@ -43,27 +43,54 @@ impl Repo {
         Self::discover_with(dir, &allowed_env()).await
     }
 
-    pub(super) async fn discover_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<Option<Self>> {
+    pub(super) async fn discover_with(
+        dir: &Path,
+        env: &[(OsString, OsString)],
+    ) -> Result<Option<Self>> {
         if !dir.is_dir() {
-            return Err(Failure::new(Code::UsageInvalid, format!("{} is not a folder", dir.display())).hint("name a repository's folder"));
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("{} is not a folder", dir.display()),
+            )
+            .hint("name a repository's folder"));
         }
         let operator = Git::of_operator(dir, env);
-        let ask =
-            ["rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir", "--show-object-format", "HEAD^{commit}"];
+        let ask = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--git-common-dir",
+            "--absolute-git-dir",
+            "--show-object-format",
+            "HEAD^{commit}",
+        ];
         let output = operator.attempt(&ask, b"").await?;
         if output.code != 0 && output.told().contains("not a git repository") {
             return Ok(None);
         }
         let lines: Vec<&[u8]> = output.bytes.split(|byte| *byte == b'\n').collect();
-        let [common, own, format, ..] = lines[..] else { return Err(output.failure(&ask)) };
+        let [common, own, format, ..] = lines[..] else {
+            return Err(output.failure(&ask));
+        };
         if output.code != 0 {
             return Err(no_commit(dir));
         }
-        let (common_dir, own) = (PathBuf::from(OsStr::from_bytes(common)), PathBuf::from(OsStr::from_bytes(own)));
+        let (common_dir, own) = (
+            PathBuf::from(OsStr::from_bytes(common)),
+            PathBuf::from(OsStr::from_bytes(own)),
+        );
         let asked = Asked::of(&operator).await?;
         let settings = settings(&asked, &operator, &Git::quiet(&common_dir, env)).await?;
-        let git = |dir: &Path| Git::quiet(dir, env).with_settings(&settings).with_env(asked.environment(format));
-        Ok(Some(Self { git: git(&common_dir), own: git(&own), common_dir, dir: dir.to_path_buf() }))
+        let git = |dir: &Path| {
+            Git::quiet(dir, env)
+                .with_settings(&settings)
+                .with_env(asked.environment(format))
+        };
+        Ok(Some(Self {
+            git: git(&common_dir),
+            own: git(&own),
+            common_dir,
+            dir: dir.to_path_buf(),
+        }))
     }
 
     /// The bytes of a file as a commit has it; `None` when it has no such file, or there is no such commit.
@@ -71,7 +98,10 @@ impl Repo {
     /// # Errors
     /// `git_failed` when git cannot be run.
     pub async fn committed(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        let shown = self.git.attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"").await?;
+        let shown = self
+            .git
+            .attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"")
+            .await?;
         Ok((shown.code == 0).then_some(shown.bytes))
     }
 
@@ -93,21 +123,41 @@ impl Repo {
     /// `usage_invalid` when there is no such commit; `git_failed`.
     pub async fn resolve(&self, base: Option<&str>) -> Result<Base> {
         let Some(base) = base else {
-            let head = self.own.attempt(&["symbolic-ref", "--quiet", "--short", "HEAD"], b"").await?;
+            let head = self
+                .own
+                .attempt(&["symbolic-ref", "--quiet", "--short", "HEAD"], b"")
+                .await?;
             let branch = (head.code == 0).then(|| head.text());
-            return Ok(Base { branch, commit: self.own.run(&["rev-parse", "--verify", "HEAD^{commit}"]).await? });
+            return Ok(Base {
+                branch,
+                commit: self
+                    .own
+                    .run(&["rev-parse", "--verify", "HEAD^{commit}"])
+                    .await?,
+            });
         };
         if base.is_empty() || base.starts_with('-') || base.chars().any(char::is_control) {
             return Err(self.unknown(base).await);
         }
         let as_branch = format!("refs/heads/{base}");
-        let is_branch = self.git.attempt(&["show-ref", "--verify", "--quiet", &as_branch], b"").await?.code == 0;
+        let is_branch = self
+            .git
+            .attempt(&["show-ref", "--verify", "--quiet", &as_branch], b"")
+            .await?
+            .code
+            == 0;
         let name = format!("{}^{{commit}}", if is_branch { &as_branch } else { base });
-        let found = self.own.attempt(&["rev-parse", "--verify", "--quiet", &name], b"").await?;
+        let found = self
+            .own
+            .attempt(&["rev-parse", "--verify", "--quiet", &name], b"")
+            .await?;
         if found.code != 0 {
             return Err(self.unknown(base).await);
         }
-        Ok(Base { branch: is_branch.then(|| base.to_owned()), commit: found.text() })
+        Ok(Base {
+            branch: is_branch.then(|| base.to_owned()),
+            commit: found.text(),
+        })
     }
 
     /// Whether the branch of a run is there.
@@ -120,34 +170,64 @@ impl Repo {
 
     /// A file of a commit, byte for byte; `None` when it has none there.
     pub(super) async fn file_at(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        let found = self.git.attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"").await?;
+        let found = self
+            .git
+            .attempt(&["cat-file", "blob", &format!("{commit}:{path}")], b"")
+            .await?;
         Ok((found.code == 0).then_some(found.bytes))
     }
 
     pub(super) async fn branch_exists(&self, branch: &str) -> Result<bool> {
         let reference = format!("refs/heads/{branch}");
-        Ok(self.git.attempt(&["show-ref", "--verify", "--quiet", &reference], b"").await?.code == 0)
+        Ok(self
+            .git
+            .attempt(&["show-ref", "--verify", "--quiet", &reference], b"")
+            .await?
+            .code
+            == 0)
     }
 
     async fn unknown(&self, base: &str) -> Failure {
         let shown: String = base.escape_debug().take(100).collect();
-        let branches = self.git.run(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]).await.unwrap_or_default();
-        let near = branches.lines().map(|branch| (strsim::jaro_winkler(branch, base), branch)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let branches = self
+            .git
+            .run(&["for-each-ref", "--format=%(refname:short)", "refs/heads"])
+            .await
+            .unwrap_or_default();
+        let near = branches
+            .lines()
+            .map(|branch| (strsim::jaro_winkler(branch, base), branch))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = match near {
-            Some((nearness, branch)) if nearness > 0.75 => format!("did you mean '{branch}'? `git branch` lists them all"),
+            Some((nearness, branch)) if nearness > 0.75 => {
+                format!("did you mean '{branch}'? `git branch` lists them all")
+            }
             _ => "`git branch` lists the branches".to_owned(),
         };
-        Failure::new(Code::UsageInvalid, format!("'{shown}' is no branch or commit of {}", self.dir.display())).hint(hint)
+        Failure::new(
+            Code::UsageInvalid,
+            format!("'{shown}' is no branch or commit of {}", self.dir.display()),
+        )
+        .hint(hint)
     }
 }
 
 pub(super) fn allowed_env() -> Vec<(OsString, OsString)> {
-    ALLOWED_ENV.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect()
+    ALLOWED_ENV
+        .iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .collect()
 }
 
 fn no_commit(dir: &Path) -> Failure {
-    Failure::new(Code::GitFailed, format!("the repository {} has no commit to begin from", dir.display()))
-        .hint("make a first one: git commit --allow-empty -m 'Begin'")
+    Failure::new(
+        Code::GitFailed,
+        format!(
+            "the repository {} has no commit to begin from",
+            dir.display()
+        ),
+    )
+    .hint("make a first one: git commit --allow-empty -m 'Begin'")
 }
 
 // The operator's settings that count, as they are written.
@@ -161,9 +241,15 @@ struct Asked {
 impl Asked {
     async fn of(operator: &Git) -> Result<Self> {
         let wanted = "^(user\\.(name|email)|core\\.excludesfile)$";
-        let found = operator.attempt(&["config", "--null", "--get-regexp", wanted], b"").await?;
+        let found = operator
+            .attempt(&["config", "--null", "--get-regexp", wanted], b"")
+            .await?;
         let mut asked = Self::default();
-        for (key, value) in found.text().split('\0').filter_map(|entry| entry.split_once('\n')) {
+        for (key, value) in found
+            .text()
+            .split('\0')
+            .filter_map(|entry| entry.split_once('\n'))
+        {
             let value = Some(value.to_owned());
             match key {
                 "user.name" => asked.name = value,
@@ -175,14 +261,29 @@ impl Asked {
     }
 
     fn environment(&self, format: &[u8]) -> Vec<(OsString, OsString)> {
-        let empty_tree = if format == b"sha256" { EMPTY_TREE_SHA256 } else { EMPTY_TREE_SHA1 };
+        let empty_tree = if format == b"sha256" {
+            EMPTY_TREE_SHA256
+        } else {
+            EMPTY_TREE_SHA1
+        };
         let mut env = vec![("GIT_ATTR_SOURCE".into(), empty_tree.into())];
         for (set, variables, nobody) in [
-            (&self.name, ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"], NOBODY.0),
-            (&self.email, ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"], NOBODY.1),
+            (
+                &self.name,
+                ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"],
+                NOBODY.0,
+            ),
+            (
+                &self.email,
+                ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"],
+                NOBODY.1,
+            ),
         ] {
             // Git refuses a name of which nothing is left without punctuation.
-            let value = set.as_deref().filter(|text| text.chars().any(char::is_alphanumeric)).unwrap_or(nobody);
+            let value = set
+                .as_deref()
+                .filter(|text| text.chars().any(char::is_alphanumeric))
+                .unwrap_or(nobody);
             env.extend(variables.map(|variable| (variable.into(), value.into())));
         }
         env
@@ -195,12 +296,36 @@ async fn settings(asked: &Asked, operator: &Git, quiet: &Git) -> Result<Vec<(Str
     if let Some(path) = &asked.excludes {
         // A place such as `~/ignored` is git's to resolve.
         let is_plain = !path.starts_with(['~', '%', ':']);
-        let place = if is_plain { path.clone() } else { operator.run(&["config", "--type=path", "--get", "core.excludesFile"]).await? };
+        let place = if is_plain {
+            path.clone()
+        } else {
+            operator
+                .run(&["config", "--type=path", "--get", "core.excludesFile"])
+                .await?
+        };
         settings.push(("core.excludesFile".to_owned(), place));
     }
-    let filters = quiet.attempt(&["config", "--null", "--name-only", "--get-regexp", "^filter\\."], b"").await?;
-    for name in filters.text().split('\0').filter_map(|key| key.rsplit_once('.').map(|(name, _)| name)) {
-        settings.extend(["clean", "smudge", "process"].map(|command| (format!("{name}.{command}"), String::new())));
+    let filters = quiet
+        .attempt(
+            &[
+                "config",
+                "--null",
+                "--name-only",
+                "--get-regexp",
+                "^filter\\.",
+            ],
+            b"",
+        )
+        .await?;
+    for name in filters
+        .text()
+        .split('\0')
+        .filter_map(|key| key.rsplit_once('.').map(|(name, _)| name))
+    {
+        settings.extend(
+            ["clean", "smudge", "process"]
+                .map(|command| (format!("{name}.{command}"), String::new())),
+        );
         settings.push((format!("{name}.required"), "false".to_owned()));
     }
     Ok(settings)

@@ -18,7 +18,11 @@ mod processes;
 mod removals;
 mod repositories;
 
-const TRAILERS: &[(&str, &str)] = &[("Phasedeck-Run", "1"), ("Phasedeck-Phase", "plan"), ("Phasedeck-Artifact", "sha256:aa")];
+const TRAILERS: &[(&str, &str)] = &[
+    ("Phasedeck-Run", "1"),
+    ("Phasedeck-Phase", "plan"),
+    ("Phasedeck-Artifact", "sha256:aa"),
+];
 
 /// A home, the operator's repository with one commit on `main`, and where worktrees go.
 struct Scene {
@@ -42,7 +46,10 @@ impl Scene {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
         let path = std::env::var_os("PATH").unwrap();
-        let scene = Self { env: vec![("PATH".into(), path), ("HOME".into(), home.into())], dir };
+        let scene = Self {
+            env: vec![("PATH".into(), path), ("HOME".into(), home.into())],
+            dir,
+        };
         scene.git("repo", &["init", "-q", "-b", "main"]);
         scene
     }
@@ -60,33 +67,57 @@ impl Scene {
     /// A program that takes its input to its output and leaves a file.
     fn canary(&self, name: &str) -> String {
         let path = self.at(&format!("canaries/{name}"));
-        self.write(&format!("canaries/{name}"), &format!("#!/bin/sh\ntouch '{}/sang-{name}'\ncat\n", self.dir.path().display()));
+        self.write(
+            &format!("canaries/{name}"),
+            &format!(
+                "#!/bin/sh\ntouch '{}/sang-{name}'\ncat\n",
+                self.dir.path().display()
+            ),
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     fn canaries_that_sang(&self) -> Vec<String> {
-        let names = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with("sang-")).collect()
     }
 
     /// Git as a person or an agent runs it.
     fn git<S: AsRef<OsStr>>(&self, dir: &str, args: &[S]) -> String {
         let output = self.command(dir).args(args).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end_matches('\n')
+            .to_owned()
     }
 
     fn command(&self, dir: &str) -> Command {
         let mut command = Command::new("git");
-        command.env_clear().envs(self.env.iter().cloned()).current_dir(self.at(dir));
-        let someone = ["user.name=Someone", "user.email=someone@localhost", "protocol.file.allow=always"];
+        command
+            .env_clear()
+            .envs(self.env.iter().cloned())
+            .current_dir(self.at(dir));
+        let someone = [
+            "user.name=Someone",
+            "user.email=someone@localhost",
+            "protocol.file.allow=always",
+        ];
         command.args(someone.iter().flat_map(|setting| ["-c", setting]));
         command
     }
 
     async fn repo(&self) -> Repo {
-        Repo::discover_with(&self.at("repo"), &self.env).await.unwrap().unwrap()
+        Repo::discover_with(&self.at("repo"), &self.env)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     fn tree(&self) -> PathBuf {
@@ -95,12 +126,17 @@ impl Scene {
 
     async fn worktree(&self) -> Worktree {
         let commit = self.git("repo", &["rev-parse", "HEAD"]);
-        Worktree::create(&self.repo().await, run(), &commit, &self.tree()).await.unwrap()
+        Worktree::create(&self.repo().await, run(), &commit, &self.tree())
+            .await
+            .unwrap()
     }
 
     /// The paths in a commit, quoted by git where they are odd.
     fn files(&self, commit: &str) -> Vec<String> {
-        self.git("repo", &["ls-tree", "-r", "--name-only", commit]).lines().map(str::to_owned).collect()
+        self.git("repo", &["ls-tree", "-r", "--name-only", commit])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn show(&self, object: &str) -> String {

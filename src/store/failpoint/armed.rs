@@ -28,12 +28,17 @@ fn armed() -> Option<&'static Armed> {
     ARMED
         .get_or_init(|| {
             let wanted = std::env::var("PHASEDECK_FAILPOINT").ok();
-            let log = std::env::var_os("PHASEDECK_FAILPOINT_LOG").map(|path| File::options().create(true).append(true).open(path));
+            let log = std::env::var_os("PHASEDECK_FAILPOINT_LOG")
+                .map(|path| File::options().create(true).append(true).open(path));
             let (left, at) = match wanted.as_deref().and_then(|text| text.split_once(' ')) {
                 Some((left, at)) => (left.parse().unwrap_or(0), at.to_owned()),
                 None => (0, String::new()),
             };
-            (left > 0 || log.is_some()).then(|| Armed { left: left.into(), at, log: log.and_then(Result::ok) })
+            (left > 0 || log.is_some()).then(|| Armed {
+                left: left.into(),
+                at,
+                log: log.and_then(Result::ok),
+            })
         })
         .as_ref()
 }
@@ -44,9 +49,15 @@ pub(super) fn pass(name: &str, side: &str) {
         // A lost line costs a count, nothing else.
         let _ = log.write_all(format!("{name}:{side}\n").as_bytes());
     }
-    let here = armed.at == "any" || armed.at.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')) == Some(side);
+    let here = armed.at == "any"
+        || armed
+            .at
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix(':'))
+            == Some(side);
     if here && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         loop {
             std::thread::park();
         }
@@ -75,19 +86,34 @@ pub(super) fn statement(event: TraceEvent<'_>) {
 }
 
 /// Settings that are kept in the file; the others are the connection's own.
-const LASTING_PRAGMAS: [&str; 4] = ["journal_mode", "user_version", "application_id", "wal_checkpoint"];
+const LASTING_PRAGMAS: [&str; 4] = [
+    "journal_mode",
+    "user_version",
+    "application_id",
+    "wal_checkpoint",
+];
 
 /// Verb and table of a statement that writes.
 fn kind(sql: &str) -> Option<String> {
-    let mut words = sql.split(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
+    let mut words = sql
+        .split(|c: char| c.is_whitespace() || c == '(')
+        .filter(|word| !word.is_empty());
     let verb = words.next()?;
     let table = match verb {
-        "INSERT" => words.find(|word| *word == "INTO").and_then(|_| words.next()),
+        "INSERT" => words
+            .find(|word| *word == "INTO")
+            .and_then(|_| words.next()),
         "UPDATE" => words.next(),
-        "DELETE" => words.find(|word| *word == "FROM").and_then(|_| words.next()),
+        "DELETE" => words
+            .find(|word| *word == "FROM")
+            .and_then(|_| words.next()),
         "CREATE" | "ALTER" | "DROP" => Some("schema"),
         "VACUUM" => Some("copy"),
-        "PRAGMA" => words.next().filter(|name| LASTING_PRAGMAS.iter().any(|lasting| name.starts_with(lasting))),
+        "PRAGMA" => words.next().filter(|name| {
+            LASTING_PRAGMAS
+                .iter()
+                .any(|lasting| name.starts_with(lasting))
+        }),
         _ => None,
     };
     Some(format!("{}.{}", verb.to_ascii_lowercase(), table?))

@@ -127,14 +127,20 @@ impl Step {
 
 impl Family {
     /// Just before the effect of this kind.
-    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
+    #[cfg_attr(
+        not(feature = "failpoints"),
+        expect(unused_variables, reason = "nothing without the feature")
+    )]
     pub fn before(self, kind: &str) {
         #[cfg(feature = "failpoints")]
         armed::pass(&self.named(kind), "before");
     }
 
     /// Just after the effect of this kind.
-    #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
+    #[cfg_attr(
+        not(feature = "failpoints"),
+        expect(unused_variables, reason = "nothing without the feature")
+    )]
     pub fn after(self, kind: &str) {
         #[cfg(feature = "failpoints")]
         armed::pass(&self.named(kind), "after");
@@ -153,7 +159,10 @@ impl Family {
 }
 
 /// A fact is about to be written in the transaction that is open on this thread.
-#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(unused_variables, reason = "nothing without the feature")
+)]
 pub fn fact(kind: &'static str) {
     #[cfg(feature = "failpoints")]
     armed::fact(kind);
@@ -166,10 +175,16 @@ pub fn committed() {
 }
 
 /// Makes every writing statement of a connection a point.
-#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "nothing without the feature"))]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    expect(unused_variables, reason = "nothing without the feature")
+)]
 pub fn watch(conn: &mut rusqlite::Connection) {
     #[cfg(feature = "failpoints")]
-    let _ = conn.trace_v2(rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT, Some(armed::statement));
+    let _ = conn.trace_v2(
+        rusqlite::trace::TraceEventCodes::SQLITE_TRACE_STMT,
+        Some(armed::statement),
+    );
 }
 
 #[cfg(test)]
@@ -177,7 +192,14 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// What makes something last. The rows of the database have [`super::watch`].
-    const LASTING: &[&str] = &[".sync_all()", ".persist(", "fs::rename(", "remove_file(", "syncfs(", ".sync_data()"];
+    const LASTING: &[&str] = &[
+        ".sync_all()",
+        ".persist(",
+        "fs::rename(",
+        "remove_file(",
+        "syncfs(",
+        ".sync_data()",
+    ];
 
     /// Files whose effects are no state of a run: what a crash leaves of them is read by nobody.
     const APART: &[&str] = &["app/shell/", "cli/", "engine/agent/openai/model_list.rs"];
@@ -187,7 +209,9 @@ mod tests {
             let path = entry.path();
             if path.is_dir() {
                 sources(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|name| name != "tests.rs") {
+            } else if path.extension().is_some_and(|e| e == "rs")
+                && path.file_name().is_some_and(|name| name != "tests.rs")
+            {
                 found.push(path);
             }
         }
@@ -199,21 +223,38 @@ mod tests {
         let (mut files, mut without) = (Vec::new(), Vec::new());
         sources(&src, &mut files);
         for file in files {
-            let inner = file.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
-            if inner.contains("/tests/") || inner.starts_with("store/failpoint") || APART.iter().any(|apart| inner.starts_with(apart)) {
+            let inner = file
+                .strip_prefix(&src)
+                .unwrap()
+                .to_string_lossy()
+                .replace('\\', "/");
+            if inner.contains("/tests/")
+                || inner.starts_with("store/failpoint")
+                || APART.iter().any(|apart| inner.starts_with(apart))
+            {
                 continue;
             }
             let text = std::fs::read_to_string(&file).unwrap();
-            let own = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let own = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
             // A function reaches from the word that begins it to the next one.
             for function in own.split("fn ") {
                 let lasting = LASTING.iter().find(|mark| function.contains(**mark));
                 if let (Some(mark), false) = (lasting, function.contains("Step::")) {
-                    without.push(format!("{inner}: {mark} in `{}`", function.lines().next().unwrap_or_default()));
+                    without.push(format!(
+                        "{inner}: {mark} in `{}`",
+                        function.lines().next().unwrap_or_default()
+                    ));
                 }
             }
         }
-        assert!(without.is_empty(), "durable effects without a step:\n{}", without.join("\n"));
+        assert!(
+            without.is_empty(),
+            "durable effects without a step:\n{}",
+            without.join("\n")
+        );
     }
 
     #[test]
@@ -226,7 +267,10 @@ mod tests {
             .filter(|file| !file.to_string_lossy().contains("failpoint"))
             .map(|file| std::fs::read_to_string(file).unwrap())
             .collect();
-        let unused: Vec<_> = super::Step::ALL.iter().filter(|step| !all.contains(&format!("Step::{step:?}"))).collect();
+        let unused: Vec<_> = super::Step::ALL
+            .iter()
+            .filter(|step| !all.contains(&format!("Step::{step:?}")))
+            .collect();
         assert!(unused.is_empty(), "{unused:?}");
     }
 }

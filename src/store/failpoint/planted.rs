@@ -66,7 +66,10 @@ pub fn is(bug: Bug) -> bool {
     #[cfg(feature = "planted-bugs")]
     {
         static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-        PLANTED.get_or_init(|| std::env::var("PHASEDECK_PLANTED_BUG").ok()).as_deref() == Some(bug.as_str())
+        PLANTED
+            .get_or_init(|| std::env::var("PHASEDECK_PLANTED_BUG").ok())
+            .as_deref()
+            == Some(bug.as_str())
     }
     #[cfg(not(feature = "planted-bugs"))]
     {

@@ -15,7 +15,13 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn agree(tx: &Transaction<'_>, name: &str) -> Result<()> {
-    consents::give(tx, name, &ContentHash::of(name.as_bytes()), "kim", Timestamp(1))
+    consents::give(
+        tx,
+        name,
+        &ContentHash::of(name.as_bytes()),
+        "kim",
+        Timestamp(1),
+    )
 }
 
 fn agreed(reader: &Reader) -> usize {
@@ -28,7 +34,13 @@ fn queue<T: Send + 'static>(
     job: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
 ) -> oneshot::Receiver<Result<T>> {
     let (work, answer) = wrap(job);
-    assert!(store.sender().unwrap().blocking_send(Message::Job(work)).is_ok());
+    assert!(
+        store
+            .sender()
+            .unwrap()
+            .blocking_send(Message::Job(work))
+            .is_ok()
+    );
     answer
 }
 
@@ -59,7 +71,10 @@ fn nobody_is_answered_before_the_commit_that_holds_their_job() {
     });
     release.send(()).unwrap();
     inside.recv().unwrap();
-    assert!(first.try_recv().is_err(), "the first job has run, but its commit has not");
+    assert!(
+        first.try_recv().is_err(),
+        "the first job has run, but its commit has not"
+    );
     assert_eq!(agreed(&reader), 0);
     end.send(()).unwrap();
     first.blocking_recv().unwrap().unwrap();
@@ -84,7 +99,9 @@ fn every_acknowledged_write_is_seen_by_a_second_connection_at_once() {
             })
         })
         .collect();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
     assert_eq!(agreed(&store.reader().unwrap()), 100);
 }
 
@@ -93,7 +110,9 @@ fn a_job_that_fails_or_panics_undoes_itself_alone() {
     let (_dir, store) = store();
     let (_inside, release) = hold(&store);
     let before = queue(&store, |tx| agree(tx, "before"));
-    let failing = queue(&store, |tx| agree(tx, "failing").and(Err::<(), _>(Failure::new(Code::GitFailed, "no"))));
+    let failing = queue(&store, |tx| {
+        agree(tx, "failing").and(Err::<(), _>(Failure::new(Code::GitFailed, "no")))
+    });
     let panicking = queue(&store, |tx| -> Result<()> {
         agree(tx, "panicking")?;
         panic!("on purpose")
@@ -101,13 +120,21 @@ fn a_job_that_fails_or_panics_undoes_itself_alone() {
     let after = queue(&store, |tx| agree(tx, "after"));
     release.send(()).unwrap();
     before.blocking_recv().unwrap().unwrap();
-    assert_eq!(failing.blocking_recv().unwrap().unwrap_err().code, Code::GitFailed);
+    assert_eq!(
+        failing.blocking_recv().unwrap().unwrap_err().code,
+        Code::GitFailed
+    );
     let panicked = panicking.blocking_recv().unwrap().unwrap_err();
     assert_eq!(panicked.code, Code::Internal);
     assert!(panicked.message.contains("on purpose"), "{panicked}");
     after.blocking_recv().unwrap().unwrap();
-    let want: std::collections::BTreeSet<_> = ["before", "after"].map(|name| ContentHash::of(name.as_bytes())).into();
-    assert_eq!(consents::all(store.reader().unwrap().connection()).unwrap(), want);
+    let want: std::collections::BTreeSet<_> = ["before", "after"]
+        .map(|name| ContentHash::of(name.as_bytes()))
+        .into();
+    assert_eq!(
+        consents::all(store.reader().unwrap().connection()).unwrap(),
+        want
+    );
 }
 
 #[test]
@@ -122,25 +149,47 @@ fn a_full_disk_is_named_acknowledges_nothing_of_its_group_and_passes() {
         .unwrap();
     let (_inside, release) = hold(&store);
     let before = queue(&store, |tx| agree(tx, "before"));
-    let large = queue(&store, |tx| consents::give(tx, &"x".repeat(1_000_000), &ContentHash::of(b"large"), "kim", Timestamp(1)));
+    let large = queue(&store, |tx| {
+        consents::give(
+            tx,
+            &"x".repeat(1_000_000),
+            &ContentHash::of(b"large"),
+            "kim",
+            Timestamp(1),
+        )
+    });
     let after = queue(&store, |tx| agree(tx, "after"));
     release.send(()).unwrap();
-    assert_eq!(large.blocking_recv().unwrap().unwrap_err().code, Code::DiskFull);
-    let acknowledged = [("before", before), ("after", after)].map(|(name, answer)| (name, answer.blocking_recv().unwrap().is_ok()));
+    assert_eq!(
+        large.blocking_recv().unwrap().unwrap_err().code,
+        Code::DiskFull
+    );
+    let acknowledged = [("before", before), ("after", after)]
+        .map(|(name, answer)| (name, answer.blocking_recv().unwrap().is_ok()));
     let there = consents::all(store.reader().unwrap().connection()).unwrap();
     assert!(there.contains(&ContentHash::of(b"kept")));
     for (name, told) in acknowledged {
-        assert_eq!(there.contains(&ContentHash::of(name.as_bytes())), told, "{name}");
+        assert_eq!(
+            there.contains(&ContentHash::of(name.as_bytes())),
+            told,
+            "{name}"
+        );
     }
     assert!(acknowledged[1].1, "a job after the full one begins afresh");
-    store.write_blocking(|tx| Ok(tx.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(()))?)).unwrap();
+    store
+        .write_blocking(|tx| {
+            Ok(tx.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(()))?)
+        })
+        .unwrap();
     store.write_blocking(|tx| agree(tx, "later")).unwrap();
 }
 
 #[test]
 fn a_job_that_ends_the_transaction_of_its_group_is_not_acknowledged() {
     let (_dir, store) = store();
-    let ended = store.write_blocking(|tx| Ok(tx.execute_batch("ROLLBACK")?)).unwrap_err();
+    let ended = store
+        .write_blocking(|tx| Ok(tx.execute_batch("ROLLBACK")?))
+        .unwrap_err();
     assert_eq!(ended.code, Code::Internal);
     store.write_blocking(|tx| agree(tx, "later")).unwrap();
 }
@@ -170,7 +219,10 @@ async fn closing_finishes_what_is_queued_and_folds_the_log_in() {
     }
     store.close().await.unwrap();
     store.close().await.unwrap();
-    assert_eq!(store.write(|tx| agree(tx, "late")).await.unwrap_err().code, Code::Internal);
+    assert_eq!(
+        store.write(|tx| agree(tx, "late")).await.unwrap_err().code,
+        Code::Internal
+    );
     assert!(!store.path().with_extension("db-wal").exists());
     assert_eq!(agreed(&store.reader().unwrap()), 20);
 }
@@ -183,7 +235,10 @@ fn the_last_handle_ends_the_thread_and_closes_the_database() {
     drop(store);
     clone.write_blocking(|tx| agree(tx, "kept")).unwrap();
     drop(clone);
-    assert!(!path.with_extension("db-wal").exists(), "the last connection takes the log with it");
+    assert!(
+        !path.with_extension("db-wal").exists(),
+        "the last connection takes the log with it"
+    );
     assert_eq!(agreed(&Reader::open(&path).unwrap()), 1);
 }
 
@@ -202,10 +257,20 @@ fn a_store_in_doubt_writes_nothing_more() {
     let (_dir, store) = store();
     let conn = open::writer(store.path()).unwrap();
     let ((stops, _stopped), (holds, _held)) = (watch::channel(None), watch::channel(false));
-    let mut owner = Owner { conn, doubt: Some(error::corrupt("a flush failed")), backlog: None, claimed: None, stops, holds };
+    let mut owner = Owner {
+        conn,
+        doubt: Some(error::corrupt("a flush failed")),
+        backlog: None,
+        claimed: None,
+        stops,
+        holds,
+    };
     let (work, answer) = wrap(|tx| agree(tx, "never"));
     owner.commit_together(vec![work]);
-    assert_eq!(answer.blocking_recv().unwrap().unwrap_err().code, Code::DbCorrupt);
+    assert_eq!(
+        answer.blocking_recv().unwrap().unwrap_err().code,
+        Code::DbCorrupt
+    );
     assert_eq!(agreed(&store.reader().unwrap()), 0);
     assert_eq!(owner.end().unwrap_err().code, Code::DbCorrupt);
 }
@@ -214,21 +279,42 @@ fn a_store_in_doubt_writes_nothing_more() {
 async fn a_host_that_was_overtaken_stores_nothing_more_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("phasedeck.db");
-    let process = |pid| Claimant { pid, lock_device: 1, lock_inode: 1 };
+    let process = |pid| Claimant {
+        pid,
+        lock_device: 1,
+        lock_inode: 1,
+    };
     let first = Store::open_as_host(&path, process(7)).unwrap();
     first.write(|tx| agree(tx, "first")).await.unwrap();
     let reader = first.reader().unwrap();
-    assert_eq!((first.holds(reader.connection()), first.stop()), (Ok(true), None));
+    assert_eq!(
+        (first.holds(reader.connection()), first.stop()),
+        (Ok(true), None)
+    );
     let second = Store::open_as_host(&path, process(8)).unwrap();
     assert_eq!(first.holds(reader.connection()), Ok(false));
     // Who writes beside a host claims nothing, before and after.
-    Store::open(&path).unwrap().write(|tx| agree(tx, "beside")).await.unwrap();
+    Store::open(&path)
+        .unwrap()
+        .write(|tx| agree(tx, "beside"))
+        .await
+        .unwrap();
     for name in ["late", "later"] {
-        assert_eq!(first.write(move |tx| agree(tx, name)).await.unwrap_err().code, Code::SessionManagerAlreadyRunning);
+        assert_eq!(
+            first
+                .write(move |tx| agree(tx, name))
+                .await
+                .unwrap_err()
+                .code,
+            Code::SessionManagerAlreadyRunning
+        );
     }
     let why = first.stopped().await;
     assert!(why.message.contains("process 8, since"), "{why}");
-    assert_eq!((first.stop(), first.close().await), (Some(why.clone()), Err(why)));
+    assert_eq!(
+        (first.stop(), first.close().await),
+        (Some(why.clone()), Err(why))
+    );
     second.write(|tx| agree(tx, "second")).await.unwrap();
     assert_eq!(agreed(&reader), 3);
     second.close().await.unwrap();
@@ -239,13 +325,28 @@ async fn a_panic_of_the_thread_itself_stops_everything_and_says_why() {
     let (_dir, store) = store();
     store.write(|tx| agree(tx, "before")).await.unwrap();
     let reader = store.reader().unwrap();
-    let breaks: Work = Box::new(|_| Done { failure: None, reply: Box::new(|_| panic!("a defect, made on purpose")) });
-    store.sender().unwrap().send(Message::Job(breaks)).await.unwrap();
+    let breaks: Work = Box::new(|_| Done {
+        failure: None,
+        reply: Box::new(|_| panic!("a defect, made on purpose")),
+    });
+    store
+        .sender()
+        .unwrap()
+        .send(Message::Job(breaks))
+        .await
+        .unwrap();
     let why = store.stopped().await;
     assert_eq!(why.code, Code::Internal);
-    assert!(why.message.ends_with("the store's thread panicked: a defect, made on purpose"), "{why}");
+    assert!(
+        why.message
+            .ends_with("the store's thread panicked: a defect, made on purpose"),
+        "{why}"
+    );
     assert_eq!(store.write(|tx| agree(tx, "after")).await, Err(why.clone()));
-    assert_eq!((store.stop(), store.close().await), (Some(why.clone()), Err(why)));
+    assert_eq!(
+        (store.stop(), store.close().await),
+        (Some(why.clone()), Err(why))
+    );
     assert_eq!(agreed(&reader), 1);
     let again = Store::open(store.path()).unwrap();
     again.write(|tx| agree(tx, "the next start")).await.unwrap();
@@ -259,7 +360,11 @@ fn everything_is_readable_by_its_owner_alone() {
     let (_dir, store) = store();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(store.path().parent().unwrap()), 0o700);
-    for path in [store.path().to_path_buf(), store.path().with_extension("db-wal"), file::marker(store.path())] {
+    for path in [
+        store.path().to_path_buf(),
+        store.path().with_extension("db-wal"),
+        file::marker(store.path()),
+    ] {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }

@@ -12,11 +12,23 @@ use crate::model::time::Timestamp;
 
 /// Stores a new question; one that still waited gives way to it.
 pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalRequested { request_id, phase_key, gate, artifact_sha256, artifact_version, question } = &event.fact else {
+    let Fact::ApprovalRequested {
+        request_id,
+        phase_key,
+        gate,
+        artifact_sha256,
+        artifact_version,
+        question,
+    } = &event.fact
+    else {
         return Ok(());
     };
     close_pending(tx, head, ApprovalStatus::Superseded)?;
-    let question = question.as_ref().map(serde_json::to_string).transpose().map_err(Failure::internal)?;
+    let question = question
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(Failure::internal)?;
     tx.prepare_cached(
         "INSERT INTO approval_requests (id, run_id, phase_key, gate, artifact_sha256, artifact_version, requested_at_ms, \
          question) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -40,7 +52,19 @@ pub(super) fn requested(tx: &Connection, head: &mut Head, event: &Event) -> Resu
 /// # Errors
 /// `approval_already_resolved` saying who was first; `no_pending_approval` for a question never asked.
 pub(super) fn resolved(tx: &Connection, head: &mut Head, event: &Event) -> Result<()> {
-    let Fact::ApprovalResolved { request_id, action, comment, by, via, scope, raise, .. } = &event.fact else { return Ok(()) };
+    let Fact::ApprovalResolved {
+        request_id,
+        action,
+        comment,
+        by,
+        via,
+        scope,
+        raise,
+        ..
+    } = &event.fact
+    else {
+        return Ok(());
+    };
     let comment = Some(comment.as_str()).filter(|words| !words.is_empty());
     let changed = tx
         .prepare_cached(
@@ -76,8 +100,10 @@ pub(super) fn pending_has_phase(tx: &Connection, run: RunId) -> Result<bool> {
 /// Closes the question that waits, if any, without an answer.
 pub(super) fn close_pending(tx: &Connection, head: &mut Head, to: ApprovalStatus) -> Result<()> {
     if head.pending.take().is_some() {
-        tx.prepare_cached("UPDATE approval_requests SET state = ?2 WHERE run_id = ?1 AND state = 'pending'")?
-            .execute((head.run_id.to_string(), to.as_str()))?;
+        tx.prepare_cached(
+            "UPDATE approval_requests SET state = ?2 WHERE run_id = ?1 AND state = 'pending'",
+        )?
+        .execute((head.run_id.to_string(), to.as_str()))?;
     }
     Ok(())
 }
@@ -87,17 +113,30 @@ pub(super) fn too_late(tx: &Connection, run: RunId, request: RequestId) -> Resul
     let mut query =
         tx.prepare_cached("SELECT gate, state, resolved_by, via, resolved_at_ms FROM approval_requests WHERE id = ?1 AND run_id = ?2")?;
     let known = query.query_row((request.to_string(), run.to_string()), |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?, row.get(4)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, Option<String>>(2)?,
+            row.get(3)?,
+            row.get(4)?,
+        ))
     });
     let Some((gate, state, by, via, at)) = known.optional()? else {
-        return Ok(Failure::new(Code::NoPendingApproval, format!("run {run} never asked question {request}"))
-            .hint("`phasedeck show` tells what the run waits for"));
+        return Ok(Failure::new(
+            Code::NoPendingApproval,
+            format!("run {run} never asked question {request}"),
+        )
+        .hint("`phasedeck show` tells what the run waits for"));
     };
     let words = match (by, via, at) {
         (Some(by), Some::<String>(via), Some::<i64>(at)) => {
-            format!("'{gate}' of run {run} was already {state} by {by} ({via}) at {}", Timestamp(at))
+            format!(
+                "'{gate}' of run {run} was already {state} by {by} ({via}) at {}",
+                Timestamp(at)
+            )
         }
         _ => format!("'{gate}' of run {run} is no longer open: it was {state}"),
     };
-    Ok(Failure::new(Code::ApprovalAlreadyResolved, words).hint("nothing was changed; the first answer counts"))
+    Ok(Failure::new(Code::ApprovalAlreadyResolved, words)
+        .hint("nothing was changed; the first answer counts"))
 }

@@ -11,7 +11,13 @@ use crate::model::id::{PhaseKey, SchemaId};
 const INSERT: &str = "INSERT INTO artifacts (run_id, phase_key, version, attempt, path, schema_id, sha256, bytes, valid, errors, at_ms) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
-pub(super) fn expected(tx: &Connection, head: &Head, key: &PhaseKey, path: &str, schema: &SchemaId) -> Result<()> {
+pub(super) fn expected(
+    tx: &Connection,
+    head: &Head,
+    key: &PhaseKey,
+    path: &str,
+    schema: &SchemaId,
+) -> Result<()> {
     tx.prepare_cached("UPDATE run_phases SET expected_path = ?3, expected_schema = ?4 WHERE run_id = ?1 AND phase_key = ?2")?.execute((
         head.run_id.to_string(),
         key.as_str(),
@@ -21,7 +27,13 @@ pub(super) fn expected(tx: &Connection, head: &Head, key: &PhaseKey, path: &str,
     Ok(())
 }
 
-pub(super) fn validated(tx: &Connection, key: &PhaseKey, attempt: u32, artifact: &ArtifactRef, event: &Event) -> Result<()> {
+pub(super) fn validated(
+    tx: &Connection,
+    key: &PhaseKey,
+    attempt: u32,
+    artifact: &ArtifactRef,
+    event: &Event,
+) -> Result<()> {
     let run = event.run_id.to_string();
     tx.prepare_cached("UPDATE run_phases SET artifact_sha256 = ?3, artifact_path = ?4 WHERE run_id = ?1 AND phase_key = ?2")?.execute((
         &run,
@@ -47,12 +59,27 @@ pub(super) fn validated(tx: &Connection, key: &PhaseKey, attempt: u32, artifact:
 
 /// A version only where there was content: an attempt without a file leaves no row.
 pub(super) fn invalid(tx: &Connection, event: &Event) -> Result<()> {
-    let Fact::ArtifactInvalid { phase_key, attempt, path, version, sha256: Some(sha256), bytes, errors, .. } = &event.fact else {
+    let Fact::ArtifactInvalid {
+        phase_key,
+        attempt,
+        path,
+        version,
+        sha256: Some(sha256),
+        bytes,
+        errors,
+        ..
+    } = &event.fact
+    else {
         return Ok(());
     };
     let run = event.run_id.to_string();
-    let mut query = tx.prepare_cached("SELECT expected_schema FROM run_phases WHERE run_id = ?1 AND phase_key = ?2")?;
-    let schema: Option<String> = query.query_row((&run, phase_key.as_str()), |row| row.get(0)).optional()?.flatten();
+    let mut query = tx.prepare_cached(
+        "SELECT expected_schema FROM run_phases WHERE run_id = ?1 AND phase_key = ?2",
+    )?;
+    let schema: Option<String> = query
+        .query_row((&run, phase_key.as_str()), |row| row.get(0))
+        .optional()?
+        .flatten();
     let errors = serde_json::to_string(errors).map_err(Failure::internal)?;
     tx.prepare_cached(INSERT)?.execute((
         &run,

@@ -22,7 +22,8 @@ pub(in crate::store) const MOVE: &str = "UPDATE runs SET paused_from_state = ?2,
      tokens_reasoning = ?19, started_at_ms = ?20, ended_at_ms = ?21, updated_at_ms = ?22, chain = ?23 WHERE id = ?1";
 
 /// What the other indexes are about. A statement writes every index that has a column it names, changed or not.
-pub(in crate::store) const ENTER: &str = "UPDATE runs SET state = ?2, created_at_ms = ?3 WHERE id = ?1";
+pub(in crate::store) const ENTER: &str =
+    "UPDATE runs SET state = ?2, created_at_ms = ?3 WHERE id = ?1";
 
 pub(in crate::store) const PROGRESS: &str = "SELECT count(*) FILTER (WHERE state IN ('completed', 'skipped')) AS done, \
      (SELECT phase_key FROM run_phases WHERE run_id = ?1 AND state NOT IN ('completed', 'skipped') ORDER BY position LIMIT 1) AS current \
@@ -59,12 +60,14 @@ impl Head {
     /// Reads the row of a run.
     pub(in crate::store) fn load(tx: &Connection, run_id: RunId) -> Result<Self> {
         let mut query = tx.prepare_cached(LOAD)?;
-        let head = query.query_row([run_id.to_string()], |row| Self::read(run_id, row)).optional();
+        let head = query
+            .query_row([run_id.to_string()], |row| Self::read(run_id, row))
+            .optional();
         match head {
             Ok(head) => head.ok_or_else(|| runs::not_found(&run_id.to_string())),
-            Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => {
-                Err(error::corrupt(format!("the row of run {run_id} cannot be read: {why}")))
-            }
+            Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => Err(error::corrupt(
+                format!("the row of run {run_id} cannot be read: {why}"),
+            )),
             Err(e) => Err(e.into()),
         }
     }
@@ -73,7 +76,10 @@ impl Head {
         // In the order of `LOAD`, by place: names of two dozen columns are looked for in vain at every append.
         let text = |place: usize| row.get::<_, Option<String>>(place);
         let error = text(8)?.zip(text(9)?).zip(text(10)?);
-        let (status, created_at) = (row::named(row, "state", RunStatus::parse)?, row::at(row, 19)?);
+        let (status, created_at) = (
+            row::named(row, "state", RunStatus::parse)?,
+            row::at(row, 19)?,
+        );
         Ok(Self {
             run_id,
             status,
@@ -89,7 +95,10 @@ impl Head {
             current_phase: text(3)?,
             phases_total: row::count(row, 4)?,
             phases_done: row::count(row, 5)?,
-            cost: Cost { known: NanoUsd(row.get(12)?), unknown_calls: row::count(row, 13)? },
+            cost: Cost {
+                known: NanoUsd(row.get(12)?),
+                unknown_calls: row::count(row, 13)?,
+            },
             tokens: Tokens {
                 input: row::large(row, 15)?,
                 output: row::large(row, 16)?,
@@ -133,11 +142,15 @@ impl Head {
     pub(in crate::store) fn save(&mut self, tx: &Connection) -> Result<()> {
         if std::mem::take(&mut self.phases_moved) {
             let mut query = tx.prepare_cached(PROGRESS)?;
-            (self.phases_done, self.current_phase) =
-                query.query_row([self.run_id.to_string()], |row| Ok((row::count(row, "done")?, row.get("current")?)))?;
+            (self.phases_done, self.current_phase) = query
+                .query_row([self.run_id.to_string()], |row| {
+                    Ok((row::count(row, "done")?, row.get("current")?))
+                })?;
         }
         match self.write(tx) {
-            Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Err(self.busy(tx, e)),
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(self.busy(tx, e))
+            }
             other => Ok(other?),
         }
     }
@@ -146,7 +159,8 @@ impl Head {
         let id = self.run_id.to_string();
         let now = (self.status, self.created_at);
         if now != self.stored {
-            tx.prepare_cached(ENTER)?.execute((&id, self.status.as_str(), self.created_at.0))?;
+            tx.prepare_cached(ENTER)?
+                .execute((&id, self.status.as_str(), self.created_at.0))?;
             self.stored = now;
         }
         let error = self.error.as_ref();
@@ -181,10 +195,17 @@ impl Head {
     fn busy(&self, tx: &Connection, error: rusqlite::Error) -> Failure {
         let holder = "SELECT id, thread, state FROM runs WHERE state IN ('executing', 'awaiting_approval') AND id <> ?1 \
              AND thread = (SELECT thread FROM runs WHERE id = ?1)";
-        let found = tx.query_row(holder, [self.run_id.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        let Ok((id, thread, state)): rusqlite::Result<(String, String, String)> = found else { return error.into() };
-        Failure::new(Code::ThreadBusy, format!("the thread '{thread}' is held by run {id}, which is {state}"))
-            .hint("wait until that run ends, pause or abort it, or give this run a thread of its own")
+        let found = tx.query_row(holder, [self.run_id.to_string()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        });
+        let Ok((id, thread, state)): rusqlite::Result<(String, String, String)> = found else {
+            return error.into();
+        };
+        Failure::new(
+            Code::ThreadBusy,
+            format!("the thread '{thread}' is held by run {id}, which is {state}"),
+        )
+        .hint("wait until that run ends, pause or abort it, or give this run a thread of its own")
     }
 
     /// The run is stored for the first time.
@@ -226,7 +247,14 @@ impl Head {
 
     /// Goes on: back to the gate where a phase's question still waits.
     pub(super) fn resume(&mut self, waits: bool, event: &Event) -> Result<()> {
-        self.enter(if waits { RunStatus::AwaitingApproval } else { RunStatus::Executing }, event)?;
+        self.enter(
+            if waits {
+                RunStatus::AwaitingApproval
+            } else {
+                RunStatus::Executing
+            },
+            event,
+        )?;
         (self.paused_from, self.pause_reason) = (None, None);
         Ok(())
     }
@@ -236,7 +264,11 @@ impl Head {
         if self.paused_from == Some(RunStatus::AwaitingApproval) {
             self.paused_from = Some(RunStatus::Executing);
         }
-        if self.status == RunStatus::AwaitingApproval { self.enter(RunStatus::Executing, event) } else { Ok(()) }
+        if self.status == RunStatus::AwaitingApproval {
+            self.enter(RunStatus::Executing, event)
+        } else {
+            Ok(())
+        }
     }
 
     /// The question no longer holds, because what it was about has changed.
@@ -270,7 +302,12 @@ impl Head {
     fn illegal(&self, event: &Event, to: RunStatus) -> Failure {
         Failure::new(
             Code::IllegalTransition,
-            format!("run {}: {} cannot lead from {} to {to}", self.run_id, event.fact.kind(), self.status),
+            format!(
+                "run {}: {} cannot lead from {} to {to}",
+                self.run_id,
+                event.fact.kind(),
+                self.status
+            ),
         )
         .hint("look at the run's events with `phasedeck events`")
     }

@@ -36,19 +36,41 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
             head.resume(waits, event)?;
         }
         Fact::RunCompleted {} => end(tx, head, RunStatus::Completed, event)?,
-        Fact::RunFailed { code, message, hint } => {
+        Fact::RunFailed {
+            code,
+            message,
+            hint,
+        } => {
             head.error = Some((code.as_str().to_owned(), message.clone(), hint.clone()));
             end(tx, head, RunStatus::Failed, event)?;
         }
         Fact::RunAborted { .. } => end(tx, head, RunStatus::Aborted, event)?,
 
-        Fact::PhaseStarted { phase_key, attempt, .. } => phase::started(tx, head, phase_key, *attempt, event)?,
-        Fact::PhaseCompleted { phase_key, commit, .. } => phase::completed(tx, head, phase_key, commit.as_deref(), event)?,
-        Fact::PhaseFailed { phase_key, .. } => phase::enter(tx, head, phase_key, PhaseStatus::Failed, event)?,
-        Fact::ArtifactTimeout { phase_key, .. } => phase::enter(tx, head, phase_key, PhaseStatus::Validating, event)?,
+        Fact::PhaseStarted {
+            phase_key, attempt, ..
+        } => phase::started(tx, head, phase_key, *attempt, event)?,
+        Fact::PhaseCompleted {
+            phase_key, commit, ..
+        } => phase::completed(tx, head, phase_key, commit.as_deref(), event)?,
+        Fact::PhaseFailed { phase_key, .. } => {
+            phase::enter(tx, head, phase_key, PhaseStatus::Failed, event)?
+        }
+        Fact::ArtifactTimeout { phase_key, .. } => {
+            phase::enter(tx, head, phase_key, PhaseStatus::Validating, event)?
+        }
 
-        Fact::ArtifactExpected { phase_key, path, schema, .. } => artifact::expected(tx, head, phase_key, path, schema)?,
-        Fact::ArtifactValidated { phase_key, attempt, artifact, .. } => {
+        Fact::ArtifactExpected {
+            phase_key,
+            path,
+            schema,
+            ..
+        } => artifact::expected(tx, head, phase_key, path, schema)?,
+        Fact::ArtifactValidated {
+            phase_key,
+            attempt,
+            artifact,
+            ..
+        } => {
             phase::enter(tx, head, phase_key, PhaseStatus::Validating, event)?;
             artifact::validated(tx, phase_key, *attempt, artifact, event)?;
         }
@@ -69,7 +91,12 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
             }
             approval::requested(tx, head, event)?;
         }
-        Fact::ApprovalResolved { phase_key, action, scope, .. } => {
+        Fact::ApprovalResolved {
+            phase_key,
+            action,
+            scope,
+            ..
+        } => {
             approval::resolved(tx, head, event)?;
             head.question_answered(event)?;
             if let (Some(key), true) = (phase_key, scope.is_some() && *action != Decision::Abort) {
@@ -79,11 +106,18 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
                 phase::must_exist(tx, head, key, event)?;
             }
         }
-        Fact::LlmCalled { phase_key, tokens, cost, .. } => {
+        Fact::LlmCalled {
+            phase_key,
+            tokens,
+            cost,
+            ..
+        } => {
             head.called(tokens, *cost);
             phase::called(tx, head, phase_key, *cost, event)?;
         }
-        Fact::SessionStarted { .. } | Fact::SessionRecovered { .. } | Fact::SessionFailed { .. } => session::apply(tx, event)?,
+        Fact::SessionStarted { .. }
+        | Fact::SessionRecovered { .. }
+        | Fact::SessionFailed { .. } => session::apply(tx, event)?,
 
         Fact::PhaseSkipped { phase_key, .. } => phase::skipped(tx, head, phase_key, event)?,
         Fact::PromptSent { .. }
@@ -108,7 +142,10 @@ pub(super) fn apply(tx: &Connection, head: &mut Head, event: &Event) -> Result<(
 pub(super) fn answered_already(tx: &Connection, run: RunId, fact: &Fact) -> Result<Failure> {
     match fact {
         Fact::ApprovalResolved { request_id, .. } => approval::too_late(tx, run, *request_id),
-        other => Ok(Failure::internal(format!("{} answers no question", other.kind()))),
+        other => Ok(Failure::internal(format!(
+            "{} answers no question",
+            other.kind()
+        ))),
     }
 }
 
@@ -118,7 +155,10 @@ pub(super) fn answered_already(tx: &Connection, run: RunId, fact: &Fact) -> Resu
 /// As [`append`](super::journal::append).
 pub fn rebuild(tx: &Connection, run: RunId) -> Result<()> {
     for table in ["sessions", "approval_requests", "artifacts", "run_phases"] {
-        tx.execute(&format!("DELETE FROM {table} WHERE run_id = ?1"), [run.to_string()])?;
+        tx.execute(
+            &format!("DELETE FROM {table} WHERE run_id = ?1"),
+            [run.to_string()],
+        )?;
     }
     rebuild_from(tx, tx, run)
 }
@@ -132,6 +172,10 @@ pub(super) fn rebuild_from(journal: &Connection, tx: &Connection, run: RunId) ->
 
 fn end(tx: &Connection, head: &mut Head, to: RunStatus, event: &Event) -> Result<()> {
     head.end(to, event)?;
-    let left_open = if to == RunStatus::Aborted { ApprovalStatus::Aborted } else { ApprovalStatus::Superseded };
+    let left_open = if to == RunStatus::Aborted {
+        ApprovalStatus::Aborted
+    } else {
+        ApprovalStatus::Superseded
+    };
     approval::close_pending(tx, head, left_open)
 }

@@ -9,13 +9,47 @@ use crate::model::state::SessionStatus;
 
 pub(super) fn apply(tx: &Connection, event: &Event) -> Result<()> {
     match &event.fact {
-        Fact::SessionStarted { session_id, role, backend, ordinal } => {
-            put(tx, event, *session_id, role, Some(backend), *ordinal, SessionStatus::Ready)
-        }
-        Fact::SessionRecovered { session_id, role, ordinal } => put(tx, event, *session_id, role, None, *ordinal, SessionStatus::Ready),
-        Fact::SessionFailed { session_id, role, ordinal, .. } => {
-            put(tx, event, *session_id, role, None, *ordinal, SessionStatus::FailedNeedsHuman)
-        }
+        Fact::SessionStarted {
+            session_id,
+            role,
+            backend,
+            ordinal,
+        } => put(
+            tx,
+            event,
+            *session_id,
+            role,
+            Some(backend),
+            *ordinal,
+            SessionStatus::Ready,
+        ),
+        Fact::SessionRecovered {
+            session_id,
+            role,
+            ordinal,
+        } => put(
+            tx,
+            event,
+            *session_id,
+            role,
+            None,
+            *ordinal,
+            SessionStatus::Ready,
+        ),
+        Fact::SessionFailed {
+            session_id,
+            role,
+            ordinal,
+            ..
+        } => put(
+            tx,
+            event,
+            *session_id,
+            role,
+            None,
+            *ordinal,
+            SessionStatus::FailedNeedsHuman,
+        ),
         _ => Ok(()),
     }
 }

@@ -25,7 +25,11 @@ const PHASES: [&str; 3] = ["spec", "plan", "build"];
 type Choice = (u8, u8, u8);
 
 fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<Fact> {
-    let key: PhaseKey = PHASES.get(usize::from(phase)).copied().unwrap_or("ghost").into();
+    let key: PhaseKey = PHASES
+        .get(usize::from(phase))
+        .copied()
+        .unwrap_or("ghost")
+        .into();
     let known = state.phase(&key);
     let version = known.map_or(1, |phase| phase.versions + 1);
     let attempt = known.map_or(1, |phase| phase.attempt + 1);
@@ -33,16 +37,49 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
     let session = state.sessions.get(&RoleId::from("architect"));
     Some(match kind {
         0 => fixture::started(),
-        1 => Fact::RunPaused { ordinal: state.pauses + 1, reason: PauseReason::Operator, from_state: state.status },
-        2 => Fact::RunResumed { ordinal: state.resumes + 1, from_state: state.status },
+        1 => Fact::RunPaused {
+            ordinal: state.pauses + 1,
+            reason: PauseReason::Operator,
+            from_state: state.status,
+        },
+        2 => Fact::RunResumed {
+            ordinal: state.resumes + 1,
+            from_state: state.status,
+        },
         3 if rarely => Fact::RunCompleted {},
-        4 if rarely => Fact::RunFailed { code: Code::BudgetExceeded, message: "m".to_owned(), hint: "h".to_owned() },
-        5 if rarely => Fact::RunAborted { by: "kim".to_owned(), via: Via::Cli, reason: String::new() },
+        4 if rarely => Fact::RunFailed {
+            code: Code::BudgetExceeded,
+            message: "m".to_owned(),
+            hint: "h".to_owned(),
+        },
+        5 if rarely => Fact::RunAborted {
+            by: "kim".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        },
         6 | 7 => fixture::phase_started(key.as_str(), attempt),
-        8 => Fact::PhaseCompleted { phase_key: key, attempts: count, duration_ms: 1, commit: Some(format!("c{count}")) },
-        9 if rarely => Fact::PhaseFailed { phase_key: key, reason: Code::AgentLoopDetected, message: String::new() },
-        10 => Fact::ArtifactExpected { phase_key: key, attempt: count, path: "spec.json".to_owned(), schema: "dev/spec@1".into() },
-        11 => Fact::ArtifactTimeout { phase_key: key, attempt: count, seconds: 3 },
+        8 => Fact::PhaseCompleted {
+            phase_key: key,
+            attempts: count,
+            duration_ms: 1,
+            commit: Some(format!("c{count}")),
+        },
+        9 if rarely => Fact::PhaseFailed {
+            phase_key: key,
+            reason: Code::AgentLoopDetected,
+            message: String::new(),
+        },
+        10 => Fact::ArtifactExpected {
+            phase_key: key,
+            attempt: count,
+            path: "spec.json".to_owned(),
+            schema: "dev/spec@1".into(),
+        },
+        11 => Fact::ArtifactTimeout {
+            phase_key: key,
+            attempt: count,
+            seconds: 3,
+        },
         12 => Fact::ArtifactInvalid {
             phase_key: key,
             attempt: count,
@@ -50,7 +87,10 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
             version,
             sha256: (!rarely).then(|| ContentHash::of(&[detail])),
             bytes: 1,
-            errors: vec![ArtifactError { pointer: "/a".to_owned(), message: "is wrong".to_owned() }],
+            errors: vec![ArtifactError {
+                pointer: "/a".to_owned(),
+                message: "is wrong".to_owned(),
+            }],
             errors_total: 1,
         },
         13 | 14 => {
@@ -61,7 +101,12 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
                 bytes: 1,
                 version,
             };
-            Fact::ArtifactValidated { phase_key: key, attempt: count, artifact, by: rarely.then(|| "ann".to_owned()) }
+            Fact::ArtifactValidated {
+                phase_key: key,
+                attempt: count,
+                artifact,
+                by: rarely.then(|| "ann".to_owned()),
+            }
         }
         15 => Fact::ArtifactChanged {
             phase_key: key,
@@ -77,21 +122,55 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
         19..=21 => {
             let open = state.approval.as_ref()?;
             let action = Decision::ALL[usize::from(detail) % 4];
-            fixture::resolved(open.request_id, open.phase_key.as_ref().map(PhaseKey::as_str), action, "kim")
+            fixture::resolved(
+                open.request_id,
+                open.phase_key.as_ref().map(PhaseKey::as_str),
+                action,
+                "kim",
+            )
         }
         22 => {
-            let tokens = Tokens { input: u64::from(detail), output: 2, cached: 1, reasoning: 1 };
-            fixture::called(TurnId::new(), key.as_str(), tokens, (!rarely).then_some(NanoUsd(i64::from(detail))))
+            let tokens = Tokens {
+                input: u64::from(detail),
+                output: 2,
+                cached: 1,
+                reasoning: 1,
+            };
+            fixture::called(
+                TurnId::new(),
+                key.as_str(),
+                tokens,
+                (!rarely).then_some(NanoUsd(i64::from(detail))),
+            )
         }
         23 => match (session, detail % 3) {
             (Some(known), 0) => {
                 let (session_id, ordinal) = (known.id, known.ordinal + 1);
-                Fact::SessionFailed { session_id, role: "architect".into(), ordinal, code: Code::LlmAuth, message: String::new() }
+                Fact::SessionFailed {
+                    session_id,
+                    role: "architect".into(),
+                    ordinal,
+                    code: Code::LlmAuth,
+                    message: String::new(),
+                }
             }
-            (Some(known), 1) => Fact::SessionRecovered { session_id: known.id, role: "architect".into(), ordinal: known.ordinal + 1 },
-            _ => Fact::SessionStarted { session_id: SessionId::new(), role: "architect".into(), backend: "openai".to_owned(), ordinal: 1 },
+            (Some(known), 1) => Fact::SessionRecovered {
+                session_id: known.id,
+                role: "architect".into(),
+                ordinal: known.ordinal + 1,
+            },
+            _ => Fact::SessionStarted {
+                session_id: SessionId::new(),
+                role: "architect".into(),
+                backend: "openai".to_owned(),
+                ordinal: 1,
+            },
         },
-        24 => Fact::BudgetWarned { scope: "run".to_owned(), limit: NanoUsd(i64::from(count)), spent: NanoUsd(1) },
+        24 => Fact::BudgetWarned {
+            scope: "run".to_owned(),
+            limit: NanoUsd(i64::from(count)),
+            spent: NanoUsd(1),
+        },
         _ => return None,
     })
 }
@@ -99,7 +178,11 @@ fn fact(state: &RunState, (kind, phase, detail): Choice, count: u32) -> Option<F
 fn append(conn: &Connection, run: RunId, fact: &Fact, now: Timestamp) -> Result<Vec<Event>> {
     conn.execute_batch("SAVEPOINT t")?;
     let outcome = journal::append(conn, run, std::slice::from_ref(fact), now);
-    conn.execute_batch(if outcome.is_ok() { "RELEASE t" } else { "ROLLBACK TO t; RELEASE t" })?;
+    conn.execute_batch(if outcome.is_ok() {
+        "RELEASE t"
+    } else {
+        "ROLLBACK TO t; RELEASE t"
+    })?;
     outcome
 }
 
@@ -112,7 +195,12 @@ fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fa
         if !keys.insert(fact.key()) {
             return;
         }
-        let event = Event { run_id: run, seq: state.last_seq + 1, at: now.max(state.last_at), fact };
+        let event = Event {
+            run_id: run,
+            seq: state.last_seq + 1,
+            at: now.max(state.last_at),
+            fact,
+        };
         let mut next = state.clone();
         let folded = next.apply(&event);
         match (folded, append(conn, run, &event.fact, now)) {
@@ -122,10 +210,18 @@ fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fa
                 taken.push(event.fact);
             }
             (Err(_), Err(refused)) => {
-                assert!(matches!(refused.code, Code::IllegalTransition | Code::RunAlreadyTerminal), "{refused}");
+                assert!(
+                    matches!(
+                        refused.code,
+                        Code::IllegalTransition | Code::RunAlreadyTerminal
+                    ),
+                    "{refused}"
+                );
                 keys.remove(&event.fact.key());
             }
-            (folded, stored) => panic!("fold: {folded:?}, journal: {stored:?}, for {event:?} after {state:?}"),
+            (folded, stored) => {
+                panic!("fold: {folded:?}, journal: {stored:?}, for {event:?} after {state:?}")
+            }
         }
     };
     offer(fixture::created(&PHASES), BEGIN, &mut state);
@@ -140,63 +236,160 @@ fn drive(conn: &Connection, run: RunId, choices: &[Choice]) -> (RunState, Vec<Fa
 
 fn assert_rows_say_what_the_fold_says(conn: &Connection, state: &RunState, taken: &[Fact]) {
     let run = runs::get(conn, state.run_id).unwrap();
-    let calls = taken.iter().filter(|fact| matches!(fact, Fact::LlmCalled { .. })).count();
+    let calls = taken
+        .iter()
+        .filter(|fact| matches!(fact, Fact::LlmCalled { .. }))
+        .count();
     assert_eq!(run.state, state.status.as_str());
-    assert_eq!(run.paused_from_state.as_deref(), state.paused_from.map(RunStatus::as_str));
-    assert_eq!(run.pause_reason.as_deref(), state.pause_reason.map(PauseReason::as_str));
-    assert_eq!(run.current_phase.as_ref(), state.current().map(|phase| &phase.key));
+    assert_eq!(
+        run.paused_from_state.as_deref(),
+        state.paused_from.map(RunStatus::as_str)
+    );
+    assert_eq!(
+        run.pause_reason.as_deref(),
+        state.pause_reason.map(PauseReason::as_str)
+    );
+    assert_eq!(
+        run.current_phase.as_ref(),
+        state.current().map(|phase| &phase.key)
+    );
     assert_eq!(run.phases_total as usize, state.phases.len());
     assert_eq!(run.phases_done as usize, state.phases_done());
-    assert_eq!(run.pending_gate.zip(run.pending_since), state.approval.as_ref().map(|open| (open.gate.clone(), open.requested_at)));
+    assert_eq!(
+        run.pending_gate.zip(run.pending_since),
+        state
+            .approval
+            .as_ref()
+            .map(|open| (open.gate.clone(), open.requested_at))
+    );
     let error = run.error_code.zip(run.error_message).zip(run.error_hint);
-    assert_eq!(error, state.error.clone().map(|(code, message, hint)| ((code.as_str().to_owned(), message), hint)));
-    assert_eq!((run.cost, run.tokens, run.calls as usize), (state.cost, state.tokens, calls));
-    assert_eq!((run.last_seq, run.updated_at), (state.last_seq, state.last_at));
-    assert_eq!((run.created_at, run.ended_at), (state.created_at, state.ended_at));
+    assert_eq!(
+        error,
+        state
+            .error
+            .clone()
+            .map(|(code, message, hint)| ((code.as_str().to_owned(), message), hint))
+    );
+    assert_eq!(
+        (run.cost, run.tokens, run.calls as usize),
+        (state.cost, state.tokens, calls)
+    );
+    assert_eq!(
+        (run.last_seq, run.updated_at),
+        (state.last_seq, state.last_at)
+    );
+    assert_eq!(
+        (run.created_at, run.ended_at),
+        (state.created_at, state.ended_at)
+    );
 
     let rows = phases::of_run(conn, state.run_id).unwrap();
     assert_eq!(rows.len(), state.phases.len());
     for (row, (phase, position)) in rows.iter().zip(state.phases.iter().zip(0..)) {
-        assert_eq!((&row.phase_key, row.position, row.state), (&phase.key, position, phase.status));
+        assert_eq!(
+            (&row.phase_key, row.position, row.state),
+            (&phase.key, position, phase.status)
+        );
         assert_eq!((row.attempt, row.cost), (phase.attempt, phase.cost));
-        assert_eq!(row.artifact_sha256.as_ref(), phase.artifact.as_ref().map(|artifact| &artifact.sha256));
-        assert_eq!(row.artifact_path.as_ref(), phase.artifact.as_ref().map(|artifact| &artifact.path));
-        assert_eq!((&row.commit, row.started_at, row.ended_at), (&phase.commit, phase.started_at, phase.ended_at));
+        assert_eq!(
+            row.artifact_sha256.as_ref(),
+            phase.artifact.as_ref().map(|artifact| &artifact.sha256)
+        );
+        assert_eq!(
+            row.artifact_path.as_ref(),
+            phase.artifact.as_ref().map(|artifact| &artifact.path)
+        );
+        assert_eq!(
+            (&row.commit, row.started_at, row.ended_at),
+            (&phase.commit, phase.started_at, phase.ended_at)
+        );
     }
 
     let questions = approvals::of_run(conn, state.run_id).unwrap();
     assert_eq!(questions.len(), state.approvals as usize);
-    let open: Vec<_> = approvals::pending(conn).unwrap().into_iter().map(|row| (row.id, row.phase_key, row.requested_at)).collect();
-    assert_eq!(open, state.approval.iter().map(|a| (a.request_id, a.phase_key.clone(), a.requested_at)).collect::<Vec<_>>());
+    let open: Vec<_> = approvals::pending(conn)
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.id, row.phase_key, row.requested_at))
+        .collect();
+    assert_eq!(
+        open,
+        state
+            .approval
+            .iter()
+            .map(|a| (a.request_id, a.phase_key.clone(), a.requested_at))
+            .collect::<Vec<_>>()
+    );
 
-    let stored: Vec<_> =
-        artifacts::of_run(conn, state.run_id).unwrap().into_iter().map(|a| (a.phase_key, a.version, a.sha256, a.valid)).collect();
+    let stored: Vec<_> = artifacts::of_run(conn, state.run_id)
+        .unwrap()
+        .into_iter()
+        .map(|a| (a.phase_key, a.version, a.sha256, a.valid))
+        .collect();
     let mut versions: Vec<_> = taken.iter().filter_map(version).collect();
-    versions.sort_by_key(|(key, number, _, _)| (PHASES.iter().position(|phase| *phase == key.as_str()), *number));
+    versions.sort_by_key(|(key, number, _, _)| {
+        (
+            PHASES.iter().position(|phase| *phase == key.as_str()),
+            *number,
+        )
+    });
     assert_eq!(stored, versions);
 
     let rows = sessions::of_run(conn, state.run_id).unwrap();
     for (role, session) in &state.sessions {
         let row = rows.iter().find(|row| row.id == session.id).unwrap();
-        let want = if session.failed { SessionStatus::FailedNeedsHuman } else { SessionStatus::Ready };
-        assert_eq!((&row.role, row.state, row.backend.as_str()), (role, want, "openai"));
+        let want = if session.failed {
+            SessionStatus::FailedNeedsHuman
+        } else {
+            SessionStatus::Ready
+        };
+        assert_eq!(
+            (&row.role, row.state, row.backend.as_str()),
+            (role, want, "openai")
+        );
     }
 }
 
 fn version(fact: &Fact) -> Option<(PhaseKey, u32, ContentHash, bool)> {
     match fact {
-        Fact::ArtifactValidated { phase_key, artifact, .. } => Some((phase_key.clone(), artifact.version, artifact.sha256.clone(), true)),
-        Fact::ArtifactInvalid { phase_key, version, sha256, .. } => Some((phase_key.clone(), *version, sha256.clone()?, false)),
+        Fact::ArtifactValidated {
+            phase_key,
+            artifact,
+            ..
+        } => Some((
+            phase_key.clone(),
+            artifact.version,
+            artifact.sha256.clone(),
+            true,
+        )),
+        Fact::ArtifactInvalid {
+            phase_key,
+            version,
+            sha256,
+            ..
+        } => Some((phase_key.clone(), *version, sha256.clone()?, false)),
         _ => None,
     }
 }
 
 fn dump(conn: &Connection) -> Vec<Vec<Value>> {
     let mut rows = Vec::new();
-    for table in ["runs", "run_phases", "artifacts", "approval_requests", "sessions"] {
-        let mut query = conn.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")).unwrap();
+    for table in [
+        "runs",
+        "run_phases",
+        "artifacts",
+        "approval_requests",
+        "sessions",
+    ] {
+        let mut query = conn
+            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"))
+            .unwrap();
         let columns = query.column_count();
-        let found = query.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).unwrap();
+        let found = query
+            .query_map([], |row| {
+                (0..columns).map(|column| row.get(column)).collect()
+            })
+            .unwrap();
         rows.extend(found.map(|row: rusqlite::Result<Vec<Value>>| row.unwrap()));
     }
     rows
@@ -238,7 +431,15 @@ fn the_generator_reaches_ends_gates_pauses_and_artifacts() {
         all.extend(choices);
         seen.extend(drive(&conn, run, &all).1.iter().map(Fact::kind));
     }
-    for kind in ["run.completed", "run.failed", "run.aborted", "run.paused", "run.resumed", "approval.resolved", "artifact.changed"] {
+    for kind in [
+        "run.completed",
+        "run.failed",
+        "run.aborted",
+        "run.paused",
+        "run.resumed",
+        "approval.resolved",
+        "artifact.changed",
+    ] {
         assert!(seen.contains(kind), "{kind} never happened");
     }
 }
@@ -247,7 +448,13 @@ fn the_generator_reaches_ends_gates_pauses_and_artifacts() {
 fn a_fact_about_a_phase_that_the_run_does_not_have_is_refused() {
     let conn = fixture::memory();
     let run = fixture::insert_run(&conn, "lane");
-    journal::append(&conn, run, &[fixture::created(&["spec"]), fixture::started()], BEGIN).unwrap();
+    journal::append(
+        &conn,
+        run,
+        &[fixture::created(&["spec"]), fixture::started()],
+        BEGIN,
+    )
+    .unwrap();
     let refused = append(&conn, run, &fixture::phase_started("ghost", 1), BEGIN).unwrap_err();
     assert_eq!(refused.code, Code::IllegalTransition);
     assert!(refused.message.contains("'ghost'"), "{refused}");
@@ -258,16 +465,40 @@ fn the_statements_of_an_append_are_compiled_once() {
     let dir = tempfile::tempdir().unwrap();
     let conn = open::writer(&dir.path().join("phasedeck.db")).unwrap();
     let run = fixture::insert_run(&conn, "lane");
-    journal::append(&conn, run, &[fixture::created(&PHASES), fixture::started()], BEGIN).unwrap();
+    journal::append(
+        &conn,
+        run,
+        &[fixture::created(&PHASES), fixture::started()],
+        BEGIN,
+    )
+    .unwrap();
     for phase in PHASES {
         journal::append(&conn, run, &[fixture::phase_started(phase, 1)], BEGIN).unwrap();
-        let completed = Fact::PhaseCompleted { phase_key: phase.into(), attempts: 1, duration_ms: 1, commit: None };
+        let completed = Fact::PhaseCompleted {
+            phase_key: phase.into(),
+            attempts: 1,
+            duration_ms: 1,
+            commit: None,
+        };
         journal::append(&conn, run, &[completed], BEGIN).unwrap();
     }
     journal::append(&conn, run, &[Fact::RunCompleted {}], BEGIN).unwrap();
-    for sql in [head::LOAD, head::ENTER, head::MOVE, head::PROGRESS, journal::INSERT] {
+    for sql in [
+        head::LOAD,
+        head::ENTER,
+        head::MOVE,
+        head::PROGRESS,
+        journal::INSERT,
+    ] {
         let statement = conn.prepare_cached(sql).unwrap();
-        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{sql}");
-        assert!(statement.get_status(rusqlite::StatementStatus::Run) > 1, "{sql}");
+        assert_eq!(
+            statement.get_status(rusqlite::StatementStatus::RePrepare),
+            0,
+            "{sql}"
+        );
+        assert!(
+            statement.get_status(rusqlite::StatementStatus::Run) > 1,
+            "{sql}"
+        );
     }
 }

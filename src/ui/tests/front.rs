@@ -46,7 +46,11 @@ fn what_a_key_does_is_told_whole_and_the_last_line_stays_at_the_foot() {
     let mut bench = at_gate((60, 16), Place::Awaiting);
     bench.press("?");
     let shown = settle(&mut bench);
-    assert!(shown.contains("allow every call of a tool in") && shown.contains("this phase (asks for Enter)"), "{shown}");
+    assert!(
+        shown.contains("allow every call of a tool in")
+            && shown.contains("this phase (asks for Enter)"),
+        "{shown}"
+    );
     bench.press("G");
     let end = settle(&mut bench);
     bench.press("k");

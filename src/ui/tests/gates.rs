@@ -16,7 +16,9 @@ fn high_risk_is_said_before_the_first_stroke_and_asks_for_a_typed_key_after_it()
         bench
     };
     snapshot("gate_high_risk", |size| high(size, &[]));
-    snapshot("gate_high_risk_typed", |size| high(size, &["A", "s", "p", "e"]));
+    snapshot("gate_high_risk_typed", |size| {
+        high(size, &["A", "s", "p", "e"])
+    });
 }
 
 #[test]
@@ -49,7 +51,9 @@ fn a_comment_is_written_beside_the_text_it_is_about() {
     snapshot("gate_comment", |size| {
         let mut bench = at_gate(size, Place::Awaiting);
         bench.press("c");
-        bench.feed(Msg::Paste("Please say what happens with an empty cart.\nAnd 日本語 names.".to_owned()));
+        bench.feed(Msg::Paste(
+            "Please say what happens with an empty cart.\nAnd 日本語 names.".to_owned(),
+        ));
         bench
     });
 }
@@ -65,7 +69,12 @@ fn an_answer_ends_as_a_receipt() {
 
 #[test]
 fn each_tab_of_a_gate_shows_its_text() {
-    for (tabs, name) in [(2, "gate_errors"), (3, "gate_comments"), (4, "gate_inputs"), (5, "gate_log")] {
+    for (tabs, name) in [
+        (2, "gate_errors"),
+        (3, "gate_comments"),
+        (4, "gate_inputs"),
+        (5, "gate_log"),
+    ] {
         snapshot(name, |size| {
             let mut bench = at_gate(size, Place::Awaiting);
             for _ in 0..tabs {
@@ -87,8 +96,15 @@ fn the_facts_of_a_gate_lose_the_less_important_words_first() {
         let shown = settle(&mut bench);
         let facts: Vec<&str> = shown.lines().skip(1).take(3).collect();
         insta::assert_snapshot!(format!("gate_facts_{width}"), facts.join("\n"));
-        assert!(facts[0].contains("v3 b1fdcdcf"), "version and hash at {width}: {}", facts[0]);
-        assert!(facts[1].contains("valid") && facts[2].contains("unlocks plan"), "{width}");
+        assert!(
+            facts[0].contains("v3 b1fdcdcf"),
+            "version and hash at {width}: {}",
+            facts[0]
+        );
+        assert!(
+            facts[1].contains("valid") && facts[2].contains("unlocks plan"),
+            "{width}"
+        );
     }
 }
 
@@ -98,7 +114,9 @@ fn a_receipt_shows_every_line_of_the_words() {
         let mut bench = at_gate(size, Place::Awaiting);
         let mut answer = sample::resolved(2, Decision::RequestChanges, "ann");
         if let Fact::ApprovalResolved { comment, .. } = &mut answer {
-            *comment = (1..=20).map(|n| format!("{n}. this is too long\n")).collect();
+            *comment = (1..=20)
+                .map(|n| format!("{n}. this is too long\n"))
+                .collect();
         }
         bench.happens(answer);
         settle(&mut bench);
@@ -122,7 +140,9 @@ fn nothing_beneath_something_in_front_looks_like_an_answer() {
 fn a_question_about_no_artifact_says_what_happened_and_what_each_answer_does() {
     snapshot("gate_recovery", |size| {
         let mut bench = on_run(size, Place::Executing);
-        sample::cannot_work().into_iter().for_each(|fact| bench.happens(fact));
+        sample::cannot_work()
+            .into_iter()
+            .for_each(|fact| bench.happens(fact));
         settle(&mut bench);
         bench.press("!");
         settle(&mut bench);
@@ -136,8 +156,13 @@ fn a_version_of_the_operators_own_is_told_as_such() {
     snapshot("gate_edited", |size| {
         let mut bench = at_gate(size, Place::AwaitingFirst);
         let content = sample::SPEC_V2.to_owned();
-        bench.feed(Msg::Returned(Returned::Edited { request_id: sample::request_id(1), content }));
-        sample::revised().into_iter().for_each(|fact| bench.happens(fact));
+        bench.feed(Msg::Returned(Returned::Edited {
+            request_id: sample::request_id(1),
+            content,
+        }));
+        sample::revised()
+            .into_iter()
+            .for_each(|fact| bench.happens(fact));
         bench
     });
 }
@@ -146,11 +171,23 @@ fn a_version_of_the_operators_own_is_told_as_such() {
 fn an_artifact_with_a_secret_in_it_is_told_above_everything_else() {
     snapshot("gate_with_secret", |size| {
         let mut bench = at_gate(size, Place::Awaiting);
-        let run = bench.state.run.as_ref().and_then(|view| view.opened.as_ref()).unwrap();
+        let run = bench
+            .state
+            .run
+            .as_ref()
+            .and_then(|view| view.opened.as_ref())
+            .unwrap();
         let open = run.state.approval.clone().unwrap();
-        let (phase_key, version, sha256) = (open.phase_key.unwrap(), 2, open.artifact_sha256.unwrap());
+        let (phase_key, version, sha256) =
+            (open.phase_key.unwrap(), 2, open.artifact_sha256.unwrap());
         let words = "what look like secrets on lines 3, 9".to_owned();
-        bench.happens(Fact::ArtifactWarned { phase_key, attempt: 2, version, sha256, words });
+        bench.happens(Fact::ArtifactWarned {
+            phase_key,
+            attempt: 2,
+            version,
+            sha256,
+            words,
+        });
         settle(&mut bench);
         bench
     });
@@ -160,7 +197,11 @@ fn an_artifact_with_a_secret_in_it_is_told_above_everything_else() {
 fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
     let resting = |size| {
         let mut bench = at_gate(size, Place::Awaiting);
-        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Interrupted, from_state: RunStatus::AwaitingApproval });
+        bench.happens(Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Interrupted,
+            from_state: RunStatus::AwaitingApproval,
+        });
         settle(&mut bench);
         bench.ticks += 2000;
         bench
@@ -180,7 +221,15 @@ fn at_the_gate_of_a_paused_run_it_is_said_that_an_answer_waits_too() {
 #[test]
 fn a_pause_at_a_gate_is_told_beside_the_question() {
     let mut bench = on_run((80, 24), Place::Awaiting);
-    bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::AwaitingApproval });
+    bench.happens(Fact::RunPaused {
+        ordinal: 1,
+        reason: PauseReason::Operator,
+        from_state: RunStatus::AwaitingApproval,
+    });
     let shown = text(&look(&bench.state).0);
-    assert!(shown.contains("paused, spec_approved waits: ! opens the question, r goes on (since 04:28)"), "{shown}");
+    assert!(
+        shown
+            .contains("paused, spec_approved waits: ! opens the question, r goes on (since 04:28)"),
+        "{shown}"
+    );
 }

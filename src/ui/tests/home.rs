@@ -19,7 +19,10 @@ fn home_lists_who_waits_first() {
 fn the_picker_says_what_each_run_was_doing() {
     snapshot("picker", |size| {
         let mut all = records();
-        all.push(RunRecord { paused_from_state: Some("awaiting_approval".to_owned()), ..sample::record(9, RunStatus::Paused, 3000) });
+        all.push(RunRecord {
+            paused_from_state: Some("awaiting_approval".to_owned()),
+            ..sample::record(9, RunStatus::Paused, 3000)
+        });
         at_home(size, all)
     });
 }
@@ -27,10 +30,22 @@ fn the_picker_says_what_each_run_was_doing() {
 #[test]
 fn enter_is_not_offered_on_a_run_that_cannot_go_on() {
     let mut all = records();
-    let thread = all.iter().find(|record| record.state == "executing").unwrap().thread.clone();
-    all.iter_mut().find(|record| record.state == "paused").unwrap().thread = thread;
+    let thread = all
+        .iter()
+        .find(|record| record.state == "executing")
+        .unwrap()
+        .thread
+        .clone();
+    all.iter_mut()
+        .find(|record| record.state == "paused")
+        .unwrap()
+        .thread = thread;
     let shown = settle(&mut at_home((80, 24), all));
-    assert!(shown.contains("It cannot go on.    v look inside    Esc later") && !shown.contains("Enter resume"), "{shown}");
+    assert!(
+        shown.contains("It cannot go on.    v look inside    Esc later")
+            && !shown.contains("Enter resume"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -88,11 +103,18 @@ fn loading_is_said_only_when_it_takes_long_and_a_failure_is_not_an_empty_list() 
     bench.ticks += 150;
     bench.feed(Msg::Tick);
     assert!(look(&bench.state).contains("loading runs"));
-    let failure = crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn").hint("restore a backup");
+    let failure =
+        crate::model::error::Failure::new(crate::model::error::Code::DbCorrupt, "a page is torn")
+            .hint("restore a backup");
     let ask = bench.state.runs.ask(bench.state.midnight(), 24);
     bench.feed(Msg::Loaded(crate::app::msg::Query::Runs(ask), Err(failure)));
     let shown = look(&bench.state);
-    assert!(shown.contains("a page is torn") && shown.contains("restore a backup") && !shown.contains("No runs"), "{shown}");
+    assert!(
+        shown.contains("a page is torn")
+            && shown.contains("restore a backup")
+            && !shown.contains("No runs"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -111,8 +133,15 @@ fn the_picker_shows_more_of_the_selected_one() {
 fn a_run_that_cannot_be_resumed_is_grey_and_says_why() {
     snapshot("picker_refused", |size| {
         let mut all = records();
-        let thread = all.iter().find(|r| r.state == "executing").map(|r| r.thread.clone()).unwrap();
-        all.push(RunRecord { thread, ..sample::record(9, RunStatus::Paused, 3000) });
+        let thread = all
+            .iter()
+            .find(|r| r.state == "executing")
+            .map(|r| r.thread.clone())
+            .unwrap();
+        all.push(RunRecord {
+            thread,
+            ..sample::record(9, RunStatus::Paused, 3000)
+        });
         at_home(size, all)
     });
 }
@@ -141,16 +170,31 @@ fn the_doctor_says_what_to_do() {
 #[test]
 fn settings_say_where_they_come_from() {
     use crate::app::looks::SettingLine;
-    let line =
-        |path: &str, value: &str, origin: &str| SettingLine { path: path.to_owned(), value: value.to_owned(), origin: origin.to_owned() };
+    let line = |path: &str, value: &str, origin: &str| SettingLine {
+        path: path.to_owned(),
+        value: value.to_owned(),
+        origin: origin.to_owned(),
+    };
     snapshot("settings", |size| {
         let mut bench = at_home(size, world(Place::Awaiting));
         bench.state.settings.file = "/home/op/.config/phasedeck/config.toml".to_owned();
         bench.state.settings.lines = vec![
             line("console.ascii", "false", ""),
-            line("engine.on_crash", "\"resume\"", "/home/op/.config/phasedeck/config.toml:2"),
-            line("openai.headers.X-Token", "(set, not shown)", "/home/op/.config/phasedeck/config.toml:9"),
-            line("openai.model", "\"acme/large-and-long-name-of-a-model\"", "PHASEDECK_OPENAI_MODEL"),
+            line(
+                "engine.on_crash",
+                "\"resume\"",
+                "/home/op/.config/phasedeck/config.toml:2",
+            ),
+            line(
+                "openai.headers.X-Token",
+                "(set, not shown)",
+                "/home/op/.config/phasedeck/config.toml:9",
+            ),
+            line(
+                "openai.model",
+                "\"acme/large-and-long-name-of-a-model\"",
+                "PHASEDECK_OPENAI_MODEL",
+            ),
         ];
         bench.press("F6");
         bench
@@ -162,7 +206,12 @@ fn a_click_selects_a_run_and_a_second_one_opens_it() {
     let mut bench = at_home((80, 24), world(Place::Awaiting));
     settle(&mut bench);
     let row = |bench: &Bench, at: usize| {
-        let place = bench.state.places.iter().find(|place| place.spot == Spot::Row(at)).unwrap();
+        let place = bench
+            .state
+            .places
+            .iter()
+            .find(|place| place.spot == Spot::Row(at))
+            .unwrap();
         (place.x + 3, place.y)
     };
     let wanted =
@@ -173,7 +222,16 @@ fn a_click_selects_a_run_and_a_second_one_opens_it() {
     for _ in 0..2 {
         bench.feed(Msg::Mouse(Mouse::Click(at)));
         settle(&mut bench);
-        screens.push((bench.state.screen(), bench.state.runs.selected().map(|record| record.id)));
+        screens.push((
+            bench.state.screen(),
+            bench.state.runs.selected().map(|record| record.id),
+        ));
     }
-    assert_eq!(screens, [(Screen::Runs, Some(run_id(1))), (Screen::Run, Some(run_id(1)))]);
+    assert_eq!(
+        screens,
+        [
+            (Screen::Runs, Some(run_id(1))),
+            (Screen::Run, Some(run_id(1)))
+        ]
+    );
 }

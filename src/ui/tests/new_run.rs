@@ -23,7 +23,12 @@ pub fn on_form(size: (u16, u16), wish: &str) -> Bench {
 
 #[test]
 fn the_form_of_a_new_run_shows_who_would_work_and_what_it_may_cost() {
-    snapshot("new_run", |size| on_form(size, "A cart that shows prices in cents.\nAnd never rounds them."));
+    snapshot("new_run", |size| {
+        on_form(
+            size,
+            "A cart that shows prices in cents.\nAnd never rounds them.",
+        )
+    });
 }
 
 #[test]
@@ -58,7 +63,10 @@ fn consent_is_asked_with_model_tools_and_permissions() {
 /// The form beside a run that holds its lane, with the focus on a field.
 fn beside_a_holder(size: (u16, u16), focus: Field, keys: &[&str]) -> Bench {
     let mut bench = on_form(size, "A cart");
-    bench.records.push(RunRecord { thread: "shop-cart:main#a1b2".into(), ..sample::record(3, RunStatus::Executing, 3) });
+    bench.records.push(RunRecord {
+        thread: "shop-cart:main#a1b2".into(),
+        ..sample::record(3, RunStatus::Executing, 3)
+    });
     bench.feed(Msg::Stale);
     if let Some(form) = &mut bench.state.new_run {
         form.focus = focus;
@@ -70,8 +78,12 @@ fn beside_a_holder(size: (u16, u16), focus: Field, keys: &[&str]) -> Bench {
 
 #[test]
 fn the_form_says_who_holds_the_thread_and_what_becomes_of_that_run() {
-    snapshot("new_run_held", |size| beside_a_holder(size, Field::Strategy, &[]));
-    snapshot("new_run_rollback", |size| beside_a_holder(size, Field::Strategy, &["Left"]));
+    snapshot("new_run_held", |size| {
+        beside_a_holder(size, Field::Strategy, &[])
+    });
+    snapshot("new_run_rollback", |size| {
+        beside_a_holder(size, Field::Strategy, &["Left"])
+    });
 }
 
 #[test]
@@ -85,8 +97,12 @@ fn ending_another_run_is_asked_first() {
 
 #[test]
 fn a_budget_is_judged_by_what_runs_cost_before() {
-    snapshot("new_run_budget", |size| beside_a_holder(size, Field::Budget, &["0", ".", "5"]));
-    snapshot("new_run_budget_wrong", |size| beside_a_holder(size, Field::Budget, &["x"]));
+    snapshot("new_run_budget", |size| {
+        beside_a_holder(size, Field::Budget, &["0", ".", "5"])
+    });
+    snapshot("new_run_budget_wrong", |size| {
+        beside_a_holder(size, Field::Budget, &["x"])
+    });
 }
 
 #[test]
@@ -94,7 +110,11 @@ fn what_was_written_before_is_offered() {
     snapshot("new_run_draft", |size| {
         let mut bench = Bench::new(size, world(Place::Awaiting), Place::Awaiting);
         let wish = "A cart that shows prices in cents.\nAnd never rounds them.".to_owned();
-        bench.form_draft = Some(FormDraft { wish, repo: "/home/op/other".to_owned(), ..FormDraft::default() });
+        bench.form_draft = Some(FormDraft {
+            wish,
+            repo: "/home/op/other".to_owned(),
+            ..FormDraft::default()
+        });
         let mut bench = bench.start(None);
         bench.press("n");
         bench.work();

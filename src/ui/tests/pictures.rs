@@ -14,13 +14,48 @@ struct Picture {
 }
 
 const PICTURES: &[Picture] = &[
-    Picture { name: "runs", title: "The list of runs: who waits comes first", theme: ThemeName::Dark, make: runs },
-    Picture { name: "run", title: "A run at work", theme: ThemeName::Dark, make: run },
-    Picture { name: "run-wide", title: "A run on a wide terminal", theme: ThemeName::Dark, make: wide },
-    Picture { name: "run-bars", title: "Phases as bars over time", theme: ThemeName::Dark, make: bars },
-    Picture { name: "gate", title: "A gate: what changed since the last review", theme: ThemeName::Dark, make: gate },
-    Picture { name: "gate-light", title: "A gate on a light terminal", theme: ThemeName::Light, make: gate },
-    Picture { name: "run-contrast", title: "A failed run without colours", theme: ThemeName::Contrast, make: failed },
+    Picture {
+        name: "runs",
+        title: "The list of runs: who waits comes first",
+        theme: ThemeName::Dark,
+        make: runs,
+    },
+    Picture {
+        name: "run",
+        title: "A run at work",
+        theme: ThemeName::Dark,
+        make: run,
+    },
+    Picture {
+        name: "run-wide",
+        title: "A run on a wide terminal",
+        theme: ThemeName::Dark,
+        make: wide,
+    },
+    Picture {
+        name: "run-bars",
+        title: "Phases as bars over time",
+        theme: ThemeName::Dark,
+        make: bars,
+    },
+    Picture {
+        name: "gate",
+        title: "A gate: what changed since the last review",
+        theme: ThemeName::Dark,
+        make: gate,
+    },
+    Picture {
+        name: "gate-light",
+        title: "A gate on a light terminal",
+        theme: ThemeName::Light,
+        make: gate,
+    },
+    Picture {
+        name: "run-contrast",
+        title: "A failed run without colours",
+        theme: ThemeName::Contrast,
+        make: failed,
+    },
 ];
 
 fn runs() -> Bench {
@@ -59,7 +94,11 @@ fn the_pictures_of_the_documentation_are_what_the_console_draws() {
         let mut bench = (picture.make)();
         bench.state.look.theme = picture.theme;
         settle(&mut bench);
-        let drawn = svg(&look(&bench.state).0, &Palette::of(picture.theme), picture.title);
+        let drawn = svg(
+            &look(&bench.state).0,
+            &Palette::of(picture.theme),
+            picture.title,
+        );
         let path = folder.join(format!("{}.svg", picture.name));
         if update {
             std::fs::write(&path, &drawn).unwrap();
@@ -68,8 +107,21 @@ fn the_pictures_of_the_documentation_are_what_the_console_draws() {
             old.push(picture.name);
         }
     }
-    assert!(old.is_empty(), "not as they are drawn now: {old:?}; `UPDATE_SCREENS=1 cargo test --lib pictures` draws them anew");
-    let known: Vec<String> = PICTURES.iter().map(|picture| format!("{}.svg", picture.name)).collect();
-    let there = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(there.filter(|name| name.ends_with(".svg") && !known.contains(name)).collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(
+        old.is_empty(),
+        "not as they are drawn now: {old:?}; `UPDATE_SCREENS=1 cargo test --lib pictures` draws them anew"
+    );
+    let known: Vec<String> = PICTURES
+        .iter()
+        .map(|picture| format!("{}.svg", picture.name))
+        .collect();
+    let there = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        there
+            .filter(|name| name.ends_with(".svg") && !known.contains(name))
+            .collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
 }

@@ -36,18 +36,24 @@ fn a_write_is_shown_as_a_difference() {
 
 #[test]
 fn a_standing_answer_says_that_it_covers_every_call() {
-    snapshot("question_this_run", |size| confirming(size, sample::a_command(), &["R"]));
+    snapshot("question_this_run", |size| {
+        confirming(size, sample::a_command(), &["R"])
+    });
 }
 
 #[test]
 fn a_denial_asks_why() {
-    snapshot("question_deny", |size| confirming(size, sample::a_command(), &["X"]));
+    snapshot("question_deny", |size| {
+        confirming(size, sample::a_command(), &["X"])
+    });
 }
 
 #[test]
 fn a_budget_is_raised_by_a_typed_amount() {
     snapshot("question_budget", |size| asked(size, sample::a_budget()));
-    snapshot("question_raise", |size| confirming(size, sample::a_budget(), &["A", "2", ".", "5"]));
+    snapshot("question_raise", |size| {
+        confirming(size, sample::a_budget(), &["A", "2", ".", "5"])
+    });
 }
 
 /// A budget gate at which it is known who could go on for less.
@@ -72,7 +78,9 @@ fn somebody_cheaper_is_offered_with_price_and_phases() {
     snapshot("question_cheaper_sure", |size| {
         let mut bench = who(size);
         settle(&mut bench);
-        ["Right", "Right", "Enter"].iter().for_each(|key| bench.press(key));
+        ["Right", "Right", "Enter"]
+            .iter()
+            .for_each(|key| bench.press(key));
         settle(&mut bench);
         bench.ticks += 1000;
         bench

@@ -29,7 +29,11 @@ fn a_run_out_of_money_says_that_it_asks_for_more() {
             paused_from_state: Some("executing".to_owned()),
             ..sample::record(n, RunStatus::Paused, 30)
         };
-        let asks = RunRecord { pending_gate: Some(BUDGET_GATE.into()), pending_since: Some(sample::NOW), ..rests(8) };
+        let asks = RunRecord {
+            pending_gate: Some(BUDGET_GATE.into()),
+            pending_since: Some(sample::NOW),
+            ..rests(8)
+        };
         let mut bench = at_home(size, vec![rests(9), asks]);
         settle(&mut bench);
         bench.press("j");
@@ -52,8 +56,12 @@ fn a_retry_says_what_it_runs_again_and_the_price() {
 fn what_was_found_at_the_start_stays_until_it_is_read() {
     let warned = |size| {
         let mut bench = on_run(size, Place::Executing);
-        let words = "the database is older than what was stored last: 12 events of run dead0001 are gone";
-        bench.state.warnings = vec![words.to_owned(), "the database has another identity than the anchor".to_owned()];
+        let words =
+            "the database is older than what was stored last: 12 events of run dead0001 are gone";
+        bench.state.warnings = vec![
+            words.to_owned(),
+            "the database has another identity than the anchor".to_owned(),
+        ];
         bench
     };
     snapshot("warning", warned);
@@ -99,7 +107,9 @@ fn the_gate_names_who_made_the_version_that_was_taken() {
         settle(&mut bench);
         bench.press("Enter");
         bench.candidates[0].artifact = bench.candidates[1].artifact.clone();
-        sample::picked().into_iter().for_each(|fact| bench.happens(fact));
+        sample::picked()
+            .into_iter()
+            .for_each(|fact| bench.happens(fact));
         bench.answer(Ok(Answer::Accepted { run_id: run_id(1) }));
         settle(&mut bench);
         bench.press("]");

@@ -39,7 +39,10 @@ fn a_wait_before_the_next_try_is_counted_down() {
         settle(bench)
     };
     let shown = at(&mut bench, 500);
-    assert!(shown.contains("◷ spec: next try in 12s, try 2 failed [llm_unreachable]"), "{shown}");
+    assert!(
+        shown.contains("◷ spec: next try in 12s, try 2 failed [llm_unreachable]"),
+        "{shown}"
+    );
     assert!(shown.contains("◷ spec "), "{shown}");
     let shown = at(&mut bench, 4000);
     assert!(shown.contains("next try in 8.0s"), "{shown}");
@@ -55,20 +58,31 @@ fn silence_is_told_after_three_minutes_and_ends_with_a_word() {
     assert!(!settle(&mut bench).contains("has said nothing"));
     bench.ticks += 2_000;
     let shown = settle(&mut bench);
-    assert!(shown.contains("◌ spec has said nothing for 3m: p pauses it") && shown.contains("◌ spec "), "{shown}");
+    assert!(
+        shown.contains("◌ spec has said nothing for 3m: p pauses it") && shown.contains("◌ spec "),
+        "{shown}"
+    );
     bench.happens(retried());
     assert!(!settle(&mut bench).contains("has said nothing"));
 
     let mut waiting = on_run((100, 30), Place::Awaiting);
     waiting.ticks += 1_000_000;
-    assert!(!settle(&mut waiting).contains("has said nothing"), "one that waits for a person is not quiet");
+    assert!(
+        !settle(&mut waiting).contains("has said nothing"),
+        "one that waits for a person is not quiet"
+    );
 }
 
 #[test]
 fn panes_grow_by_keys_and_stay_within_the_screen() {
     let width = |bench: &super::Bench| {
         let drawn = look(&bench.state).1;
-        drawn.places.iter().find(|place| place.spot == Spot::Pane(Pane::Phases)).unwrap().width
+        drawn
+            .places
+            .iter()
+            .find(|place| place.spot == Spot::Pane(Pane::Phases))
+            .unwrap()
+            .width
     };
     let mut bench = on_run((130, 40), Place::Awaiting);
     let before = width(&bench);
@@ -85,13 +99,21 @@ fn a_click_gives_the_focus_and_the_wheel_moves_what_lies_under_it() {
     let mut bench = on_run((130, 40), Place::Awaiting);
     settle(&mut bench);
     let place = |bench: &super::Bench, pane| {
-        let place = *bench.state.places.iter().find(|place| place.spot == Spot::Pane(pane)).unwrap();
+        let place = *bench
+            .state
+            .places
+            .iter()
+            .find(|place| place.spot == Spot::Pane(pane))
+            .unwrap();
         (place.x + 2, place.y + 1)
     };
     let events = place(&bench, Pane::Events);
     bench.feed(Msg::Mouse(Mouse::WheelUp(events)));
     let run = bench.state.run.as_ref().unwrap();
-    assert_eq!((run.focus, run.tail.follows(), run.tail.below()), (Pane::Phases, false, 3));
+    assert_eq!(
+        (run.focus, run.tail.follows(), run.tail.below()),
+        (Pane::Phases, false, 3)
+    );
     bench.feed(Msg::Mouse(Mouse::Click(events)));
     assert_eq!(bench.state.run.as_ref().unwrap().focus, Pane::Events);
     assert!(bench.sent.is_empty());
@@ -125,11 +147,24 @@ fn what_is_shown_is_what_is_copied() {
         }
     };
     assert_eq!(copied("1"), (run_id(1).to_string(), "the run's id"));
-    assert_eq!(copied("4").0, "04:28:00 19 approval.requested spec_approved · v3 b1fdcdcf");
+    assert_eq!(
+        copied("4").0,
+        "04:28:00 19 approval.requested spec_approved · v3 b1fdcdcf"
+    );
     let (artifact, what) = copied("2");
-    assert!(artifact.starts_with("{\n  \"title\": \"Shop cart\"") && what == "the artifact", "{artifact}");
-    bench.feed(Msg::Copied("the artifact", 12, Ok("to the terminal (OSC 52)")));
-    assert!(text(&look(&bench.state).0).contains("the artifact sent to the terminal (OSC 52), 12 bytes"));
+    assert!(
+        artifact.starts_with("{\n  \"title\": \"Shop cart\"") && what == "the artifact",
+        "{artifact}"
+    );
+    bench.feed(Msg::Copied(
+        "the artifact",
+        12,
+        Ok("to the terminal (OSC 52)"),
+    ));
+    assert!(
+        text(&look(&bench.state).0)
+            .contains("the artifact sent to the terminal (OSC 52), 12 bytes")
+    );
 }
 
 #[test]
@@ -138,7 +173,11 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
     bench.state.hosting = false;
     bench.feed(Msg::Host(false));
     let shown = settle(&mut bench);
-    assert!(shown.contains("no host") && shown.contains("the host has ended, its runs rest: H takes over here"), "{shown}");
+    assert!(
+        shown.contains("no host")
+            && shown.contains("the host has ended, its runs rest: H takes over here"),
+        "{shown}"
+    );
     bench.feed(Msg::Host(true));
     assert!(settle(&mut bench).contains("attached"));
 }
@@ -147,7 +186,10 @@ fn the_end_of_the_host_is_said_and_its_return_too() {
 fn what_loads_is_said_after_a_moment_and_not_before() {
     use crate::app::run_view::RunView;
     let mut bench = on_run((100, 30), Place::Executing);
-    bench.state.run = Some(RunView { since: bench.ticks, ..RunView::new(run_id(1)) });
+    bench.state.run = Some(RunView {
+        since: bench.ticks,
+        ..RunView::new(run_id(1))
+    });
     bench.ticks += 149;
     assert!(!settle(&mut bench).contains("loading the run"));
     assert_eq!(bench.state.wakes_in(), Some(1));
@@ -158,7 +200,10 @@ fn what_loads_is_said_after_a_moment_and_not_before() {
 #[test]
 fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known() {
     for (size, told) in [
-        ((80, 24), "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 (p50 to p90 of 6 runs)"),
+        (
+            (80, 24),
+            "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 (p50 to p90 of 6 runs)",
+        ),
         ((120, 40), "next plan  $0.1200 to $0.2400 "),
         ((60, 16), "next plan  $0.1200 to $0.2400 · 1m33 to 3m06 "),
     ] {
@@ -173,18 +218,38 @@ fn the_cost_pane_says_what_the_next_phase_will_cost_and_take_where_that_is_known
 
 #[test]
 fn the_hint_line_and_the_help_follow_keys_that_were_remapped() {
-    let chosen = [("next_version", "}"), ("previous_version", "{"), ("next_side", "v"), ("next_pane", "")];
-    let keys = chosen.iter().map(|(name, key)| ((*name).to_owned(), key.split_whitespace().map(str::to_owned).collect())).collect();
+    let chosen = [
+        ("next_version", "}"),
+        ("previous_version", "{"),
+        ("next_side", "v"),
+        ("next_pane", ""),
+    ];
+    let keys = chosen
+        .iter()
+        .map(|(name, key)| {
+            (
+                (*name).to_owned(),
+                key.split_whitespace().map(str::to_owned).collect(),
+            )
+        })
+        .collect();
     let mut bench = on_run((120, 40), Place::Awaiting);
     bench.state.keys = crate::app::keymap::Keymap::remapped(&keys).unwrap();
     bench.press("2");
     let hints = settle(&mut bench).lines().last().unwrap().to_owned();
-    assert!(hints.starts_with(" v diff to v2  { } versions  / find  p pause"), "an action without a key has no hint: {hints}");
+    assert!(
+        hints.starts_with(" v diff to v2  { } versions  / find  p pause"),
+        "an action without a key has no hint: {hints}"
+    );
     bench.press("?");
     bench.press("/");
     bench.type_text("the version after", 10);
     let help = settle(&mut bench);
-    assert!(help.lines().any(|line| line.contains('}') && line.contains("the version after")), "{help}");
+    assert!(
+        help.lines()
+            .any(|line| line.contains('}') && line.contains("the version after")),
+        "{help}"
+    );
 }
 
 #[test]
@@ -196,13 +261,26 @@ fn large_figures_stand_apart_from_what_they_belong_to() {
         turn_id: "01930000-0000-7000-8000-00000000bb02".parse().unwrap(),
         turn: 2,
         model: "anthropic/claude-sonnet-4.5".to_owned(),
-        tokens: crate::model::event::Tokens { input: 460_000_000, output: 153_000_000, ..Default::default() },
+        tokens: crate::model::event::Tokens {
+            input: 460_000_000,
+            output: 153_000_000,
+            ..Default::default()
+        },
         cost: Some(crate::model::money::NanoUsd(3_680_000_000)),
         estimated: false,
         latency_ms: 1,
         status: crate::model::event::CallStatus::Ok,
     });
     let shown = settle(&mut bench);
-    let figures: Vec<&str> = shown.lines().filter(|line| line.contains("613M tok")).collect();
-    assert!(figures.iter().all(|line| line.contains("$3.69      613M tok")) && figures.len() == 1, "{shown}");
+    let figures: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains("613M tok"))
+        .collect();
+    assert!(
+        figures
+            .iter()
+            .all(|line| line.contains("$3.69      613M tok"))
+            && figures.len() == 1,
+        "{shown}"
+    );
 }

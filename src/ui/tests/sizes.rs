@@ -19,7 +19,10 @@ fn screen(which: usize) -> Bench {
         4 => (on_run(size, Place::Failed), &["4"]),
         5 => (on_run(size, Place::Completed), &["1", "t"]),
         6 => (on_run(size, Place::AwaitingFirst), &["2", "z"]),
-        7 => (on_run(size, Place::Executing), &["5", "+", "+", "1", "-", "-", "-"]),
+        7 => (
+            on_run(size, Place::Executing),
+            &["5", "+", "+", "1", "-", "-", "-"],
+        ),
         8 => (on_run(size, Place::Awaiting), &["4", "Enter"]),
         9 => (at_gate(size, Place::Awaiting), &[]),
         10 => (at_gate(size, Place::AwaitingFirst), &["A"]),
@@ -63,17 +66,33 @@ proptest! {
 fn wide_letters_keep_every_frame_straight() {
     let mut bench = on_run((130, 40), Place::AwaitingFirst);
     let name = "買い物かご👩‍🚀カート機能";
-    bench.state.runs.records.iter_mut().for_each(|record: &mut RunRecord| record.workflow = name.to_owned());
+    bench
+        .state
+        .runs
+        .records
+        .iter_mut()
+        .for_each(|record: &mut RunRecord| record.workflow = name.to_owned());
     if let Some(known) = bench.state.run.as_mut().and_then(|run| run.opened.as_mut()) {
         known.record.workflow = name.to_owned();
-        known.details.artifacts.iter_mut().for_each(|artifact| artifact.path = format!("{name}.json"));
+        known
+            .details
+            .artifacts
+            .iter_mut()
+            .for_each(|artifact| artifact.path = format!("{name}.json"));
     }
     for size in [(130, 40), (200, 60)] {
         bench.feed(Msg::Resize(size.0, size.1));
         settle(&mut bench);
         let (buf, _) = look(&bench.state);
         let right = size.0 - 1;
-        let edges: String = (4..size.1 - 2).map(|row| buf[(right, row)].symbol().to_owned()).collect();
-        assert_eq!(edges.trim_matches(['│', '╭', '╮', '╰', '╯']), "", "{size:?}: {}", text(&buf));
+        let edges: String = (4..size.1 - 2)
+            .map(|row| buf[(right, row)].symbol().to_owned())
+            .collect();
+        assert_eq!(
+            edges.trim_matches(['│', '╭', '╮', '╰', '╯']),
+            "",
+            "{size:?}: {}",
+            text(&buf)
+        );
     }
 }

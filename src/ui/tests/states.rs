@@ -11,7 +11,8 @@ use crate::model::state::Via;
 use crate::model::time::Timestamp;
 
 fn torn() -> Failure {
-    Failure::new(Code::DbCorrupt, "a page of the database is torn").hint("restore a backup, or run `phasedeck verify`")
+    Failure::new(Code::DbCorrupt, "a page of the database is torn")
+        .hint("restore a backup, or run `phasedeck verify`")
 }
 
 #[test]
@@ -31,7 +32,10 @@ fn runs_that_wait_in_line_say_their_place() {
 /// A run that waits for its model's server, in the list.
 fn server_waits(size: (u16, u16)) -> Bench {
     let mut all = world(Place::Executing);
-    all.push(RunRecord { waits_until: Some(Timestamp(sample::NOW.0 + 720_000)), ..sample::record(21, RunStatus::Executing, 50) });
+    all.push(RunRecord {
+        waits_until: Some(Timestamp(sample::NOW.0 + 720_000)),
+        ..sample::record(21, RunStatus::Executing, 50)
+    });
     at_home(size, all)
 }
 
@@ -40,7 +44,12 @@ fn a_run_that_waits_for_its_models_server_says_until_when_and_counts_as_neither(
     snapshot("home_waits", |size| {
         let mut bench = server_waits(size);
         settle(&mut bench);
-        while bench.state.runs.selected().is_some_and(|record| record.waits_until.is_none()) {
+        while bench
+            .state
+            .runs
+            .selected()
+            .is_some_and(|record| record.waits_until.is_none())
+        {
             bench.press("j");
         }
         bench
@@ -51,12 +60,24 @@ fn a_run_that_waits_for_its_models_server_says_until_when_and_counts_as_neither(
 fn when_its_moment_comes_it_works_again_without_news() {
     let mut bench = server_waits((80, 24));
     settle(&mut bench);
-    assert_eq!((bench.state.runs.working().count(), bench.state.runs.resting().count()), (2, 1));
+    assert_eq!(
+        (
+            bench.state.runs.working().count(),
+            bench.state.runs.resting().count()
+        ),
+        (2, 1)
+    );
     let wakes = bench.state.wakes_in().unwrap();
     assert!((600_000..=720_000).contains(&wakes), "{wakes}");
     bench.ticks += 720_000;
     bench.feed(Msg::Tick);
-    assert_eq!((bench.state.runs.working().count(), bench.state.runs.resting().count()), (3, 0));
+    assert_eq!(
+        (
+            bench.state.runs.working().count(),
+            bench.state.runs.resting().count()
+        ),
+        (3, 0)
+    );
 }
 
 #[test]
@@ -88,7 +109,11 @@ fn several_runs_are_marked_to_go_on_together() {
 fn a_run_that_was_paused_says_how_it_goes_on() {
     snapshot("run_paused", |size| {
         let mut bench = on_run(size, Place::Executing);
-        bench.happens(Fact::RunPaused { ordinal: 1, reason: PauseReason::Operator, from_state: RunStatus::Executing });
+        bench.happens(Fact::RunPaused {
+            ordinal: 1,
+            reason: PauseReason::Operator,
+            from_state: RunStatus::Executing,
+        });
         bench
     });
 }
@@ -97,7 +122,11 @@ fn a_run_that_was_paused_says_how_it_goes_on() {
 fn a_run_that_was_ended_says_what_stays() {
     snapshot("run_aborted", |size| {
         let mut bench = on_run(size, Place::Executing);
-        bench.happens(Fact::RunAborted { by: "mo".to_owned(), via: Via::Console, reason: "another idea".to_owned() });
+        bench.happens(Fact::RunAborted {
+            by: "mo".to_owned(),
+            via: Via::Console,
+            reason: "another idea".to_owned(),
+        });
         bench
     });
 }
@@ -119,7 +148,15 @@ fn a_failed_call_counts_down_to_the_next_try() {
         let mut bench = on_run(size, Place::Executing);
         let turn_id: TurnId = "01930000-0000-7000-8000-00000000bb01".parse().unwrap();
         let (phase_key, code) = ("spec".into(), Code::LlmRateLimited);
-        bench.happens(Fact::LlmRetried { phase_key, turn_id, r#try: 2, status: Some(429), code, wait_ms: 12_000, until: None });
+        bench.happens(Fact::LlmRetried {
+            phase_key,
+            turn_id,
+            r#try: 2,
+            status: Some(429),
+            code,
+            wait_ms: 12_000,
+            until: None,
+        });
         bench
     });
 }
@@ -128,7 +165,10 @@ fn a_failed_call_counts_down_to_the_next_try() {
 fn a_run_that_cannot_be_read_says_so_with_what_to_do() {
     snapshot("run_unreadable", |size| {
         let mut bench = on_run(size, Place::Executing);
-        bench.state.run = Some(RunView { since: bench.ticks, ..RunView::new(run_id(1)) });
+        bench.state.run = Some(RunView {
+            since: bench.ticks,
+            ..RunView::new(run_id(1))
+        });
         bench.feed(Msg::Loaded(Query::Open(run_id(1)), Err(torn())));
         bench
     });

@@ -9,7 +9,10 @@ use super::wire::{Cut, Message, Wire};
 
 /// Everything that these bytes are read as.
 fn read(bytes: Vec<u8>) -> (Vec<Message>, Cut) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut wire = Wire::over(std::io::Cursor::new(bytes), tokio::io::sink());
         let mut messages = Vec::new();
@@ -51,7 +54,8 @@ fn update() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 30, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(keys, inner, 0..7).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(keys, inner, 0..7)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

@@ -18,12 +18,20 @@ use crate::store::{Reader, journal};
 pub async fn session(desk: &Desk, program: &str) -> Result<AgentSession> {
     let (run_id, phase, _) = desk.place();
     let (phase, program) = (phase.clone(), program.to_owned());
-    desk.context().store.write(move |tx| sessions::with_program(tx, run_id, &phase, &program, Timestamp::now())).await
+    desk.context()
+        .store
+        .write(move |tx| sessions::with_program(tx, run_id, &phase, &program, Timestamp::now()))
+        .await
 }
 
 /// Notes that a program has taken the conversation up, under the name `there`; a new name is a new
 /// conversation for the program, whose counters begin anew. One that had broken off has recovered.
-pub async fn opened(desk: &Desk, session: &mut AgentSession, there: &str, recovered: bool) -> Result<()> {
+pub async fn opened(
+    desk: &Desk,
+    session: &mut AgentSession,
+    there: &str,
+    recovered: bool,
+) -> Result<()> {
     let mut next = stepped(session, Step::Opened)?;
     if next.program_session.as_deref() != Some(there) {
         next.program_session = Some(there.to_owned());
@@ -37,7 +45,16 @@ pub async fn opened(desk: &Desk, session: &mut AgentSession, there: &str, recove
             return Ok(Vec::new());
         }
         let ordinal = sessions::ordinal(tx, after.id)? + 1;
-        journal::append(tx, run_id, &[Fact::SessionRecovered { session_id: after.id, role: after.role, ordinal }], now)
+        journal::append(
+            tx,
+            run_id,
+            &[Fact::SessionRecovered {
+                session_id: after.id,
+                role: after.role,
+                ordinal,
+            }],
+            now,
+        )
     })
     .await?;
     *session = next;
@@ -45,7 +62,12 @@ pub async fn opened(desk: &Desk, session: &mut AgentSession, there: &str, recove
 }
 
 /// Notes that a prompt is about to be sent; says whether the program had it already in this session.
-pub async fn prompted(desk: &Desk, session: &mut AgentSession, key: &str, turn: TurnId) -> Result<bool> {
+pub async fn prompted(
+    desk: &Desk,
+    session: &mut AgentSession,
+    key: &str,
+    turn: TurnId,
+) -> Result<bool> {
     let next = stepped(session, Step::Prompted)?;
     let (before, after, key) = (session.state, next.clone(), key.to_owned());
     let context = desk.context();
@@ -61,7 +83,11 @@ pub async fn prompted(desk: &Desk, session: &mut AgentSession, key: &str, turn: 
 
 /// Whether a prompt was sent already in the conversation as the program has it now.
 pub async fn has_prompt(desk: &Desk, session: &AgentSession, key: &str) -> Result<bool> {
-    let (path, session, key) = (desk.context().paths.database(), session.clone(), key.to_owned());
+    let (path, session, key) = (
+        desk.context().paths.database(),
+        session.clone(),
+        key.to_owned(),
+    );
     blocking(move || sessions::has_prompt(Reader::open(&path)?.connection(), &session, &key)).await
 }
 
@@ -80,7 +106,10 @@ pub async fn given_up(desk: &Desk, session: &mut AgentSession) -> Result<()> {
 
 async fn changed(desk: &Desk, session: &mut AgentSession, next: AgentSession) -> Result<()> {
     let (before, after) = (session.state, next.clone());
-    desk.store(move |tx| sessions::change(tx, &after, before, Timestamp::now()).map(|()| Vec::new())).await?;
+    desk.store(move |tx| {
+        sessions::change(tx, &after, before, Timestamp::now()).map(|()| Vec::new())
+    })
+    .await?;
     *session = next;
     Ok(())
 }
@@ -90,21 +119,34 @@ pub async fn said(desk: &Desk, turn: TurnId, pieces: Vec<(Said, String)>) -> Res
     if pieces.is_empty() {
         return Ok(());
     }
-    let pieces: Vec<_> = pieces.into_iter().map(|(kind, text)| (kind, desk.hidden(&text))).collect();
-    desk.store(move |tx| sessions::add_to_transcript(tx, turn, &pieces).map(|()| Vec::new())).await
+    let pieces: Vec<_> = pieces
+        .into_iter()
+        .map(|(kind, text)| (kind, desk.hidden(&text)))
+        .collect();
+    desk.store(move |tx| sessions::add_to_transcript(tx, turn, &pieces).map(|()| Vec::new()))
+        .await
 }
 
 /// Everything that was said in this attempt.
 pub async fn transcript(desk: &Desk) -> Result<Vec<(Said, String)>> {
     let (run_id, phase, attempt) = desk.place();
     let (path, phase) = (desk.context().paths.database(), phase.clone());
-    blocking(move || sessions::transcript(Reader::open(&path)?.connection(), run_id, &phase, attempt)).await
+    blocking(move || {
+        sessions::transcript(Reader::open(&path)?.connection(), run_id, &phase, attempt)
+    })
+    .await
 }
 
 fn stepped(session: &AgentSession, step: Step) -> Result<AgentSession> {
     let state: SessionStatus = after(session.state, step).map_err(|failure| Failure {
-        message: format!("session {} of role '{}': {}", session.id, session.role, failure.message),
+        message: format!(
+            "session {} of role '{}': {}",
+            session.id, session.role, failure.message
+        ),
         ..failure
     })?;
-    Ok(AgentSession { state, ..session.clone() })
+    Ok(AgentSession {
+        state,
+        ..session.clone()
+    })
 }

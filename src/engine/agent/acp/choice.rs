@@ -26,15 +26,28 @@ impl Line<'_> {
             } else {
                 format!("it offers: {}", names.join(", "))
             };
-            let words = format!("agent program '{}' does not offer the model '{model}'", self.agent.name);
-            return Err(Broken::Final(Failure::new(Code::BackendUnavailable, words).hint(hint)));
+            let words = format!(
+                "agent program '{}' does not offer the model '{model}'",
+                self.agent.name
+            );
+            return Err(Broken::Final(
+                Failure::new(Code::BackendUnavailable, words).hint(hint),
+            ));
         };
         let (method, params) = match request {
-            Choice::Option(id) => ("session/set_config_option", json!({"sessionId": session, "configId": id, "value": model})),
-            Choice::Model => ("session/set_model", json!({"sessionId": session, "modelId": model})),
+            Choice::Option(id) => (
+                "session/set_config_option",
+                json!({"sessionId": session, "configId": id, "value": model}),
+            ),
+            Choice::Model => (
+                "session/set_model",
+                json!({"sessionId": session, "modelId": model}),
+            ),
         };
         let chosen = self.answered(method, &params, None).await?;
-        chosen.map(drop).map_err(|refusal| self.refused(method, &refusal))
+        chosen
+            .map(drop)
+            .map_err(|refusal| self.refused(method, &refusal))
     }
 }
 
@@ -42,17 +55,33 @@ impl Line<'_> {
 fn offered(opened: &Value) -> Vec<(Choice, String)> {
     let mut offered = Vec::new();
     let is_model = |option: &&Value| option["category"] == "model" || option["id"] == "model";
-    if let Some(option) = opened["configOptions"].as_array().into_iter().flatten().find(is_model) {
+    if let Some(option) = opened["configOptions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(is_model)
+    {
         let id = option["id"].as_str().unwrap_or_default();
         for entry in option["options"].as_array().into_iter().flatten() {
             // Entries may stand in groups.
-            let within = entry["options"].as_array().map_or_else(|| vec![entry], |group| group.iter().collect());
-            let names = within.into_iter().filter_map(|entry| entry["value"].as_str());
+            let within = entry["options"]
+                .as_array()
+                .map_or_else(|| vec![entry], |group| group.iter().collect());
+            let names = within
+                .into_iter()
+                .filter_map(|entry| entry["value"].as_str());
             offered.extend(names.map(|name| (Choice::Option(id.to_owned()), name.to_owned())));
         }
     }
-    let older = opened["models"]["availableModels"].as_array().into_iter().flatten();
-    offered.extend(older.filter_map(|model| model["modelId"].as_str()).map(|name| (Choice::Model, name.to_owned())));
+    let older = opened["models"]["availableModels"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    offered.extend(
+        older
+            .filter_map(|model| model["modelId"].as_str())
+            .map(|name| (Choice::Model, name.to_owned())),
+    );
     offered
 }
 
@@ -66,7 +95,12 @@ mod tests {
             {"id": "mode", "category": "mode", "options": [{"value": "build"}]},
             {"id": "m", "category": "model", "options": [{"value": "a"}, {"name": "group", "options": [{"value": "b"}]}]}]});
         let older = json!({"models": {"availableModels": [{"modelId": "c", "name": "C"}], "currentModelId": "c"}});
-        let names = |opened: &Value| offered(opened).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        let names = |opened: &Value| {
+            offered(opened)
+                .into_iter()
+                .map(|(_, name)| name)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names(&grouped), ["a", "b"]);
         assert_eq!(names(&older), ["c"]);
         assert!(names(&json!({"sessionId": "s"})).is_empty());

@@ -41,16 +41,32 @@ impl Told {
         }
         let cached = count("cachedReadTokens");
         // Ours counts what was read from the cache and what was written to it as sent.
-        let input = count("inputTokens").saturating_add(cached).saturating_add(count("cachedWriteTokens"));
-        self.tokens = Some(Tokens { input, output: count("outputTokens"), cached, reasoning: count("thoughtTokens") });
+        let input = count("inputTokens")
+            .saturating_add(cached)
+            .saturating_add(count("cachedWriteTokens"));
+        self.tokens = Some(Tokens {
+            input,
+            output: count("outputTokens"),
+            cached,
+            reasoning: count("thoughtTokens"),
+        });
     }
 
     /// What the prompt cost and used, and the counters from now on. The cost is unknown where none was told.
     #[must_use]
     pub fn since(&self, before: Counters) -> (Option<NanoUsd>, Tokens, Counters) {
-        let cost = self.cost.map(|now| NanoUsd(grown(before.cost.map_or(0, |cost| cost.0), now.0)));
+        let cost = self
+            .cost
+            .map(|now| NanoUsd(grown(before.cost.map_or(0, |cost| cost.0), now.0)));
         let tokens = self.tokens.unwrap_or_default();
-        (cost, tokens, Counters { cost: self.cost.or(before.cost), tokens: sum(before.tokens, tokens) })
+        (
+            cost,
+            tokens,
+            Counters {
+                cost: self.cost.or(before.cost),
+                tokens: sum(before.tokens, tokens),
+            },
+        )
     }
 }
 
@@ -76,23 +92,43 @@ mod tests {
     #[test]
     fn a_cost_that_goes_on_is_counted_once_and_one_that_begins_anew_in_full() {
         let mut known = Counters::default();
-        for (amount, expected) in [(0.01, 10_000_000), (0.03, 20_000_000), (0.03, 0), (0.005, 5_000_000), (0.006, 1_000_000)] {
+        for (amount, expected) in [
+            (0.01, 10_000_000),
+            (0.03, 20_000_000),
+            (0.03, 0),
+            (0.005, 5_000_000),
+            (0.006, 1_000_000),
+        ] {
             let mut told = Told::default();
             told.cost(amount, "USD");
             let (cost, _, after) = told.since(known);
             assert_eq!(cost, Some(NanoUsd(expected)), "{amount}");
             known = after;
         }
-        assert_eq!(Told::default().since(known), (None, Tokens::default(), known), "what is not told is unknown, and forgets nothing");
+        assert_eq!(
+            Told::default().since(known),
+            (None, Tokens::default(), known),
+            "what is not told is unknown, and forgets nothing"
+        );
     }
 
     #[test]
     fn the_last_of_several_tellings_counts_and_other_money_does_not() {
         let mut told = Told::default();
-        for (amount, currency) in [(1.0, "USD"), (2.0, "usd"), (9.0, "EUR"), (-1.0, "USD"), (f64::NAN, "USD"), (f64::INFINITY, "USD")] {
+        for (amount, currency) in [
+            (1.0, "USD"),
+            (2.0, "usd"),
+            (9.0, "EUR"),
+            (-1.0, "USD"),
+            (f64::NAN, "USD"),
+            (f64::INFINITY, "USD"),
+        ] {
             told.cost(amount, currency);
         }
-        assert_eq!(told.since(Counters::default()).0, Some(NanoUsd(2_000_000_000)));
+        assert_eq!(
+            told.since(Counters::default()).0,
+            Some(NanoUsd(2_000_000_000))
+        );
     }
 
     #[test]
@@ -100,11 +136,35 @@ mod tests {
         let mut told = Told::default();
         told.usage(&json!({"totalTokens": 19, "inputTokens": 10, "outputTokens": 4, "cachedReadTokens": 5, "thoughtTokens": null}));
         let (_, tokens, known) = told.since(Counters::default());
-        assert_eq!(tokens, Tokens { input: 15, output: 4, cached: 5, reasoning: 0 });
+        assert_eq!(
+            tokens,
+            Tokens {
+                input: 15,
+                output: 4,
+                cached: 5,
+                reasoning: 0
+            }
+        );
         told.usage(&json!({"inputTokens": 7, "outputTokens": 9}));
         let (_, tokens, known) = told.since(known);
-        assert_eq!(tokens, Tokens { input: 7, output: 9, cached: 0, reasoning: 0 });
-        assert_eq!(known.tokens, Tokens { input: 22, output: 13, cached: 5, reasoning: 0 });
+        assert_eq!(
+            tokens,
+            Tokens {
+                input: 7,
+                output: 9,
+                cached: 0,
+                reasoning: 0
+            }
+        );
+        assert_eq!(
+            known.tokens,
+            Tokens {
+                input: 22,
+                output: 13,
+                cached: 5,
+                reasoning: 0
+            }
+        );
         told.usage(&json!("many"));
         assert_eq!(told.since(known).1.input, 7, "nonsense is not taken in");
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use agent_client_protocol_schema::v1::{
-    ContentBlock, ContentChunk, SessionNotification, SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdateFields,
-    ToolKind,
+    ContentBlock, ContentChunk, SessionNotification, SessionUpdate, ToolCall, ToolCallContent,
+    ToolCallStatus, ToolCallUpdateFields, ToolKind,
 };
 
 use super::counters::Told;
@@ -71,7 +71,9 @@ impl Heard {
             SessionUpdate::AgentMessageChunk(chunk) => said(Said::Answer, &chunk),
             SessionUpdate::AgentThoughtChunk(chunk) => said(Said::Reasoning, &chunk),
             SessionUpdate::ToolCall(call) => self.call(call),
-            SessionUpdate::ToolCallUpdate(update) => self.update(&update.tool_call_id.0, update.fields),
+            SessionUpdate::ToolCallUpdate(update) => {
+                self.update(&update.tool_call_id.0, update.fields)
+            }
             SessionUpdate::UsageUpdate(usage) => {
                 if let Some(cost) = usage.cost {
                     self.told.cost(cost.amount, &cost.currency);
@@ -79,8 +81,15 @@ impl Heard {
                 Pieces::default()
             }
             SessionUpdate::Plan(plan) => {
-                let steps: Vec<String> = plan.entries.into_iter().map(|entry| entry.content).collect();
-                Pieces { said: vec![(Said::Tool, format!("plan {}", steps.join(" | ")))], done: None }
+                let steps: Vec<String> = plan
+                    .entries
+                    .into_iter()
+                    .map(|entry| entry.content)
+                    .collect();
+                Pieces {
+                    said: vec![(Said::Tool, format!("plan {}", steps.join(" | ")))],
+                    done: None,
+                }
             }
             _ => Pieces::default(),
         }
@@ -105,19 +114,36 @@ impl Heard {
             return Pieces::default();
         }
         let number = self.begun() + 1;
-        let call = self.calls.entry(id.to_owned()).or_insert_with(|| Call::new(number));
+        let call = self
+            .calls
+            .entry(id.to_owned())
+            .or_insert_with(|| Call::new(number));
         call.take(&fields);
         let outcome = match fields.status {
             Some(ToolCallStatus::Completed) => ToolOutcome::Ok,
             Some(ToolCallStatus::Failed) => ToolOutcome::Error,
             _ => return Pieces::default(),
         };
-        let Some(call) = self.calls.remove(id) else { return Pieces::default() };
-        let line = format!("{} {}{}", call.tool, call.target, if outcome == ToolOutcome::Ok { "" } else { ": error" });
+        let Some(call) = self.calls.remove(id) else {
+            return Pieces::default();
+        };
+        let line = format!(
+            "{} {}{}",
+            call.tool,
+            call.target,
+            if outcome == ToolOutcome::Ok {
+                ""
+            } else {
+                ": error"
+            }
+        );
         let ended = call.ended(outcome);
         let done = ended.done.clone();
         self.ended.push(ended);
-        Pieces { said: vec![(Said::Tool, line)], done: Some(done) }
+        Pieces {
+            said: vec![(Said::Tool, line)],
+            done: Some(done),
+        }
     }
 
     /// Takes in a call that we served ourselves; gives it back with the id it is stored by.
@@ -126,7 +152,10 @@ impl Heard {
             return None;
         }
         done.call_id = format!("a{}", self.begun() + 1);
-        self.ended.push(Ended { arguments: cut(arguments), done: done.clone() });
+        self.ended.push(Ended {
+            arguments: cut(arguments),
+            done: done.clone(),
+        });
         Some(done)
     }
 
@@ -137,7 +166,10 @@ impl Heard {
     /// All calls, in the order they ended. What became of those that never did is not known.
     #[must_use]
     pub fn into_calls(self) -> Vec<Ended> {
-        let open = self.calls.into_values().map(|call| call.ended(ToolOutcome::Unknown));
+        let open = self
+            .calls
+            .into_values()
+            .map(|call| call.ended(ToolOutcome::Unknown));
         self.ended.into_iter().chain(open).collect()
     }
 }
@@ -174,7 +206,11 @@ impl Call {
         if let Some(input) = &fields.raw_input {
             self.arguments = cut(input.to_string());
         }
-        if let Some(content) = fields.content.as_ref().filter(|content| !content.is_empty()) {
+        if let Some(content) = fields
+            .content
+            .as_ref()
+            .filter(|content| !content.is_empty())
+        {
             self.result = cut(content.iter().map(text_of).collect::<Vec<_>>().join("\n"));
         } else if let (Some(output), true) = (&fields.raw_output, self.result.is_empty()) {
             self.result = cut(output.to_string());
@@ -183,9 +219,19 @@ impl Call {
 
     fn ended(self, outcome: ToolOutcome) -> Ended {
         let duration_ms = whole_ms(self.begun.elapsed());
-        let done =
-            ToolDone { call_id: self.id, tool: self.tool, target: self.target, outcome, denied: None, result: self.result, duration_ms };
-        Ended { arguments: self.arguments, done }
+        let done = ToolDone {
+            call_id: self.id,
+            tool: self.tool,
+            target: self.target,
+            outcome,
+            denied: None,
+            result: self.result,
+            duration_ms,
+        };
+        Ended {
+            arguments: self.arguments,
+            done,
+        }
     }
 }
 
@@ -208,7 +254,14 @@ pub fn word(kind: ToolKind) -> &'static str {
 
 fn said(kind: Said, chunk: &ContentChunk) -> Pieces {
     let text = block(&chunk.content);
-    Pieces { said: if text.is_empty() { Vec::new() } else { vec![(kind, text)] }, done: None }
+    Pieces {
+        said: if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![(kind, text)]
+        },
+        done: None,
+    }
 }
 
 fn block(content: &ContentBlock) -> String {
@@ -231,7 +284,13 @@ fn text_of(content: &ToolCallContent) -> String {
 
 /// One line of at most so many characters.
 pub(super) fn one_line(text: &str) -> String {
-    text.split(['\n', '\r']).map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(MAX_TARGET_CHARS).collect()
+    text.split(['\n', '\r'])
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .chars()
+        .take(MAX_TARGET_CHARS)
+        .collect()
 }
 
 fn cut(mut text: String) -> String {
@@ -256,12 +315,24 @@ mod tests {
     #[test]
     fn text_is_told_apart_from_reasoning() {
         let mut heard = Heard::default();
-        for (kind, said) in [("agent_message_chunk", Said::Answer), ("agent_thought_chunk", Said::Reasoning)] {
-            let pieces = tell(&mut heard, json!({"sessionUpdate": kind, "content": {"type": "text", "text": "hm"}}));
+        for (kind, said) in [
+            ("agent_message_chunk", Said::Answer),
+            ("agent_thought_chunk", Said::Reasoning),
+        ] {
+            let pieces = tell(
+                &mut heard,
+                json!({"sessionUpdate": kind, "content": {"type": "text", "text": "hm"}}),
+            );
             assert_eq!(pieces.said, [(said, "hm".to_owned())]);
         }
-        let user = tell(&mut heard, json!({"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": "ours"}}));
-        assert!(user.said.is_empty(), "what we said ourselves is not said again");
+        let user = tell(
+            &mut heard,
+            json!({"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": "ours"}}),
+        );
+        assert!(
+            user.said.is_empty(),
+            "what we said ourselves is not said again"
+        );
     }
 
     #[test]
@@ -278,15 +349,31 @@ mod tests {
         assert_eq!(pieces.said, [(Said::Tool, "edit /w/out.json".to_owned())]);
         let done = pieces.done.unwrap();
         assert_eq!(
-            (done.call_id.as_str(), done.tool.as_str(), done.outcome, done.result.as_str()),
+            (
+                done.call_id.as_str(),
+                done.tool.as_str(),
+                done.outcome,
+                done.result.as_str()
+            ),
             ("a1", "edit", ToolOutcome::Ok, "written")
         );
         let again = json!({"sessionUpdate": "tool_call", "toolCallId": "x", "title": "run", "kind": "execute", "status": "in_progress"});
         tell(&mut heard, again);
         let calls = heard.into_calls();
-        assert_eq!(calls.iter().map(|call| call.done.call_id.as_str()).collect::<Vec<_>>(), ["a1", "a2"], "a name used twice is two calls");
+        assert_eq!(
+            calls
+                .iter()
+                .map(|call| call.done.call_id.as_str())
+                .collect::<Vec<_>>(),
+            ["a1", "a2"],
+            "a name used twice is two calls"
+        );
         assert_eq!(calls[0].arguments, "{\"path\":\"out.json\"}");
-        assert_eq!(calls[1].done.outcome, ToolOutcome::Unknown, "what never ended is not known");
+        assert_eq!(
+            calls[1].done.outcome,
+            ToolOutcome::Unknown,
+            "what never ended is not known"
+        );
     }
 
     #[test]
@@ -295,10 +382,21 @@ mod tests {
         for number in 0..=MAX_CALLS {
             let call = json!({"sessionUpdate": "tool_call", "toolCallId": number.to_string(), "title": "t", "status": "completed",
                 "rawOutput": "x".repeat(if number == 0 { MAX_KEPT_BYTES } else { 1 })});
-            assert_eq!(tell(&mut heard, call).done.is_some(), number < MAX_CALLS, "{number}");
+            assert_eq!(
+                tell(&mut heard, call).done.is_some(),
+                number < MAX_CALLS,
+                "{number}"
+            );
         }
         let calls = heard.into_calls();
         assert_eq!(calls.len(), MAX_CALLS);
-        assert!(calls[0].done.result.ends_with("\n[... 2 bytes cut here ...]"), "{}", calls[0].done.result.len());
+        assert!(
+            calls[0]
+                .done
+                .result
+                .ends_with("\n[... 2 bytes cut here ...]"),
+            "{}",
+            calls[0].done.result.len()
+        );
     }
 }

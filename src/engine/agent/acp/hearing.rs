@@ -42,7 +42,17 @@ pub struct Hearing<'a> {
 impl<'a> Hearing<'a> {
     /// Nothing heard yet, in a turn of a session with these counters.
     pub fn of(desk: &'a Desk, turn: TurnId, known: Counters) -> Self {
-        Self { desk, turn, heard: Heard::default(), known, cost: None, waiting: Vec::new(), waits: 0, stored: 0, said: 0 }
+        Self {
+            desk,
+            turn,
+            heard: Heard::default(),
+            known,
+            cost: None,
+            waiting: Vec::new(),
+            waits: 0,
+            stored: 0,
+            said: 0,
+        }
     }
 
     /// Takes note of how much was said.
@@ -54,8 +64,14 @@ impl<'a> Hearing<'a> {
         if self.said <= MAX_PROMPT_BYTES {
             return Ok(());
         }
-        let words = format!("the agent program said more than {} MiB in one prompt", MAX_PROMPT_BYTES / 1024 / 1024);
-        Err(Broken::Final(Failure::new(Code::AgentLimitReached, words).hint("approve to have it go on, or take another program")))
+        let words = format!(
+            "the agent program said more than {} MiB in one prompt",
+            MAX_PROMPT_BYTES / 1024 / 1024
+        );
+        Err(Broken::Final(
+            Failure::new(Code::AgentLimitReached, words)
+                .hint("approve to have it go on, or take another program"),
+        ))
     }
 
     /// Takes an update in: its text is shown, its calls are recorded.
@@ -64,7 +80,9 @@ impl<'a> Hearing<'a> {
     /// What the desk says.
     pub async fn update(&mut self, params: Value) -> Result<(), Broken> {
         // Kinds of updates that this program does not know are none of its business.
-        let Ok(notification) = serde_json::from_value::<SessionNotification>(params) else { return Ok(()) };
+        let Ok(notification) = serde_json::from_value::<SessionNotification>(params) else {
+            return Ok(());
+        };
         let pieces = self.heard.take(notification);
         for (kind, text) in pieces.said {
             self.say(kind, text);
@@ -80,8 +98,14 @@ impl<'a> Hearing<'a> {
     /// # Errors
     /// What the desk says.
     pub async fn served(&mut self, arguments: String, done: ToolDone) -> Result<(), Broken> {
-        let Some(done) = self.heard.served(arguments, done) else { return Ok(()) };
-        let end = if done.denied.is_some() { ": refused" } else { "" };
+        let Some(done) = self.heard.served(arguments, done) else {
+            return Ok(());
+        };
+        let end = if done.denied.is_some() {
+            ": refused"
+        } else {
+            ""
+        };
         self.say(Said::Tool, format!("{} {}{end}", done.tool, done.target));
         Ok(self.desk.tool_told(self.turn, &done).await?)
     }
@@ -92,7 +116,14 @@ impl<'a> Hearing<'a> {
             Said::Reasoning => TextKind::Reasoning,
             Said::Tool => TextKind::Tool,
         };
-        self.desk.text(shown, &if kind == Said::Tool { text.replace('\n', " ") } else { text.clone() });
+        self.desk.text(
+            shown,
+            &if kind == Said::Tool {
+                text.replace('\n', " ")
+            } else {
+                text.clone()
+            },
+        );
         if self.stored > MAX_STORED_BYTES {
             return;
         }
@@ -147,7 +178,15 @@ impl<'a> Hearing<'a> {
     /// What the desk says.
     pub async fn unresponsive(&self, patience: Duration) -> Result<(), Failure> {
         let wait_ms = whole_ms(patience);
-        self.desk.text(TextKind::Note, &format!("no word for {} s; waiting as long again", patience.as_secs()));
-        self.desk.retried(self.turn, 0, None, Code::PaneBrieflyUnresponsive, wait_ms).await
+        self.desk.text(
+            TextKind::Note,
+            &format!(
+                "no word for {} s; waiting as long again",
+                patience.as_secs()
+            ),
+        );
+        self.desk
+            .retried(self.turn, 0, None, Code::PaneBrieflyUnresponsive, wait_ms)
+            .await
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use agent_client_protocol_schema::ProtocolVersion;
 use agent_client_protocol_schema::v1::{
-    ClientCapabilities, FileSystemCapabilities, Implementation, InitializeRequest, LoadSessionRequest, NewSessionRequest,
+    ClientCapabilities, FileSystemCapabilities, Implementation, InitializeRequest,
+    LoadSessionRequest, NewSessionRequest,
 };
 use serde_json::Value;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -50,20 +51,42 @@ pub struct There {
 impl<'a> Line<'a> {
     /// The way to a program by its pipes.
     pub fn over(from: ChildStdout, to: ChildStdin, agent: &'a Agent, stop: &'a Stop) -> Self {
-        Self { wire: Wire::over(from, to), agent, stop, noise: 0 }
+        Self {
+            wire: Wire::over(from, to),
+            agent,
+            stop,
+            noise: 0,
+        }
     }
 
     /// Opens a session: the known one where the program can load it, else a fresh one. `mark` is what
     /// marks the task in what was said before.
-    pub async fn open(&mut self, worktree: &Path, known: Option<&str>, mark: &str) -> Result<There, Broken> {
-        let files = FileSystemCapabilities::new().read_text_file(self.agent.reads).write_text_file(self.agent.writes);
+    pub async fn open(
+        &mut self,
+        worktree: &Path,
+        known: Option<&str>,
+        mark: &str,
+    ) -> Result<There, Broken> {
+        let files = FileSystemCapabilities::new()
+            .read_text_file(self.agent.reads)
+            .write_text_file(self.agent.writes);
         let hello = InitializeRequest::new(ProtocolVersion::V1)
             .client_capabilities(ClientCapabilities::new().fs(files).terminal(false))
             .client_info(Implementation::new("phasedeck", env!("CARGO_PKG_VERSION")));
-        let can = self.answered("initialize", &value(&hello)?, None).await?.map_err(|refusal| self.refused("initialize", &refusal))?.0;
+        let can = self
+            .answered("initialize", &value(&hello)?, None)
+            .await?
+            .map_err(|refusal| self.refused("initialize", &refusal))?
+            .0;
         if can["protocolVersion"].as_u64() != Some(1) {
-            let words = format!("agent program '{}' speaks version {} of the protocol, not 1", self.agent.name, can["protocolVersion"]);
-            return Err(Broken::Final(Failure::new(Code::BackendUnavailable, words).hint("take a version of it that speaks version 1")));
+            let words = format!(
+                "agent program '{}' speaks version {} of the protocol, not 1",
+                self.agent.name, can["protocolVersion"]
+            );
+            return Err(Broken::Final(
+                Failure::new(Code::BackendUnavailable, words)
+                    .hint("take a version of it that speaks version 1"),
+            ));
         }
         if let Some(known) = known
             && let Some(there) = self.load(worktree, known, mark, &can).await?
@@ -71,17 +94,33 @@ impl<'a> Line<'a> {
             return Ok(there);
         }
         let request = NewSessionRequest::new(worktree).mcp_servers(self.agent.servers.clone());
-        let opened = self.answered("session/new", &self.with_meta(value(&request)?), None).await?;
+        let opened = self
+            .answered("session/new", &self.with_meta(value(&request)?), None)
+            .await?;
         let (opened, _) = opened.map_err(|refusal| self.not_opened(&refusal, &can))?;
         let session = opened["sessionId"].as_str().unwrap_or_default().to_owned();
         if session.is_empty() {
-            return Err(Broken::Program(Code::SessionRecoveryRequired, "it opened a session without a name".to_owned()));
+            return Err(Broken::Program(
+                Code::SessionRecoveryRequired,
+                "it opened a session without a name".to_owned(),
+            ));
         }
-        Ok(There { session, loaded: false, knows_task: None, opened })
+        Ok(There {
+            session,
+            loaded: false,
+            knows_task: None,
+            opened,
+        })
     }
 
     /// Absent where the program cannot, or does not know the session any more.
-    async fn load(&mut self, worktree: &Path, known: &str, mark: &str, can: &Value) -> Result<Option<There>, Broken> {
+    async fn load(
+        &mut self,
+        worktree: &Path,
+        known: &str,
+        mark: &str,
+        can: &Value,
+    ) -> Result<Option<There>, Broken> {
         let capable = &can["agentCapabilities"];
         let tells = capable["loadSession"].as_bool() == Some(true);
         let method = match (tells, capable["sessionCapabilities"]["resume"].is_object()) {
@@ -89,13 +128,22 @@ impl<'a> Line<'a> {
             (false, true) => "session/resume",
             (false, false) => return Ok(None),
         };
-        let request = LoadSessionRequest::new(known.to_owned(), worktree).mcp_servers(self.agent.servers.clone());
-        let opened = self.answered(method, &self.with_meta(value(&request)?), Some(mark)).await?;
-        Ok(opened.ok().map(|(opened, found)| There { session: known.to_owned(), loaded: true, knows_task: tells.then_some(found), opened }))
+        let request = LoadSessionRequest::new(known.to_owned(), worktree)
+            .mcp_servers(self.agent.servers.clone());
+        let opened = self
+            .answered(method, &self.with_meta(value(&request)?), Some(mark))
+            .await?;
+        Ok(opened.ok().map(|(opened, found)| There {
+            session: known.to_owned(),
+            loaded: true,
+            knows_task: tells.then_some(found),
+            opened,
+        }))
     }
 
     fn with_meta(&self, mut request: Value) -> Value {
-        if let (Some(Aloof::Meta(meta)), false) = (&self.agent.aloof, self.agent.settings.trust_project)
+        if let (Some(Aloof::Meta(meta)), false) =
+            (&self.agent.aloof, self.agent.settings.trust_project)
             && let Ok(meta) = serde_json::from_str(meta)
         {
             request["_meta"] = meta;
@@ -111,7 +159,8 @@ impl<'a> Line<'a> {
         params: &Value,
         mark: Option<&str>,
     ) -> Result<Result<(Value, bool), Refusal>, Broken> {
-        let deadline = Instant::now() + Duration::from_secs(self.agent.settings.start_timeout_seconds);
+        let deadline =
+            Instant::now() + Duration::from_secs(self.agent.settings.start_timeout_seconds);
         let id = self.wire.ask(method, params).await.map_err(cut)?;
         let (mut told, mut found) = (String::new(), false);
         loop {
@@ -125,9 +174,13 @@ impl<'a> Line<'a> {
                 }
             };
             match message {
-                Message::Answer { id: of, outcome, .. } if of == id => return Ok(outcome.map(|result| (result, found))),
+                Message::Answer {
+                    id: of, outcome, ..
+                } if of == id => return Ok(outcome.map(|result| (result, found))),
                 Message::Notice { params, .. } => {
-                    if let (Some(mark), Some(text), false) = (mark, params["update"]["content"]["text"].as_str(), found) {
+                    if let (Some(mark), Some(text), false) =
+                        (mark, params["update"]["content"]["text"].as_str(), found)
+                    {
                         told.push_str(text);
                         found = told.contains(mark);
                         // The mark may be told in pieces; no more than that is kept.
@@ -137,7 +190,17 @@ impl<'a> Line<'a> {
                 }
                 Message::Request { id, .. } => {
                     let message = "not before the session is open".to_owned();
-                    self.wire.answer(&id, Err(Refusal { code: -32600, message, data: Value::Null })).await.map_err(cut)?;
+                    self.wire
+                        .answer(
+                            &id,
+                            Err(Refusal {
+                                code: -32600,
+                                message,
+                                data: Value::Null,
+                            }),
+                        )
+                        .await
+                        .map_err(cut)?;
                 }
                 Message::Noise(line) => self.noise(&line)?,
                 Message::Answer { .. } => {}
@@ -152,7 +215,10 @@ impl<'a> Line<'a> {
         if self.noise <= MAX_NOISE {
             return Ok(());
         }
-        let words = format!("it speaks no protocol; among {MAX_NOISE} lines that are no messages is: {}", line.escape_debug());
+        let words = format!(
+            "it speaks no protocol; among {MAX_NOISE} lines that are no messages is: {}",
+            line.escape_debug()
+        );
         Err(Broken::Program(Code::SessionRecoveryRequired, words))
     }
 
@@ -160,8 +226,16 @@ impl<'a> Line<'a> {
         if refusal.code == AUTH_REQUIRED {
             return self.needs_login("");
         }
-        let data = if refusal.data.is_null() { String::new() } else { format!(" {}", super::heard::one_line(&refusal.data.to_string())) };
-        let words = format!("it refused {method}: {} ({}){data}", super::heard::one_line(&refusal.message), refusal.code);
+        let data = if refusal.data.is_null() {
+            String::new()
+        } else {
+            format!(" {}", super::heard::one_line(&refusal.data.to_string()))
+        };
+        let words = format!(
+            "it refused {method}: {} ({}){data}",
+            super::heard::one_line(&refusal.message),
+            refusal.code
+        );
         Broken::Program(Code::SessionRecoveryRequired, words)
     }
 
@@ -170,17 +244,34 @@ impl<'a> Line<'a> {
             return self.refused("session/new", refusal);
         }
         let ways = can["authMethods"].as_array().into_iter().flatten();
-        let ways: Vec<String> =
-            ways.filter_map(|way| Some(way["description"].as_str().or_else(|| way["name"].as_str())?.to_owned())).collect();
+        let ways: Vec<String> = ways
+            .filter_map(|way| {
+                Some(
+                    way["description"]
+                        .as_str()
+                        .or_else(|| way["name"].as_str())?
+                        .to_owned(),
+                )
+            })
+            .collect();
         self.needs_login(&ways.join("; "))
     }
 
     fn needs_login(&self, ways: &str) -> Broken {
         let name = &self.agent.name;
-        let hint =
-            if ways.is_empty() { "log in with the program itself".to_owned() } else { format!("log in with the program itself: {ways}") };
+        let hint = if ways.is_empty() {
+            "log in with the program itself".to_owned()
+        } else {
+            format!("log in with the program itself: {ways}")
+        };
         let hint = format!("{hint}; or hand its key on with agents.{name}.pass_env; then approve");
-        Broken::Final(Failure::new(Code::LlmAuth, format!("agent program '{name}' is not logged in")).hint(hint))
+        Broken::Final(
+            Failure::new(
+                Code::LlmAuth,
+                format!("agent program '{name}' is not logged in"),
+            )
+            .hint(hint),
+        )
     }
 }
 
@@ -191,7 +282,10 @@ pub(super) fn value(request: &impl serde::Serialize) -> Result<Value, Broken> {
 pub(super) fn cut(cut: Cut) -> Broken {
     let words = match cut {
         Cut::Closed => "it ended".to_owned(),
-        Cut::TooLong => format!("it said a line longer than {} MiB", MAX_LINE_BYTES / 1024 / 1024),
+        Cut::TooLong => format!(
+            "it said a line longer than {} MiB",
+            MAX_LINE_BYTES / 1024 / 1024
+        ),
     };
     Broken::Program(Code::SessionRecoveryRequired, words)
 }

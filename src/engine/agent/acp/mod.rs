@@ -74,41 +74,81 @@ impl Acp {
     /// A backend for the programs of the settings, and the well-known ones.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), protection: OnceCell::new() }
+        Self {
+            settings: settings.clone(),
+            protection: OnceCell::new(),
+        }
     }
 
     fn agent(&self, persona: &Persona) -> Result<Agent> {
-        let unavailable = |words: String, hint: String| Failure::new(Code::BackendUnavailable, words).hint(hint);
+        let unavailable =
+            |words: String, hint: String| Failure::new(Code::BackendUnavailable, words).hint(hint);
         let name = persona.agent.as_deref().unwrap_or_default();
         let (given, known) = (self.settings.agents.get(name), preset(name));
         if given.is_none() && known.is_none() {
-            let hint = format!("write [agents.{name}] with its `command` in config.toml, or take a well-known one: {}", well_known());
-            return Err(unavailable(format!("no agent program is named '{name}'"), hint));
+            let hint = format!(
+                "write [agents.{name}] with its `command` in config.toml, or take a well-known one: {}",
+                well_known()
+            );
+            return Err(unavailable(
+                format!("no agent program is named '{name}'"),
+                hint,
+            ));
         }
         let settings = given.cloned().unwrap_or_default();
-        let usual = known.into_iter().flat_map(|preset| preset.command.iter().map(|word| (*word).to_owned()));
-        let mut command = if settings.command.is_empty() { usual.collect() } else { settings.command.clone() }.into_iter();
+        let usual = known
+            .into_iter()
+            .flat_map(|preset| preset.command.iter().map(|word| (*word).to_owned()));
+        let mut command = if settings.command.is_empty() {
+            usual.collect()
+        } else {
+            settings.command.clone()
+        }
+        .into_iter();
         let Some(program) = command.next() else {
-            return Err(unavailable(format!("agents.{name} has no command"), format!("write agents.{name}.command = [\"PROGRAM\", …]")));
+            return Err(unavailable(
+                format!("agents.{name} has no command"),
+                format!("write agents.{name}.command = [\"PROGRAM\", …]"),
+            ));
         };
         let Some(path) = on_path(&program) else {
-            let install =
-                known.map_or_else(|| "install it, or mend the command".to_owned(), |preset| format!("install it: {}", preset.install));
-            return Err(unavailable(format!("the agent program '{program}' is not found"), install));
+            let install = known.map_or_else(
+                || "install it, or mend the command".to_owned(),
+                |preset| format!("install it: {}", preset.install),
+            );
+            return Err(unavailable(
+                format!("the agent program '{program}' is not found"),
+                install,
+            ));
         };
         let usual = known.into_iter().flat_map(|preset| preset.env);
-        let mut env: BTreeMap<String, String> = usual.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut env: BTreeMap<String, String> = usual
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         env.extend(settings.env.clone());
-        if let (Some(Aloof::Variable(name, value)), false) = (known.map(|preset| &preset.aloof), settings.trust_project) {
+        if let (Some(Aloof::Variable(name, value)), false) =
+            (known.map(|preset| &preset.aloof), settings.trust_project)
+        {
             env.insert((*name).to_owned(), (*value).to_owned());
         }
-        let keys = known.into_iter().flat_map(|preset| preset.keys.iter().map(|key| (*key).to_owned()));
+        let keys = known
+            .into_iter()
+            .flat_map(|preset| preset.keys.iter().map(|key| (*key).to_owned()));
         let pass_env = settings.pass_env.iter().cloned().chain(keys).collect();
         let asks = known.is_none_or(|preset| preset.asks_for_files);
-        let may = |tool: &str| asks && persona.tools.iter().any(|given| given == tool) && persona.permission(tool) == Permission::Auto;
+        let may = |tool: &str| {
+            asks && persona.tools.iter().any(|given| given == tool)
+                && persona.permission(tool) == Permission::Auto
+        };
         Ok(Agent {
             name: name.to_owned(),
-            launch: Launch { program: path, args: command.collect(), env, pass_env, fence: None },
+            launch: Launch {
+                program: path,
+                args: command.collect(),
+                env,
+                pass_env,
+                fence: None,
+            },
             aloof: known.map(|preset| &preset.aloof),
             own: known.map_or(&[], |preset| preset.own),
             brought: known.map_or(&[], |preset| preset.brought),
@@ -125,7 +165,11 @@ impl Acp {
     /// `backend_unavailable` where settings of the repository cannot be hidden from it.
     async fn confine(&self, agent: &mut Agent, job: &Job, desk: &Desk, temp: &Path) -> Result<()> {
         let confined = agent.settings.confined;
-        let kernel = self.protection.get_or_init(|| async { Launcher::own().probe_fence().await }).await.clone();
+        let kernel = self
+            .protection
+            .get_or_init(|| async { Launcher::own().probe_fence().await })
+            .await
+            .clone();
         let looked_for = fence::in_the_checkout(job.repository.as_deref(), agent.names());
         let hidden = agent.hidden(&job.worktree, &looked_for)?;
         if !hidden.is_empty() && !kernel.hides {
@@ -139,16 +183,42 @@ impl Acp {
             repository: job.repository.as_deref(),
             looked_for: &looked_for,
         };
-        let fence = if confined { fence::fence(&agent.launch, &grounds) } else { Fence { open: true, ..Fence::default() } };
-        agent.launch.fence = (confined || !hidden.is_empty()).then(|| Fence { hidden, blank: temp.join("empty.json"), ..fence });
+        let fence = if confined {
+            fence::fence(&agent.launch, &grounds)
+        } else {
+            Fence {
+                open: true,
+                ..Fence::default()
+            }
+        };
+        agent.launch.fence = (confined || !hidden.is_empty()).then(|| Fence {
+            hidden,
+            blank: temp.join("empty.json"),
+            ..fence
+        });
         let missing = format!("agents.{}.confined is false", agent.name);
-        let protection = if confined { kernel } else { Protection { missing, ..Protection::default() } };
-        let (confined, words) = (protection.fenced(), format!("{}: {}", agent.name, protection.program_words()));
+        let protection = if confined {
+            kernel
+        } else {
+            Protection {
+                missing,
+                ..Protection::default()
+            }
+        };
+        let (confined, words) = (
+            protection.fenced(),
+            format!("{}: {}", agent.name, protection.program_words()),
+        );
         if !confined {
             desk.text(TextKind::Note, &words);
         }
         if job.history.is_empty() {
-            desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+            desk.also(|phase_key, attempt| Fact::CommandsConfined {
+                phase_key: phase_key.clone(),
+                attempt,
+                confined,
+                words,
+            });
         }
         Ok(())
     }
@@ -156,7 +226,9 @@ impl Acp {
     /// The servers that the program is told of. It calls their tools itself, so that it gets whole servers
     /// or none.
     fn servers(&self, persona: &Persona) -> Result<Vec<McpServer>> {
-        let refuse = |words: String, hint: &str| Err(Failure::new(Code::BackendUnavailable, words).hint(hint));
+        let refuse = |words: String, hint: &str| {
+            Err(Failure::new(Code::BackendUnavailable, words).hint(hint))
+        };
         let mut servers = Vec::new();
         for (name, tool) in persona.mcp_tools() {
             let whole = format!("mcp:{name}");
@@ -168,19 +240,37 @@ impl Acp {
             }
             if persona.permission(&whole) != Permission::Auto {
                 return refuse(
-                    format!("the tools of '{whole}' are not asked for one by one by an agent program"),
+                    format!(
+                        "the tools of '{whole}' are not asked for one by one by an agent program"
+                    ),
                     "make it `auto`, or leave it out",
                 );
             }
             let Some(server) = self.settings.mcp.get(name) else {
-                return refuse(format!("no server of tools is named '{name}'"), "write it into config.toml as [mcp.NAME]");
+                return refuse(
+                    format!("no server of tools is named '{name}'"),
+                    "write it into config.toml as [mcp.NAME]",
+                );
             };
             let Some((program, args)) = server.command.split_first() else {
-                return refuse(format!("mcp.{name} has no command"), "write its command into config.toml");
+                return refuse(
+                    format!("mcp.{name} has no command"),
+                    "write its command into config.toml",
+                );
             };
-            let passed = server.pass_env.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-            let env = passed.chain(server.env.clone()).map(|(name, value)| EnvVariable::new(name, value)).collect();
-            servers.push(McpServer::Stdio(McpServerStdio::new(name, program).args(args.to_vec()).env(env)));
+            let passed = server
+                .pass_env
+                .iter()
+                .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+            let env = passed
+                .chain(server.env.clone())
+                .map(|(name, value)| EnvVariable::new(name, value))
+                .collect();
+            servers.push(McpServer::Stdio(
+                McpServerStdio::new(name, program)
+                    .args(args.to_vec())
+                    .env(env),
+            ));
         }
         Ok(servers)
     }
@@ -193,7 +283,10 @@ impl Agent {
 
     /// What it would take for its settings, by the names in a repository.
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.brought.iter().copied().chain(self.settings.hide.iter().map(String::as_str))
+        self.brought
+            .iter()
+            .copied()
+            .chain(self.settings.hide.iter().map(String::as_str))
     }
 
     /// What is hidden from it of what the repository brings along.
@@ -207,9 +300,19 @@ impl Agent {
     }
 
     fn cannot_hide(&self, hidden: &[PathBuf]) -> Failure {
-        let names: Vec<_> = hidden.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
-        let words = format!("the repository has settings for '{}' ({}), which cannot be hidden from it here", self.name, names.join(", "));
-        let hint = format!("remove them from the repository, or let them count: agents.{}.trust_project = true", self.name);
+        let names: Vec<_> = hidden
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .collect();
+        let words = format!(
+            "the repository has settings for '{}' ({}), which cannot be hidden from it here",
+            self.name,
+            names.join(", ")
+        );
+        let hint = format!(
+            "remove them from the repository, or let them count: agents.{}.trust_project = true",
+            self.name
+        );
         Failure::new(Code::BackendUnavailable, words).hint(hint)
     }
 
@@ -253,12 +356,25 @@ impl Backend for Acp {
                 .map_err(|error| Failure::io("no folder for temporary files", &error))?;
             job.growth.also(temp.path());
             for name in ["TMPDIR", "TMP", "TEMP"] {
-                agent.launch.env.insert(name.to_owned(), temp.path().to_string_lossy().into_owned());
+                agent
+                    .launch
+                    .env
+                    .insert(name.to_owned(), temp.path().to_string_lossy().into_owned());
             }
-            std::fs::write(temp.path().join("empty.json"), "{}").map_err(|error| Failure::io("no file for temporary use", &error))?;
+            std::fs::write(temp.path().join("empty.json"), "{}")
+                .map_err(|error| Failure::io("no file for temporary use", &error))?;
             self.confine(&mut agent, job, desk, temp.path()).await?;
             let tools = Toolbox::new(&job.worktree, &job.persona, Launcher::own())?;
-            Worker { agent: &agent, job, desk, stop, tools, allowed: Mutex::default() }.run().await
+            Worker {
+                agent: &agent,
+                job,
+                desk,
+                stop,
+                tools,
+                allowed: Mutex::default(),
+            }
+            .run()
+            .await
         })
     }
 }
@@ -267,13 +383,20 @@ fn fill_in_worktree(servers: &mut [McpServer], job: &Job) {
     let worktree = job.worktree.to_string_lossy();
     for server in servers {
         if let McpServer::Stdio(server) = server {
-            server.args.iter_mut().for_each(|arg| *arg = arg.replace("{worktree}", &worktree));
+            server
+                .args
+                .iter_mut()
+                .for_each(|arg| *arg = arg.replace("{worktree}", &worktree));
         }
     }
 }
 
 fn well_known() -> String {
-    presets::PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
+    presets::PRESETS
+        .iter()
+        .map(|preset| preset.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

@@ -48,7 +48,11 @@ pub const PRESETS: &[Preset] = &[
         title: "Claude Code, by its ACP adapter",
         command: &["claude-agent-acp"],
         install: "npm install -g @agentclientprotocol/claude-agent-acp",
-        keys: &["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "CLAUDE_CONFIG_DIR"],
+        keys: &[
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "CLAUDE_CONFIG_DIR",
+        ],
         asks_for_files: true,
         own: &[
             Own::Named("CLAUDE_CONFIG_DIR", ".claude"),
@@ -65,7 +69,12 @@ pub const PRESETS: &[Preset] = &[
         title: "Codex, by its ACP adapter",
         command: &["codex-acp"],
         install: "npm install -g @agentclientprotocol/codex-acp",
-        keys: &["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_HOME", "CODEX_PATH"],
+        keys: &[
+            "OPENAI_API_KEY",
+            "CODEX_API_KEY",
+            "CODEX_HOME",
+            "CODEX_PATH",
+        ],
         asks_for_files: true,
         own: &[Own::Named("CODEX_HOME", ".codex")],
         env: &[("INITIAL_AGENT_MODE", "workspace-write")],
@@ -79,9 +88,19 @@ pub const PRESETS: &[Preset] = &[
         install: "npm install -g @github/copilot",
         keys: &["GH_TOKEN", "GITHUB_TOKEN", "COPILOT_GITHUB_TOKEN"],
         asks_for_files: true,
-        own: &[Own::Named("COPILOT_HOME", ".copilot"), Own::Everywhere("copilot")],
+        own: &[
+            Own::Named("COPILOT_HOME", ".copilot"),
+            Own::Everywhere("copilot"),
+        ],
         env: &[],
-        brought: &[".copilot", ".github/copilot", ".github/hooks", ".github/mcp.json", ".mcp.json", ".vscode/mcp.json"],
+        brought: &[
+            ".copilot",
+            ".github/copilot",
+            ".github/hooks",
+            ".github/mcp.json",
+            ".mcp.json",
+            ".vscode/mcp.json",
+        ],
         aloof: Aloof::Not,
     },
     Preset {
@@ -89,7 +108,12 @@ pub const PRESETS: &[Preset] = &[
         title: "Gemini CLI",
         command: &["gemini", "--acp"],
         install: "npm install -g @google/gemini-cli",
-        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_GENAI_USE_VERTEXAI"],
+        keys: &[
+            "GEMINI_API_KEY",
+            "GOOGLE_API_KEY",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_GENAI_USE_VERTEXAI",
+        ],
         asks_for_files: false,
         own: &[Own::Home(".gemini")],
         env: &[],
@@ -101,7 +125,13 @@ pub const PRESETS: &[Preset] = &[
         title: "Goose",
         command: &["goose", "acp"],
         install: "see the releases of block/goose",
-        keys: &["GOOSE_PROVIDER", "GOOSE_MODEL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"],
+        keys: &[
+            "GOOSE_PROVIDER",
+            "GOOSE_MODEL",
+            "OPENAI_API_KEY",
+            "ANTHROPIC_API_KEY",
+            "OPENROUTER_API_KEY",
+        ],
         asks_for_files: true,
         own: &[Own::Everywhere("goose")],
         env: &[],
@@ -125,7 +155,13 @@ pub const PRESETS: &[Preset] = &[
         title: "OpenCode",
         command: &["opencode", "acp"],
         install: "npm install -g opencode-ai",
-        keys: &["OPENCODE_CONFIG", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"],
+        keys: &[
+            "OPENCODE_CONFIG",
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "GEMINI_API_KEY",
+        ],
         asks_for_files: true,
         own: &[Own::Everywhere("opencode")],
         env: &[],
@@ -137,7 +173,12 @@ pub const PRESETS: &[Preset] = &[
         title: "Qwen Code",
         command: &["qwen", "--acp"],
         install: "npm install -g @qwen-code/qwen-code",
-        keys: &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "DASHSCOPE_API_KEY"],
+        keys: &[
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "OPENAI_MODEL",
+            "DASHSCOPE_API_KEY",
+        ],
         asks_for_files: true,
         own: &[Own::Home(".qwen")],
         env: &[],
@@ -149,7 +190,15 @@ pub const PRESETS: &[Preset] = &[
 /// The well-known programs, each with where it lies on the search path, if it does.
 #[must_use]
 pub fn presets() -> Vec<(&'static Preset, Option<PathBuf>)> {
-    PRESETS.iter().map(|preset| (preset, preset.command.first().and_then(|program| on_path(program)))).collect()
+    PRESETS
+        .iter()
+        .map(|preset| {
+            (
+                preset,
+                preset.command.first().and_then(|program| on_path(program)),
+            )
+        })
+        .collect()
 }
 
 /// The well-known program of this name.
@@ -165,12 +214,16 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
         return Some(PathBuf::from(program)).filter(|path| is_program(path));
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(program)).find(|path| is_program(path))
+    std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(program))
+        .find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -181,9 +234,19 @@ mod tests {
     fn names_are_sorted_and_once_and_each_can_be_begun_and_got() {
         assert!(PRESETS.windows(2).all(|pair| pair[0].name < pair[1].name));
         for preset in PRESETS {
-            assert!(!preset.command.is_empty() && !preset.install.is_empty(), "{}", preset.name);
+            assert!(
+                !preset.command.is_empty() && !preset.install.is_empty(),
+                "{}",
+                preset.name
+            );
             if let Aloof::Meta(meta) = preset.aloof {
-                assert!(serde_json::from_str::<serde_json::Value>(meta).unwrap().is_object(), "{}", preset.name);
+                assert!(
+                    serde_json::from_str::<serde_json::Value>(meta)
+                        .unwrap()
+                        .is_object(),
+                    "{}",
+                    preset.name
+                );
             }
         }
     }

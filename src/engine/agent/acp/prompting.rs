@@ -73,7 +73,13 @@ struct Watch {
 impl Watch {
     fn new(patience: Duration) -> Self {
         let now = Instant::now();
-        Self { patience, silent_at: now + patience, warned: false, store_at: now + STORE_EVERY, called_off: None }
+        Self {
+            patience,
+            silent_at: now + patience,
+            warned: false,
+            store_at: now + STORE_EVERY,
+            called_off: None,
+        }
     }
 
     fn heard(&mut self) {
@@ -114,7 +120,11 @@ impl Line<'_> {
         table: &Table<'_>,
     ) -> Result<Prompted, Broken> {
         let request = PromptRequest::new(there.to_owned(), vec![text.into()]);
-        let id = self.wire.ask("session/prompt", &value(&request)?).await.map_err(cut)?;
+        let id = self
+            .wire
+            .ask("session/prompt", &value(&request)?)
+            .await
+            .map_err(cut)?;
         let worked = self.hear(there, id, &mut hearing, tools, table).await;
         hearing.store().await?;
         Ok(match worked? {
@@ -134,7 +144,9 @@ impl Line<'_> {
         tools: &Toolbox,
         table: &Table<'_>,
     ) -> Result<Ended, Broken> {
-        let mut watch = Watch::new(Duration::from_secs(self.agent.settings.idle_timeout_seconds));
+        let mut watch = Watch::new(Duration::from_secs(
+            self.agent.settings.idle_timeout_seconds,
+        ));
         loop {
             let message = match self.wait(&watch, hearing.waits()).await? {
                 Next::Said(message) => message,
@@ -156,15 +168,22 @@ impl Line<'_> {
             watch.heard();
             match message {
                 Message::Answer { id, outcome, .. } if id == prompt => {
-                    let answer = outcome.map_err(|refusal| self.refused("session/prompt", &refusal))?;
+                    let answer =
+                        outcome.map_err(|refusal| self.refused("session/prompt", &refusal))?;
                     hearing.heard.told.usage(&answer["usage"]);
                     return Ok(match watch.called_off.take() {
                         Some((why, _)) => Ended::CalledOff(why, true),
-                        None => Ended::Told(answer["stopReason"].as_str().unwrap_or_default().to_owned()),
+                        None => Ended::Told(
+                            answer["stopReason"].as_str().unwrap_or_default().to_owned(),
+                        ),
                     });
                 }
                 Message::Answer { .. } => {}
-                Message::Notice { method, params, bytes } => {
+                Message::Notice {
+                    method,
+                    params,
+                    bytes,
+                } => {
                     hearing.count(bytes)?;
                     if method == "session/update" {
                         hearing.update(params).await?;
@@ -173,11 +192,19 @@ impl Line<'_> {
                         }
                     }
                 }
-                Message::Request { id, method, params, bytes } => {
+                Message::Request {
+                    id,
+                    method,
+                    params,
+                    bytes,
+                } => {
                     hearing.count(bytes)?;
-                    let (answer, asks) = self.serve(&watch, hearing, tools, table, &method, params).await?;
+                    let (answer, asks) = self
+                        .serve(&watch, hearing, tools, table, &method, params)
+                        .await?;
                     if let Some(question) = asks {
-                        self.call_off(there, &mut watch, Why::Asks(Box::new(question))).await?;
+                        self.call_off(there, &mut watch, Why::Asks(Box::new(question)))
+                            .await?;
                     }
                     self.wire.answer(&id, answer).await.map_err(cut)?;
                 }
@@ -208,7 +235,10 @@ impl Line<'_> {
             return Ok(());
         }
         watch.called_off = Some((why, Instant::now() + CANCEL_GRACE));
-        self.wire.tell("session/cancel", &json!({ "sessionId": there })).await.map_err(cut)
+        self.wire
+            .tell("session/cancel", &json!({ "sessionId": there }))
+            .await
+            .map_err(cut)
     }
 
     /// What a program is answered, and what the operator must be asked first. In a prompt that is called off

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use agent_client_protocol_schema::v1::{
-    PermissionOption, PermissionOptionKind, ReadTextFileRequest, RequestPermissionRequest, ToolCallContent, ToolKind, WriteTextFileRequest,
+    PermissionOption, PermissionOptionKind, ReadTextFileRequest, RequestPermissionRequest,
+    ToolCallContent, ToolKind, WriteTextFileRequest,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -63,28 +64,62 @@ pub async fn serve(tools: &Toolbox, table: &Table<'_>, method: &str, params: Val
             Ok(request) => {
                 let path = request.path.to_string_lossy();
                 let (reply, text) = tools.serve_read(&path, request.line, request.limit).await;
-                let answer = text.map(|text| json!({ "content": text })).ok_or_else(|| refused(&reply));
-                Served { answer, record: Some((json!({"path": path}).to_string(), done("read_file", reply))), asks: None }
+                let answer = text
+                    .map(|text| json!({ "content": text }))
+                    .ok_or_else(|| refused(&reply));
+                Served {
+                    answer,
+                    record: Some((json!({"path": path}).to_string(), done("read_file", reply))),
+                    asks: None,
+                }
             }
-            Err(refusal) => Served { answer: Err(refusal), record: None, asks: None },
+            Err(refusal) => Served {
+                answer: Err(refusal),
+                record: None,
+                asks: None,
+            },
         },
         "fs/write_text_file" => match read::<WriteTextFileRequest>(params) {
             Ok(request) => {
                 let path = request.path.to_string_lossy();
                 let arguments = json!({"path": path, "bytes": request.content.len()}).to_string();
                 let reply = tools.serve_write(&path, request.content).await;
-                let answer = if reply.outcome == ToolOutcome::Ok { Ok(json!({})) } else { Err(refused(&reply)) };
-                Served { answer, record: Some((arguments, done("write_file", reply))), asks: None }
+                let answer = if reply.outcome == ToolOutcome::Ok {
+                    Ok(json!({}))
+                } else {
+                    Err(refused(&reply))
+                };
+                Served {
+                    answer,
+                    record: Some((arguments, done("write_file", reply))),
+                    asks: None,
+                }
             }
-            Err(refusal) => Served { answer: Err(refusal), record: None, asks: None },
+            Err(refusal) => Served {
+                answer: Err(refusal),
+                record: None,
+                asks: None,
+            },
         },
         "session/request_permission" => match read::<RequestPermissionRequest>(params) {
             Ok(request) => permission(tools, table, &request),
-            Err(refusal) => Served { answer: Err(refusal), record: None, asks: None },
+            Err(refusal) => Served {
+                answer: Err(refusal),
+                record: None,
+                asks: None,
+            },
         },
         other => {
             let message = format!("'{}' is not offered here", other.escape_debug());
-            Served { answer: Err(Refusal { code: NO_SUCH_METHOD, message, data: Value::Null }), record: None, asks: None }
+            Served {
+                answer: Err(Refusal {
+                    code: NO_SUCH_METHOD,
+                    message,
+                    data: Value::Null,
+                }),
+                record: None,
+                asks: None,
+            }
         }
     }
 }
@@ -112,29 +147,55 @@ fn permission(tools: &Toolbox, table: &Table<'_>, request: &RequestPermissionReq
             whole: None,
             duration_ms: 0,
         };
-        let kinds = [PermissionOptionKind::RejectOnce, PermissionOptionKind::RejectAlways];
-        Served { answer: Ok(outcome(&request.options, kinds)), record: Some((asked.detail.clone(), done(asked.kind, reply))), asks: None }
+        let kinds = [
+            PermissionOptionKind::RejectOnce,
+            PermissionOptionKind::RejectAlways,
+        ];
+        Served {
+            answer: Ok(outcome(&request.options, kinds)),
+            record: Some((asked.detail.clone(), done(asked.kind, reply))),
+            asks: None,
+        }
     };
     let yes = || {
         // Only for this once: what is allowed is decided here each time, and never by the program.
-        let kinds = [PermissionOptionKind::AllowOnce, PermissionOptionKind::AllowAlways];
-        Served { answer: Ok(outcome(&request.options, kinds)), record: None, asks: None }
+        let kinds = [
+            PermissionOptionKind::AllowOnce,
+            PermissionOptionKind::AllowAlways,
+        ];
+        Served {
+            answer: Ok(outcome(&request.options, kinds)),
+            record: None,
+            asks: None,
+        }
     };
     if let Some(outside) = outside(tools, request) {
         return no(outside);
     }
-    let permission = asked.tool.map_or(Some(Permission::Auto), |tool| given(persona, tool));
+    let permission = asked
+        .tool
+        .map_or(Some(Permission::Auto), |tool| given(persona, tool));
     match (permission, asked.tool) {
         (Some(Permission::Auto), _) => yes(),
         (Some(Permission::Ask), Some(tool)) => match table.word(tool, &asked) {
             Word::Yes => yes(),
-            Word::No(comment) => {
-                no(Failure::new(Code::ToolNotPermitted, format!("the operator refused '{tool}': {comment}")).hint("work without it"))
-            }
+            Word::No(comment) => no(Failure::new(
+                Code::ToolNotPermitted,
+                format!("the operator refused '{tool}': {comment}"),
+            )
+            .hint("work without it")),
             // The prompt is called off, and taken up again with the answer.
-            Word::Open(question) => Served { answer: Ok(json!({"outcome": {"outcome": "cancelled"}})), record: None, asks: Some(question) },
+            Word::Open(question) => Served {
+                answer: Ok(json!({"outcome": {"outcome": "cancelled"}})),
+                record: None,
+                asks: Some(question),
+            },
         },
-        (_, tool) => no(not_permitted(&persona.name, tool.unwrap_or(asked.kind), &asked.detail)),
+        (_, tool) => no(not_permitted(
+            &persona.name,
+            tool.unwrap_or(asked.kind),
+            &asked.detail,
+        )),
     }
 }
 
@@ -158,7 +219,12 @@ impl Table<'_> {
                 Word::Yes
             }
             Some(permit) => Word::No(permit.comment.clone()),
-            None => Word::Open(ToolQuestion { call, tool: tool.to_owned(), target: asked.target.clone(), detail: asked.whole.clone() }),
+            None => Word::Open(ToolQuestion {
+                call,
+                tool: tool.to_owned(),
+                target: asked.target.clone(),
+                detail: asked.whole.clone(),
+            }),
         }
     }
 }
@@ -167,10 +233,25 @@ fn asked(persona: &Persona, request: &RequestPermissionRequest) -> Asked {
     let fields = &request.tool_call.fields;
     let kind = fields.kind.unwrap_or(ToolKind::Other);
     let title = one_line(fields.title.as_deref().unwrap_or_default());
-    let place = fields.locations.as_ref().and_then(|places| places.first()).map(|place| one_line(&place.path.to_string_lossy()));
-    let detail = fields.raw_input.as_ref().map_or_else(|| title.clone(), ToString::to_string);
-    let input = fields.raw_input.as_ref().map(|input| serde_json::to_string_pretty(input).unwrap_or_default());
-    let whole = [Some(title.clone()), input].into_iter().flatten().chain(diffs(request)).collect::<Vec<_>>().join("\n");
+    let place = fields
+        .locations
+        .as_ref()
+        .and_then(|places| places.first())
+        .map(|place| one_line(&place.path.to_string_lossy()));
+    let detail = fields
+        .raw_input
+        .as_ref()
+        .map_or_else(|| title.clone(), ToString::to_string);
+    let input = fields
+        .raw_input
+        .as_ref()
+        .map(|input| serde_json::to_string_pretty(input).unwrap_or_default());
+    let whole = [Some(title.clone()), input]
+        .into_iter()
+        .flatten()
+        .chain(diffs(request))
+        .collect::<Vec<_>>()
+        .join("\n");
     Asked {
         tool: stands_for(persona, kind),
         kind: word(kind),
@@ -187,7 +268,11 @@ fn stands_for(persona: &Persona, kind: ToolKind) -> Option<&'static str> {
         ToolKind::Read => Some("read_file"),
         ToolKind::Search => Some("grep"),
         ToolKind::Edit | ToolKind::Delete | ToolKind::Move => {
-            Some(if given(persona, "edit_file").is_some() { "edit_file" } else { "write_file" })
+            Some(if given(persona, "edit_file").is_some() {
+                "edit_file"
+            } else {
+                "write_file"
+            })
         }
         _ => Some("execute"),
     }
@@ -195,32 +280,64 @@ fn stands_for(persona: &Persona, kind: ToolKind) -> Option<&'static str> {
 
 /// What the persona says of a tool; absent when it is not given the tool.
 fn given(persona: &Persona, tool: &str) -> Option<Permission> {
-    persona.tools.iter().any(|given| given == tool).then(|| persona.permission(tool))
+    persona
+        .tools
+        .iter()
+        .any(|given| given == tool)
+        .then(|| persona.permission(tool))
 }
 
 /// Why a call that changes files is refused whatever the persona may do: one of them lies outside.
 fn outside(tools: &Toolbox, request: &RequestPermissionRequest) -> Option<Failure> {
     let fields = &request.tool_call.fields;
-    if !matches!(fields.kind, Some(ToolKind::Edit | ToolKind::Delete | ToolKind::Move)) {
+    if !matches!(
+        fields.kind,
+        Some(ToolKind::Edit | ToolKind::Delete | ToolKind::Move)
+    ) {
         return None;
     }
-    let places = fields.locations.iter().flatten().map(|place| place.path.to_string_lossy().into_owned());
-    let diffs = fields.content.iter().flatten().filter_map(|content| match content {
-        ToolCallContent::Diff(diff) => Some(diff.path.to_string_lossy().into_owned()),
-        _ => None,
-    });
-    places.chain(diffs).find_map(|path| tools.within(&path).err())
+    let places = fields
+        .locations
+        .iter()
+        .flatten()
+        .map(|place| place.path.to_string_lossy().into_owned());
+    let diffs = fields
+        .content
+        .iter()
+        .flatten()
+        .filter_map(|content| match content {
+            ToolCallContent::Diff(diff) => Some(diff.path.to_string_lossy().into_owned()),
+            _ => None,
+        });
+    places
+        .chain(diffs)
+        .find_map(|path| tools.within(&path).err())
 }
 
 /// The changes that a request shows, as diffs.
 fn diffs(request: &RequestPermissionRequest) -> impl Iterator<Item = String> {
-    request.tool_call.fields.content.iter().flatten().filter_map(|content| match content {
-        ToolCallContent::Diff(diff) => {
-            let (before, path) = (diff.old_text.as_deref().unwrap_or_default(), diff.path.display().to_string());
-            Some(similar::TextDiff::from_lines(before, &diff.new_text).unified_diff().context_radius(3).header(&path, &path).to_string())
-        }
-        _ => None,
-    })
+    request
+        .tool_call
+        .fields
+        .content
+        .iter()
+        .flatten()
+        .filter_map(|content| match content {
+            ToolCallContent::Diff(diff) => {
+                let (before, path) = (
+                    diff.old_text.as_deref().unwrap_or_default(),
+                    diff.path.display().to_string(),
+                );
+                Some(
+                    similar::TextDiff::from_lines(before, &diff.new_text)
+                        .unified_diff()
+                        .context_radius(3)
+                        .header(&path, &path)
+                        .to_string(),
+                )
+            }
+            _ => None,
+        })
 }
 
 /// More could not be reviewed.
@@ -235,7 +352,9 @@ fn cut(mut whole: String) -> String {
 
 /// The first option of the first kind that is offered; a request that offers neither is cancelled.
 fn outcome(options: &[PermissionOption], kinds: [PermissionOptionKind; 2]) -> Value {
-    let chosen = kinds.iter().find_map(|kind| options.iter().find(|option| option.kind == *kind));
+    let chosen = kinds
+        .iter()
+        .find_map(|kind| options.iter().find(|option| option.kind == *kind));
     match chosen {
         Some(option) => json!({"outcome": {"outcome": "selected", "optionId": option.option_id}}),
         None => json!({"outcome": {"outcome": "cancelled"}}),
@@ -243,15 +362,27 @@ fn outcome(options: &[PermissionOption], kinds: [PermissionOptionKind; 2]) -> Va
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
-    serde_json::from_value(params).map_err(|error| Refusal { code: BAD_PARAMS, message: error.to_string(), data: Value::Null })
+    serde_json::from_value(params).map_err(|error| Refusal {
+        code: BAD_PARAMS,
+        message: error.to_string(),
+        data: Value::Null,
+    })
 }
 
 /// Programs know a file that is not there by these words, which the protocol's own libraries use.
 fn refused(reply: &ToolReply) -> Refusal {
     if reply.denied.is_some() {
-        return Refusal { code: BAD_PARAMS, message: reply.result.clone(), data: Value::Null };
+        return Refusal {
+            code: BAD_PARAMS,
+            message: reply.result.clone(),
+            data: Value::Null,
+        };
     }
-    Refusal { code: NOT_FOUND, message: format!("Resource not found: {}", reply.result), data: Value::Null }
+    Refusal {
+        code: NOT_FOUND,
+        message: format!("Resource not found: {}", reply.result),
+        data: Value::Null,
+    }
 }
 
 fn done(tool: &str, reply: ToolReply) -> ToolDone {
@@ -273,19 +404,41 @@ mod tests {
     fn toolbox(persona: Value) -> (tempfile::TempDir, Toolbox, Persona) {
         let dir = tempfile::tempdir().unwrap();
         let mut whole = json!({"name": "ada", "version": 1, "backend": "acp", "agent": "x"});
-        whole.as_object_mut().unwrap().extend(persona.as_object().unwrap().clone());
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(persona.as_object().unwrap().clone());
         let persona: Persona = serde_json::from_value(whole).unwrap();
-        let tools = Toolbox::new(dir.path(), &persona, crate::engine::confine::Launcher::own()).unwrap();
+        let tools = Toolbox::new(
+            dir.path(),
+            &persona,
+            crate::engine::confine::Launcher::own(),
+        )
+        .unwrap();
         (dir, tools, persona)
     }
 
-    async fn ask(tools: &Toolbox, persona: &Persona, permits: &[Permit], method: &str, params: Value) -> Served {
-        let table = Table { persona, phase: &"plan".into(), permits, allowed: &Mutex::default() };
+    async fn ask(
+        tools: &Toolbox,
+        persona: &Persona,
+        permits: &[Permit],
+        method: &str,
+        params: Value,
+    ) -> Served {
+        let table = Table {
+            persona,
+            phase: &"plan".into(),
+            permits,
+            allowed: &Mutex::default(),
+        };
         serve(tools, &table, method, params).await
     }
 
     fn request(kind: &str, path: Option<&str>, options: &[&str]) -> Value {
-        let options: Vec<Value> = options.iter().map(|kind| json!({"optionId": format!("id-{kind}"), "name": "n", "kind": kind})).collect();
+        let options: Vec<Value> = options
+            .iter()
+            .map(|kind| json!({"optionId": format!("id-{kind}"), "name": "n", "kind": kind}))
+            .collect();
         let places: Vec<Value> = path.iter().map(|path| json!({ "path": path })).collect();
         json!({"sessionId": "s", "options": options,
             "toolCall": {"toolCallId": "c", "kind": kind, "title": "do it", "locations": places, "rawInput": {"command": "rm x"}}})
@@ -293,26 +446,82 @@ mod tests {
 
     #[tokio::test]
     async fn a_permission_is_answered_from_the_personas_table() {
-        let (_dir, tools, persona) = toolbox(json!({"tools": ["read_file", "write_file", "grep"], "permissions": {"grep": "ask"}}));
+        let (_dir, tools, persona) = toolbox(
+            json!({"tools": ["read_file", "write_file", "grep"], "permissions": {"grep": "ask"}}),
+        );
         let all = ["allow_always", "allow_once", "reject_once", "reject_always"];
         for (kind, path, options, expected, code) in [
             ("read", None, &all[..], "id-allow_once", None),
             ("edit", Some("a.txt"), &all[..], "id-allow_once", None),
-            ("edit", Some("a.txt"), &["allow_always"][..], "id-allow_always", None),
-            ("edit", Some("/etc/passwd"), &all[..], "id-reject_once", Some(Code::PathOutsideWorktree)),
-            ("delete", Some("../x"), &["reject_always"][..], "id-reject_always", Some(Code::PathOutsideWorktree)),
-            ("execute", None, &all[..], "id-reject_once", Some(Code::ToolNotPermitted)),
-            ("fetch", None, &all[..], "id-reject_once", Some(Code::ToolNotPermitted)),
-            ("other", None, &["allow_once"][..], "cancelled", Some(Code::ToolNotPermitted)),
-            ("switch_mode", None, &all[..], "id-reject_once", Some(Code::ToolNotPermitted)),
+            (
+                "edit",
+                Some("a.txt"),
+                &["allow_always"][..],
+                "id-allow_always",
+                None,
+            ),
+            (
+                "edit",
+                Some("/etc/passwd"),
+                &all[..],
+                "id-reject_once",
+                Some(Code::PathOutsideWorktree),
+            ),
+            (
+                "delete",
+                Some("../x"),
+                &["reject_always"][..],
+                "id-reject_always",
+                Some(Code::PathOutsideWorktree),
+            ),
+            (
+                "execute",
+                None,
+                &all[..],
+                "id-reject_once",
+                Some(Code::ToolNotPermitted),
+            ),
+            (
+                "fetch",
+                None,
+                &all[..],
+                "id-reject_once",
+                Some(Code::ToolNotPermitted),
+            ),
+            (
+                "other",
+                None,
+                &["allow_once"][..],
+                "cancelled",
+                Some(Code::ToolNotPermitted),
+            ),
+            (
+                "switch_mode",
+                None,
+                &all[..],
+                "id-reject_once",
+                Some(Code::ToolNotPermitted),
+            ),
             ("search", None, &all[..], "cancelled", None),
             ("think", None, &all[..], "id-allow_once", None),
         ] {
-            let served = ask(&tools, &persona, &[], "session/request_permission", request(kind, path, options)).await;
+            let served = ask(
+                &tools,
+                &persona,
+                &[],
+                "session/request_permission",
+                request(kind, path, options),
+            )
+            .await;
             let answer = served.answer.unwrap();
-            let said = answer["outcome"]["optionId"].as_str().or(answer["outcome"]["outcome"].as_str());
+            let said = answer["outcome"]["optionId"]
+                .as_str()
+                .or(answer["outcome"]["outcome"].as_str());
             assert_eq!(said, Some(expected), "{kind} {path:?}");
-            let denied = served.record.and_then(|(_, done)| done.denied).map(|why| why.code);
+            let denied = served
+                .record
+                .and_then(|(_, done)| done.denied)
+                .map(|why| why.code);
             assert_eq!(denied, code, "{kind} {path:?}");
         }
     }
@@ -320,22 +529,54 @@ mod tests {
     #[tokio::test]
     async fn the_operators_word_counts_for_the_call_it_was_given_for() {
         use crate::model::question::Scope;
-        let (_dir, tools, persona) = toolbox(json!({"tools": ["execute"], "permissions": {"execute": "ask"}}));
+        let (_dir, tools, persona) =
+            toolbox(json!({"tools": ["execute"], "permissions": {"execute": "ask"}}));
         let method = "session/request_permission";
         let wanted = request("execute", None, &["allow_once", "reject_once"]);
-        let question = ask(&tools, &persona, &[], method, wanted.clone()).await.asks.unwrap();
-        assert_eq!((question.tool.as_str(), question.target.as_str()), ("execute", "do it"));
+        let question = ask(&tools, &persona, &[], method, wanted.clone())
+            .await
+            .asks
+            .unwrap();
+        assert_eq!(
+            (question.tool.as_str(), question.target.as_str()),
+            ("execute", "do it")
+        );
         assert_eq!(question.detail, "do it\n{\n  \"command\": \"rm x\"\n}");
         for (scope, phase, call, allowed, expected) in [
-            (Scope::Once, "plan", question.call.as_str(), true, Some("id-allow_once")),
-            (Scope::Once, "plan", question.call.as_str(), false, Some("id-reject_once")),
+            (
+                Scope::Once,
+                "plan",
+                question.call.as_str(),
+                true,
+                Some("id-allow_once"),
+            ),
+            (
+                Scope::Once,
+                "plan",
+                question.call.as_str(),
+                false,
+                Some("id-reject_once"),
+            ),
             (Scope::Once, "plan", "acp:another:1", true, None),
-            (Scope::Phase, "plan", "acp:another:1", true, Some("id-allow_once")),
+            (
+                Scope::Phase,
+                "plan",
+                "acp:another:1",
+                true,
+                Some("id-allow_once"),
+            ),
             (Scope::Phase, "spec", "acp:another:1", true, None),
-            (Scope::Run, "spec", "acp:another:1", false, Some("id-reject_once")),
+            (
+                Scope::Run,
+                "spec",
+                "acp:another:1",
+                false,
+                Some("id-reject_once"),
+            ),
         ] {
             let permit = Permit {
-                request_id: serde_json::from_value(json!("01930000-0000-7000-8000-00000000000a")).unwrap(),
+                request_id: serde_json::from_value(json!("01930000-0000-7000-8000-00000000000a"))
+                    .unwrap(),
                 tool: "execute".to_owned(),
                 phase_key: Some(phase.into()),
                 call: call.to_owned(),
@@ -344,15 +585,38 @@ mod tests {
                 comment: "no".to_owned(),
                 by: "me".to_owned(),
             };
-            let served = ask(&tools, &persona, std::slice::from_ref(&permit), method, wanted.clone()).await;
+            let served = ask(
+                &tools,
+                &persona,
+                std::slice::from_ref(&permit),
+                method,
+                wanted.clone(),
+            )
+            .await;
             let answer = served.answer.unwrap();
-            assert_eq!(answer["outcome"]["optionId"].as_str(), expected, "{scope:?} {phase} {allowed}");
+            assert_eq!(
+                answer["outcome"]["optionId"].as_str(),
+                expected,
+                "{scope:?} {phase} {allowed}"
+            );
             assert_eq!(served.asks.is_some(), expected.is_none());
             let (table_phase, seen) = (PhaseKey::from("plan"), Mutex::default());
-            let table = Table { persona: &persona, phase: &table_phase, permits: &[permit], allowed: &seen };
+            let table = Table {
+                persona: &persona,
+                phase: &table_phase,
+                permits: &[permit],
+                allowed: &seen,
+            };
             let _ = serve(&tools, &table, method, wanted.clone()).await;
-            let again = serve(&tools, &table, method, wanted.clone()).await.asks.is_some();
-            assert_eq!(again, expected.is_none() || (scope == Scope::Once && allowed), "for once is for one call: {scope:?}");
+            let again = serve(&tools, &table, method, wanted.clone())
+                .await
+                .asks
+                .is_some();
+            assert_eq!(
+                again,
+                expected.is_none() || (scope == Scope::Once && allowed),
+                "for once is for one call: {scope:?}"
+            );
         }
     }
 
@@ -365,16 +629,40 @@ mod tests {
         assert_eq!(served.answer, Ok(json!({})));
         assert_eq!(served.record.unwrap().1.tool, "write_file");
         let part = json!({"sessionId": "s", "path": path, "line": 2, "limit": 1});
-        assert_eq!(ask(&tools, &persona, &[], "fs/read_text_file", part).await.answer, Ok(json!({"content": "two\n"})));
+        assert_eq!(
+            ask(&tools, &persona, &[], "fs/read_text_file", part)
+                .await
+                .answer,
+            Ok(json!({"content": "two\n"}))
+        );
         for (method, params, code) in [
-            ("fs/read_text_file", json!({"sessionId": "s", "path": "/etc/passwd"}), BAD_PARAMS),
-            ("fs/read_text_file", json!({"sessionId": "s", "path": path.with_extension("no")}), NOT_FOUND),
+            (
+                "fs/read_text_file",
+                json!({"sessionId": "s", "path": "/etc/passwd"}),
+                BAD_PARAMS,
+            ),
+            (
+                "fs/read_text_file",
+                json!({"sessionId": "s", "path": path.with_extension("no")}),
+                NOT_FOUND,
+            ),
             ("fs/read_text_file", json!(7), BAD_PARAMS),
-            ("fs/write_text_file", json!({"sessionId": "s", "path": "../x", "content": ""}), BAD_PARAMS),
+            (
+                "fs/write_text_file",
+                json!({"sessionId": "s", "path": "../x", "content": ""}),
+                BAD_PARAMS,
+            ),
             ("session/request_permission", json!({}), BAD_PARAMS),
-            ("terminal/create", json!({"sessionId": "s", "command": "sh"}), NO_SUCH_METHOD),
+            (
+                "terminal/create",
+                json!({"sessionId": "s", "command": "sh"}),
+                NO_SUCH_METHOD,
+            ),
         ] {
-            let refusal = ask(&tools, &persona, &[], method, params).await.answer.unwrap_err();
+            let refusal = ask(&tools, &persona, &[], method, params)
+                .await
+                .answer
+                .unwrap_err();
             assert_eq!(refusal.code, code, "{method}: {}", refusal.message);
         }
     }

@@ -26,12 +26,17 @@ pub fn after(from: SessionStatus, step: Step) -> Result<SessionStatus> {
     use SessionStatus::{Busy, Closed, Created, FailedNeedsHuman, Ready};
     match (from, step) {
         // A program that broke leaves a conversation busy; opening it again makes it ready.
-        (Created | Ready | Busy | FailedNeedsHuman, Step::Opened) | (Busy, Step::Answered) => Ok(Ready),
+        (Created | Ready | Busy | FailedNeedsHuman, Step::Opened) | (Busy, Step::Answered) => {
+            Ok(Ready)
+        }
         (Ready, Step::Prompted) => Ok(Busy),
         (Created | Ready | Busy | FailedNeedsHuman, Step::GivenUp) => Ok(FailedNeedsHuman),
         (Created | Ready | Busy | FailedNeedsHuman | Closed, Step::Closed) => Ok(Closed),
-        _ => Err(Failure::new(Code::IllegalTransition, format!("a session that is {from} cannot be {}", word(step)))
-            .hint("nothing was changed; please report this with the log")),
+        _ => Err(Failure::new(
+            Code::IllegalTransition,
+            format!("a session that is {from} cannot be {}", word(step)),
+        )
+        .hint("nothing was changed; please report this with the log")),
     }
 }
 
@@ -52,12 +57,54 @@ mod tests {
     #[test]
     fn every_step_from_every_state() {
         use SessionStatus::{Busy, Closed, Created, FailedNeedsHuman, Ready};
-        let steps = [Step::Opened, Step::Prompted, Step::Answered, Step::GivenUp, Step::Closed];
+        let steps = [
+            Step::Opened,
+            Step::Prompted,
+            Step::Answered,
+            Step::GivenUp,
+            Step::Closed,
+        ];
         let table = [
-            (Created, [Some(Ready), None, None, Some(FailedNeedsHuman), Some(Closed)]),
-            (Ready, [Some(Ready), Some(Busy), None, Some(FailedNeedsHuman), Some(Closed)]),
-            (Busy, [Some(Ready), None, Some(Ready), Some(FailedNeedsHuman), Some(Closed)]),
-            (FailedNeedsHuman, [Some(Ready), None, None, Some(FailedNeedsHuman), Some(Closed)]),
+            (
+                Created,
+                [
+                    Some(Ready),
+                    None,
+                    None,
+                    Some(FailedNeedsHuman),
+                    Some(Closed),
+                ],
+            ),
+            (
+                Ready,
+                [
+                    Some(Ready),
+                    Some(Busy),
+                    None,
+                    Some(FailedNeedsHuman),
+                    Some(Closed),
+                ],
+            ),
+            (
+                Busy,
+                [
+                    Some(Ready),
+                    None,
+                    Some(Ready),
+                    Some(FailedNeedsHuman),
+                    Some(Closed),
+                ],
+            ),
+            (
+                FailedNeedsHuman,
+                [
+                    Some(Ready),
+                    None,
+                    None,
+                    Some(FailedNeedsHuman),
+                    Some(Closed),
+                ],
+            ),
             (Closed, [None, None, None, None, Some(Closed)]),
         ];
         assert_eq!(table.len(), SessionStatus::ALL.len());
@@ -67,6 +114,9 @@ mod tests {
             }
         }
         let refused = after(Closed, Step::Prompted).unwrap_err();
-        assert_eq!(refused.message, "a session that is CLOSED cannot be prompted");
+        assert_eq!(
+            refused.message,
+            "a session that is CLOSED cannot be prompted"
+        );
     }
 }

@@ -46,7 +46,12 @@ impl Talk {
         let mut talk = Self::default();
         for turn in history {
             let stored: Stored = serde_json::from_str(turn.answer.as_deref().unwrap_or_default())
-                .map_err(|error| Failure::internal(format!("the stored answer of turn {} cannot be read: {error}", turn.number)))?;
+                .map_err(|error| {
+                Failure::internal(format!(
+                    "the stored answer of turn {} cannot be read: {error}",
+                    turn.number
+                ))
+            })?;
             talk.take(turn.number, &stored.stop);
         }
         Ok(talk)
@@ -68,13 +73,19 @@ impl Talk {
     /// What follows when work is taken up: what stopped it before is no reason not to go on.
     #[must_use]
     pub fn resumed(&self, artifact_there: bool) -> Next {
-        if self.says_done() && (artifact_there || self.done > 1) { Next::Done } else { Next::Ask }
+        if self.says_done() && (artifact_there || self.done > 1) {
+            Next::Done
+        } else {
+            Next::Ask
+        }
     }
 
     /// What follows after an answer.
     #[must_use]
     pub fn next(&self, job: &Job, artifact_there: bool) -> Next {
-        let limit = |words: String, hint: &str| Next::Fail(Failure::new(Code::AgentLimitReached, words).hint(hint));
+        let limit = |words: String, hint: &str| {
+            Next::Fail(Failure::new(Code::AgentLimitReached, words).hint(hint))
+        };
         match self.stop.as_deref() {
             Some("end_turn") if artifact_there || self.done > 1 => Next::Done,
             Some("max_tokens") => limit("the agent program used up the tokens of a turn".to_owned(), "approve to have it go on"),

@@ -88,15 +88,30 @@ pub struct Wire {
 
 impl Wire {
     /// Begins to read from `from` and to write to `to`.
-    pub fn over(from: impl AsyncRead + Send + Unpin + 'static, to: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub fn over(
+        from: impl AsyncRead + Send + Unpin + 'static,
+        to: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
         Self::limited(from, to, MAX_LINE_BYTES)
     }
 
-    fn limited(from: impl AsyncRead + Send + Unpin + 'static, to: impl AsyncWrite + Send + Unpin + 'static, limit: usize) -> Self {
+    fn limited(
+        from: impl AsyncRead + Send + Unpin + 'static,
+        to: impl AsyncWrite + Send + Unpin + 'static,
+        limit: usize,
+    ) -> Self {
         let (read, incoming) = mpsc::channel(READ_AHEAD);
         let (outgoing, write) = mpsc::channel(WRITE_BEHIND);
-        let tasks = [tokio::spawn(reads(BufReader::new(from), limit, read)), tokio::spawn(writes(to, write))];
-        Self { incoming, outgoing, asked: 0, _tasks: tasks.map(AbortOnDropHandle::new) }
+        let tasks = [
+            tokio::spawn(reads(BufReader::new(from), limit, read)),
+            tokio::spawn(writes(to, write)),
+        ];
+        Self {
+            incoming,
+            outgoing,
+            asked: 0,
+            _tasks: tasks.map(AbortOnDropHandle::new),
+        }
     }
 
     /// The next message.
@@ -113,7 +128,8 @@ impl Wire {
     /// When the other side takes nothing any more.
     pub async fn ask(&mut self, method: &str, params: &Value) -> Result<u64, Cut> {
         self.asked += 1;
-        self.send(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params})).await?;
+        self.send(&json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params}))
+            .await?;
         Ok(self.asked)
     }
 
@@ -122,7 +138,8 @@ impl Wire {
     /// # Errors
     /// As [`ask`](Self::ask).
     pub async fn tell(&self, method: &str, params: &Value) -> Result<(), Cut> {
-        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params})).await
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
+            .await
     }
 
     /// Answers a request of theirs.
@@ -132,7 +149,9 @@ impl Wire {
     pub async fn answer(&self, id: &Value, outcome: Result<Value, Refusal>) -> Result<(), Cut> {
         let line = match outcome {
             Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-            Err(refusal) => json!({"jsonrpc": "2.0", "id": id, "error": {"code": refusal.code, "message": refusal.message}}),
+            Err(refusal) => {
+                json!({"jsonrpc": "2.0", "id": id, "error": {"code": refusal.code, "message": refusal.message}})
+            }
         };
         self.send(&line).await
     }
@@ -152,7 +171,11 @@ async fn writes(mut to: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Vec<u
     }
 }
 
-async fn reads(mut from: BufReader<impl AsyncRead + Unpin>, limit: usize, read: mpsc::Sender<Result<Message, Cut>>) {
+async fn reads(
+    mut from: BufReader<impl AsyncRead + Unpin>,
+    limit: usize,
+    read: mpsc::Sender<Result<Message, Cut>>,
+) {
     let mut line = Vec::new();
     loop {
         let message = match next_line(&mut from, limit, &mut line).await {
@@ -168,14 +191,22 @@ async fn reads(mut from: BufReader<impl AsyncRead + Unpin>, limit: usize, read: 
 }
 
 /// Reads up to the next line feed, or to the end where text stands before it.
-async fn next_line(from: &mut BufReader<impl AsyncRead + Unpin>, limit: usize, line: &mut Vec<u8>) -> Result<(), Cut> {
+async fn next_line(
+    from: &mut BufReader<impl AsyncRead + Unpin>,
+    limit: usize,
+    line: &mut Vec<u8>,
+) -> Result<(), Cut> {
     line.clear();
     // What a huge line took is given back.
     line.shrink_to(64 * 1024);
     loop {
         let piece = from.fill_buf().await.map_err(|_| Cut::Closed)?;
         if piece.is_empty() {
-            return if line.is_empty() { Err(Cut::Closed) } else { Ok(()) };
+            return if line.is_empty() {
+                Err(Cut::Closed)
+            } else {
+                Ok(())
+            };
         }
         let end = piece.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(piece.len(), |end| end + 1);
@@ -191,18 +222,41 @@ async fn next_line(from: &mut BufReader<impl AsyncRead + Unpin>, limit: usize, l
 }
 
 fn message_in(line: &[u8]) -> Message {
-    let read =
-        std::str::from_utf8(line).ok().and_then(|text| strict_json::parse(text).ok()).and_then(|value| message_of(value, line.len()));
-    read.unwrap_or_else(|| Message::Noise(String::from_utf8_lossy(line).trim().chars().take(NOISE_CHARS).collect()))
+    let read = std::str::from_utf8(line)
+        .ok()
+        .and_then(|text| strict_json::parse(text).ok())
+        .and_then(|value| message_of(value, line.len()));
+    read.unwrap_or_else(|| {
+        Message::Noise(
+            String::from_utf8_lossy(line)
+                .trim()
+                .chars()
+                .take(NOISE_CHARS)
+                .collect(),
+        )
+    })
 }
 
 fn message_of(mut value: Value, bytes: usize) -> Option<Message> {
     let object = value.as_object_mut()?;
     let mut take = |name: &str| object.remove(name);
-    let (id, method, params) = (take("id").filter(|id| !id.is_null()), take("method"), take("params").unwrap_or(Value::Null));
+    let (id, method, params) = (
+        take("id").filter(|id| !id.is_null()),
+        take("method"),
+        take("params").unwrap_or(Value::Null),
+    );
     match (id, method) {
-        (Some(id), Some(Value::String(method))) => Some(Message::Request { id, method, params, bytes }),
-        (None, Some(Value::String(method))) => Some(Message::Notice { method, params, bytes }),
+        (Some(id), Some(Value::String(method))) => Some(Message::Request {
+            id,
+            method,
+            params,
+            bytes,
+        }),
+        (None, Some(Value::String(method))) => Some(Message::Notice {
+            method,
+            params,
+            bytes,
+        }),
         (Some(id), None) => {
             let outcome = match (take("result"), take("error")) {
                 (_, Some(error)) if !error.is_null() => Err(refusal_in(&error)),
@@ -218,8 +272,16 @@ fn message_of(mut value: Value, bytes: usize) -> Option<Message> {
 }
 
 fn refusal_in(error: &Value) -> Refusal {
-    let message = error.get("message").and_then(Value::as_str).unwrap_or("an error without words").to_owned();
-    Refusal { code: error.get("code").and_then(Value::as_i64).unwrap_or(0), message, data: error.get("data").cloned().unwrap_or_default() }
+    let message = error
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or("an error without words")
+        .to_owned();
+    Refusal {
+        code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
+        message,
+        data: error.get("data").cloned().unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -249,22 +311,54 @@ mod tests {
     #[tokio::test]
     async fn lines_become_messages_and_what_is_none_is_noise() {
         let answer = |id, outcome, bytes| Message::Answer { id, outcome, bytes };
-        let refusal = Refusal { code: -32000, message: "no".to_owned(), data: Value::Null };
+        let refusal = Refusal {
+            code: -32000,
+            message: "no".to_owned(),
+            data: Value::Null,
+        };
         for (line, expected) in [
-            (r#"{"jsonrpc":"2.0","id":3,"result":null}"#, answer(3, Ok(Value::Null), 39)),
-            (r#"{"id":"3","result":{"a":1}}"#, answer(3, Ok(json!({"a": 1})), 28)),
-            (r#"{"id":4,"error":{"code":-32000,"message":"no"}}"#, answer(4, Err(refusal), 48)),
+            (
+                r#"{"jsonrpc":"2.0","id":3,"result":null}"#,
+                answer(3, Ok(Value::Null), 39),
+            ),
+            (
+                r#"{"id":"3","result":{"a":1}}"#,
+                answer(3, Ok(json!({"a": 1})), 28),
+            ),
+            (
+                r#"{"id":4,"error":{"code":-32000,"message":"no"}}"#,
+                answer(4, Err(refusal), 48),
+            ),
             (
                 r#"{"id":"x","method":"m","params":{}}"#,
-                Message::Request { id: json!("x"), method: "m".into(), params: json!({}), bytes: 36 },
+                Message::Request {
+                    id: json!("x"),
+                    method: "m".into(),
+                    params: json!({}),
+                    bytes: 36,
+                },
             ),
-            (r#"{"method":"m"}"#, Message::Notice { method: "m".into(), params: Value::Null, bytes: 15 }),
+            (
+                r#"{"method":"m"}"#,
+                Message::Notice {
+                    method: "m".into(),
+                    params: Value::Null,
+                    bytes: 15,
+                },
+            ),
             ("[INFO] starting", Message::Noise("[INFO] starting".into())),
-            (r#"{"id":1,"id":2,"result":1}"#, Message::Noise(r#"{"id":1,"id":2,"result":1}"#.into())),
+            (
+                r#"{"id":1,"id":2,"result":1}"#,
+                Message::Noise(r#"{"id":1,"id":2,"result":1}"#.into()),
+            ),
             (r#"{"id":1}"#, Message::Noise(r#"{"id":1}"#.into())),
-            (r#"[{"method":"m"}]"#, Message::Noise(r#"[{"method":"m"}]"#.into())),
+            (
+                r#"[{"method":"m"}]"#,
+                Message::Noise(r#"[{"method":"m"}]"#.into()),
+            ),
         ] {
-            let (messages, cut) = read_all(vec![format!("\n  \r\n{line}\n").into_bytes()], 1024).await;
+            let (messages, cut) =
+                read_all(vec![format!("\n  \r\n{line}\n").into_bytes()], 1024).await;
             assert_eq!((messages, cut), (vec![expected], Cut::Closed), "{line}");
         }
         let (messages, _) = read_all(vec![vec![0xff, 0xfe, b'\n']], 1024).await;
@@ -275,21 +369,35 @@ mod tests {
     async fn a_message_cut_anywhere_is_the_same_message() {
         let line = "{\"method\":\"größe\",\"params\":{\"a\":\"ä\\n\"}}\r\n".as_bytes();
         for at in 0..=line.len() {
-            let (messages, cut) = read_all(vec![line[..at].to_vec(), line[at..].to_vec()], 1024).await;
-            let expected = Message::Notice { method: "größe".into(), params: json!({"a": "ä\n"}), bytes: line.len() };
-            assert_eq!((messages, cut), (vec![expected], Cut::Closed), "cut at {at}");
+            let (messages, cut) =
+                read_all(vec![line[..at].to_vec(), line[at..].to_vec()], 1024).await;
+            let expected = Message::Notice {
+                method: "größe".into(),
+                params: json!({"a": "ä\n"}),
+                bytes: line.len(),
+            };
+            assert_eq!(
+                (messages, cut),
+                (vec![expected], Cut::Closed),
+                "cut at {at}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
-        let line = |bytes: usize| format!("{{\"method\":\"{}\"}}\n", "m".repeat(bytes - 14)).into_bytes();
+        let line =
+            |bytes: usize| format!("{{\"method\":\"{}\"}}\n", "m".repeat(bytes - 14)).into_bytes();
         assert_eq!(line(100).len(), 100);
         let (messages, cut) = read_all(vec![line(100)], 100).await;
         assert_eq!((messages.len(), cut), (1, Cut::Closed));
         let (messages, cut) = read_all(vec![line(101)], 100).await;
         assert_eq!((messages.len(), cut), (0, Cut::TooLong));
         let (_, cut) = read_all(vec![b"x".repeat(1000)], 100).await;
-        assert_eq!(cut, Cut::TooLong, "a flood without a line feed ends at the limit");
+        assert_eq!(
+            cut,
+            Cut::TooLong,
+            "a flood without a line feed ends at the limit"
+        );
     }
 }

@@ -108,7 +108,13 @@ impl Worker<'_> {
         }
         let session = book::session(self.desk, &self.agent.name).await?;
         let recovering = session.state == SessionStatus::Busy;
-        let mut state = State { session, talk, turn: None, recovering, tries: 0 };
+        let mut state = State {
+            session,
+            talk,
+            turn: None,
+            recovering,
+            tries: 0,
+        };
         loop {
             self.reserve(&mut state).await?;
             match self.with_program(&mut state).await {
@@ -137,7 +143,12 @@ impl Worker<'_> {
 
     /// The tools of an answer that was stored right before a crash have run; what they said is lost.
     async fn settle_what_a_crash_left(&self) -> Result<()> {
-        for turn in self.job.history.iter().filter(|turn| turn.status == TurnStatus::Answered) {
+        for turn in self
+            .job
+            .history
+            .iter()
+            .filter(|turn| turn.status == TurnStatus::Answered)
+        {
             let open = turn.tools.iter().filter(|tool| tool.result.is_none());
             let lost = open.map(|tool| ToolDone {
                 call_id: tool.call_id.clone(),
@@ -156,36 +167,79 @@ impl Worker<'_> {
     async fn reserve(&self, state: &mut State) -> Result<()> {
         let number = state.talk.number + 1;
         // What a prompt will cost is the program's secret.
-        let reserve = Reserve { conversation: String::new(), number, model: self.agent.model(&self.job.persona), reserved: None };
+        let reserve = Reserve {
+            conversation: String::new(),
+            number,
+            model: self.agent.model(&self.job.persona),
+            reserved: None,
+        };
         let id = self.desk.reserve(reserve).await?;
-        state.turn = Some(Open { id, number, begun: Instant::now(), sent: false });
+        state.turn = Some(Open {
+            id,
+            number,
+            begun: Instant::now(),
+            sent: false,
+        });
         Ok(())
     }
 
     /// Closes the turn that broke off. What was sent may have been paid for.
     async fn close_open(&self, state: &mut State, code: Code) -> Result<Option<TurnId>> {
-        let Some(open) = state.turn.take() else { return Ok(None) };
-        let status = if open.sent { CallStatus::Unknown } else { CallStatus::Failed };
-        self.desk.failed(open.id, CallFailed { status, code, latency_ms: whole_ms(open.begun.elapsed()) }, None).await?;
+        let Some(open) = state.turn.take() else {
+            return Ok(None);
+        };
+        let status = if open.sent {
+            CallStatus::Unknown
+        } else {
+            CallStatus::Failed
+        };
+        self.desk
+            .failed(
+                open.id,
+                CallFailed {
+                    status,
+                    code,
+                    latency_ms: whole_ms(open.begun.elapsed()),
+                },
+                None,
+            )
+            .await?;
         Ok(Some(open.id))
     }
 
     /// Waits before the program is begun again; says no when the work is stopped meanwhile.
-    async fn pause(&self, state: &mut State, turn: Option<TurnId>, code: Code, words: String) -> Result<bool> {
+    async fn pause(
+        &self,
+        state: &mut State,
+        turn: Option<TurnId>,
+        code: Code,
+        words: String,
+    ) -> Result<bool> {
         state.tries += 1;
         state.recovering = true;
         if state.tries > TRIES {
             book::given_up(self.desk, &mut state.session).await?;
-            let code = if code == Code::PaneBrieflyUnresponsive { code } else { Code::SessionRecoveryRequired };
+            let code = if code == Code::PaneBrieflyUnresponsive {
+                code
+            } else {
+                Code::SessionRecoveryRequired
+            };
             return Err(Failure::new(code, format!("agent program '{}': {words}; {TRIES} tries to bring it back failed", self.agent.name))
                 .hint("approve to begin a fresh session from the last stored turn, or reject to end the run"));
         }
-        let wait = Duration::from_millis(self.agent.settings.retry_pause_ms).saturating_mul(1 << (state.tries - 1));
+        let wait = Duration::from_millis(self.agent.settings.retry_pause_ms)
+            .saturating_mul(1 << (state.tries - 1));
         let wait_ms = whole_ms(wait);
         if let Some(turn) = turn {
-            self.desk.retried(turn, state.tries, None, code, wait_ms).await?;
+            self.desk
+                .retried(turn, state.tries, None, code, wait_ms)
+                .await?;
         }
-        self.note(&format!("{words}; next try in {} ({}/{TRIES})", human_duration(wait_ms), state.tries));
+        self.note(&format!(
+            "{words}; next try in {} ({}/{TRIES})",
+            human_duration(wait_ms),
+            state.tries
+        ));
         tokio::select! {
             biased;
             () = self.stop.asked() => Ok(false),
@@ -196,7 +250,12 @@ impl Worker<'_> {
     /// Begins the program, works with it, and ends it with everything it began.
     async fn with_program(&self, state: &mut State) -> Result<Ended, Broken> {
         let begun = Program::begin(&self.agent.launch, &self.job.worktree).await;
-        let broken = |error: std::io::Error| Broken::Program(Code::SessionRecoveryRequired, format!("it cannot be begun: {error}"));
+        let broken = |error: std::io::Error| {
+            Broken::Program(
+                Code::SessionRecoveryRequired,
+                format!("it cannot be begun: {error}"),
+            )
+        };
         let (mut program, to, from) = begun.map_err(broken)?;
         let mut line = Line::over(from, to, self.agent, self.stop);
         let worked = self.converse(&mut line, state).await;
@@ -206,18 +265,28 @@ impl Worker<'_> {
         drop(line);
         let last = program.end().await;
         match worked {
-            Err(Broken::Program(code, words)) if !last.is_empty() => Err(Broken::Program(code, format!("{words} ({last})"))),
+            Err(Broken::Program(code, words)) if !last.is_empty() => {
+                Err(Broken::Program(code, format!("{words} ({last})")))
+            }
             worked => worked,
         }
     }
 
     async fn converse(&self, line: &mut Line<'_>, state: &mut State) -> Result<Ended, Broken> {
         let known = state.session.program_session.clone();
-        let there = line.open(&self.job.worktree, known.as_deref(), words::mark(self.job)).await?;
+        let there = line
+            .open(&self.job.worktree, known.as_deref(), words::mark(self.job))
+            .await?;
         if let Some(model) = &self.job.persona.model {
             line.choose_model(&there, model).await?;
         }
-        book::opened(self.desk, &mut state.session, &there.session, state.recovering).await?;
+        book::opened(
+            self.desk,
+            &mut state.session,
+            &there.session,
+            state.recovering,
+        )
+        .await?;
         state.recovering = false;
         if known.is_some() && !there.loaded {
             self.note("the session could not be loaded; a fresh one is told what was said before");
@@ -240,7 +309,10 @@ impl Worker<'_> {
                     // Refused now that its cost is stored; the refusal asks the operator.
                     self.reserve(state).await?;
                     if !said {
-                        return Err(Broken::Program(Code::SessionRecoveryRequired, "it did not stop when it was told to".to_owned()));
+                        return Err(Broken::Program(
+                            Code::SessionRecoveryRequired,
+                            "it did not stop when it was told to".to_owned(),
+                        ));
                     }
                     continue;
                 }
@@ -268,36 +340,92 @@ impl Worker<'_> {
                 _ => format!("{}{}", words::go_on(), words::operator_said(self.job)),
             });
         }
-        Ok(format!("{}{}", words::envelope_with(self.job, &book::transcript(self.desk).await?), words::operator_said(self.job)))
+        Ok(format!(
+            "{}{}",
+            words::envelope_with(self.job, &book::transcript(self.desk).await?),
+            words::operator_said(self.job)
+        ))
     }
 
     fn task_key(&self) -> String {
         format!("{}:{}", self.job.phase_key, self.job.attempt)
     }
 
-    async fn prompt(&self, line: &mut Line<'_>, state: &mut State, there: &str, text: &str) -> Result<Prompted, Broken> {
-        let Some(open) = state.turn.as_mut() else { return Err(Broken::Final(Failure::internal("a prompt without a turn"))) };
+    async fn prompt(
+        &self,
+        line: &mut Line<'_>,
+        state: &mut State,
+        there: &str,
+        text: &str,
+    ) -> Result<Prompted, Broken> {
+        let Some(open) = state.turn.as_mut() else {
+            return Err(Broken::Final(Failure::internal("a prompt without a turn")));
+        };
         // Every prompt after the task has a key of its own; the task's key says that it was said.
         let task = book::has_prompt(self.desk, &state.session, &self.task_key()).await?;
-        let key = if task { format!("{}:{}", self.task_key(), open.id) } else { self.task_key() };
+        let key = if task {
+            format!("{}:{}", self.task_key(), open.id)
+        } else {
+            self.task_key()
+        };
         book::prompted(self.desk, &mut state.session, &key, open.id).await?;
         open.sent = true;
-        let table = Table { persona: &self.job.persona, phase: &self.job.phase_key, permits: &self.job.permits, allowed: &self.allowed };
-        let known = Counters { cost: state.session.cost, tokens: state.session.tokens };
-        line.prompt(there, text, Hearing::of(self.desk, open.id, known), &self.tools, &table).await
+        let table = Table {
+            persona: &self.job.persona,
+            phase: &self.job.phase_key,
+            permits: &self.job.permits,
+            allowed: &self.allowed,
+        };
+        let known = Counters {
+            cost: state.session.cost,
+            tokens: state.session.tokens,
+        };
+        line.prompt(
+            there,
+            text,
+            Hearing::of(self.desk, open.id, known),
+            &self.tools,
+            &table,
+        )
+        .await
     }
 
     /// Stores what a prompt came to: the answer, its cost, and what its tools said. The cost of one that the
     /// program has not ended is what it had told by then.
-    async fn store(&self, state: &mut State, stop: &str, mut heard: Heard, ended: bool) -> Result<()> {
-        let Some(open) = state.turn.take() else { return Err(Failure::internal("an answer without a turn")) };
-        let known = Counters { cost: state.session.cost, tokens: state.session.tokens };
+    async fn store(
+        &self,
+        state: &mut State,
+        stop: &str,
+        mut heard: Heard,
+        ended: bool,
+    ) -> Result<()> {
+        let Some(open) = state.turn.take() else {
+            return Err(Failure::internal("an answer without a turn"));
+        };
+        let known = Counters {
+            cost: state.session.cost,
+            tokens: state.session.tokens,
+        };
         let (cost, tokens, counters) = heard.told.since(known);
         let text = std::mem::take(&mut heard.answer);
-        let text = text[text.ceil_char_boundary(text.len().saturating_sub(MAX_ANSWER_BYTES))..].to_owned();
-        let answer = serde_json::to_string(&Stored { text, stop: stop.to_owned() }).map_err(Failure::internal)?;
+        let text =
+            text[text.ceil_char_boundary(text.len().saturating_sub(MAX_ANSWER_BYTES))..].to_owned();
+        let answer = serde_json::to_string(&Stored {
+            text,
+            stop: stop.to_owned(),
+        })
+        .map_err(Failure::internal)?;
         let calls = heard.into_calls();
-        let tools = calls.iter().map(|call| (call.done.call_id.clone(), call.done.tool.clone(), call.arguments.clone())).collect();
+        let tools = calls
+            .iter()
+            .map(|call| {
+                (
+                    call.done.call_id.clone(),
+                    call.done.tool.clone(),
+                    call.arguments.clone(),
+                )
+            })
+            .collect();
         let answered = Answered {
             answer,
             tools,
@@ -309,14 +437,23 @@ impl Worker<'_> {
             repaired: None,
         };
         self.desk.answered(open.id, answered).await?;
-        self.desk.tools_done(open.id, calls.into_iter().map(|call| call.done).collect(), None).await?;
+        self.desk
+            .tools_done(
+                open.id,
+                calls.into_iter().map(|call| call.done).collect(),
+                None,
+            )
+            .await?;
         book::answered(self.desk, &mut state.session, counters).await?;
         state.talk.take(open.number, stop);
         Ok(())
     }
 
     fn artifact_there(&self) -> bool {
-        self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path))
+        self.job
+            .artifact
+            .as_ref()
+            .is_none_or(|artifact| self.tools.has_file(&artifact.path))
     }
 
     fn stopping(&self) -> bool {

@@ -19,15 +19,26 @@ impl Desk {
     /// that no recorded call lacks its line; after a crash a line may stand twice.
     pub(super) async fn audit(&self, turn: TurnId, done: &[ToolDone]) -> Result<()> {
         let mut lines = String::new();
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for tool in done.iter().filter(|tool| !told.contains(&(turn, tool.call_id.clone()))) {
+        let told = self
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for tool in done
+            .iter()
+            .filter(|tool| !told.contains(&(turn, tool.call_id.clone())))
+        {
             let line = AuditLine {
                 at: Timestamp::now(),
                 turn,
                 phase: self.phase_key.as_str(),
                 tool: &tool.tool,
                 target: &self.redactor.apply(&tool.target),
-                outcome: if tool.denied.is_some() { "denied" } else { outcome_word(tool.outcome) },
+                outcome: if tool.denied.is_some() {
+                    "denied"
+                } else {
+                    outcome_word(tool.outcome)
+                },
                 result_sha256: ContentHash::of(tool.result.as_bytes()),
                 result_bytes: tool.result.len(),
                 duration_ms: tool.duration_ms,
@@ -69,6 +80,11 @@ fn append_private(dir: &std::path::Path, file: &str, lines: &str) -> Result<()> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let path = dir.join(file);
-    let written = Step::Audit.around(|| options.open(&path).and_then(|mut out| out.write_all(lines.as_bytes())));
-    written.map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
+    let written = Step::Audit.around(|| {
+        options
+            .open(&path)
+            .and_then(|mut out| out.write_all(lines.as_bytes()))
+    });
+    written
+        .map_err(|error| Failure::io(format!("cannot write the audit {}", path.display()), &error))
 }

@@ -42,7 +42,12 @@ impl Desk {
     /// The budget that refused a call, where one did: the work ended with `budget_exceeded` then.
     #[must_use]
     pub fn over_budget(&self) -> Option<BudgetQuestion> {
-        match self.refused.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        match self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             Some(Refused::Budget(question)) => Some(question.clone()),
             _ => None,
         }
@@ -51,19 +56,36 @@ impl Desk {
     /// What sets money aside for a call, in the transaction of the caller; it says whether that was granted.
     pub(super) fn grant(
         &self,
-    ) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>> + Clone + Send + use<> {
-        let (budget, refused, run_id, max_tokens) = (self.budget.clone(), Arc::clone(&self.refused), self.run_id, self.max_tokens);
+    ) -> impl Fn(&rusqlite::Transaction<'_>, &turns::NewTurn, Timestamp) -> Result<Vec<Event>>
+    + Clone
+    + Send
+    + use<> {
+        let (budget, refused, run_id, max_tokens) = (
+            self.budget.clone(),
+            Arc::clone(&self.refused),
+            self.run_id,
+            self.max_tokens,
+        );
         move |tx, turn, now| {
-            let used = if max_tokens == 0 { 0 } else { ledger::tokens_of_stretch(tx, turn)? };
+            let used = if max_tokens == 0 {
+                0
+            } else {
+                ledger::tokens_of_stretch(tx, turn)?
+            };
             let (facts, refusal) = match budget.judge(tx, run_id, turn.reserved, now)? {
-                _ if max_tokens > 0 && used >= max_tokens => (Vec::new(), Some(Refused::Tokens(used))),
+                _ if max_tokens > 0 && used >= max_tokens => {
+                    (Vec::new(), Some(Refused::Tokens(used)))
+                }
                 Verdict::Granted(facts) => {
                     turns::reserve(tx, turn, now)?;
                     (facts, None)
                 }
-                Verdict::Refused(question) => {
-                    (budget::exceeded(tx, run_id, &question)?.into_iter().collect(), Some(Refused::Budget(question)))
-                }
+                Verdict::Refused(question) => (
+                    budget::exceeded(tx, run_id, &question)?
+                        .into_iter()
+                        .collect(),
+                    Some(Refused::Budget(question)),
+                ),
             };
             *refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
             journal::append(tx, run_id, &facts, now)
@@ -71,16 +93,31 @@ impl Desk {
     }
 
     pub(super) fn still_granted(&self) -> Result<()> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         match refused {
             None => Ok(()),
-            Some(Refused::Budget(BudgetQuestion { scope, limit, spent, needed })) => {
-                let words = format!("the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent");
-                let hint = "raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here";
+            Some(Refused::Budget(BudgetQuestion {
+                scope,
+                limit,
+                spent,
+                needed,
+            })) => {
+                let words = format!(
+                    "the next call needs about {needed}, and {spent} of {limit} ({scope}) are spent"
+                );
+                let hint =
+                    "raise the budget with `phasedeck approve RUN --raise 2.50`, or stop here";
                 Err(Failure::new(Code::BudgetExceeded, words).hint(hint))
             }
             Some(Refused::Tokens(used)) => {
-                let words = format!("the agent used {used} tokens of at most {} without being done", self.max_tokens);
+                let words = format!(
+                    "the agent used {used} tokens of at most {} without being done",
+                    self.max_tokens
+                );
                 let hint = "approve to give it as many again, raise 'engine.max_tokens', or make the phase smaller";
                 Err(Failure::new(Code::AgentLimitReached, words).hint(hint))
             }
@@ -97,11 +134,17 @@ impl Desk {
             return Ok(false);
         }
         let (budget, run_id) = (self.budget.clone(), self.run_id);
-        let verdict = self.context.read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now())).await?;
+        let verdict = self
+            .context
+            .read(move |conn| budget.judge_going_on(conn, run_id, so_far, Timestamp::now()))
+            .await?;
         match verdict {
             Verdict::Refused(_) => Ok(true),
             Verdict::Granted(near) if near.is_empty() => Ok(false),
-            Verdict::Granted(near) => self.store(move |tx| journal::append(tx, run_id, &near, Timestamp::now())).await.map(|()| false),
+            Verdict::Granted(near) => self
+                .store(move |tx| journal::append(tx, run_id, &near, Timestamp::now()))
+                .await
+                .map(|()| false),
         }
     }
 }

@@ -19,8 +19,18 @@ impl Desk {
     /// Shows a piece of text to whoever watches. Never blocks, may be dropped.
     pub fn text(&self, kind: TextKind, text: &str) {
         let shown = match kind {
-            TextKind::Answer => self.live.lock().unwrap_or_else(PoisonError::into_inner).answer.push(&self.redactor, text),
-            TextKind::Reasoning => self.live.lock().unwrap_or_else(PoisonError::into_inner).reasoning.push(&self.redactor, text),
+            TextKind::Answer => self
+                .live
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .answer
+                .push(&self.redactor, text),
+            TextKind::Reasoning => self
+                .live
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .reasoning
+                .push(&self.redactor, text),
             TextKind::Tool | TextKind::Note => {
                 self.say_rest();
                 self.hidden(text)
@@ -32,7 +42,10 @@ impl Desk {
     /// Shows what was held back, because nothing can follow it any more.
     pub(super) fn say_rest(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let (reasoning, answer) = (live.reasoning.finish(&self.redactor), live.answer.finish(&self.redactor));
+        let (reasoning, answer) = (
+            live.reasoning.finish(&self.redactor),
+            live.answer.finish(&self.redactor),
+        );
         drop(live);
         self.show(TextKind::Reasoning, &reasoning);
         self.show(TextKind::Answer, &answer);
@@ -40,7 +53,8 @@ impl Desk {
 
     fn show(&self, kind: TextKind, text: &str) {
         if !text.is_empty() {
-            self.context.text(self.run_id, &self.phase_key, self.attempt, kind, text);
+            self.context
+                .text(self.run_id, &self.phase_key, self.attempt, kind, text);
         }
     }
 }

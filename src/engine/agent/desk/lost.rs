@@ -10,7 +10,11 @@ use crate::store::failpoint::planted::{self, Bug};
 use crate::store::{journal, ledger, turns};
 
 /// What is known of a call whose caller is gone: it may have been answered and billed.
-const LOST: CallFailed = CallFailed { status: CallStatus::Unknown, code: Code::LlmUnreachable, latency_ms: 0 };
+const LOST: CallFailed = CallFailed {
+    status: CallStatus::Unknown,
+    code: Code::LlmUnreachable,
+    latency_ms: 0,
+};
 
 /// Closes every call of a run that is still open, when nobody is left who could: after a crash, and
 /// after work that broke off. Until then its turn's number is taken and its money is not charged.
@@ -31,12 +35,28 @@ pub fn close_lost_calls(tx: &rusqlite::Connection, run_id: RunId) -> Result<Vec<
 ///
 /// # Errors
 /// What the store says.
-pub(super) fn close_call(tx: &rusqlite::Connection, turn: TurnId, failed: &CallFailed) -> Result<Vec<Fact>> {
-    let Some((number, row)) = ledger::of_turn(tx, turn)? else { return Ok(Vec::new()) };
+pub(super) fn close_call(
+    tx: &rusqlite::Connection,
+    turn: TurnId,
+    failed: &CallFailed,
+) -> Result<Vec<Fact>> {
+    let Some((number, row)) = ledger::of_turn(tx, turn)? else {
+        return Ok(Vec::new());
+    };
     let (status, latency_ms) = (failed.status, failed.latency_ms);
     let estimated = status == CallStatus::Unknown;
-    let charge = if estimated && !planted::is(Bug::LostCallFree) { row.reserved } else { Some(NanoUsd(0)) };
-    let failure = turns::CallFailure { status, code: failed.code, latency_ms, charge, estimated };
+    let charge = if estimated && !planted::is(Bug::LostCallFree) {
+        row.reserved
+    } else {
+        Some(NanoUsd(0))
+    };
+    let failure = turns::CallFailure {
+        status,
+        code: failed.code,
+        latency_ms,
+        charge,
+        estimated,
+    };
     turns::failed(tx, turn, &failure, Timestamp::now())?;
     Ok(vec![Fact::LlmCalled {
         phase_key: row.phase_key,

@@ -69,7 +69,14 @@ pub struct Desk {
 impl Desk {
     /// A desk for one attempt; `opening` is stored before anything else.
     #[must_use]
-    pub fn new(context: Arc<Context>, run_id: RunId, phase_key: PhaseKey, attempt: u32, persona: String, opening: Vec<Fact>) -> Self {
+    pub fn new(
+        context: Arc<Context>,
+        run_id: RunId,
+        phase_key: PhaseKey,
+        attempt: u32,
+        persona: String,
+        opening: Vec<Fact>,
+    ) -> Self {
         let redactor = Arc::clone(&context.redactor);
         Self {
             context,
@@ -119,7 +126,8 @@ impl Desk {
     /// What the store says.
     pub async fn open(&self) -> Result<()> {
         let (facts, run_id) = (self.take_opening(), self.run_id);
-        self.store(move |tx| journal::append(tx, run_id, &facts, Timestamp::now())).await
+        self.store(move |tx| journal::append(tx, run_id, &facts, Timestamp::now()))
+            .await
     }
 
     /// Stores that a call is about to be sent, with its money. Send only after this returned.
@@ -155,14 +163,26 @@ impl Desk {
     pub fn put_down(&self, turn: TurnId, answered: Answered) {
         self.say_rest();
         let (run_id, phase_key, attempt) = (self.run_id, self.phase_key.clone(), self.attempt);
-        *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Unsettled { run_id, phase_key, attempt, turn, answered });
+        *self
+            .unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Unsettled {
+            run_id,
+            phase_key,
+            attempt,
+            turn,
+            answered,
+        });
     }
 
     /// The answer that waits to be stored; whoever takes it stores it.
     #[must_use]
     pub fn take_unsettled(&self) -> Option<Unsettled> {
         self.say_rest();
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Stores the answer that waits, if one does.
@@ -170,7 +190,9 @@ impl Desk {
     /// # Errors
     /// What the store says; the call is paid and open then.
     pub async fn settle(&self) -> Result<()> {
-        let Some(unsettled) = self.take_unsettled() else { return Ok(()) };
+        let Some(unsettled) = self.take_unsettled() else {
+            return Ok(());
+        };
         self.store_patiently(move |tx| unsettled.settle(tx)).await
     }
 
@@ -178,7 +200,8 @@ impl Desk {
     /// goes on from them need not read them again.
     #[must_use]
     pub fn take_stored(&self) -> Vec<Event> {
-        let mut stored = std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stored =
+            std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
         stored.sort_unstable_by_key(|event| event.seq);
         stored
     }
@@ -187,7 +210,10 @@ impl Desk {
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
-        let events = self.context.store_patiently(job, |words| self.text(TextKind::Note, words)).await?;
+        let events = self
+            .context
+            .store_patiently(job, |words| self.text(TextKind::Note, words))
+            .await?;
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let room = STORED_KEPT.saturating_sub(stored.len());
         stored.extend(events.into_iter().take(room));
@@ -198,11 +224,30 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
+    pub async fn failed(
+        &self,
+        turn: TurnId,
+        failed: CallFailed,
+        next: Option<NextTry>,
+    ) -> Result<()> {
         let (run_id, phase_key) = (self.run_id, self.phase_key.clone());
         let next = next.map(|next| {
-            let NextTry { tries, status, code, wait_ms, until } = next;
-            Fact::LlmRetried { phase_key, turn_id: turn, r#try: tries, status, code, wait_ms, until }
+            let NextTry {
+                tries,
+                status,
+                code,
+                wait_ms,
+                until,
+            } = next;
+            Fact::LlmRetried {
+                phase_key,
+                turn_id: turn,
+                r#try: tries,
+                status,
+                code,
+                wait_ms,
+                until,
+            }
         });
         self.store(move |tx| {
             let mut facts = close_call(tx, turn, &failed)?;
@@ -216,10 +261,26 @@ impl Desk {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn retried(&self, turn: TurnId, r#try: u32, status: Option<u16>, code: Code, wait_ms: u64) -> Result<()> {
-        let fact = Fact::LlmRetried { phase_key: self.phase_key.clone(), turn_id: turn, r#try, status, code, wait_ms, until: None };
+    pub async fn retried(
+        &self,
+        turn: TurnId,
+        r#try: u32,
+        status: Option<u16>,
+        code: Code,
+        wait_ms: u64,
+    ) -> Result<()> {
+        let fact = Fact::LlmRetried {
+            phase_key: self.phase_key.clone(),
+            turn_id: turn,
+            r#try,
+            status,
+            code,
+            wait_ms,
+            until: None,
+        };
         let run_id = self.run_id;
-        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now()))
+            .await
     }
 
     /// Stores what all tools of a turn said, which makes the turn a checkpoint, and reserves the
@@ -227,7 +288,12 @@ impl Desk {
     ///
     /// # Errors
     /// `budget_exceeded` or `agent_limit_reached` when only the next call was refused; what the store says.
-    pub async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
+    pub async fn tools_done(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        next: Option<Reserve>,
+    ) -> Result<Option<TurnId>> {
         if done.is_empty() && next.is_none() {
             // A turn without tools was settled with its answer.
             return Ok(None);
@@ -263,9 +329,13 @@ impl Desk {
     /// What the store says.
     pub async fn tool_told(&self, turn: TurnId, done: &ToolDone) -> Result<()> {
         self.audit(turn, std::slice::from_ref(done)).await?;
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((turn, done.call_id.clone()));
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((turn, done.call_id.clone()));
         let (fact, run_id) = (self.tool_fact(turn, done), self.run_id);
-        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now())).await
+        self.store(move |tx| journal::append(tx, run_id, &[fact], Timestamp::now()))
+            .await
     }
 
     /// Which attempt this desk serves.
@@ -303,10 +373,15 @@ impl Desk {
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
         let unsettled = self.take_unsettled();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let job = move |tx: &rusqlite::Transaction<'_>| {
             kept.map_or(Ok(()), |content| content.store(tx))?;
-            let mut events = unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))?;
+            let mut events =
+                unsettled.map_or_else(|| Ok(Vec::new()), |unsettled| unsettled.settle(tx))?;
             events.extend(job(tx)?);
             Ok(events)
         };
@@ -329,26 +404,53 @@ impl Desk {
     }
 
     fn tool_fact(&self, turn_id: TurnId, done: &ToolDone) -> Fact {
-        let (phase_key, call_id, tool) = (self.phase_key.clone(), done.call_id.clone(), done.tool.clone());
+        let (phase_key, call_id, tool) = (
+            self.phase_key.clone(),
+            done.call_id.clone(),
+            done.tool.clone(),
+        );
         let hidden = |words: &str| self.redactor.apply(words).into_owned();
         let target = hidden(&done.target);
         match &done.denied {
-            Some(why) => Fact::ToolDenied { phase_key, turn_id, call_id, tool, target, code: why.code, message: hidden(&why.message) },
-            None => Fact::ToolCalled { phase_key, turn_id, call_id, tool, target, outcome: done.outcome, duration_ms: done.duration_ms },
+            Some(why) => Fact::ToolDenied {
+                phase_key,
+                turn_id,
+                call_id,
+                tool,
+                target,
+                code: why.code,
+                message: hidden(&why.message),
+            },
+            None => Fact::ToolCalled {
+                phase_key,
+                turn_id,
+                call_id,
+                tool,
+                target,
+                outcome: done.outcome,
+                duration_ms: done.duration_ms,
+            },
         }
     }
 
     /// Adds a fact to what is stored with the first call.
     pub fn also(&self, fact: impl FnOnce(&PhaseKey, u32) -> Fact) {
         let fact = fact(&self.phase_key, self.attempt);
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+        self.opening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fact);
     }
 
     /// Tells that the work goes on in another way than it was begun; stored with the next reserve.
     pub fn adapted(&self, words: &str) {
         self.text(TextKind::Note, words);
         let words = self.hidden(words);
-        self.also(|phase_key, attempt| Fact::AgentAdapted { phase_key: phase_key.clone(), attempt, words });
+        self.also(|phase_key, attempt| Fact::AgentAdapted {
+            phase_key: phase_key.clone(),
+            attempt,
+            words,
+        });
     }
 
     fn take_opening(&self) -> Vec<Fact> {
@@ -357,5 +459,10 @@ impl Desk {
 }
 
 fn tool_result(done: ToolDone) -> turns::ToolResult {
-    turns::ToolResult { call_id: done.call_id, result: done.result, outcome: done.outcome, duration_ms: done.duration_ms }
+    turns::ToolResult {
+        call_id: done.call_id,
+        result: done.result,
+        outcome: done.outcome,
+        duration_ms: done.duration_ms,
+    }
 }

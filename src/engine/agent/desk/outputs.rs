@@ -27,17 +27,31 @@ impl Desk {
             whole.push_str(&format!("\n[... {beyond} bytes were not kept]\n"));
         }
         let bytes = whole.len() as u64;
-        if self.outputs.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MOST_BYTES {
-            self.text(TextKind::Note, "what tools print beyond what the agent gets is not kept any more: 100 MiB are");
+        if self
+            .outputs
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes)
+            > MOST_BYTES
+        {
+            self.text(
+                TextKind::Note,
+                "what tools print beyond what the agent gets is not kept any more: 100 MiB are",
+            );
             return None;
         }
-        let (dir, phase, redactor) = (self.context.paths.outputs(self.run_id), self.phase_key.clone(), Arc::clone(&self.redactor));
+        let (dir, phase, redactor) = (
+            self.context.paths.outputs(self.run_id),
+            self.phase_key.clone(),
+            Arc::clone(&self.redactor),
+        );
         let kept = blocking(move || {
             let text = redactor.apply(&whole);
             let name = format!("{phase}-{}", ContentHash::of(text.as_bytes()).short());
             write_private(&dir, &name, &text).map(|()| name)
         });
-        kept.await.inspect_err(|failure| tracing::warn!(%failure, "what a tool said is not kept")).ok()
+        kept.await
+            .inspect_err(|failure| tracing::warn!(%failure, "what a tool said is not kept"))
+            .ok()
     }
 }
 
@@ -46,7 +60,12 @@ fn write_private(dir: &Path, file: &str, text: &str) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     create_private_dir(dir)?;
     let path = dir.join(file);
-    let opened = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path);
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path);
     let written = opened.and_then(|mut out| out.write_all(text.as_bytes()));
     written.map_err(|error| Failure::io(format!("cannot write {}", path.display()), &error))
 }

@@ -18,7 +18,11 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::settings::McpSettings;
 
 /// Where those who begin servers keep what they fetch: npx, uvx.
-const FETCHED: [Own; 3] = [Own::Home(".npm"), Own::Everywhere("uv"), Own::Everywhere("npm")];
+const FETCHED: [Own; 3] = [
+    Own::Home(".npm"),
+    Own::Everywhere("uv"),
+    Own::Everywhere("npm"),
+];
 
 /// Where the servers of an attempt work.
 pub(super) struct Place {
@@ -34,9 +38,15 @@ impl Place {
     /// # Errors
     /// `io_failed`.
     pub(super) fn new(worktree: &Path, repository: Option<&Path>, confined: bool) -> Result<Self> {
-        let temp = confined.then(|| tempfile::Builder::new().prefix("phasedeck-").tempdir()).transpose();
+        let temp = confined
+            .then(|| tempfile::Builder::new().prefix("phasedeck-").tempdir())
+            .transpose();
         let temp = temp.map_err(|error| Failure::io("no folder for temporary files", &error))?;
-        Ok(Self { worktree: worktree.to_path_buf(), repository: repository.map(Path::to_path_buf), temp })
+        Ok(Self {
+            worktree: worktree.to_path_buf(),
+            repository: repository.map(Path::to_path_buf),
+            temp,
+        })
     }
 
     pub(super) fn worktree(&self) -> &Path {
@@ -51,7 +61,12 @@ impl Place {
         let worktree = self.worktree.to_string_lossy();
         let mut launch = Launch {
             program: program(name, settings)?,
-            args: settings.command.iter().skip(1).map(|arg| arg.replace("{worktree}", &worktree)).collect(),
+            args: settings
+                .command
+                .iter()
+                .skip(1)
+                .map(|arg| arg.replace("{worktree}", &worktree))
+                .collect(),
             env: settings.env.clone(),
             pass_env: settings.pass_env.clone(),
             fence: None,
@@ -59,10 +74,19 @@ impl Place {
         if let (true, Some(temp)) = (settings.confined, &self.temp) {
             let temp = temp.path();
             for variable in ["TMPDIR", "TMP", "TEMP"] {
-                launch.env.insert(variable.to_owned(), temp.to_string_lossy().into_owned());
+                launch
+                    .env
+                    .insert(variable.to_owned(), temp.to_string_lossy().into_owned());
             }
             let (more, repository) = (&settings.own_folders, self.repository.as_deref());
-            let grounds = Grounds { own: &FETCHED, more, worktree: &self.worktree, temp, repository, looked_for: &[] };
+            let grounds = Grounds {
+                own: &FETCHED,
+                more,
+                worktree: &self.worktree,
+                temp,
+                repository,
+                looked_for: &[],
+            };
             launch.fence = Some(fence(&launch, &grounds));
         }
         Ok(launch)
@@ -73,8 +97,16 @@ impl Place {
 ///
 /// # Errors
 /// `backend_unavailable` when there are none.
-pub(super) fn named<'a>(servers: &'a BTreeMap<String, McpSettings>, name: &str) -> Result<&'a McpSettings> {
-    let missing = || unavailable(format!("no server of tools is named '{name}'"), "write it into config.toml as [mcp.NAME]");
+pub(super) fn named<'a>(
+    servers: &'a BTreeMap<String, McpSettings>,
+    name: &str,
+) -> Result<&'a McpSettings> {
+    let missing = || {
+        unavailable(
+            format!("no server of tools is named '{name}'"),
+            "write it into config.toml as [mcp.NAME]",
+        )
+    };
     servers.get(name).ok_or_else(missing)
 }
 
@@ -84,18 +116,39 @@ pub(super) fn named<'a>(servers: &'a BTreeMap<String, McpSettings>, name: &str) 
 /// `backend_unavailable` when no command is given, or its program is not here.
 pub(super) fn program(name: &str, settings: &McpSettings) -> Result<PathBuf> {
     let Some(program) = settings.command.first() else {
-        return Err(unavailable(format!("mcp.{name} has no command"), "write its command into config.toml"));
+        return Err(unavailable(
+            format!("mcp.{name} has no command"),
+            "write its command into config.toml",
+        ));
     };
-    let gone =
-        || unavailable(format!("the program '{program}' of the server 'mcp:{name}' is not found"), "install it, or mend the command");
+    let gone = || {
+        unavailable(
+            format!("the program '{program}' of the server 'mcp:{name}' is not found"),
+            "install it, or mend the command",
+        )
+    };
     on_path(program).ok_or_else(gone)
 }
 
 /// Whether a server is confined, and what is said of it, by what the kernel does.
-pub(super) fn protection(name: &str, settings: &McpSettings, kernel: &Protection) -> (bool, String) {
-    let open = || Protection { missing: format!("mcp.{name}.confined is false"), ..Protection::default() };
-    let protection = if settings.confined { kernel.clone() } else { open() };
-    (protection.fenced(), format!("mcp:{name}: {}", protection.program_words()))
+pub(super) fn protection(
+    name: &str,
+    settings: &McpSettings,
+    kernel: &Protection,
+) -> (bool, String) {
+    let open = || Protection {
+        missing: format!("mcp.{name}.confined is false"),
+        ..Protection::default()
+    };
+    let protection = if settings.confined {
+        kernel.clone()
+    } else {
+        open()
+    };
+    (
+        protection.fenced(),
+        format!("mcp:{name}: {}", protection.program_words()),
+    )
 }
 
 fn unavailable(words: String, hint: &str) -> Failure {

@@ -71,7 +71,9 @@ impl Shelf {
     /// # Errors
     /// `backend_unavailable`, naming the server.
     pub fn available(servers: &BTreeMap<String, McpSettings>, persona: &Persona) -> Result<()> {
-        persona.mcp_tools().try_for_each(|(name, _)| program(name, named(servers, name)?).map(drop))
+        persona
+            .mcp_tools()
+            .try_for_each(|(name, _)| program(name, named(servers, name)?).map(drop))
     }
 
     /// Begins the servers that the persona names, and asks each for its tools.
@@ -84,8 +86,14 @@ impl Shelf {
         worktree: &Path,
         repository: Option<&Path>,
     ) -> Result<Self> {
-        let confined = persona.mcp_tools().any(|(name, _)| settings.get(name).is_some_and(|server| server.confined));
-        let mut shelf = Self { servers: Vec::new(), tools: Vec::new(), place: Place::new(worktree, repository, confined)? };
+        let confined = persona
+            .mcp_tools()
+            .any(|(name, _)| settings.get(name).is_some_and(|server| server.confined));
+        let mut shelf = Self {
+            servers: Vec::new(),
+            tools: Vec::new(),
+            place: Place::new(worktree, repository, confined)?,
+        };
         let mut wanted: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
         for (server, tool) in persona.mcp_tools() {
             wanted.entry(server).or_default().push(tool);
@@ -107,34 +115,69 @@ impl Shelf {
         given: &[Option<&str>],
     ) -> Result<()> {
         let settings = named(settings, name)?.clone();
-        let live = begin(name, &settings, &self.place.launch(name, &settings)?, self.place.worktree()).await?;
-        let listed = timeout(Duration::from_secs(settings.start_timeout_seconds), live.service.list_all_tools()).await;
+        let live = begin(
+            name,
+            &settings,
+            &self.place.launch(name, &settings)?,
+            self.place.worktree(),
+        )
+        .await?;
+        let listed = timeout(
+            Duration::from_secs(settings.start_timeout_seconds),
+            live.service.list_all_tools(),
+        )
+        .await;
         let server = self.servers.len();
-        self.servers.push(Server { name: name.to_owned(), settings, live: Mutex::new((1, Some(live))) });
-        let tools = listed.map_err(|_| silent(name))?.map_err(|error| broken(name, &error.to_string()))?;
+        self.servers.push(Server {
+            name: name.to_owned(),
+            settings,
+            live: Mutex::new((1, Some(live))),
+        });
+        let tools = listed
+            .map_err(|_| silent(name))?
+            .map_err(|error| broken(name, &error.to_string()))?;
         let all = given.contains(&None);
         for tool in tools.into_iter().take(MAX_TOOLS) {
             if all || given.contains(&Some(tool.name.as_ref())) {
                 let full = format!("mcp__{name}__{}", tool.name);
-                let fits = full.len() <= MAX_NAME && full.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+                let fits = full.len() <= MAX_NAME
+                    && full
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
                 if !fits {
-                    return Err(Failure::new(Code::BackendUnavailable, format!("the tool '{full}' has a name that models do not take"))
-                        .hint(format!("name the tools you want one by one: mcp:{name}/TOOL")));
+                    return Err(Failure::new(
+                        Code::BackendUnavailable,
+                        format!("the tool '{full}' has a name that models do not take"),
+                    )
+                    .hint(format!(
+                        "name the tools you want one by one: mcp:{name}/TOOL"
+                    )));
                 }
                 self.tools.push(Offered {
                     name: full,
                     server,
                     permission: permission(persona, name, &tool.name),
-                    description: tool.description.map(std::borrow::Cow::into_owned).unwrap_or_default(),
+                    description: tool
+                        .description
+                        .map(std::borrow::Cow::into_owned)
+                        .unwrap_or_default(),
                     parameters: Value::Object((*tool.input_schema).clone()),
                     tool: tool.name.into_owned(),
                 });
             }
         }
-        let missing = given.iter().flatten().find(|wanted| !self.tools.iter().any(|tool| tool.server == server && tool.tool == **wanted));
+        let missing = given.iter().flatten().find(|wanted| {
+            !self
+                .tools
+                .iter()
+                .any(|tool| tool.server == server && tool.tool == **wanted)
+        });
         missing.map_or(Ok(()), |missing| {
-            Err(Failure::new(Code::BackendUnavailable, format!("the server 'mcp:{name}' has no tool '{missing}'"))
-                .hint("look at the server's own list of tools"))
+            Err(Failure::new(
+                Code::BackendUnavailable,
+                format!("the server 'mcp:{name}' has no tool '{missing}'"),
+            )
+            .hint("look at the server's own list of tools"))
         })
     }
 
@@ -146,12 +189,18 @@ impl Shelf {
 
     /// Of each server whether it is confined, and the words for it, by what the kernel does.
     pub fn protections(&self, kernel: &Protection) -> Vec<(bool, String)> {
-        self.servers.iter().map(|server| launching::protection(&server.name, &server.settings, kernel)).collect()
+        self.servers
+            .iter()
+            .map(|server| launching::protection(&server.name, &server.settings, kernel))
+            .collect()
     }
 
     /// The tools on offer, as the `tools` of a Chat Completions request.
     pub fn definitions(&self) -> impl Iterator<Item = Value> {
-        let offered = self.tools.iter().filter(|tool| tool.permission != Permission::Deny);
+        let offered = self
+            .tools
+            .iter()
+            .filter(|tool| tool.permission != Permission::Deny);
         offered.map(|tool| {
             json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}})
         })
@@ -172,18 +221,35 @@ impl Shelf {
     ///
     /// # Errors
     /// Words for the model.
-    pub async fn call(&self, name: &str, arguments: &str, stop: &CancellationToken) -> Result<String, String> {
-        let Some(tool) = self.find(name) else { return Err(format!("there is no tool '{}'", name.escape_debug())) };
-        let text = if arguments.trim().is_empty() { "{}" } else { arguments };
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: &str,
+        stop: &CancellationToken,
+    ) -> Result<String, String> {
+        let Some(tool) = self.find(name) else {
+            return Err(format!("there is no tool '{}'", name.escape_debug()));
+        };
+        let text = if arguments.trim().is_empty() {
+            "{}"
+        } else {
+            arguments
+        };
         let Ok(Value::Object(arguments)) = crate::engine::strict_json::parse(text) else {
             return Err("the arguments must be a JSON object".to_owned());
         };
-        let Some(server) = self.servers.get(tool.server) else { return Err("its server is gone".to_owned()) };
+        let Some(server) = self.servers.get(tool.server) else {
+            return Err("its server is gone".to_owned());
+        };
         let mut live = server.live.lock().await;
         if live.1.as_ref().is_none_or(|live| live.service.is_closed()) {
-            self.again(server, &mut live).await.map_err(|failure| failure.message)?;
+            self.again(server, &mut live)
+                .await
+                .map_err(|failure| failure.message)?;
         }
-        let Some(connected) = live.1.as_ref() else { return Err("its server is gone".to_owned()) };
+        let Some(connected) = live.1.as_ref() else {
+            return Err("its server is gone".to_owned());
+        };
         let request = CallToolRequestParams::new(tool.tool.clone()).with_arguments(arguments);
         let limit = Duration::from_secs(server.settings.call_timeout_seconds);
         let answered = tokio::select! {
@@ -195,21 +261,35 @@ impl Shelf {
             Err(_) => {
                 // What it is still busy with must not answer the next call.
                 end(live.1.take()).await;
-                Err(format!("no answer within {} s; it may have been carried out", limit.as_secs()))
+                Err(format!(
+                    "no answer within {} s; it may have been carried out",
+                    limit.as_secs()
+                ))
             }
             // What the server says in answer is its word; anything else is the end of its pipes.
             Ok(Err(error @ rmcp::ServiceError::McpError(_))) => Err(error.to_string()),
             Ok(Err(error)) => {
                 end(live.1.take()).await;
-                Err(format!("its server ended: {error}; it may have been carried out"))
+                Err(format!(
+                    "its server ended: {error}; it may have been carried out"
+                ))
             }
             Ok(Ok(result)) => {
-                let text = result.content.iter().map(text_of).collect::<Vec<_>>().join("\n");
+                let text = result
+                    .content
+                    .iter()
+                    .map(text_of)
+                    .collect::<Vec<_>>()
+                    .join("\n");
                 let text = match (&result.structured_content, text.is_empty()) {
                     (Some(value), true) => value.to_string(),
                     _ => text,
                 };
-                if result.is_error == Some(true) { Err(text) } else { Ok(text) }
+                if result.is_error == Some(true) {
+                    Err(text)
+                } else {
+                    Ok(text)
+                }
             }
         }
     }
@@ -217,11 +297,22 @@ impl Shelf {
     async fn again(&self, server: &Server, live: &mut (u32, Option<Live>)) -> Result<()> {
         end(live.1.take()).await;
         if live.0 >= MAX_LIVES {
-            return Err(broken(&server.name, &format!("it died {MAX_LIVES} times in this attempt")));
+            return Err(broken(
+                &server.name,
+                &format!("it died {MAX_LIVES} times in this attempt"),
+            ));
         }
         live.0 += 1;
         let launch = self.place.launch(&server.name, &server.settings)?;
-        live.1 = Some(begin(&server.name, &server.settings, &launch, self.place.worktree()).await?);
+        live.1 = Some(
+            begin(
+                &server.name,
+                &server.settings,
+                &launch,
+                self.place.worktree(),
+            )
+            .await?,
+        );
         Ok(())
     }
 
@@ -240,10 +331,20 @@ async fn end(live: Option<Live>) {
     }
 }
 
-async fn begin(name: &str, settings: &McpSettings, launch: &Launch, worktree: &Path) -> Result<Live> {
+async fn begin(
+    name: &str,
+    settings: &McpSettings,
+    launch: &Launch,
+    worktree: &Path,
+) -> Result<Live> {
     let begun = Program::begin(launch, worktree).await;
     let (program, to, from) = begun.map_err(|error| broken(name, &error.to_string()))?;
-    match timeout(Duration::from_secs(settings.start_timeout_seconds), ().serve((from, to))).await {
+    match timeout(
+        Duration::from_secs(settings.start_timeout_seconds),
+        ().serve((from, to)),
+    )
+    .await
+    {
         Ok(Ok(service)) => Ok(Live { service, program }),
         Ok(Err(error)) => {
             let last = program.end().await;
@@ -259,7 +360,8 @@ async fn begin(name: &str, settings: &McpSettings, launch: &Launch, worktree: &P
 /// One tool's own word counts before its server's.
 fn permission(persona: &Persona, server: &str, tool: &str) -> Permission {
     let one = persona.permissions.get(&format!("mcp:{server}/{tool}"));
-    one.copied().unwrap_or_else(|| persona.permission(&format!("mcp:{server}")))
+    one.copied()
+        .unwrap_or_else(|| persona.permission(&format!("mcp:{server}")))
 }
 
 fn text_of(content: &ContentBlock) -> String {
@@ -272,8 +374,11 @@ fn text_of(content: &ContentBlock) -> String {
 }
 
 fn broken(name: &str, why: &str) -> Failure {
-    Failure::new(Code::BackendUnavailable, format!("the server 'mcp:{name}' does not work: {why}"))
-        .hint("try its command by hand, then approve to go on")
+    Failure::new(
+        Code::BackendUnavailable,
+        format!("the server 'mcp:{name}' does not work: {why}"),
+    )
+    .hint("try its command by hand, then approve to go on")
 }
 
 fn silent(name: &str) -> Failure {

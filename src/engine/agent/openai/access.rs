@@ -39,7 +39,11 @@ impl Now {
             Ok(key) => (key, None),
             Err(failure) => (None, Some(failure)),
         };
-        Ok(Self { wire: Arc::new(Wire::new(settings, key.clone(), Limits::of(settings))?), key, keyless })
+        Ok(Self {
+            wire: Arc::new(Wire::new(settings, key.clone(), Limits::of(settings))?),
+            key,
+            keyless,
+        })
     }
 }
 
@@ -50,11 +54,18 @@ impl Access {
     /// `config_invalid` when the base URL, a header or the key cannot be used.
     pub(super) fn new(settings: &OpenAiSettings) -> Result<Self> {
         let now = Now::with(settings, key::key(settings))?;
-        Ok(Self { settings: settings.clone(), first: now.key.clone(), now: Mutex::new(now) })
+        Ok(Self {
+            settings: settings.clone(),
+            first: now.key.clone(),
+            now: Mutex::new(now),
+        })
     }
 
     fn now(&self) -> Now {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.now
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn take(&self, now: Now) {
@@ -86,7 +97,11 @@ impl Access {
     /// The key that came in place of the first one.
     pub(super) fn later_key(&self) -> Option<String> {
         let key = self.now().key?.expose_secret().to_owned();
-        Some(key).filter(|key| self.first.as_ref().is_none_or(|first| first.expose_secret() != key))
+        Some(key).filter(|key| {
+            self.first
+                .as_ref()
+                .is_none_or(|first| first.expose_secret() != key)
+        })
     }
 
     /// The wire for work that begins.
@@ -96,7 +111,8 @@ impl Access {
     pub(super) async fn open(&self) -> Result<Arc<Wire>> {
         self.reread(false).await;
         let wire = self.wire();
-        wire.key_refused().map_or(Ok(wire), |fault: Fault| Err(fault.into_failure(1)))
+        wire.key_refused()
+            .map_or(Ok(wire), |fault: Fault| Err(fault.into_failure(1)))
     }
 
     /// A person has a run go on: the key may be mended, or be good again at the provider.
@@ -118,13 +134,21 @@ impl Access {
                 key::forget(&settings);
             }
             let found = key::key(&settings);
-            let another = found.as_ref().is_ok_and(|found| before.keyless.is_some() || words(found.as_ref()) != words(before.key.as_ref()));
-            if another { Now::with(&settings, found).map(Some) } else { Ok(None) }
+            let another = found.as_ref().is_ok_and(|found| {
+                before.keyless.is_some() || words(found.as_ref()) != words(before.key.as_ref())
+            });
+            if another {
+                Now::with(&settings, found).map(Some)
+            } else {
+                Ok(None)
+            }
         };
         match blocking(look).await {
             Ok(Some(found)) => self.take(found),
             Ok(None) => {}
-            Err(failure) => tracing::warn!(%failure, "the key was looked for again; the one of before stays"),
+            Err(failure) => {
+                tracing::warn!(%failure, "the key was looked for again; the one of before stays")
+            }
         }
     }
 }
@@ -141,7 +165,8 @@ mod tests {
     use crate::model::error::Code;
 
     #[tokio::test]
-    async fn a_key_that_was_missing_or_refused_counts_as_soon_as_it_is_there_and_is_known_to_be_a_secret() {
+    async fn a_key_that_was_missing_or_refused_counts_as_soon_as_it_is_there_and_is_known_to_be_a_secret()
+     {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         let write = |key: &str| {
@@ -149,25 +174,48 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         };
         let key_file = file.to_string_lossy().into_owned();
-        let access = Access::new(&OpenAiSettings { key_env: String::new(), key_file, ..OpenAiSettings::default() }).unwrap();
+        let access = Access::new(&OpenAiSettings {
+            key_env: String::new(),
+            key_file,
+            ..OpenAiSettings::default()
+        })
+        .unwrap();
         assert_eq!(access.ready().unwrap_err().code, Code::BackendUnavailable);
         write("the-first-key");
-        assert_eq!((access.ready(), access.later_key().as_deref()), (Ok(()), Some("the-first-key")));
+        assert_eq!(
+            (access.ready(), access.later_key().as_deref()),
+            (Ok(()), Some("the-first-key"))
+        );
         let before = access.wire();
         write("the-second-key");
         access.look_again().await;
-        assert!(Arc::ptr_eq(&before, &access.wire()), "a key that nobody refused is left alone");
+        assert!(
+            Arc::ptr_eq(&before, &access.wire()),
+            "a key that nobody refused is left alone"
+        );
 
         before.refuse("no such key");
         assert_eq!(before.key_refused().unwrap().code, Code::LlmAuth);
         let opened = access.open().await.unwrap();
-        assert!(!Arc::ptr_eq(&before, &opened) && opened.key_refused().is_none(), "another key, another wire");
+        assert!(
+            !Arc::ptr_eq(&before, &opened) && opened.key_refused().is_none(),
+            "another key, another wire"
+        );
         assert_eq!(access.later_key().as_deref(), Some("the-second-key"));
-        assert!(before.key_refused().is_some(), "who began with the other one does not ask with it again");
+        assert!(
+            before.key_refused().is_some(),
+            "who began with the other one does not ask with it again"
+        );
 
         opened.refuse("nor this");
-        assert!(access.open().await.is_err(), "the same key is not asked with");
+        assert!(
+            access.open().await.is_err(),
+            "the same key is not asked with"
+        );
         access.look_again().await;
-        assert!(Arc::ptr_eq(&opened, &access.open().await.unwrap()), "but where a person says so");
+        assert!(
+            Arc::ptr_eq(&opened, &access.open().await.unwrap()),
+            "but where a person says so"
+        );
     }
 }

@@ -36,7 +36,11 @@ pub(super) struct Answer {
 impl Answer {
     /// The calls that are run: those of an answer that was cut off are not, whole as they may look.
     pub(super) fn runnable(&self) -> &[Call] {
-        if self.finish == Finish::Stop { &self.calls } else { &[] }
+        if self.finish == Finish::Stop {
+            &self.calls
+        } else {
+            &[]
+        }
     }
 }
 
@@ -106,7 +110,10 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Begins the answer of a turn.
     pub(super) fn of_turn(turn: u32) -> Self {
-        Self { turn, ..Self::default() }
+        Self {
+            turn,
+            ..Self::default()
+        }
     }
 
     /// Whether anything of the answer has come.
@@ -128,14 +135,23 @@ impl Assembly {
             self.done = true;
             return Ok(Vec::new());
         }
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Broken::Malformed(error.to_string()))?;
+        let chunk: Chunk =
+            serde_json::from_str(data).map_err(|error| Broken::Malformed(error.to_string()))?;
         if let Some(error) = chunk.error {
             return Err(Broken::Error(error));
         }
-        self.request_id = self.request_id.take().or(chunk.id.filter(|id| !id.is_empty()));
+        self.request_id = self
+            .request_id
+            .take()
+            .or(chunk.id.filter(|id| !id.is_empty()));
         self.usage = chunk.usage.or(self.usage.take());
         let mut shown = Vec::new();
-        for choice in chunk.choices.unwrap_or_default().into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
+        for choice in chunk
+            .choices
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|choice| choice.index.unwrap_or(0) == 0)
+        {
             if let Some(error) = choice.error {
                 return Err(Broken::Error(error));
             }
@@ -152,29 +168,51 @@ impl Assembly {
     /// # Errors
     /// `Cut` without a finish reason and without the end mark; `Empty` when there is nothing in it.
     pub(super) fn end(mut self) -> Result<Assembled, Broken> {
-        let Some(finish) = self.finish.or(self.done.then_some(Finish::Stop)) else { return Err(Broken::Cut) };
+        let Some(finish) = self.finish.or(self.done.then_some(Finish::Stop)) else {
+            return Err(Broken::Cut);
+        };
         self.answer.finish = finish;
         let repaired = self.calls.oddities();
         for (provider_id, call) in std::mem::take(&mut self.calls).ended(self.turn) {
             rename(&mut self.answer.reasoning_details, &provider_id, &call.id);
             self.answer.calls.push(call);
         }
-        if finish == Finish::Stop && self.answer.calls.is_empty() && self.answer.text.trim().is_empty() {
+        if finish == Finish::Stop
+            && self.answer.calls.is_empty()
+            && self.answer.text.trim().is_empty()
+        {
             return Err(Broken::Empty);
         }
-        Ok(Assembled { answer: self.answer, usage: self.usage, request_id: self.request_id, repaired })
+        Ok(Assembled {
+            answer: self.answer,
+            usage: self.usage,
+            request_id: self.request_id,
+            repaired,
+        })
     }
 
     fn add(&mut self, delta: Delta, shown: &mut Vec<(TextKind, String)>) {
-        for text in [delta.content, delta.refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
+        for text in [delta.content, delta.refusal]
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+        {
             self.answer.text.push_str(&text);
             shown.push((TextKind::Answer, text));
         }
         // Some servers send the same thought by both names; it is shown once.
-        let thought = delta.reasoning.clone().or_else(|| delta.reasoning_content.clone()).filter(|text| !text.is_empty());
+        let thought = delta
+            .reasoning
+            .clone()
+            .or_else(|| delta.reasoning_content.clone())
+            .filter(|text| !text.is_empty());
         shown.extend(thought.map(|text| (TextKind::Reasoning, text)));
-        self.answer.reasoning.push_str(&delta.reasoning.unwrap_or_default());
-        self.answer.reasoning_content.push_str(&delta.reasoning_content.unwrap_or_default());
+        self.answer
+            .reasoning
+            .push_str(&delta.reasoning.unwrap_or_default());
+        self.answer
+            .reasoning_content
+            .push_str(&delta.reasoning_content.unwrap_or_default());
         for detail in delta.reasoning_details.unwrap_or_default() {
             self.begun = true;
             add_detail(&mut self.answer.reasoning_details, detail);
@@ -192,16 +230,24 @@ fn finish_of(reason: Option<&str>) -> Result<Option<Finish>, Broken> {
         None | Some("") => None,
         Some("length" | "max_tokens" | "MAX_TOKENS") => Some(Finish::Length),
         Some("content_filter" | "safety" | "SAFETY" | "refusal") => Some(Finish::ContentFilter),
-        Some("error") => return Err(Broken::Error(Value::String("the provider ended the answer with an error".to_owned()))),
+        Some("error") => {
+            return Err(Broken::Error(Value::String(
+                "the provider ended the answer with an error".to_owned(),
+            )));
+        }
         Some(_) => Some(Finish::Stop),
     })
 }
 
 /// Joins the pieces of one block of reasoning; blocks stay apart and in order.
 fn add_detail(details: &mut Vec<Value>, detail: Value) {
-    let Value::Object(new) = detail else { return details.push(detail) };
+    let Value::Object(new) = detail else {
+        return details.push(detail);
+    };
     let joins = |old: &Map<String, Value>| {
-        ["type", "index"].iter().all(|key| old.get(*key) == new.get(*key))
+        ["type", "index"]
+            .iter()
+            .all(|key| old.get(*key) == new.get(*key))
             && new.get("type").and_then(Value::as_str) != Some("reasoning.encrypted")
     };
     match details.last_mut() {
@@ -209,7 +255,11 @@ fn add_detail(details: &mut Vec<Value>, detail: Value) {
             for (key, value) in new {
                 match (old.get_mut(&key), value) {
                     (_, Value::Null) => {}
-                    (Some(Value::String(old)), Value::String(more)) if key == "text" || key == "summary" => old.push_str(&more),
+                    (Some(Value::String(old)), Value::String(more))
+                        if key == "text" || key == "summary" =>
+                    {
+                        old.push_str(&more)
+                    }
                     (_, value) => {
                         old.insert(key, value);
                     }
@@ -222,7 +272,10 @@ fn add_detail(details: &mut Vec<Value>, detail: Value) {
 
 /// Reasoning that is tied to a call by the provider's id follows the call to its new one.
 fn rename(details: &mut [Value], provider_id: &str, id: &str) {
-    for detail in details.iter_mut().filter(|detail| !provider_id.is_empty() && detail["id"] == provider_id) {
+    for detail in details
+        .iter_mut()
+        .filter(|detail| !provider_id.is_empty() && detail["id"] == provider_id)
+    {
         detail["id"] = id.into();
     }
 }

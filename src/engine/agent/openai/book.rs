@@ -13,11 +13,27 @@ pub(super) trait Book: Sync {
     fn text(&self, kind: TextKind, text: &str);
     fn adapted(&self, words: &str);
     fn reserve(&self, reserve: Reserve) -> impl Future<Output = Result<TurnId>> + Send;
-    fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send;
+    fn answered(&self, turn: TurnId, answered: Answered)
+    -> impl Future<Output = Result<()>> + Send;
     fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()>;
-    fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> impl Future<Output = Result<()>> + Send;
-    fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send;
-    fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send;
+    fn failed(
+        &self,
+        turn: TurnId,
+        failed: CallFailed,
+        next: Option<NextTry>,
+    ) -> impl Future<Output = Result<()>> + Send;
+    fn tools_done(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        next: Option<Reserve>,
+    ) -> impl Future<Output = Result<Option<TurnId>>> + Send;
+    fn hold(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        at: Option<String>,
+    ) -> impl Future<Output = Result<()>> + Send;
     fn keep(&self, whole: String) -> impl Future<Output = Option<String>> + Send;
 }
 
@@ -34,7 +50,11 @@ impl Book for Desk {
         Desk::reserve(self, reserve)
     }
 
-    fn answered(&self, turn: TurnId, answered: Answered) -> impl Future<Output = Result<()>> + Send {
+    fn answered(
+        &self,
+        turn: TurnId,
+        answered: Answered,
+    ) -> impl Future<Output = Result<()>> + Send {
         Desk::answered(self, turn, answered)
     }
 
@@ -43,15 +63,30 @@ impl Book for Desk {
         Ok(())
     }
 
-    fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> impl Future<Output = Result<()>> + Send {
+    fn failed(
+        &self,
+        turn: TurnId,
+        failed: CallFailed,
+        next: Option<NextTry>,
+    ) -> impl Future<Output = Result<()>> + Send {
         Desk::failed(self, turn, failed, next)
     }
 
-    fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> impl Future<Output = Result<Option<TurnId>>> + Send {
+    fn tools_done(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        next: Option<Reserve>,
+    ) -> impl Future<Output = Result<Option<TurnId>>> + Send {
         Desk::tools_done(self, turn, done, next)
     }
 
-    fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> impl Future<Output = Result<()>> + Send {
+    fn hold(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        at: Option<String>,
+    ) -> impl Future<Output = Result<()>> + Send {
         Desk::hold(self, turn, done, at)
     }
 

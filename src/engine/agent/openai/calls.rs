@@ -43,7 +43,10 @@ impl Calls {
         let call = match at {
             Some(at) => &mut self.calls[at],
             None => {
-                self.calls.push(Pending { index: piece.index, ..Pending::default() });
+                self.calls.push(Pending {
+                    index: piece.index,
+                    ..Pending::default()
+                });
                 let last = self.calls.len() - 1;
                 &mut self.calls[last]
             }
@@ -66,12 +69,19 @@ impl Calls {
     /// The call that a piece belongs to; absent when it begins a new one.
     fn place_of(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         // A call with arguments that is named otherwise is another one, whatever its index and id say.
-        let renamed = |call: &Pending| !name.is_empty() && call.name != name && !call.arguments.is_empty();
+        let renamed =
+            |call: &Pending| !name.is_empty() && call.name != name && !call.arguments.is_empty();
         if let Some(index) = index {
-            let at = self.calls.iter().rposition(|call| call.index == Some(index))?;
+            let at = self
+                .calls
+                .iter()
+                .rposition(|call| call.index == Some(index))?;
             let call = &self.calls[at];
             // One index for several calls: another id tells them apart, but only together with a name.
-            let another = !id.is_empty() && !call.provider_id.is_empty() && call.provider_id != id && !name.is_empty();
+            let another = !id.is_empty()
+                && !call.provider_id.is_empty()
+                && call.provider_id != id
+                && !name.is_empty();
             return (!another && !renamed(call)).then_some(at);
         }
         if !id.is_empty() {
@@ -87,19 +97,36 @@ impl Calls {
     /// of our own.
     pub(super) fn oddities(&self) -> Option<String> {
         let whole: Vec<&Pending> = self.calls.iter().filter(|call| call.is_whole()).collect();
-        let ids: BTreeSet<&str> = whole.iter().map(|call| call.provider_id.as_str()).filter(|id| !id.is_empty()).collect();
-        let nameless = whole.iter().filter(|call| call.provider_id.is_empty()).count();
+        let ids: BTreeSet<&str> = whole
+            .iter()
+            .map(|call| call.provider_id.as_str())
+            .filter(|id| !id.is_empty())
+            .collect();
+        let nameless = whole
+            .iter()
+            .filter(|call| call.provider_id.is_empty())
+            .count();
         let indices: BTreeSet<u64> = whole.iter().filter_map(|call| call.index).collect();
         let indexed = whole.iter().filter(|call| call.index.is_some()).count();
-        let gap = indices.iter().zip(0..).any(|(index, place)| *index != place);
+        let gap = indices
+            .iter()
+            .zip(0..)
+            .any(|(index, place)| *index != place);
         let odd = [
             (nameless > 0, "calls came without an id"),
             (ids.len() + nameless < whole.len(), "calls shared an id"),
             (indices.len() < indexed, "calls shared an index"),
             (gap, "the indices of the calls had gaps"),
-            (whole.iter().any(|call| call.pieced), "the name of a tool came in pieces"),
+            (
+                whole.iter().any(|call| call.pieced),
+                "the name of a tool came in pieces",
+            ),
         ];
-        let odd: Vec<&str> = odd.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
+        let odd: Vec<&str> = odd
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, words)| words)
+            .collect();
         (!odd.is_empty()).then(|| format!("{}; the answer was put right", odd.join(", ")))
     }
 
@@ -108,7 +135,14 @@ impl Calls {
         let whole = self.calls.into_iter().filter(Pending::is_whole);
         whole.enumerate().map(move |(index, call)| {
             let id = format!("call_{turn}_{}", index + 1);
-            (call.provider_id, Call { id, name: call.name, arguments: call.arguments })
+            (
+                call.provider_id,
+                Call {
+                    id,
+                    name: call.name,
+                    arguments: call.arguments,
+                },
+            )
         })
     }
 }

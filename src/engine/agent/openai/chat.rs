@@ -121,8 +121,15 @@ impl Usage {
     /// The counts; nonsense above 10¹² is cut off there.
     pub(super) fn tokens(&self) -> Tokens {
         let sane = |count: Option<u64>| count.unwrap_or(0).min(1_000_000_000_000);
-        let cached = self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).or(self.prompt_cache_hit_tokens);
-        let reasoning = self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens);
+        let cached = self
+            .prompt_tokens_details
+            .as_ref()
+            .and_then(|details| details.cached_tokens)
+            .or(self.prompt_cache_hit_tokens);
+        let reasoning = self
+            .completion_tokens_details
+            .as_ref()
+            .and_then(|details| details.reasoning_tokens);
         Tokens {
             input: sane(self.prompt_tokens),
             output: sane(self.completion_tokens),
@@ -188,18 +195,25 @@ pub(super) fn request(
         model,
         messages,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
+        stream_options: StreamOptions {
+            include_usage: true,
+        },
         tools,
         max_tokens: params.max_tokens,
         temperature: params.temperature,
         top_p: params.top_p,
-        reasoning: params.reasoning_effort.as_deref().map(|effort| Reasoning { effort }),
+        reasoning: params
+            .reasoning_effort
+            .as_deref()
+            .map(|effort| Reasoning { effort }),
         response_format,
     };
     serde_json::to_string(&body).map_err(Failure::internal)
 }
 
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str::<Option<T>>(raw.get()).unwrap_or(None))
 }
@@ -211,7 +225,10 @@ mod tests {
     use super::*;
 
     fn usage(text: &str) -> Usage {
-        serde_json::from_str::<Chunk>(&format!(r#"{{"usage":{text}}}"#)).unwrap().usage.unwrap()
+        serde_json::from_str::<Chunk>(&format!(r#"{{"usage":{text}}}"#))
+            .unwrap()
+            .usage
+            .unwrap()
     }
 
     #[test]
@@ -231,12 +248,34 @@ mod tests {
             r#"{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60},
                 "completion_tokens_details":{"reasoning_tokens":5},"cost":0.000123456}"#,
         );
-        assert_eq!(told.tokens(), Tokens { input: 100, output: 20, cached: 60, reasoning: 5 });
+        assert_eq!(
+            told.tokens(),
+            Tokens {
+                input: 100,
+                output: 20,
+                cached: 60,
+                reasoning: 5
+            }
+        );
         assert_eq!(told.cost(), Some(NanoUsd(123_456)));
-        let odd = usage(r#"{"prompt_tokens":-4,"completion_tokens":9223372036854775808,"cost":-1}"#);
-        assert_eq!(odd.tokens(), Tokens { input: 0, output: 1_000_000_000_000, cached: 0, reasoning: 0 });
+        let odd =
+            usage(r#"{"prompt_tokens":-4,"completion_tokens":9223372036854775808,"cost":-1}"#);
+        assert_eq!(
+            odd.tokens(),
+            Tokens {
+                input: 0,
+                output: 1_000_000_000_000,
+                cached: 0,
+                reasoning: 0
+            }
+        );
         assert_eq!((odd.cost(), odd.counts()), (None, false));
-        assert_eq!(usage(r#"{"prompt_tokens":10,"prompt_cache_hit_tokens":4,"cost":1.5e-7}"#).tokens().cached, 4);
+        assert_eq!(
+            usage(r#"{"prompt_tokens":10,"prompt_cache_hit_tokens":4,"cost":1.5e-7}"#)
+                .tokens()
+                .cached,
+            4
+        );
     }
 
     #[test]
@@ -248,7 +287,14 @@ mod tests {
             reasoning_effort: Some("low".to_owned()),
             mode: Some("tools".to_owned()),
         };
-        let body = request("m", &[json!({"role": "user", "content": "x"})], None, &params, None).unwrap();
+        let body = request(
+            "m",
+            &[json!({"role": "user", "content": "x"})],
+            None,
+            &params,
+            None,
+        )
+        .unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&body).unwrap(),
             json!({

@@ -20,8 +20,14 @@ pub(super) struct Step {
 impl Step {
     /// A call and its result. Key order and spacing of the arguments do not matter.
     pub(super) fn new(tool: &str, arguments: &str, result: &str) -> Self {
-        let canonical = serde_json::from_str::<Value>(arguments).ok().and_then(|value| serde_json_canonicalizer::to_string(&value).ok());
-        Self { tool: tool.to_owned(), arguments: canonical.unwrap_or_else(|| arguments.to_owned()), result: result.to_owned() }
+        let canonical = serde_json::from_str::<Value>(arguments)
+            .ok()
+            .and_then(|value| serde_json_canonicalizer::to_string(&value).ok());
+        Self {
+            tool: tool.to_owned(),
+            arguments: canonical.unwrap_or_else(|| arguments.to_owned()),
+            result: result.to_owned(),
+        }
     }
 }
 
@@ -31,7 +37,13 @@ pub(super) fn circle(steps: &[Step], rounds: usize) -> Option<String> {
         let tail = &steps[steps.len().checked_sub(length * rounds)?..];
         let round = &tail[..length];
         let same = tail.chunks(length).all(|next| next == round);
-        same.then(|| round.iter().map(|step| step.tool.as_str()).collect::<Vec<_>>().join(", "))
+        same.then(|| {
+            round
+                .iter()
+                .map(|step| step.tool.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
     })
 }
 
@@ -40,7 +52,10 @@ mod tests {
     use super::*;
 
     fn steps(pattern: &str) -> Vec<Step> {
-        pattern.chars().map(|c| Step::new(&c.to_string(), r#"{"a":1,"b":2}"#, "same")).collect()
+        pattern
+            .chars()
+            .map(|c| Step::new(&c.to_string(), r#"{"a":1,"b":2}"#, "same"))
+            .collect()
     }
 
     #[test]
@@ -56,7 +71,11 @@ mod tests {
             ("abcabcabcabcabc", Some("a, b, c")),
             ("aabaabaabaab", None),
         ] {
-            assert_eq!(circle(&steps(pattern), STOPPED_AT).as_deref(), found, "{pattern}");
+            assert_eq!(
+                circle(&steps(pattern), STOPPED_AT).as_deref(),
+                found,
+                "{pattern}"
+            );
         }
     }
 
@@ -64,7 +83,10 @@ mod tests {
     fn only_the_same_arguments_with_the_same_result_count() {
         let mut same = steps("aaaa");
         same.push(Step::new("a", r#"{ "b": 2, "a": 1 }"#, "same"));
-        assert!(circle(&same, STOPPED_AT).is_some(), "key order does not matter");
+        assert!(
+            circle(&same, STOPPED_AT).is_some(),
+            "key order does not matter"
+        );
         same[2] = Step::new("a", r#"{"a":1,"b":2}"#, "progress");
         assert!(circle(&same, STOPPED_AT).is_none());
         same[2] = Step::new("a", r#"{"a":1,"b":3}"#, "same");

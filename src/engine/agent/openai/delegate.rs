@@ -53,7 +53,9 @@ impl<B: Book> Worker<'_, B> {
             None => self
                 .tools
                 .question(&key, &call.name, &call.arguments)
-                .map_or(Word::Yes(false), |question| Word::Missing(Box::new(question))),
+                .map_or(Word::Yes(false), |question| {
+                    Word::Missing(Box::new(question))
+                }),
         }
     }
 
@@ -61,15 +63,25 @@ impl<B: Book> Worker<'_, B> {
     pub(super) fn denied(&self, call: &Call, permit: &Permit) -> ToolDone {
         let words = format!("the operator refused '{}': {}", call.name, permit.comment);
         let failure = Failure::new(Code::ToolNotPermitted, words).hint("work without it");
-        let result = format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint);
-        ToolDone { denied: Some(failure), ..self.unrun(call, ToolOutcome::Error, &result) }
+        let result = format!(
+            "refused: {} [{}]. {}",
+            failure.message, failure.code, failure.hint
+        );
+        ToolDone {
+            denied: Some(failure),
+            ..self.unrun(call, ToolOutcome::Error, &result)
+        }
     }
 
     /// Has a sub-agent work.
     ///
     /// # Errors
     /// What ends the parent's work too: faults of the wire, the budget, the store.
-    pub(super) fn delegate<'a>(&'a self, call: &'a Call, allowed: bool) -> Pin<Box<dyn Future<Output = Result<Delegated>> + Send + 'a>> {
+    pub(super) fn delegate<'a>(
+        &'a self,
+        call: &'a Call,
+        allowed: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Delegated>> + Send + 'a>> {
         Box::pin(async move {
             let (description, explores) = match Toolbox::task(&call.arguments) {
                 Ok(task) if allowed || !self.tools.asks(&call.name) => task,
@@ -80,16 +92,48 @@ impl<B: Book> Worker<'_, B> {
                         "refused: 'task' needs the operator's word",
                     ))));
                 }
-                Err(words) => return Ok(Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, &format!("error: {words}"))))),
+                Err(words) => {
+                    return Ok(Delegated::Done(Box::new(self.unrun(
+                        call,
+                        ToolOutcome::Error,
+                        &format!("error: {words}"),
+                    ))));
+                }
             };
-            let conversation = if self.conversation.is_empty() { call.id.clone() } else { format!("{}/{}", self.conversation, call.id) };
+            let conversation = if self.conversation.is_empty() {
+                call.id.clone()
+            } else {
+                format!("{}/{}", self.conversation, call.id)
+            };
             let deepest = conversation.split('/').count() >= MAX_DEPTH;
-            let tools = self.tools.limited(|tool| (tool != "task" || !deepest) && (!explores || self.tools.is_read_only(tool)));
+            let tools = self.tools.limited(|tool| {
+                (tool != "task" || !deepest) && (!explores || self.tools.is_read_only(tool))
+            });
             // What a server's tool does nobody knows, so one that only looks gets none.
-            let tools = if explores { tools } else { tools.with_servers_of(&self.tools) };
-            let job = Job { prompt: description, artifact: None, ..self.job.clone() };
-            self.book.text(TextKind::Tool, &format!("sub-agent begins: {}", self.tools.target(&call.name, &call.arguments)));
-            let (wire, prices, pace, window, model) = (self.wire, self.prices, self.pace, self.window, self.model.clone());
+            let tools = if explores {
+                tools
+            } else {
+                tools.with_servers_of(&self.tools)
+            };
+            let job = Job {
+                prompt: description,
+                artifact: None,
+                ..self.job.clone()
+            };
+            self.book.text(
+                TextKind::Tool,
+                &format!(
+                    "sub-agent begins: {}",
+                    self.tools.target(&call.name, &call.arguments)
+                ),
+            );
+            let (wire, prices, pace, window, model) = (
+                self.wire,
+                self.prices,
+                self.pace,
+                self.window,
+                self.model.clone(),
+            );
             let (structured, schema_refused, tries) = (false, AtomicBool::new(false), self.tries);
             let sub = Worker {
                 wire,
@@ -108,15 +152,31 @@ impl<B: Book> Worker<'_, B> {
             };
             let mut talk = Talk::default();
             let ended = sub.talk(&mut talk).await;
-            let said = talk.turns.last().map(|said| said.answer.text.trim().to_owned()).unwrap_or_default();
+            let said = talk
+                .turns
+                .last()
+                .map(|said| said.answer.text.trim().to_owned())
+                .unwrap_or_default();
             Ok(match ended {
-                Ok(Ended::Done) if said.is_empty() => {
-                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, "error: the sub-agent ended without a word")))
+                Ok(Ended::Done) if said.is_empty() => Delegated::Done(Box::new(self.unrun(
+                    call,
+                    ToolOutcome::Error,
+                    "error: the sub-agent ended without a word",
+                ))),
+                Ok(Ended::Done) => {
+                    Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Ok, &said)))
                 }
-                Ok(Ended::Done) => Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Ok, &said))),
                 Ok(ended) => Delegated::Ended(ended),
-                Err(failure) if matches!(failure.code, Code::AgentLimitReached | Code::AgentLoopDetected) => {
-                    let result = format!("error: the sub-agent was stopped: {}. Its last words: {said}", failure.message);
+                Err(failure)
+                    if matches!(
+                        failure.code,
+                        Code::AgentLimitReached | Code::AgentLoopDetected
+                    ) =>
+                {
+                    let result = format!(
+                        "error: the sub-agent was stopped: {}. Its last words: {said}",
+                        failure.message
+                    );
                     Delegated::Done(Box::new(self.unrun(call, ToolOutcome::Error, &result)))
                 }
                 Err(failure) => return Err(failure),

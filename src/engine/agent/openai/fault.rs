@@ -65,7 +65,12 @@ impl Fault {
     /// An answer that cannot be used, though it may be paid.
     pub(super) fn senseless(words: impl Into<String>, retry: Retry) -> Self {
         let hint = "resume the run to ask again; if it stays, try another model".to_owned();
-        Self { code: Code::LlmBadResponse, hint, retry, ..Self::lost(words, true) }
+        Self {
+            code: Code::LlmBadResponse,
+            hint,
+            retry,
+            ..Self::lost(words, true)
+        }
     }
 
     /// A status other than success, with what its body says.
@@ -73,9 +78,25 @@ impl Fault {
         let number = status.as_u16();
         let (code, retry, hint) = kind_of(number, said);
         let name = status.canonical_reason().unwrap_or("unknown status");
-        let words = format!("the provider answered {number} {name}{}", if said.is_empty() { String::new() } else { format!(": {said}") });
+        let words = format!(
+            "the provider answered {number} {name}{}",
+            if said.is_empty() {
+                String::new()
+            } else {
+                format!(": {said}")
+            }
+        );
         let too_long = code == Code::LlmContextExceeded;
-        Self { code, words, hint: hint.to_owned(), status: Some(number), billable: false, retry, retry_after, too_long }
+        Self {
+            code,
+            words,
+            hint: hint.to_owned(),
+            status: Some(number),
+            billable: false,
+            retry,
+            retry_after,
+            too_long,
+        }
     }
 
     /// Chunks that make no answer; `begun` when part of one had come.
@@ -83,13 +104,23 @@ impl Fault {
         match broken {
             Broken::Cut => Self::lost("the provider's stream ended before the answer did", true),
             Broken::Empty => Self::senseless("the provider's answer is empty", Retry::Once),
-            Broken::Malformed(what) => Self::senseless(format!("the provider's stream is not what it should be: {what}"), Retry::Once),
+            Broken::Malformed(what) => Self::senseless(
+                format!("the provider's stream is not what it should be: {what}"),
+                Retry::Once,
+            ),
             Broken::Error(error) => {
                 let (number, said) = error_in_stream(error);
                 let (code, retry, hint) = kind_of(number, &said);
                 let words = format!("the provider broke off with an error: {said}");
                 let too_long = code == Code::LlmContextExceeded;
-                Self { code, hint: hint.to_owned(), status: Some(number), retry, too_long, ..Self::lost(words, begun) }
+                Self {
+                    code,
+                    hint: hint.to_owned(),
+                    status: Some(number),
+                    retry,
+                    too_long,
+                    ..Self::lost(words, begun)
+                }
             }
         }
     }
@@ -101,7 +132,11 @@ impl Fault {
 
     /// How the ledger closes the call.
     pub(super) fn call_status(&self) -> CallStatus {
-        if self.billable { CallStatus::Unknown } else { CallStatus::Failed }
+        if self.billable {
+            CallStatus::Unknown
+        } else {
+            CallStatus::Failed
+        }
     }
 
     /// Whether to try again after `tries` of at most `max_tries`.
@@ -115,16 +150,27 @@ impl Fault {
 
     /// The fault as it ends the work.
     pub(super) fn into_failure(self, tries: u32) -> Failure {
-        let after = if tries > 1 { format!(" (after {tries} tries)") } else { String::new() };
+        let after = if tries > 1 {
+            format!(" (after {tries} tries)")
+        } else {
+            String::new()
+        };
         Failure::new(self.code, format!("{}{after}", self.words)).hint(self.hint)
     }
 }
 
 /// How long to wait before the next try: doubling from `base`, with `jitter` from 0 to 1, and never
 /// less than the server asks for, up to a day.
-pub(super) fn pause(tries: u32, base: Duration, jitter: f64, retry_after: Option<Duration>) -> Duration {
+pub(super) fn pause(
+    tries: u32,
+    base: Duration,
+    jitter: f64,
+    retry_after: Option<Duration>,
+) -> Duration {
     let doubled = base.saturating_mul(1 << tries.saturating_sub(1).min(10));
-    let jittered = doubled.min(MAX_PAUSE).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+    let jittered = doubled
+        .min(MAX_PAUSE)
+        .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_WAIT))
 }
 
@@ -139,19 +185,31 @@ pub(super) fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> 
 }
 
 fn kind_of(status: u16, said: &str) -> (Code, Retry, &'static str) {
-    const KEY: &str =
-        "mend the key where 'openai.key_env', 'openai.key_file' or 'openai.key_command' has it, then resume each run that waits for it";
-    const HELD: &str = "change the requirements or the instructions, or take another model; resuming asks again";
-    const MONEY: &str = "the account has no credit left: top it up at the provider, then resume the run";
+    const KEY: &str = "mend the key where 'openai.key_env', 'openai.key_file' or 'openai.key_command' has it, then resume each run that waits for it";
+    const HELD: &str =
+        "change the requirements or the instructions, or take another model; resuming asks again";
+    const MONEY: &str =
+        "the account has no credit left: top it up at the provider, then resume the run";
     const LATER: &str = "wait a while, then resume the run";
     const LENGTH: &str = "take a model with a larger window, or give the phase less at once; 'openai.context_window' says how much fits";
     const REQUEST: &str = "check the persona's model and params against what the provider offers";
-    let unpaid =
-        status == 402 || ["insufficient_quota", "billing_hard_limit", "exceeded your current quota"].iter().any(|mark| said.contains(mark));
+    let unpaid = status == 402
+        || [
+            "insufficient_quota",
+            "billing_hard_limit",
+            "exceeded your current quota",
+        ]
+        .iter()
+        .any(|mark| said.contains(mark));
     match status {
         _ if unpaid => (Code::LlmAuth, Retry::Never, MONEY),
         // A gateway's moderation is about one prompt: it says nothing of the key.
-        403 if ["moderation", "flagged"].iter().any(|mark| said.contains(mark)) => (Code::LlmBadResponse, Retry::Never, HELD),
+        403 if ["moderation", "flagged"]
+            .iter()
+            .any(|mark| said.contains(mark)) =>
+        {
+            (Code::LlmBadResponse, Retry::Never, HELD)
+        }
         413 => (Code::LlmContextExceeded, Retry::Never, LENGTH),
         400 | 422 | 500 if is_too_long(said) => (Code::LlmContextExceeded, Retry::Never, LENGTH),
         401 | 403 => (Code::LlmAuth, Retry::Never, KEY),
@@ -186,11 +244,18 @@ fn is_too_long(said: &str) -> bool {
 /// The status that an error object stands for, and its words. Unknown kinds count as the server's
 /// own trouble, which is what breaks a stream that had begun well.
 fn error_in_stream(error: &Value) -> (u16, String) {
-    let number =
-        ["code", "status", "status_code"].iter().find_map(|key| error[*key].as_u64().or_else(|| error[*key].as_str()?.parse().ok()));
+    let number = ["code", "status", "status_code"].iter().find_map(|key| {
+        error[*key]
+            .as_u64()
+            .or_else(|| error[*key].as_str()?.parse().ok())
+    });
     let (words, kinds) = described(error);
     let words = words.unwrap_or_else(|| "without a message".to_owned());
-    let said = if kinds.is_empty() { words } else { format!("{words} ({kinds})") };
+    let said = if kinds.is_empty() {
+        words
+    } else {
+        format!("{words} ({kinds})")
+    };
     let by_kind = [
         ("quota", 402),
         ("rate_limit", 429),
@@ -200,16 +265,32 @@ fn error_in_stream(error: &Value) -> (u16, String) {
         ("invalid", 400),
         ("not_found", 404),
     ];
-    let named = || by_kind.iter().find(|(mark, _)| kinds.contains(mark)).map(|(_, status)| *status);
-    (number.and_then(|number| u16::try_from(number).ok()).or_else(named).unwrap_or(500), said)
+    let named = || {
+        by_kind
+            .iter()
+            .find(|(mark, _)| kinds.contains(mark))
+            .map(|(_, status)| *status)
+    };
+    (
+        number
+            .and_then(|number| u16::try_from(number).ok())
+            .or_else(named)
+            .unwrap_or(500),
+        said,
+    )
 }
 
 /// What an error object says: its message with what a provider behind a gateway said, and its kinds.
 pub(super) fn described(error: &Value) -> (Option<String>, String) {
-    let kinds: Vec<&str> = ["type", "code"].iter().filter_map(|key| error[*key].as_str()).collect();
-    let words = error["message"].as_str().or(error.as_str()).map(|words| match error["metadata"]["raw"].as_str() {
-        Some(raw) => format!("{words}: {raw}"),
-        None => words.to_owned(),
+    let kinds: Vec<&str> = ["type", "code"]
+        .iter()
+        .filter_map(|key| error[*key].as_str())
+        .collect();
+    let words = error["message"].as_str().or(error.as_str()).map(|words| {
+        match error["metadata"]["raw"].as_str() {
+            Some(raw) => format!("{words}: {raw}"),
+            None => words.to_owned(),
+        }
     });
     (words, kinds.join(" "))
 }
@@ -243,7 +324,11 @@ mod tests {
             (529, "", LlmOverloaded, Retry::Always),
         ] {
             let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
-            assert_eq!((fault.code, fault.retry, fault.billable), (code, retry, false), "{status} {said}");
+            assert_eq!(
+                (fault.code, fault.retry, fault.billable),
+                (code, retry, false),
+                "{status} {said}"
+            );
         }
     }
 
@@ -254,23 +339,67 @@ mod tests {
                 400,
                 "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (invalid_request_error context_length_exceeded)",
             ),
-            (400, "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. (BadRequestError)"),
-            (400, "the request exceeds the available context size, try increasing it (exceed_context_size_error)"),
-            (500, "the request exceeds the available context size. try increasing the context size or enable context shift"),
-            (400, "litellm.ContextWindowExceededError: litellm.BadRequestError: ... (400)"),
-            (400, "prompt is too long: 213462 tokens > 200000 maximum (invalid_request_error)"),
-            (413, "Request exceeds the maximum allowed number of bytes (request_too_large)"),
-            (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
-            (400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length"),
-            (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 (validation)"),
-            (400, "Please reduce the length of the messages or completion. (invalid_request_error context_length_exceeded)"),
-            (400, "The model is loaded with context length of only 4096 tokens, which is not enough"),
+            (
+                400,
+                "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. (BadRequestError)",
+            ),
+            (
+                400,
+                "the request exceeds the available context size, try increasing it (exceed_context_size_error)",
+            ),
+            (
+                500,
+                "the request exceeds the available context size. try increasing the context size or enable context shift",
+            ),
+            (
+                400,
+                "litellm.ContextWindowExceededError: litellm.BadRequestError: ... (400)",
+            ),
+            (
+                400,
+                "prompt is too long: 213462 tokens > 200000 maximum (invalid_request_error)",
+            ),
+            (
+                413,
+                "Request exceeds the maximum allowed number of bytes (request_too_large)",
+            ),
+            (
+                400,
+                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+            ),
+            (
+                400,
+                "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+            ),
+            (
+                422,
+                "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 (validation)",
+            ),
+            (
+                400,
+                "Please reduce the length of the messages or completion. (invalid_request_error context_length_exceeded)",
+            ),
+            (
+                400,
+                "The model is loaded with context length of only 4096 tokens, which is not enough",
+            ),
         ] {
             let fault = Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None);
-            assert_eq!((fault.code, fault.retry, fault.too_long), (Code::LlmContextExceeded, Retry::Never, true), "{said}");
+            assert_eq!(
+                (fault.code, fault.retry, fault.too_long),
+                (Code::LlmContextExceeded, Retry::Never, true),
+                "{said}"
+            );
         }
-        for (status, said) in [(400, "temperature is too high"), (404, "no model with that context window"), (429, "too long a queue")] {
-            assert!(!Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None).too_long, "{said}");
+        for (status, said) in [
+            (400, "temperature is too high"),
+            (404, "no model with that context window"),
+            (429, "too long a queue"),
+        ] {
+            assert!(
+                !Fault::of_status(StatusCode::from_u16(status).unwrap(), said, None).too_long,
+                "{said}"
+            );
         }
         let inner = json!({"code": "context_length_exceeded", "message": "too much", "type": "invalid_request_error"});
         assert!(Fault::of_broken(&Broken::Error(inner), false).too_long);
@@ -279,18 +408,60 @@ mod tests {
     #[test]
     fn an_error_in_a_stream_is_of_its_inner_kind() {
         for (error, status, code, retry) in [
-            (json!({"code": 502, "message": "upstream"}), 502, Code::LlmOverloaded, Retry::Always),
-            (json!({"code": "429", "message": "slow"}), 429, Code::LlmRateLimited, Retry::Always),
-            (json!({"type": "overloaded_error", "message": "busy"}), 529, Code::LlmOverloaded, Retry::Always),
-            (json!({"code": "rate_limit_exceeded"}), 429, Code::LlmRateLimited, Retry::Always),
-            (json!({"code": "insufficient_quota"}), 402, Code::LlmAuth, Retry::Never),
-            (json!({"type": "invalid_request_error"}), 400, Code::LlmBadResponse, Retry::Never),
-            (json!("plain words"), 500, Code::LlmOverloaded, Retry::Always),
+            (
+                json!({"code": 502, "message": "upstream"}),
+                502,
+                Code::LlmOverloaded,
+                Retry::Always,
+            ),
+            (
+                json!({"code": "429", "message": "slow"}),
+                429,
+                Code::LlmRateLimited,
+                Retry::Always,
+            ),
+            (
+                json!({"type": "overloaded_error", "message": "busy"}),
+                529,
+                Code::LlmOverloaded,
+                Retry::Always,
+            ),
+            (
+                json!({"code": "rate_limit_exceeded"}),
+                429,
+                Code::LlmRateLimited,
+                Retry::Always,
+            ),
+            (
+                json!({"code": "insufficient_quota"}),
+                402,
+                Code::LlmAuth,
+                Retry::Never,
+            ),
+            (
+                json!({"type": "invalid_request_error"}),
+                400,
+                Code::LlmBadResponse,
+                Retry::Never,
+            ),
+            (
+                json!("plain words"),
+                500,
+                Code::LlmOverloaded,
+                Retry::Always,
+            ),
         ] {
             let fault = Fault::of_broken(&Broken::Error(error.clone()), true);
-            assert_eq!((fault.status, fault.code, fault.retry), (Some(status), code, retry), "{error}");
+            assert_eq!(
+                (fault.status, fault.code, fault.retry),
+                (Some(status), code, retry),
+                "{error}"
+            );
             assert_eq!(fault.call_status(), CallStatus::Unknown);
-            assert_eq!(Fault::of_broken(&Broken::Error(error), false).call_status(), CallStatus::Failed);
+            assert_eq!(
+                Fault::of_broken(&Broken::Error(error), false).call_status(),
+                CallStatus::Failed
+            );
         }
     }
 
@@ -307,7 +478,11 @@ mod tests {
             ("soon", None),
             ("", None),
         ] {
-            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(
+                retry_after(text, now),
+                seconds.map(Duration::from_secs),
+                "{text}"
+            );
         }
     }
 
@@ -317,19 +492,46 @@ mod tests {
         assert_eq!(pause(1, second, 0.0, None), Duration::from_millis(500));
         assert_eq!(pause(1, second, 1.0, None), second);
         assert_eq!(pause(3, second, 1.0, None), Duration::from_secs(4));
-        assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(12))), Duration::from_secs(12));
-        assert_eq!(pause(3, second, 1.0, Some(Duration::ZERO)), Duration::from_secs(4));
+        assert_eq!(
+            pause(1, second, 1.0, Some(Duration::from_secs(12))),
+            Duration::from_secs(12)
+        );
+        assert_eq!(
+            pause(3, second, 1.0, Some(Duration::ZERO)),
+            Duration::from_secs(4)
+        );
         assert_eq!(pause(u32::MAX, second, 1.0, None), MAX_PAUSE);
-        for (asked, waits) in [(61, 61), (9_999, 9_999), (86_400, 86_400), (86_401, 86_400), (u64::MAX, 86_400)] {
-            assert_eq!(pause(1, second, 1.0, Some(Duration::from_secs(asked))), Duration::from_secs(waits));
+        for (asked, waits) in [
+            (61, 61),
+            (9_999, 9_999),
+            (86_400, 86_400),
+            (86_401, 86_400),
+            (u64::MAX, 86_400),
+        ] {
+            assert_eq!(
+                pause(1, second, 1.0, Some(Duration::from_secs(asked))),
+                Duration::from_secs(waits)
+            );
         }
     }
 
     #[test]
     fn tries_are_counted_by_the_kind_of_fault() {
         let fault = |retry| Fault::senseless("x", retry);
-        let tries = |retry| (1..9).take_while(|tries| fault(retry).tried_again(*tries, 5)).count() + 1;
-        assert_eq!([tries(Retry::Never), tries(Retry::Once), tries(Retry::Always)], [1, 2, 5]);
+        let tries = |retry| {
+            (1..9)
+                .take_while(|tries| fault(retry).tried_again(*tries, 5))
+                .count()
+                + 1
+        };
+        assert_eq!(
+            [
+                tries(Retry::Never),
+                tries(Retry::Once),
+                tries(Retry::Always)
+            ],
+            [1, 2, 5]
+        );
         assert!(!fault(Retry::Once).tried_again(1, 1));
     }
 }

@@ -37,7 +37,11 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Variable(name) => write!(f, "{name} is set"),
             Self::File(path) => write!(f, "the key is in {path}"),
-            Self::Command(command) => write!(f, "the key is printed by '{}'", command.first().map_or("", String::as_str)),
+            Self::Command(command) => write!(
+                f,
+                "the key is printed by '{}'",
+                command.first().map_or("", String::as_str)
+            ),
             Self::Missing(name) => write!(f, "{name} is not set"),
             Self::Nowhere => f.write_str("no key is sent (openai.key_env is empty)"),
         }
@@ -59,7 +63,9 @@ pub fn place(settings: &OpenAiSettings) -> Place<'_> {
 
 fn of_variable(name: &str) -> Option<SecretString> {
     let set = std::env::var(name).ok().filter(|_| !name.is_empty())?;
-    Some(set.trim()).filter(|key| !key.is_empty()).map(SecretString::from)
+    Some(set.trim())
+        .filter(|key| !key.is_empty())
+        .map(SecretString::from)
 }
 
 /// The key; absent for a server that needs none, which is what an empty `key_env` without a file says.
@@ -90,30 +96,46 @@ pub(super) fn forget(settings: &OpenAiSettings) {
 fn of_file(path: &Path) -> Result<SecretString> {
     let shown = path.display();
     let unreadable = |error: &std::io::Error| {
-        missing(format!("the key file {shown} cannot be read: {error}")).hint("set 'openai.key_file' to a file that holds the key")
+        missing(format!("the key file {shown} cannot be read: {error}"))
+            .hint("set 'openai.key_file' to a file that holds the key")
     };
-    let plain = path.is_absolute() && std::fs::symlink_metadata(path).map_err(|error| unreadable(&error))?.is_file();
+    let plain = path.is_absolute()
+        && std::fs::symlink_metadata(path)
+            .map_err(|error| unreadable(&error))?
+            .is_file();
     if !plain {
-        return Err(missing(format!("the key file {shown} is no plain file named from the root"))
-            .hint("set 'openai.key_file' to the absolute path of a file, no link"));
+        return Err(missing(format!(
+            "the key file {shown} is no plain file named from the root"
+        ))
+        .hint("set 'openai.key_file' to the absolute path of a file, no link"));
     }
     let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
     // Asked of what was opened: the name may stand for another file by now.
     let mode = file.metadata().map_err(|error| unreadable(&error))?.mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(missing(format!("the key file {shown} may be read by others (its mode is {mode:04o})"))
-            .hint(format!("make it yours alone: chmod 600 {shown}; if others may have read it, get a new key")));
+        return Err(missing(format!(
+            "the key file {shown} may be read by others (its mode is {mode:04o})"
+        ))
+        .hint(format!(
+            "make it yours alone: chmod 600 {shown}; if others may have read it, get a new key"
+        )));
     }
     let mut key = String::new();
-    file.take(FILE_BYTES).read_to_string(&mut key).map_err(|error| unreadable(&error))?;
+    file.take(FILE_BYTES)
+        .read_to_string(&mut key)
+        .map_err(|error| unreadable(&error))?;
     match key.trim() {
-        "" => Err(missing(format!("the key file {shown} is empty")).hint("put the provider's key into it")),
+        "" => Err(missing(format!("the key file {shown} is empty"))
+            .hint("put the provider's key into it")),
         key => Ok(SecretString::from(key.to_owned())),
     }
 }
 
 fn missing(words: String) -> Failure {
-    Failure::new(Code::BackendUnavailable, format!("the backend 'openai' has no key: {words}"))
+    Failure::new(
+        Code::BackendUnavailable,
+        format!("the backend 'openai' has no key: {words}"),
+    )
 }
 
 #[cfg(test)]
@@ -126,7 +148,11 @@ mod tests {
 
     fn settings(file: &Path) -> OpenAiSettings {
         let key_file = file.to_string_lossy().into_owned();
-        OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), key_file, ..OpenAiSettings::default() }
+        OpenAiSettings {
+            key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(),
+            key_file,
+            ..OpenAiSettings::default()
+        }
     }
 
     #[test]
@@ -136,8 +162,16 @@ mod tests {
         for (content, mode, said) in [
             ("a-secret-key\n", 0o600, Ok("a-secret-key")),
             ("a-secret-key", 0o400, Ok("a-secret-key")),
-            ("a-secret-key", 0o640, Err("may be read by others (its mode is 0640)")),
-            ("a-secret-key", 0o604, Err("may be read by others (its mode is 0604)")),
+            (
+                "a-secret-key",
+                0o640,
+                Err("may be read by others (its mode is 0640)"),
+            ),
+            (
+                "a-secret-key",
+                0o604,
+                Err("may be read by others (its mode is 0604)"),
+            ),
             (" \n", 0o600, Err("is empty")),
         ] {
             let _ = std::fs::remove_file(&file);
@@ -146,7 +180,11 @@ mod tests {
             match (key(&settings(&file)), said) {
                 (Ok(Some(key)), Ok(expected)) => assert_eq!(key.expose_secret(), expected),
                 (Err(failure), Err(expected)) => {
-                    assert!(failure.message.contains(expected) && !failure.message.contains("secret"), "{}", failure.message);
+                    assert!(
+                        failure.message.contains(expected) && !failure.message.contains("secret"),
+                        "{}",
+                        failure.message
+                    );
                     assert_eq!(failure.code, Code::BackendUnavailable);
                 }
                 (got, _) => panic!("{mode:o}: {got:?}"),
@@ -154,26 +192,68 @@ mod tests {
         }
         let link = folder.path().join("link");
         symlink(&file, &link).unwrap();
-        for path in [link.as_path(), folder.path(), Path::new("key"), &folder.path().join("gone")] {
+        for path in [
+            link.as_path(),
+            folder.path(),
+            Path::new("key"),
+            &folder.path().join("gone"),
+        ] {
             assert!(key(&settings(path)).is_err(), "{}", path.display());
         }
     }
 
     #[test]
     fn the_variable_comes_first_and_neither_means_that_none_is_sent() {
-        let by_variable = OpenAiSettings { key_env: "PATH".to_owned(), key_file: "/no/such/file".to_owned(), ..OpenAiSettings::default() };
+        let by_variable = OpenAiSettings {
+            key_env: "PATH".to_owned(),
+            key_file: "/no/such/file".to_owned(),
+            ..OpenAiSettings::default()
+        };
         assert!(key(&by_variable).unwrap().is_some());
-        assert!(key(&OpenAiSettings { key_env: String::new(), ..OpenAiSettings::default() }).unwrap().is_none());
+        assert!(
+            key(&OpenAiSettings {
+                key_env: String::new(),
+                ..OpenAiSettings::default()
+            })
+            .unwrap()
+            .is_none()
+        );
         let key_command = ["printf", "by-command"].map(str::to_owned).to_vec();
-        let by_command = OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), key_command, ..OpenAiSettings::default() };
-        assert_eq!(key(&by_command).unwrap().unwrap().expose_secret(), "by-command");
+        let by_command = OpenAiSettings {
+            key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(),
+            key_command,
+            ..OpenAiSettings::default()
+        };
+        assert_eq!(
+            key(&by_command).unwrap().unwrap().expose_secret(),
+            "by-command"
+        );
         let counted = tempfile::tempdir().unwrap();
-        let count = format!("echo x >> {0}; wc -l < {0}", counted.path().join("asked").display());
-        let counting = OpenAiSettings { key_command: ["sh", "-c", &count].map(str::to_owned).to_vec(), ..by_command.clone() };
+        let count = format!(
+            "echo x >> {0}; wc -l < {0}",
+            counted.path().join("asked").display()
+        );
+        let counting = OpenAiSettings {
+            key_command: ["sh", "-c", &count].map(str::to_owned).to_vec(),
+            ..by_command.clone()
+        };
         let asked = || key(&counting).unwrap().unwrap().expose_secret().to_owned();
         assert_eq!([asked(), asked()], ["1", "1"], "a process asks once");
         forget(&counting);
-        assert_eq!([asked(), asked()], ["2", "2"], "and again when it is told to");
-        assert_ne!(key(&OpenAiSettings { key_env: "PATH".to_owned(), ..by_command }).unwrap().unwrap().expose_secret(), "by-command");
+        assert_eq!(
+            [asked(), asked()],
+            ["2", "2"],
+            "and again when it is told to"
+        );
+        assert_ne!(
+            key(&OpenAiSettings {
+                key_env: "PATH".to_owned(),
+                ..by_command
+            })
+            .unwrap()
+            .unwrap()
+            .expose_secret(),
+            "by-command"
+        );
     }
 }

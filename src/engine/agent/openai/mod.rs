@@ -99,7 +99,11 @@ impl OpenAi {
         Ok(Self {
             access: Access::new(settings)?,
             prices,
-            pace: Pace { max_tries: settings.max_tries.max(1), base: Duration::from_secs(1), longest: LONGEST_PAUSE },
+            pace: Pace {
+                max_tries: settings.max_tries.max(1),
+                base: Duration::from_secs(1),
+                longest: LONGEST_PAUSE,
+            },
             model: settings.model.clone(),
             model_list: settings.model_list,
             context_window: settings.context_window,
@@ -145,17 +149,32 @@ impl OpenAi {
         if !self.model_list || self.access.ready().is_err() || !models.is_old(now) {
             return;
         }
-        let told = self.access.wire().models().await.map_err(|fault| fault.into_failure(1));
+        let told = self
+            .access
+            .wire()
+            .models()
+            .await
+            .map_err(|fault| fault.into_failure(1));
         match told.and_then(|told| models.take(&told, now)) {
             Ok(count) => tracing::info!(count, "the provider's list of models is known"),
-            Err(failure) => tracing::warn!(%failure, "the provider's list of models is not known; prices are those of before"),
+            Err(failure) => {
+                tracing::warn!(%failure, "the provider's list of models is not known; prices are those of before")
+            }
         }
     }
 
     /// How many tokens a model takes, question and answer together.
     fn window_of(&self, model: &str) -> u64 {
-        let told = || self.prices.models().of(model).and_then(|listed| listed.window);
-        Some(self.context_window).filter(|window| *window > 0).or_else(told).unwrap_or(USUAL_WINDOW)
+        let told = || {
+            self.prices
+                .models()
+                .of(model)
+                .and_then(|listed| listed.window)
+        };
+        Some(self.context_window)
+            .filter(|window| *window > 0)
+            .or_else(told)
+            .unwrap_or(USUAL_WINDOW)
     }
 
     fn model_of(&self, persona: &Persona) -> String {
@@ -201,26 +220,59 @@ impl Backend for OpenAi {
     fn work<'a>(&'a self, job: &'a Job, desk: &'a Desk, stop: &'a Stop) -> Work<'a> {
         Box::pin(async move {
             let wire = self.access.open().await?;
-            let shelf = Arc::new(Shelf::open(&self.servers, &job.persona, &job.worktree, job.repository.as_deref()).await?);
-            let tools =
-                Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?.with_servers(Arc::clone(&shelf)).counting(&job.growth);
+            let shelf = Arc::new(
+                Shelf::open(
+                    &self.servers,
+                    &job.persona,
+                    &job.worktree,
+                    job.repository.as_deref(),
+                )
+                .await?,
+            );
+            let tools = Toolbox::new(&job.worktree, &job.persona, self.launcher.clone())?
+                .with_servers(Arc::clone(&shelf))
+                .counting(&job.growth);
             if tools.has("execute") && job.history.is_empty() {
                 let protection = self.protection.get_or_init(|| self.launcher.probe()).await;
                 let (confined, words) = (protection.confined(), protection.words());
-                desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+                desk.also(|phase_key, attempt| Fact::CommandsConfined {
+                    phase_key: phase_key.clone(),
+                    attempt,
+                    confined,
+                    words,
+                });
             }
             if !shelf.is_empty() && job.history.is_empty() {
                 let kernel = self.fence.get_or_init(|| self.launcher.probe_fence()).await;
                 for (confined, words) in shelf.protections(kernel) {
-                    desk.also(|phase_key, attempt| Fact::CommandsConfined { phase_key: phase_key.clone(), attempt, confined, words });
+                    desk.also(|phase_key, attempt| Fact::CommandsConfined {
+                        phase_key: phase_key.clone(),
+                        attempt,
+                        confined,
+                        words,
+                    });
                 }
             }
             let (model, conversation) = (self.model_of(&job.persona), String::new());
-            let (wire, prices, pace, window) = (&*wire, &self.prices, self.pace, self.window_of(&model));
+            let (wire, prices, pace, window) =
+                (&*wire, &self.prices, self.pace, self.window_of(&model));
             let structured = structured::wanted(job, prices.models().of(&model).as_ref());
             let (schema_refused, tries) = (AtomicBool::new(false), &AtomicU32::new(job.tries));
-            let worker =
-                Worker { wire, prices, pace, model, window, structured, schema_refused, job, book: desk, stop, tools, tries, conversation };
+            let worker = Worker {
+                wire,
+                prices,
+                pace,
+                model,
+                window,
+                structured,
+                schema_refused,
+                job,
+                book: desk,
+                stop,
+                tools,
+                tries,
+                conversation,
+            };
             let ended = worker.run().await;
             shelf.end().await;
             ended
@@ -239,49 +291,93 @@ mod tests {
 
     #[test]
     fn a_missing_key_names_its_variable_and_the_way_out() {
-        let settings = OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), ..OpenAiSettings::default() };
+        let settings = OpenAiSettings {
+            key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(),
+            ..OpenAiSettings::default()
+        };
         let persona = scene::persona();
         let failure = backend(&settings).unwrap().available(&persona).unwrap_err();
         assert_eq!(failure.code, Code::BackendUnavailable);
-        assert!(failure.message.contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"), "{}", failure.message);
-        let without = OpenAiSettings { key_env: String::new(), ..settings };
+        assert!(
+            failure
+                .message
+                .contains("PHASEDECK_TEST_NO_SUCH_KEY is not set"),
+            "{}",
+            failure.message
+        );
+        let without = OpenAiSettings {
+            key_env: String::new(),
+            ..settings
+        };
         assert!(backend(&without).unwrap().available(&persona).is_ok());
     }
 
     #[test]
     fn a_base_url_that_cannot_be_used_is_named() {
-        for base_url in ["", "openrouter.ai/api", "ftp://x/", "https://me:secret@host/v1"] {
-            let settings = OpenAiSettings { base_url: base_url.to_owned(), ..OpenAiSettings::default() };
+        for base_url in [
+            "",
+            "openrouter.ai/api",
+            "ftp://x/",
+            "https://me:secret@host/v1",
+        ] {
+            let settings = OpenAiSettings {
+                base_url: base_url.to_owned(),
+                ..OpenAiSettings::default()
+            };
             let failure = backend(&settings).err().unwrap();
             assert_eq!(failure.code, Code::ConfigInvalid, "{base_url}");
-            assert!(failure.message.contains("openai.base_url") && !failure.message.contains("secret"), "{}", failure.message);
+            assert!(
+                failure.message.contains("openai.base_url") && !failure.message.contains("secret"),
+                "{}",
+                failure.message
+            );
         }
     }
 
     #[test]
     fn the_persona_names_the_model_or_the_settings_do() {
-        let backend = backend(&OpenAiSettings { key_env: String::new(), ..OpenAiSettings::default() }).unwrap();
+        let backend = backend(&OpenAiSettings {
+            key_env: String::new(),
+            ..OpenAiSettings::default()
+        })
+        .unwrap();
         let mut persona = scene::persona();
         persona.model = None;
-        assert_eq!(backend.model(&persona).as_deref(), Some("anthropic/claude-sonnet-4.5"));
+        assert_eq!(
+            backend.model(&persona).as_deref(),
+            Some("anthropic/claude-sonnet-4.5")
+        );
         persona.model = Some("x/y".to_owned());
         assert_eq!(backend.model(&persona).as_deref(), Some("x/y"));
     }
 
     #[tokio::test]
     async fn the_list_of_models_is_asked_for_once_a_day_and_never_without_a_key() {
-        let server =
-            model_server::ModelServer::queue([]).await.telling_models(&serde_json::json!({"data": [{"id": "m", "context_length": 9}]}));
+        let server = model_server::ModelServer::queue([])
+            .await
+            .telling_models(&serde_json::json!({"data": [{"id": "m", "context_length": 9}]}));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("models.json");
-        let settings = OpenAiSettings { base_url: server.base_url(), key_env: String::new(), ..OpenAiSettings::default() };
+        let settings = OpenAiSettings {
+            base_url: server.base_url(),
+            key_env: String::new(),
+            ..OpenAiSettings::default()
+        };
         let with = |settings: &OpenAiSettings| {
-            let prices = Prices::new(&BTreeMap::new()).unwrap().knowing(Models::kept(&file, &settings.base_url));
+            let prices = Prices::new(&BTreeMap::new())
+                .unwrap()
+                .knowing(Models::kept(&file, &settings.base_url));
             OpenAi::new(settings, prices).unwrap()
         };
         for silent in [
-            OpenAiSettings { model_list: false, ..settings.clone() },
-            OpenAiSettings { key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(), ..settings.clone() },
+            OpenAiSettings {
+                model_list: false,
+                ..settings.clone()
+            },
+            OpenAiSettings {
+                key_env: "PHASEDECK_TEST_NO_SUCH_KEY".to_owned(),
+                ..settings.clone()
+            },
         ] {
             with(&silent).refresh().await;
             assert!(!file.exists());
@@ -289,12 +385,26 @@ mod tests {
         let backend = with(&settings);
         assert_eq!(backend.window_of("m"), USUAL_WINDOW);
         backend.refresh().await;
-        assert_eq!((backend.window_of("m"), backend.window_of("other")), (9, USUAL_WINDOW));
-        assert_eq!(with(&OpenAiSettings { context_window: 77, ..settings.clone() }).window_of("m"), 77);
+        assert_eq!(
+            (backend.window_of("m"), backend.window_of("other")),
+            (9, USUAL_WINDOW)
+        );
+        assert_eq!(
+            with(&OpenAiSettings {
+                context_window: 77,
+                ..settings.clone()
+            })
+            .window_of("m"),
+            77
+        );
         let written = std::fs::read(&file).unwrap();
         drop(server);
         let next = with(&settings);
         next.refresh().await;
-        assert_eq!((next.window_of("m"), std::fs::read(&file).unwrap()), (9, written), "the kept list is good for a day");
+        assert_eq!(
+            (next.window_of("m"), std::fs::read(&file).unwrap()),
+            (9, written),
+            "the kept list is good for a day"
+        );
     }
 }

@@ -55,13 +55,24 @@ impl Models {
     /// address is as if it were empty.
     #[must_use]
     pub fn kept(file: &Path, base_url: &str) -> Self {
-        let list = read(file).filter(|list| list.base_url == base_url).unwrap_or_default();
-        Self { list: Arc::new(RwLock::new(list)), file: file.to_path_buf(), base_url: base_url.to_owned() }
+        let list = read(file)
+            .filter(|list| list.base_url == base_url)
+            .unwrap_or_default();
+        Self {
+            list: Arc::new(RwLock::new(list)),
+            file: file.to_path_buf(),
+            base_url: base_url.to_owned(),
+        }
     }
 
     /// What is known of a model.
     pub(super) fn of(&self, model: &str) -> Option<Listed> {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).models.get(model).cloned()
+        self.list
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .models
+            .get(model)
+            .cloned()
     }
 
     /// Whether the list is older than a day, or of the future.
@@ -76,10 +87,21 @@ impl Models {
     /// `llm_bad_response` when it is no list; what writing the file says. What was known before stays then.
     pub(super) fn take(&self, told: &Value, now: Timestamp) -> Result<usize> {
         let models = told["data"].as_array().or(told.as_array());
-        let models = models.ok_or_else(|| Failure::new(Code::LlmBadResponse, "the provider's list of models is no list"))?;
-        let models: BTreeMap<String, Listed> =
-            models.iter().filter_map(|model| Some((model["id"].as_str()?.to_owned(), listed(model)))).collect();
-        let list = List { at: now, base_url: self.base_url.clone(), models };
+        let models = models.ok_or_else(|| {
+            Failure::new(
+                Code::LlmBadResponse,
+                "the provider's list of models is no list",
+            )
+        })?;
+        let models: BTreeMap<String, Listed> = models
+            .iter()
+            .filter_map(|model| Some((model["id"].as_str()?.to_owned(), listed(model))))
+            .collect();
+        let list = List {
+            at: now,
+            base_url: self.base_url.clone(),
+            models,
+        };
         let count = list.models.len();
         write(&self.file, &list)?;
         *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
@@ -88,12 +110,19 @@ impl Models {
 }
 
 fn read(file: &Path) -> Option<List> {
-    std::fs::metadata(file).ok().filter(|meta| meta.is_file() && meta.len() <= FILE_BYTES)?;
+    std::fs::metadata(file)
+        .ok()
+        .filter(|meta| meta.is_file() && meta.len() <= FILE_BYTES)?;
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
 fn write(file: &Path, list: &List) -> Result<()> {
-    let failed = |error: &std::io::Error| Failure::io(format!("cannot keep the list of models in {}", file.display()), error);
+    let failed = |error: &std::io::Error| {
+        Failure::io(
+            format!("cannot keep the list of models in {}", file.display()),
+            error,
+        )
+    };
     let folder = file.parent().unwrap_or(Path::new("."));
     create_private_dir(folder)?;
     let json = serde_json::to_vec(list).map_err(Failure::internal)?;
@@ -104,24 +133,47 @@ fn write(file: &Path, list: &List) -> Result<()> {
 }
 
 fn listed(model: &Value) -> Listed {
-    let window = ["context_length", "max_model_len", "context_window"].iter().find_map(|key| model[*key].as_u64());
-    let window = window.or_else(|| model["top_provider"]["context_length"].as_u64()).filter(|window| *window > 0);
+    let window = ["context_length", "max_model_len", "context_window"]
+        .iter()
+        .find_map(|key| model[*key].as_u64());
+    let window = window
+        .or_else(|| model["top_provider"]["context_length"].as_u64())
+        .filter(|window| *window > 0);
     let parameters = model["supported_parameters"].as_array();
-    let parameters = parameters.map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
-    Listed { price: price(&model["pricing"]), window, parameters }
+    let parameters = parameters.map(|names| {
+        names
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    });
+    Listed {
+        price: price(&model["pricing"]),
+        window,
+        parameters,
+    }
 }
 
 /// Dollars for a token, as the provider writes them, in dollars for a million. A price that is not
 /// told in full, or is below nothing, is unknown.
 fn price(pricing: &Value) -> Option<Price> {
     let million = |key: &str| {
-        let text = pricing[key].as_str().map(str::to_owned).or_else(|| pricing[key].is_number().then(|| pricing[key].to_string()))?;
+        let text = pricing[key]
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| pricing[key].is_number().then(|| pricing[key].to_string()))?;
         let text = text.trim().to_ascii_lowercase();
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let text = format!("{mantissa}e{}", exponent.parse::<i32>().ok()?.checked_add(6)?);
+        let text = format!(
+            "{mantissa}e{}",
+            exponent.parse::<i32>().ok()?.checked_add(6)?
+        );
         NanoUsd::from_decimal(&text).map(|_| text)
     };
-    Some(Price { input: million("prompt")?, output: million("completion")?, cached: million("input_cache_read") })
+    Some(Price {
+        input: million("prompt")?,
+        output: million("completion")?,
+        cached: million("input_cache_read"),
+    })
 }
 
 #[cfg(test)]
@@ -151,13 +203,29 @@ mod tests {
             {"name": "no id"}, 7
         ]}));
         let price = |input: &str, output: &str, cached: Option<&str>| {
-            Some(Price { input: input.to_owned(), output: output.to_owned(), cached: cached.map(str::to_owned) })
+            Some(Price {
+                input: input.to_owned(),
+                output: output.to_owned(),
+                cached: cached.map(str::to_owned),
+            })
         };
         let of = |model: &str| models.of(model).unwrap();
-        assert_eq!(of("a").price, price("0.000003e6", "0.000015e6", Some("0.0000003e6")));
-        assert_eq!((of("a").window, of("a").parameters), (Some(200_000), Some(vec!["tools".to_owned()])));
-        assert_eq!((of("free").price, of("free").window), (price("0e6", "0e6", None), Some(8_192)));
-        assert_eq!((of("auto").price, of("half").price, of("half").window), (None, None, Some(4_096)));
+        assert_eq!(
+            of("a").price,
+            price("0.000003e6", "0.000015e6", Some("0.0000003e6"))
+        );
+        assert_eq!(
+            (of("a").window, of("a").parameters),
+            (Some(200_000), Some(vec!["tools".to_owned()]))
+        );
+        assert_eq!(
+            (of("free").price, of("free").window),
+            (price("0e6", "0e6", None), Some(8_192))
+        );
+        assert_eq!(
+            (of("auto").price, of("half").price, of("half").window),
+            (None, None, Some(4_096))
+        );
         assert_eq!(of("number").price, price("1e-1", "2.5e0", None));
         assert_eq!(models.of("no id"), None);
     }
@@ -166,7 +234,10 @@ mod tests {
     fn a_list_is_kept_for_the_next_host_and_only_for_its_address() {
         let (folder, models) = models(&json!({"data": [{"id": "a", "context_length": 9}]}));
         let file = folder.path().join("state/models.json");
-        assert_eq!(Models::kept(&file, "https://one/v1").of("a"), models.of("a"));
+        assert_eq!(
+            Models::kept(&file, "https://one/v1").of("a"),
+            models.of("a")
+        );
         assert_eq!(Models::kept(&file, "https://two/v1").of("a"), None);
         std::fs::write(&file, "half of i").unwrap();
         assert_eq!(Models::kept(&file, "https://one/v1").of("a"), None);

@@ -40,8 +40,8 @@ impl Prices {
     /// # Errors
     /// `config_invalid` naming every price that is no decimal number of dollars.
     pub fn new(own: &BTreeMap<String, Price>) -> Result<Self> {
-        let shipped: BTreeMap<String, Price> =
-            serde_json::from_str(SHIPPED).map_err(|error| Failure::internal(format!("the shipped prices: {error}")))?;
+        let shipped: BTreeMap<String, Price> = serde_json::from_str(SHIPPED)
+            .map_err(|error| Failure::internal(format!("the shipped prices: {error}")))?;
         let mut mistakes = Vec::new();
         let mut read = |table: &BTreeMap<String, Price>| {
             let mut by_model = BTreeMap::new();
@@ -55,10 +55,17 @@ impl Prices {
         };
         let (shipped, own) = (read(&shipped), read(own));
         if mistakes.is_empty() {
-            return Ok(Self { own, shipped, models: Models::default() });
+            return Ok(Self {
+                own,
+                shipped,
+                models: Models::default(),
+            });
         }
-        Err(Failure::new(Code::ConfigInvalid, format!("no decimal number of dollars: {}", mistakes.join(", ")))
-            .hint("write prices as text in dollars per million tokens, such as \"2.50\""))
+        Err(Failure::new(
+            Code::ConfigInvalid,
+            format!("no decimal number of dollars: {}", mistakes.join(", ")),
+        )
+        .hint("write prices as text in dollars per million tokens, such as \"2.50\""))
     }
 
     /// Lays the provider's own list between the two.
@@ -74,8 +81,17 @@ impl Prices {
     }
 
     fn of(&self, model: &str) -> Option<PerMillion> {
-        let listed = || self.models.of(model)?.price.and_then(|price| per_million(&price).ok());
-        self.own.get(model).copied().or_else(listed).or_else(|| self.shipped.get(model).copied())
+        let listed = || {
+            self.models
+                .of(model)?
+                .price
+                .and_then(|price| per_million(&price).ok())
+        };
+        self.own
+            .get(model)
+            .copied()
+            .or_else(listed)
+            .or_else(|| self.shipped.get(model).copied())
     }
 
     /// What a million tokens cost, sent and received; absent when the price is unknown.
@@ -89,9 +105,20 @@ impl Prices {
     pub fn cost(&self, model: &str, tokens: Tokens) -> Option<NanoUsd> {
         let price = self.of(model)?;
         let cached = tokens.cached.min(tokens.input);
-        let parts = [(tokens.input - cached, price.input), (cached, price.cached), (tokens.output, price.output)];
-        let millionths: i128 = parts.iter().map(|(count, price)| i128::from(*count) * i128::from(price.0)).sum();
-        i64::try_from(millionths.div_euclid(1_000_000) + i128::from(millionths.rem_euclid(1_000_000) != 0)).ok().map(NanoUsd)
+        let parts = [
+            (tokens.input - cached, price.input),
+            (cached, price.cached),
+            (tokens.output, price.output),
+        ];
+        let millionths: i128 = parts
+            .iter()
+            .map(|(count, price)| i128::from(*count) * i128::from(price.0))
+            .sum();
+        i64::try_from(
+            millionths.div_euclid(1_000_000) + i128::from(millionths.rem_euclid(1_000_000) != 0),
+        )
+        .ok()
+        .map(NanoUsd)
     }
 
     /// What to set aside for a request of `bytes` before it is sent; absent when the price is unknown.
@@ -99,15 +126,29 @@ impl Prices {
     pub fn reserve(&self, model: &str, bytes: usize, max_tokens: Option<u32>) -> Option<NanoUsd> {
         let input = (bytes as u64).div_ceil(BYTES_PER_TOKEN);
         let output = max_tokens.map_or(ASSUMED_OUTPUT, u64::from);
-        self.cost(model, Tokens { input, output, ..Tokens::default() })
+        self.cost(
+            model,
+            Tokens {
+                input,
+                output,
+                ..Tokens::default()
+            },
+        )
     }
 }
 
 fn per_million(price: &Price) -> Result<PerMillion, &'static str> {
     let read = |text: &str, field| NanoUsd::from_decimal(text).ok_or(field);
     let input = read(&price.input, "input")?;
-    let cached = price.cached.as_deref().map_or(Ok(input), |text| read(text, "cached"))?;
-    Ok(PerMillion { input, output: read(&price.output, "output")?, cached })
+    let cached = price
+        .cached
+        .as_deref()
+        .map_or(Ok(input), |text| read(text, "cached"))?;
+    Ok(PerMillion {
+        input,
+        output: read(&price.output, "output")?,
+        cached,
+    })
 }
 
 #[cfg(test)]
@@ -115,19 +156,37 @@ mod tests {
     use super::*;
 
     fn price(input: &str, output: &str) -> Price {
-        Price { input: input.to_owned(), output: output.to_owned(), cached: None }
+        Price {
+            input: input.to_owned(),
+            output: output.to_owned(),
+            cached: None,
+        }
     }
 
     #[test]
     fn own_prices_win_and_unknown_models_have_none() {
-        let tokens = Tokens { input: 1_000, output: 100, cached: 400, reasoning: 0 };
+        let tokens = Tokens {
+            input: 1_000,
+            output: 100,
+            cached: 400,
+            reasoning: 0,
+        };
         let shipped = Prices::new(&BTreeMap::new()).unwrap();
         // 600 × 3 $/M + 400 × 0.3 $/M + 100 × 15 $/M
-        assert_eq!(shipped.cost("anthropic/claude-sonnet-4.5", tokens), Some(NanoUsd(3_420_000)));
+        assert_eq!(
+            shipped.cost("anthropic/claude-sonnet-4.5", tokens),
+            Some(NanoUsd(3_420_000))
+        );
         assert_eq!(shipped.cost("someone/else", tokens), None);
-        let own = BTreeMap::from([("anthropic/claude-sonnet-4.5".to_owned(), price("1", "0")), ("local".to_owned(), price("0", "0"))]);
+        let own = BTreeMap::from([
+            ("anthropic/claude-sonnet-4.5".to_owned(), price("1", "0")),
+            ("local".to_owned(), price("0", "0")),
+        ]);
         let own = Prices::new(&own).unwrap();
-        assert_eq!(own.cost("anthropic/claude-sonnet-4.5", tokens), Some(NanoUsd(1_000_000)));
+        assert_eq!(
+            own.cost("anthropic/claude-sonnet-4.5", tokens),
+            Some(NanoUsd(1_000_000))
+        );
         assert_eq!(own.cost("local", tokens), Some(NanoUsd(0)));
     }
 
@@ -136,36 +195,78 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let models = Models::kept(&folder.path().join("models.json"), "http://x");
         let listed = |id: &str, price: &str| serde_json::json!({"id": id, "pricing": {"prompt": price, "completion": "0"}});
-        let told =
-            serde_json::json!([listed("anthropic/claude-sonnet-4.5", "0.000004"), listed("mine", "1"), listed("new", "0.000000001")]);
-        models.take(&told, crate::model::time::Timestamp(0)).unwrap();
-        let prices = Prices::new(&BTreeMap::from([("mine".to_owned(), price("2", "0"))])).unwrap().knowing(models);
-        let million = Tokens { input: 1_000_000, ..Tokens::default() };
+        let told = serde_json::json!([
+            listed("anthropic/claude-sonnet-4.5", "0.000004"),
+            listed("mine", "1"),
+            listed("new", "0.000000001")
+        ]);
+        models
+            .take(&told, crate::model::time::Timestamp(0))
+            .unwrap();
+        let prices = Prices::new(&BTreeMap::from([("mine".to_owned(), price("2", "0"))]))
+            .unwrap()
+            .knowing(models);
+        let million = Tokens {
+            input: 1_000_000,
+            ..Tokens::default()
+        };
         let cost = |model: &str| prices.cost(model, million);
-        assert_eq!(cost("anthropic/claude-sonnet-4.5"), Some(NanoUsd(4_000_000_000)), "the list is newer than what ships");
-        assert_eq!((cost("mine"), cost("new")), (Some(NanoUsd(2_000_000_000)), Some(NanoUsd(1_000_000))));
+        assert_eq!(
+            cost("anthropic/claude-sonnet-4.5"),
+            Some(NanoUsd(4_000_000_000)),
+            "the list is newer than what ships"
+        );
+        assert_eq!(
+            (cost("mine"), cost("new")),
+            (Some(NanoUsd(2_000_000_000)), Some(NanoUsd(1_000_000)))
+        );
         assert_eq!(cost("unknown"), None);
     }
 
     #[test]
     fn part_of_a_nano_dollar_counts_as_a_whole_one() {
-        let prices = Prices::new(&BTreeMap::from([("m".to_owned(), price("0.0000005", "0"))])).unwrap();
-        assert_eq!(prices.cost("m", Tokens { input: 1, ..Tokens::default() }), Some(NanoUsd(1)));
+        let prices =
+            Prices::new(&BTreeMap::from([("m".to_owned(), price("0.0000005", "0"))])).unwrap();
+        assert_eq!(
+            prices.cost(
+                "m",
+                Tokens {
+                    input: 1,
+                    ..Tokens::default()
+                }
+            ),
+            Some(NanoUsd(1))
+        );
     }
 
     #[test]
     fn a_reserve_covers_the_request_and_the_longest_answer() {
         let prices = Prices::new(&BTreeMap::from([("m".to_owned(), price("3", "10"))])).unwrap();
-        assert_eq!(prices.reserve("m", 3_000, Some(500)), Some(NanoUsd(8_000_000)));
-        assert_eq!(prices.reserve("m", 3_001, None), Some(NanoUsd(1_001 * 3_000 + 4_096 * 10_000)));
+        assert_eq!(
+            prices.reserve("m", 3_000, Some(500)),
+            Some(NanoUsd(8_000_000))
+        );
+        assert_eq!(
+            prices.reserve("m", 3_001, None),
+            Some(NanoUsd(1_001 * 3_000 + 4_096 * 10_000))
+        );
         assert_eq!(prices.reserve("x", 3_000, Some(500)), None);
     }
 
     #[test]
     fn every_bad_price_is_named() {
-        let own = BTreeMap::from([("a".to_owned(), price("cheap", "1")), ("b".to_owned(), price("1", "-1"))]);
+        let own = BTreeMap::from([
+            ("a".to_owned(), price("cheap", "1")),
+            ("b".to_owned(), price("1", "-1")),
+        ]);
         let failure = Prices::new(&own).unwrap_err();
         assert_eq!(failure.code, Code::ConfigInvalid);
-        assert!(failure.message.ends_with("prices.\"a\".input, prices.\"b\".output"), "{}", failure.message);
+        assert!(
+            failure
+                .message
+                .ends_with("prices.\"a\".input, prices.\"b\".output"),
+            "{}",
+            failure.message
+        );
     }
 }

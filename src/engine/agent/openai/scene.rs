@@ -27,7 +27,9 @@ pub(super) fn persona() -> Persona {
         model: Some("test/model".to_owned()),
         capabilities: Vec::new(),
         system_prompt: "You are careful.".to_owned(),
-        tools: ["ls", "read_file", "write_file", "write_todos"].map(str::to_owned).to_vec(),
+        tools: ["ls", "read_file", "write_file", "write_todos"]
+            .map(str::to_owned)
+            .to_vec(),
         permissions: std::collections::BTreeMap::new(),
         params: Params::default(),
     }
@@ -42,7 +44,11 @@ pub(super) fn job(worktree: &Path) -> Job {
         prompt: "the envelope".to_owned(),
         requirements: String::new(),
         persona: persona(),
-        artifact: Some(ExpectedFile { path: "out.json".to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(Value::Null) }),
+        artifact: Some(ExpectedFile {
+            path: "out.json".to_owned(),
+            schema_id: "dev/spec@1".into(),
+            schema: Arc::new(Value::Null),
+        }),
         worktree: worktree.to_path_buf(),
         repository: None,
         history: Vec::new(),
@@ -80,9 +86,17 @@ impl Notebook {
     /// open is void.
     pub(super) fn resuming(before: &Self) -> Self {
         let mut turns = before.turns();
-        let open = turns.iter_mut().filter(|turn| turn.status == TurnStatus::Reserved);
+        let open = turns
+            .iter_mut()
+            .filter(|turn| turn.status == TurnStatus::Reserved);
         open.for_each(|turn| turn.status = TurnStatus::Void);
-        Self { pages: Mutex::new(Pages { turns, ..Pages::default() }), ..Self::default() }
+        Self {
+            pages: Mutex::new(Pages {
+                turns,
+                ..Pages::default()
+            }),
+            ..Self::default()
+        }
     }
 
     /// The same, for an agent that the operator's word set going again.
@@ -112,7 +126,12 @@ impl Notebook {
     /// What was shown of one kind, without its seams.
     pub(super) fn shown(&self, wanted: TextKind) -> Vec<String> {
         let pages = self.pages.lock().unwrap();
-        pages.shown.iter().filter(|(kind, _)| *kind == wanted).map(|(_, text)| text.clone()).collect()
+        pages
+            .shown
+            .iter()
+            .filter(|(kind, _)| *kind == wanted)
+            .map(|(_, text)| text.clone())
+            .collect()
     }
 
     fn take_answer(&self, line: String, turn: TurnId, answered: Answered) -> Result<()> {
@@ -122,14 +141,23 @@ impl Notebook {
             assert_eq!(turn.status, TurnStatus::Reserved);
             turn.status = TurnStatus::Answered;
             turn.answer = Some(answered.answer);
-            let record = |(call_id, tool, arguments)| ToolRecord { call_id, tool, arguments, result: None, redo: false };
+            let record = |(call_id, tool, arguments)| ToolRecord {
+                call_id,
+                tool,
+                arguments,
+                result: None,
+                redo: false,
+            };
             turn.tools = answered.tools.into_iter().map(record).collect();
         })
     }
 
     fn write<T>(&self, line: String, change: impl FnOnce(&mut Pages) -> T) -> Result<T> {
         let mut pages = self.pages.lock().unwrap();
-        if self.fails_from.is_some_and(|from| pages.lines.len() >= from) {
+        if self
+            .fails_from
+            .is_some_and(|from| pages.lines.len() >= from)
+        {
             return Err(Failure::new(Code::DiskFull, "the notebook is full"));
         }
         if let Some((words, token)) = &self.cancel_at
@@ -145,8 +173,13 @@ impl Notebook {
 impl Pages {
     fn open(&mut self, reserve: &Reserve) -> TurnId {
         let id = TurnId::new();
-        let (phase_key, at, conversation) = ("spec".into(), Timestamp(0), reserve.conversation.clone());
-        let (number, stretch, status) = (reserve.number, self.stretch.unwrap_or(1), TurnStatus::Reserved);
+        let (phase_key, at, conversation) =
+            ("spec".into(), Timestamp(0), reserve.conversation.clone());
+        let (number, stretch, status) = (
+            reserve.number,
+            self.stretch.unwrap_or(1),
+            TurnStatus::Reserved,
+        );
         self.turns.push(TurnRecord {
             id,
             phase_key,
@@ -170,7 +203,11 @@ impl Pages {
 
 impl Book for Notebook {
     fn text(&self, kind: TextKind, text: &str) {
-        self.pages.lock().unwrap().shown.push((kind, text.to_owned()));
+        self.pages
+            .lock()
+            .unwrap()
+            .shown
+            .push((kind, text.to_owned()));
     }
 
     fn adapted(&self, words: &str) {
@@ -178,56 +215,110 @@ impl Book for Notebook {
     }
 
     async fn reserve(&self, reserve: Reserve) -> Result<TurnId> {
-        self.write(format!("reserve {}", reserve.number), |pages| pages.open(&reserve))
+        self.write(format!("reserve {}", reserve.number), |pages| {
+            pages.open(&reserve)
+        })
     }
 
     async fn answered(&self, turn: TurnId, answered: Answered) -> Result<()> {
-        let called: Vec<&str> = answered.tools.iter().map(|(_, tool, _)| tool.as_str()).collect();
-        self.take_answer(format!("answered {}", called.join(",")).trim_end().to_owned(), turn, answered)
+        let called: Vec<&str> = answered
+            .tools
+            .iter()
+            .map(|(_, tool, _)| tool.as_str())
+            .collect();
+        self.take_answer(
+            format!("answered {}", called.join(","))
+                .trim_end()
+                .to_owned(),
+            turn,
+            answered,
+        )
     }
 
     fn put_down(&self, turn: TurnId, answered: Answered) -> Result<()> {
-        assert_eq!(answered.tools, [], "tools are not run before their turn is stored");
+        assert_eq!(
+            answered.tools,
+            [],
+            "tools are not run before their turn is stored"
+        );
         self.take_answer("put down".to_owned(), turn, answered)
     }
 
     async fn failed(&self, turn: TurnId, failed: CallFailed, next: Option<NextTry>) -> Result<()> {
-        let again = next.map(|NextTry { tries, status, code, .. }| {
-            let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-            format!(", retried {tries} {status} {code}")
-        });
-        self.write(format!("failed {:?} {}{}", failed.status, failed.code, again.unwrap_or_default()), |pages| {
-            assert_eq!(pages.turn(turn).status, TurnStatus::Reserved);
-            pages.turn(turn).status = TurnStatus::Void;
-        })
+        let again = next.map(
+            |NextTry {
+                 tries,
+                 status,
+                 code,
+                 ..
+             }| {
+                let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+                format!(", retried {tries} {status} {code}")
+            },
+        );
+        self.write(
+            format!(
+                "failed {:?} {}{}",
+                failed.status,
+                failed.code,
+                again.unwrap_or_default()
+            ),
+            |pages| {
+                assert_eq!(pages.turn(turn).status, TurnStatus::Reserved);
+                pages.turn(turn).status = TurnStatus::Void;
+            },
+        )
     }
 
     async fn hold(&self, turn: TurnId, done: Vec<ToolDone>, at: Option<String>) -> Result<()> {
-        self.write(format!("hold {} {}", done.len(), at.as_deref().unwrap_or("no more")), |pages| {
-            let stored = pages.turn(turn);
-            assert_eq!(stored.status, TurnStatus::Answered);
-            stored.held_at = at;
-            for done in &done {
-                stored.tools.iter_mut().find(|tool| tool.call_id == done.call_id).unwrap().result = Some(done.result.clone());
-            }
-            pages.tools.extend(done);
-        })
+        self.write(
+            format!("hold {} {}", done.len(), at.as_deref().unwrap_or("no more")),
+            |pages| {
+                let stored = pages.turn(turn);
+                assert_eq!(stored.status, TurnStatus::Answered);
+                stored.held_at = at;
+                for done in &done {
+                    stored
+                        .tools
+                        .iter_mut()
+                        .find(|tool| tool.call_id == done.call_id)
+                        .unwrap()
+                        .result = Some(done.result.clone());
+                }
+                pages.tools.extend(done);
+            },
+        )
     }
 
     async fn keep(&self, whole: String) -> Option<String> {
         Some(format!("{} bytes", whole.len()))
     }
 
-    async fn tools_done(&self, turn: TurnId, done: Vec<ToolDone>, next: Option<Reserve>) -> Result<Option<TurnId>> {
-        let next_line = next.as_ref().map_or_else(|| "end".to_owned(), |next| format!("next {}", next.number));
+    async fn tools_done(
+        &self,
+        turn: TurnId,
+        done: Vec<ToolDone>,
+        next: Option<Reserve>,
+    ) -> Result<Option<TurnId>> {
+        let next_line = next
+            .as_ref()
+            .map_or_else(|| "end".to_owned(), |next| format!("next {}", next.number));
         self.write(format!("tools_done {} {next_line}", done.len()), |pages| {
             let stored = pages.turn(turn);
             assert_eq!(stored.status, TurnStatus::Answered);
             stored.status = TurnStatus::Settled;
             for done in &done {
-                stored.tools.iter_mut().find(|tool| tool.call_id == done.call_id).unwrap().result = Some(done.result.clone());
+                stored
+                    .tools
+                    .iter_mut()
+                    .find(|tool| tool.call_id == done.call_id)
+                    .unwrap()
+                    .result = Some(done.result.clone());
             }
-            assert!(stored.tools.iter().all(|tool| tool.result.is_some()), "a checkpoint has every result");
+            assert!(
+                stored.tools.iter().all(|tool| tool.result.is_some()),
+                "a checkpoint has every result"
+            );
             pages.tools.extend(done);
             next.map(|next| pages.open(&next))
         })

@@ -26,7 +26,11 @@ pub(super) struct SseLimits {
 
 impl Default for SseLimits {
     fn default() -> Self {
-        Self { line: 1 << 20, event: 4 << 20, stream: 64 << 20 }
+        Self {
+            line: 1 << 20,
+            event: 4 << 20,
+            stream: 64 << 20,
+        }
     }
 }
 
@@ -63,7 +67,10 @@ impl Decoder {
     /// A decoder with limits of its own.
     #[cfg(test)]
     pub(super) fn with_limits(limits: SseLimits) -> Self {
-        Self { limits, ..Self::default() }
+        Self {
+            limits,
+            ..Self::default()
+        }
     }
 
     /// Takes the next bytes and hands out the events that they complete.
@@ -82,7 +89,9 @@ impl Decoder {
             match byte {
                 b'\n' if second_half => {}
                 b'\n' | b'\r' => events.extend(self.end_line()?),
-                _ if self.line.len() >= self.limits.line => return Err(SseFault::Line(self.limits.line)),
+                _ if self.line.len() >= self.limits.line => {
+                    return Err(SseFault::Line(self.limits.line));
+                }
                 _ => self.line.push(byte),
             }
         }
@@ -95,17 +104,28 @@ impl Decoder {
     /// A limit or bad text.
     pub(super) fn finish(mut self) -> Result<Option<Event>, SseFault> {
         let event = self.end_line()?;
-        if event.is_some() { Ok(event) } else { self.dispatch() }
+        if event.is_some() {
+            Ok(event)
+        } else {
+            self.dispatch()
+        }
     }
 
     fn end_line(&mut self) -> Result<Option<Event>, SseFault> {
         let line = std::mem::take(&mut self.line);
         let first = !std::mem::replace(&mut self.first_line_read, true);
-        let line = if first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+        let line = if first {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line)
+        } else {
+            &line
+        };
         if line.is_empty() {
             return self.dispatch();
         }
-        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+        let colon = line
+            .iter()
+            .position(|&byte| byte == b':')
+            .unwrap_or(line.len());
         let (field, value) = line.split_at(colon);
         let value = value.strip_prefix(b":").unwrap_or(value);
         self.field(field, value.strip_prefix(b" ").unwrap_or(value))?;
@@ -123,7 +143,11 @@ impl Decoder {
                     None => self.data.insert(Vec::new()),
                 };
                 data.extend_from_slice(value);
-                if data.len() > self.limits.event { Err(SseFault::Event(self.limits.event)) } else { Ok(()) }
+                if data.len() > self.limits.event {
+                    Err(SseFault::Event(self.limits.event))
+                } else {
+                    Ok(())
+                }
             }
             b"event" => {
                 self.name = value.to_vec();
@@ -135,9 +159,14 @@ impl Decoder {
 
     fn dispatch(&mut self) -> Result<Option<Event>, SseFault> {
         let name = std::mem::take(&mut self.name);
-        let Some(data) = self.data.take() else { return Ok(None) };
+        let Some(data) = self.data.take() else {
+            return Ok(None);
+        };
         let text = |bytes| String::from_utf8(bytes).map_err(|_| SseFault::Encoding);
-        Ok(Some(Event { name: text(name)?, data: text(data)? }))
+        Ok(Some(Event {
+            name: text(name)?,
+            data: text(data)?,
+        }))
     }
 }
 
@@ -154,11 +183,17 @@ mod tests {
             events.extend(decoder.push(piece).unwrap());
         }
         events.extend(decoder.finish().unwrap());
-        events.into_iter().map(|event| (event.name, event.data)).collect()
+        events
+            .into_iter()
+            .map(|event| (event.name, event.data))
+            .collect()
     }
 
     fn data(texts: &[&str]) -> Vec<(String, String)> {
-        texts.iter().map(|text| (String::new(), (*text).to_owned())).collect()
+        texts
+            .iter()
+            .map(|text| (String::new(), (*text).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -174,27 +209,49 @@ mod tests {
             (b"data: a\rdata: b\r\r", data(&["a\nb"])),
             (b"data:  a\nid: 7\nretry: 5\nnonsense\n\n", data(&[" a"])),
             (b"data\n\n", data(&[""])),
-            (b"event: error\ndata: x\n\ndata: y\n\n", vec![("error".to_owned(), "x".to_owned()), (String::new(), "y".to_owned())]),
+            (
+                b"event: error\ndata: x\n\ndata: y\n\n",
+                vec![
+                    ("error".to_owned(), "x".to_owned()),
+                    (String::new(), "y".to_owned()),
+                ],
+            ),
             (b"event: ping\n\n", data(&[])),
             (b"data: [DONE]", data(&["[DONE]"])),
             (b"data: a\n", data(&["a"])),
             (b"", data(&[])),
         ] {
-            assert_eq!(decode(&[bytes]), expected, "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                decode(&[bytes]),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
     #[test]
     fn limits_hold_at_the_limit_and_one_above() {
-        let limits = SseLimits { line: 10, event: 8, stream: 40 };
-        let push = |text: &str| Decoder::with_limits(limits).push(text.as_bytes()).map(|events| events.len());
+        let limits = SseLimits {
+            line: 10,
+            event: 8,
+            stream: 40,
+        };
+        let push = |text: &str| {
+            Decoder::with_limits(limits)
+                .push(text.as_bytes())
+                .map(|events| events.len())
+        };
         assert_eq!(push("data:12345\n\n"), Ok(1));
         assert_eq!(push("data:123456\n\n"), Err(SseFault::Line(10)));
         assert_eq!(push("data:1234\ndata:567\n\n"), Ok(1));
         assert_eq!(push("data:1234\ndata:5678\n\n"), Err(SseFault::Event(8)));
         assert_eq!(push(&"\n".repeat(40)), Ok(0));
         assert_eq!(push(&"\n".repeat(41)), Err(SseFault::Stream(40)));
-        assert_eq!(Decoder::default().push(b"data: \xff\n\n"), Err(SseFault::Encoding));
+        assert_eq!(
+            Decoder::default().push(b"data: \xff\n\n"),
+            Err(SseFault::Encoding)
+        );
     }
 
     proptest! {

@@ -13,7 +13,8 @@ use crate::engine::artifact::file;
 use crate::model::error::Result;
 
 /// Said when an answer is no JSON document.
-pub(super) const NUDGE: &str = "Your answer is no JSON document. Answer with the document alone: no words before or after it.";
+pub(super) const NUDGE: &str =
+    "Your answer is no JSON document. Answer with the document alone: no words before or after it.";
 
 /// Whether a job is done by one document in place of tools: as its persona says, else as the provider says
 /// of the model. Without an artifact there is no document.
@@ -48,7 +49,8 @@ pub(super) fn response_format(artifact: &ExpectedFile) -> Value {
 /// The request without its schema; absent where it has none.
 pub(super) fn without_schema(body: &str) -> Option<String> {
     let mut body: Map<String, Value> = serde_json::from_str(body).ok()?;
-    body.remove("response_format").map(|_| Value::Object(body).to_string())
+    body.remove("response_format")
+        .map(|_| Value::Object(body).to_string())
 }
 
 /// Writes the document of an answer where the artifact belongs; says whether there was one.
@@ -56,9 +58,21 @@ pub(super) fn without_schema(body: &str) -> Option<String> {
 /// # Errors
 /// What writing the file says.
 pub(super) fn write(job: &Job, answer: &Answer) -> Result<bool> {
-    let Some(artifact) = job.artifact.as_ref().filter(|_| answer.finish == Finish::Stop) else { return Ok(false) };
-    let Some(document) = document(&answer.text) else { return Ok(false) };
-    file::write(&job.worktree, &artifact.path, format!("{document}\n").as_bytes())?;
+    let Some(artifact) = job
+        .artifact
+        .as_ref()
+        .filter(|_| answer.finish == Finish::Stop)
+    else {
+        return Ok(false);
+    };
+    let Some(document) = document(&answer.text) else {
+        return Ok(false);
+    };
+    file::write(
+        &job.worktree,
+        &artifact.path,
+        format!("{document}\n").as_bytes(),
+    )?;
     Ok(true)
 }
 
@@ -66,8 +80,12 @@ pub(super) fn write(job: &Job, answer: &Answer) -> Result<bool> {
 /// the engine's work.
 fn document(text: &str) -> Option<&str> {
     let text = text.trim();
-    let fenced = text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
-    let text = fenced.map_or(text, |inner| inner.strip_prefix("json").unwrap_or(inner).trim());
+    let fenced = text
+        .strip_prefix("```")
+        .and_then(|rest| rest.strip_suffix("```"));
+    let text = fenced.map_or(text, |inner| {
+        inner.strip_prefix("json").unwrap_or(inner).trim()
+    });
     let value = serde_json::from_str::<Value>(text).ok()?;
     (value.is_object() || value.is_array()).then_some(text)
 }
@@ -79,12 +97,20 @@ mod tests {
 
     #[test]
     fn the_persona_says_which_mode_and_auto_goes_by_the_list() {
-        let listed =
-            |names: &[&str]| Some(Listed { parameters: Some(names.iter().map(|name| (*name).to_owned()).collect()), ..Listed::default() });
+        let listed = |names: &[&str]| {
+            Some(Listed {
+                parameters: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+                ..Listed::default()
+            })
+        };
         for (mode, listed, structured) in [
             (Some("structured"), None, true),
             (Some("tools"), listed(&["structured_outputs"]), false),
-            (Some("auto"), listed(&["structured_outputs", "tools"]), false),
+            (
+                Some("auto"),
+                listed(&["structured_outputs", "tools"]),
+                false,
+            ),
             (Some("auto"), listed(&["structured_outputs"]), true),
             (None, listed(&["response_format"]), true),
             (None, listed(&["temperature"]), false),
@@ -93,9 +119,16 @@ mod tests {
         ] {
             let mut job = scene::job(std::path::Path::new("/nowhere"));
             job.persona.params.mode = mode.map(str::to_owned);
-            assert_eq!(wanted(&job, listed.as_ref()), structured, "{mode:?} {listed:?}");
+            assert_eq!(
+                wanted(&job, listed.as_ref()),
+                structured,
+                "{mode:?} {listed:?}"
+            );
             job.artifact = None;
-            assert!(!wanted(&job, listed.as_ref()), "without an artifact there is no document");
+            assert!(
+                !wanted(&job, listed.as_ref()),
+                "without an artifact there is no document"
+            );
         }
     }
 

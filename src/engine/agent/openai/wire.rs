@@ -8,7 +8,9 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -78,14 +80,26 @@ impl Wire {
     ///
     /// # Errors
     /// `config_invalid` naming the base URL, header or key variable that cannot be used.
-    pub(super) fn new(settings: &OpenAiSettings, key: Option<SecretString>, limits: Limits) -> Result<Self> {
+    pub(super) fn new(
+        settings: &OpenAiSettings,
+        key: Option<SecretString>,
+        limits: Limits,
+    ) -> Result<Self> {
         let url = endpoint(&settings.base_url)?;
-        let builder = http::client(&url).default_headers(headers(settings, key.as_ref())?).connect_timeout(limits.connect);
+        let builder = http::client(&url)
+            .default_headers(headers(settings, key.as_ref())?)
+            .connect_timeout(limits.connect);
         let client = builder.build().map_err(|error| {
             Failure::new(Code::BackendUnavailable, format!("no HTTP client can be made: {}", innermost(&error)))
                 .hint("install the system's certificates (the package is mostly called ca-certificates), and look at the proxy variables")
         });
-        Ok(Self { client, url, key, limits, key_refused: Mutex::default() })
+        Ok(Self {
+            client,
+            url,
+            key,
+            limits,
+            key_refused: Mutex::default(),
+        })
     }
 
     /// Whether anything can be asked.
@@ -97,45 +111,87 @@ impl Wire {
     }
 
     fn client(&self) -> Result<&Client, Fault> {
-        self.client.as_ref().map_err(|failure| Fault::senseless(&failure.message, Retry::Never))
+        self.client
+            .as_ref()
+            .map_err(|failure| Fault::senseless(&failure.message, Retry::Never))
     }
 
     /// Sends one request, whose `body` is JSON, and reads its answer to the end. Dropping the future ends the call.
     ///
     /// # Errors
     /// The fault, without secrets. After a refused key the same again, and nothing is sent.
-    pub(super) async fn ask(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
+    pub(super) async fn ask(
+        &self,
+        turn: u32,
+        body: &str,
+        show: Show<'_>,
+    ) -> Result<Assembled, Fault> {
         if let Some(fault) = self.key_refused() {
             return Err(fault);
         }
-        let too_long = || Fault::lost(format!("the answer took longer than {} s", self.limits.total.as_secs()), true);
-        let asked = tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
-        asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| self.remembered(Fault { words: self.safe(&fault.words), ..fault }))
+        let too_long = || {
+            Fault::lost(
+                format!(
+                    "the answer took longer than {} s",
+                    self.limits.total.as_secs()
+                ),
+                true,
+            )
+        };
+        let asked =
+            tokio::time::timeout(self.limits.total, self.ask_unbounded(turn, body, show)).await;
+        asked.unwrap_or_else(|_| Err(too_long())).map_err(|fault| {
+            self.remembered(Fault {
+                words: self.safe(&fault.words),
+                ..fault
+            })
+        })
     }
 
     /// How the provider refused the key, until that is forgotten.
     pub(super) fn key_refused(&self) -> Option<Fault> {
-        self.key_refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.key_refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Lets the next call be sent with the same key.
     pub(super) fn forget_refusal(&self) {
-        *self.key_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .key_refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Has this wire know that its key was refused.
     #[cfg(test)]
     pub(super) fn refuse(&self, said: &str) {
-        self.remembered(Fault::of_status(reqwest::StatusCode::UNAUTHORIZED, said, None));
+        self.remembered(Fault::of_status(
+            reqwest::StatusCode::UNAUTHORIZED,
+            said,
+            None,
+        ));
     }
 
     /// Keeps a refusal of the key for everybody who would ask with it.
     fn remembered(&self, fault: Fault) -> Fault {
         if fault.refuses_key() {
-            let words =
-                format!("the key was refused at {}, so {} was not asked: {}", Timestamp::now().local_clock(), self.host(), fault.words);
-            let again = Fault { words, billable: false, ..fault.clone() };
-            self.key_refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(again);
+            let words = format!(
+                "the key was refused at {}, so {} was not asked: {}",
+                Timestamp::now().local_clock(),
+                self.host(),
+                fault.words
+            );
+            let again = Fault {
+                words,
+                billable: false,
+                ..fault.clone()
+            };
+            self.key_refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(again);
         }
         fault
     }
@@ -149,35 +205,80 @@ impl Wire {
         if let Ok(mut parts) = url.path_segments_mut() {
             parts.pop().pop().push("models");
         }
-        let asked = tokio::time::timeout(self.limits.first_byte, self.client()?.get(url).send()).await;
+        let asked =
+            tokio::time::timeout(self.limits.first_byte, self.client()?.get(url).send()).await;
         let response = match asked {
             Ok(Ok(response)) if response.status().is_success() => response,
             Ok(Ok(response)) => return Err(self.refused(response).await),
             Ok(Err(error)) => return Err(self.not_sent(&error)),
-            Err(_) => return Err(Fault::lost(format!("{} told no models within {:?}", self.host(), self.limits.first_byte), false)),
+            Err(_) => {
+                return Err(Fault::lost(
+                    format!(
+                        "{} told no models within {:?}",
+                        self.host(),
+                        self.limits.first_byte
+                    ),
+                    false,
+                ));
+            }
         };
         let (body, whole) = read_up_to(response, LIST_BYTES, self.limits.idle).await;
         let list = serde_json::from_slice(&body).ok().filter(|_| whole);
-        list.ok_or_else(|| Fault::senseless(format!("{} told no list of models", self.host()), Retry::Never))
+        list.ok_or_else(|| {
+            Fault::senseless(
+                format!("{} told no list of models", self.host()),
+                Retry::Never,
+            )
+        })
     }
 
-    async fn ask_unbounded(&self, turn: u32, body: &str, show: Show<'_>) -> Result<Assembled, Fault> {
-        let request = self.client()?.post(self.url.clone()).header(ACCEPT, "text/event-stream").header(CONTENT_TYPE, "application/json");
+    async fn ask_unbounded(
+        &self,
+        turn: u32,
+        body: &str,
+        show: Show<'_>,
+    ) -> Result<Assembled, Fault> {
+        let request = self
+            .client()?
+            .post(self.url.clone())
+            .header(ACCEPT, "text/event-stream")
+            .header(CONTENT_TYPE, "application/json");
         let sent = request.body(body.to_owned()).send();
         let response = match tokio::time::timeout(self.limits.first_byte, sent).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.not_sent(&error)),
-            Err(_) => return Err(Fault::lost(format!("{} did not answer within {:?}", self.host(), self.limits.first_byte), true)),
+            Err(_) => {
+                return Err(Fault::lost(
+                    format!(
+                        "{} did not answer within {:?}",
+                        self.host(),
+                        self.limits.first_byte
+                    ),
+                    true,
+                ));
+            }
         };
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let reading = Reading { limits: self.limits, assembly: Assembly::of_turn(turn), show };
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let reading = Reading {
+            limits: self.limits,
+            assembly: Assembly::of_turn(turn),
+            show,
+        };
         if kind.starts_with("application/json") {
             reading.plain(response).await
         } else if kind.starts_with("text/html") {
-            Err(Fault::senseless(format!("{} sent a web page in place of an answer", self.host()), Retry::Once))
+            Err(Fault::senseless(
+                format!("{} sent a web page in place of an answer", self.host()),
+                Retry::Once,
+            ))
         } else {
             reading.stream(response).await
         }
@@ -185,7 +286,10 @@ impl Wire {
 
     async fn refused(&self, response: Response) -> Fault {
         let status = response.status();
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|text| retry_after(text, jiff::Timestamp::now()));
         let (body, _) = read_up_to(response, ERROR_BYTES, self.limits.idle).await;
         Fault::of_status(status, &said(&body), wait)
@@ -193,14 +297,21 @@ impl Wire {
 
     fn not_sent(&self, error: &reqwest::Error) -> Fault {
         let words = innermost(error);
-        let fault = Fault::lost(format!("cannot reach {}: {words}", self.host()), !error.is_connect());
+        let fault = Fault::lost(
+            format!("cannot reach {}: {words}", self.host()),
+            !error.is_connect(),
+        );
         // A certificate does not become good by asking again.
         if !words.contains("certificate") {
             return fault;
         }
         let hint = "look at the address in 'openai.base_url' and at the machine's clock, or add the authority to the system's certificates; \
                     there is no switch that does without";
-        Fault { retry: Retry::Never, hint: hint.to_owned(), ..fault }
+        Fault {
+            retry: Retry::Never,
+            hint: hint.to_owned(),
+            ..fault
+        }
     }
 
     fn host(&self) -> &str {
@@ -209,9 +320,17 @@ impl Wire {
 
     /// Words that may be shown and stored: one line, of bounded length, without the key.
     fn safe(&self, words: &str) -> String {
-        let key = self.key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.is_empty());
+        let key = self
+            .key
+            .as_ref()
+            .map(|key| key.expose_secret())
+            .filter(|key| !key.is_empty());
         let words = key.map_or_else(|| words.to_owned(), |key| words.replace(key, "***"));
-        let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(ERROR_CHARS).collect();
+        let line: String = words
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(ERROR_CHARS)
+            .collect();
         line.trim().to_owned()
     }
 }
@@ -230,7 +349,9 @@ impl Reading<'_> {
         let broken_off = loop {
             match tokio::time::timeout(self.limits.idle, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
-                    let events = decoder.push(&bytes).map_err(|fault| Fault::senseless(fault.to_string(), Retry::Once))?;
+                    let events = decoder
+                        .push(&bytes)
+                        .map_err(|fault| Fault::senseless(fault.to_string(), Retry::Once))?;
                     if !events.is_empty() {
                         heard = Instant::now();
                     }
@@ -266,16 +387,28 @@ impl Reading<'_> {
         if !whole {
             return Err(Fault::of_broken(&Broken::Cut, true));
         }
-        let data = String::from_utf8(body).map_err(|_| Fault::senseless("the provider's answer is no UTF-8 text", Retry::Once))?;
-        self.take(&Event { name: String::new(), data })?;
+        let data = String::from_utf8(body)
+            .map_err(|_| Fault::senseless("the provider's answer is no UTF-8 text", Retry::Once))?;
+        self.take(&Event {
+            name: String::new(),
+            data,
+        })?;
         let begun = self.assembly.begun();
-        self.assembly.end().map_err(|broken| Fault::of_broken(&broken, begun))
+        self.assembly
+            .end()
+            .map_err(|broken| Fault::of_broken(&broken, begun))
     }
 
     fn take(&mut self, event: &Event) -> Result<(), Fault> {
-        let taken = if event.name == "error" { Err(Broken::Error(error_of(&event.data))) } else { self.assembly.take(&event.data) };
+        let taken = if event.name == "error" {
+            Err(Broken::Error(error_of(&event.data)))
+        } else {
+            self.assembly.take(&event.data)
+        };
         let shown = taken.map_err(|broken| Fault::of_broken(&broken, self.assembly.begun()))?;
-        shown.iter().for_each(|(kind, text)| (self.show)(*kind, text));
+        shown
+            .iter()
+            .for_each(|(kind, text)| (self.show)(*kind, text));
         Ok(())
     }
 }
@@ -299,11 +432,17 @@ async fn read_up_to(mut response: Response, limit: usize, idle: Duration) -> (Ve
 /// What the body of an error says: its message and kind where it has them, else its text.
 fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let Ok(json) = serde_json::from_str::<Value>(&text) else { return text.trim().to_owned() };
+    let Ok(json) = serde_json::from_str::<Value>(&text) else {
+        return text.trim().to_owned();
+    };
     let error = json.get("error").unwrap_or(&json);
     let (words, kinds) = described(error);
     let words = words.unwrap_or_else(|| text.trim().to_owned());
-    if kinds.is_empty() { words } else { format!("{words} ({kinds})") }
+    if kinds.is_empty() {
+        words
+    } else {
+        format!("{words} ({kinds})")
+    }
 }
 
 fn error_of(data: &str) -> Value {
@@ -322,10 +461,15 @@ fn innermost(error: &reqwest::Error) -> String {
 
 fn endpoint(base_url: &str) -> Result<Url> {
     const HINT: &str = "set 'openai.base_url' to something like https://openrouter.ai/api/v1";
-    let mut url = Url::parse(base_url.trim()).map_err(|error| invalid(format!("'openai.base_url' is no URL: {error}"), HINT))?;
+    let mut url = Url::parse(base_url.trim())
+        .map_err(|error| invalid(format!("'openai.base_url' is no URL: {error}"), HINT))?;
     let known = matches!(url.scheme(), "http" | "https") && url.has_host();
     if !known || !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("'openai.base_url' must be an http or https address without a name or password in it".to_owned(), HINT));
+        return Err(invalid(
+            "'openai.base_url' must be an http or https address without a name or password in it"
+                .to_owned(),
+            HINT,
+        ));
     }
     if let Ok(mut parts) = url.path_segments_mut() {
         parts.pop_if_empty().extend(["chat", "completions"]);
@@ -350,10 +494,20 @@ fn headers(settings: &OpenAiSettings, key: Option<&SecretString>) -> Result<Head
                 value.set_sensitive(true);
                 headers.insert(AUTHORIZATION, value);
             }
-            Err(_) => mistakes.push(format!("the key in {} has characters that no header may have", settings.key_env)),
+            Err(_) => mistakes.push(format!(
+                "the key in {} has characters that no header may have",
+                settings.key_env
+            )),
         }
     }
-    if mistakes.is_empty() { Ok(headers) } else { Err(invalid(mistakes.join("; "), "correct the settings or the variable")) }
+    if mistakes.is_empty() {
+        Ok(headers)
+    } else {
+        Err(invalid(
+            mistakes.join("; "),
+            "correct the settings or the variable",
+        ))
+    }
 }
 
 fn invalid(words: String, hint: &str) -> Failure {

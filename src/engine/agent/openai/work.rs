@@ -123,7 +123,11 @@ impl<B: Book> Worker<'_, B> {
                 Then::End(ended) => return Ok(ended),
                 Then::Ask(open) => *open,
             };
-            let (number, sums_up, tokens) = (open.reserve.number, open.sums_up, summary::tokens_of(open.body.len()));
+            let (number, sums_up, tokens) = (
+                open.reserve.number,
+                open.sums_up,
+                summary::tokens_of(open.body.len()),
+            );
             let (turn, answer) = match self.ask(open).await? {
                 Heard::Answer(turn, answer) => (turn, answer),
                 Heard::Waits(wait) => return Ok(Ended::Waits(wait)),
@@ -135,13 +139,17 @@ impl<B: Book> Worker<'_, B> {
             };
             if sums_up {
                 talk.summary = Some(Summary::of(number, &answer));
-                let window = talk.refused.map_or_else(|| format!(" of {} tokens", self.window), |_| String::new());
+                let window = talk
+                    .refused
+                    .map_or_else(|| format!(" of {} tokens", self.window), |_| String::new());
                 self.book.adapted(&format!("turns up to {number} were summarised, to stay within the model's window{window}"));
                 then = self.go_on(talk).await?;
                 continue;
             }
             talk.asked.last = number;
-            then = self.close(talk, turn, (number, self.job.stretch), answer, None).await?;
+            then = self
+                .close(talk, turn, (number, self.job.stretch), answer, None)
+                .await?;
         }
     }
 
@@ -152,7 +160,10 @@ impl<B: Book> Worker<'_, B> {
     /// `llm_context_exceeded` when that was done already, or there is nothing to summarise.
     async fn shorten(&self, talk: &mut Talk, tokens: u64, fault: Fault) -> Result<Then> {
         let number = talk.asked.last + 1;
-        let again = talk.refused.replace(Refused { tokens, number }).is_some_and(|before| before.number == number);
+        let again = talk
+            .refused
+            .replace(Refused { tokens, number })
+            .is_some_and(|before| before.number == number);
         let (reserve, body, sums_up) = self.prepare(talk)?;
         if again || !sums_up {
             return Err(fault.into_failure(1));
@@ -160,17 +171,31 @@ impl<B: Book> Worker<'_, B> {
         self.book
             .adapted(&format!("about {tokens} tokens are more than the model takes; its oldest turns are summarised ({})", fault.words));
         let turn = self.book.reserve(reserve.clone()).await?;
-        Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
+        Ok(Then::Ask(Box::new(Open {
+            turn,
+            reserve,
+            body,
+            sums_up,
+        })))
     }
 
     /// Takes up the stored turns, and ends the last one where a crash left it open.
     async fn resume(&self, talk: &mut Talk) -> Result<Then> {
-        let mut stored: Vec<&TurnRecord> =
-            self.job.history.iter().filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled)).collect();
+        let mut stored: Vec<&TurnRecord> = self
+            .job
+            .history
+            .iter()
+            .filter(|turn| matches!(turn.status, TurnStatus::Answered | TurnStatus::Settled))
+            .collect();
         talk.summary = Summary::stored(&self.job.history, &self.conversation);
         stored.retain(|turn| turn.conversation == self.conversation);
         stored.sort_by_key(|turn| turn.number);
-        talk.asked.before = stored.iter().filter(|turn| turn.stretch != self.job.stretch).map(|turn| turn.number).max().unwrap_or(0);
+        talk.asked.before = stored
+            .iter()
+            .filter(|turn| turn.stretch != self.job.stretch)
+            .map(|turn| turn.number)
+            .max()
+            .unwrap_or(0);
         let last = stored.pop();
         for turn in stored {
             take_up(talk, turn)?;
@@ -178,7 +203,14 @@ impl<B: Book> Worker<'_, B> {
         match last {
             Some(turn) if turn.status == TurnStatus::Answered => {
                 talk.asked.last = turn.number;
-                self.close(talk, turn.id, (turn.number, turn.stretch), answer_of(turn)?, Some(turn)).await
+                self.close(
+                    talk,
+                    turn.id,
+                    (turn.number, turn.stretch),
+                    answer_of(turn)?,
+                    Some(turn),
+                )
+                .await
             }
             Some(turn) => {
                 take_up(talk, turn)?;
@@ -190,14 +222,24 @@ impl<B: Book> Worker<'_, B> {
 
     /// From a checkpoint without a reserved call.
     async fn go_on(&self, talk: &Talk) -> Result<Then> {
-        match next(&talk.turns, talk.asked, self.job, self.artifact_there(talk)?) {
+        match next(
+            &talk.turns,
+            talk.asked,
+            self.job,
+            self.artifact_there(talk)?,
+        ) {
             Next::Fail(failure) => Err(failure),
             Next::Done => Ok(Then::End(Ended::Done)),
             Next::Ask if self.stopping() => Ok(Then::End(Ended::Stopped)),
             Next::Ask => {
                 let (reserve, body, sums_up) = self.prepare(talk)?;
                 let turn = self.book.reserve(reserve.clone()).await?;
-                Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
+                Ok(Then::Ask(Box::new(Open {
+                    turn,
+                    reserve,
+                    body,
+                    sums_up,
+                })))
             }
         }
     }
@@ -236,7 +278,9 @@ impl<B: Book> Worker<'_, B> {
                     Word::No(permit) => self.denied(call, &permit),
                     Word::Yes(allowed) if call.name == "task" && self.tools.has(&call.name) => {
                         // What ran before it is stored, so that a crash in the middle of it costs nothing else.
-                        self.book.hold(turn, std::mem::take(&mut done), Some(call.id.clone())).await?;
+                        self.book
+                            .hold(turn, std::mem::take(&mut done), Some(call.id.clone()))
+                            .await?;
                         held = true;
                         match self.delegate(call, allowed).await? {
                             Delegated::Done(one) => *one,
@@ -254,12 +298,22 @@ impl<B: Book> Worker<'_, B> {
             results.push(one.result.clone());
             done.push(one);
         }
-        talk.turns.push(Said { number, stretch, answer, results });
+        talk.turns.push(Said {
+            number,
+            stretch,
+            answer,
+            results,
+        });
         self.checkpoint(talk, turn, done).await
     }
 
     async fn checkpoint(&self, talk: &Talk, turn: TurnId, done: Vec<ToolDone>) -> Result<Then> {
-        let next = next(&talk.turns, talk.asked, self.job, self.artifact_there(talk)?);
+        let next = next(
+            &talk.turns,
+            talk.asked,
+            self.job,
+            self.artifact_there(talk)?,
+        );
         if next != Next::Ask || self.stopping() {
             self.book.tools_done(turn, done, None).await?;
             return match next {
@@ -270,11 +324,20 @@ impl<B: Book> Worker<'_, B> {
         }
         self.note_reminder(talk);
         let (reserve, body, sums_up) = self.prepare(talk)?;
-        let turn = match self.book.tools_done(turn, done, Some(reserve.clone())).await? {
+        let turn = match self
+            .book
+            .tools_done(turn, done, Some(reserve.clone()))
+            .await?
+        {
             Some(turn) => turn,
             None => self.book.reserve(reserve.clone()).await?,
         };
-        Ok(Then::Ask(Box::new(Open { turn, reserve, body, sums_up })))
+        Ok(Then::Ask(Box::new(Open {
+            turn,
+            reserve,
+            body,
+            sums_up,
+        })))
     }
 
     /// What is told of a call that was not run, or of which nobody knows.
@@ -292,7 +355,9 @@ impl<B: Book> Worker<'_, B> {
 
     /// Whether a call that may have begun can be run again: it changes nothing, or goes on by itself.
     fn can_be_taken_up(&self, call: &Call) -> bool {
-        call.name == "task" || self.tools.is_read_only(&call.name) || planted::is(Bug::ToolRunsAgain)
+        call.name == "task"
+            || self.tools.is_read_only(&call.name)
+            || planted::is(Bug::ToolRunsAgain)
     }
 
     async fn run_tool(&self, call: &Call, allowed: bool) -> ToolDone {
@@ -300,16 +365,23 @@ impl<B: Book> Worker<'_, B> {
             return self.unrun(call, ToolOutcome::Error, NOT_BEGUN);
         }
         Family::Tool.before(&call.name);
-        let reply = self.tools.call(&call.name, &call.arguments, allowed, &self.stop.now).await;
+        let reply = self
+            .tools
+            .call(&call.name, &call.arguments, allowed, &self.stop.now)
+            .await;
         Family::Tool.after(&call.name);
         let kept = match reply.whole {
             Some(whole) => self.book.keep(whole).await,
             None => None,
         };
-        let result = kept.map_or_else(|| reply.result.clone(), |name| format!("{}{KEPT}{name}]", reply.result));
+        let result = kept.map_or_else(
+            || reply.result.clone(),
+            |name| format!("{}{KEPT}{name}]", reply.result),
+        );
         self.show_tool(call, &reply.target, reply.outcome, reply.denied.is_some());
         if call.name == "write_todos" && reply.outcome == ToolOutcome::Ok {
-            self.book.text(TextKind::Note, &reply.result.replace('\n', " | "));
+            self.book
+                .text(TextKind::Note, &reply.result.replace('\n', " | "));
         }
         ToolDone {
             call_id: call.id.clone(),
@@ -325,27 +397,65 @@ impl<B: Book> Worker<'_, B> {
     /// The next request: the conversation, or first a summary of its oldest turns where it has no room.
     fn prepare(&self, talk: &Talk) -> Result<(Reserve, String, bool)> {
         let params = &self.job.persona.params;
-        let messages = messages(self.job, &talk.turns, talk.summary.as_ref(), self.structured);
-        let tools = if self.structured { None } else { self.tools.on_offer()? };
-        let artifact = self.job.artifact.as_ref().filter(|_| self.structured && !self.schema_refused.load(Ordering::Relaxed));
-        let body = chat::request(&self.model, &messages, tools.as_deref(), params, artifact.map(structured::response_format))?;
+        let messages = messages(
+            self.job,
+            &talk.turns,
+            talk.summary.as_ref(),
+            self.structured,
+        );
+        let tools = if self.structured {
+            None
+        } else {
+            self.tools.on_offer()?
+        };
+        let artifact = self
+            .job
+            .artifact
+            .as_ref()
+            .filter(|_| self.structured && !self.schema_refused.load(Ordering::Relaxed));
+        let body = chat::request(
+            &self.model,
+            &messages,
+            tools.as_deref(),
+            params,
+            artifact.map(structured::response_format),
+        )?;
         let bytes = body.len();
         let shown = talk.refused.map_or(u64::MAX, |refused| refused.tokens / 2);
         let room = summary::room(self.window, params).min(shown);
         let covered = talk.summary.as_ref().map_or(0, |summary| summary.covers);
         let Some(covers) = summary::to_cover(&talk.turns, covered, bytes, room) else {
             let (conversation, number) = (self.conversation.clone(), talk.asked.last + 1);
-            return Ok((self.reserve_for(conversation, number, bytes, params), body, false));
+            return Ok((
+                self.reserve_for(conversation, number, bytes, params),
+                body,
+                false,
+            ));
         };
         let (messages, params) = summary::request(&talk.turns, talk.summary.as_ref(), covers, room);
         let body = chat::request(&self.model, &messages, None, &params, None)?;
         let bytes = body.len();
-        Ok((self.reserve_for(summary::name_of(&self.conversation), covers, bytes, &params), body, true))
+        Ok((
+            self.reserve_for(summary::name_of(&self.conversation), covers, bytes, &params),
+            body,
+            true,
+        ))
     }
 
-    fn reserve_for(&self, conversation: String, number: u32, bytes: usize, params: &Params) -> Reserve {
+    fn reserve_for(
+        &self,
+        conversation: String,
+        number: u32,
+        bytes: usize,
+        params: &Params,
+    ) -> Reserve {
         let reserved: Option<NanoUsd> = self.prices.reserve(&self.model, bytes, params.max_tokens);
-        Reserve { conversation, number, model: self.model.clone(), reserved }
+        Reserve {
+            conversation,
+            number,
+            model: self.model.clone(),
+            reserved,
+        }
     }
 
     fn artifact_there(&self, talk: &Talk) -> Result<bool> {
@@ -355,7 +465,11 @@ impl<B: Book> Worker<'_, B> {
         {
             return Ok(true);
         }
-        Ok(self.job.artifact.as_ref().is_none_or(|artifact| self.tools.has_file(&artifact.path)))
+        Ok(self
+            .job
+            .artifact
+            .as_ref()
+            .is_none_or(|artifact| self.tools.has_file(&artifact.path)))
     }
 
     fn stopping(&self) -> bool {
@@ -369,14 +483,21 @@ impl<B: Book> Worker<'_, B> {
             (ToolOutcome::Error | ToolOutcome::Unknown, false) => ": error",
         };
         let line = format!("{} {target}", call.name).replace('\n', " ");
-        self.book.text(TextKind::Tool, &format!("{}{end}", line.trim_end()));
+        self.book
+            .text(TextKind::Tool, &format!("{}{end}", line.trim_end()));
     }
 
     fn note_reminder(&self, talk: &Talk) {
         let note = match talk.turns.last().map(|said| &said.answer) {
-            Some(answer) if answer.finish == Finish::Length => "the answer was cut off by its length; asked to go on with less at once",
-            Some(answer) if answer.calls.is_empty() && self.structured => "it answered with no document; reminded once",
-            Some(answer) if answer.calls.is_empty() => "it stopped without the expected file; reminded once",
+            Some(answer) if answer.finish == Finish::Length => {
+                "the answer was cut off by its length; asked to go on with less at once"
+            }
+            Some(answer) if answer.calls.is_empty() && self.structured => {
+                "it answered with no document; reminded once"
+            }
+            Some(answer) if answer.calls.is_empty() => {
+                "it stopped without the expected file; reminded once"
+            }
             _ => return,
         };
         self.book.text(TextKind::Note, note);
@@ -387,29 +508,51 @@ fn take_up(talk: &mut Talk, turn: &TurnRecord) -> Result<()> {
     let answer = answer_of(turn)?;
     talk.asked.last = turn.number;
     if counts(&answer) {
-        let results = answer.runnable().iter().map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned()).collect();
-        talk.turns.push(Said { number: turn.number, stretch: turn.stretch, answer, results });
+        let results = answer
+            .runnable()
+            .iter()
+            .map(|call| result_of(turn, call).unwrap_or(INTERRUPTED).to_owned())
+            .collect();
+        talk.turns.push(Said {
+            number: turn.number,
+            stretch: turn.stretch,
+            answer,
+            results,
+        });
     }
     Ok(())
 }
 
 fn result_of<'a>(turn: &'a TurnRecord, call: &Call) -> Option<&'a str> {
-    turn.tools.iter().find(|tool| tool.call_id == call.id)?.result.as_deref()
+    turn.tools
+        .iter()
+        .find(|tool| tool.call_id == call.id)?
+        .result
+        .as_deref()
 }
 
 fn to_redo(turn: &TurnRecord, call: &Call) -> bool {
-    turn.tools.iter().any(|tool| tool.call_id == call.id && tool.redo)
+    turn.tools
+        .iter()
+        .any(|tool| tool.call_id == call.id && tool.redo)
 }
 
 fn answer_of(turn: &TurnRecord) -> Result<Answer> {
     let text = turn.answer.as_deref().unwrap_or_default();
-    serde_json::from_str(text)
-        .map_err(|error| Failure::internal(format!("the stored answer of turn {} cannot be read: {error}", turn.number)))
+    serde_json::from_str(text).map_err(|error| {
+        Failure::internal(format!(
+            "the stored answer of turn {} cannot be read: {error}",
+            turn.number
+        ))
+    })
 }
 
 fn held_back() -> Failure {
-    Failure::new(Code::LlmBadResponse, "the provider's content filter held the answer back")
-        .hint("change the requirements or the instructions, or take another model; resuming asks again")
+    Failure::new(
+        Code::LlmBadResponse,
+        "the provider's content filter held the answer back",
+    )
+    .hint("change the requirements or the instructions, or take another model; resuming asks again")
 }
 
 #[cfg(test)]

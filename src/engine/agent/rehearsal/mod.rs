@@ -36,7 +36,11 @@ impl Rehearsal {
     }
 
     async fn play(&self, job: &Job, desk: &Desk, stop: &Stop) -> Result<Ended> {
-        let slower = if job.scenario == Scenario::Slow { SLOWER } else { 1 };
+        let slower = if job.scenario == Scenario::Slow {
+            SLOWER
+        } else {
+            1
+        };
         let stage = Stage::new(desk, stop, self.pace_ms.saturating_mul(slower));
         if stage.say(&opening(job)).await.is_break() {
             return Ok(Ended::Stopped);
@@ -44,7 +48,9 @@ impl Rehearsal {
         match job.scenario {
             Scenario::Crash => Err(died(job)),
             Scenario::Timeout => {
-                let _ = stage.say("Rehearsal: now I stay silent until I am stopped.\n").await;
+                let _ = stage
+                    .say("Rehearsal: now I stay silent until I am stopped.\n")
+                    .await;
                 stage.until_stopped().await;
                 Ok(Ended::Stopped)
             }
@@ -74,30 +80,59 @@ impl Backend for Rehearsal {
 /// Shows the artifact piece by piece and writes it.
 async fn deliver(job: &Job, stage: &Stage<'_>) -> Result<Ended> {
     let Some(artifact) = &job.artifact else {
-        let _ = stage.say("Rehearsal: this phase asks for no file. Done.\n").await;
-        return Ok(if stage.is_stopped() { Ended::Stopped } else { Ended::Done });
+        let _ = stage
+            .say("Rehearsal: this phase asks for no file. Done.\n")
+            .await;
+        return Ok(if stage.is_stopped() {
+            Ended::Stopped
+        } else {
+            Ended::Done
+        });
     };
     let content = content(job, artifact)?;
-    if stage.say(&format!("Here is `{}`:\n\n{content}\n", artifact.path)).await.is_break() || stage.is_stopped() {
+    if stage
+        .say(&format!("Here is `{}`:\n\n{content}\n", artifact.path))
+        .await
+        .is_break()
+        || stage.is_stopped()
+    {
         return Ok(Ended::Stopped);
     }
-    let (worktree, path, bytes) = (job.worktree.clone(), artifact.path.clone(), content.into_bytes());
-    tokio::task::spawn_blocking(move || file::write(&worktree, &path, &bytes)).await.map_err(Failure::internal)??;
-    let _ = stage.say(&format!("Wrote `{}`. Done.\n", artifact.path)).await;
+    let (worktree, path, bytes) = (
+        job.worktree.clone(),
+        artifact.path.clone(),
+        content.into_bytes(),
+    );
+    tokio::task::spawn_blocking(move || file::write(&worktree, &path, &bytes))
+        .await
+        .map_err(Failure::internal)??;
+    let _ = stage
+        .say(&format!("Wrote `{}`. Done.\n", artifact.path))
+        .await;
     Ok(Ended::Done)
 }
 
 /// What is written: valid or not as the scenario says.
 fn content(job: &Job, artifact: &ExpectedFile) -> Result<String> {
-    let Told { repair, comment, .. } = told(&job.prompt);
-    let about = About { run_id: job.run_id, phase_key: &job.phase_key, attempt: job.attempt, requirements: &job.requirements, comment };
+    let Told {
+        repair, comment, ..
+    } = told(&job.prompt);
+    let about = About {
+        run_id: job.run_id,
+        phase_key: &job.phase_key,
+        attempt: job.attempt,
+        requirements: &job.requirements,
+        comment,
+    };
     let valid = match job.scenario {
         Scenario::Invalid => false,
         Scenario::InvalidThenOk => repair,
         _ => true,
     };
     match (is_json(&artifact.path), valid) {
-        (true, true) => generate::document(&artifact.schema, &about).map(|document| generate::pretty(&document)),
+        (true, true) => {
+            generate::document(&artifact.schema, &about).map(|document| generate::pretty(&document))
+        }
         (true, false) => generate::invalid(&artifact.schema, &about),
         (false, true) => generate::prose(&artifact.schema, &about),
         (false, false) => Ok(String::new()),
@@ -105,11 +140,15 @@ fn content(job: &Job, artifact: &ExpectedFile) -> Result<String> {
 }
 
 fn is_json(path: &str) -> bool {
-    Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 fn opening(job: &Job) -> String {
-    let Told { repair, comment, .. } = told(&job.prompt);
+    let Told {
+        repair, comment, ..
+    } = told(&job.prompt);
     let start = format!(
         "Rehearsal of phase `{}`, attempt {}, as {}. No model is asked and nothing is paid.\n",
         job.phase_key,
@@ -117,9 +156,12 @@ fn opening(job: &Job) -> String {
         job.persona.versioned_name()
     );
     let next = match (repair, comment) {
-        (true, _) => "I read what was wrong with the attempt before, and write the file again.\n".to_owned(),
+        (true, _) => {
+            "I read what was wrong with the attempt before, and write the file again.\n".to_owned()
+        }
         (_, Some(comment)) => format!("I take up your comment: “{}”\n", comment.trim()),
-        _ => "I read the requirements and the schema, and write a document that fits both.\n".to_owned(),
+        _ => "I read the requirements and the schema, and write a document that fits both.\n"
+            .to_owned(),
     };
     start + &next
 }

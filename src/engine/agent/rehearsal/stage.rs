@@ -21,7 +21,11 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// A stage with `pace_ms` milliseconds between two pieces; 0 never waits.
     pub fn new(desk: &'a Desk, stop: &'a Stop, pace_ms: u64) -> Self {
-        Self { desk, stop, pace: Duration::from_millis(pace_ms) }
+        Self {
+            desk,
+            stop,
+            pace: Duration::from_millis(pace_ms),
+        }
     }
 
     /// Says all of `text`, or as much as it can before it is told to end now.
@@ -80,11 +84,21 @@ mod tests {
 
     #[test]
     fn pieces_are_the_whole_text_in_a_bounded_number() {
-        for text in ["", "word", "a few words that are longer than one piece\nand a line", &"é \n".repeat(40_000)] {
+        for text in [
+            "",
+            "word",
+            "a few words that are longer than one piece\nand a line",
+            &"é \n".repeat(40_000),
+        ] {
             let pieces = pieces(text);
             assert_eq!(pieces.concat(), text);
-            assert!(pieces.len() <= MOST_PIECES + 1 && pieces.iter().all(|piece| !piece.is_empty()));
+            assert!(
+                pieces.len() <= MOST_PIECES + 1 && pieces.iter().all(|piece| !piece.is_empty())
+            );
         }
-        assert_eq!(pieces("a few words that are longer than one piece"), ["a few words that are longer ", "than one piece"]);
+        assert_eq!(
+            pieces("a few words that are longer than one piece"),
+            ["a few words that are longer ", "than one piece"]
+        );
     }
 }

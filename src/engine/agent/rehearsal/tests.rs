@@ -43,12 +43,23 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         role: "architect".into(),
         instructions: String::new(),
         timeout_seconds: 1,
-        expected_artifact: Some(ExpectedArtifact { path: path.to_owned(), schema: "dev/spec@1".into() }),
+        expected_artifact: Some(ExpectedArtifact {
+            path: path.to_owned(),
+            schema: "dev/spec@1".into(),
+        }),
         gates: None,
         max_repairs: 1,
     };
     let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    let input = EnvelopeInput { run_id, phase: &phase, attempt, schema: None, requirements: "Greet people.", earlier: &[], why };
+    let input = EnvelopeInput {
+        run_id,
+        phase: &phase,
+        attempt,
+        schema: None,
+        requirements: "Greet people.",
+        earlier: &[],
+        why,
+    };
     Job {
         run_id,
         phase_key: phase.key.clone(),
@@ -56,7 +67,11 @@ fn job(worktree: &Path, path: &str, attempt: u32, scenario: Scenario, why: Why<'
         prompt: render(&input),
         requirements: "Greet people.".to_owned(),
         persona: serde_json::from_value(persona).unwrap(),
-        artifact: Some(ExpectedFile { path: path.to_owned(), schema_id: "dev/spec@1".into(), schema: Arc::new(schema()) }),
+        artifact: Some(ExpectedFile {
+            path: path.to_owned(),
+            schema_id: "dev/spec@1".into(),
+            schema: Arc::new(schema()),
+        }),
         worktree: worktree.to_owned(),
         repository: None,
         history: Vec::new(),
@@ -74,13 +89,21 @@ async fn play(job: &Job, stop: &Stop) -> Result<Ended> {
 }
 
 fn is_valid(path: &Path) -> bool {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).is_ok_and(|value: Value| jsonschema::is_valid(&schema(), &value))
+    serde_json::from_slice(&std::fs::read(path).unwrap())
+        .is_ok_and(|value: Value| jsonschema::is_valid(&schema(), &value))
 }
 
 #[tokio::test]
 async fn each_scenario_leaves_the_file_it_promises() {
-    let errors = [ArtifactError { pointer: "/count".to_owned(), message: "wrong".to_owned() }];
-    let repair = Why::Repair { errors: &errors, previous: None, missing: false };
+    let errors = [ArtifactError {
+        pointer: "/count".to_owned(),
+        message: "wrong".to_owned(),
+    }];
+    let repair = Why::Repair {
+        errors: &errors,
+        previous: None,
+        missing: false,
+    };
     for (scenario, attempt, why, valid) in [
         (Scenario::Ok, 1, Why::First, true),
         (Scenario::Slow, 1, Why::First, true),
@@ -91,16 +114,35 @@ async fn each_scenario_leaves_the_file_it_promises() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), "out/spec.json", attempt, scenario, why);
-        assert_eq!(play(&job, &Stop::default()).await, Ok(Ended::Done), "{scenario:?}");
-        assert_eq!(is_valid(&dir.path().join("out/spec.json")), valid, "{scenario:?} attempt {attempt}");
+        assert_eq!(
+            play(&job, &Stop::default()).await,
+            Ok(Ended::Done),
+            "{scenario:?}"
+        );
+        assert_eq!(
+            is_valid(&dir.path().join("out/spec.json")),
+            valid,
+            "{scenario:?} attempt {attempt}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_rehearsed_crash_says_how_to_go_on_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let failure = play(&job(dir.path(), "spec.json", 1, Scenario::Crash, Why::First), &Stop::default()).await.unwrap_err();
-    assert_eq!((failure.code, failure.message.as_str()), (Code::SessionRecoveryRequired, "phase 'spec': the rehearsed agent died"));
+    let failure = play(
+        &job(dir.path(), "spec.json", 1, Scenario::Crash, Why::First),
+        &Stop::default(),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(
+        (failure.code, failure.message.as_str()),
+        (
+            Code::SessionRecoveryRequired,
+            "phase 'spec': the rehearsed agent died"
+        )
+    );
     assert!(!failure.hint.is_empty());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -116,8 +158,20 @@ async fn a_stop_before_the_file_leaves_none() {
             } else {
                 stop.soon.cancel()
             }
-            assert_eq!(play(&job(dir.path(), "spec.json", 1, scenario, Why::First), &stop).await, Ok(Ended::Stopped), "{scenario:?}");
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{scenario:?}");
+            assert_eq!(
+                play(
+                    &job(dir.path(), "spec.json", 1, scenario, Why::First),
+                    &stop
+                )
+                .await,
+                Ok(Ended::Stopped),
+                "{scenario:?}"
+            );
+            assert_eq!(
+                std::fs::read_dir(dir.path()).unwrap().count(),
+                0,
+                "{scenario:?}"
+            );
         }
     }
 }
@@ -125,7 +179,10 @@ async fn a_stop_before_the_file_leaves_none() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_agent_ends_only_when_it_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let (job, stop) = (job(dir.path(), "spec.json", 1, Scenario::Timeout, Why::First), Stop::default());
+    let (job, stop) = (
+        job(dir.path(), "spec.json", 1, Scenario::Timeout, Why::First),
+        Stop::default(),
+    );
     let day = std::time::Duration::from_secs(86_400);
     let mut work = Box::pin(play(&job, &stop));
     assert!(tokio::time::timeout(day, &mut work).await.is_err());
@@ -139,18 +196,29 @@ async fn slow_takes_ten_times_the_pace_and_a_stop_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut spent = Vec::new();
     for scenario in [Scenario::Ok, Scenario::Slow] {
-        let (job, stop, began) = (job(dir.path(), "spec.json", 1, scenario, Why::First), Stop::default(), tokio::time::Instant::now());
+        let (job, stop, began) = (
+            job(dir.path(), "spec.json", 1, scenario, Why::First),
+            Stop::default(),
+            tokio::time::Instant::now(),
+        );
         Rehearsal::new(20).work(&job, &desk(), &stop).await.unwrap();
         spent.push(began.elapsed().as_millis());
     }
     assert!(spent[0] >= 200 && spent[1] == spent[0] * 10, "{spent:?}");
-    let (job, stop, began) = (job(dir.path(), "other.json", 1, Scenario::Slow, Why::First), Stop::default(), tokio::time::Instant::now());
+    let (job, stop, began) = (
+        job(dir.path(), "other.json", 1, Scenario::Slow, Why::First),
+        Stop::default(),
+        tokio::time::Instant::now(),
+    );
     let (rehearsal, desk) = (Rehearsal::new(1000), desk());
     let (ended, ()) = tokio::join!(rehearsal.work(&job, &desk, &stop), async {
         tokio::time::sleep(std::time::Duration::from_millis(15)).await;
         stop.now.cancel();
     });
-    assert_eq!((ended, began.elapsed().as_millis()), (Ok(Ended::Stopped), 15));
+    assert_eq!(
+        (ended, began.elapsed().as_millis()),
+        (Ok(Ended::Stopped), 15)
+    );
     assert!(!dir.path().join("other.json").exists());
 }
 
@@ -159,22 +227,44 @@ async fn requested_changes_are_taken_up_and_quoted() {
     for path in ["spec.json", "notes.md"] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(path);
-        play(&job(dir.path(), path, 1, Scenario::Ok, Why::First), &Stop::default()).await.unwrap();
+        play(
+            &job(dir.path(), path, 1, Scenario::Ok, Why::First),
+            &Stop::default(),
+        )
+        .await
+        .unwrap();
         let before = std::fs::read_to_string(&file).unwrap();
-        let why = Why::ChangesRequested { comment: "Name the people.", previous: Some(&before) };
-        play(&job(dir.path(), path, 2, Scenario::Ok, why), &Stop::default()).await.unwrap();
+        let why = Why::ChangesRequested {
+            comment: "Name the people.",
+            previous: Some(&before),
+        };
+        play(
+            &job(dir.path(), path, 2, Scenario::Ok, why),
+            &Stop::default(),
+        )
+        .await
+        .unwrap();
         let after = std::fs::read_to_string(&file).unwrap();
         assert_ne!(before, after, "{path}");
-        assert!(after.contains("“Name the people.”") && after.contains("Rehearsal"), "{path}: {after}");
+        assert!(
+            after.contains("“Name the people.”") && after.contains("Rehearsal"),
+            "{path}: {after}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_phase_without_artifact_just_ends_and_a_path_outside_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let none = Job { artifact: None, ..job(dir.path(), "spec.json", 1, Scenario::Ok, Why::First) };
+    let none = Job {
+        artifact: None,
+        ..job(dir.path(), "spec.json", 1, Scenario::Ok, Why::First)
+    };
     assert_eq!(play(&none, &Stop::default()).await, Ok(Ended::Done));
     let outside = job(dir.path(), "../spec.json", 1, Scenario::Ok, Why::First);
-    assert_eq!(play(&outside, &Stop::default()).await.unwrap_err().code, Code::PathOutsideWorktree);
+    assert_eq!(
+        play(&outside, &Stop::default()).await.unwrap_err().code,
+        Code::PathOutsideWorktree
+    );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -11,7 +11,9 @@ const MISTAKES: &str = "bad arguments: ";
 
 /// Whether these are the words for a call whose arguments could not be read.
 pub(super) fn are_unreadable(words: &str) -> bool {
-    [NO_OBJECT, NO_JSON, MISTAKES].iter().any(|beginning| words.starts_with(beginning))
+    [NO_OBJECT, NO_JSON, MISTAKES]
+        .iter()
+        .any(|beginning| words.starts_with(beginning))
 }
 
 /// The arguments of one call, being read.
@@ -30,7 +32,11 @@ impl Arguments {
     pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         match strict_json::parse(text) {
-            Ok(Value::Object(fields)) => Ok(Self { fields, known: Vec::new(), mistakes: Vec::new() }),
+            Ok(Value::Object(fields)) => Ok(Self {
+                fields,
+                known: Vec::new(),
+                mistakes: Vec::new(),
+            }),
             Ok(_) => Err(Trouble::Fault(NO_OBJECT.to_owned())),
             Err(error) => Err(Trouble::Fault(format!("{NO_JSON}{error}"))),
         }
@@ -59,9 +65,15 @@ impl Arguments {
     /// A whole number from 0 that may be left out.
     pub(super) fn optional_count(&mut self, field: &'static str) -> Option<usize> {
         let value = self.take(field)?;
-        let count = value.as_u64().and_then(|n| usize::try_from(n).ok()).or_else(|| whole(&value));
+        let count = value
+            .as_u64()
+            .and_then(|n| usize::try_from(n).ok())
+            .or_else(|| whole(&value));
         if count.is_none() {
-            self.mistakes.push(format!("'{field}' must be a whole number from 0, not {}", kind(&value)));
+            self.mistakes.push(format!(
+                "'{field}' must be a whole number from 0, not {}",
+                kind(&value)
+            ));
         }
         count
     }
@@ -72,7 +84,10 @@ impl Arguments {
             None => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
-                self.mistakes.push(format!("'{field}' must be true or false, not {}", kind(&other)));
+                self.mistakes.push(format!(
+                    "'{field}' must be true or false, not {}",
+                    kind(&other)
+                ));
                 false
             }
         }
@@ -83,7 +98,8 @@ impl Arguments {
         match self.take(field) {
             Some(Value::Array(items)) => items,
             Some(other) => {
-                self.mistakes.push(format!("'{field}' must be a list, not {}", kind(&other)));
+                self.mistakes
+                    .push(format!("'{field}' must be a list, not {}", kind(&other)));
                 Vec::new()
             }
             None => {
@@ -104,9 +120,19 @@ impl Arguments {
     /// All mistakes at once, fields that the tool does not know included.
     pub(super) fn finish(mut self) -> Result<(), Trouble> {
         for field in self.fields.keys() {
-            self.mistakes.push(format!("'{field}' is not known; the fields are {}", self.known.join(", ")));
+            self.mistakes.push(format!(
+                "'{field}' is not known; the fields are {}",
+                self.known.join(", ")
+            ));
         }
-        if self.mistakes.is_empty() { Ok(()) } else { Err(Trouble::Fault(format!("{MISTAKES}{}", self.mistakes.join("; ")))) }
+        if self.mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Trouble::Fault(format!(
+                "{MISTAKES}{}",
+                self.mistakes.join("; ")
+            )))
+        }
     }
 
     fn take(&mut self, field: &'static str) -> Option<Value> {
@@ -118,7 +144,8 @@ impl Arguments {
         match given? {
             Value::String(text) => Some(text),
             other => {
-                self.mistakes.push(format!("'{field}' must be text, not {}", kind(&other)));
+                self.mistakes
+                    .push(format!("'{field}' must be text, not {}", kind(&other)));
                 None
             }
         }
@@ -148,13 +175,17 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_at_once() {
-        let mut arguments = Arguments::parse(r#"{"limit":-1,"all":"yes","paht":"x","offset":3.0,"path":null}"#).unwrap();
+        let mut arguments =
+            Arguments::parse(r#"{"limit":-1,"all":"yes","paht":"x","offset":3.0,"path":null}"#)
+                .unwrap();
         assert_eq!(arguments.text("file_path"), "");
         assert_eq!(arguments.optional_text("path"), None);
         assert_eq!(arguments.optional_count("limit"), None);
         assert_eq!(arguments.optional_count("offset"), Some(3));
         assert!(!arguments.flag("all"));
-        let Err(Trouble::Fault(words)) = arguments.finish() else { panic!("accepted") };
+        let Err(Trouble::Fault(words)) = arguments.finish() else {
+            panic!("accepted")
+        };
         assert_eq!(
             words,
             "bad arguments: 'file_path' is missing; 'limit' must be a whole number from 0, not a number like that; \
@@ -164,8 +195,14 @@ mod tests {
 
     #[test]
     fn text_that_is_no_object_is_answered_with_where() {
-        for (text, part) in [("[1]", "must be a JSON object"), ("{\"a\":", "line 1 column 5"), ("{\"a\":1,\"a\":2}", "the key 'a' twice")] {
-            let Err(Trouble::Fault(words)) = Arguments::parse(text) else { panic!("accepted {text}") };
+        for (text, part) in [
+            ("[1]", "must be a JSON object"),
+            ("{\"a\":", "line 1 column 5"),
+            ("{\"a\":1,\"a\":2}", "the key 'a' twice"),
+        ] {
+            let Err(Trouble::Fault(words)) = Arguments::parse(text) else {
+                panic!("accepted {text}")
+            };
             assert!(words.contains(part), "{words}");
         }
     }

@@ -14,14 +14,23 @@ pub(super) fn result(text: String) -> String {
     }
     let head = text.floor_char_boundary(HEAD_BYTES);
     let tail = text.ceil_char_boundary(text.len() - (MAX_RESULT_BYTES - HEAD_BYTES));
-    format!("{}\n[... {} bytes cut here ...]\n{}", &text[..head], tail - head, &text[tail..])
+    format!(
+        "{}\n[... {} bytes cut here ...]\n{}",
+        &text[..head],
+        tail - head,
+        &text[tail..]
+    )
 }
 
 /// A line within `max` characters.
 pub(super) fn line(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         None => text.to_owned(),
-        Some((at, _)) => format!("{} [... {} characters cut]", &text[..at], text[at..].chars().count()),
+        Some((at, _)) => format!(
+            "{} [... {} characters cut]",
+            &text[..at],
+            text[at..].chars().count()
+        ),
     }
 }
 
@@ -36,7 +45,10 @@ mod tests {
         let long = format!("{}{}END", "ä".repeat(20_000), "y");
         let cut = result(long.clone());
         assert!(cut.starts_with("ää") && cut.ends_with("yEND"));
-        let note = format!("\n[... {} bytes cut here ...]\n", long.len() - MAX_RESULT_BYTES);
+        let note = format!(
+            "\n[... {} bytes cut here ...]\n",
+            long.len() - MAX_RESULT_BYTES
+        );
         assert!(cut.contains(&note), "{note}");
         assert_eq!(cut.len(), MAX_RESULT_BYTES + note.len());
     }

@@ -37,9 +37,14 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     arguments.finish()?;
     let path = bench.workspace.path(&path)?;
     let text = text_of(bench.workspace.read(&path)?, &path.shown())?;
-    let (edited, places) = edited(&text, &old, &new, all).map_err(|words| Trouble::Fault(format!("'{}': {words}", path.shown())))?;
+    let (edited, places) = edited(&text, &old, &new, all)
+        .map_err(|words| Trouble::Fault(format!("'{}': {words}", path.shown())))?;
     bench.workspace.write(&path, edited.as_bytes())?;
-    Ok(format!("replaced {places} {} in '{}'", if places == 1 { "place" } else { "places" }, path.shown()))
+    Ok(format!(
+        "replaced {places} {} in '{}'",
+        if places == 1 { "place" } else { "places" },
+        path.shown()
+    ))
 }
 
 fn edited(text: &str, old: &str, new: &str, all: bool) -> Result<(String, usize), String> {
@@ -50,10 +55,13 @@ fn edited(text: &str, old: &str, new: &str, all: bool) -> Result<(String, usize)
         return Err("'old_string' and 'new_string' are the same; nothing to do".to_owned());
     }
     match text.matches(old).count() {
-        0 => Err("'old_string' does not stand there; read the file again and copy the text exactly".to_owned()),
-        places if places > 1 && !all => {
-            Err(format!("'old_string' stands there {places} times; take in more lines around it, or set 'replace_all'"))
-        }
+        0 => Err(
+            "'old_string' does not stand there; read the file again and copy the text exactly"
+                .to_owned(),
+        ),
+        places if places > 1 && !all => Err(format!(
+            "'old_string' stands there {places} times; take in more lines around it, or set 'replace_all'"
+        )),
         places => Ok((text.replace(old, new), places)),
     }
 }
@@ -67,10 +75,16 @@ mod tests {
         let text = "a b a";
         assert_eq!(edited(text, "b", "c", false), Ok(("a c a".to_owned(), 1)));
         assert_eq!(edited(text, "a", "c", true), Ok(("c b c".to_owned(), 2)));
-        for (old, new, part) in
-            [("a", "c", "stands there 2 times"), ("x", "c", "does not stand there"), ("", "c", "is empty"), ("a", "a", "are the same")]
-        {
-            assert!(edited(text, old, new, false).unwrap_err().contains(part), "{part}");
+        for (old, new, part) in [
+            ("a", "c", "stands there 2 times"),
+            ("x", "c", "does not stand there"),
+            ("", "c", "is empty"),
+            ("a", "a", "are the same"),
+        ] {
+            assert!(
+                edited(text, old, new, false).unwrap_err().contains(part),
+                "{part}"
+            );
         }
     }
 }

@@ -36,17 +36,26 @@ fn parameters() -> Value {
 }
 
 fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
-    Err(Trouble::Fault("a command is run apart from the file tools".to_owned()))
+    Err(Trouble::Fault(
+        "a command is run apart from the file tools".to_owned(),
+    ))
 }
 
 /// The command and how long it may take.
 pub(super) fn read(mut arguments: Arguments) -> Result<(String, Duration), Trouble> {
-    let (command, seconds) = (arguments.text("command"), arguments.optional_count("timeout").unwrap_or(DEFAULT_SECONDS));
+    let (command, seconds) = (
+        arguments.text("command"),
+        arguments
+            .optional_count("timeout")
+            .unwrap_or(DEFAULT_SECONDS),
+    );
     if command.trim().is_empty() {
         arguments.mistake("'command' is empty".to_owned());
     }
     if !(1..=MOST_SECONDS).contains(&seconds) {
-        arguments.mistake(format!("'timeout' must be from 1 to {MOST_SECONDS} seconds"));
+        arguments.mistake(format!(
+            "'timeout' must be from 1 to {MOST_SECONDS} seconds"
+        ));
     }
     arguments.finish()?;
     Ok((command, Duration::from_secs(seconds as u64)))
@@ -64,22 +73,37 @@ impl Toolbox {
             Err(trouble) => return Told::of(target, Err(trouble)),
         };
         match self.ran(&command, time, stop).await {
-            Ok(mut ran) => Told { target, whole: ran.whole.take(), said: said(&ran, time) },
+            Ok(mut ran) => Told {
+                target,
+                whole: ran.whole.take(),
+                said: said(&ran, time),
+            },
             Err(trouble) => Told::of(target, Err(trouble)),
         }
     }
 
-    async fn ran(&self, command: &str, time: Duration, stop: &CancellationToken) -> Result<Ran, Trouble> {
+    async fn ran(
+        &self,
+        command: &str,
+        time: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Ran, Trouble> {
         let temp = match self.bench.temp.get() {
             Some(temp) => temp,
             None => {
                 let made = tempfile::Builder::new().prefix("phasedeck-").tempdir();
-                let made = made.map_err(|error| Trouble::Fault(format!("no folder for temporary files: {error}")))?;
+                let made = made.map_err(|error| {
+                    Trouble::Fault(format!("no folder for temporary files: {error}"))
+                })?;
                 self.bench.workspace.count_also(made.path());
                 self.bench.temp.get_or_init(|| made)
             }
         };
-        let bounds = Bounds { worktree: self.bench.workspace.folder(), temp: temp.path(), time };
+        let bounds = Bounds {
+            worktree: self.bench.workspace.folder(),
+            temp: temp.path(),
+            time,
+        };
         let ran = self.launcher.run(command, bounds, stop).await;
         ran.map_err(|failure| Trouble::Fault(format!("{}; {}", failure.message, failure.hint)))
     }
@@ -89,7 +113,10 @@ fn said(ran: &Ran, time: Duration) -> Result<String, Trouble> {
     let verdict = match ran.finish {
         Finish::Exit(0) => return Ok(format!("exit code 0\n{}", ran.printed)),
         Finish::Exit(code) => format!("exit code {code}"),
-        Finish::TimedOut => format!("ended after its {} seconds; everything it began was ended too", time.as_secs()),
+        Finish::TimedOut => format!(
+            "ended after its {} seconds; everything it began was ended too",
+            time.as_secs()
+        ),
         Finish::Flooded => "ended because it printed more than 16 MiB".to_owned(),
         Finish::Stopped => "ended because the work was stopped".to_owned(),
     };
@@ -109,7 +136,10 @@ mod tests {
         };
         assert_eq!(of(r#"{"command":"make"}"#), "make 120");
         assert_eq!(of(r#"{"command":"make","timeout":600}"#), "make 600");
-        assert_eq!(of(r#"{"command":" ","timeout":601}"#), "bad arguments: 'command' is empty; 'timeout' must be from 1 to 600 seconds");
+        assert_eq!(
+            of(r#"{"command":" ","timeout":601}"#),
+            "bad arguments: 'command' is empty; 'timeout' must be from 1 to 600 seconds"
+        );
         assert_eq!(
             of(r#"{"timeout":0}"#),
             "bad arguments: 'command' is missing; 'command' is empty; 'timeout' must be from 1 to 600 seconds"

@@ -39,20 +39,29 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     let matcher = matcher(pattern.trim_start_matches("./"), "pattern")?;
     let from = bench.workspace.path(&path)?;
     let walked = bench.workspace.walk(&from)?;
-    let found: Vec<String> = walked.files.iter().filter(|file| matcher.is_match(below(file, &from))).map(WorktreePath::shown).collect();
+    let found: Vec<String> = walked
+        .files
+        .iter()
+        .filter(|file| matcher.is_match(below(file, &from)))
+        .map(WorktreePath::shown)
+        .collect();
     Ok(listed(&found, walked.cut))
 }
 
 /// A pattern in which `*` stays within a folder.
 pub(super) fn matcher(pattern: &str, field: &str) -> Result<GlobMatcher, Trouble> {
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| Trouble::Fault(format!("'{field}' is no glob: {error}")))
+    glob.map(|glob| glob.compile_matcher())
+        .map_err(|error| Trouble::Fault(format!("'{field}' is no glob: {error}")))
 }
 
 /// The files at or beneath `from`.
 pub(super) fn files_at(bench: &Bench, from: WorktreePath) -> Result<Walked, Trouble> {
     match bench.workspace.kind(&from)? {
-        Some(Kind::File) => Ok(Walked { files: vec![from], cut: false }),
+        Some(Kind::File) => Ok(Walked {
+            files: vec![from],
+            cut: false,
+        }),
         _ => bench.workspace.walk(&from),
     }
 }
@@ -65,13 +74,18 @@ pub(super) fn below(file: &WorktreePath, from: &WorktreePath) -> String {
 fn listed(found: &[String], cut: bool) -> String {
     let mut lines: Vec<String> = found.iter().take(MAX_FILES).cloned().collect();
     if found.len() > MAX_FILES {
-        lines.push(format!("[{} further files cut; take a narrower pattern]", found.len() - MAX_FILES));
+        lines.push(format!(
+            "[{} further files cut; take a narrower pattern]",
+            found.len() - MAX_FILES
+        ));
     }
     if found.is_empty() {
         lines.push("no file matches".to_owned());
     }
     if cut {
-        lines.push("[not every file was looked at: there are too many; search in a folder]".to_owned());
+        lines.push(
+            "[not every file was looked at: there are too many; search in a folder]".to_owned(),
+        );
     }
     lines.join("\n")
 }

@@ -43,19 +43,35 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     let pattern = arguments.text("pattern");
     let path = arguments.optional_text("path").unwrap_or_default();
     let glob = arguments.optional_text("glob");
-    let mode = arguments.optional_text("output_mode").unwrap_or_else(|| MODES[0].to_owned());
+    let mode = arguments
+        .optional_text("output_mode")
+        .unwrap_or_else(|| MODES[0].to_owned());
     if !MODES.contains(&mode.as_str()) {
-        arguments.mistake(format!("'output_mode' must be one of {}, not '{mode}'", MODES.join(", ")));
+        arguments.mistake(format!(
+            "'output_mode' must be one of {}, not '{mode}'",
+            MODES.join(", ")
+        ));
     }
     arguments.finish()?;
     let wanted = RegexBuilder::new(&pattern).size_limit(1 << 20).build();
-    let wanted = wanted.map_err(|error| Trouble::Fault(format!("'pattern' is no regular expression: {error}")))?;
+    let wanted = wanted
+        .map_err(|error| Trouble::Fault(format!("'pattern' is no regular expression: {error}")))?;
     let filter = glob.map(|glob| Filter::new(&glob)).transpose()?;
     let from = bench.workspace.path(&path)?;
-    let mut found = Found { wanted, mode, lines: Vec::new(), read: 0, cut: false };
+    let mut found = Found {
+        wanted,
+        mode,
+        lines: Vec::new(),
+        read: 0,
+        cut: false,
+    };
     let walked = files_at(bench, from.clone())?;
     found.cut = walked.cut;
-    for file in walked.files.iter().filter(|file| filter.as_ref().is_none_or(|filter| filter.takes(file, &from))) {
+    for file in walked.files.iter().filter(|file| {
+        filter
+            .as_ref()
+            .is_none_or(|filter| filter.takes(file, &from))
+    }) {
         if !found.search(bench, file) {
             break;
         }
@@ -70,13 +86,17 @@ struct Filter {
 
 impl Filter {
     fn new(glob: &str) -> Result<Self, Trouble> {
-        Ok(Self { matcher: matcher(glob.trim_start_matches("./"), "glob")?, by_name: !glob.contains('/') })
+        Ok(Self {
+            matcher: matcher(glob.trim_start_matches("./"), "glob")?,
+            by_name: !glob.contains('/'),
+        })
     }
 
     fn takes(&self, file: &WorktreePath, from: &WorktreePath) -> bool {
         let path = below(file, from);
         let name = path.rsplit('/').next().unwrap_or_default();
-        self.matcher.is_match(if self.by_name { name } else { &path })
+        self.matcher
+            .is_match(if self.by_name { name } else { &path })
     }
 }
 
@@ -95,18 +115,29 @@ impl Found {
             self.cut = true;
             return false;
         }
-        let Ok(bytes) = bench.workspace.read(file) else { return true };
+        let Ok(bytes) = bench.workspace.read(file) else {
+            return true;
+        };
         self.read += bytes.len();
-        let Ok(text) = String::from_utf8(bytes) else { return true };
-        let mut hits = text.lines().enumerate().filter(|(_, line)| self.wanted.is_match(line)).peekable();
+        let Ok(text) = String::from_utf8(bytes) else {
+            return true;
+        };
+        let mut hits = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| self.wanted.is_match(line))
+            .peekable();
         if hits.peek().is_none() || text.contains('\0') {
             return true;
         }
         let path = file.shown();
         match self.mode.as_str() {
             "content" => {
-                let shown = hits.map(|(index, line)| format!("{path}:{}:{}", index + 1, cut::line(line, MAX_LINE_CHARS)));
-                self.lines.extend(shown.take(MAX_LINES + 1 - self.lines.len()));
+                let shown = hits.map(|(index, line)| {
+                    format!("{path}:{}:{}", index + 1, cut::line(line, MAX_LINE_CHARS))
+                });
+                self.lines
+                    .extend(shown.take(MAX_LINES + 1 - self.lines.len()));
             }
             "count" => self.lines.push(format!("{path}:{}", hits.count())),
             _ => self.lines.push(path),
@@ -121,7 +152,10 @@ impl Found {
             self.lines.push("no match".to_owned());
         }
         if self.cut {
-            self.lines.push("[there is more than this search shows; take a narrower pattern, path or glob]".to_owned());
+            self.lines.push(
+                "[there is more than this search shows; take a narrower pattern, path or glob]"
+                    .to_owned(),
+            );
         }
         self.lines.join("\n")
     }

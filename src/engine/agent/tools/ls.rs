@@ -33,7 +33,11 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     if names.is_empty() {
         return Ok(format!("'{}' is empty", path.shown()));
     }
-    let mut lines: Vec<String> = names.iter().take(MAX_NAMES).map(|(kind, name)| shown(*kind, name)).collect();
+    let mut lines: Vec<String> = names
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(kind, name)| shown(*kind, name))
+        .collect();
     if names.len() > MAX_NAMES {
         lines.push(format!("[{} further names cut]", names.len() - MAX_NAMES));
     }

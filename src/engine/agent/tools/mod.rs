@@ -131,12 +131,18 @@ struct Told {
 
 impl Told {
     fn of(target: String, said: Result<String, Trouble>) -> Self {
-        Self { target, said, whole: None }
+        Self {
+            target,
+            said,
+            whole: None,
+        }
     }
 
     /// The same, with what a server said kept where the model gets less: it may not say it again.
     fn kept_if_cut(mut self) -> Self {
-        let (Ok(words) | Err(Trouble::Fault(words))) = &self.said else { return self };
+        let (Ok(words) | Err(Trouble::Fault(words))) = &self.said else {
+            return self;
+        };
         self.whole = (words.len() > cut::MAX_RESULT_BYTES).then(|| words.clone());
         self
     }
@@ -155,10 +161,24 @@ impl Toolbox {
     /// # Errors
     /// `worktree_missing` when the folder is not there, `io_failed` when it cannot be opened.
     pub fn new(worktree: &Path, persona: &Persona, launcher: Launcher) -> Result<Self> {
-        let bench = Arc::new(Bench { workspace: Workspace::open(worktree)?, todos: Mutex::default(), temp: OnceLock::new() });
-        let given = TOOLS.into_iter().filter(|tool| persona.tools.iter().any(|name| name == tool.name));
-        let offered = given.map(|tool| (tool, persona.permission(tool.name))).collect();
-        Ok(Self { bench, offered, persona: persona.name.clone(), launcher, shelf: None })
+        let bench = Arc::new(Bench {
+            workspace: Workspace::open(worktree)?,
+            todos: Mutex::default(),
+            temp: OnceLock::new(),
+        });
+        let given = TOOLS
+            .into_iter()
+            .filter(|tool| persona.tools.iter().any(|name| name == tool.name));
+        let offered = given
+            .map(|tool| (tool, persona.permission(tool.name)))
+            .collect();
+        Ok(Self {
+            bench,
+            offered,
+            persona: persona.name.clone(),
+            launcher,
+            shelf: None,
+        })
     }
 
     /// Has what the file tools write counted there.
@@ -173,7 +193,9 @@ impl Toolbox {
     /// Whether a persona has tools that let others write: commands, and those of servers.
     #[must_use]
     pub fn others_write(persona: &Persona) -> bool {
-        let ours = |name: &String| name != execute::TOOL.name && TOOLS.iter().any(|tool| tool.name == name);
+        let ours = |name: &String| {
+            name != execute::TOOL.name && TOOLS.iter().any(|tool| tool.name == name)
+        };
         !persona.tools.iter().all(ours)
     }
 
@@ -199,9 +221,24 @@ impl Toolbox {
     /// The same tools but those that `keep` refuses: what a sub-agent is given.
     #[must_use]
     pub fn limited(&self, keep: impl Fn(&str) -> bool) -> Self {
-        let offered = self.offered.iter().filter(|(tool, _)| keep(tool.name)).copied().collect();
-        let bench = Arc::new(Bench { workspace: self.bench.workspace.again(), todos: Mutex::default(), temp: OnceLock::new() });
-        Self { bench, offered, persona: self.persona.clone(), launcher: self.launcher.clone(), shelf: None }
+        let offered = self
+            .offered
+            .iter()
+            .filter(|(tool, _)| keep(tool.name))
+            .copied()
+            .collect();
+        let bench = Arc::new(Bench {
+            workspace: self.bench.workspace.again(),
+            todos: Mutex::default(),
+            temp: OnceLock::new(),
+        });
+        Self {
+            bench,
+            offered,
+            persona: self.persona.clone(),
+            launcher: self.launcher.clone(),
+            shelf: None,
+        }
     }
 
     /// The names of all tools there are.
@@ -216,13 +253,23 @@ impl Toolbox {
     /// # Errors
     /// `internal`, when a server's tool cannot be written.
     pub fn on_offer(&self) -> Result<Option<Box<RawValue>>> {
-        let own = self.offered.iter().filter(|(_, permission)| *permission != Permission::Deny).map(|(tool, _)| Cow::from(tool.text()));
-        let foreign = self.shelf.iter().flat_map(|shelf| shelf.definitions()).map(|tool| Cow::from(tool.to_string()));
+        let own = self
+            .offered
+            .iter()
+            .filter(|(_, permission)| *permission != Permission::Deny)
+            .map(|(tool, _)| Cow::from(tool.text()));
+        let foreign = self
+            .shelf
+            .iter()
+            .flat_map(|shelf| shelf.definitions())
+            .map(|tool| Cow::from(tool.to_string()));
         let tools: Vec<Cow<'static, str>> = own.chain(foreign).collect();
         if tools.is_empty() {
             return Ok(None);
         }
-        RawValue::from_string(format!("[{}]", tools.join(","))).map(Some).map_err(Failure::internal)
+        RawValue::from_string(format!("[{}]", tools.join(",")))
+            .map(Some)
+            .map_err(Failure::internal)
     }
 
     /// Whether running `tool` again after a crash changes nothing.
@@ -234,14 +281,20 @@ impl Toolbox {
     /// Whether a tool is on offer.
     #[must_use]
     pub fn has(&self, tool: &str) -> bool {
-        self.offered.iter().any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
-            || self.on_shelf(tool).is_some_and(|permission| permission != Permission::Deny)
+        self.offered
+            .iter()
+            .any(|(known, permission)| known.name == tool && *permission != Permission::Deny)
+            || self
+                .on_shelf(tool)
+                .is_some_and(|permission| permission != Permission::Deny)
     }
 
     /// Whether the operator's word is needed for a tool.
     #[must_use]
     pub fn asks(&self, tool: &str) -> bool {
-        self.offered.iter().any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
+        self.offered
+            .iter()
+            .any(|(known, permission)| known.name == tool && *permission == Permission::Ask)
             || self.on_shelf(tool) == Some(Permission::Ask)
     }
 
@@ -267,53 +320,114 @@ impl Toolbox {
         }
         let known = TOOLS.iter().find(|known| known.name == tool);
         let arguments = known.and_then(|tool| Some((tool, Arguments::parse(arguments).ok()?)));
-        arguments.map(|(tool, arguments)| target_of(tool, &arguments)).unwrap_or_default()
+        arguments
+            .map(|(tool, arguments)| target_of(tool, &arguments))
+            .unwrap_or_default()
     }
 
     /// Runs one call to its end; whatever goes wrong is said to the model in the reply. `allowed` is the
     /// operator's word for tools that need it. `stop` ends a command; any other tool that has begun goes on.
-    pub async fn call(&self, tool: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> ToolReply {
+    pub async fn call(
+        &self,
+        tool: &str,
+        arguments: &str,
+        allowed: bool,
+        stop: &CancellationToken,
+    ) -> ToolReply {
         let begun = Instant::now();
-        let Told { target, said, whole } = match self.permitted(tool, allowed) {
-            _ if self.on_shelf(tool).is_some() => {
-                Told::of(self.target(tool, arguments), self.served(tool, arguments, allowed, stop).await).kept_if_cut()
-            }
+        let Told {
+            target,
+            said,
+            whole,
+        } = match self.permitted(tool, allowed) {
+            _ if self.on_shelf(tool).is_some() => Told::of(
+                self.target(tool, arguments),
+                self.served(tool, arguments, allowed, stop).await,
+            )
+            .kept_if_cut(),
             Ok(tool) if tool.name == execute::TOOL.name => self.execute(arguments, stop).await,
             Ok(tool) => self.run(tool, arguments.to_owned()).await,
-            Err(trouble) => Told::of(tool.chars().take(cut::MAX_TARGET_CHARS).collect(), Err(trouble)),
+            Err(trouble) => Told::of(
+                tool.chars().take(cut::MAX_TARGET_CHARS).collect(),
+                Err(trouble),
+            ),
         };
         let (outcome, denied, result) = match said {
             Ok(result) => (ToolOutcome::Ok, None, result),
-            Err(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
+            Err(Trouble::Refused(failure)) => {
+                (ToolOutcome::Error, Some(failure.clone()), refusal(&failure))
+            }
             Err(Trouble::Fault(words)) => (ToolOutcome::Error, None, format!("{ERROR}{words}")),
         };
         let duration_ms = whole_ms(begun.elapsed());
-        ToolReply { target, outcome, denied, result: cut::result(result), whole, duration_ms }
+        ToolReply {
+            target,
+            outcome,
+            denied,
+            result: cut::result(result),
+            whole,
+            duration_ms,
+        }
     }
 
     /// Calls a tool of a server.
-    async fn served(&self, name: &str, arguments: &str, allowed: bool, stop: &CancellationToken) -> Result<String, Trouble> {
-        let Some(shelf) = &self.shelf else { return Err(Trouble::Fault("there are no servers".to_owned())) };
+    async fn served(
+        &self,
+        name: &str,
+        arguments: &str,
+        allowed: bool,
+        stop: &CancellationToken,
+    ) -> Result<String, Trouble> {
+        let Some(shelf) = &self.shelf else {
+            return Err(Trouble::Fault("there are no servers".to_owned()));
+        };
         match shelf.permission(name) {
             Some(Permission::Auto) => {}
             Some(Permission::Ask) if allowed => {}
-            _ => return Err(Trouble::Refused(not_permitted(&self.persona, name, arguments))),
+            _ => {
+                return Err(Trouble::Refused(not_permitted(
+                    &self.persona,
+                    name,
+                    arguments,
+                )));
+            }
         }
-        shelf.call(name, arguments, stop).await.map_err(Trouble::Fault)
+        shelf
+            .call(name, arguments, stop)
+            .await
+            .map_err(Trouble::Fault)
     }
 
     fn permitted(&self, name: &str, allowed: bool) -> Result<&'static Tool, Trouble> {
-        let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name) else {
+        let Some((tool, permission)) = self.offered.iter().find(|(tool, _)| tool.name == name)
+        else {
             let names: Vec<_> = self.offered.iter().map(|(tool, _)| tool.name).collect();
-            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(Trouble::Fault(format!("there is no tool '{}'; the tools are: {known}", name.escape_debug())));
+            let known = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            return Err(Trouble::Fault(format!(
+                "there is no tool '{}'; the tools are: {known}",
+                name.escape_debug()
+            )));
         };
-        let no = |words: String, hint: String| Err(Trouble::Refused(Failure::new(Code::ToolNotPermitted, words).hint(hint)));
+        let no = |words: String, hint: String| {
+            Err(Trouble::Refused(
+                Failure::new(Code::ToolNotPermitted, words).hint(hint),
+            ))
+        };
         match permission {
             Permission::Auto => Ok(tool),
-            Permission::Deny => no(format!("persona '{}' may not use '{name}'", self.persona), "work without this tool".to_owned()),
+            Permission::Deny => no(
+                format!("persona '{}' may not use '{name}'", self.persona),
+                "work without this tool".to_owned(),
+            ),
             Permission::Ask if allowed => Ok(tool),
-            Permission::Ask => no(format!("'{name}' needs the operator's word"), "work without this tool".to_owned()),
+            Permission::Ask => no(
+                format!("'{name}' needs the operator's word"),
+                "work without this tool".to_owned(),
+            ),
         }
     }
 
@@ -325,7 +439,10 @@ impl Toolbox {
         };
         match tokio::task::spawn_blocking(work).await {
             Ok((target, said)) => Told::of(target, said),
-            Err(error) => Told::of(String::new(), Err(Trouble::Fault(format!("the tool broke: {error}")))),
+            Err(error) => Told::of(
+                String::new(),
+                Err(Trouble::Fault(format!("the tool broke: {error}"))),
+            ),
         }
     }
 }
@@ -333,8 +450,12 @@ impl Toolbox {
 impl Tool {
     /// Its definition as text; it never changes, and every request of every run has it.
     fn text(&self) -> &'static str {
-        static TEXTS: LazyLock<HashMap<&'static str, String>> =
-            LazyLock::new(|| TOOLS.iter().map(|tool| (tool.name, tool.definition().to_string())).collect());
+        static TEXTS: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
+            TOOLS
+                .iter()
+                .map(|tool| (tool.name, tool.definition().to_string()))
+                .collect()
+        });
         TEXTS.get(self.name).map_or("{}", String::as_str)
     }
 
@@ -344,23 +465,35 @@ impl Tool {
 }
 
 fn target_of(tool: &Tool, arguments: &Arguments) -> String {
-    arguments.peek(tool.target).unwrap_or_default().chars().take(cut::MAX_TARGET_CHARS).collect()
+    arguments
+        .peek(tool.target)
+        .unwrap_or_default()
+        .chars()
+        .take(cut::MAX_TARGET_CHARS)
+        .collect()
 }
 
 fn refusal(failure: &Failure) -> String {
-    format!("refused: {} [{}]. {}", failure.message, failure.code, failure.hint)
+    format!(
+        "refused: {} [{}]. {}",
+        failure.message, failure.code, failure.hint
+    )
 }
 
 /// Whether a result says that the arguments of its call could not be read.
 #[must_use]
 pub fn is_unreadable(result: &str) -> bool {
-    result.strip_prefix(ERROR).is_some_and(arguments::are_unreadable)
+    result
+        .strip_prefix(ERROR)
+        .is_some_and(arguments::are_unreadable)
 }
 
 /// Whether running `tool` again changes nothing.
 #[must_use]
 pub fn only_reads(tool: &str) -> bool {
-    TOOLS.iter().any(|known| known.name == tool && known.read_only)
+    TOOLS
+        .iter()
+        .any(|known| known.name == tool && known.read_only)
 }
 
 #[cfg(test)]

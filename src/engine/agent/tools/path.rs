@@ -20,8 +20,13 @@ impl WorktreePath {
     /// # Errors
     /// `path_outside_worktree` naming the path and what is wrong with it.
     pub(super) fn parse(text: &str, roots: &[PathBuf]) -> Result<Self> {
-        let relative = beneath_roots(text, roots).ok_or_else(|| refused(text, "lies outside the worktree"))?;
-        let parts: Vec<String> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
+        let relative =
+            beneath_roots(text, roots).ok_or_else(|| refused(text, "lies outside the worktree"))?;
+        let parts: Vec<String> = relative
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .map(str::to_owned)
+            .collect();
         if !parts.is_empty() {
             worktree_path::check(&parts.join("/")).map_err(|fault| refused(text, &fault))?;
         }
@@ -30,7 +35,9 @@ impl WorktreePath {
 
     /// The folders above, and the last name; absent for the worktree itself.
     pub(super) fn split(&self) -> Option<(&[String], &str)> {
-        self.parts.split_last().map(|(name, parents)| (parents, name.as_str()))
+        self.parts
+            .split_last()
+            .map(|(name, parents)| (parents, name.as_str()))
     }
 
     /// All parts in order.
@@ -40,7 +47,11 @@ impl WorktreePath {
 
     /// Relative to the worktree, with `/`; `.` for the worktree itself.
     pub(super) fn shown(&self) -> String {
-        if self.parts.is_empty() { ".".to_owned() } else { self.parts.join("/") }
+        if self.parts.is_empty() {
+            ".".to_owned()
+        } else {
+            self.parts.join("/")
+        }
     }
 
     /// The path of something within this folder.
@@ -54,8 +65,11 @@ impl WorktreePath {
 /// A refusal of `path`, as the agent and the journal get it.
 pub(super) fn refused(path: &str, fault: &str) -> Failure {
     let shown: String = path.chars().take(200).collect();
-    Failure::new(Code::PathOutsideWorktree, format!("path '{}' {fault}", shown.escape_debug()))
-        .hint("name a regular file or folder in the worktree, relative to it, such as 'src/lib.rs'")
+    Failure::new(
+        Code::PathOutsideWorktree,
+        format!("path '{}' {fault}", shown.escape_debug()),
+    )
+    .hint("name a regular file or folder in the worktree, relative to it, such as 'src/lib.rs'")
 }
 
 fn beneath_roots<'a>(text: &'a str, roots: &[PathBuf]) -> Option<&'a str> {
@@ -73,7 +87,14 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String> {
-        WorktreePath::parse(text, &[PathBuf::from("/work/tree"), PathBuf::from("/private/work/tree")]).map(|path| path.shown())
+        WorktreePath::parse(
+            text,
+            &[
+                PathBuf::from("/work/tree"),
+                PathBuf::from("/private/work/tree"),
+            ],
+        )
+        .map(|path| path.shown())
     }
 
     #[test]

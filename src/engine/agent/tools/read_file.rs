@@ -50,7 +50,9 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
 pub(super) fn text_of(bytes: Vec<u8>, shown: &str) -> Result<String, Trouble> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Trouble::Fault(format!("'{shown}' is no UTF-8 text (byte {at}); the tools handle text files only"))
+        Trouble::Fault(format!(
+            "'{shown}' is no UTF-8 text (byte {at}); the tools handle text files only"
+        ))
     })
 }
 
@@ -60,7 +62,9 @@ fn numbered(text: &str, offset: usize, limit: usize) -> Result<String, Trouble> 
         return Ok("(the file is empty)".to_owned());
     }
     if offset >= total {
-        return Err(Trouble::Fault(format!("'offset' is {offset}, but the file has {total} lines")));
+        return Err(Trouble::Fault(format!(
+            "'offset' is {offset}, but the file has {total} lines"
+        )));
     }
     let (mut shown, mut last) = (String::new(), offset);
     for (index, line) in text.lines().enumerate().skip(offset).take(limit) {
@@ -73,7 +77,11 @@ fn numbered(text: &str, offset: usize, limit: usize) -> Result<String, Trouble> 
     }
     if offset > 0 || last < total {
         shown.push_str(&format!("[lines {} to {last} of {total}", offset + 1));
-        shown.push_str(&if last < total { format!("; go on with offset {last}]\n") } else { "]\n".to_owned() });
+        shown.push_str(&if last < total {
+            format!("; go on with offset {last}]\n")
+        } else {
+            "]\n".to_owned()
+        });
     }
     Ok(shown)
 }
@@ -85,18 +93,33 @@ mod tests {
     #[test]
     fn lines_are_numbered_and_the_note_names_the_next_offset() {
         let text = "one\ntwo\r\nthree";
-        assert_eq!(numbered(text, 0, 10).unwrap(), "     1\tone\n     2\ttwo\n     3\tthree\n");
-        assert_eq!(numbered(text, 1, 1).unwrap(), "     2\ttwo\n[lines 2 to 2 of 3; go on with offset 2]\n");
-        assert_eq!(numbered(text, 2, 5).unwrap(), "     3\tthree\n[lines 3 to 3 of 3]\n");
+        assert_eq!(
+            numbered(text, 0, 10).unwrap(),
+            "     1\tone\n     2\ttwo\n     3\tthree\n"
+        );
+        assert_eq!(
+            numbered(text, 1, 1).unwrap(),
+            "     2\ttwo\n[lines 2 to 2 of 3; go on with offset 2]\n"
+        );
+        assert_eq!(
+            numbered(text, 2, 5).unwrap(),
+            "     3\tthree\n[lines 3 to 3 of 3]\n"
+        );
         assert_eq!(numbered("", 0, 5).unwrap(), "(the file is empty)");
-        assert!(matches!(numbered(text, 3, 5), Err(Trouble::Fault(words)) if words == "'offset' is 3, but the file has 3 lines"));
+        assert!(
+            matches!(numbered(text, 3, 5), Err(Trouble::Fault(words)) if words == "'offset' is 3, but the file has 3 lines")
+        );
     }
 
     #[test]
     fn a_large_part_ends_at_a_line_and_long_lines_are_cut() {
         let text = format!("{}\n", "x".repeat(1_000)).repeat(100);
         let shown = numbered(&text, 0, 2_000).unwrap();
-        assert!(shown.ends_with("[lines 1 to 30 of 100; go on with offset 30]\n"), "{}", &shown[shown.len() - 60..]);
+        assert!(
+            shown.ends_with("[lines 1 to 30 of 100; go on with offset 30]\n"),
+            "{}",
+            &shown[shown.len() - 60..]
+        );
         let shown = numbered(&"y".repeat(2_010), 0, 1).unwrap();
         assert!(shown.ends_with("y [... 10 characters cut]\n"));
     }

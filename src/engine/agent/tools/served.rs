@@ -23,14 +23,27 @@ impl Toolbox {
     }
 
     /// Reads a text file from line `from` (from 1), at most `limit` lines, without any note in it.
-    pub async fn serve_read(&self, path: &str, from: Option<u32>, limit: Option<u32>) -> (ToolReply, Option<String>) {
+    pub async fn serve_read(
+        &self,
+        path: &str,
+        from: Option<u32>,
+        limit: Option<u32>,
+    ) -> (ToolReply, Option<String>) {
         let begun = Instant::now();
         let read = match self.permitted("read_file", false) {
-            Ok(_) => self.with_workspace(path, move |workspace, path| text_of(workspace, &path, from, limit)).await,
+            Ok(_) => {
+                self.with_workspace(path, move |workspace, path| {
+                    text_of(workspace, &path, from, limit)
+                })
+                .await
+            }
             Err(trouble) => Err(trouble),
         };
-        let (text, trouble) = read.map_or_else(|trouble| (None, Some(trouble)), |text| (Some(text), None));
-        let result = text.as_ref().map_or_else(String::new, |text| format!("read {} bytes", text.len()));
+        let (text, trouble) =
+            read.map_or_else(|trouble| (None, Some(trouble)), |text| (Some(text), None));
+        let result = text
+            .as_ref()
+            .map_or_else(String::new, |text| format!("read {} bytes", text.len()));
         (reply(path, begun, result, trouble), text)
     }
 
@@ -47,7 +60,13 @@ impl Toolbox {
             Err(trouble) => Err(trouble),
         };
         let (result, trouble) = match written {
-            Ok(replaced) => (format!("{}: {bytes} bytes", if replaced { "replaced" } else { "made" }), None),
+            Ok(replaced) => (
+                format!(
+                    "{}: {bytes} bytes",
+                    if replaced { "replaced" } else { "made" }
+                ),
+                None,
+            ),
             Err(trouble) => (String::new(), Some(trouble)),
         };
         reply(path, begun, result, trouble)
@@ -64,16 +83,24 @@ impl Toolbox {
     }
 }
 
-fn text_of(workspace: &Workspace, path: &str, from: Option<u32>, limit: Option<u32>) -> Result<String, Trouble> {
+fn text_of(
+    workspace: &Workspace,
+    path: &str,
+    from: Option<u32>,
+    limit: Option<u32>,
+) -> Result<String, Trouble> {
     let path = workspace.path(path)?;
     let bytes = workspace.read(&path)?;
-    let text = String::from_utf8(bytes).map_err(|_| Trouble::Fault(format!("'{}' is no UTF-8 text", path.shown())))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Trouble::Fault(format!("'{}' is no UTF-8 text", path.shown())))?;
     if from.is_none() && limit.is_none() {
         return Ok(text);
     }
     let skipped = from.unwrap_or(1).saturating_sub(1) as usize;
     let lines = text.split_inclusive('\n').skip(skipped);
-    Ok(lines.take(limit.map_or(usize::MAX, |limit| limit as usize)).collect())
+    Ok(lines
+        .take(limit.map_or(usize::MAX, |limit| limit as usize))
+        .collect())
 }
 
 fn reply(path: &str, begun: Instant, result: String, trouble: Option<Trouble>) -> ToolReply {
@@ -81,17 +108,34 @@ fn reply(path: &str, begun: Instant, result: String, trouble: Option<Trouble>) -
     let duration_ms = whole_ms(begun.elapsed());
     let (outcome, denied, result) = match trouble {
         None => (ToolOutcome::Ok, None, result),
-        Some(Trouble::Refused(failure)) => (ToolOutcome::Error, Some(failure.clone()), refusal(&failure)),
+        Some(Trouble::Refused(failure)) => {
+            (ToolOutcome::Error, Some(failure.clone()), refusal(&failure))
+        }
         Some(Trouble::Fault(words)) => (ToolOutcome::Error, None, words),
     };
-    ToolReply { target, outcome, denied, result, whole: None, duration_ms }
+    ToolReply {
+        target,
+        outcome,
+        denied,
+        result,
+        whole: None,
+        duration_ms,
+    }
 }
 
 /// Why a persona that may not use a tool is refused it, whoever asks in its name.
 #[must_use]
 pub fn not_permitted(persona: &str, tool: &str, what: &str) -> Failure {
-    Failure::new(Code::ToolNotPermitted, format!("persona '{persona}' may not use '{tool}': {}", what.escape_debug()))
-        .hint(format!("give it '{tool}' in `tools` with the permission `auto` if it should"))
+    Failure::new(
+        Code::ToolNotPermitted,
+        format!(
+            "persona '{persona}' may not use '{tool}': {}",
+            what.escape_debug()
+        ),
+    )
+    .hint(format!(
+        "give it '{tool}' in `tools` with the permission `auto` if it should"
+    ))
 }
 
 #[cfg(test)]
@@ -101,9 +145,17 @@ mod tests {
 
     fn toolbox(tools: &[&str]) -> (tempfile::TempDir, Toolbox) {
         let dir = tempfile::tempdir().unwrap();
-        let text = format!("{{\"name\":\"ada\",\"version\":1,\"backend\":\"acp\",\"agent\":\"x\",\"tools\":{}}}", serde_json::json!(tools));
+        let text = format!(
+            "{{\"name\":\"ada\",\"version\":1,\"backend\":\"acp\",\"agent\":\"x\",\"tools\":{}}}",
+            serde_json::json!(tools)
+        );
         let persona: Persona = serde_json::from_str(&text).unwrap();
-        let tools = Toolbox::new(dir.path(), &persona, crate::engine::confine::Launcher::own()).unwrap();
+        let tools = Toolbox::new(
+            dir.path(),
+            &persona,
+            crate::engine::confine::Launcher::own(),
+        )
+        .unwrap();
         (dir, tools)
     }
 
@@ -111,9 +163,17 @@ mod tests {
     async fn a_file_is_written_and_read_back_as_it_is_whole_or_in_part() {
         let (dir, tools) = toolbox(&["read_file", "write_file"]);
         let absolute = dir.path().join("out/a.txt");
-        let reply = tools.serve_write(&absolute.to_string_lossy(), "one\r\ntwo\nthree".to_owned()).await;
-        assert_eq!((reply.outcome, reply.result.as_str()), (ToolOutcome::Ok, "made: 14 bytes"));
-        assert_eq!(std::fs::read_to_string(absolute).unwrap(), "one\r\ntwo\nthree");
+        let reply = tools
+            .serve_write(&absolute.to_string_lossy(), "one\r\ntwo\nthree".to_owned())
+            .await;
+        assert_eq!(
+            (reply.outcome, reply.result.as_str()),
+            (ToolOutcome::Ok, "made: 14 bytes")
+        );
+        assert_eq!(
+            std::fs::read_to_string(absolute).unwrap(),
+            "one\r\ntwo\nthree"
+        );
         for (from, limit, expected) in [
             (None, None, "one\r\ntwo\nthree"),
             (Some(2), None, "two\nthree"),
@@ -122,7 +182,15 @@ mod tests {
             (Some(9), None, ""),
             (Some(0), Some(1), "one\r\n"),
         ] {
-            assert_eq!(tools.serve_read("out/a.txt", from, limit).await.1.as_deref(), Some(expected), "{from:?} {limit:?}");
+            assert_eq!(
+                tools
+                    .serve_read("out/a.txt", from, limit)
+                    .await
+                    .1
+                    .as_deref(),
+                Some(expected),
+                "{from:?} {limit:?}"
+            );
         }
     }
 
@@ -132,14 +200,28 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
         for path in ["../x", "/etc/passwd", "link", ".git/config"] {
             let (reply, text) = tools.serve_read(path, None, None).await;
-            assert_eq!((reply.denied.map(|why| why.code), text), (Some(Code::PathOutsideWorktree), None), "{path}");
+            assert_eq!(
+                (reply.denied.map(|why| why.code), text),
+                (Some(Code::PathOutsideWorktree), None),
+                "{path}"
+            );
             let reply = tools.serve_write(path, "x".to_owned()).await;
-            assert_eq!(reply.denied.map(|why| why.code), Some(Code::PathOutsideWorktree), "{path}");
+            assert_eq!(
+                reply.denied.map(|why| why.code),
+                Some(Code::PathOutsideWorktree),
+                "{path}"
+            );
         }
         let (missing, _) = tools.serve_read("nowhere", None, None).await;
-        assert_eq!((missing.outcome, missing.denied), (ToolOutcome::Error, None));
+        assert_eq!(
+            (missing.outcome, missing.denied),
+            (ToolOutcome::Error, None)
+        );
         let (_dir, none) = toolbox(&[]);
         assert!(none.serve_read("a", None, None).await.1.is_none());
-        assert_eq!(none.serve_write("a", String::new()).await.outcome, ToolOutcome::Error);
+        assert_eq!(
+            none.serve_write("a", String::new()).await.outcome,
+            ToolOutcome::Error
+        );
     }
 }

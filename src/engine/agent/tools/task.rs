@@ -32,7 +32,9 @@ fn parameters() -> Value {
 }
 
 fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
-    Err(Trouble::Fault("there are no sub-agents here; do the work yourself".to_owned()))
+    Err(Trouble::Fault(
+        "there are no sub-agents here; do the work yourself".to_owned(),
+    ))
 }
 
 /// What a sub-agent is to do, and whether it only reads.
@@ -42,7 +44,10 @@ fn run(_: &Bench, _: Arguments) -> Result<String, Trouble> {
 pub(super) fn read(text: &str) -> Result<(String, bool), String> {
     let read = || {
         let mut arguments = Arguments::parse(text)?;
-        let (description, kind) = (arguments.text("description"), arguments.optional_text("subagent"));
+        let (description, kind) = (
+            arguments.text("description"),
+            arguments.optional_text("subagent"),
+        );
         let kind = kind.as_deref().unwrap_or(KINDS[0]);
         if !KINDS.contains(&kind) {
             arguments.mistake(format!("'subagent' must be one of {}", KINDS.join(", ")));

@@ -20,8 +20,18 @@ use crate::model::worktree_path;
 pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
 
 /// Folders that hold what tools make and fetch; a search passes them by unless it begins there.
-const HEAVY: [&str; 10] =
-    ["target", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".tox", ".gradle", ".next"];
+const HEAVY: [&str; 10] = [
+    "target",
+    "node_modules",
+    ".venv",
+    "venv",
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".tox",
+    ".gradle",
+    ".next",
+];
 
 const MAX_WALKED: usize = 50_000;
 const MAX_DEPTH: usize = 64;
@@ -61,12 +71,20 @@ impl Workspace {
         let root = beneath::open_worktree(worktree)?;
         let mut names = vec![worktree.to_path_buf()];
         names.extend(worktree.canonicalize().ok().filter(|real| real != worktree));
-        Ok(Self { root: Arc::new(root), names, growth: None })
+        Ok(Self {
+            root: Arc::new(root),
+            names,
+            growth: None,
+        })
     }
 
     /// The same worktree for other hands.
     pub(super) fn again(&self) -> Self {
-        Self { root: Arc::clone(&self.root), names: self.names.clone(), growth: self.growth.clone() }
+        Self {
+            root: Arc::clone(&self.root),
+            names: self.names.clone(),
+            growth: self.growth.clone(),
+        }
     }
 
     /// Has what is written counted there.
@@ -105,8 +123,12 @@ impl Workspace {
     /// # Errors
     /// A refusal when a link stands above it; words when it cannot be looked at.
     pub(super) fn kind(&self, path: &WorktreePath) -> Result<Option<Kind>, Trouble> {
-        let Some((parents, name)) = path.split() else { return Ok(Some(Kind::Folder)) };
-        let Some(dir) = self.folder_of(path, parents)? else { return Ok(None) };
+        let Some((parents, name)) = path.split() else {
+            return Ok(Some(Kind::Folder));
+        };
+        let Some(dir) = self.folder_of(path, parents)? else {
+            return Ok(None);
+        };
         match dir.symlink_metadata(name) {
             Ok(metadata) => Ok(Some(kind_of(&metadata))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -119,8 +141,12 @@ impl Workspace {
     /// # Errors
     /// A refusal for links, pipes and devices; words for a folder, a file too large or not there.
     pub(super) fn read(&self, path: &WorktreePath) -> Result<Vec<u8>, Trouble> {
-        let Some((parents, name)) = path.split() else { return Err(is_folder(path)) };
-        let dir = self.folder_of(path, parents)?.ok_or_else(|| missing(path))?;
+        let Some((parents, name)) = path.split() else {
+            return Err(is_folder(path));
+        };
+        let dir = self
+            .folder_of(path, parents)?
+            .ok_or_else(|| missing(path))?;
         beneath::read_plain(&dir, name, MAX_FILE_BYTES).map_err(|obstacle| told(path, obstacle))
     }
 
@@ -131,11 +157,18 @@ impl Workspace {
     /// A refusal for links, pipes and devices; words for a folder, too much content or a full disk.
     pub(super) fn write(&self, path: &WorktreePath, content: &[u8]) -> Result<bool, Trouble> {
         if content.len() as u64 > MAX_FILE_BYTES {
-            return Err(Trouble::Fault(format!("the content for '{}' is {} bytes; the limit is 10 MiB", path.shown(), content.len())));
+            return Err(Trouble::Fault(format!(
+                "the content for '{}' is {} bytes; the limit is 10 MiB",
+                path.shown(),
+                content.len()
+            )));
         }
-        let Some((parents, name)) = path.split() else { return Err(is_folder(path)) };
+        let Some((parents, name)) = path.split() else {
+            return Err(is_folder(path));
+        };
         self.no_twin(path)?;
-        let dir = beneath::made_folder(&self.root, parents.iter().map(String::as_str)).map_err(|obstacle| told(path, obstacle))?;
+        let dir = beneath::made_folder(&self.root, parents.iter().map(String::as_str))
+            .map_err(|obstacle| told(path, obstacle))?;
         let before = match beneath::open_plain(&dir, name) {
             Ok((_, metadata)) => Some(metadata),
             Err(Obstacle::Missing) => None,
@@ -143,24 +176,34 @@ impl Workspace {
         };
         // A name of its own for each call: a tool that nobody waits for any more may still be writing.
         let temporary = format!(".phasedeck-{}.tmp", uuid::Uuid::new_v4().simple());
-        beneath::replace(&dir, name, content, &temporary, before.as_ref()).map_err(|error| Trouble::io(path, &error))?;
+        beneath::replace(&dir, name, content, &temporary, before.as_ref())
+            .map_err(|error| Trouble::io(path, &error))?;
         if let Some(growth) = &self.growth {
-            growth.wrote((content.len() as u64).saturating_sub(before.as_ref().map_or(0, Metadata::len)));
+            growth.wrote(
+                (content.len() as u64).saturating_sub(before.as_ref().map_or(0, Metadata::len)),
+            );
         }
         Ok(before.is_some())
     }
 
     /// Keeps new names apart from those that are there: what differs in capitals only is one file on some systems.
     fn no_twin(&self, path: &WorktreePath) -> Result<(), Trouble> {
-        let mut dir = self.root.try_clone().map_err(|error| Trouble::io(path, &error))?;
+        let mut dir = self
+            .root
+            .try_clone()
+            .map_err(|error| Trouble::io(path, &error))?;
         for part in path.parts() {
             if dir.symlink_metadata(part).is_err() {
                 let names = names_in(&dir).unwrap_or_default();
-                let twin = names.into_iter().find(|(_, name)| worktree_path::differ_in_case_only(name, part));
+                let twin = names
+                    .into_iter()
+                    .find(|(_, name)| worktree_path::differ_in_case_only(name, part));
                 return twin.map_or(Ok(()), |(_, name)| Err(is_twin(path, part, &name)));
             }
             // What stands in the way is told by whoever goes that way.
-            let Ok(next) = beneath::folder(&dir, [part.as_str()]) else { return Ok(()) };
+            let Ok(next) = beneath::folder(&dir, [part.as_str()]) else {
+                return Ok(());
+            };
             dir = next;
         }
         Ok(())
@@ -171,7 +214,9 @@ impl Workspace {
     /// # Errors
     /// A refusal when a link stands in the way; words when it is no folder or not there.
     pub(super) fn list(&self, path: &WorktreePath) -> Result<Vec<(Kind, String)>, Trouble> {
-        let dir = self.folder_of(path, path.parts())?.ok_or_else(|| missing(path))?;
+        let dir = self
+            .folder_of(path, path.parts())?
+            .ok_or_else(|| missing(path))?;
         let mut names = names_in(&dir).map_err(|error| Trouble::io(path, &error))?;
         names.sort();
         Ok(names)
@@ -182,7 +227,9 @@ impl Workspace {
     /// # Errors
     /// As [`list`](Self::list), for the folder it begins in; what cannot be read below is left out.
     pub(super) fn walk(&self, from: &WorktreePath) -> Result<Walked, Trouble> {
-        let top = self.folder_of(from, from.parts())?.ok_or_else(|| missing(from))?;
+        let top = self
+            .folder_of(from, from.parts())?
+            .ok_or_else(|| missing(from))?;
         let (mut files, mut folders, mut seen, mut cut) = (Vec::new(), Vec::new(), 0, false);
         // Folders wait as paths, not open: a wide worktree would use up the process's files.
         let mut next = Some((from.clone(), top));
@@ -228,7 +275,9 @@ fn names_in(dir: &Dir) -> std::io::Result<Vec<(Kind, String)>> {
     for entry in dir.entries()? {
         let entry = entry?;
         // A name that is no UTF-8 cannot be said in JSON, so no tool could ask for it.
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         if worktree_path::is_git(&name) {
             continue;
         }
@@ -258,11 +307,18 @@ fn kind_of(metadata: &Metadata) -> Kind {
 fn told(path: &WorktreePath, obstacle: Obstacle) -> Trouble {
     match obstacle {
         Obstacle::Missing => missing(path),
-        Obstacle::Link(_) => Trouble::Refused(refused(&path.shown(), "passes through a symbolic link")),
-        Obstacle::NoFolder(part) => Trouble::Fault(format!("'{part}' in '{}' is no folder", path.shown())),
+        Obstacle::Link(_) => {
+            Trouble::Refused(refused(&path.shown(), "passes through a symbolic link"))
+        }
+        Obstacle::NoFolder(part) => {
+            Trouble::Fault(format!("'{part}' in '{}' is no folder", path.shown()))
+        }
         Obstacle::Folder => is_folder(path),
         Obstacle::NotPlain(why) => Trouble::Refused(refused(&path.shown(), why)),
-        Obstacle::TooLarge(_) => Trouble::Fault(format!("'{}' is larger than the limit of 10 MiB", path.shown())),
+        Obstacle::TooLarge(_) => Trouble::Fault(format!(
+            "'{}' is larger than the limit of 10 MiB",
+            path.shown()
+        )),
         Obstacle::Io(error) => Trouble::io(path, &error),
     }
 }

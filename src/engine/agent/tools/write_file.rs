@@ -32,5 +32,10 @@ fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     let path = bench.workspace.path(&path)?;
     let replaced = bench.workspace.write(&path, content.as_bytes())?;
     let what = if replaced { "replaced" } else { "made" };
-    Ok(format!("{what} '{}': {} bytes, {} lines", path.shown(), content.len(), content.lines().count()))
+    Ok(format!(
+        "{what} '{}': {} bytes, {} lines",
+        path.shown(),
+        content.len(),
+        content.lines().count()
+    ))
 }

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::arguments::Arguments;
 use super::{Bench, Tool, Trouble};
 
-const STATES: [(&str, &str); 3] = [("pending", "[ ]"), ("in_progress", "[>]"), ("completed", "[x]")];
+const STATES: [(&str, &str); 3] = [
+    ("pending", "[ ]"),
+    ("in_progress", "[>]"),
+    ("completed", "[x]"),
+];
 const MAX_TODOS: usize = 100;
 
 pub(super) const TOOL: Tool = Tool {
@@ -46,25 +50,50 @@ fn parameters() -> Value {
 fn run(bench: &Bench, mut arguments: Arguments) -> Result<String, Trouble> {
     let items = arguments.list("todos");
     if items.len() > MAX_TODOS {
-        arguments.mistake(format!("'todos' has {} entries; the limit is {MAX_TODOS}", items.len()));
+        arguments.mistake(format!(
+            "'todos' has {} entries; the limit is {MAX_TODOS}",
+            items.len()
+        ));
     }
-    let todos: Vec<Todo> = items.iter().enumerate().filter_map(|(index, item)| todo(index, item, &mut arguments)).collect();
+    let todos: Vec<Todo> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| todo(index, item, &mut arguments))
+        .collect();
     arguments.finish()?;
-    let shown: Vec<String> = todos.iter().map(|todo| format!("{} {}", todo.mark, todo.content)).collect();
+    let shown: Vec<String> = todos
+        .iter()
+        .map(|todo| format!("{} {}", todo.mark, todo.content))
+        .collect();
     // A poisoned lock only means that another call broke; the list is replaced as a whole.
-    *bench.todos.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = todos;
-    Ok(if shown.is_empty() { "the list is empty".to_owned() } else { shown.join("\n") })
+    *bench
+        .todos
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner) = todos;
+    Ok(if shown.is_empty() {
+        "the list is empty".to_owned()
+    } else {
+        shown.join("\n")
+    })
 }
 
 fn todo(index: usize, item: &Value, arguments: &mut Arguments) -> Option<Todo> {
-    let content = item.get("content").and_then(Value::as_str).filter(|content| !content.trim().is_empty());
+    let content = item
+        .get("content")
+        .and_then(Value::as_str)
+        .filter(|content| !content.trim().is_empty());
     let status = item.get("status").and_then(Value::as_str);
     let mark = status.and_then(|status| STATES.iter().find(|(name, _)| *name == status));
     if content.is_none() {
         arguments.mistake(format!("'todos[{index}].content' must be text"));
     }
     if mark.is_none() {
-        arguments.mistake(format!("'todos[{index}].status' must be one of pending, in_progress, completed"));
+        arguments.mistake(format!(
+            "'todos[{index}].status' must be one of pending, in_progress, completed"
+        ));
     }
-    Some(Todo { content: content?.replace('\n', " "), mark: mark?.1 })
+    Some(Todo {
+        content: content?.replace('\n', " "),
+        mark: mark?.1,
+    })
 }

@@ -44,7 +44,11 @@ fn good() -> Value {
 fn found(schema: &CompiledSchema, value: &Value) -> Vec<(String, String)> {
     let verdict = validate(schema, "spec.json", value.to_string().as_bytes());
     assert_eq!(verdict.is_valid(), verdict.errors.is_empty());
-    verdict.errors.into_iter().map(|error| (error.pointer, error.message)).collect()
+    verdict
+        .errors
+        .into_iter()
+        .map(|error| (error.pointer, error.message))
+        .collect()
 }
 
 #[test]
@@ -112,16 +116,25 @@ fn every_mistake_has_exact_words_and_an_exact_place() {
         artifact[field] = value;
         assert_eq!(found(&schema, &artifact), [(pointer.to_owned(), expected)]);
     }
-    assert_eq!(found(&schema, &json!([])), [(String::new(), "the document must be an object, but is an array".to_owned())]);
+    assert_eq!(
+        found(&schema, &json!([])),
+        [(
+            String::new(),
+            "the document must be an object, but is an array".to_owned()
+        )]
+    );
 }
 
 #[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_their_places() {
     let schema = spec();
-    let text =
-        r#"{"runId": "x", "risks": [], "risks": [{}], "approach": "", "acceptance_criteria": ["a","b","c",0,"d","e","f","g","h","i",0]}"#;
+    let text = r#"{"runId": "x", "risks": [], "risks": [{}], "approach": "", "acceptance_criteria": ["a","b","c",0,"d","e","f","g","h","i",0]}"#;
     let verdict = validate(&schema, "spec.json", text.as_bytes());
-    let lines: Vec<String> = verdict.errors.iter().map(|error| format!("{}: {}", error.pointer, error.message)).collect();
+    let lines: Vec<String> = verdict
+        .errors
+        .iter()
+        .map(|error| format!("{}: {}", error.pointer, error.message))
+        .collect();
     assert_eq!(
         lines,
         [
@@ -151,7 +164,10 @@ fn text_artifacts_are_one_string() {
     let verdict = validate(&schema, "notes.md", b"# Too short\n");
     assert_eq!(
         verdict.errors,
-        [ArtifactError { pointer: String::new(), message: "the text must have at least 20 characters, but has 12".to_owned() }]
+        [ArtifactError {
+            pointer: String::new(),
+            message: "the text must have at least 20 characters, but has 12".to_owned()
+        }]
     );
     assert!(validate(&schema, "notes.md", b"# Long enough to be a text\n").is_valid());
     assert!(!validate(&schema, "notes.json", b"# Long enough to be a text\n").is_valid());
@@ -161,7 +177,15 @@ fn text_artifacts_are_one_string() {
 #[test]
 fn a_document_wrong_in_very_many_places_is_counted_only_so_far() {
     let schema = compiled(json!({"items": {"type": "string"}}));
-    assert_eq!(validate(&schema, "a.json", json!(vec![1; 20_000]).to_string().as_bytes()).total, 10_000);
+    assert_eq!(
+        validate(
+            &schema,
+            "a.json",
+            json!(vec![1; 20_000]).to_string().as_bytes()
+        )
+        .total,
+        10_000
+    );
 }
 
 proptest! {

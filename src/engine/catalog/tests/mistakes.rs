@@ -5,18 +5,31 @@ use super::rendered;
 use crate::model::id::SchemaId;
 
 fn of_workflow(text: &str) -> Vec<String> {
-    let schemas = ["dev/plan@1", "dev/spec@1"].map(SchemaId::from).into_iter().collect();
-    rendered(&workflow::read(text, "w.yaml", &schemas).err().unwrap_or_default())
+    let schemas = ["dev/plan@1", "dev/spec@1"]
+        .map(SchemaId::from)
+        .into_iter()
+        .collect();
+    rendered(
+        &workflow::read(text, "w.yaml", &schemas)
+            .err()
+            .unwrap_or_default(),
+    )
 }
 
 /// What is wrong with a phase that has `field` beside its key and role.
 fn of_phase(field: &str) -> Vec<String> {
-    of_workflow(&format!("name: w\nversion: 1\nroles: [{{id: dev}}]\nphases:\n  - key: a\n    role: dev\n    {field}\n"))
+    of_workflow(&format!(
+        "name: w\nversion: 1\nroles: [{{id: dev}}]\nphases:\n  - key: a\n    role: dev\n    {field}\n"
+    ))
 }
 
 /// What is wrong with a persona that has `rest` beside its name and version.
 fn of_persona(rest: &str) -> Vec<String> {
-    rendered(&persona::read(&format!("name: p\nversion: 1\n{rest}"), "p.yaml").err().unwrap_or_default())
+    rendered(
+        &persona::read(&format!("name: p\nversion: 1\n{rest}"), "p.yaml")
+            .err()
+            .unwrap_or_default(),
+    )
 }
 
 fn of_schema(text: &str) -> Vec<String> {
@@ -26,14 +39,24 @@ fn of_schema(text: &str) -> Vec<String> {
 #[test]
 fn every_mistake_of_a_workflow_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
-        ("", &["w.yaml: the file is empty [workflow_invalid]\n  write at least `name` and `version`"]),
+        (
+            "",
+            &[
+                "w.yaml: the file is empty [workflow_invalid]\n  write at least `name` and `version`",
+            ],
+        ),
         (
             "name: w\nversion: 1\nroles: [{id: dev}]\nphases:\n  - {key: a, role: dev, expected_artifact: {path: out/a.json, schema: dev/spec@1}}\n  - {key: b, role: dev, expected_artifact: {path: Out/a.json, schema: dev/spec@1}}\n",
             &[
                 "w.yaml:5:3 (phases): the paths out/a.json and Out/a.json are one file on some systems [workflow_invalid]\n  use one spelling for both",
             ],
         ),
-        ("- a\n", &["w.yaml:1:1: must be a group of fields, and is a list [workflow_invalid]\n  change the value"]),
+        (
+            "- a\n",
+            &[
+                "w.yaml:1:1: must be a group of fields, and is a list [workflow_invalid]\n  change the value",
+            ],
+        ),
         (
             "name: w\n",
             &[
@@ -84,10 +107,17 @@ fn every_mistake_of_a_workflow_is_told_with_its_place_and_hint() {
                 "w.yaml:3:78 (roles[0].required_capabilities[1]): capability 'code' is there twice [workflow_invalid]\n  keep one of the two",
             ],
         ),
-        ("name: w\nname: v\n", &["w.yaml:2:1: the file has 'name' twice; the first is at 1:1 [workflow_invalid]\n  keep one of the two"]),
+        (
+            "name: w\nname: v\n",
+            &[
+                "w.yaml:2:1: the file has 'name' twice; the first is at 1:1 [workflow_invalid]\n  keep one of the two",
+            ],
+        ),
         (
             "name: w\n---\nname: v\n",
-            &["w.yaml:2:1: the file holds more than one document [workflow_invalid]\n  keep one document in a file and remove `---`"],
+            &[
+                "w.yaml:2:1: the file holds more than one document [workflow_invalid]\n  keep one document in a file and remove `---`",
+            ],
         ),
         (
             "name: !!str w\n",
@@ -112,15 +142,21 @@ fn every_mistake_of_a_phase_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
         (
             "timeout_seconds: 0",
-            &["w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is 0 [workflow_invalid]\n  change the number"],
+            &[
+                "w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is 0 [workflow_invalid]\n  change the number",
+            ],
         ),
         (
             "timeout_seconds: 86401",
-            &["w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is 86401 [workflow_invalid]\n  change the number"],
+            &[
+                "w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is 86401 [workflow_invalid]\n  change the number",
+            ],
         ),
         (
             "timeout_seconds: -1",
-            &["w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is -1 [workflow_invalid]\n  change the number"],
+            &[
+                "w.yaml:7:22 (phases[0].timeout_seconds): must be 1 to 86400, and is -1 [workflow_invalid]\n  change the number",
+            ],
         ),
         (
             "timeout_seconds: 1.5",
@@ -130,23 +166,47 @@ fn every_mistake_of_a_phase_is_told_with_its_place_and_hint() {
         ),
         (
             "timeout_seconds: yes",
-            &["w.yaml:7:22 (phases[0].timeout_seconds): must be a whole number, and is text [workflow_invalid]\n  change the value"],
+            &[
+                "w.yaml:7:22 (phases[0].timeout_seconds): must be a whole number, and is text [workflow_invalid]\n  change the value",
+            ],
         ),
         (
             "risk: hihg",
-            &["w.yaml:7:11 (phases[0].risk): 'hihg' is not a risk [workflow_invalid]\n  did you mean 'high'? known: low, medium, high"],
+            &[
+                "w.yaml:7:11 (phases[0].risk): 'hihg' is not a risk [workflow_invalid]\n  did you mean 'high'? known: low, medium, high",
+            ],
         ),
-        ("max_repairs: 11", &["w.yaml:7:18 (phases[0].max_repairs): must be 0 to 10, and is 11 [workflow_invalid]\n  change the number"]),
-        ("gates: ok", &["w.yaml:7:12 (phases[0].gates): must be a list, and is text [workflow_invalid]\n  change the value"]),
+        (
+            "max_repairs: 11",
+            &[
+                "w.yaml:7:18 (phases[0].max_repairs): must be 0 to 10, and is 11 [workflow_invalid]\n  change the number",
+            ],
+        ),
+        (
+            "gates: ok",
+            &[
+                "w.yaml:7:12 (phases[0].gates): must be a list, and is text [workflow_invalid]\n  change the value",
+            ],
+        ),
         (
             "gates: [a b]",
             &[
                 "w.yaml:7:13 (phases[0].gates[0]): 'a b' is not a name [workflow_invalid]\n  start with a letter, then letters, digits, _ and -, at most 64 (ASCII)",
             ],
         ),
-        ("title: 5", &["w.yaml:7:12 (phases[0].title): must be text, and is a whole number [workflow_invalid]\n  put it in quotes"]),
+        (
+            "title: 5",
+            &[
+                "w.yaml:7:12 (phases[0].title): must be text, and is a whole number [workflow_invalid]\n  put it in quotes",
+            ],
+        ),
         ("title: on", &[]),
-        ("title: true", &["w.yaml:7:12 (phases[0].title): must be text, and is true or false [workflow_invalid]\n  put it in quotes"]),
+        (
+            "title: true",
+            &[
+                "w.yaml:7:12 (phases[0].title): must be text, and is true or false [workflow_invalid]\n  put it in quotes",
+            ],
+        ),
         (
             "instructions: ",
             &[
@@ -185,11 +245,15 @@ fn every_mistake_of_a_phase_is_told_with_its_place_and_hint() {
         ),
         (
             "expected_artifact: {path: x.json}",
-            &["w.yaml:7:24 (phases[0].expected_artifact): field 'schema' is missing [workflow_invalid]\n  add `schema:`"],
+            &[
+                "w.yaml:7:24 (phases[0].expected_artifact): field 'schema' is missing [workflow_invalid]\n  add `schema:`",
+            ],
         ),
         (
             "expected_artifact: x.json",
-            &["w.yaml:7:24 (phases[0].expected_artifact): must be a group of fields, and is text [workflow_invalid]\n  change the value"],
+            &[
+                "w.yaml:7:24 (phases[0].expected_artifact): must be a group of fields, and is text [workflow_invalid]\n  change the value",
+            ],
         ),
         (
             "timeout: 5",
@@ -208,9 +272,14 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
         (
             "backend: openia\n",
-            &["p.yaml:3:10 (backend): 'openia' is not a backend [persona_invalid]\n  did you mean 'openai'? known: openai, acp, rehearsal"],
+            &[
+                "p.yaml:3:10 (backend): 'openia' is not a backend [persona_invalid]\n  did you mean 'openai'? known: openai, acp, rehearsal",
+            ],
         ),
-        ("tools: [ls]\n", &["p.yaml:1:1: field 'backend' is missing [persona_invalid]\n  add `backend:`"]),
+        (
+            "tools: [ls]\n",
+            &["p.yaml:1:1: field 'backend' is missing [persona_invalid]\n  add `backend:`"],
+        ),
         (
             "backend: openai\ntools: [grep, shell, grep, reed_file]\n",
             &[
@@ -262,13 +331,30 @@ fn every_mistake_of_a_persona_is_told_with_its_place_and_hint() {
 #[test]
 fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
     let table: &[(&str, &[&str])] = &[
-        ("[]", &["s.json:1:1: a schema must be a JSON object [schema_invalid]\n  begin with { \"type\": \"object\" }"]),
-        ("{\"a\":1,\n\"a\":2}", &["s.json:2:3: the file has the key 'a' twice in one object [schema_invalid]\n  change it here"]),
+        (
+            "[]",
+            &[
+                "s.json:1:1: a schema must be a JSON object [schema_invalid]\n  begin with { \"type\": \"object\" }",
+            ],
+        ),
+        (
+            "{\"a\":1,\n\"a\":2}",
+            &[
+                "s.json:2:3: the file has the key 'a' twice in one object [schema_invalid]\n  change it here",
+            ],
+        ),
         (
             "{",
-            &["s.json:1:1: the file is not JSON: EOF while parsing an object [schema_invalid]\n  check commas, quotes and brackets here"],
+            &[
+                "s.json:1:1: the file is not JSON: EOF while parsing an object [schema_invalid]\n  check commas, quotes and brackets here",
+            ],
         ),
-        ("{} {}", &["s.json:1:4: the file is not JSON: trailing characters [schema_invalid]\n  check commas, quotes and brackets here"]),
+        (
+            "{} {}",
+            &[
+                "s.json:1:4: the file is not JSON: trailing characters [schema_invalid]\n  check commas, quotes and brackets here",
+            ],
+        ),
         (
             "{\"$schema\": \"http://json-schema.org/draft-07/schema#\"}",
             &[
@@ -328,9 +414,18 @@ fn every_mistake_of_a_schema_is_told_with_its_place_and_hint() {
 #[test]
 fn sixty_four_phases_are_the_most() {
     let with = |n: usize| {
-        let phases: String = (0..n).map(|i| format!("  - {{key: p{i}, role: dev}}\n")).collect();
-        of_workflow(&format!("name: w\nversion: 1\nroles: [{{id: dev}}]\nphases:\n{phases}"))
+        let phases: String = (0..n)
+            .map(|i| format!("  - {{key: p{i}, role: dev}}\n"))
+            .collect();
+        of_workflow(&format!(
+            "name: w\nversion: 1\nroles: [{{id: dev}}]\nphases:\n{phases}"
+        ))
     };
     assert_eq!(with(64), [""; 0]);
-    assert_eq!(with(65), ["w.yaml:5:3 (phases): has 65 phases, and 64 is the most [workflow_invalid]\n  split the workflow"]);
+    assert_eq!(
+        with(65),
+        [
+            "w.yaml:5:3 (phases): has 65 phases, and 64 is the most [workflow_invalid]\n  split the workflow"
+        ]
+    );
 }

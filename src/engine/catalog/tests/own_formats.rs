@@ -10,11 +10,20 @@ use crate::model::settings::Settings;
 use crate::model::workflow::Workflow;
 
 fn generated<T: JsonSchema>() -> Value {
-    serde_json::to_value(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()).unwrap()
+    serde_json::to_value(
+        SchemaSettings::draft2020_12()
+            .into_generator()
+            .into_root_schema_for::<T>(),
+    )
+    .unwrap()
 }
 
 fn own_formats() -> [(&'static str, Value); 3] {
-    [("workflow", generated::<Workflow>()), ("persona", generated::<Persona>()), ("config", generated::<Settings>())]
+    [
+        ("workflow", generated::<Workflow>()),
+        ("persona", generated::<Persona>()),
+        ("config", generated::<Settings>()),
+    ]
 }
 
 /// A tree as JSON, for checking it against a schema.
@@ -26,25 +35,46 @@ fn as_json(node: &yaml::Node) -> Value {
         yaml::Data::Float(number) => (*number).into(),
         yaml::Data::Text(text) => text.clone().into(),
         yaml::Data::List(items) => items.iter().map(as_json).collect(),
-        yaml::Data::Map(members) => members.iter().map(|m| (m.key.clone(), as_json(&m.value))).collect(),
+        yaml::Data::Map(members) => members
+            .iter()
+            .map(|m| (m.key.clone(), as_json(&m.value)))
+            .collect(),
     }
 }
 
 #[test]
 fn shipped_files_fit_the_schemas_and_mistakes_do_not() {
     let [(_, workflow), (_, persona), _] = own_formats();
-    for (schema, files, folder) in [(workflow, shipped::WORKFLOWS, "workflow"), (persona, shipped::PERSONAS, "persona")] {
+    for (schema, files, folder) in [
+        (workflow, shipped::WORKFLOWS, "workflow"),
+        (persona, shipped::PERSONAS, "persona"),
+    ] {
         let validator = jsonschema::draft202012::options().build(&schema).unwrap();
         for (name, text) in files {
-            assert!(text.starts_with(&format!("# yaml-language-server: $schema=../{folder}.schema.json\n")), "{name}");
-            let errors: Vec<String> = validator.iter_errors(&as_json(&yaml::parse(text).unwrap())).map(|e| e.to_string()).collect();
+            assert!(
+                text.starts_with(&format!(
+                    "# yaml-language-server: $schema=../{folder}.schema.json\n"
+                )),
+                "{name}"
+            );
+            let errors: Vec<String> = validator
+                .iter_errors(&as_json(&yaml::parse(text).unwrap()))
+                .map(|e| e.to_string())
+                .collect();
             assert_eq!(errors, [""; 0], "{name}");
-            for (from, to) in
-                [("version: 1", "version: 0"), ("backend: openai", "backend: none"), ("name: ", "name: 1"), ("gates: [", "gates: [1 2, ")]
-            {
+            for (from, to) in [
+                ("version: 1", "version: 0"),
+                ("backend: openai", "backend: none"),
+                ("name: ", "name: 1"),
+                ("gates: [", "gates: [1 2, "),
+            ] {
                 let broken = text.replacen(from, to, 1);
                 let same = broken == *text;
-                assert_eq!(validator.is_valid(&as_json(&yaml::parse(&broken).unwrap())), same, "{name}: {to}");
+                assert_eq!(
+                    validator.is_valid(&as_json(&yaml::parse(&broken).unwrap())),
+                    same,
+                    "{name}: {to}"
+                );
             }
         }
     }
@@ -53,7 +83,10 @@ fn shipped_files_fit_the_schemas_and_mistakes_do_not() {
 #[test]
 fn every_field_of_our_files_is_described() {
     for (name, schema) in own_formats() {
-        let nested = schema["$defs"].as_object().into_iter().flat_map(|defs| defs.values());
+        let nested = schema["$defs"]
+            .as_object()
+            .into_iter()
+            .flat_map(|defs| defs.values());
         for object in nested.chain([&schema]) {
             for (field, property) in object["properties"].as_object().into_iter().flatten() {
                 assert!(property["description"].is_string(), "{name} {field}");

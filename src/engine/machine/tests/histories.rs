@@ -47,7 +47,13 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Input> {
     let phase = state.current();
     let version = phase.map_or(1, |phase| phase.versions + 1);
-    let ended = |outcome| phase.map(|p| Input::AttemptEnded { phase_key: p.key.clone(), attempt: p.attempt, outcome });
+    let ended = |outcome| {
+        phase.map(|p| Input::AttemptEnded {
+            phase_key: p.key.clone(),
+            attempt: p.attempt,
+            outcome,
+        })
+    };
     let failure = || Failure::new(Code::LlmAuth, "no");
     match happening {
         Happening::Valid => ended(Outcome::Valid(artifact(&format!("v{step}"), version))),
@@ -55,18 +61,35 @@ fn input_for(happening: Happening, state: &RunState, step: usize) -> Option<Inpu
         Happening::Missing => ended(Outcome::Missing),
         Happening::TimedOut => ended(Outcome::TimedOut { seconds: 1 }),
         Happening::AgentFailed => ended(Outcome::Failed(failure())),
-        Happening::Committed => phase.map(|p| Input::Committed { phase_key: p.key.clone(), commit: None }),
-        Happening::CommitFailed => phase.map(|p| Input::CommitFailed { phase_key: p.key.clone(), failure: failure() }),
-        Happening::Late => Some(Input::AttemptEnded { phase_key: "a".into(), attempt: 0, outcome: valid("late") }),
+        Happening::Committed => phase.map(|p| Input::Committed {
+            phase_key: p.key.clone(),
+            commit: None,
+        }),
+        Happening::CommitFailed => phase.map(|p| Input::CommitFailed {
+            phase_key: p.key.clone(),
+            failure: failure(),
+        }),
+        Happening::Late => Some(Input::AttemptEnded {
+            phase_key: "a".into(),
+            attempt: 0,
+            outcome: valid("late"),
+        }),
         Happening::Decide(action) => Some(answer(action)),
         Happening::Changed(valid) => {
             let new = artifact(&format!("c{step}"), version);
-            Some(Input::ContentChanged { found: Some(new.sha256.clone()), replacement: valid.then_some(new) })
+            Some(Input::ContentChanged {
+                found: Some(new.sha256.clone()),
+                replacement: valid.then_some(new),
+            })
         }
         Happening::Pause => Some(Input::Pause(PauseReason::Operator)),
         Happening::Resume => Some(resume()),
         Happening::Continue => Some(Input::Continue),
-        Happening::Abort => Some(Input::Abort { by: "me".to_owned(), via: Via::Cli, reason: String::new() }),
+        Happening::Abort => Some(Input::Abort {
+            by: "me".to_owned(),
+            via: Via::Cli,
+            reason: String::new(),
+        }),
     }
 }
 

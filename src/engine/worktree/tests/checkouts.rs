@@ -3,15 +3,23 @@ use crate::model::error::Code;
 
 async fn create(scene: &Scene) -> Worktree {
     let base = scene.git("repo", &["rev-parse", "main"]);
-    Worktree::create(&scene.repo().await, run(), &base, &scene.tree()).await.unwrap()
+    Worktree::create(&scene.repo().await, run(), &base, &scene.tree())
+        .await
+        .unwrap()
 }
 
 async fn assert_whole(scene: &Scene, tree: &Worktree) {
     assert!(is_worktree(&scene.tree()));
     assert_eq!(tree.root(), scene.tree().canonicalize().unwrap());
     assert_eq!(tree.branch(), branch());
-    assert_eq!(tree.head().await.unwrap(), scene.git("repo", &["rev-parse", "main"]));
-    assert_eq!(scene.git("data/runs/main", &["symbolic-ref", "HEAD"]), format!("refs/heads/{}", branch()));
+    assert_eq!(
+        tree.head().await.unwrap(),
+        scene.git("repo", &["rev-parse", "main"])
+    );
+    assert_eq!(
+        scene.git("data/runs/main", &["symbolic-ref", "HEAD"]),
+        format!("refs/heads/{}", branch())
+    );
     assert_eq!(scene.git("data/runs/main", &["status", "--porcelain"]), "");
     let listed = scene.git("repo", &["worktree", "list", "--porcelain"]);
     assert_eq!(listed.matches("worktree ").count(), 2, "{listed}");
@@ -29,25 +37,52 @@ async fn a_worktree_is_made_and_made_again_from_every_half_made_state() {
     let states: &[(&str, Break)] = &[
         ("all is there", |_| {}),
         ("the branch alone", |scene| {
-            scene.git("repo", &["worktree", "remove", "--force", scene.tree().to_str().unwrap()]);
+            scene.git(
+                "repo",
+                &[
+                    "worktree",
+                    "remove",
+                    "--force",
+                    scene.tree().to_str().unwrap(),
+                ],
+            );
         }),
         ("nothing but an empty folder", |scene| {
-            scene.git("repo", &["worktree", "remove", "--force", scene.tree().to_str().unwrap()]);
+            scene.git(
+                "repo",
+                &[
+                    "worktree",
+                    "remove",
+                    "--force",
+                    scene.tree().to_str().unwrap(),
+                ],
+            );
             scene.git("repo", &["branch", "-D", &branch()]);
             std::fs::create_dir(scene.tree()).unwrap();
         }),
-        ("branch and folder, no git folder", |scene| std::fs::remove_dir_all(git_dir(scene)).unwrap()),
-        ("a registration without its folder", |scene| std::fs::remove_dir_all(scene.tree()).unwrap()),
+        ("branch and folder, no git folder", |scene| {
+            std::fs::remove_dir_all(git_dir(scene)).unwrap()
+        }),
+        ("a registration without its folder", |scene| {
+            std::fs::remove_dir_all(scene.tree()).unwrap()
+        }),
         ("a registration without folder and branch", |scene| {
             std::fs::remove_dir_all(scene.tree()).unwrap();
-            scene.git("repo", &["update-ref", "-d", &format!("refs/heads/{}", branch())]);
+            scene.git(
+                "repo",
+                &["update-ref", "-d", &format!("refs/heads/{}", branch())],
+            );
         }),
         ("a folder that was being made by us", |scene| {
             std::fs::write(git_dir(scene).join("locked"), "phasedeck: being made").unwrap();
             std::fs::remove_file(scene.tree().join("README.md")).unwrap();
         }),
-        ("a folder that was being made by git", |scene| std::fs::write(git_dir(scene).join("locked"), "initializing").unwrap()),
-        ("a git folder without HEAD", |scene| std::fs::remove_file(git_dir(scene).join("HEAD")).unwrap()),
+        ("a folder that was being made by git", |scene| {
+            std::fs::write(git_dir(scene).join("locked"), "initializing").unwrap()
+        }),
+        ("a git folder without HEAD", |scene| {
+            std::fs::remove_file(git_dir(scene).join("HEAD")).unwrap()
+        }),
         ("a file where the folder goes", |scene| {
             std::fs::remove_dir_all(scene.tree()).unwrap();
             std::fs::write(scene.tree(), "in the way").unwrap();
@@ -67,9 +102,23 @@ async fn what_stands_in_the_way_is_kept_under_another_name() {
     let scene = Scene::new();
     scene.write("data/runs/main/precious", "mine");
     create(&scene).await;
-    let aside: Vec<_> = std::fs::read_dir(scene.at("data/runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let kept = aside.iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("main.aside-")).unwrap();
-    assert_eq!(std::fs::read_to_string(kept.join("precious")).unwrap(), "mine");
+    let aside: Vec<_> = std::fs::read_dir(scene.at("data/runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let kept = aside
+        .iter()
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("main.aside-")
+        })
+        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(kept.join("precious")).unwrap(),
+        "mine"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +127,10 @@ async fn creating_twice_leaves_what_was_written_in_between() {
     create(&scene).await;
     scene.write("data/runs/main/work", "done");
     create(&scene).await;
-    assert_eq!(std::fs::read_to_string(scene.at("data/runs/main/work")).unwrap(), "done");
+    assert_eq!(
+        std::fs::read_to_string(scene.at("data/runs/main/work")).unwrap(),
+        "done"
+    );
 }
 
 #[tokio::test]
@@ -94,14 +146,24 @@ async fn opening_finds_the_folder_or_makes_it_again_from_the_branch() {
     std::fs::remove_dir_all(scene.tree()).unwrap();
     let again = open().await.unwrap();
     assert_eq!(again.head().await.unwrap(), commit);
-    assert_eq!(std::fs::read_to_string(scene.at("data/runs/main/kept")).unwrap(), "committed");
-    assert_eq!(again.commit("Keep", TRAILERS, &[]).await.unwrap(), commit, "the same phase is not committed twice");
+    assert_eq!(
+        std::fs::read_to_string(scene.at("data/runs/main/kept")).unwrap(),
+        "committed"
+    );
+    assert_eq!(
+        again.commit("Keep", TRAILERS, &[]).await.unwrap(),
+        commit,
+        "the same phase is not committed twice"
+    );
     std::fs::remove_dir_all(scene.tree()).unwrap();
     scene.git("repo", &["worktree", "prune"]);
     scene.git("repo", &["branch", "-D", &branch()]);
     let failure = open().await.unwrap_err();
     assert_eq!(failure.code, Code::WorktreeMissing);
-    assert!(failure.message.contains(&branch()) && failure.hint.contains("git branch phasedeck/"), "{failure:?}");
+    assert!(
+        failure.message.contains(&branch()) && failure.hint.contains("git branch phasedeck/"),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
@@ -109,9 +171,14 @@ async fn a_branch_that_is_in_the_way_of_our_names_is_told() {
     let scene = Scene::new();
     scene.git("repo", &["branch", "phasedeck"]);
     let base = scene.git("repo", &["rev-parse", "main"]);
-    let failure = Worktree::create(&scene.repo().await, run(), &base, &scene.tree()).await.unwrap_err();
+    let failure = Worktree::create(&scene.repo().await, run(), &base, &scene.tree())
+        .await
+        .unwrap_err();
     assert_eq!(failure.code, Code::GitFailed);
-    assert!(failure.hint.contains("git branch -m phasedeck NAME"), "{failure:?}");
+    assert!(
+        failure.hint.contains("git branch -m phasedeck NAME"),
+        "{failure:?}"
+    );
     assert!(!scene.tree().exists());
 }
 
@@ -119,7 +186,9 @@ async fn a_branch_that_is_in_the_way_of_our_names_is_told() {
 async fn a_base_that_is_gone_is_told_and_leaves_nothing() {
     let scene = Scene::new();
     let gone = "1234567890123456789012345678901234567890";
-    let failure = Worktree::create(&scene.repo().await, run(), gone, &scene.tree()).await.unwrap_err();
+    let failure = Worktree::create(&scene.repo().await, run(), gone, &scene.tree())
+        .await
+        .unwrap_err();
     assert_eq!(failure.code, Code::GitFailed);
     assert!(failure.message.contains(gone), "{failure:?}");
     assert_eq!(scene.git("repo", &["branch", "--list", "phasedeck/*"]), "");
@@ -132,18 +201,36 @@ async fn runs_of_one_repository_are_made_and_committed_at_once() {
     let repo = scene.repo().await;
     let mut runs = tokio::task::JoinSet::new();
     for number in 0..6 {
-        let (repo, base, path) = (repo.clone(), base.clone(), scene.at(&format!("data/{number}/main")));
+        let (repo, base, path) = (
+            repo.clone(),
+            base.clone(),
+            scene.at(&format!("data/{number}/main")),
+        );
         runs.spawn(async move {
             let run = RunId::new();
             let tree = Worktree::create(&repo, run, &base, &path).await.unwrap();
             std::fs::write(path.join(format!("of-{number}")), "mine").unwrap();
-            (number, branch_of(run), tree.commit("Mine", TRAILERS, &[]).await.unwrap())
+            (
+                number,
+                branch_of(run),
+                tree.commit("Mine", TRAILERS, &[]).await.unwrap(),
+            )
         });
     }
     for (number, branch, commit) in runs.join_all().await {
         assert_eq!(scene.git("repo", &["rev-parse", &branch]), commit);
-        assert_eq!(scene.files(&commit), ["README.md".to_owned(), format!("of-{number}")]);
-        assert_eq!(scene.git("repo", &["rev-parse", &format!("{commit}^")]), base);
+        assert_eq!(
+            scene.files(&commit),
+            ["README.md".to_owned(), format!("of-{number}")]
+        );
+        assert_eq!(
+            scene.git("repo", &["rev-parse", &format!("{commit}^")]),
+            base
+        );
     }
-    assert_eq!(scene.git("repo", &["status", "--porcelain"]), "", "the operator's own checkout is as it was");
+    assert_eq!(
+        scene.git("repo", &["status", "--porcelain"]),
+        "",
+        "the operator's own checkout is as it was"
+    );
 }

@@ -2,7 +2,12 @@ use super::*;
 use crate::engine::worktree::Standing;
 
 async fn standing(scene: &Scene) -> Standing {
-    scene.repo().await.standing(run(), &scene.tree()).await.unwrap()
+    scene
+        .repo()
+        .await
+        .standing(run(), &scene.tree())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -10,7 +15,11 @@ async fn what_would_be_lost_is_told_from_nothing_at_all_to_uncommitted_work() {
     let scene = Scene::new();
     assert_eq!(standing(&scene).await, Standing::Gone);
     let tree = scene.worktree().await;
-    assert_eq!(standing(&scene).await, Standing::Merged, "no commit of its own yet");
+    assert_eq!(
+        standing(&scene).await,
+        Standing::Merged,
+        "no commit of its own yet"
+    );
     scene.write("data/runs/main/new.txt", "made");
     assert_eq!(standing(&scene).await, Standing::Uncommitted);
     tree.commit("Work", TRAILERS, &[]).await.unwrap();
@@ -18,7 +27,11 @@ async fn what_would_be_lost_is_told_from_nothing_at_all_to_uncommitted_work() {
     scene.git("repo", &["merge", "-q", "--ff-only", &branch()]);
     assert_eq!(standing(&scene).await, Standing::Merged);
     scene.git("data/runs/main", &["checkout", "-q", "--detach"]);
-    assert_eq!(standing(&scene).await, Standing::Uncommitted, "not on its branch");
+    assert_eq!(
+        standing(&scene).await,
+        Standing::Uncommitted,
+        "not on its branch"
+    );
 }
 
 #[tokio::test]
@@ -27,7 +40,14 @@ async fn a_branch_of_another_run_is_no_place_of_safety() {
     let tree = scene.worktree().await;
     scene.write("data/runs/main/new.txt", "made");
     tree.commit("Work", TRAILERS, &[]).await.unwrap();
-    scene.git("repo", &["branch", "phasedeck/01890a5d-ac96-774b-bcce-b302099a8058", &branch()]);
+    scene.git(
+        "repo",
+        &[
+            "branch",
+            "phasedeck/01890a5d-ac96-774b-bcce-b302099a8058",
+            &branch(),
+        ],
+    );
     assert_eq!(standing(&scene).await, Standing::Unmerged);
 }
 
@@ -38,10 +58,27 @@ async fn removing_takes_folder_and_branch_and_says_where_the_branch_stood() {
     scene.write("data/runs/main/new.txt", "made");
     let commit = tree.commit("Work", TRAILERS, &[]).await.unwrap();
     let repo = scene.repo().await;
-    assert_eq!(repo.remove(run(), &scene.tree()).await.unwrap(), Some(commit.clone()));
+    assert_eq!(
+        repo.remove(run(), &scene.tree()).await.unwrap(),
+        Some(commit.clone())
+    );
     assert!(!scene.tree().exists());
     assert_eq!(scene.git("repo", &["branch", "--list", "phasedeck/*"]), "");
-    assert_eq!(scene.git("repo", &["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
-    assert_eq!(scene.git("repo", &["cat-file", "-t", &commit]), "commit", "it can be brought back");
-    assert_eq!(repo.remove(run(), &scene.tree()).await.unwrap(), None, "again is no error");
+    assert_eq!(
+        scene
+            .git("repo", &["worktree", "list", "--porcelain"])
+            .matches("worktree ")
+            .count(),
+        1
+    );
+    assert_eq!(
+        scene.git("repo", &["cat-file", "-t", &commit]),
+        "commit",
+        "it can be brought back"
+    );
+    assert_eq!(
+        repo.remove(run(), &scene.tree()).await.unwrap(),
+        None,
+        "again is no error"
+    );
 }

@@ -13,10 +13,19 @@ fn assemble(chunks: &[&str]) -> Result<Assembled, Broken> {
 }
 
 fn calls(chunks: &[&str]) -> Vec<(String, String, String)> {
-    let mut chunks = chunks.iter().map(|calls| format!(r#"{{"choices":[{{"delta":{{"tool_calls":{calls}}}}}]}}"#)).collect::<Vec<_>>();
+    let mut chunks = chunks
+        .iter()
+        .map(|calls| format!(r#"{{"choices":[{{"delta":{{"tool_calls":{calls}}}}}]}}"#))
+        .collect::<Vec<_>>();
     chunks.push(r#"{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}"#.to_owned());
-    let answer = assemble(&chunks.iter().map(String::as_str).collect::<Vec<_>>()).unwrap().answer;
-    answer.calls.into_iter().map(|call| (call.id, call.name, call.arguments)).collect()
+    let answer = assemble(&chunks.iter().map(String::as_str).collect::<Vec<_>>())
+        .unwrap()
+        .answer;
+    answer
+        .calls
+        .into_iter()
+        .map(|call| (call.id, call.name, call.arguments))
+        .collect()
 }
 
 /// What is told of the form of the calls.
@@ -30,22 +39,45 @@ fn repaired(chunks: &[&str]) -> Option<String> {
 
 #[test]
 fn what_is_put_right_in_calls_is_told_and_well_made_ones_are_not() {
-    let one = |index: &str, id: &str| format!(r#"{{{index}{id}"function":{{"name":"ls","arguments":"{{}}"}}}}"#);
+    let one = |index: &str, id: &str| {
+        format!(r#"{{{index}{id}"function":{{"name":"ls","arguments":"{{}}"}}}}"#)
+    };
     for (calls, told) in [
-        ([one("\"index\":0,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"b\",")], None),
-        ([one("", "\"id\":\"a\","), one("", "\"id\":\"b\",")], None),
-        ([one("\"index\":0,", ""), one("\"index\":1,", "\"id\":\"\",")], Some("calls came without an id; the answer was put right")),
         (
-            [one("\"index\":0,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"a\",")],
+            [
+                one("\"index\":0,", "\"id\":\"a\","),
+                one("\"index\":1,", "\"id\":\"b\","),
+            ],
+            None,
+        ),
+        ([one("", "\"id\":\"a\","), one("", "\"id\":\"b\",")], None),
+        (
+            [one("\"index\":0,", ""), one("\"index\":1,", "\"id\":\"\",")],
+            Some("calls came without an id; the answer was put right"),
+        ),
+        (
+            [
+                one("\"index\":0,", "\"id\":\"a\","),
+                one("\"index\":1,", "\"id\":\"a\","),
+            ],
             Some("calls shared an id; the answer was put right"),
         ),
         (
-            [one("\"index\":1,", "\"id\":\"a\","), one("\"index\":1,", "\"id\":\"b\",")],
-            Some("calls shared an index, the indices of the calls had gaps; the answer was put right"),
+            [
+                one("\"index\":1,", "\"id\":\"a\","),
+                one("\"index\":1,", "\"id\":\"b\","),
+            ],
+            Some(
+                "calls shared an index, the indices of the calls had gaps; the answer was put right",
+            ),
         ),
     ] {
         let chunks = calls.map(|call| format!("[{call}]"));
-        assert_eq!(repaired(&[&chunks[0], &chunks[1]]).as_deref(), told, "{chunks:?}");
+        assert_eq!(
+            repaired(&[&chunks[0], &chunks[1]]).as_deref(),
+            told,
+            "{chunks:?}"
+        );
     }
 }
 
@@ -142,12 +174,24 @@ fn the_end_of_a_stream_decides_what_it_was() {
     assert_eq!(finish(&[text, "[DONE]"]), Ok(Finish::Stop));
     assert_eq!(finish(&[text, stop]), Ok(Finish::Stop));
     assert_eq!(finish(&[text, stop, stop]), Ok(Finish::Stop));
-    assert_eq!(finish(&[text, r#"{"choices":[{"finish_reason":""}]}"#]), Err(Broken::Cut));
-    assert_eq!(finish(&[text, r#"{"choices":[{"finish_reason":"length"}]}"#]), Ok(Finish::Length));
-    assert_eq!(finish(&[r#"{"choices":[{"finish_reason":"content_filter"}]}"#]), Ok(Finish::ContentFilter));
+    assert_eq!(
+        finish(&[text, r#"{"choices":[{"finish_reason":""}]}"#]),
+        Err(Broken::Cut)
+    );
+    assert_eq!(
+        finish(&[text, r#"{"choices":[{"finish_reason":"length"}]}"#]),
+        Ok(Finish::Length)
+    );
+    assert_eq!(
+        finish(&[r#"{"choices":[{"finish_reason":"content_filter"}]}"#]),
+        Ok(Finish::ContentFilter)
+    );
     assert_eq!(finish(&[r#"{"choices":[]}"#, "[DONE]"]), Err(Broken::Empty));
     assert_eq!(finish(&[stop]), Err(Broken::Empty));
-    assert_eq!(finish(&[text, r#"{"error":{"code":502}}"#]), Err(Broken::Error(json!({"code": 502}))));
+    assert_eq!(
+        finish(&[text, r#"{"error":{"code":502}}"#]),
+        Err(Broken::Error(json!({"code": 502})))
+    );
     assert!(matches!(finish(&["<html>"]), Err(Broken::Malformed(_))));
 }
 
@@ -162,9 +206,16 @@ fn oddities_beside_the_answer_do_no_harm() {
         "[DONE]",
     ])
     .unwrap();
-    assert_eq!((done.answer.text.as_str(), done.request_id.as_deref()), ("ab", Some("gen-1")));
+    assert_eq!(
+        (done.answer.text.as_str(), done.request_id.as_deref()),
+        ("ab", Some("gen-1"))
+    );
     let usage = done.usage.unwrap();
-    assert_eq!((usage.tokens().input, usage.cost().unwrap().0), (7, 500_000_000), "the last usage wins");
+    assert_eq!(
+        (usage.tokens().input, usage.cost().unwrap().0),
+        (7, 500_000_000),
+        "the last usage wins"
+    );
 }
 
 #[test]

@@ -44,12 +44,23 @@ pub(super) fn printed_by(command: &[String]) -> Result<SecretString, String> {
 
 /// Has the command asked anew by whoever asks next.
 pub(super) fn forget(command: &[String]) {
-    ASKED.lock().unwrap_or_else(PoisonError::into_inner).remove(command);
+    ASKED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(command);
 }
 
 fn run(command: &[String], time: Duration) -> Result<SecretString, String> {
-    let Some((program, args)) = command.split_first() else { return Err("names no program".to_owned()) };
-    let begun = Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).spawn();
+    let Some((program, args)) = command.split_first() else {
+        return Err("names no program".to_owned());
+    };
+    let begun = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
     let child = begun.map_err(|error| format!("'{program}' cannot be started: {error}"))?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (tell, told) = mpsc::channel();
@@ -59,11 +70,19 @@ fn run(command: &[String], time: Duration) -> Result<SecretString, String> {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = told.recv_timeout(TIME);
     }
-    let printed = heard.map_err(|_| format!("'{program}' printed nothing within {} s, and was ended", time.as_secs()))??;
-    let text = String::from_utf8(printed).map_err(|_| format!("what '{program}' printed is no text"))?;
+    let printed = heard.map_err(|_| {
+        format!(
+            "'{program}' printed nothing within {} s, and was ended",
+            time.as_secs()
+        )
+    })??;
+    let text =
+        String::from_utf8(printed).map_err(|_| format!("what '{program}' printed is no text"))?;
     match text.trim() {
         "" => Err(format!("'{program}' printed nothing")),
-        key if key.contains(char::is_whitespace) => Err(format!("'{program}' printed more than one word")),
+        key if key.contains(char::is_whitespace) => {
+            Err(format!("'{program}' printed more than one word"))
+        }
         key => Ok(SecretString::from(key.to_owned())),
     }
 }
@@ -72,7 +91,9 @@ fn run(command: &[String], time: Duration) -> Result<SecretString, String> {
 fn heard(mut child: Child) -> Result<Vec<u8>, String> {
     let mut printed = Vec::new();
     if let Some(out) = child.stdout.take() {
-        out.take(MOST).read_to_end(&mut printed).map_err(|error| format!("cannot be read: {error}"))?;
+        out.take(MOST)
+            .read_to_end(&mut printed)
+            .map_err(|error| format!("cannot be read: {error}"))?;
     }
     match child.wait() {
         Ok(status) if status.success() => Ok(printed),
@@ -96,19 +117,40 @@ mod tests {
         for (command, said) in [
             (shell("echo canary-0001"), Ok("canary-0001")),
             (shell("printf ' canary-0002 \\n\\n'"), Ok("canary-0002")),
-            (shell("echo canary-0003; echo canary >&2; exit 3"), Err("ended with exit status: 3")),
+            (
+                shell("echo canary-0003; echo canary >&2; exit 3"),
+                Err("ended with exit status: 3"),
+            ),
             (shell("true"), Err("'sh' printed nothing")),
-            (shell("echo canary two"), Err("'sh' printed more than one word")),
-            (shell("printf '\\377canary'"), Err("what 'sh' printed is no text")),
-            (shell("cat; echo canary-stdin-is-empty"), Ok("canary-stdin-is-empty")),
+            (
+                shell("echo canary two"),
+                Err("'sh' printed more than one word"),
+            ),
+            (
+                shell("printf '\\377canary'"),
+                Err("what 'sh' printed is no text"),
+            ),
+            (
+                shell("cat; echo canary-stdin-is-empty"),
+                Ok("canary-stdin-is-empty"),
+            ),
             (Vec::new(), Err("names no program")),
         ] {
             let told = run(&command, TIME);
-            assert_eq!(told.as_ref().map(ExposeSecret::expose_secret).map_err(String::as_str), said, "{command:?}");
+            assert_eq!(
+                told.as_ref()
+                    .map(ExposeSecret::expose_secret)
+                    .map_err(String::as_str),
+                said,
+                "{command:?}"
+            );
             assert!(told.is_ok() || !told.unwrap_err().contains("canary"));
         }
         let words = run(&["/no/such/program".to_owned()], TIME).unwrap_err();
-        assert!(words.starts_with("'/no/such/program' cannot be started"), "{words}");
+        assert!(
+            words.starts_with("'/no/such/program' cannot be started"),
+            "{words}"
+        );
     }
 
     #[test]
@@ -128,7 +170,13 @@ mod tests {
             let _ = std::fs::remove_file(&count);
             let command = shell(&format!("echo x >> {}; echo key; {end}", count.display()));
             for _ in 0..3 {
-                assert_eq!(printed_by(&command).ok().as_ref().map(ExposeSecret::expose_secret), printed);
+                assert_eq!(
+                    printed_by(&command)
+                        .ok()
+                        .as_ref()
+                        .map(ExposeSecret::expose_secret),
+                    printed
+                );
             }
             assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n");
         }

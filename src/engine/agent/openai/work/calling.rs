@@ -70,11 +70,22 @@ impl<B: Book> Worker<'_, B> {
                     self.give_up(open.turn, CallStatus::Unknown, begun).await?;
                     return Ok(Heard::Stopped);
                 }
-                Some(Ok(assembled)) => return self.store(open, assembled, begun).await.map(|(turn, answer)| Heard::Answer(turn, answer)),
+                Some(Ok(assembled)) => {
+                    return self
+                        .store(open, assembled, begun)
+                        .await
+                        .map(|(turn, answer)| Heard::Answer(turn, answer));
+                }
                 Some(Err(fault)) => {
-                    let failed = CallFailed { status: fault.call_status(), code: fault.code, latency_ms: whole_ms(begun.elapsed()) };
+                    let failed = CallFailed {
+                        status: fault.call_status(),
+                        code: fault.code,
+                        latency_ms: whole_ms(begun.elapsed()),
+                    };
                     let changed = !fault.too_long && self.without_schema(&mut open, &fault);
-                    let next = self.next_try(tries, &fault).filter(|_| !changed && !fault.too_long);
+                    let next = self
+                        .next_try(tries, &fault)
+                        .filter(|_| !changed && !fault.too_long);
                     self.book.failed(open.turn, failed, next).await?;
                     if fault.too_long {
                         return Ok(Heard::TooLong(fault));
@@ -83,7 +94,9 @@ impl<B: Book> Worker<'_, B> {
                         open.turn = self.book.reserve(open.reserve.clone()).await?;
                         continue;
                     }
-                    let Some(next) = next else { return Err(fault.into_failure(tries)) };
+                    let Some(next) = next else {
+                        return Err(fault.into_failure(tries));
+                    };
                     match self.pause(open.turn, next, &fault).await {
                         Paused::Over => {}
                         Paused::TooLong(wait) => return Ok(Heard::Waits(wait)),
@@ -102,10 +115,15 @@ impl<B: Book> Worker<'_, B> {
         if !matches!(fault.status, Some(400 | 404 | 415 | 422 | 501)) {
             return false;
         }
-        let Some(without) = structured::without_schema(&open.body) else { return false };
+        let Some(without) = structured::without_schema(&open.body) else {
+            return false;
+        };
         self.schema_refused.store(true, Ordering::Relaxed);
         open.body = without;
-        self.book.adapted(&format!("the server takes no schema; asked without it ({})", fault.words));
+        self.book.adapted(&format!(
+            "the server takes no schema; asked without it ({})",
+            fault.words
+        ));
         true
     }
 
@@ -116,19 +134,50 @@ impl<B: Book> Worker<'_, B> {
         }
         let wait = pause(tries, self.pace.base, rand::random(), fault.retry_after);
         let wait_ms = whole_ms(wait);
-        let until = (wait > self.pace.longest).then(|| Timestamp(Timestamp::now().0.saturating_add_unsigned(wait_ms)));
-        Some(NextTry { tries, status: fault.status, code: fault.code, wait_ms, until })
+        let until = (wait > self.pace.longest)
+            .then(|| Timestamp(Timestamp::now().0.saturating_add_unsigned(wait_ms)));
+        Some(NextTry {
+            tries,
+            status: fault.status,
+            code: fault.code,
+            wait_ms,
+            until,
+        })
     }
 
     /// Waits before the next try, where that is not for too long.
     async fn pause(&self, turn_id: TurnId, next: NextTry, fault: &Fault) -> Paused {
-        let NextTry { tries, status, code, wait_ms, until } = next;
+        let NextTry {
+            tries,
+            status,
+            code,
+            wait_ms,
+            until,
+        } = next;
         let long = human_duration(wait_ms);
         if let Some(until) = until {
-            self.book.text(TextKind::Note, &format!("{}; the server asks to wait for {long}", fault.words));
-            return Paused::TooLong(LongWait { turn_id, tries, status, code, wait_ms, until });
+            self.book.text(
+                TextKind::Note,
+                &format!("{}; the server asks to wait for {long}", fault.words),
+            );
+            return Paused::TooLong(LongWait {
+                turn_id,
+                tries,
+                status,
+                code,
+                wait_ms,
+                until,
+            });
         }
-        self.book.text(TextKind::Note, &format!("{}; next try in {long} ({}/{})", fault.words, tries + 1, self.pace.max_tries));
+        self.book.text(
+            TextKind::Note,
+            &format!(
+                "{}; next try in {long} ({}/{})",
+                fault.words,
+                tries + 1,
+                self.pace.max_tries
+            ),
+        );
         tokio::select! {
             biased;
             () = self.stop.asked() => Paused::Stopped,
@@ -136,8 +185,18 @@ impl<B: Book> Worker<'_, B> {
         }
     }
 
-    async fn store(&self, open: Open, assembled: Assembled, begun: Instant) -> Result<(TurnId, Answer)> {
-        let Assembled { mut answer, usage, request_id, repaired } = assembled;
+    async fn store(
+        &self,
+        open: Open,
+        assembled: Assembled,
+        begun: Instant,
+    ) -> Result<(TurnId, Answer)> {
+        let Assembled {
+            mut answer,
+            usage,
+            request_id,
+            repaired,
+        } = assembled;
         if open.sums_up || self.structured {
             answer.calls.clear();
         }
@@ -145,16 +204,32 @@ impl<B: Book> Worker<'_, B> {
         if let Some(words) = &repaired {
             self.book.text(TextKind::Note, words);
         }
-        let tokens = usage.as_ref().map_or_else(Tokens::default, chat::Usage::tokens);
+        let tokens = usage
+            .as_ref()
+            .map_or_else(Tokens::default, chat::Usage::tokens);
         let (cost, estimated) = match &usage {
             Some(usage) if usage.cost().is_some() => (usage.cost(), false),
             Some(usage) if usage.counts() => (self.prices.cost(&self.model, tokens), false),
             _ => (open.reserve.reserved, open.reserve.reserved.is_some()),
         };
-        let text = serde_json::to_string(&answer).map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
-        let tools: Vec<_> = answer.runnable().iter().map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone())).collect();
+        let text = serde_json::to_string(&answer)
+            .map_err(|error| Failure::internal(format!("an answer cannot be stored: {error}")))?;
+        let tools: Vec<_> = answer
+            .runnable()
+            .iter()
+            .map(|call| (call.id.clone(), call.name.clone(), call.arguments.clone()))
+            .collect();
         let latency_ms = whole_ms(begun.elapsed());
-        let answered = Answered { answer: text, tools, tokens, cost, estimated, latency_ms, provider_request_id: request_id, repaired };
+        let answered = Answered {
+            answer: text,
+            tools,
+            tokens,
+            cost,
+            estimated,
+            latency_ms,
+            provider_request_id: request_id,
+            repaired,
+        };
         if self.conversation.is_empty() && answered.tools.is_empty() {
             self.book.put_down(open.turn, answered)?;
         } else {
@@ -164,7 +239,11 @@ impl<B: Book> Worker<'_, B> {
     }
 
     async fn give_up(&self, turn: TurnId, status: CallStatus, begun: Instant) -> Result<()> {
-        let failed = CallFailed { status, code: Code::LlmUnreachable, latency_ms: whole_ms(begun.elapsed()) };
+        let failed = CallFailed {
+            status,
+            code: Code::LlmUnreachable,
+            latency_ms: whole_ms(begun.elapsed()),
+        };
         self.book.failed(turn, failed, None).await
     }
 }

@@ -15,16 +15,35 @@ const MOST: usize = 1000;
 const TRIES: usize = 64;
 
 /// Makes an array.
-pub fn make(maker: &mut Maker<'_>, keywords: &Map<String, Value>, spot: &Spot) -> Result<Value, Cannot> {
-    let prefix: &[Value] = keywords.get("prefixItems").and_then(Value::as_array).map_or(&[], Vec::as_slice);
+pub fn make(
+    maker: &mut Maker<'_>,
+    keywords: &Map<String, Value>,
+    spot: &Spot,
+) -> Result<Value, Cannot> {
+    let prefix: &[Value] = keywords
+        .get("prefixItems")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice);
     let (least, wanted) = counts(keywords, spot, prefix.len())?;
     let contained = contained(keywords);
-    let unique = keywords.get("uniqueItems").is_some_and(|unique| *unique == Value::Bool(true));
-    let said = keywords.get("description").and_then(Value::as_str).map(str::to_owned);
-    let spot = &Spot { list: said, ..spot.clone() };
+    let unique = keywords
+        .get("uniqueItems")
+        .is_some_and(|unique| *unique == Value::Bool(true));
+    let said = keywords
+        .get("description")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let spot = &Spot {
+        list: said,
+        ..spot.clone()
+    };
     let mut made = Vec::new();
     for position in 0..wanted {
-        let mut schema = prefix.get(position).or_else(|| keywords.get("items")).cloned().unwrap_or(Value::Bool(true));
+        let mut schema = prefix
+            .get(position)
+            .or_else(|| keywords.get("items"))
+            .cloned()
+            .unwrap_or(Value::Bool(true));
         if let Some(contains) = keywords.get("contains").filter(|_| position < contained) {
             schema = both(&schema, contains);
         }
@@ -38,14 +57,26 @@ pub fn make(maker: &mut Maker<'_>, keywords: &Map<String, Value>, spot: &Spot) -
 }
 
 /// The least that must be there, and how many are made if they can be.
-fn counts(keywords: &Map<String, Value>, spot: &Spot, prefix: usize) -> Result<(usize, usize), Cannot> {
+fn counts(
+    keywords: &Map<String, Value>,
+    spot: &Spot,
+    prefix: usize,
+) -> Result<(usize, usize), Cannot> {
     let most = limit(keywords, "maxItems").unwrap_or(usize::MAX);
-    let least = limit(keywords, "minItems").unwrap_or(0).max(contained(keywords));
+    let least = limit(keywords, "minItems")
+        .unwrap_or(0)
+        .max(contained(keywords));
     if least > MOST || least > most {
-        let why = if least > most { format!("more are needed than `maxItems` {most}") } else { format!("at most {MOST} are made") };
+        let why = if least > most {
+            format!("more are needed than `maxItems` {most}")
+        } else {
+            format!("at most {MOST} are made")
+        };
         return Err(Cannot::new(&spot.pointer, "minItems", why));
     }
-    let closed = keywords.get("items").is_some_and(|items| *items == Value::Bool(false));
+    let closed = keywords
+        .get("items")
+        .is_some_and(|items| *items == Value::Bool(false));
     let usual = if spot.lean {
         least
     } else if prefix > 0 || closed {
@@ -57,10 +88,20 @@ fn counts(keywords: &Map<String, Value>, spot: &Spot, prefix: usize) -> Result<(
 }
 
 fn contained(keywords: &Map<String, Value>) -> usize {
-    if keywords.contains_key("contains") { limit(keywords, "minContains").unwrap_or(1) } else { 0 }
+    if keywords.contains_key("contains") {
+        limit(keywords, "minContains").unwrap_or(1)
+    } else {
+        0
+    }
 }
 
-fn element(maker: &mut Maker<'_>, schema: &Value, spot: &Spot, made: &[Value], unique: bool) -> Result<Value, Cannot> {
+fn element(
+    maker: &mut Maker<'_>,
+    schema: &Value,
+    spot: &Spot,
+    made: &[Value],
+    unique: bool,
+) -> Result<Value, Cannot> {
     let known = maker.free.len();
     for salt in 0..TRIES {
         let value = maker.value(schema, &spot.element(made.len(), salt))?;
@@ -69,5 +110,9 @@ fn element(maker: &mut Maker<'_>, schema: &Value, spot: &Spot, made: &[Value], u
         }
         maker.free.truncate(known);
     }
-    Err(Cannot::new(&spot.pointer, "uniqueItems", format!("only {} different elements were found", made.len())))
+    Err(Cannot::new(
+        &spot.pointer,
+        "uniqueItems",
+        format!("only {} different elements were found", made.len()),
+    ))
 }

@@ -21,8 +21,19 @@ pub struct Flat {
 
 /// Flattens `schema` for the value at `spot`, taking way `choice` where there is one.
 pub fn flatten(root: &Value, schema: &Value, spot: &Spot, choice: usize) -> Result<Flat, Cannot> {
-    let mut flat = Flat { keywords: Map::new(), refs: spot.refs.clone(), repeated: false };
-    let mut gather = Gather { root, spot, choice, here: Vec::new(), flat: &mut flat, parts: 0 };
+    let mut flat = Flat {
+        keywords: Map::new(),
+        refs: spot.refs.clone(),
+        repeated: false,
+    };
+    let mut gather = Gather {
+        root,
+        spot,
+        choice,
+        here: Vec::new(),
+        flat: &mut flat,
+        parts: 0,
+    };
     gather.take(schema)?;
     Ok(flat)
 }
@@ -42,7 +53,10 @@ impl Gather<'_> {
     fn take(&mut self, schema: &Value) -> Result<(), Cannot> {
         self.parts += 1;
         if self.parts > MAX_PARTS {
-            return Err(self.cannot("allOf", format!("more than {MAX_PARTS} schemas apply to one value")));
+            return Err(self.cannot(
+                "allOf",
+                format!("more than {MAX_PARTS} schemas apply to one value"),
+            ));
         }
         let schema = match schema {
             Value::Bool(true) => return Ok(()),
@@ -52,10 +66,18 @@ impl Gather<'_> {
         for (keyword, value) in schema {
             match keyword.as_str() {
                 "$ref" | "$dynamicRef" => self.follow(value)?,
-                "allOf" => value.as_array().into_iter().flatten().try_for_each(|part| self.take(part))?,
+                "allOf" => value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|part| self.take(part))?,
                 "oneOf" | "anyOf" => self.choose(keyword, value)?,
                 "dependentSchemas" if !self.spot.lean => {
-                    value.as_object().into_iter().flat_map(Map::values).try_for_each(|part| self.take(part))?;
+                    value
+                        .as_object()
+                        .into_iter()
+                        .flat_map(Map::values)
+                        .try_for_each(|part| self.take(part))?;
                 }
                 "if" | "then" | "else" | "$defs" | "definitions" | "dependentSchemas" => {}
                 _ => merge(&mut self.flat.keywords, keyword, value),
@@ -70,7 +92,8 @@ impl Gather<'_> {
             return Err(self.cannot("$ref", format!("'{target}' refers to itself")));
         }
         self.flat.repeated |= self.flat.refs.iter().any(|seen| seen == target);
-        let schema = resolve(self.root, target).ok_or_else(|| self.cannot("$ref", format!("'{target}' is not within the schema")))?;
+        let schema = resolve(self.root, target)
+            .ok_or_else(|| self.cannot("$ref", format!("'{target}' is not within the schema")))?;
         self.flat.refs.push(target.to_owned());
         self.here.push(target.to_owned());
         let taken = self.take(schema);
@@ -82,7 +105,12 @@ impl Gather<'_> {
     fn choose(&mut self, keyword: &str, ways: &Value) -> Result<(), Cannot> {
         let mut ways: Vec<&Value> = ways.as_array().into_iter().flatten().collect();
         let lean = self.spot.lean || self.flat.repeated;
-        ways.sort_by_key(|way| (lean && way.to_string().contains("\"$ref\""), !lean && way["type"] == "null"));
+        ways.sort_by_key(|way| {
+            (
+                lean && way.to_string().contains("\"$ref\""),
+                !lean && way["type"] == "null",
+            )
+        });
         match ways.len() {
             0 => Err(self.cannot(keyword, "there is nothing to choose from")),
             n => self.take(ways[self.choice % n]),
@@ -90,7 +118,9 @@ impl Gather<'_> {
     }
 
     fn condition(&mut self, schema: &Map<String, Value>) -> Result<(), Cannot> {
-        let Some(condition) = schema.get("if") else { return Ok(()) };
+        let Some(condition) = schema.get("if") else {
+            return Ok(());
+        };
         if self.choice.is_multiple_of(2) {
             self.take(condition)?;
             schema.get("then").map_or(Ok(()), |then| self.take(then))
@@ -107,12 +137,22 @@ impl Gather<'_> {
 /// The schema that a local reference means: `#`, `#/a/pointer` or `#anchor`.
 fn resolve<'a>(root: &'a Value, target: &str) -> Option<&'a Value> {
     let fragment = target.strip_prefix('#')?;
-    if fragment.is_empty() || fragment.starts_with('/') { root.pointer(fragment) } else { anchored(root, fragment) }
+    if fragment.is_empty() || fragment.starts_with('/') {
+        root.pointer(fragment)
+    } else {
+        anchored(root, fragment)
+    }
 }
 
 fn anchored<'a>(value: &'a Value, anchor: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(map) if ["$anchor", "$dynamicAnchor"].iter().any(|key| map.get(*key).is_some_and(|v| v == anchor)) => Some(value),
+        Value::Object(map)
+            if ["$anchor", "$dynamicAnchor"]
+                .iter()
+                .any(|key| map.get(*key).is_some_and(|v| v == anchor)) =>
+        {
+            Some(value)
+        }
         Value::Object(map) => map.values().find_map(|part| anchored(part, anchor)),
         Value::Array(list) => list.iter().find_map(|part| anchored(part, anchor)),
         _ => None,
@@ -130,8 +170,10 @@ fn merge(keywords: &mut Map<String, Value>, keyword: &str, value: &Value) {
         "properties" | "patternProperties" => merge_properties(old, value),
         "required" => append_new(old, value),
         "enum" | "type" => keep_common(old, value),
-        "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" | "minContains" => keep_if(old, value, |a, b| b > a),
-        "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" | "maxContains" => keep_if(old, value, |a, b| b < a),
+        "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties"
+        | "minContains" => keep_if(old, value, |a, b| b > a),
+        "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties"
+        | "maxContains" => keep_if(old, value, |a, b| b < a),
         "items" | "additionalProperties" | "propertyNames" | "contains" => *old = both(old, value),
         _ => *old = value.clone(),
     }
@@ -143,15 +185,21 @@ pub fn both(a: &Value, b: &Value) -> Value {
 }
 
 fn merge_properties(old: &mut Value, value: &Value) {
-    let (Some(old), Some(new)) = (old.as_object_mut(), value.as_object()) else { return };
+    let (Some(old), Some(new)) = (old.as_object_mut(), value.as_object()) else {
+        return;
+    };
     for (name, schema) in new {
-        let merged = old.get(name).map_or_else(|| schema.clone(), |before| both(before, schema));
+        let merged = old
+            .get(name)
+            .map_or_else(|| schema.clone(), |before| both(before, schema));
         old.insert(name.clone(), merged);
     }
 }
 
 fn append_new(old: &mut Value, value: &Value) {
-    let (Some(old), Some(new)) = (old.as_array_mut(), value.as_array()) else { return };
+    let (Some(old), Some(new)) = (old.as_array_mut(), value.as_array()) else {
+        return;
+    };
     for name in new {
         if !old.contains(name) {
             old.push(name.clone());
@@ -160,9 +208,16 @@ fn append_new(old: &mut Value, value: &Value) {
 }
 
 fn keep_common(old: &mut Value, value: &Value) {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    let list = |value: &Value| {
+        value
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![value.clone()])
+    };
     let (a, b) = (list(old), list(value));
-    let has = |list: &[Value], v: &Value| list.contains(v) || (v == "integer" && list.iter().any(|other| other == "number"));
+    let has = |list: &[Value], v: &Value| {
+        list.contains(v) || (v == "integer" && list.iter().any(|other| other == "number"))
+    };
     let mut common: Vec<Value> = a.iter().filter(|v| has(&b, v)).cloned().collect();
     common.extend(b.iter().filter(|v| has(&a, v) && !a.contains(v)).cloned());
     *old = Value::Array(common);

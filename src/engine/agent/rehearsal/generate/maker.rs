@@ -63,33 +63,70 @@ impl Spot {
     /// The place of a property.
     pub fn property(&self, name: &str) -> Self {
         let pointer = format!("{}/{}", self.pointer, pointer_part(name));
-        Self { pointer, name: name.to_owned(), parent: self.name.clone(), depth: self.depth + 1, list: None, ..self.clone() }
+        Self {
+            pointer,
+            name: name.to_owned(),
+            parent: self.name.clone(),
+            depth: self.depth + 1,
+            list: None,
+            ..self.clone()
+        }
     }
 
     /// The place of an element; `salt` tells apart several tries to make a different one.
     pub fn element(&self, position: usize, salt: usize) -> Self {
-        Self { pointer: format!("{}/{position}", self.pointer), index: position + salt, depth: self.depth + 1, ..self.clone() }
+        Self {
+            pointer: format!("{}/{position}", self.pointer),
+            index: position + salt,
+            depth: self.depth + 1,
+            ..self.clone()
+        }
     }
 }
 
 impl<'a> Maker<'a> {
     pub fn new(root: &'a Value, about: &'a About<'a>, choice: usize, lean: bool) -> Self {
-        Self { root, about, choice, lean, free: Vec::new(), values: 0 }
+        Self {
+            root,
+            about,
+            choice,
+            lean,
+            free: Vec::new(),
+            values: 0,
+        }
     }
 
     /// Makes the whole document.
     pub fn document(&mut self) -> Result<Value, Cannot> {
-        self.value(self.root, &Spot { lean: self.lean, ..Spot::default() })
+        self.value(
+            self.root,
+            &Spot {
+                lean: self.lean,
+                ..Spot::default()
+            },
+        )
     }
 
     /// Makes the value at `spot`.
     pub fn value(&mut self, schema: &Value, spot: &Spot) -> Result<Value, Cannot> {
         self.values += 1;
         if self.values > MAX_VALUES || spot.depth > MAX_DEPTH {
-            return Err(Cannot::new(&spot.pointer, "$ref", "the document would never end"));
+            return Err(Cannot::new(
+                &spot.pointer,
+                "$ref",
+                "the document would never end",
+            ));
         }
-        let Flat { keywords, refs, repeated } = flat::flatten(self.root, schema, spot, self.choice)?;
-        let spot = Spot { lean: spot.lean || repeated || spot.depth >= LEAN_DEPTH, refs, ..spot.clone() };
+        let Flat {
+            keywords,
+            refs,
+            repeated,
+        } = flat::flatten(self.root, schema, spot, self.choice)?;
+        let spot = Spot {
+            lean: spot.lean || repeated || spot.depth >= LEAN_DEPTH,
+            refs,
+            ..spot.clone()
+        };
         if let Some(value) = keywords.get("const") {
             return Ok(value.clone());
         }
@@ -104,22 +141,39 @@ impl<'a> Maker<'a> {
             "boolean" => Ok(Value::Bool((spot.index + self.choice).is_multiple_of(2))),
             "null" => Ok(Value::Null),
             "string" => text::make(self, &keywords, &spot).map(Value::String),
-            other => Err(Cannot::new(&spot.pointer, "type", format!("there is no type '{other}'"))),
+            other => Err(Cannot::new(
+                &spot.pointer,
+                "type",
+                format!("there is no type '{other}'"),
+            )),
         }
     }
 
     /// Bytes that depend on run, phase, attempt and place alone.
     pub fn uuid_at(&self, spot: &Spot) -> Uuid {
-        let name = format!("{}/{}{}#{}", self.about.phase_key, self.about.attempt, spot.pointer, spot.index);
+        let name = format!(
+            "{}/{}{}#{}",
+            self.about.phase_key, self.about.attempt, spot.pointer, spot.index
+        );
         Uuid::new_v5(&self.about.run_id.0, name.as_bytes())
     }
 
-    fn one_of(&self, values: &[Value], keywords: &Map<String, Value>, spot: &Spot) -> Result<Value, Cannot> {
+    fn one_of(
+        &self,
+        values: &[Value],
+        keywords: &Map<String, Value>,
+        spot: &Spot,
+    ) -> Result<Value, Cannot> {
         let kinds = types(keywords);
-        let fits = |value: &&Value| kinds.is_empty() || kinds.iter().any(|kind| is_type(value, kind));
+        let fits =
+            |value: &&Value| kinds.is_empty() || kinds.iter().any(|kind| is_type(value, kind));
         let values: Vec<&Value> = values.iter().filter(fits).collect();
         match values.len() {
-            0 => Err(Cannot::new(&spot.pointer, "enum", "no value fits everything else that is demanded")),
+            0 => Err(Cannot::new(
+                &spot.pointer,
+                "enum",
+                "no value fits everything else that is demanded",
+            )),
             n => Ok(values[(spot.index + self.choice) % n].clone()),
         }
     }
@@ -134,24 +188,49 @@ impl<'a> Maker<'a> {
     }
 }
 
-const TYPES: [&str; 7] = ["object", "array", "string", "integer", "number", "boolean", "null"];
+const TYPES: [&str; 7] = [
+    "object", "array", "string", "integer", "number", "boolean", "null",
+];
 
 fn types(keywords: &Map<String, Value>) -> Vec<&'static str> {
     let known = |name: &str| TYPES.into_iter().find(|known| *known == name);
     match keywords.get("type") {
         Some(Value::String(name)) => vec![known(name).unwrap_or("unknown")],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).filter_map(known).collect(),
+        Some(Value::Array(names)) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .filter_map(known)
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn implied_type(keywords: &Map<String, Value>) -> &'static str {
     let has = |names: &[&str]| names.iter().any(|name| keywords.contains_key(*name));
-    if has(&["properties", "required", "additionalProperties", "patternProperties", "minProperties", "propertyNames"]) {
+    if has(&[
+        "properties",
+        "required",
+        "additionalProperties",
+        "patternProperties",
+        "minProperties",
+        "propertyNames",
+    ]) {
         "object"
-    } else if has(&["items", "prefixItems", "contains", "minItems", "uniqueItems"]) {
+    } else if has(&[
+        "items",
+        "prefixItems",
+        "contains",
+        "minItems",
+        "uniqueItems",
+    ]) {
         "array"
-    } else if has(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
+    } else if has(&[
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+    ]) {
         "number"
     } else {
         "string"
@@ -163,7 +242,9 @@ fn is_type(value: &Value, kind: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
+        "integer" => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
+        }
         "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),

@@ -50,11 +50,19 @@ struct Cannot {
 
 impl Cannot {
     fn new(pointer: &str, keyword: &str, why: impl Into<String>) -> Self {
-        Self { pointer: pointer.to_owned(), keyword: keyword.to_owned(), why: why.into() }
+        Self {
+            pointer: pointer.to_owned(),
+            keyword: keyword.to_owned(),
+            why: why.into(),
+        }
     }
 
     fn into_failure(self) -> Failure {
-        let place = if self.pointer.is_empty() { "the document itself" } else { &self.pointer };
+        let place = if self.pointer.is_empty() {
+            "the document itself"
+        } else {
+            &self.pointer
+        };
         Failure::new(
             Code::SchemaInvalid,
             format!("the rehearsal cannot make a value for {place} that satisfies `{}`: {}", self.keyword, self.why),
@@ -77,14 +85,21 @@ pub fn document(schema: &Value, about: &About<'_>) -> Result<Value> {
             let cannot = match maker.document() {
                 Ok(value) => match judge.validate(&value) {
                     Ok(()) => return Ok(with_comment(value, &maker.free, about, &judge)),
-                    Err(error) => Cannot::new(error.instance_path().as_str(), error.kind().keyword(), error.masked().to_string()),
+                    Err(error) => Cannot::new(
+                        error.instance_path().as_str(),
+                        error.kind().keyword(),
+                        error.masked().to_string(),
+                    ),
                 },
                 Err(cannot) => cannot,
             };
             first.get_or_insert(cannot);
         }
     }
-    Err(first.map_or_else(|| Failure::internal("no way was tried to satisfy a schema"), Cannot::into_failure))
+    Err(first.map_or_else(
+        || Failure::internal("no way was tried to satisfy a schema"),
+        Cannot::into_failure,
+    ))
 }
 
 /// Makes text that `schema` does not accept: a required field missing and one of a wrong type where
@@ -93,7 +108,11 @@ pub fn document(schema: &Value, about: &About<'_>) -> Result<Value> {
 /// # Errors
 /// As [`document`].
 pub fn invalid(schema: &Value, about: &About<'_>) -> Result<String> {
-    Ok(spoil::spoil(&document(schema, about)?, schema, &judge(schema)?))
+    Ok(spoil::spoil(
+        &document(schema, about)?,
+        schema,
+        &judge(schema)?,
+    ))
 }
 
 /// A document as it is written to a file.
@@ -112,7 +131,9 @@ pub fn prose(schema: &Value, about: &About<'_>) -> Result<String> {
     if schema["type"] != "string" || judge(schema)?.is_valid(&Value::String(prose.clone())) {
         return Ok(prose);
     }
-    Ok(document(schema, about)?.as_str().map_or(prose, str::to_owned))
+    Ok(document(schema, about)?
+        .as_str()
+        .map_or(prose, str::to_owned))
 }
 
 fn judge(schema: &Value) -> Result<jsonschema::Validator> {
@@ -122,16 +143,40 @@ fn judge(schema: &Value) -> Result<jsonschema::Validator> {
         .should_validate_formats(true)
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
-        .map_err(|error| Cannot::new(error.schema_path().as_str(), error.kind().keyword(), error.masked().to_string()).into_failure())
+        .map_err(|error| {
+            Cannot::new(
+                error.schema_path().as_str(),
+                error.kind().keyword(),
+                error.masked().to_string(),
+            )
+            .into_failure()
+        })
 }
 
 /// Quotes the operator's comment in the best free text that may be as long as that.
-fn with_comment(mut value: Value, free: &[FreeText], about: &About<'_>, judge: &jsonschema::Validator) -> Value {
-    let Some(comment) = about.comment.map(str::trim).filter(|comment| !comment.is_empty()) else { return value };
+fn with_comment(
+    mut value: Value,
+    free: &[FreeText],
+    about: &About<'_>,
+    judge: &jsonschema::Validator,
+) -> Value {
+    let Some(comment) = about
+        .comment
+        .map(str::trim)
+        .filter(|comment| !comment.is_empty())
+    else {
+        return value;
+    };
     let mut free: Vec<&FreeText> = free.iter().collect();
     free.sort_by_key(|text| words::rank_for_comment(&text.name));
     for text in free {
-        let Some(old) = value.pointer(&text.pointer).and_then(Value::as_str).map(str::to_owned) else { continue };
+        let Some(old) = value
+            .pointer(&text.pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+        else {
+            continue;
+        };
         let new = words::taking_up(comment, &old, text.max_length);
         if let Some(place) = value.pointer_mut(&text.pointer) {
             *place = Value::String(new);

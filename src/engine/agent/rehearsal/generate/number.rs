@@ -6,30 +6,54 @@ use super::maker::Spot;
 use super::{About, Cannot};
 
 /// Makes a whole number.
-pub fn integer(keywords: &Map<String, Value>, spot: &Spot, about: &About<'_>) -> Result<Value, Cannot> {
+pub fn integer(
+    keywords: &Map<String, Value>,
+    spot: &Spot,
+    about: &About<'_>,
+) -> Result<Value, Cannot> {
     let (low, high) = bounds(keywords);
-    let step = keywords.get("multipleOf").and_then(Value::as_f64).unwrap_or(1.0);
+    let step = keywords
+        .get("multipleOf")
+        .and_then(Value::as_f64)
+        .unwrap_or(1.0);
     // A step such as 2.5 or 0.1 meets whole numbers at some multiple of it.
-    let step = (1..=1000).map(|n| step * f64::from(n)).find(|n| n.fract() == 0.0).unwrap_or(step);
+    let step = (1..=1000)
+        .map(|n| step * f64::from(n))
+        .find(|n| n.fract() == 0.0)
+        .unwrap_or(step);
     let value = pick(low.map(f64::ceil), high.map(f64::floor), step, spot, about)?;
     if value.fract() != 0.0 || value.abs() > 9e15 {
-        return Err(Cannot::new(&spot.pointer, "type", "no whole number was found within the bounds"));
+        return Err(Cannot::new(
+            &spot.pointer,
+            "type",
+            "no whole number was found within the bounds",
+        ));
     }
     Ok(Value::from(value as i64))
 }
 
 /// Makes a number, whole where that is possible.
-pub fn number(keywords: &Map<String, Value>, spot: &Spot, about: &About<'_>) -> Result<Value, Cannot> {
+pub fn number(
+    keywords: &Map<String, Value>,
+    spot: &Spot,
+    about: &About<'_>,
+) -> Result<Value, Cannot> {
     if let Ok(whole) = integer(keywords, spot, about) {
         return Ok(whole);
     }
     let (low, high) = bounds(keywords);
-    let value = match (keywords.get("multipleOf").and_then(Value::as_f64), low, high) {
+    let value = match (
+        keywords.get("multipleOf").and_then(Value::as_f64),
+        low,
+        high,
+    ) {
         (Some(step), ..) => pick(low, high, step, spot, about)?,
         (None, Some(low), Some(high)) => f64::midpoint(low, high),
         (None, low, high) => low.or(high).unwrap_or(0.5),
     };
-    Number::from_f64(value).map(Value::Number).ok_or_else(|| Cannot::new(&spot.pointer, "type", "the bounds are no numbers"))
+    Number::from_f64(value)
+        .map(Value::Number)
+        .ok_or_else(|| Cannot::new(&spot.pointer, "type", "the bounds are no numbers"))
 }
 
 /// The inclusive bounds; an exclusive one is moved by the smallest step that believable numbers have.
@@ -40,18 +64,37 @@ fn bounds(keywords: &Map<String, Value>) -> (Option<f64>, Option<f64>) {
         (Some(low), Some(high)) if high > low => ((high - low) / 4.0).min(0.5),
         _ => 0.5,
     };
-    let low = of("minimum").into_iter().chain(above.map(|n| n + gap)).reduce(f64::max);
-    let high = of("maximum").into_iter().chain(below.map(|n| n - gap)).reduce(f64::min);
+    let low = of("minimum")
+        .into_iter()
+        .chain(above.map(|n| n + gap))
+        .reduce(f64::max);
+    let high = of("maximum")
+        .into_iter()
+        .chain(below.map(|n| n - gap))
+        .reduce(f64::min);
     (low, high)
 }
 
 /// A multiple of `step` within the bounds that differs by place and attempt where there is room.
-fn pick(low: Option<f64>, high: Option<f64>, step: f64, spot: &Spot, about: &About<'_>) -> Result<f64, Cannot> {
+fn pick(
+    low: Option<f64>,
+    high: Option<f64>,
+    step: f64,
+    spot: &Spot,
+    about: &About<'_>,
+) -> Result<f64, Cannot> {
     let seed = spot.index as f64 + f64::from(about.attempt);
-    let (first, last) = (low.map(|low| (low / step).ceil()), high.map(|high| (high / step).floor()));
+    let (first, last) = (
+        low.map(|low| (low / step).ceil()),
+        high.map(|high| (high / step).floor()),
+    );
     let count = match (first, last) {
         (Some(first), Some(last)) if first > last => {
-            return Err(Cannot::new(&spot.pointer, "multipleOf", format!("no multiple of {step} lies within the bounds")));
+            return Err(Cannot::new(
+                &spot.pointer,
+                "multipleOf",
+                format!("no multiple of {step} lies within the bounds"),
+            ));
         }
         (Some(first), Some(last)) => first + (seed - 1.0) % (last - first + 1.0),
         (Some(first), None) => first + seed - 1.0,

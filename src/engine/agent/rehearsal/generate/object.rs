@@ -32,21 +32,47 @@ pub fn make(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot) -> Result<V
 /// What must be there, what depends on it included.
 fn demanded(keywords: &Keywords) -> Vec<String> {
     let names = |value: Option<&Value>| -> Vec<String> {
-        value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        value
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let mut all = names(keywords.get("required"));
     let mut next = 0;
     while next < all.len() {
-        let needs = names(keywords.get("dependentRequired").and_then(|needs| needs.get(&all[next])));
-        all.extend(needs.into_iter().filter(|name| !all.contains(name)).collect::<Vec<_>>());
+        let needs = names(
+            keywords
+                .get("dependentRequired")
+                .and_then(|needs| needs.get(&all[next])),
+        );
+        all.extend(
+            needs
+                .into_iter()
+                .filter(|name| !all.contains(name))
+                .collect::<Vec<_>>(),
+        );
         next += 1;
     }
     all
 }
 
 /// An optional property that cannot be made is left out: the document is valid without it.
-fn add_optional(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot, made: &mut Keywords, most: usize) {
-    for name in keywords.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+fn add_optional(
+    maker: &mut Maker<'_>,
+    keywords: &Keywords,
+    spot: &Spot,
+    made: &mut Keywords,
+    most: usize,
+) {
+    for name in keywords
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+    {
         if made.contains_key(name) || made.len() >= most {
             continue;
         }
@@ -58,40 +84,85 @@ fn add_optional(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot, made: &
 
 /// Everything the object's keywords say about one property.
 fn schema_of(keywords: &Keywords, name: &str) -> Value {
-    let own = keywords.get("properties").and_then(|properties| properties.get(name));
-    let by_pattern = keywords.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
-    let matching =
-        by_pattern.filter(|(pattern, _)| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(name))).map(|(_, schema)| schema);
+    let own = keywords
+        .get("properties")
+        .and_then(|properties| properties.get(name));
+    let by_pattern = keywords
+        .get("patternProperties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let matching = by_pattern
+        .filter(|(pattern, _)| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(name)))
+        .map(|(_, schema)| schema);
     let mut parts = own.into_iter().chain(matching);
     match parts.next() {
         Some(first) => parts.fold(first.clone(), |all, part| both(&all, part)),
-        None => keywords.get("additionalProperties").cloned().unwrap_or(Value::Bool(true)),
+        None => keywords
+            .get("additionalProperties")
+            .cloned()
+            .unwrap_or(Value::Bool(true)),
     }
 }
 
 /// Entries with names of our own: for maps, and where `minProperties` asks for more.
-fn add_entries(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot, made: &mut Keywords, most: usize) -> Result<(), Cannot> {
+fn add_entries(
+    maker: &mut Maker<'_>,
+    keywords: &Keywords,
+    spot: &Spot,
+    made: &mut Keywords,
+    most: usize,
+) -> Result<(), Cannot> {
     let least = limit(keywords, "minProperties").unwrap_or(0);
     let is_map = made.is_empty()
-        && (keywords.get("additionalProperties").is_some_and(Value::is_object) || keywords.contains_key("patternProperties"));
-    let wanted = if is_map && !spot.lean { MAP_ENTRIES.max(least) } else { least }.min(most);
+        && (keywords
+            .get("additionalProperties")
+            .is_some_and(Value::is_object)
+            || keywords.contains_key("patternProperties"));
+    let wanted = if is_map && !spot.lean {
+        MAP_ENTRIES.max(least)
+    } else {
+        least
+    }
+    .min(most);
     let mut salt = 0;
     while made.len() < wanted && salt < wanted + 16 {
         salt += 1;
-        let Some(name) = entry_name(maker, keywords, spot, salt) else { break };
+        let Some(name) = entry_name(maker, keywords, spot, salt) else {
+            break;
+        };
         if !made.contains_key(&name) {
-            let value = maker.value(&schema_of(keywords, &name), &Spot { index: salt - 1, ..spot.property(&name) })?;
+            let value = maker.value(
+                &schema_of(keywords, &name),
+                &Spot {
+                    index: salt - 1,
+                    ..spot.property(&name)
+                },
+            )?;
             made.insert(name, value);
         }
     }
     if made.len() < least {
-        return Err(Cannot::new(&spot.pointer, "minProperties", format!("{} names were found of {least}", made.len())));
+        return Err(Cannot::new(
+            &spot.pointer,
+            "minProperties",
+            format!("{} names were found of {least}", made.len()),
+        ));
     }
     Ok(())
 }
 
-fn entry_name(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot, salt: usize) -> Option<String> {
-    let spot = Spot { name: "key".to_owned(), index: salt, ..spot.clone() };
+fn entry_name(
+    maker: &mut Maker<'_>,
+    keywords: &Keywords,
+    spot: &Spot,
+    salt: usize,
+) -> Option<String> {
+    let spot = Spot {
+        name: "key".to_owned(),
+        index: salt,
+        ..spot.clone()
+    };
     if let Some(names) = keywords.get("propertyNames") {
         return maker.value(names, &spot).ok()?.as_str().map(str::to_owned);
     }
@@ -105,7 +176,12 @@ fn entry_name(maker: &mut Maker<'_>, keywords: &Keywords, spot: &Spot, salt: usi
 /// The order of the schema's properties reads better than the order they were made in.
 fn in_order(mut made: Keywords, keywords: &Keywords) -> Keywords {
     let mut ordered = Map::new();
-    for name in keywords.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+    for name in keywords
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+    {
         if let Some(value) = made.remove(name) {
             ordered.insert(name.clone(), value);
         }
@@ -117,6 +193,11 @@ fn in_order(mut made: Keywords, keywords: &Keywords) -> Keywords {
 /// A limit that counts something.
 pub fn limit(keywords: &Keywords, name: &str) -> Option<usize> {
     let number = keywords.get(name)?;
-    let whole = number.as_u64().or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0).map(|n| n as u64));
+    let whole = number.as_u64().or_else(|| {
+        number
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && *n >= 0.0)
+            .map(|n| n as u64)
+    });
     usize::try_from(whole?).ok()
 }

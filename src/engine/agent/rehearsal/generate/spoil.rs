@@ -6,18 +6,31 @@ use super::pretty;
 
 /// A text that `judge` refuses, made of the valid `document`.
 pub fn spoil(document: &Value, schema: &Value, judge: &jsonschema::Validator) -> String {
-    let ways = document.as_object().map(|object| worse(object, schema)).unwrap_or_default();
+    let ways = document
+        .as_object()
+        .map(|object| worse(object, schema))
+        .unwrap_or_default();
     let other = [wrong_type(document), Value::Null];
     ways.into_iter()
         .chain(other)
         .find(|value| !judge.is_valid(value))
-        .map_or_else(|| "{ \"rehearsal\": \"a document that breaks off\", ".to_owned(), |value| pretty(&value))
+        .map_or_else(
+            || "{ \"rehearsal\": \"a document that breaks off\", ".to_owned(),
+            |value| pretty(&value),
+        )
 }
 
 /// Worse versions of an object: with a required field missing and another of a wrong type, or one of the two.
 fn worse(object: &Map<String, Value>, schema: &Value) -> Vec<Value> {
-    let mut required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let victim = required.rfind(|name| object.contains_key(*name)).or_else(|| object.keys().next_back().map(String::as_str));
+    let mut required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let victim = required
+        .rfind(|name| object.contains_key(*name))
+        .or_else(|| object.keys().next_back().map(String::as_str));
     let mut without = object.clone();
     if let Some(victim) = victim {
         without.remove(victim);
@@ -33,5 +46,9 @@ fn worse(object: &Map<String, Value>, schema: &Value) -> Vec<Value> {
 }
 
 fn wrong_type(value: &Value) -> Value {
-    if value.is_string() { Value::from(7) } else { Value::from("Rehearsal: a text where something else is expected") }
+    if value.is_string() {
+        Value::from(7)
+    } else {
+        Value::from("Rehearsal: a text where something else is expected")
+    }
 }

@@ -5,7 +5,13 @@ use super::*;
 
 fn about<'a>(phase_key: &'a PhaseKey, comment: Option<&'a str>) -> About<'a> {
     let run_id = "01930000-0000-7000-8000-0000deadbeef".parse().unwrap();
-    About { run_id, phase_key, attempt: 1, requirements: "Greet people by name.\nIn two languages.", comment }
+    About {
+        run_id,
+        phase_key,
+        attempt: 1,
+        requirements: "Greet people by name.\nIn two languages.",
+        comment,
+    }
 }
 
 fn make(schema: &Value) -> Result<Value> {
@@ -166,24 +172,50 @@ type Map = serde_json::Map<String, Value>;
 fn every_reasonable_schema_gets_a_valid_document_and_the_same_one_again() {
     for (name, schema) in reasonable_schemas() {
         let value = make(&schema).unwrap_or_else(|failure| panic!("{name}: {failure}"));
-        assert!(jsonschema::draft202012::new(&schema).unwrap().is_valid(&value), "{name}: {value:#}");
+        assert!(
+            jsonschema::draft202012::new(&schema)
+                .unwrap()
+                .is_valid(&value),
+            "{name}: {value:#}"
+        );
         assert_eq!(make(&schema).unwrap(), value, "{name}");
     }
 }
 
 /// Files beneath `schemas/artifacts` that hold a JSON Schema.
 fn shipped(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { shipped(&path) } else { vec![path] }).collect()
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                shipped(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 #[test]
 fn every_schema_that_ships_can_be_rehearsed_and_changed() {
-    for path in shipped(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/artifacts")) {
+    for path in shipped(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/artifacts"))
+    {
         let schema: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let value = document(&schema, &about(&"spec".into(), Some("Name them."))).unwrap_or_else(|f| panic!("{}: {f}", path.display()));
-        assert!(jsonschema::is_valid(&schema, &value), "{}: {value:#}", path.display());
-        assert!(value.to_string().contains("“Name them.”"), "{}: {value:#}", path.display());
+        let value = document(&schema, &about(&"spec".into(), Some("Name them.")))
+            .unwrap_or_else(|f| panic!("{}: {f}", path.display()));
+        assert!(
+            jsonschema::is_valid(&schema, &value),
+            "{}: {value:#}",
+            path.display()
+        );
+        assert!(
+            value.to_string().contains("“Name them.”"),
+            "{}: {value:#}",
+            path.display()
+        );
     }
 }
 
@@ -191,24 +223,28 @@ fn every_schema_that_ships_can_be_rehearsed_and_changed() {
 fn every_schema_that_refuses_anything_gets_an_invalid_text() {
     for (name, schema) in reasonable_schemas() {
         let text = invalid(&schema, &about(&"spec".into(), None)).unwrap();
-        let valid = serde_json::from_str::<Value>(&text).is_ok_and(|value| jsonschema::is_valid(&schema, &value));
+        let valid = serde_json::from_str::<Value>(&text)
+            .is_ok_and(|value| jsonschema::is_valid(&schema, &value));
         assert!(!valid, "{name}: {text}");
     }
 }
 
 #[test]
 fn a_spoiled_spec_lacks_a_field_and_has_one_of_a_wrong_type() {
-    let spoiled: Value = serde_json::from_str(&invalid(&dev_spec(), &about(&"spec".into(), None)).unwrap()).unwrap();
+    let spoiled: Value =
+        serde_json::from_str(&invalid(&dev_spec(), &about(&"spec".into(), None)).unwrap()).unwrap();
     let judge = jsonschema::draft202012::new(&dev_spec()).unwrap();
-    let mut keywords: Vec<String> = judge.iter_errors(&spoiled).map(|error| error.kind().keyword().to_owned()).collect();
+    let mut keywords: Vec<String> = judge
+        .iter_errors(&spoiled)
+        .map(|error| error.kind().keyword().to_owned())
+        .collect();
     keywords.sort();
     assert_eq!(keywords, ["required", "type"]);
 }
 
 #[test]
 fn all_optional_properties_are_there() {
-    let schema =
-        json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" }, "c": { "type": "boolean" } } });
+    let schema = json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "integer" }, "c": { "type": "boolean" } } });
     assert_eq!(make(&schema).unwrap().as_object().unwrap().len(), 3);
 }
 
@@ -226,17 +262,29 @@ fn what_cannot_be_satisfied_is_named_with_pointer_and_keyword() {
             "the document itself",
             "`uniqueItems`",
         ),
-        (json!({ "properties": { "n": { "type": "integer", "minimum": 5, "maximum": 4 } }, "required": ["n"] }), "/n", "`multipleOf`"),
+        (
+            json!({ "properties": { "n": { "type": "integer", "minimum": 5, "maximum": 4 } }, "required": ["n"] }),
+            "/n",
+            "`multipleOf`",
+        ),
         (
             json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "object", "required": ["a"], "properties": { "a": { "$ref": "#/$defs/a" } } } } }),
             "/a/a",
             "`$ref`",
         ),
-        (json!({ "type": "string", "not": {} }), "the document itself", "`not`"),
+        (
+            json!({ "type": "string", "not": {} }),
+            "the document itself",
+            "`not`",
+        ),
     ] {
         let failure = make(&schema).unwrap_err();
         assert_eq!(failure.code, Code::SchemaInvalid);
-        assert!(failure.message.contains(place) && failure.message.contains(keyword), "{}", failure.message);
+        assert!(
+            failure.message.contains(place) && failure.message.contains(keyword),
+            "{}",
+            failure.message
+        );
         assert!(!failure.hint.is_empty());
     }
 }
@@ -244,25 +292,59 @@ fn what_cannot_be_satisfied_is_named_with_pointer_and_keyword() {
 #[test]
 fn a_schema_that_doubles_at_each_step_is_refused_soon() {
     let twice = |n: usize| json!({ "allOf": [{ "$ref": format!("#/$defs/d{n}") }, { "$ref": format!("#/$defs/d{n}") }] });
-    let defs: Map = (0..18).map(|n| (format!("d{n}"), if n == 17 { json!({}) } else { twice(n + 1) })).collect();
+    let defs: Map = (0..18)
+        .map(|n| {
+            (
+                format!("d{n}"),
+                if n == 17 { json!({}) } else { twice(n + 1) },
+            )
+        })
+        .collect();
     let schema = json!({ "$ref": "#/$defs/d0", "$defs": defs });
-    let failure = flat::flatten(&schema, &schema, &maker::Spot::default(), 0).err().unwrap();
-    assert_eq!((failure.keyword.as_str(), failure.why.as_str()), ("allOf", "more than 2000 schemas apply to one value"));
+    let failure = flat::flatten(&schema, &schema, &maker::Spot::default(), 0)
+        .err()
+        .unwrap();
+    assert_eq!(
+        (failure.keyword.as_str(), failure.why.as_str()),
+        ("allOf", "more than 2000 schemas apply to one value")
+    );
 }
 
 #[test]
 fn a_broken_schema_and_one_from_elsewhere_are_refused() {
-    for schema in [json!({ "type": "strange" }), json!({ "$ref": "https://example.com/schema.json" }), json!({ "pattern": "(" })] {
-        assert_eq!(make(&schema).unwrap_err().code, Code::SchemaInvalid, "{schema}");
+    for schema in [
+        json!({ "type": "strange" }),
+        json!({ "$ref": "https://example.com/schema.json" }),
+        json!({ "pattern": "(" }),
+    ] {
+        assert_eq!(
+            make(&schema).unwrap_err().code,
+            Code::SchemaInvalid,
+            "{schema}"
+        );
     }
 }
 
 #[test]
 fn a_comment_is_quoted_where_changes_are_explained() {
     let key = PhaseKey::from("spec");
-    let value = document(&dev_spec(), &About { attempt: 2, ..about(&key, Some("Shorter, please.")) }).unwrap();
-    assert_eq!(value["approach"], "Rehearsal: as asked (“Shorter, please.”). An agent would write here: How it will be built.");
-    assert_ne!(value["risks"], make(&dev_spec()).unwrap()["risks"], "another attempt finds other words");
+    let value = document(
+        &dev_spec(),
+        &About {
+            attempt: 2,
+            ..about(&key, Some("Shorter, please."))
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        value["approach"],
+        "Rehearsal: as asked (“Shorter, please.”). An agent would write here: How it will be built."
+    );
+    assert_ne!(
+        value["risks"],
+        make(&dev_spec()).unwrap()["risks"],
+        "another attempt finds other words"
+    );
 }
 
 #[test]
@@ -294,15 +376,27 @@ fn a_long_wish_is_named_by_its_first_clauses_or_cut_after_a_word() {
             "Größe, Länge und Breite aller Pakete werden beim Versand in…",
         ),
     ] {
-        let value = document(&schema, &About { requirements: wish, ..about(&key, None) }).unwrap();
+        let value = document(
+            &schema,
+            &About {
+                requirements: wish,
+                ..about(&key, None)
+            },
+        )
+        .unwrap();
         let told = value.to_string();
         assert!(told.contains(&format!(": {topic}")), "{topic}: {told}");
-        assert!(!told.contains("….") && !told.contains(",.") && !told.contains("…\u{2026}"), "{told}");
+        assert!(
+            !told.contains("….") && !told.contains(",.") && !told.contains("…\u{2026}"),
+            "{told}"
+        );
     }
 }
 
 fn simple_schema() -> impl Strategy<Value = Value> {
-    let string = (0usize..20, 0usize..20).prop_map(|(a, b)| json!({ "type": "string", "minLength": a.min(b), "maxLength": a.max(b) }));
+    let string = (0usize..20, 0usize..20).prop_map(
+        |(a, b)| json!({ "type": "string", "minLength": a.min(b), "maxLength": a.max(b) }),
+    );
     let integer = (-50i64..50, 0i64..50, 1i64..5)
         .prop_map(|(low, more, step)| json!({ "type": "integer", "minimum": low, "maximum": low + more + step, "multipleOf": step }));
     let number =

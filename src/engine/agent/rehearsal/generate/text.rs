@@ -13,28 +13,57 @@ use super::words;
 const MOST: usize = 100_000;
 
 /// Makes a string.
-pub fn make(maker: &mut Maker<'_>, keywords: &Map<String, Value>, spot: &Spot) -> Result<String, Cannot> {
+pub fn make(
+    maker: &mut Maker<'_>,
+    keywords: &Map<String, Value>,
+    spot: &Spot,
+) -> Result<String, Cannot> {
     let least = limit(keywords, "minLength").unwrap_or(0);
     let most = limit(keywords, "maxLength").unwrap_or(usize::MAX);
     if least > MOST || least > most {
-        return Err(Cannot::new(&spot.pointer, "minLength", format!("{least} characters are more than can be made")));
+        return Err(Cannot::new(
+            &spot.pointer,
+            "minLength",
+            format!("{least} characters are more than can be made"),
+        ));
     }
-    if let Some(exact) = keywords.get("format").and_then(Value::as_str).and_then(|format| of_format(maker, format, spot)) {
+    if let Some(exact) = keywords
+        .get("format")
+        .and_then(Value::as_str)
+        .and_then(|format| of_format(maker, format, spot))
+    {
         return Ok(exact);
     }
     let natural = words::fit(words::natural(maker.about, spot, keywords), least, most);
     let Some(pattern) = keywords.get("pattern").and_then(Value::as_str) else {
         if words::is_free(spot) {
-            maker.free.push(FreeText { pointer: spot.pointer.clone(), name: spot.name.clone(), max_length: most });
+            maker.free.push(FreeText {
+                pointer: spot.pointer.clone(),
+                name: spot.name.clone(),
+                max_length: most,
+            });
         }
         return Ok(natural);
     };
-    let matches = Regex::new(pattern).map_err(|_| Cannot::new(&spot.pointer, "pattern", format!("'{pattern}' is not supported")))?;
+    let matches = Regex::new(pattern).map_err(|_| {
+        Cannot::new(
+            &spot.pointer,
+            "pattern",
+            format!("'{pattern}' is not supported"),
+        )
+    })?;
     let own = [natural, words::slug(maker.about, spot)].into_iter();
-    let fits = |text: &String| matches.is_match(text) && (least..=most).contains(&text.chars().count());
+    let fits =
+        |text: &String| matches.is_match(text) && (least..=most).contains(&text.chars().count());
     own.chain((0..=least.min(256)).filter_map(|more| of_pattern(pattern, spot.index, more)))
         .find(fits)
-        .ok_or_else(|| Cannot::new(&spot.pointer, "pattern", format!("no text was found that '{pattern}' matches at this length")))
+        .ok_or_else(|| {
+            Cannot::new(
+                &spot.pointer,
+                "pattern",
+                format!("no text was found that '{pattern}' matches at this length"),
+            )
+        })
 }
 
 /// A text that `pattern` matches: each repetition as often as it must be and `more` times on top,
@@ -58,14 +87,21 @@ fn spell(hir: &Hir, pick: usize, more: usize, out: &mut String) -> Option<()> {
             Some(())
         }
         HirKind::Capture(capture) => spell(&capture.sub, pick, more, out),
-        HirKind::Concat(parts) => parts.iter().try_for_each(|part| spell(part, pick, more, out)),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_for_each(|part| spell(part, pick, more, out)),
         HirKind::Alternation(ways) => spell(ways.get(pick % ways.len().max(1))?, pick, more, out),
         HirKind::Repetition(times) => {
             let least = usize::try_from(times.min).ok()?;
-            let most = times.max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+            let most = times
+                .max
+                .and_then(|max| usize::try_from(max).ok())
+                .unwrap_or(usize::MAX);
             let count = (least + more).min(most);
             // The first character carries the difference, so that short texts differ too.
-            (0..count).try_for_each(|n| spell(&times.sub, if n == 0 { pick } else { pick + n }, more, out))
+            (0..count).try_for_each(|n| {
+                spell(&times.sub, if n == 0 { pick } else { pick + n }, more, out)
+            })
         }
     }
 }
@@ -73,12 +109,29 @@ fn spell(hir: &Hir, pick: usize, more: usize, out: &mut String) -> Option<()> {
 /// The member of a class that `pick` chooses; letters and digits before anything else.
 fn member(class: &Class, pick: usize) -> Option<char> {
     let ranges: Vec<(char, char)> = match class {
-        Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
-        Class::Bytes(class) => class.ranges().iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect(),
+        Class::Unicode(class) => class
+            .ranges()
+            .iter()
+            .map(|range| (range.start(), range.end()))
+            .collect(),
+        Class::Bytes(class) => class
+            .ranges()
+            .iter()
+            .map(|range| (char::from(range.start()), char::from(range.end())))
+            .collect(),
     };
     let holds = |c: char| ranges.iter().any(|(from, to)| (*from..=*to).contains(&c));
-    let plain: Vec<char> = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain(' '..='~').filter(|c| holds(*c)).collect();
-    if plain.is_empty() { ranges.first().map(|(from, _)| *from) } else { plain.get(pick % plain.len()).copied() }
+    let plain: Vec<char> = ('a'..='z')
+        .chain('A'..='Z')
+        .chain('0'..='9')
+        .chain(' '..='~')
+        .filter(|c| holds(*c))
+        .collect();
+    if plain.is_empty() {
+        ranges.first().map(|(from, _)| *from)
+    } else {
+        plain.get(pick % plain.len()).copied()
+    }
 }
 
 fn of_format(maker: &Maker<'_>, format: &str, spot: &Spot) -> Option<String> {
@@ -95,7 +148,9 @@ fn of_format(maker: &Maker<'_>, format: &str, spot: &Spot) -> Option<String> {
         "hostname" | "idn-hostname" => format!("{slug}.example.com"),
         "ipv4" => format!("192.0.2.{}", spot.index % 254 + 1),
         "ipv6" => format!("2001:db8::{:x}", spot.index % 0xfffe + 1),
-        "uri" | "uri-reference" | "iri" | "iri-reference" | "uri-template" => format!("https://example.com/{slug}"),
+        "uri" | "uri-reference" | "iri" | "iri-reference" | "uri-template" => {
+            format!("https://example.com/{slug}")
+        }
         "json-pointer" => format!("/{slug}"),
         "relative-json-pointer" => format!("{}/{slug}", spot.index),
         "regex" => format!("^{slug}$"),

@@ -20,7 +20,12 @@ fn scene() -> Scene {
     std::fs::write(outside.join("secret.txt"), "canary").unwrap();
     std::fs::write(tree.join("src/lib.rs"), "mod a;\n").unwrap();
     let workspace = Workspace::open(&tree).unwrap();
-    Scene { _home: home, outside, tree, workspace }
+    Scene {
+        _home: home,
+        outside,
+        tree,
+        workspace,
+    }
 }
 
 fn denied(trouble: Trouble) -> bool {
@@ -32,16 +37,28 @@ fn a_new_name_that_differs_from_one_there_in_capitals_only_is_refused_and_the_ol
     let s = scene();
     let write = |name: &str| s.workspace.write(&s.workspace.path(name).unwrap(), b"new");
     for (name, words) in [
-        ("src/Lib.rs", "'Lib.rs' in 'src/Lib.rs' differs from 'lib.rs', which is there, in capitals only; on some systems they are one"),
-        ("SRC/other.rs", "'SRC' in 'SRC/other.rs' differs from 'src', which is there, in capitals only; on some systems they are one"),
+        (
+            "src/Lib.rs",
+            "'Lib.rs' in 'src/Lib.rs' differs from 'lib.rs', which is there, in capitals only; on some systems they are one",
+        ),
+        (
+            "SRC/other.rs",
+            "'SRC' in 'SRC/other.rs' differs from 'src', which is there, in capitals only; on some systems they are one",
+        ),
     ] {
-        assert!(matches!(write(name).unwrap_err(), Trouble::Fault(told) if told == words), "{name}");
+        assert!(
+            matches!(write(name).unwrap_err(), Trouble::Fault(told) if told == words),
+            "{name}"
+        );
         assert!(!s.tree.join(name).exists() && !s.tree.join("SRC").exists());
     }
     assert!(matches!(write("src/lib.rs"), Ok(true)));
     assert!(matches!(write("src/deep/Other.rs"), Ok(false)));
     std::fs::write(s.tree.join("src/LIB.rs"), "made by git").unwrap();
-    assert!(matches!(write("src/LIB.rs"), Ok(true)), "what is there already can be written");
+    assert!(
+        matches!(write("src/LIB.rs"), Ok(true)),
+        "what is there already can be written"
+    );
 }
 
 #[test]
@@ -52,19 +69,45 @@ fn links_pipes_and_second_names_are_refused_for_reading_and_writing() {
     symlink("src", s.tree.join("inner")).unwrap();
     symlink("nowhere", s.tree.join("dangling")).unwrap();
     std::fs::hard_link(s.outside.join("secret.txt"), s.tree.join("hard.txt")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, s.tree.join("pipe"), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
-    for name in ["link.txt", "linkdir/secret.txt", "linkdir/new.txt", "inner/lib.rs", "dangling", "hard.txt", "pipe"] {
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        s.tree.join("pipe"),
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+    )
+    .unwrap();
+    for name in [
+        "link.txt",
+        "linkdir/secret.txt",
+        "linkdir/new.txt",
+        "inner/lib.rs",
+        "dangling",
+        "hard.txt",
+        "pipe",
+    ] {
         let path = s.workspace.path(name).unwrap();
-        assert!(denied(s.workspace.write(&path, b"overwritten").unwrap_err()), "write {name}");
+        assert!(
+            denied(s.workspace.write(&path, b"overwritten").unwrap_err()),
+            "write {name}"
+        );
         if name != "linkdir/new.txt" {
             assert!(denied(s.workspace.read(&path).unwrap_err()), "read {name}");
         }
     }
-    assert!(denied(s.workspace.list(&s.workspace.path("linkdir").unwrap()).unwrap_err()));
-    assert_eq!(std::fs::read_to_string(s.outside.join("secret.txt")).unwrap(), "canary");
+    assert!(denied(
+        s.workspace
+            .list(&s.workspace.path("linkdir").unwrap())
+            .unwrap_err()
+    ));
+    assert_eq!(
+        std::fs::read_to_string(s.outside.join("secret.txt")).unwrap(),
+        "canary"
+    );
     assert_eq!(std::fs::read_dir(&s.outside).unwrap().count(), 1);
     assert!(!s.tree.join("nowhere").exists());
-    assert_eq!(std::fs::read_to_string(s.tree.join("src/lib.rs")).unwrap(), "mod a;\n");
+    assert_eq!(
+        std::fs::read_to_string(s.tree.join("src/lib.rs")).unwrap(),
+        "mod a;\n"
+    );
 }
 
 #[test]
@@ -73,11 +116,25 @@ fn writing_replaces_whole_keeps_the_mode_and_leaves_nothing_beside() {
     let script = s.tree.join("run.sh");
     std::fs::write(&script, "old").unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(s.workspace.write(&s.workspace.path("run.sh").unwrap(), b"new").unwrap());
-    assert!(!s.workspace.write(&s.workspace.path("a/b/c.txt").unwrap(), b"deep").unwrap());
+    assert!(
+        s.workspace
+            .write(&s.workspace.path("run.sh").unwrap(), b"new")
+            .unwrap()
+    );
+    assert!(
+        !s.workspace
+            .write(&s.workspace.path("a/b/c.txt").unwrap(), b"deep")
+            .unwrap()
+    );
     assert_eq!(std::fs::read_to_string(&script).unwrap(), "new");
-    assert_eq!(std::fs::metadata(&script).unwrap().permissions().mode() & 0o777, 0o755);
-    assert_eq!(std::fs::read_to_string(s.tree.join("a/b/c.txt")).unwrap(), "deep");
+    assert_eq!(
+        std::fs::metadata(&script).unwrap().permissions().mode() & 0o777,
+        0o755
+    );
+    assert_eq!(
+        std::fs::read_to_string(s.tree.join("a/b/c.txt")).unwrap(),
+        "deep"
+    );
     let walked = s.workspace.walk(&WorktreePath::default()).unwrap();
     let files: Vec<_> = walked.files.iter().map(WorktreePath::shown).collect();
     assert_eq!(files, ["a/b/c.txt", "run.sh", "src/lib.rs"]);
@@ -87,27 +144,52 @@ fn writing_replaces_whole_keeps_the_mode_and_leaves_nothing_beside() {
 fn the_size_limit_holds_at_the_limit_and_one_above() {
     let s = scene();
     for (len, fits) in [(MAX_FILE_BYTES, true), (MAX_FILE_BYTES + 1, false)] {
-        std::fs::File::create(s.tree.join("big")).unwrap().set_len(len).unwrap();
+        std::fs::File::create(s.tree.join("big"))
+            .unwrap()
+            .set_len(len)
+            .unwrap();
         let path = s.workspace.path("big").unwrap();
         assert_eq!(s.workspace.read(&path).is_ok(), fits, "read {len}");
         let content = vec![b'x'; usize::try_from(len).unwrap()];
-        assert_eq!(s.workspace.write(&path, &content).is_ok(), fits, "write {len}");
+        assert_eq!(
+            s.workspace.write(&path, &content).is_ok(),
+            fits,
+            "write {len}"
+        );
     }
     // A sparse monster may still be replaced by something small.
-    std::fs::File::create(s.tree.join("big")).unwrap().set_len(2 << 30).unwrap();
-    assert!(s.workspace.write(&s.workspace.path("big").unwrap(), b"small").unwrap());
+    std::fs::File::create(s.tree.join("big"))
+        .unwrap()
+        .set_len(2 << 30)
+        .unwrap();
+    assert!(
+        s.workspace
+            .write(&s.workspace.path("big").unwrap(), b"small")
+            .unwrap()
+    );
 }
 
 #[test]
 fn a_search_passes_by_git_heavy_folders_and_links() {
     let s = scene();
-    for file in [".git/config", "target/debug/x", "src/node_modules/y", "docs/a.md"] {
+    for file in [
+        ".git/config",
+        "target/debug/x",
+        "src/node_modules/y",
+        "docs/a.md",
+    ] {
         std::fs::create_dir_all(s.tree.join(file).parent().unwrap()).unwrap();
         std::fs::write(s.tree.join(file), "x").unwrap();
     }
     symlink(&s.outside, s.tree.join("linkdir")).unwrap();
     let walk = |from: &str| -> Vec<String> {
-        s.workspace.walk(&s.workspace.path(from).unwrap()).unwrap().files.iter().map(WorktreePath::shown).collect()
+        s.workspace
+            .walk(&s.workspace.path(from).unwrap())
+            .unwrap()
+            .files
+            .iter()
+            .map(WorktreePath::shown)
+            .collect()
     };
     assert_eq!(walk("."), ["docs/a.md", "src/lib.rs"]);
     assert_eq!(walk("target"), ["target/debug/x"]);
@@ -133,7 +215,14 @@ fn a_folder_swapped_with_a_link_never_leads_out() {
     let swapper = std::thread::spawn(move || {
         let dir = std::fs::File::open(&tree).unwrap();
         while !seen.load(std::sync::atomic::Ordering::Relaxed) {
-            rustix::fs::renameat_with(&dir, "real", &dir, "fake", rustix::fs::RenameFlags::EXCHANGE).unwrap();
+            rustix::fs::renameat_with(
+                &dir,
+                "real",
+                &dir,
+                "fake",
+                rustix::fs::RenameFlags::EXCHANGE,
+            )
+            .unwrap();
         }
     });
     let path = s.workspace.path("real/secret.txt").unwrap();
@@ -142,6 +231,9 @@ fn a_folder_swapped_with_a_link_never_leads_out() {
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     swapper.join().unwrap();
-    assert_eq!(std::fs::read_to_string(s.outside.join("secret.txt")).unwrap(), "canary");
+    assert_eq!(
+        std::fs::read_to_string(s.outside.join("secret.txt")).unwrap(),
+        "canary"
+    );
     assert_eq!(std::fs::read_dir(&s.outside).unwrap().count(), 1);
 }
