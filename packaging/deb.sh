@@ -57,7 +57,7 @@ completion fish fish/vendor_completions.d/phasedeck.fish
 
 doc=$root/usr/share/doc/phasedeck
 install -d "$doc"
-cp -r README.md ARCHITECTURE.md docs "$doc/"
+cp -r README.md CONTRIBUTING.md ARCHITECTURE.md docs "$doc/"
 {
   printf 'Copyright 2026 The phasedeck authors\n\nLicensed under either of the MIT License or, at your option,\n'
   printf 'the Apache License 2.0 (/usr/share/common-licenses/Apache-2.0).\n'

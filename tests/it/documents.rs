@@ -37,7 +37,7 @@ const FOLLOWED: &[(&str, &str)] = &[
 const STAND_INS: &str = r#"
 cargo() { case "$*" in
   "run --release -- "*) shift 3; phasedeck "$@" ;;
-  test|"install --path .") ;;
+  test|"install --locked --profile dist --path .") ;;
   *) return 3 ;;
 esac; }
 ssh() { shift; "$@"; }
@@ -244,7 +244,7 @@ fn a_newcomer_follows_the_readme() {
         match line.as_str() {
             "cargo run --release -- demo"
             | "phasedeck run development -m 'Add a cart to the shop'" => shell.watch(&home, &line),
-            "cargo install --locked --path ." => {
+            "cargo install --locked --profile dist --path ." => {
                 // From here on there is a server, which only a real run asks.
                 let served = Script::serve(like_the_rehearsal(&home));
                 shell.run(&format!(
