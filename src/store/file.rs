@@ -41,7 +41,7 @@ pub fn prepare(path: &Path) -> Result<bool> {
         )),
         Ok(meta) if meta.len() == 0 && must_exist => Err(lost(path, "is empty")),
         Ok(meta) if meta.len() == 0 => Ok(true),
-        Ok(meta) => check_header(path, meta.len()).map(|()| false),
+        Ok(_) => check_header(path).map(|()| false),
     }
 }
 
@@ -108,11 +108,13 @@ fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }
-    Step::DatabaseMade
-        .around(|| private_file(path))
-        .and_then(|file| {
-            keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
-        })
+    let made = Step::DatabaseMade.around(|| private_file(path));
+    let file = match made {
+        // Another process was faster; SQLite's locks decide which of them writes the schema.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))?,
+    };
+    keep(file).map_err(|e| Failure::io(format!("cannot look at {}", path.display()), &e))
 }
 
 fn keep(file: File) -> std::io::Result<()> {
@@ -137,14 +139,12 @@ fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
 }
 
 /// The log and the shared memory that SQLite puts beside a database inherit its mode.
-fn private_file(path: &Path) -> Result<File> {
+fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map_err(|e| Failure::io(format!("cannot make {}", path.display()), &e))
+    options.open(path)
 }
 
 /// The marker is there whole or not at all: another program may look for it, or this one be killed, at any moment.
@@ -164,21 +164,81 @@ fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
     written.map_err(|e| Failure::io(format!("cannot write {}", marker.display()), &e))
 }
 
-fn check_header(path: &Path, len: u64) -> Result<()> {
-    let header = match read_header(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Err(cut(path)),
-        Err(e) => return Err(Failure::io(format!("cannot read {}", path.display()), &e)),
-        Ok(header) => header,
-    };
-    if header[..16] != *MAGIC {
-        return Err(corrupt(format!("{} is not a database", path.display())));
+/// Refuses a file that is no database, or shorter than its header says.
+fn check_header(path: &Path) -> Result<()> {
+    check_header_pausing(path, || {})
+}
+
+/// [`check_header`], with a pause after each reading, in which a test changes the file.
+///
+/// A file that looks cut off is refused only when a second look sees exactly the same. Another
+/// process may commit or checkpoint between two readings of one look: page 1 is written before
+/// the file has grown, and the log is removed after that, so that one look can join a header from
+/// after the checkpoint with a length from before it. A checkpoint leaves a file that is as long as
+/// its header says, so two equal looks cannot both come from the middle of one.
+fn check_header_pausing(path: &Path, mut pause: impl FnMut()) -> Result<()> {
+    let mut look = FileLook::take(path, &mut pause)?;
+    for _ in 0..MAX_LOOKS {
+        if !look.is_cut_off() {
+            return look.check_magic(path);
+        }
+        let second = FileLook::take(path, &mut pause)?;
+        if second == look {
+            return look.check_magic(path).and(Err(cut(path)));
+        }
+        look = second;
     }
-    // While a log waits to be folded in, the file may rightly be shorter than its header says.
-    let log = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
-    if log == 0 && len < expected_len(&header) {
-        Err(cut(path))
-    } else {
-        Ok(())
+    // The file changes faster than it can be looked at: it is in use, and SQLite will judge it.
+    Ok(())
+}
+
+/// How often a file that looks cut off and keeps changing is looked at.
+const MAX_LOOKS: u32 = 64;
+
+/// What was read of a database file without a lock, one value after the other.
+#[derive(PartialEq, Eq)]
+struct FileLook {
+    /// `None` where the file is shorter than a header.
+    header: Option<[u8; 100]>,
+    len: u64,
+    log_len: u64,
+}
+
+impl FileLook {
+    fn take(path: &Path, pause: &mut impl FnMut()) -> Result<Self> {
+        let failed = |e: &std::io::Error| Failure::io(format!("cannot read {}", path.display()), e);
+        let header = match read_header(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => None,
+            Err(e) => return Err(failed(&e)),
+            Ok(header) => Some(header),
+        };
+        pause();
+        let len = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
+        pause();
+        let log_len = std::fs::metadata(log(path)).map_or(0, |meta| meta.len());
+        pause();
+        Ok(Self {
+            header,
+            len,
+            log_len,
+        })
+    }
+
+    fn check_magic(&self, path: &Path) -> Result<()> {
+        match self.header {
+            Some(header) if header[..16] != *MAGIC => {
+                Err(corrupt(format!("{} is not a database", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_cut_off(&self) -> bool {
+        let Some(header) = &self.header else {
+            return true;
+        };
+        // While a log waits for a checkpoint, the file may be shorter than its header says.
+        header[..16] == *MAGIC && self.log_len == 0 && self.len < expected_len(header)
     }
 }
 
@@ -260,6 +320,55 @@ mod tests {
             );
             assert_eq!(std::fs::read(&path).unwrap(), before, "{name}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_between_two_readings_is_no_damage() {
+        for paused_at in 1..=3 {
+            let (_dir, path) = closed_database();
+            let mut writer = Some(Connection::open(&path).unwrap());
+            let commit = |conn: &Connection| {
+                conn.execute_batch(
+                    "CREATE TABLE IF NOT EXISTS filler (x);
+                     INSERT INTO filler VALUES (zeroblob(100000))",
+                )
+                .unwrap();
+            };
+            let mut pauses = 0;
+            let checked = check_header_pausing(&path, || {
+                pauses += 1;
+                if pauses == paused_at {
+                    // The last connection to close folds the log into the file and removes it.
+                    let writer = writer.take().unwrap();
+                    commit(&writer);
+                    writer.close().unwrap();
+                }
+            });
+            assert!(checked.is_ok(), "paused at {paused_at}: {checked:?}");
+        }
+    }
+
+    /// The readings of one look joined wrongly, as a checkpoint by another process can do it: the header
+    /// is new, the length old, the log gone again.
+    #[test]
+    fn a_look_that_joins_two_moments_is_taken_again() {
+        let (_dir, path) = closed_database();
+        let whole = std::fs::read(&path).unwrap();
+        let short = whole.len() - 4096;
+        let file = || OpenOptions::new().write(true).open(&path).unwrap();
+        for grown_at in 2..=4 {
+            file().set_len(short as u64).unwrap();
+            let mut pauses = 0;
+            let checked = check_header_pausing(&path, || {
+                pauses += 1;
+                if pauses == grown_at {
+                    file().write_all_at(&whole[short..], short as u64).unwrap();
+                }
+            });
+            assert!(checked.is_ok(), "grown at {grown_at}: {checked:?}");
+        }
+        file().set_len(short as u64).unwrap();
+        assert_eq!(check_header(&path).unwrap_err().code, Code::DbCorrupt);
     }
 
     #[test]
