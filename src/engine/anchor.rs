@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::api::Signal;
-use super::context::blocking;
+use super::blocking::blocking;
 use super::paths::Paths;
 use crate::model::error::{Failure, Result};
 use crate::model::id::RunId;

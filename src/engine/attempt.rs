@@ -10,14 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agent::{Backend, Desk, Ended, ExpectedFile, Job, Stop};
+use super::agent::{AttemptKey, Backend, Desk, Ended, ExpectedFile, Job, Stop};
 use super::api::TextKind;
 use super::artifact::file;
 use super::artifact::schema::CompiledSchema;
 use super::artifact::validate::{Verdict, validate};
 use super::beside::Beside;
+use super::blocking::blocking;
 use super::budget::Budget;
-use super::context::{Context, blocking};
+use super::context::Context;
 use super::growth::Growth;
 use super::machine::Outcome;
 use super::machine::envelope::{EarlierArtifact, EnvelopeInput, Why, render};
@@ -199,7 +200,7 @@ impl Attempt {
             .state
             .phase(&self.phase_key)
             .map_or(0, |phase| phase.attempt);
-        self.context.text(
+        self.context.journal.publish_text(
             self.state.run_id,
             &self.phase_key,
             attempt,
@@ -217,6 +218,7 @@ impl Attempt {
             (self.state.run_id, self.phase_key.clone(), progress.attempt);
         let turns = self
             .context
+            .journal
             .read(move |conn| turns::of_attempt(conn, run_id, &phase_key, attempt))
             .await?;
         let mut turns: Vec<_> = turns
@@ -279,10 +281,14 @@ impl Attempt {
             .get(&phase.role)
             .map_or(0, |session| session.ordinal);
         let desk = Desk::new(
-            Arc::clone(&self.context),
-            self.state.run_id,
-            self.phase_key.clone(),
-            progress.attempt,
+            self.context.journal.clone(),
+            self.context.paths.clone(),
+            Arc::clone(&self.context.redactor),
+            AttemptKey {
+                run_id: self.state.run_id,
+                phase_key: self.phase_key.clone(),
+                attempt: progress.attempt,
+            },
             name,
             opening,
         )
@@ -340,6 +346,7 @@ impl Attempt {
         };
         let run_id = self.state.run_id;
         self.context
+            .journal
             .read(move |conn| {
                 frozen::persona(conn, run_id, &binding).map(|persona| (binding, persona))
             })
@@ -423,7 +430,7 @@ impl Attempt {
                 redactor,
             ))
         };
-        self.context.read(read).await
+        self.context.journal.read(read).await
     }
 
     fn prompt(
@@ -788,5 +795,5 @@ pub async fn restore_validated(
             &contents.get(conn, &artifact.sha256)?,
         )
     };
-    context.read(restore).await
+    context.journal.read(restore).await
 }

@@ -91,7 +91,7 @@ pub fn seats(
     choices: &[PersonaChoice],
 ) -> Result<Vec<(NewSeat, Persona)>> {
     let catalog = trust::catalog_of_run(&context.paths, &files.record);
-    let given = context.store.read(consents::all)?;
+    let given = context.journal.store.read(consents::all)?;
     let prices = prices(&context.settings, &context.paths)?;
     Market::new(
         &catalog,

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::report::{self, Report};
 use crate::model::error::Result;
 use crate::model::id::RunId;
@@ -43,13 +44,14 @@ pub fn build(conn: &Connection, run_id: RunId) -> Result<Report> {
 /// lose the end of a run: the next start writes it.
 pub async fn write_and_note(context: &Context, run_id: RunId) {
     let folder = context.paths.reports();
-    let written = match context.read(move |conn| build(conn, run_id)).await {
+    let written = match context.journal.read(move |conn| build(conn, run_id)).await {
         Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,
         Err(failure) => Err(failure),
     };
     let noted = match written {
         Ok(path) => {
             context
+                .journal
                 .store
                 .write(move |tx| runs::set_report(tx, run_id, &text(&path)))
                 .await

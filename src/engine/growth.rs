@@ -19,7 +19,7 @@ use cap_std::fs::{Dir, Metadata, MetadataExt};
 use tokio::sync::Notify;
 
 use super::beneath;
-use super::context::blocking;
+use super::blocking::blocking;
 use crate::model::error::{Code, Failure, Result};
 
 /// The shortest time between two looks.

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use super::api::{ForkRun, RetryRun, StartRun};
 use super::artifact::file;
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::machine::Plan;
 use super::run_files::{RunFiles, load_files};
 use super::start::{self, Prepared, Started};
@@ -385,7 +386,7 @@ async fn carry_files(
             .collect::<Result<_>>()?;
         Ok((kept, bytes))
     };
-    let (kept, bytes) = context.read(read).await?;
+    let (kept, bytes) = context.journal.read(read).await?;
     blocking(move || {
         let Some(from) = from else { return Ok(()) };
         if !from.is_dir() {

@@ -53,6 +53,7 @@ pub async fn finish(context: &Context, run: RunId, prepared: Option<Replacement>
         Err(failure) => failure.message.clone(),
     };
     context
+        .journal
         .store
         .write(move |tx| threads::set_rollback(tx, run, &words))
         .await?;
@@ -77,6 +78,7 @@ pub async fn redo(context: &Context, runs: Vec<RunId>) {
                 Err(failure) => {
                     let words = failure.message.clone();
                     context
+                        .journal
                         .store
                         .write(move |tx| threads::set_rollback(tx, run, &words))
                         .await

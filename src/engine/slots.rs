@@ -100,6 +100,7 @@ pub async fn keep_lines(context: Arc<Context>) {
             continue;
         }
         match context
+            .journal
             .store
             .write(move |tx| threads::set_lines(tx, &changes))
             .await

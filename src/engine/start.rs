@@ -180,7 +180,7 @@ pub(super) fn bind_roles(
     catalog: &Catalog,
     workflow: &Workflow,
 ) -> Result<Vec<(Binding, Persona)>> {
-    let given = context.store.read(consents::all)?;
+    let given = context.journal.store.read(consents::all)?;
     let personas: Vec<_> = catalog
         .personas
         .iter()
@@ -281,7 +281,7 @@ fn new_run(
 /// Stores a run with its first facts; where its thread is held it begins, waits or is refused as its
 /// strategy says.
 pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
-    let started = context.store.write(move |tx| {
+    let started = context.journal.store.write(move |tx| {
         if let Some(existing) = existing(tx, &prepared.new)? {
             return Ok(Started {
                 run_id: existing,
@@ -317,7 +317,7 @@ pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Start
         })
     });
     let started = started.await?;
-    context.tell(&started.events);
+    context.journal.publish_events(&started.events);
     Ok(started)
 }
 

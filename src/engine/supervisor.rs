@@ -315,6 +315,7 @@ impl Supervisor {
         let context = Arc::clone(&self.context);
         tokio::spawn(async move {
             let stored = context
+                .journal
                 .store_patiently(
                     move |tx| crash_card::settle(tx, run_id, &call_id, how),
                     |_| {},
@@ -365,7 +366,7 @@ impl Supervisor {
         tokio::spawn(async move {
             let _place = place.acquire_owned().await;
             let shared = Arc::clone(&context);
-            let loaded = context.read(move |conn| {
+            let loaded = context.journal.read(move |conn| {
                 let record = runs::get(conn, run_id)?;
                 let state = events::state(conn, run_id)?;
                 // An ended run answers for itself, whatever became of its files.
@@ -472,7 +473,7 @@ impl Supervisor {
         self.reading = Some(false);
         let (context, own) = (Arc::clone(&self.context), self.own.clone());
         tokio::spawn(async move {
-            let first = context.read(threads::first_in_line).await;
+            let first = context.journal.read(threads::first_in_line).await;
             let _ = own.send(Call::Lines(first)).await;
         });
     }
@@ -566,7 +567,7 @@ impl Supervisor {
     fn stop(&mut self, why: Failure) {
         self.stopped = Some(why);
         self.pause_all(PauseReason::Crashed, Duration::ZERO);
-        let _ = self.context.signals.send(Signal::Host(false));
+        self.context.journal.publish(Signal::Host(false));
     }
 
     /// Goes on with the runs that rest for want of space.

@@ -11,8 +11,8 @@ use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
 use crate::engine::beside::Beside;
+use crate::engine::blocking::blocking;
 use crate::engine::cheaper;
-use crate::engine::context::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
@@ -128,6 +128,7 @@ impl Driver {
         let run_id = self.run_id();
         let found = self
             .context
+            .journal
             .read(move |conn| approvals::get(conn, request_id))
             .await?;
         let Some(first) = found.filter(|row| row.run_id == run_id) else {

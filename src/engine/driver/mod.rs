@@ -241,7 +241,7 @@ impl Driver {
         }
         loop {
             if self.running.is_none()
-                && let Some(why) = self.context.store.stop()
+                && let Some(why) = self.context.journal.store.stop()
             {
                 return Err(why);
             }
@@ -272,7 +272,9 @@ impl Driver {
     }
 
     fn start_what_is_wanted(&mut self) {
-        if self.running.is_some() || self.stopping.is_some() || self.context.store.stop().is_some()
+        if self.running.is_some()
+            || self.stopping.is_some()
+            || self.context.journal.store.stop().is_some()
         {
             return;
         }
@@ -375,6 +377,7 @@ impl Driver {
         {
             let run_id = self.run_id();
             self.context
+                .journal
                 .store_patiently(
                     move |tx| close_lost_calls(tx, run_id),
                     |words| self.note(words),
@@ -466,7 +469,7 @@ impl Driver {
 
     fn note(&self, words: &str) {
         if let Some(phase) = self.state.current() {
-            self.context.text(
+            self.context.journal.publish_text(
                 self.run_id(),
                 &phase.key,
                 phase.attempt,

@@ -7,7 +7,7 @@
 use super::Driver;
 use crate::engine::api::Answer;
 use crate::engine::attempt::{self, Judged};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::Input;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactRef, Picked};

@@ -10,7 +10,7 @@ use crate::engine::api::Answer;
 use crate::engine::artifact::file;
 use crate::engine::artifact::validate::validate;
 use crate::engine::attempt;
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::{Input, decide};
 use crate::model::error::{Code, Failure, Result};
 use crate::model::event::{ArtifactError, ArtifactRef};

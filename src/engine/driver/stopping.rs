@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Driver, Reply, Running};
 use crate::engine::api::{Answer, Sender};
-use crate::engine::context::blocking;
+use crate::engine::blocking::blocking;
 use crate::engine::machine::{self, Input, decide};
 use crate::engine::run_files::load_files;
 use crate::engine::{final_report, rollback};
@@ -175,6 +175,7 @@ impl Driver {
         );
         if let Err(failure) = self
             .context
+            .journal
             .store
             .write(move |tx| threads::set_stop(tx, run, Some(&text)))
             .await
@@ -246,6 +247,7 @@ impl Driver {
             Ok(prepared) => prepared,
             Err(failure) => {
                 self.context
+                    .journal
                     .store
                     .write(move |tx| threads::set_stop(tx, run, None))
                     .await?;
@@ -264,6 +266,7 @@ impl Driver {
         };
         let events = self
             .context
+            .journal
             .store_patiently(stored, |words| self.note(words))
             .await?;
         self.take_in(&events).await?;
@@ -327,6 +330,7 @@ impl Driver {
         };
         let all = self
             .context
+            .journal
             .store_patiently(stored, |words| self.note(words))
             .await?;
         let own: Vec<Event> = all
@@ -357,7 +361,7 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
         message,
         hint: why.hint,
     };
-    let stored = context.store.write(move |tx| {
+    let stored = context.journal.store.write(move |tx| {
         let waits = runs::get(tx, run)?.state == RunStatus::Created.as_str();
         if waits {
             journal::append(tx, run, &[end], Timestamp::now())
@@ -367,7 +371,7 @@ async fn fail_waiting(driver: &Driver, run: RunId, why: Failure) {
     });
     match stored.await {
         Ok(events) if !events.is_empty() => {
-            context.tell(&events);
+            context.journal.publish_events(&events);
             final_report::write_and_note(context, run).await;
         }
         Ok(_) => {}

@@ -50,6 +50,7 @@ impl Driver {
         if beside.is_empty() {
             return self
                 .context
+                .journal
                 .append_patiently(run_id, facts, |words| self.note(words))
                 .await;
         }
@@ -59,6 +60,7 @@ impl Driver {
             Ok(events)
         };
         self.context
+            .journal
             .store_patiently(job, |words| self.note(words))
             .await
     }
@@ -84,6 +86,7 @@ impl Driver {
             journal::append(tx, record.id, &facts, Timestamp::now())
         };
         self.context
+            .journal
             .store_patiently(job, |words| self.note(words))
             .await
     }
@@ -137,7 +140,7 @@ impl Driver {
                 }
             }))
         };
-        if let Some(warned) = self.context.read(look).await? {
+        if let Some(warned) = self.context.journal.read(look).await? {
             facts.insert(at + 1, warned);
         }
         Ok(facts)
@@ -204,6 +207,7 @@ impl Driver {
             let count = u32::try_from(missing).unwrap_or(u32::MAX);
             let between = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run_id, from, count))
                 .await?;
             between

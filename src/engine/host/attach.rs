@@ -13,7 +13,9 @@ use tokio::sync::{broadcast, mpsc};
 use super::doorbell::Doorbell;
 use super::lock::live_host;
 use crate::engine::api::{Answer, Command, Port, Request, Sender, Signal};
-use crate::engine::context::{Context, blocking, news_channel};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
+use crate::engine::journal_writer::signal_channel;
 use crate::engine::paths::Paths;
 use crate::model::error::{Code, Failure, Result};
 use crate::model::id::{ClientToken, RunId};
@@ -44,7 +46,7 @@ pub fn attach(paths: &Paths, runtime: &tokio::runtime::Handle) -> Result<Port> {
     // Before the port exists: news is whatever its owner cannot have read from the archive yet.
     let news = News::from_now(&reader)?;
     let (requests, incoming) = mpsc::channel(64);
-    let signals = news_channel();
+    let signals = signal_channel();
     runtime.spawn(carry(paths.clone(), incoming));
     runtime.spawn(watch(paths.clone(), reader, news, signals.clone()));
     Ok(Port::new(requests, signals))
@@ -196,6 +198,7 @@ pub(super) async fn serve(context: Arc<Context>, port: Port, row: InboxRecord) {
         return;
     };
     let answered = context
+        .journal
         .store
         .write(move |tx| inbox::answer(tx, row.token, &text, Timestamp::now()))
         .await;

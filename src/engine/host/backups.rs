@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::model::time::Timestamp;
 use crate::store::backup;
 
@@ -15,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 /// Makes copies for as long as the host can store anything.
 pub(super) async fn keep(context: Arc<Context>) {
     tokio::time::sleep(FIRST).await;
-    while context.store.stop().is_none() {
+    while context.journal.store.stop().is_none() {
         let database = context.paths.database();
         match blocking(move || backup::daily(&database, Timestamp::now())).await {
             Ok(Some(copy)) => tracing::info!(copy = %copy.display(), "the database was backed up"),

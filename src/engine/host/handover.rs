@@ -33,7 +33,7 @@ pub(super) fn leave_word(context: &Context, paused: Vec<RunId>, over: HandOver) 
         return Ok(0);
     }
     let (settings, sender) = (context.settings.clone(), Sender::of_process(Via::Engine));
-    context.store.write_blocking(move |tx| {
+    context.journal.store.write_blocking(move |tx| {
         let mut handed = 0;
         for run_id in paused {
             let record = runs::get(tx, run_id)?;

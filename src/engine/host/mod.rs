@@ -23,7 +23,8 @@ use super::agent::openai::{Models, OpenAi, Prices};
 use super::agent::rehearsal::Rehearsal;
 use super::anchor;
 use super::api::{Port, Request, Signal};
-use super::context::{Context, blocking};
+use super::blocking::blocking;
+use super::context::Context;
 use super::paths::Paths;
 use super::supervisor::{Call, Supervisor};
 use super::{rollback, slots};
@@ -105,7 +106,7 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
-        let mut notices = anchor::check(paths, &context.store.reader()?)?;
+        let mut notices = anchor::check(paths, &context.journal.store.reader()?)?;
         notices.extend(full);
         notices.extend(remote);
         notices.iter().for_each(|words| tracing::warn!("{words}"));
@@ -135,16 +136,19 @@ impl Host {
             runtime.spawn(async move { backend.in_background().await });
         }
         let tellers = Tellers::start(&context, &runtime);
-        let port = Port::new(relay(&runtime, calls.clone()), context.signals.clone());
+        let port = Port::new(relay(&runtime, calls.clone()), context.journal.signals());
         runtime.spawn(serve_inbox(Arc::clone(&context), port.clone()));
         runtime.spawn(space::watch(Arc::clone(&context), calls.clone()));
         runtime.spawn(backups::keep(Arc::clone(&context)));
-        runtime.spawn(tell_of_stop(context.store.clone(), calls.clone()));
-        runtime.spawn(tell_of_hold(context.store.clone(), context.signals.clone()));
+        runtime.spawn(tell_of_stop(context.journal.store.clone(), calls.clone()));
+        runtime.spawn(tell_of_hold(
+            context.journal.store.clone(),
+            context.journal.signals(),
+        ));
         runtime.spawn(keep_anchor(
-            context.store.clone(),
+            context.journal.store.clone(),
             anchor::Keeper::new(paths)?,
-            context.signals.subscribe(),
+            context.journal.subscribe(),
         ));
         Ok(Self {
             context,
@@ -178,7 +182,7 @@ impl Host {
     /// Waits until this host can store nothing any more, and says why: another has taken the data folder
     /// over, or the disk failed. Its work has been told to end then; what is left is to end the process.
     pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
-        let store = self.context.store.clone();
+        let store = self.context.journal.store.clone();
         async move { store.stopped().await }
     }
 
@@ -223,10 +227,10 @@ impl Host {
             .unwrap_or_default();
         let anchor =
             || anchor::Keeper::new(&self.context.paths).and_then(|mut keeper| keeper.keep());
-        if let (None, Err(failure)) = (self.context.store.stop(), anchor()) {
+        if let (None, Err(failure)) = (self.context.journal.store.stop(), anchor()) {
             tracing::warn!(%failure, "the anchor is behind the database");
         }
-        let closed = self.context.store.close_blocking();
+        let closed = self.context.journal.store.close_blocking();
         drop(self.lock);
         closed.map(|()| handed)
     }
@@ -320,8 +324,13 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
         looked_at = Some(version);
         let Some(open) = open else { continue };
         // Also a host at rest learns that another has taken over: by any commit of that one.
-        if !context.store.holds(reader.connection()).unwrap_or(true) {
-            let _ = context.store.write(|_| Ok(())).await;
+        if !context
+            .journal
+            .store
+            .holds(reader.connection())
+            .unwrap_or(true)
+        {
+            let _ = context.journal.store.write(|_| Ok(())).await;
             return;
         }
         taken.retain(|token| open.iter().any(|row| row.token == *token));

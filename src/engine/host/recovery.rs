@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
 use crate::engine::agent::desk::close_lost_calls;
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::engine::driver::{AskedStop, asked_stop};
 use crate::engine::machine::{Activity, Input, Outcome, Plan, decide, wanted};
 use crate::engine::{final_report, run_files};
@@ -67,6 +68,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
     let later = reports.split_off(reports.len().min(REPORTS_AT_ONCE));
     runtime.block_on(write_reports(Arc::clone(context), reports));
     context
+        .journal
         .store
         .write_blocking(|tx| threads::clear_lines(tx))?;
     let mut found = Vec::new();
@@ -169,7 +171,7 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
 /// Closes the calls of a run that were open, then stores what became of it; says whether it has ended.
 async fn store(context: &Context, found: &Found) -> Result<bool> {
     let (run_id, facts, rolls_back) = (found.run_id, found.facts.clone(), found.rolls_back);
-    let stored = context.store.write(move |tx| {
+    let stored = context.journal.store.write(move |tx| {
         if rolls_back {
             threads::set_rollback(tx, run_id, "asked")?;
         }

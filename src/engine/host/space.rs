@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::engine::context::{Context, blocking};
+use crate::engine::blocking::blocking;
+use crate::engine::context::Context;
 use crate::engine::supervisor::Call;
 use crate::model::error::{Code, Result};
 use crate::store::fence::Claimant;
@@ -51,7 +52,7 @@ pub(super) async fn watch(context: Arc<Context>, calls: mpsc::Sender<Call>) {
     };
     let _ = kept().await;
     loop {
-        context.full.notified().await;
+        context.journal.disk_is_full().await;
         tracing::warn!(free = ?ballast::free_bytes(&database), "no space left on the disk; all runs rest");
         if calls.send(Call::NoSpace).await.is_err() {
             return;

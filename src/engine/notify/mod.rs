@@ -40,7 +40,7 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
         Ok(webhook) => webhook,
         Err(failure) => return tracing::error!(%failure, "no webhook"),
     };
-    let mut signals = context.signals.subscribe();
+    let mut signals = context.journal.subscribe();
     let teller = Teller {
         context: Arc::clone(&context),
         webhook,
@@ -80,7 +80,7 @@ struct Teller {
 impl Teller {
     /// Tells what the last host could not. Runs that were never told of begin at their open question.
     async fn catch_up(&self) -> Result<()> {
-        for run in self.context.read(notices::behind).await? {
+        for run in self.context.journal.read(notices::behind).await? {
             self.run_moved(run).await?;
         }
         Ok(())
@@ -91,6 +91,7 @@ impl Teller {
         loop {
             let events = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run, notices::last(conn, run)? + 1, PAGE))
                 .await?;
             let Some(last) = events.last().map(|event| event.seq) else {
@@ -109,6 +110,7 @@ impl Teller {
 
     async fn told(&self, run: RunId, seq: u64) -> Result<()> {
         self.context
+            .journal
             .store
             .write(move |tx| notices::advance(tx, run, seq))
             .await
@@ -140,7 +142,7 @@ impl Teller {
                 .find(|question| Some(question.id) == asked);
             Ok((runs::get(conn, id)?, question))
         };
-        let (run, question) = self.context.read(read).await?;
+        let (run, question) = self.context.journal.read(read).await?;
         if asked.is_some()
             && question
                 .as_ref()
@@ -151,7 +153,7 @@ impl Teller {
         let token = match &question {
             Some(question) => {
                 let (text, store) = gate_token::mint(question, Timestamp::now());
-                self.context.store.write(store).await?;
+                self.context.journal.store.write(store).await?;
                 Some(text)
             }
             None => None,

@@ -41,7 +41,7 @@ pub async fn run(context: Arc<Context>, closing: CancellationToken) {
         Ok(None) => return,
         Err(failure) => return tracing::error!(%failure, "no telemetry"),
     };
-    let mut signals = context.signals.subscribe();
+    let mut signals = context.journal.subscribe();
     let mut watcher = Watcher {
         context,
         collector,
@@ -118,6 +118,7 @@ impl Watcher {
             let from = self.runs.get(&run).map_or(0, Spans::seq) + 1;
             let events = self
                 .context
+                .journal
                 .read(move |conn| events::from(conn, run, from, PAGE))
                 .await?;
             let spans = self.runs.entry(run).or_insert_with(|| Spans::of(run));
