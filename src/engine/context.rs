@@ -1,6 +1,6 @@
-//! What all drivers of one host share: the store, the contents, the backends, and the news channel.
+//! State shared by all drivers of a host: store, contents, backends, and the signal channel.
 //!
-//! A fact becomes real in the journal, in a committed transaction; it is told here, and only afterwards.
+//! A fact takes effect when its transaction is committed; it is signalled only afterwards.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,38 +22,34 @@ use crate::model::settings::Settings;
 use crate::model::time::Timestamp;
 use crate::store::{Store, ballast, journal};
 
-/// How many signals a slow screen may be behind before it is told to read the archive.
+/// Capacity of the signal channel; a receiver that falls behind further must read the archive.
 const SIGNALS_KEPT: usize = 4096;
 
-/// Pause between two tries to store facts while the disk is full or the database is held by others.
+/// Delay between two attempts to store facts while the disk is full or the database is locked.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// What all drivers of one host share.
+/// State shared by all drivers of a host.
 pub struct Context {
-    /// The database.
     pub store: Store,
-    /// Artifact contents.
+    /// Artifact contents by hash.
     pub contents: Contents,
-    /// Folders.
     pub paths: Paths,
-    /// Settings.
     pub settings: Settings,
-    /// By the name that personas give.
+    /// Backends by the name that personas use.
     pub backends: Backends,
-    /// Takes secrets out of what is written down and shown.
+    /// Removes secrets from everything that is stored or displayed.
     pub redactor: Arc<Redactor>,
-    /// News for screens.
     pub signals: broadcast::Sender<Signal>,
-    /// Told when something found no room on the disk.
+    /// Notified when a write failed for lack of disk space.
     pub full: Arc<Notify>,
-    /// The places to work.
+    /// Run concurrency limit.
     pub slots: Slots,
-    /// Schemas that runs share.
+    /// Compiled schemas shared by runs.
     pub schemas: SharedSchemas,
 }
 
 impl Context {
-    /// Puts together what drivers share.
+    /// Creates the shared state of a host.
     #[must_use]
     pub fn new(
         store: Store,
@@ -75,11 +71,12 @@ impl Context {
         }
     }
 
-    /// Stores facts of a run in one transaction and, when they are on disk, tells them. Waits out a full
-    /// disk or a held database, because what has happened already must not be forgotten.
+    /// Stores facts of a run in one transaction and signals them when they are on disk. Waits while
+    /// the disk is full or the database is locked, since what has already happened must be
+    /// recorded.
     ///
     /// # Errors
-    /// What the store says, except that it has no room or no turn at the moment.
+    /// Errors of the store, except a full disk and a locked database.
     pub async fn append_patiently(
         &self,
         run_id: RunId,
@@ -96,27 +93,28 @@ impl Context {
         .await
     }
 
-    /// Does a job of the store whose events are told afterwards; tries again while the disk is full or
-    /// the database is held, and says so to `waits` each time.
+    /// Runs a write job and signals the events it returns. Retries while the disk is full or the
+    /// database is locked, and reports each retry to `waits`.
     ///
     /// # Errors
-    /// As [`append_patiently`](Self::append_patiently).
+    /// Same as [`append_patiently`](Self::append_patiently).
     pub async fn store_patiently<F>(&self, job: F, waits: impl Fn(&str)) -> Result<Vec<Event>>
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
         loop {
             match self.store.write(job.clone()).await {
+                // Released space is used at once, without waiting; the next failure then waits.
                 Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
                     waits(&format!(
-                        "cannot store: {} - everything rests until there is space",
+                        "cannot store: {} - all runs are paused until there is space",
                         failure.message
                     ));
                 }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
-                    tracing::warn!(%failure, "cannot store; trying again");
+                    tracing::warn!(%failure, "cannot store; retrying");
                     waits(&format!(
-                        "cannot store: {} - trying again every {} s",
+                        "cannot store: {} - retrying every {} s",
                         failure.message,
                         STORE_RETRY.as_secs()
                     ));
@@ -131,10 +129,10 @@ impl Context {
         }
     }
 
-    /// Reads from the database, away from the async threads.
+    /// Reads from the database on a blocking thread.
     ///
     /// # Errors
-    /// What the database says, and those of `work`.
+    /// Errors of the database and of `work`.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static,
@@ -143,21 +141,22 @@ impl Context {
         blocking(move || store.read(work)).await
     }
 
-    /// Gives the ballast back and has everything rest; says whether that made room.
+    /// Requests that all runs be paused and releases the reserved disk space. Returns whether there
+    /// was any.
     fn make_room(&self) -> bool {
         self.full.notify_one();
         ballast::release(self.store.path())
     }
 
-    /// Tells stored events to whoever watches.
+    /// Signals stored events.
     pub fn tell(&self, events: &[Event]) {
         for event in events {
-            // No receiver is no error: nobody watches.
+            // Sending fails only if there is no receiver.
             let _ = self.signals.send(Signal::Event(Arc::new(event.clone())));
         }
     }
 
-    /// Shows a piece of an agent's text to whoever watches.
+    /// Signals a fragment of an agent's live output.
     pub fn text(
         &self,
         run_id: RunId,
@@ -176,24 +175,25 @@ impl Context {
         let _ = self.signals.send(Signal::Text(chunk));
     }
 
-    /// Where files of a run go that were in the way.
+    /// Returns the directory for files of a run that were moved aside.
     #[must_use]
     pub fn aside(&self, run_id: RunId) -> PathBuf {
         self.paths.run(run_id).join("aside")
     }
 }
 
-/// The channel that carries news to screens, of a host or of whoever is attached to one.
+/// Creates the signal channel of a host or of a port attached to one.
 #[must_use]
 pub fn news_channel() -> broadcast::Sender<Signal> {
     broadcast::channel(SIGNALS_KEPT).0
 }
 
-/// Runs blocking work apart from the async threads. Where the runtime ends before the work has begun
-/// this never ends: that a host goes away is no failure of a run, and must not be stored as one.
+/// Runs blocking work on a blocking thread. If the runtime shuts down before the work has started,
+/// the future never completes: the shutdown of the host is not a failure of a run and must not be
+/// stored as one.
 ///
 /// # Errors
-/// What the work says; `internal` when it panicked.
+/// Errors of the work; `internal` if it panicked.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -221,7 +221,7 @@ mod tests {
         let (ended, end) = std::sync::mpsc::channel::<()>();
         let (begun, begin) = std::sync::mpsc::channel();
         let (failed, failure) = std::sync::mpsc::channel();
-        // Has the only place, so that the other is still waiting for it when the runtime ends.
+        // Occupies the only thread, so that the second job is still queued when the runtime ends.
         runtime.spawn(blocking(move || {
             begun.send(()).map_err(Failure::internal)?;
             end.recv().map_err(Failure::internal)
@@ -230,7 +230,7 @@ mod tests {
         runtime.spawn(async move { failed.send(blocking(|| Ok(())).await) });
         runtime.shutdown_background();
         drop(ended);
-        assert!(failure.recv().is_err(), "nobody was told of a failure");
+        assert!(failure.recv().is_err(), "no failure was reported");
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,7 +249,8 @@ mod tests {
             (Code::DbLocked, 3, true),
             (Code::DbCorrupt, 1, false),
         ] {
-            let (tried, said) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
+            let tried = Arc::new(AtomicU32::new(0));
+            let said = AtomicU32::new(0);
             let counted = Arc::clone(&tried);
             let job =
                 move |_: &rusqlite::Transaction<'_>| match counted.fetch_add(1, Ordering::SeqCst) {
@@ -257,7 +258,7 @@ mod tests {
                     _ => Ok(Vec::new()),
                 };
             let stored = context.store_patiently(job, |words| {
-                assert_eq!(words, "cannot store: not now - trying again every 5 s");
+                assert_eq!(words, "cannot store: not now - retrying every 5 s");
                 said.fetch_add(1, Ordering::SeqCst);
             });
             assert_eq!(stored.await.is_ok(), ok, "{code}");
