@@ -96,8 +96,8 @@ pub struct Driver {
     begun: Option<(PhaseKey, u32)>,
     /// Events the attempt stored, as far as they are known here; they need not be read again.
     stored: Vec<Event>,
-    /// What the last commit found, for the attempt that follows it.
     /// Workspace opened by the last commit, for the attempt that follows it.
+    workspace: Option<Arc<Workspace>>,
     /// The run that took over the thread.
     handed_to: Option<RunId>,
 }
