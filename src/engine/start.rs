@@ -94,7 +94,8 @@ fn prepare(context: &Context, request: &StartRun, base: Option<(Repo, Base)>) ->
     let run_id = RunId::new();
     let catalog = trust::catalog(&context.paths, base.as_ref().map(|(repo, _)| repo.dir()));
     let found = catalog.workflow(&request.workflow)?;
-    let (workflow, workflow_hash) = (Workflow::clone(&found.item), found.hash);
+    let workflow = Workflow::clone(&found.item);
+    let workflow_hash = found.hash;
     let bound = bind_roles(context, request, &catalog, &workflow)?;
     let mut frozen = vec![(
         DefinitionKind::Workflow,

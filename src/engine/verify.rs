@@ -174,7 +174,8 @@ async fn of_run(
     contents: &Contents,
     record: &RunRecord,
 ) -> Result<RunVerdict> {
-    let (conn, run) = (reader.connection(), record.id);
+    let conn = reader.connection();
+    let run = record.id;
     let walk = chain::walk(conn, run)?;
     let mut unchecked = Vec::new();
     if walk.unchained > 0 {

@@ -86,7 +86,8 @@ mod watch {
     impl Watch {
         /// Returns `None` where inotify is unavailable.
         pub(super) fn new(paths: &Paths) -> Option<Self> {
-            let (lock, database) = (paths.lock(), paths.database());
+            let lock = paths.lock();
+            let database = paths.database();
             let name = |path: &std::path::Path| {
                 path.file_name()
                     .map(|name| name.as_encoded_bytes().to_vec())

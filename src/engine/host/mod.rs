@@ -309,7 +309,8 @@ fn relay(runtime: &Runtime, calls: mpsc::Sender<Call>) -> mpsc::Sender<Request> 
 /// that was in progress when the host died is executed again; its token and the rules of the run
 /// make that harmless.
 async fn serve_inbox(context: Arc<Context>, port: Port) {
-    let (mut looked_at, mut first) = (None, true);
+    let mut looked_at = None;
+    let mut first = true;
     let mut taken = BTreeSet::new();
     // Created before the first read, so that no change is missed in between.
     let mut bell = Doorbell::new(&context.paths);
@@ -374,7 +375,9 @@ async fn look(reader: Reader, looked_at: Option<i64>) -> (Reader, Found) {
 /// # Errors
 /// Errors of opening or writing the database.
 pub fn give_consent(paths: &Paths, persona: &str, hash: &ContentHash, by: &str) -> Result<()> {
-    let (persona, hash, by) = (persona.to_owned(), hash.clone(), by.to_owned());
+    let persona = persona.to_owned();
+    let hash = hash.clone();
+    let by = by.to_owned();
     attach::write_beside(paths, move |tx| {
         consents::give(tx, &persona, &hash, &by, Timestamp::now())
     })

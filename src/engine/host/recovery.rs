@@ -169,7 +169,9 @@ fn examine(policy: OnCrash, reader: &Reader, record: RunRecord) -> Result<Option
 
 /// Charges the run's open calls, then stores its facts. Returns whether the run has ended.
 async fn store(context: &Context, found: &Found) -> Result<bool> {
-    let (run_id, facts, rolls_back) = (found.run_id, found.facts.clone(), found.rolls_back);
+    let run_id = found.run_id;
+    let facts = found.facts.clone();
+    let rolls_back = found.rolls_back;
     let stored = context.store.write(move |tx| {
         if rolls_back {
             threads::set_rollback(tx, run_id, "asked")?;
@@ -297,7 +299,8 @@ fn going_on(
             fact: fact.clone(),
         })?;
     }
-    let (by, via) = ("engine.on_crash".to_owned(), Via::Engine);
+    let by = "engine.on_crash".to_owned();
+    let via = Via::Engine;
     decide(
         &files.plan,
         &paused,

@@ -66,7 +66,8 @@ mod tests {
         let folder = paths.contents().join("ab");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::create_dir_all(paths.reports()).unwrap();
-        let (left, report) = (folder.join("new-x1"), paths.reports().join(".tmpx2"));
+        let left = folder.join("new-x1");
+        let report = paths.reports().join(".tmpx2");
         let kept = [folder.join("ab12"), paths.reports().join("r.report.json")];
         [&left, &report]
             .into_iter()
