@@ -1,10 +1,10 @@
-//! The loss of power: the system calls of a whole story are recorded, and disks are made from them
-//! that have what was forced to disk and a random part of the rest.
+//! Power loss: the system calls of a whole story are recorded, and disks are created from them that
+//! contain everything flushed and a random part of the rest.
 //!
-//! Written bytes count from the next `fsync` of their file on, names (a new file, a rename, a
-//! removed one, a new folder) from the next `fsync` of their folder on; of what is not forced yet
-//! any part may be there, down to the sector. What the child had promised by then must be found on
-//! each disk.
+//! Written bytes are durable from the next `fsync` of their file on, names (a new, renamed or
+//! removed file, a new directory) from the next `fsync` of their directory on. Of what is not yet
+//! durable, any part may be present, down to the sector. Everything the child had acknowledged by
+//! then must be found on each disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

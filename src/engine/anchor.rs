@@ -139,6 +139,7 @@ pub fn check(paths: &Paths, reader: &Reader) -> Result<Vec<String>> {
     let aside = paths
         .state
         .join(format!("anchor-not-met-{}.json", Timestamp::now().0));
+    // Moved aside first: the next write would replace the only evidence.
     let moved = Step::Anchor.around(|| std::fs::rename(file(paths), &aside));
     moved.map_err(|e| {
         Failure::io(

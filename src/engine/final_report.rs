@@ -47,6 +47,8 @@ pub async fn write_and_note(context: &Context, run_id: RunId) {
         Ok(report) => blocking(move || report::write(&folder, run_id, &report)).await,
         Err(failure) => Err(failure),
     };
+    // The path is recorded after the file is written: a crash in between writes the same report
+    // again.
     let noted = match written {
         Ok(path) => {
             context

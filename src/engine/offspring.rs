@@ -332,6 +332,8 @@ async fn begin(context: &Context, parent: Parent, plans: Plans) -> Result<Starte
         .files
         .in_plain_folder()
         .then(|| context.paths.worktree(parent.record.id));
+    // Before the run is stored: a crash in between leaves an unused directory, and never a run
+    // without its files.
     carry_files(context, from, folder.clone(), artifacts).await?;
     let workflow_hash = plans.plan.workflow.hash().map_err(Failure::internal)?;
     let plan = Plan {

@@ -282,6 +282,8 @@ fn new_run(
 /// refused according to its strategy.
 pub(super) async fn store(context: &Context, prepared: Prepared) -> Result<Started> {
     let started = context.store.write(move |tx| {
+        // Checked in the same transaction as the insert: of two concurrent starts with one key, the
+        // second must find the run of the first.
         if let Some(existing) = existing(tx, &prepared.new)? {
             return Ok(Started {
                 run_id: existing,
@@ -340,6 +342,8 @@ fn may_begin(tx: &rusqlite::Connection, prepared: &Prepared) -> Result<bool> {
         (Strategy::Reject, None) => Ok(true),
         (_, Some(_)) => Ok(false),
         (_, None) => {
+            // The thread is free, but a run that was queued earlier goes first. The new run's row
+            // is inserted already, so it is part of the queue.
             let first = threads::first_in_line(tx)?
                 .into_iter()
                 .any(|waiter| waiter.run == prepared.run_id);

@@ -298,7 +298,7 @@ fn the_second_time_it_is_held_against_who_works_now() {
     assert_eq!(
         shop.state.phase(&"ship".into()).unwrap().persona,
         None,
-        "nobody works on it yet"
+        "no persona works on it yet"
     );
     assert!(
         shop.choose(&["mini"])

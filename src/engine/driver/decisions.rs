@@ -217,6 +217,8 @@ impl Driver {
             .zip(valid)
             .map(|(sha256, bytes)| attempt::artifact_ref(&definition, sha256, bytes, versions + 1));
         if replacement.is_none() {
+            // Restored before the fact is stored: after a crash in between, the next approval finds
+            // the reviewed content in place.
             attempt::restore_validated(&self.context, &workspace, &artifact).await?;
         }
         let what = match (&found, &replacement) {

@@ -230,6 +230,8 @@ impl Driver {
             }
             self.start_what_is_wanted();
             if self.running.is_none() && self.rests() {
+                // Commands already queued are handled here, so that a resume right after a pause
+                // needs no new driver. Later ones are returned to the supervisor in `Rest::late`.
                 match self.orders.try_recv() {
                     Ok(order) => {
                         self.take(order).await;
@@ -242,7 +244,7 @@ impl Driver {
                 ended = ended(&mut self.running) => self.activity_ended(ended).await?,
                 order = self.orders.recv() => match order {
                     Some(order) => self.take(order).await,
-                                        // All senders are gone: the host is shutting down.
+                    // All senders are gone: the host is shutting down.
                     None => return Ok(()),
                 },
             }
@@ -350,6 +352,8 @@ impl Driver {
             },
             (input, _) => input,
         };
+        // An attempt that broke off may leave calls open. They are closed before the outcome is
+        // stored: until then their turn numbers are taken and their cost is not charged.
         if let Input::AttemptEnded {
             outcome: Outcome::Failed(_) | Outcome::Stopped | Outcome::TimedOut { .. },
             ..

@@ -160,6 +160,7 @@ impl Driver {
         if !valid || !self.files.in_plain_folder() || self.stopping.is_some() {
             return Ok(facts);
         }
+        // Decides the next step on a copy: `self.state` changes only after the commit.
         let mut ahead = self.state.clone();
         for fact in &facts {
             ahead.apply(&Event {

@@ -86,7 +86,7 @@ impl HostLock {
         let meta = self
             .file
             .metadata()
-            .map_err(|error| Failure::io("cannot look at the lock", &error))?;
+            .map_err(|error| Failure::io("cannot read the metadata of the lock file", &error))?;
         Ok(Claimant {
             pid: std::process::id(),
             lock_device: meta.dev(),
@@ -165,7 +165,7 @@ pub fn live_host(paths: &Paths) -> Result<Option<HostInfo>> {
             since: Timestamp::default(),
         }))),
         Err(TryLockError::Error(error)) => Err(Failure::io(
-            format!("cannot look at {}", path.display()),
+            format!("cannot check the lock {}", path.display()),
             &error,
         )),
     }

@@ -89,6 +89,8 @@ impl Host {
         let remote = remote::check(&paths.data, settings.host.allow_network_fs)?;
         let lock = HostLock::take(paths)?;
         lock.look_for_others(paths)?;
+        // The time of the lock file, not of this process's clock: it is compared with other files'
+        // times.
         let begun = std::fs::metadata(paths.lock())
             .and_then(|meta| meta.modified())
             .unwrap_or(std::time::UNIX_EPOCH);
@@ -107,6 +109,7 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the engine's threads", &error))?;
+        // Compared before recovery appends anything to the journals.
         let mut notices = anchor::check(paths, &context.store.reader()?)?;
         notices.extend(full);
         notices.extend(remote);

@@ -96,6 +96,7 @@ pub fn recover(context: &Arc<Context>, runtime: &Runtime) -> Result<Recovered> {
             }
         }
     }
+    // Read last, so that it includes the rollbacks recorded above.
     recovered.to_roll_back = threads::to_roll_back(reader.connection())?;
     Step::Recovery.after();
     Ok(recovered)
@@ -172,6 +173,8 @@ async fn store(context: &Context, found: &Found) -> Result<bool> {
     let run_id = found.run_id;
     let facts = found.facts.clone();
     let rolls_back = found.rolls_back;
+    // One transaction: a rollback without its marker, or an end with open calls, would never be
+    // completed, since recovery does not look at runs that have ended.
     let stored = context.store.write(move |tx| {
         if rolls_back {
             threads::set_rollback(tx, run_id, "asked")?;
