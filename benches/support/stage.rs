@@ -80,7 +80,7 @@ pub async fn runs(host: &Host, paths: &Paths, phases: usize, count: usize) -> Ou
     while !left.is_empty() {
         match tokio::time::timeout(Duration::from_secs(1), signals.recv()).await {
             Ok(Ok(Signal::Event(event))) if matches!(event.fact, Fact::RunCompleted {}) => {
-                drop(left.remove(&event.run_id))
+                left.remove(&event.run_id);
             }
             Ok(Ok(_)) => {}
             // Signals may be dropped; the archive has the state.

@@ -55,7 +55,9 @@ pub fn play(images: usize, seed: u64, bug: Option<Bug>) -> Outcome<Option<Vec<St
         let mut disk = Disk::default();
         let mut done = 0;
         for moment in moments {
-            calls[done..moment].iter().for_each(|call| disk.take(call));
+            for call in &calls[done..moment] {
+                disk.take(call);
+            }
             done = moment;
             let image = disk.image(&home, &mut dice)?;
             let broken = invariants::after_power_loss(&image)?;

@@ -68,6 +68,7 @@ impl Attempt {
 
     async fn worked_out(&self) -> Result<(Outcome, Beside)> {
         let (phase, progress) = self.phase()?;
+        // Waits before it takes a slot, so that a waiting run does not occupy one.
         if !self.waited_out(progress).await {
             return Ok((Outcome::Stopped, Beside::default()));
         }
@@ -397,6 +398,7 @@ impl Attempt {
             if let Some(path) = in_the_way {
                 file::move_aside(&root, &path, &aside, &label)?;
             }
+            // Before the prompt is rendered: a prompt with one of these secrets must not be stored.
             let env = file::env(&root);
             let redactor = env.map_or_else(
                 || Arc::clone(&known),
@@ -517,6 +519,7 @@ impl Attempt {
         workspace: &Arc<Workspace>,
     ) -> Result<(Outcome, Option<Content>)> {
         let Some(expected) = &phase.expected_artifact else {
+            // Behind a gate, the commit is made after the approval.
             let gated = !self.files.plan.gates(&phase.key).is_empty();
             let commit = if gated {
                 None

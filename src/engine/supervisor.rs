@@ -148,13 +148,16 @@ impl Supervisor {
                 Call::TakeUp(run_id) => self.take_up(run_id),
                 Call::StartOver(run_id) => {
                     self.starting -= 1;
-                    run_id.into_iter().for_each(|run_id| self.take_up(run_id));
+                    if let Some(run_id) = run_id {
+                        self.take_up(run_id);
+                    }
                     self.serve_lines();
                 }
                 Call::Lines(first) => self.lines(first),
                 Call::Ended(run_id, rest) => self.driver_ended(run_id, rest),
                 Call::Loaded(run_id, loaded) => self.loaded(run_id, loaded),
             }
+            // A start in progress may still create a run, which must be paused as well.
             if self.drain.is_some() && self.runs.is_empty() && self.starting == 0 {
                 if let Some(done) = self.drain.take() {
                     let _ = done.send(std::mem::take(&mut self.drained));
@@ -179,6 +182,8 @@ impl Supervisor {
             let _ = reply.send(Err(why.clone()));
             return;
         }
+        // Registered only now: a refusal above is not kept, so the next host may execute the
+        // command.
         let Some(reply) = self.answers.once(token, reply) else {
             return;
         };
@@ -315,6 +320,8 @@ impl Supervisor {
             return;
         }
         let context = Arc::clone(&self.context);
+        // A driver may start before this is stored; the transaction therefore checks the state
+        // itself.
         tokio::spawn(async move {
             let stored = context
                 .store_patiently(
@@ -391,6 +398,7 @@ impl Supervisor {
     fn loaded(&mut self, run_id: RunId, loaded: Result<Box<Loaded>>) {
         let waiting = match self.runs.remove(&run_id) {
             Some(Owner::Loading(waiting)) => waiting,
+            // Abandoned by a drain in the meantime.
             other => {
                 self.runs.extend(other.map(|owner| (run_id, owner)));
                 return;
@@ -404,7 +412,9 @@ impl Supervisor {
             Ok(loaded) => *loaded,
             Err(failure) => {
                 tracing::warn!(run = %run_id, %failure, "could not load a run");
-                waiting.into_iter().for_each(|order| order.refuse(&failure));
+                for order in waiting {
+                    order.refuse(&failure);
+                }
                 return;
             }
         };
@@ -468,6 +478,7 @@ impl Supervisor {
         if self.drain.is_some() || self.stopped.is_some() || !self.begins {
             return;
         }
+        // One read at a time; changes during a read cause exactly one more.
         if let Some(again) = &mut self.reading {
             *again = true;
             return;
@@ -502,6 +513,7 @@ impl Supervisor {
             };
             match (holder, strategy) {
                 (None, _) => self.order(run, Some(Order::Begin)),
+                // Sent at every read of the queues; a driver that is already stopping ignores it.
                 (Some(holder), Strategy::Interrupt) => {
                     self.order(holder, Some(Order::GiveWay { to, grace }))
                 }

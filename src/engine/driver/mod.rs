@@ -367,6 +367,7 @@ impl Driver {
                 )
                 .await?;
         }
+        // The outcome first, then the stop: a pause must not discard a finished attempt.
         self.input_with(input, beside).await?;
         self.finish_stopping().await
     }

@@ -62,6 +62,7 @@ impl Driver {
             .state
             .phase(&phase_key)
             .map_or(0, |phase| phase.versions);
+        // Read back from disk: the approval will be checked against the hash of this file.
         let (content, artifact) =
             match attempt::judge_file(&self.context, &self.files, &workspace, &definition).await? {
                 Judged::Read {

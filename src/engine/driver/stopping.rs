@@ -298,6 +298,7 @@ impl Driver {
         if newer.status != RunStatus::Created || !self.state.status.holds_thread() {
             return Ok(false);
         }
+        // Everything that can fail comes before the transaction, and leaves both runs unchanged.
         let prepared = if roll_back {
             rollback::prepare(&self.context, &self.files.record).await?
         } else {

@@ -341,6 +341,7 @@ async fn serve_inbox(context: Arc<Context>, port: Port) {
             let _ = context.store.write(|_| Ok(())).await;
             return;
         }
+        // A command stays open while it is executed; it must not be started again meanwhile.
         taken.retain(|token| open.iter().any(|row| row.token == *token));
         for row in open {
             if taken.insert(row.token) {
