@@ -2,11 +2,12 @@
 
 use crate::model::error::{Failure, Result};
 
-/// Runs blocking work apart from the async threads. Where the runtime ends before the work has begun
-/// this never ends: that a host goes away is no failure of a run, and must not be stored as one.
+/// Runs blocking work on a blocking thread. If the runtime shuts down before the work has started,
+/// the future never completes: the shutdown of the host is not a failure of a run and must not be
+/// stored as one.
 ///
 /// # Errors
-/// What the work says; `internal` when it panicked.
+/// Errors of the work; `internal` if it panicked.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

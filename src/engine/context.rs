@@ -1,4 +1,4 @@
-//! What all drivers of one host share: the journal writer, the contents, the backends, the settings.
+//! State shared by all drivers of a host: journal writer, contents, backends, settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,28 +14,25 @@ use crate::model::id::RunId;
 use crate::model::settings::Settings;
 use crate::store::Store;
 
-/// What all drivers of one host share.
+/// State shared by all drivers of a host.
 pub struct Context {
-    /// Writes to the journal and publishes what was written.
     pub journal: JournalWriter,
-    /// Artifact contents.
+    /// Artifact contents by hash.
     pub contents: Contents,
-    /// Folders.
     pub paths: Paths,
-    /// Settings.
     pub settings: Settings,
-    /// By the name that personas give.
+    /// Backends by the name that personas use.
     pub backends: Backends,
-    /// Takes secrets out of what is written down and shown.
+    /// Removes secrets from everything that is stored or displayed.
     pub redactor: Arc<Redactor>,
-    /// The places to work.
+    /// Run concurrency limit.
     pub slots: Slots,
-    /// Schemas that runs share.
+    /// Compiled schemas shared by runs.
     pub schemas: SharedSchemas,
 }
 
 impl Context {
-    /// Puts together what drivers share.
+    /// Creates the shared state of a host.
     #[must_use]
     pub fn new(
         store: Store,
@@ -55,7 +52,7 @@ impl Context {
         }
     }
 
-    /// Where files of a run go that were in the way.
+    /// Returns the directory for files of a run that were moved aside.
     #[must_use]
     pub fn aside(&self, run_id: RunId) -> PathBuf {
         self.paths.run(run_id).join("aside")

@@ -1,6 +1,6 @@
 //! Writes to the journal and publishes what was written, in that order.
 //!
-//! A fact becomes real in the journal, in a committed transaction; subscribers hear of it afterwards.
+//! A fact takes effect when its transaction is committed; subscribers are notified only afterwards.
 //! Drivers, the supervisor and the recorder of an attempt write through one of these. It knows the store
 //! and the channel of signals, not what a run means.
 
@@ -17,10 +17,10 @@ use crate::model::id::{PhaseKey, RunId};
 use crate::model::time::Timestamp;
 use crate::store::{Store, ballast, journal};
 
-/// How many signals a slow screen may be behind before it is told to read the archive.
+/// Capacity of the signal channel; a receiver that falls behind further must read the archive.
 const SIGNALS_KEPT: usize = 4096;
 
-/// Pause between two tries to store facts while the disk is full or the database is held by others.
+/// Delay between two attempts to store facts while the disk is full or the database is locked.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// The store of a host, and the channel on which its commits are published. Cheap to clone.
@@ -43,11 +43,11 @@ impl JournalWriter {
         }
     }
 
-    /// Stores facts of a run in one transaction and, when they are on disk, tells them. Waits out a full
-    /// disk or a held database, because what has happened already must not be forgotten.
+    /// Appends facts of a run in one transaction and publishes the events after the commit. Retries
+    /// while the disk is full or the database is locked: what has happened must not be lost.
     ///
     /// # Errors
-    /// What the store says, except that it has no room or no turn at the moment.
+    /// Errors of the store, except a full disk or a locked database.
     pub async fn append_patiently(
         &self,
         run_id: RunId,
@@ -64,27 +64,28 @@ impl JournalWriter {
         .await
     }
 
-    /// Does a job of the store whose events are told afterwards; tries again while the disk is full or
-    /// the database is held, and says so to `waits` each time.
+    /// Runs a write job and publishes the events it returns. Retries while the disk is full or the
+    /// database is locked, and reports each retry to `waits`.
     ///
     /// # Errors
-    /// As [`append_patiently`](Self::append_patiently).
+    /// Same as [`append_patiently`](Self::append_patiently).
     pub async fn store_patiently<F>(&self, job: F, waits: impl Fn(&str)) -> Result<Vec<Event>>
     where
         F: FnOnce(&rusqlite::Transaction<'_>) -> Result<Vec<Event>> + Clone + Send + 'static,
     {
         loop {
             match self.store.write(job.clone()).await {
+                // Released space is used at once, without waiting; the next failure then waits.
                 Err(failure) if failure.code == Code::DiskFull && self.make_room() => {
                     waits(&format!(
-                        "cannot store: {} - everything rests until there is space",
+                        "cannot store: {} - all runs are paused until there is space",
                         failure.message
                     ));
                 }
                 Err(failure) if matches!(failure.code, Code::DiskFull | Code::DbLocked) => {
-                    tracing::warn!(%failure, "cannot store; trying again");
+                    tracing::warn!(%failure, "cannot store; retrying");
                     waits(&format!(
-                        "cannot store: {} - trying again every {} s",
+                        "cannot store: {} - retrying every {} s",
                         failure.message,
                         STORE_RETRY.as_secs()
                     ));
@@ -99,10 +100,10 @@ impl JournalWriter {
         }
     }
 
-    /// Reads from the database, away from the async threads.
+    /// Reads from the database on a blocking thread.
     ///
     /// # Errors
-    /// What the database says, and those of `work`.
+    /// Errors of the database and of `work`.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T> + Send + 'static,
@@ -111,7 +112,8 @@ impl JournalWriter {
         blocking(move || store.read(work)).await
     }
 
-    /// Gives the ballast back and has everything rest; says whether that made room.
+    /// Asks for all runs to be paused and releases the reserved disk space. Returns whether there
+    /// was any.
     fn make_room(&self) -> bool {
         self.disk_full.notify_one();
         ballast::release(self.store.path())
@@ -166,7 +168,7 @@ impl JournalWriter {
     }
 }
 
-/// The channel that carries news to screens, of a host or of whoever is attached to one.
+/// Creates the signal channel of a host or of a port attached to one.
 #[must_use]
 pub fn signal_channel() -> broadcast::Sender<Signal> {
     broadcast::channel(SIGNALS_KEPT).0
@@ -197,7 +199,7 @@ mod tests {
                     _ => Ok(Vec::new()),
                 };
             let stored = writer.store_patiently(job, |words| {
-                assert_eq!(words, "cannot store: not now - trying again every 5 s");
+                assert_eq!(words, "cannot store: not now - retrying every 5 s");
                 said.fetch_add(1, Ordering::SeqCst);
             });
             assert_eq!(stored.await.is_ok(), ok, "{code}");

@@ -1,4 +1,5 @@
-//! Questions within a phase, through the real binary: a tool that needs a word, a budget that is spent.
+//! Questions within a phase, through the real binary: a tool that needs a word, a budget that is
+//! spent.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -353,8 +354,9 @@ fn a_budget_that_comes_near_is_told_once() {
     assert!(warned[0].0.starts_with("day:20"), "{warned:?}");
 }
 
-/// Two phases whose persona is dear, the text of one that is cheaper, and the arguments that start a run with
-/// a budget: the first call fits with its reserve, the second does not any more, the small model's does.
+/// Two phases whose persona is dear, the text of one that is cheaper, and the arguments that start
+/// a run with a budget: the first call fits with its reserve, the second does not any more, the
+/// small model's does.
 fn dear_home() -> (Script, Home, String, Vec<String>) {
     let script = Script::serve(|asked| match asked.turn {
         1 => asked.writes(&asked.artifact()),
@@ -440,7 +442,7 @@ fn a_cheaper_persona_goes_on_from_the_last_stored_turn_and_is_frozen_with_the_an
     let told =
         String::from_utf8(home.run(&["approve", "@last", "--persona", "maker"]).stderr).unwrap();
     assert!(
-        told.contains("maker@1 cannot go on with phase first for less"),
+        told.contains("maker@1 cannot continue phase first at a lower cost"),
         "{told}"
     );
     home.expect(0, &["approve", "@last", "--persona", "mini"]);
