@@ -15,10 +15,7 @@ pub enum Input {
     /// The run may start.
     Start,
     /// Resume the run.
-    Resume {
-        by: String,
-        via: Via,
-    },
+    Resume { by: String, via: Via },
     /// A host has taken over the run; continue interrupted work.
     Continue,
     /// All work has stopped; pause the run.
@@ -105,9 +102,7 @@ pub enum Outcome {
     /// The agent ended its turn without writing the artifact.
     Missing,
     /// The agent exceeded its time limit and was stopped.
-    TimedOut {
-        seconds: u64,
-    },
+    TimedOut { seconds: u64 },
     /// The phase has no artifact and the agent finished. Includes the commit if no gate precedes
     /// it.
     Done {

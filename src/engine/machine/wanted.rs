@@ -15,9 +15,7 @@ pub enum Activity {
         attempt: u32,
     },
     /// Commit the approved (or ungated) result of a phase to the run's branch.
-    Commit {
-        phase_key: PhaseKey,
-    },
+    Commit { phase_key: PhaseKey },
 }
 
 /// Returns the activity that a state requires. A waiting, paused or finished run requires none.
