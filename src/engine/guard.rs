@@ -127,7 +127,7 @@ pub fn main(args: &[OsString]) -> u8 {
     let done = match parent {
         Some(parent) if verb == GUARD => guard(parent, program, args),
         Some(parent) => Err(step(parent, program, args)),
-        None => Err(std::io::Error::other("no parent is named")),
+        None => Err(std::io::Error::other("missing parent process id")),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(

@@ -23,7 +23,7 @@ pub(super) fn hide(hidden: &[PathBuf], blank: &Path) -> Result<(), String> {
     if there.is_empty() {
         return Ok(());
     }
-    own_view().map_err(|error| format!("no view of the files of its own: {error}"))?;
+    own_view().map_err(|error| format!("cannot create a mount namespace: {error}"))?;
     for path in there {
         cover(&path, blank).map_err(|error| format!("{}: {error}", path.display()))?;
     }

@@ -135,12 +135,12 @@ impl Protection {
         let files = if self.files {
             writes
         } else {
-            "writes wherever you can"
+            "writes wherever your user can"
         };
         let sockets = if self.sockets {
             ""
         } else {
-            ", may ask other programs of yours"
+            ", can reach sockets of other programs"
         };
         let why = if self.missing.is_empty() {
             String::new()

@@ -112,7 +112,7 @@ fn count(group: Option<Pid>) {
         }
         let _ = writeln!(
             std::io::stderr(),
-            "phasedeck: it began more than {MAX_MORE_PROCESSES} processes, and was ended"
+            "phasedeck: the command started more than {MAX_MORE_PROCESSES} processes and was killed"
         );
         loop {
             end_all(group);
