@@ -281,7 +281,7 @@ mod tests {
                     ..Protection::default()
                 },
                 Verdict::Warning,
-                "not confined: writes only its worktree, network open, may ask other programs of yours (no namespaces); kernel 6.8",
+                "not confined: writes only its worktree, network open, can reach sockets of other programs (no namespaces); kernel 6.8",
             ),
         ] {
             let mut found = Findings {
