@@ -4,7 +4,7 @@
 //! The lock file excludes a second host only while the file exists. If it is removed, a second host
 //! can start, and only the database is shared by both. The newer host has advanced the epoch in a
 //! transaction, so the next transaction of the older host finds a foreign epoch, stores nothing,
-//! and never writes again. Processes that write without being the host (inbox, consents) have no epoch.
+//! and never writes again. Processes that write but are not the host (inbox, consents) have none.
 
 use std::path::Path;
 
