@@ -1,4 +1,5 @@
-//! The database as a file: made private, looked at before SQLite sees it, vouched for by a marker.
+//! The database file: created with private permissions, checked before SQLite opens it, and
+//! identified by a marker file.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,17 +15,18 @@ use crate::model::error::{Failure, Result};
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The databases that this process has looked into, by device and inode.
+/// Open handles of the database files this process has read, by device and inode.
 ///
-/// SQLite's locks belong to the process and the file: to close any handle of a database is to let go of
-/// all of them, and the next process that closes it takes itself for the last one and removes the log
-/// under a living writer. So a handle stays open for as long as its file has a name.
+/// POSIX advisory locks belong to the process and inode: closing any handle of a file releases all
+/// of the process's locks on it. SQLite uses such locks. If they were released, the next process to
+/// close the database would take itself for the last one and delete the WAL of a live writer. A
+/// handle therefore stays open as long as its file has a name.
 static LOOKED_INTO: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
 
-/// Makes sure that there is a file worth opening; `true` when it is new or never had anything in it.
+/// Checks the database file, or creates it. Returns `true` if it is new or empty.
 ///
 /// # Errors
-/// `db_corrupt` for a file that is lost, empty, cut or no database; `io_failed`.
+/// `db_corrupt` for a file that is missing, empty, truncated or not a database; `io_failed`.
 pub fn prepare(path: &Path) -> Result<bool> {
     let must_exist = marker(path).exists();
     match std::fs::metadata(path) {
@@ -45,10 +47,10 @@ pub fn prepare(path: &Path) -> Result<bool> {
     }
 }
 
-/// Holds the database's identity against the marker, and writes the marker when there is none.
+/// Compares the database's identity with the marker. Writes the marker if there is none.
 ///
 /// # Errors
-/// `db_corrupt` when the marker speaks of another database; `io_failed`.
+/// `db_corrupt` if the marker names another database; `io_failed`.
 pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
     let marker = marker(path);
     match std::fs::read_to_string(&marker) {
@@ -67,7 +69,7 @@ pub fn check_marker(path: &Path, uuid: &str) -> Result<()> {
     }
 }
 
-/// Makes the names in the database's folder survive a power loss.
+/// Syncs the database's folder, so that its directory entries survive a power loss.
 ///
 /// # Errors
 /// `io_failed`.
@@ -80,12 +82,12 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| Failure::io(format!("cannot sync folder {}", folder.display()), &e))
 }
 
-/// The folder for backups: daily ones, and those made before a migration.
+/// Returns the folder of the daily and pre-migration backups.
 pub fn backups(path: &Path) -> PathBuf {
     path.with_file_name("backups")
 }
 
-/// Makes a folder that only its owner can enter.
+/// Creates a folder with mode 0700.
 ///
 /// # Errors
 /// `io_failed` naming the folder.
@@ -99,7 +101,7 @@ pub fn private_folder(folder: &Path) -> Result<()> {
         .map_err(|e| Failure::io(format!("cannot make folder {}", folder.display()), &e))
 }
 
-/// The file that says that the database must exist.
+/// Returns the path of the marker file. If it exists, the database must exist too.
 pub fn marker(path: &Path) -> PathBuf {
     path.with_extension("initialised")
 }
@@ -124,7 +126,7 @@ fn keep(file: File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The first bytes of a database, without ever closing it.
+/// Reads the header. The handle stays open; see [`LOOKED_INTO`].
 fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
     let mut kept = LOOKED_INTO.lock().unwrap_or_else(PoisonError::into_inner);
     kept.retain(|_, file| file.metadata().is_ok_and(|meta| meta.nlink() > 0));
@@ -138,7 +140,7 @@ fn read_header(path: &Path) -> std::io::Result<[u8; 100]> {
     Ok(header)
 }
 
-/// The log and the shared memory that SQLite puts beside a database inherit its mode.
+/// Creates the file with mode 0600. SQLite gives the `-wal` and `-shm` files the same mode.
 fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -147,14 +149,14 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// The marker is there whole or not at all: another program may look for it, or this one be killed, at any moment.
+/// Writes the marker atomically: another process may read it, or this one be killed, at any time.
 fn write_marker(marker: &Path, uuid: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(marker.parent().unwrap_or(marker))?;
         writeln!(file, "{uuid}")?;
         file.as_file().sync_all()?;
         match file.persist_noclobber(marker) {
-            // Another program was faster, with the same database.
+            // Another process wrote the marker of the same database first.
             Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error.error),
             Ok(_) => Ok(()),
@@ -237,12 +239,13 @@ impl FileLook {
         let Some(header) = &self.header else {
             return true;
         };
-        // While a log waits for a checkpoint, the file may be shorter than its header says.
+        // Before a checkpoint of the WAL, the file may be shorter than its header says.
         header[..16] == *MAGIC && self.log_len == 0 && self.len < expected_len(header)
     }
 }
 
-/// Page size times pages, where the header vouches for the count.
+/// Page size times page count. The count at offset 28 is valid only if the change counter (24)
+/// equals version-valid-for (92); see the SQLite file format.
 fn expected_len(header: &[u8; 100]) -> u64 {
     let word = |at: usize| {
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
@@ -259,7 +262,7 @@ fn expected_len(header: &[u8; 100]) -> u64 {
     }
 }
 
-/// The log beside a database.
+/// Returns the path of the write-ahead log.
 pub fn log(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
