@@ -35,7 +35,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         pen.text(
             area,
             1,
-            &format!(" the costs could not be loaded: {failure}"),
+            &format!(" cannot load costs: {failure}"),
             pen.theme.bad(),
         );
         return pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.dim());
@@ -50,13 +50,13 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         pen.text(
             area,
             1,
-            " No call to a model was settled yet.",
+            " No model calls recorded yet.",
             pen.theme.title(),
         );
         return pen.text(
             area,
             2,
-            " Rehearsals cost nothing and count nothing.",
+            " Dry runs cost nothing and are not counted.",
             pen.theme.dim(),
         );
     }
@@ -99,7 +99,7 @@ fn total(pen: &mut Pen<'_>, area: Rect, costs: &Costs) {
         ink(format!(" {} ", costs.total()), pen.theme.title()),
         ink(
             format!(
-                "in {calls} calls, {} tokens sent, {} received",
+                "in {calls} calls, {} tokens in, {} out",
                 count(sent),
                 count(received)
             ),

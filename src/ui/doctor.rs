@@ -58,7 +58,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 fn summary(pen: &mut Pen<'_>, area: Rect) {
     let doctor = &pen.state.doctor;
     let said = format!(
-        " {} ok, {} to look at, {} failed",
+        " {} ok, {} warnings, {} failed",
         doctor.count(Verdict::Ok),
         doctor.count(Verdict::Warning),
         doctor.count(Verdict::Failure)
@@ -74,9 +74,9 @@ fn summary(pen: &mut Pen<'_>, area: Rect) {
         .map(|subject| subject.name())
         .collect();
     let rest = if doctor.running {
-        format!("; looking at {}", waits.join(", "))
+        format!("; checking {}", waits.join(", "))
     } else {
-        "; Enter looks again".to_owned()
+        "; Enter checks again".to_owned()
     };
     pen.line(area, 0, vec![ink(said, style), ink(rest, pen.theme.dim())]);
 }

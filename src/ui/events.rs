@@ -57,7 +57,7 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
         pen.text(
             list,
             0,
-            " no event fits the filter: Esc shows all",
+            " no event matches the filter: Esc shows all",
             pen.theme.dim(),
         );
     }
@@ -67,12 +67,12 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
 pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     if run.tail.follows() {
         let style = pen.theme.dim();
-        pen.foot(area, "FOLLOW", style);
+        pen.foot(area, "LIVE", style);
     } else {
         let style = pen.theme.waiting();
         pen.foot(
             area,
-            &format!("PAUSED +{}", grouped(run.tail.below())),
+            &format!("scrolled, {} new", grouped(run.tail.below())),
             style,
         );
     }
@@ -99,7 +99,7 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.text(
         place,
         0,
-        &format!(" {} {lines} not shown{since} ", grouped(count)),
+        &format!(" {} filtered out{since} ", grouped(count)),
         pen.theme.dim(),
     );
 }
@@ -110,7 +110,7 @@ fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
         Asked::Search => ('/', hit(run)),
         Asked::Filter => (
             '&',
-            "words, type:phase. or phase:plan; empty shows all".to_owned(),
+            "text, type:phase. or phase:plan; empty shows all".to_owned(),
         ),
     };
     let area = Rect {
@@ -130,12 +130,12 @@ fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
 fn hit(run: &RunView) -> String {
     let end = grouped(run.tail.span().1);
     match run.finding.hit {
-        Hit::None => "finds as you type".to_owned(),
+        Hit::None => "searches as you type".to_owned(),
         Hit::Looking(at) => format!("looking … {} of {end}", grouped(at)),
         Hit::At(seq) => format!("#{} of {end}", grouped(seq)),
-        Hit::Nowhere => "no event has it".to_owned(),
-        Hit::NoMore(true) => "none further down".to_owned(),
-        Hit::NoMore(false) => "none further up".to_owned(),
+        Hit::Nowhere => "no matches".to_owned(),
+        Hit::NoMore(true) => "no later match".to_owned(),
+        Hit::NoMore(false) => "no earlier match".to_owned(),
     }
 }
 

@@ -94,7 +94,7 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
         .map(|reason| format!(" ({reason})"))
         .unwrap_or_default();
     let told = format!(
-        " {} paused{reason}: an answer counts once {} lets it go on",
+        " {} Run is paused{reason}. Your answer takes effect after resume ({}).",
         pen.theme.glyph(Mark::Paused),
         pen.state.keys.shown(Action::GateResume)
     );
@@ -116,7 +116,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
     };
     let [line, rest] = arrange::top(area, 1);
     let told = format!(
-        " {} it holds {words}; approving keeps it",
+        " {} contains {words}; approval accepts it",
         pen.theme.glyph(Mark::Unsure)
     );
     pen.text(
@@ -307,7 +307,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         return vec![Part::new(
             0,
             plain,
-            " approving goes on with a fresh conversation",
+            " Next: same phase, new conversation",
         )];
     };
     let more_gates = known.phase(key).map_or(0, |phase| {
@@ -322,16 +322,16 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
             0,
             plain,
             format!(
-                " approving asks the next question of this phase ({} of {more_gates})",
+                " Next: gate {} of {more_gates} in this phase",
                 passed + 2
             ),
         )];
     }
     let Some(next) = known.phase_after(key) else {
-        let long = " unlocks nothing further: this is the last phase, and the run completes";
-        return vec![Part::new(0, plain, long).or(" the last phase: the run completes")];
+        let long = " Next: none. This is the last phase; approval completes the run";
+        return vec![Part::new(0, plain, long).or(" Next: none, run completes")];
     };
-    let mut parts = vec![Part::new(0, plain, format!(" unlocks {}", next.key))];
+    let mut parts = vec![Part::new(0, plain, format!(" Next: {}", next.key))];
     if let Some((binding, persona)) = known.binding(next) {
         let (all, short) = tools(persona);
         let persona = known
@@ -351,7 +351,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts.push(Part::new(
         6,
         pen.theme.dim(),
-        ", which keeps every commit so far",
+        " (keeps all commits)",
     ));
     parts
 }
@@ -361,23 +361,23 @@ fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
     let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.dot());
     match asked {
         Question::Tool(tool) => vec![
-            Part::new(0, plain, format!(" unlocks {}", tool.tool)),
+            Part::new(0, plain, format!(" Allows {}", tool.tool)),
             Part::new(3, plain, format!("{dot}{}", tool.target)),
-            Part::new(1, dim, format!("{dot}what it does cannot be taken back"))
+            Part::new(1, dim, format!("{dot}cannot be undone"))
                 .or(format!("{dot}no undo")),
         ],
         Question::Budget(budget) => vec![
             Part::new(
                 0,
                 plain,
-                format!(" unlocks a call of at most {}", budget.needed),
+                format!(" Allows a call of at most {}", budget.needed),
             ),
             Part::new(
                 1,
                 plain,
-                format!("{dot}{} of {} is spent", budget.spent, budget.limit),
+                format!("{dot}{} of {} spent", budget.spent, budget.limit),
             ),
-            Part::new(3, dim, format!("{dot}what is spent cannot be taken back"))
+            Part::new(3, dim, format!("{dot}spending cannot be undone"))
                 .or(format!("{dot}no undo")),
         ],
     }
@@ -423,13 +423,13 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let (unseen, theme) = (measured.unseen(), pen.theme);
     let rest = match unseen {
         0 => String::new(),
-        1 => ", 1 line unseen".to_owned(),
-        _ => format!(", {unseen} lines unseen"),
+        1 => ", 1 line not viewed".to_owned(),
+        _ => format!(", {unseen} lines not viewed"),
     };
-    let told = format!("seen {} %{rest}", measured.seen_percent());
+    let told = format!("{}% viewed{rest}", measured.seen_percent());
     // What lies below stands in the same frame on the right.
     let told = if told.len() + BELOW > usize::from(area.width) {
-        format!("seen {} %", measured.seen_percent())
+        format!("{}% viewed", measured.seen_percent())
     } else {
         told
     };
@@ -538,11 +538,11 @@ fn tab_title(gate: &GateView, tab: Tab) -> String {
         (Tab::Diff, Some((version, _))) => format!("Diff to v{version}"),
         (Tab::Diff, None) => "Diff".to_owned(),
         (Tab::Whole, _) if gate.sha256.is_none() => "Question".to_owned(),
-        (Tab::Whole, _) => "Whole".to_owned(),
+        (Tab::Whole, _) => "Artifact".to_owned(),
         (Tab::Forks, _) => format!("Forks ({})", gate.forks.candidates.len().saturating_sub(1)),
-        (Tab::Errors, _) => "Errors before".to_owned(),
+        (Tab::Errors, _) => "Previous errors".to_owned(),
         (Tab::Comments, _) => "Comments".to_owned(),
-        (Tab::Inputs, _) => "Inputs".to_owned(),
+        (Tab::Inputs, _) => "Prompt".to_owned(),
         (Tab::Log, _) => "Log".to_owned(),
     }
 }

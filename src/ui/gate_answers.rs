@@ -72,10 +72,10 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         Stage::Revising { .. } => {
             let line = vec![
                 ink(
-                    pen.theme.own(" another version: sending …"),
+                    pen.theme.own(" new version: sending …"),
                     pen.theme.waiting(),
                 ),
-                ink(", then a new question asks about it", pen.theme.dim()),
+                ink(", then it needs approval", pen.theme.dim()),
             ];
             pen.line(area, 0, line);
         }
@@ -107,14 +107,14 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
         (0, true) if !gate.takes(Decision::RequestChanges) => {
-            Part::new(rank, theme.selected(), " Write on          ")
+            Part::new(rank, theme.selected(), " Edit comment      ")
         }
         (0, true) => Part::new(rank, theme.selected(), " Request changes   "),
-        (0, false) => Part::new(rank, theme.selected(), " Keep reading      "),
+        (0, false) => Part::new(rank, theme.selected(), " Choose an action  "),
         _ => Part::new(
             0,
             theme.dim(),
-            format!(" keys ignored {} s", tenths(ignored)),
+            format!(" Ready in {} s    ", tenths(ignored)),
         ),
     };
     let mut parts = vec![first, Part::new(4, theme.plain(), " ")];
@@ -131,9 +131,9 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
             "deny"
         }
         Some(Question::Budget(_)) => {
-            answer(0, Action::Approve, "raise by an amount", "raise");
+            answer(0, Action::Approve, "raise the budget", "raise");
             if gate.cheaper.as_ref().is_some_and(|found| !found.is_empty()) {
-                answer(0, Action::GateCheaper, "somebody cheaper", "cheaper");
+                answer(0, Action::GateCheaper, "cheaper persona", "cheaper");
             }
             "stop"
         }
@@ -159,7 +159,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
         answer(2, Action::GateEdit, "edit", "edit");
     }
     if forks::valid(&gate.forks.candidates).next().is_some() {
-        answer(1, Action::Pick, "take a fork", "pick");
+        answer(1, Action::Pick, "use a fork", "pick");
     } else if gate.sha256.is_some() {
         answer(6, Action::Fork, "fork", "fork");
     }
@@ -183,13 +183,13 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     );
     let unseen = match gate.unseen() {
         None => ink(
-            " the text is still loading: you have seen nothing of it",
+            " The text is still loading; you have not viewed it",
             pen.theme.bad(),
         ),
-        Some(0) => ink(" every line was on the screen", pen.theme.good()),
-        Some(1) => ink(" 1 line was never on the screen", pen.theme.waiting()),
+        Some(0) => ink(" You have viewed every line", pen.theme.good()),
+        Some(1) => ink(" You have not scrolled through 1 line", pen.theme.waiting()),
         Some(lines) => ink(
-            format!(" {lines} lines were never on the screen"),
+            format!(" You have not scrolled through {lines} lines"),
             pen.theme.waiting(),
         ),
     };
@@ -223,10 +223,10 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
             pen.theme.dim()
         };
         if gate.needs_no_amount() && typed.is_empty() {
-            spans.push(ink("(or nothing)  ", pen.theme.dim()));
+            spans.push(ink("(or leave empty)  ", pen.theme.dim()));
         }
         let word = if gate.successor().is_some() {
-            "goes on   "
+            "resumes   "
         } else {
             "raises   "
         };
@@ -250,7 +250,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     }
     let esc = [
         ink("Esc ", pen.theme.key()),
-        ink("keeps reading", pen.theme.plain()),
+        ink("cancels", pen.theme.plain()),
     ];
     // Where it has no room the line of hints says it.
     if spans
@@ -264,7 +264,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     }
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        let told = format!("keys ignored {} s ", tenths(ignored));
+        let told = format!("ready in {} s ", tenths(ignored));
         pen.right(inner, 0, taken, vec![ink(told, pen.theme.dim())]);
     }
     pen.line(inner, row, spans);
@@ -274,19 +274,19 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
 /// What Enter would mean, in words that leave no room for another reading.
 fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
-        (Question::Tool(_), Scope::Once) => "this call alone; the next one asks again".to_owned(),
+        (Question::Tool(_), Scope::Once) => "this call only; the next call asks again".to_owned(),
         (Question::Tool(tool), Scope::Phase) => {
             format!(
-                "not only this call: every call of {} in this phase runs without asking",
+                "Allow {} for this phase without asking",
                 tool.tool
             )
         }
         (Question::Tool(tool), Scope::Run) => format!(
-            "not only this call: every call of {} in this run runs without asking",
+            "Allow {} for this run without asking",
             tool.tool
         ),
         (Question::Budget(budget), _) => format!(
-            "at least {} more is needed; for this run only",
+            "Needs at least {} more; for this run only",
             short_of(budget)
         ),
     }
@@ -297,14 +297,14 @@ fn taken_over(gate: &GateView, one: &Cheaper) -> String {
     let amount = if gate.needs_no_amount() {
         ""
     } else {
-        "; all of the budget is spent, so an amount is needed too"
+        "; the budget is spent: enter an amount too"
     };
     format!("{}{amount}", terms(one))
 }
 
 fn question(gate: &GateView) -> String {
     if let Some(one) = gate.successor() {
-        return format!("Go on with {} ({})?", one.persona, one.model);
+        return format!("Switch to {} ({})?", one.persona, one.model);
     }
     match (gate.question.as_deref(), gate.scope) {
         (Some(Question::Tool(tool)), Scope::Once) => return format!("Allow {} once?", tool.tool),
@@ -339,12 +339,12 @@ fn question(gate: &GateView) -> String {
 fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
     let (title, button) = match (action, gate.question.as_deref()) {
         (_, Some(Question::Tool(_))) => {
-            ("Deny: why? The agent gets these words and goes on.", "Deny")
+            ("Deny: comment for the agent, which continues", "Deny")
         }
-        (_, Some(Question::Budget(_))) => ("Stop here: why? The phase and the run fail.", "Stop"),
-        (Decision::Reject, None) => ("Reject: why not? The phase and the run fail.", "Reject"),
+        (_, Some(Question::Budget(_))) => ("Stop here (fails the run). Reason:", "Stop"),
+        (Decision::Reject, None) => ("Reject (fails the run). Reason:", "Reject"),
         _ => (
-            "What should change? The agent gets these words.",
+            "Request changes: comment for the agent",
             "Request changes",
         ),
     };
@@ -421,7 +421,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let title = match (receipt.ours, rests) {
         (true, true) => " Recorded ",
         (true, false) => " In effect ",
-        (false, _) => " Answered already ",
+        (false, _) => " Already answered ",
     };
     let inner = pen.framed(
         area,
@@ -457,7 +457,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
         let (said, style) = match receipt.action.as_str() {
             "approved" | "changes_requested" if rests => (
                 format!(
-                    "   the run is paused: {} lets it go on and act on this",
+                    "   the run is paused: {} resumes it, then this takes effect",
                     pen.state.keys.shown(Action::GateResume)
                 ),
                 theme.waiting(),
@@ -466,7 +466,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
                 let [open, back, next] = [Action::Open, Action::Back, Action::NextGate]
                     .map(|action| pen.state.keys.shown(action));
                 (
-                    format!("   {open} or {back} goes back, {next} to the next question"),
+                    format!("   {open} or {back}: back; {next}: next pending approval"),
                     theme.dim(),
                 )
             }

@@ -14,7 +14,7 @@ use crate::model::state::RunStatus;
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if pen.state.leaving == Leaving::Draining {
         let said = format!(
-            " pausing {} … Ctrl-C again leaves at once",
+            " pausing {} … Ctrl-C again quits at once",
             runs(pen.state.works_on())
         );
         return pen.text(area, 0, &pen.theme.own(&said), pen.theme.waiting());
@@ -36,8 +36,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
 /// The keys of a question: fixed, because they must never mean anything else.
 fn answers(pen: &mut Pen<'_>, area: Rect) {
     let keys = [
-        ("Tab ", "next answer"),
-        ("Enter ", "take it"),
+        ("Tab ", "next choice"),
+        ("Enter ", "select"),
         ("Esc ", "back"),
     ];
     let mut spans = vec![ink(" ", pen.theme.plain())];

@@ -37,7 +37,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         pen.text(
             top,
             0,
-            &format!(" the list could not be loaded: {failure}"),
+            &format!(" cannot load the run list: {failure}"),
             pen.theme.bad(),
         );
         pen.text(top, 1, &format!(" {}", failure.hint), pen.theme.dim());
@@ -55,12 +55,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     if runs.is_empty() && runs.filter.is_on() {
         let sure = runs.filter.search != Search::Going;
         let said = if sure {
-            " no run fits"
+            " no matches"
         } else {
-            " no run fits so far"
+            " no matches so far"
         };
         pen.text(area, 1, said, pen.theme.plain());
-        return pen.text(area, 2, " Esc shows all of them again", pen.theme.dim());
+        return pen.text(area, 2, " Esc shows all runs", pen.theme.dim());
     }
     if area.height < 16 {
         return list(pen, area);
@@ -224,7 +224,7 @@ impl Widths {
             wide("WORKFLOW", self.workflow),
             wide("THREAD", self.thread),
             wide("PHASE", self.phase),
-            wide("WISH", self.wish),
+            wide("TASK", self.wish),
             cell_right("SINCE", 7, ""),
             cell_right("COST", 10, "")
         )
@@ -234,7 +234,7 @@ impl Widths {
         let (theme, more) = (pen.theme, pen.theme.more());
         let mark = Mark::of_run(record);
         let word = match record.place_in_line() {
-            Some(place) => format!("line {place}"),
+            Some(place) => format!("queued #{place}"),
             None if mark == Mark::Strange => record.state.clone(),
             None => mark.told().2.to_owned(),
         };

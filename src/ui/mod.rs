@@ -118,7 +118,7 @@ fn draw_modal(pen: &mut Pen<'_>, area: Rect, modal: &Modal) {
 }
 
 fn too_small(pen: &mut Pen<'_>, area: Rect) {
-    let said = "enlarge to 40x10; runs go on; q leaves";
+    let said = "enlarge to 40x10; runs continue; q quits";
     let width = usize::from(area.width.max(1));
     for (row, piece) in text::wrapped(said, width).iter().enumerate() {
         pen.text(area, row, piece, pen.theme.plain());

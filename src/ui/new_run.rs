@@ -192,7 +192,7 @@ fn found(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     }
     if candidates.is_empty() {
         let area = at.field(1);
-        pen.text(area, 0, "no workflow fits", pen.theme.dim());
+        pen.text(area, 0, "no matching workflow", pen.theme.dim());
         at.row += 1;
     }
 }
@@ -205,7 +205,7 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         "repository",
         &form.repo,
         form.focus == Field::Repo,
-        "none: a plain folder of its own, without commits",
+        "none: a plain directory, without commits",
     );
     at.problem(pen, &Part::Repo);
     brought(pen, at);
@@ -214,13 +214,13 @@ fn place(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let commit: String = place.commit.chars().take(8).collect();
         place.branch.as_ref().map_or_else(
             || format!("commit {commit}"),
-            |branch| format!("{branch} at {commit}"),
+            |branch| format!("{branch} @ {commit}"),
         )
     });
     let empty = match (&commit, form.repo.is_blank()) {
-        (Some(commit), _) => format!("the current one: {commit}"),
+        (Some(commit), _) => format!("{commit} (current branch)"),
         (None, true) => "no repository".to_owned(),
-        (None, false) => "the current one".to_owned(),
+        (None, false) => "current branch".to_owned(),
     };
     line_field(
         pen,
@@ -252,16 +252,16 @@ fn brought(pen: &mut Pen<'_>, at: &mut Form<'_>) {
         format!("{} files", asked.files)
     };
     let why = if asked.changed {
-        "have changed: not used"
+        "changed: not used"
     } else {
-        "are not used yet"
+        "not allowed yet"
     };
     let key = pen.state.keys.shown(Action::FormTrust);
     let area = at.field(1);
     pen.text(
         area,
         0,
-        &format!("{key}: {files} it brings {why}"),
+        &format!("{key}: {files} from it {why}"),
         pen.theme.waiting(),
     );
     at.row += 1;
@@ -301,7 +301,7 @@ pub(super) fn line_field(
 fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let form = at.form;
     let focused = form.focus == Field::Wish;
-    at.label(pen, "wish", focused);
+    at.label(pen, "task", focused);
     let area = at.field(at.area.height.saturating_sub(at.row));
     if area.height < 3 {
         return pen.widget(form.wish.area(), area);
@@ -315,7 +315,7 @@ fn wish(pen: &mut Pen<'_>, at: &mut Form<'_>) {
     let inner = pen.framed(
         area,
         vec![ink(
-            " What do you want made? ",
+            " Task ",
             if problem {
                 pen.theme.waiting()
             } else {

@@ -15,7 +15,7 @@ use crate::model::money::NanoUsd;
 use crate::model::state::Strategy;
 
 /// Who sits where nobody can.
-const NOBODY: &str = "nobody";
+const NOBODY: &str = "no usable persona";
 /// Cells of a strategy's name between its signs.
 const STRATEGY: usize = 13;
 
@@ -113,7 +113,7 @@ impl Foot {
         let own = form
             .ahead()
             .and_then(|ahead| ahead.thread.clone())
-            .unwrap_or_else(|| "one of its own".to_owned());
+            .unwrap_or_else(|| "its own thread".to_owned());
         line_field(
             pen,
             at,
@@ -134,7 +134,7 @@ impl Foot {
             at.row += 1;
         }
         let focused = form.focus == Field::Strategy;
-        at.label(pen, "if held", focused);
+        at.label(pen, "if busy", focused);
         let area = at.field(1);
         let shown = if focused {
             format!("< {} >", form.strategy)
@@ -164,7 +164,7 @@ impl Foot {
         let usual = form.ahead().and_then(|ahead| ahead.budget);
         let empty = usual.map_or_else(
             || "no limit for this run".to_owned(),
-            |usual| format!("{} as in the settings", short(usual)),
+            |usual| format!("{} (from settings)", short(usual)),
         );
         line_field(
             pen,
@@ -214,7 +214,7 @@ impl Foot {
             + 4;
         for (index, seat) in form.seats().iter().enumerate() {
             let focused = form.focus == Field::Seat(index);
-            at.label(pen, if index == 0 { "who" } else { "" }, focused);
+            at.label(pen, if index == 0 { "agents" } else { "" }, focused);
             let area = at.field(1);
             let spans = seat_spans(pen, seat, focused, (role, who), usize::from(area.width));
             pen.line(area, 0, spans);
@@ -226,7 +226,7 @@ impl Foot {
             }
         }
         if form.seats().is_empty() && !form.is_current() {
-            at.label(pen, "who", false);
+            at.label(pen, "agents", false);
             let area = at.field(1);
             pen.text(area, 0, &pen.theme.own("looking …"), pen.theme.dim());
             at.row += 1;
@@ -236,11 +236,11 @@ impl Foot {
 
     fn rest(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         let form = at.form;
-        at.label(pen, "rehearse", form.focus == Field::Rehearse);
+        at.label(pen, "dry run", form.focus == Field::Rehearse);
         let (sign, about) = if form.rehearse {
-            ("[x]", "no model is asked; nothing costs anything")
+            ("[x]", "no model calls, no cost")
         } else {
-            ("[ ]", "Space: play it without a model")
+            ("[ ]", "Space: no model calls, no cost")
         };
         let area = at.field(1);
         pen.line(
@@ -311,7 +311,7 @@ fn seat_spans(
         spans.push(ink(text, style));
     };
     if seat.consent.is_some() {
-        add("asks consent  ", pen.theme.waiting());
+        add("needs consent  ", pen.theme.waiting());
     }
     add(&format!("{model}  "), pen.theme.plain());
     add(&format!("{price}  "), pen.theme.dim());
@@ -370,14 +370,14 @@ fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
             pen.theme.bad(),
         ),
         () if problems == 1 => (
-            "one thing stands in the way".to_owned(),
+            "1 problem: see the marked field".to_owned(),
             pen.theme.waiting(),
         ),
         () if problems > 1 => (
-            format!("{problems} things stand in the way"),
+            format!("{problems} problems: see the marked fields"),
             pen.theme.waiting(),
         ),
-        () if asks > 0 => ("asks for your consent first".to_owned(), pen.theme.dim()),
+        () if asks > 0 => ("asks you to allow these personas first".to_owned(), pen.theme.dim()),
         () => (String::new(), pen.theme.dim()),
     };
     let area = at.field(1);

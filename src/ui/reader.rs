@@ -102,7 +102,7 @@ pub fn typed(
     let [text, foot] = arrange::bottom(area, 1.min(area.height));
     let found = reading.map_or(Found::Nothing, Reading::found);
     let aside = if typing.text.is_empty() {
-        "finds as you type".to_owned()
+        "searches as you type".to_owned()
     } else {
         told(found)
     };
@@ -157,16 +157,16 @@ fn told(found: Found) -> String {
     };
     match found {
         Found::Nothing => String::new(),
-        Found::Looking(at, of) => format!("looking … line {} of {}", number(at), number(of)),
-        Found::Nowhere => "no line has it".to_owned(),
+        Found::Looking(at, of) => format!("searching … line {} of {}", number(at), number(of)),
+        Found::Nowhere => "no matches".to_owned(),
         Found::Many(1, false) => "1 hit".to_owned(),
         Found::Many(count, more) => format!("{} hits", many(count, more)),
         Found::At(at, count, more) => format!("{} of {}", number(at), many(count, more)),
         Found::NoMore(at, count, true) => {
-            format!("{} of {}, none further down", number(at), number(count))
+            format!("{} of {}, last match", number(at), number(count))
         }
         Found::NoMore(at, count, false) => {
-            format!("{} of {}, none further up", number(at), number(count))
+            format!("{} of {}, first match", number(at), number(count))
         }
     }
 }

@@ -57,7 +57,7 @@ fn unopened(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
             pen.text(
                 area,
                 1,
-                &format!(" the run could not be loaded: {failure}"),
+                &format!(" cannot load the run: {failure}"),
                 pen.theme.bad(),
             );
             pen.text(area, 2, &format!(" {}", failure.hint), pen.theme.plain());
@@ -116,7 +116,7 @@ fn past_banner(pen: &mut Pen<'_>, area: Rect, run: &RunView, (seq, last): (u64, 
     let [back, on, turn_back, turn_on, now] =
         [StepBack, StepOn, TurnBack, TurnOn, Now].map(|action| keys.shown(action));
     let ways = [
-        format!("  {back} {on} event  {turn_back} {turn_on} phase or question  {now} now "),
+        format!("  {back} {on} event  {turn_back} {turn_on} phase or approval  {now} now "),
         format!("  {back} {on}  {turn_back} {turn_on}  {now} now "),
         format!("  {now} now "),
     ];
@@ -163,9 +163,9 @@ fn past_question(pen: &Pen<'_>, run: &RunView) -> Option<String> {
         .artifact_version
         .map(|version| format!(" about v{version}"))
         .unwrap_or_default();
-    let asked = format!("{}{version} waited here", open.gate);
+    let asked = format!("{}{version} was pending here", open.gate);
     let Some(at) = record.resolved_at else {
-        return Some(format!("{asked}, and waits still"));
+        return Some(format!("{asked}, still pending"));
     };
     let (after, by) = (
         human_duration(at.since_ms(open.requested_at)),
@@ -201,11 +201,11 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             let goes_on = if money {
                 String::new()
             } else {
-                format!(", {} goes on", keys.shown(Action::Resume))
+                format!(", {} resume", keys.shown(Action::Resume))
             };
-            format!("paused, {gate} waits: {opens} opens the question{goes_on} (since {since})")
+            format!("paused, approval pending: {gate}, {opens} review{goes_on} (since {since})")
         } else {
-            format!("{gate} waits: {opens} opens the question (since {since})")
+            format!("Waiting for your approval: {gate}, {opens} review (since {since})")
         };
         let asked = open
             .question
@@ -226,13 +226,13 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
             };
             Some((
                 mark,
-                format!("paused{why}: {} goes on", keys.shown(Action::Resume)),
+                format!("paused{why}: {} resumes", keys.shown(Action::Resume)),
                 String::new(),
             ))
         }
         RunStatus::Failed => {
             let (code, message, hint) = state.error.clone()?;
-            let again = format!("{} runs it again", keys.shown(Action::Resume));
+            let again = format!("{} retries", keys.shown(Action::Resume));
             let hint = if hint.is_empty() {
                 again
             } else {
@@ -242,7 +242,7 @@ fn banner_text(pen: &Pen<'_>, run: &RunView) -> Option<(Mark, String, String)> {
         }
         RunStatus::Aborted => {
             let text = format!(
-                "aborted; worktree, artifacts and history stay; {} runs it again",
+                "aborted; worktree, artifacts and history are kept; {} retries",
                 keys.shown(Action::Resume)
             );
             Some((Mark::Stopped, text, String::new()))
@@ -277,14 +277,14 @@ fn at_work(pen: &Pen<'_>, run: &RunView, state: &RunState) -> Option<(Mark, Stri
     if let Some(retry) = run.pulse.retry(state, now) {
         let left = human_duration(retry.until.since_ms(now).next_multiple_of(1000));
         let text = format!(
-            "{phase}: next try in {left}, try {} failed [{}]",
+            "{phase}: retry in {left}, try {} failed [{}]",
             retry.failed, retry.code
         );
         return Some((Mark::Waits, text, String::new()));
     }
     let silent = age_text(run.pulse.quiet_ms(state, now)?);
     let text = format!(
-        "{phase} has said nothing for {silent}: {} pauses it",
+        "{phase}: no output for {silent}; {} pauses it",
         pen.state.keys.shown(Action::Pause)
     );
     Some((Mark::Quiet, text, String::new()))

@@ -33,7 +33,7 @@ pub fn beneath(pen: &mut Pen<'_>, area: Rect) {
         .map(|b| format!("{dot}{b}"))
         .unwrap_or_default();
     let lines = [
-        ("wish", record.requirements.clone(), pen.theme.plain()),
+        ("task", record.requirements.clone(), pen.theme.plain()),
         (
             "where",
             format!(
@@ -104,7 +104,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
     let (plain, dim) = (pen.theme.plain(), pen.theme.dim());
     let mark = Mark::of_run(record);
     let word = match record.place_in_line() {
-        Some(place) => format!("waits in line, place {place}"),
+        Some(place) => format!("queued #{place}"),
         None if mark == Mark::Strange => record.state.clone(),
         None => mark.told().2.to_owned(),
     };
@@ -119,7 +119,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         .map(|key| format!(", {key}"))
         .unwrap_or_default();
     let kind = if record.rehearsal {
-        ", a rehearsal"
+        ", dry run"
     } else {
         ""
     };
@@ -140,7 +140,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         (label, need, style),
         ("next", record.error_hint.clone().unwrap_or_default(), plain),
         ("", String::new(), plain),
-        ("wish", record.requirements.clone(), plain),
+        ("task", record.requirements.clone(), plain),
         ("", String::new(), plain),
         (
             "phases",
@@ -215,7 +215,7 @@ fn framed(pen: &mut Pen<'_>, area: Rect, record: &RunRecord) -> Rect {
 }
 
 fn place(record: &RunRecord) -> &str {
-    record.repo.as_deref().unwrap_or("a folder of its own")
+    record.repo.as_deref().unwrap_or("its own directory")
 }
 
 /// What the run needs from the operator, or how it ended.
@@ -223,9 +223,9 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     let keys = &pen.state.keys;
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
         return (
-            "asks",
+            "approval",
             format!(
-                "{gate}: {} opens the question, {} the run",
+                "{gate}: {} to review, {} opens the run",
                 keys.shown(Action::NextGate),
                 keys.shown(Action::Open)
             ),
@@ -238,7 +238,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     }
     if let Some(until) = record.waits_until {
         let text = format!(
-            "until {} because the model's server asked for it; then it goes on by itself",
+            "until {}: requested by the model server; resumes automatically",
             pen.state.clock(until)
         );
         return ("waits", text, pen.theme.of_mark(Mark::Waits));
@@ -247,7 +247,7 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
         let why = record.pause_reason.as_deref().unwrap_or("?");
         return (
             "paused",
-            format!("{why}: {} goes on", keys.shown(Action::ListResume)),
+            format!("{why}: {} resumes", keys.shown(Action::ListResume)),
             pen.theme.of_mark(Mark::Paused),
         );
     }

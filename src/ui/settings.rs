@@ -14,7 +14,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         head,
         0,
         &format!(
-            " The file is {}; variables win over it, flags over both.",
+            " File: {}; variables override it, flags override both.",
             settings.file
         ),
         pen.theme.dim(),

@@ -44,7 +44,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         );
         say(
             pen,
-            "against a schema, and you decide at the gate what goes on.",
+            "against a schema, and you approve it at the gate.",
             false,
         );
     }
@@ -53,15 +53,15 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let ways = [
         (
             keys.shown(Action::Demo),
-            "the demo: a whole run in a minute; no key, no cost",
+            "the demo: a complete run in a minute; no key, no cost",
         ),
         (
             keys.shown(Action::NewRun),
-            "a new run: workflow, repository, and what you want",
+            "a new run: workflow, repository and task",
         ),
         (
             "shell".to_owned(),
-            "phasedeck run development -m \"what you want\"",
+            "phasedeck run development -m \"your task\"",
         ),
     ];
     for (key, about) in ways {
@@ -90,16 +90,16 @@ fn warnings(pen: &mut Pen<'_>, area: Rect, mut row: usize) {
     wrong.dedup_by(|one, other| one.found == other.found);
     if wrong.is_empty() {
         let said = if doctor.running || doctor.checks.is_empty() {
-            "looking at terminal, data, keys and programs"
+            "checking terminal, data, keys and programs"
         } else {
-            "doctor has nothing to warn of"
+            "doctor: no warnings"
         };
         return pen.text(area, row, &format!("{said} ({key})"), pen.theme.dim());
     }
     pen.text(
         area,
         row,
-        &format!("doctor ({key}) warns of:"),
+        &format!("doctor ({key}) warnings:"),
         pen.theme.waiting(),
     );
     row += 1;

@@ -24,7 +24,7 @@ fn approve_the_next_gate(terminal: &mut Terminal, phase: &str) {
     }
     // A second Enter would leave what the first one led to.
     terminal.wait_until("Enter to count", |screen| {
-        screen.contains("keeps reading") && !screen.contains("keys ignored")
+        screen.contains("cancels") && !screen.contains("keys ignored")
     });
     terminal.press("\r");
     terminal.wait_until("the answer to count", |screen| screen.contains("In effect"));

@@ -280,7 +280,7 @@ fn a_console_that_watches_goes_on_under_the_next_host() {
 
 fn take_over(terminal: &mut Terminal) {
     terminal.press("H");
-    terminal.wait_until("the question", |screen| screen.contains("Take over here?"));
+    terminal.wait_until("the question", |screen| screen.contains("Take over as host?"));
     terminal.stays(Duration::from_millis(900));
     terminal.press("\t");
     terminal.stays(Duration::from_millis(100));
@@ -322,7 +322,7 @@ fn a_form_that_was_begun_survives_a_crash() {
     let begun = |terminal: &mut Terminal| {
         terminal.wait_until("the empty list", |screen| screen.contains("new run"));
         terminal.press_until("n", "the form", |screen| {
-            screen.contains("What do you want made?")
+            screen.contains("Task")
         });
     };
     let mut terminal = Terminal::open(&home, &[], 100, 30);

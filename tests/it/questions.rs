@@ -541,7 +541,7 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
         screen.contains("budget_exceeded") && screen.contains("mini@1")
     });
     console.press_until("C", "who could", |screen| {
-        screen.contains("Who goes on for less?")
+        screen.contains("Switch to a cheaper persona")
     });
     assert!(
         console.text().contains("[ mini@1 (test/small) ]"),
@@ -555,7 +555,7 @@ fn at_the_gate_of_a_budget_keys_choose_somebody_cheaper_and_consent_to_them() {
         screen.contains("Go on with mini@1 (test/small)?")
     });
     console.press_until("\r", "consent to be asked", |screen| {
-        screen.contains("Let this persona work for you?")
+        screen.contains("Allow this persona?")
     });
     assert_eq!(
         script.requests().len(),

@@ -116,7 +116,7 @@ pub fn run_console(
     let library = library::start(options.paths.clone(), sender.clone())?;
     let keys = keymap(&options.settings.console)?;
     let size = crossterm::terminal::size()
-        .map_err(|e| Failure::io("the terminal does not tell its size", &e))?;
+        .map_err(|e| Failure::io("the terminal does not report its size", &e))?;
     let mut state = AppState::new(look(&options, size), keys, false);
     state.opening = Some(0);
     let wanted = match options.start {

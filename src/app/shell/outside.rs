@@ -126,7 +126,7 @@ impl Errand {
         };
         create_private_dir(&paths.state)?;
         let folder = tempfile::TempDir::new_in(&paths.state)
-            .map_err(|e| Failure::io("cannot make a folder for the pager", &e))?;
+            .map_err(|e| Failure::io("cannot create a directory for the pager", &e))?;
         let file = folder.path().join(file_name(name));
         write(&file, bytes.as_bytes())?;
         let (command, program) = chosen(&["PAGER"], "less", &file);
@@ -172,14 +172,14 @@ impl Errand {
             (Ok(status), Kind::Page) if status.success() => Returned::Read,
             (Ok(status), kind) => {
                 let kept = match kind {
-                    Kind::Edit { .. } => "nothing was sent; e opens your text again",
-                    Kind::Wish { .. } => "the wish is as it was; the editor opens your text again",
+                    Kind::Edit { .. } => "nothing was sent; e reopens your text",
+                    Kind::Wish { .. } => "the task is unchanged; the editor reopens your text",
                     Kind::Page => "",
                 };
                 Returned::Failed(
                     Failure::new(
                         Code::IoFailed,
-                        format!("{} ended badly ({status})", self.program),
+                        format!("{} failed ({status})", self.program),
                     )
                     .hint(kept),
                 )
@@ -205,15 +205,15 @@ fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
         Ok(bytes) => bytes,
         Err(error) => {
             return Returned::Failed(Failure::io(
-                format!("cannot read what was edited in {}", copy.display()),
+                format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
     };
     let Ok(text) = String::from_utf8(bytes) else {
         return Returned::Failed(
-            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
-                .hint("the wish is as it was"),
+            Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
+                .hint("the task is unchanged"),
         );
     };
     // Should it stay, it is of no harm: the form has the text.
@@ -234,7 +234,7 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
         Ok(bytes) => bytes,
         Err(error) => {
             return Returned::Failed(Failure::io(
-                format!("cannot read what was edited in {}", copy.display()),
+                format!("cannot read the edited text in {}", copy.display()),
                 &error,
             ));
         }
@@ -248,8 +248,8 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
             content,
         },
         Err(_) => Returned::Failed(
-            Failure::new(Code::UsageInvalid, "what was edited is not UTF-8")
-                .hint("nothing was sent; e opens it again"),
+            Failure::new(Code::UsageInvalid, "the edited text is not UTF-8")
+                .hint("nothing was sent; e reopens it"),
         ),
     }
 }

@@ -248,7 +248,7 @@ impl Pump {
         let mut drawn = self
             .terminal
             .draw(&self.state)
-            .map_err(|e| Failure::io("the terminal refuses a frame", &e))?;
+            .map_err(|e| Failure::io("cannot write to the terminal", &e))?;
         waiting.extend(self.events.try_iter());
         drawn.drained = !waiting.iter().any(queue::is_input);
         if self.linking == Linking::Due {
@@ -403,7 +403,7 @@ impl Pump {
     fn suspend(&mut self, waiting: &mut VecDeque<Event>) -> Option<Exit> {
         if orphaned() {
             self.state
-                .say("there is no shell to go back to: Ctrl-Z does nothing here");
+                .say("no shell to return to: Ctrl-Z does nothing here");
             self.state.dirty = true;
             return None;
         }

@@ -84,7 +84,7 @@ impl Terminal {
         };
         terminal.enter()?;
         // Asked once; nothing waits for the answer.
-        write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("the terminal refuses", &error))?;
+        write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("cannot set up the terminal", &error))?;
         terminal.hook = Some(guard_panics(terminal.taken.clone()));
         Ok(terminal)
     }
@@ -94,7 +94,7 @@ impl Terminal {
     /// # Errors
     /// `io_failed` when it refuses.
     pub fn enter(&mut self) -> Result<()> {
-        let refused = |error: std::io::Error| Failure::io("the terminal refuses", &error);
+        let refused = |error: std::io::Error| Failure::io("cannot set up the terminal", &error);
         let fresh = !self.taken.swap(true, Ordering::SeqCst);
         if !fresh {
             // A shell may have set the terminal up for itself in between: not what is to be given back.
@@ -251,7 +251,7 @@ fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
             give_back(&taken);
             ours(info);
         } else {
-            tracing::error!(panic = %info, "a thread ended by a defect");
+            tracing::error!(panic = %info, "a thread panicked");
         }
     }));
     before

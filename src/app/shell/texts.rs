@@ -82,7 +82,7 @@ pub fn base_difference(
     let mut doc = Document::default();
     doc.push(
         Ink::Note,
-        &format!("{path} was not in the commit that the run began from: all of it is new"),
+        &format!("{path} is not in the base commit: all of it is new"),
     );
     doc.lines.extend(Document::of_content(path, &current).lines);
     Ok(doc)

@@ -23,7 +23,7 @@ use crate::model::state::Via;
 /// `io_failed` when no thread or runtime can be started.
 pub fn start(patient: Patient, answers: Sender<Event>) -> Result<Sender<Work>> {
     let (work, inbox) = channel();
-    let failed = |e: std::io::Error| Failure::io("cannot start the workshop thread", &e);
+    let failed = |e: std::io::Error| Failure::io("cannot start the job thread", &e);
     // Git is called here, not on the runtime of engine or screen: neither may wait for it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

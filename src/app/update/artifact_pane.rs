@@ -95,7 +95,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|s| s.approval.as_ref())
         .and_then(|open| open.artifact_sha256.clone());
     if asked.is_none() || asked != shown {
-        state.say("only what a gate asks about can be edited; o reads this version in a pager");
+        state.say("only an artifact at a gate can be edited; o opens this version in a pager");
         return Vec::new();
     }
     let mut cmds = gate::open(state);

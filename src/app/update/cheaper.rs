@@ -48,10 +48,10 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     let known = match &gate.cheaper {
-        _ if !gate.asks_amount() => Err("only where a budget is used up somebody cheaper goes on"),
-        None => Err("still looking up who could; press again in a moment"),
+        _ if !gate.asks_amount() => Err("a cheaper persona can take over only when a budget is used up"),
+        None => Err("still looking up personas; press again in a moment"),
         Some(found) if found.is_empty() => {
-            Err("nobody who could go on costs less: raise the budget, or stop here")
+            Err("no cheaper persona is available: raise the budget, or stop here")
         }
         Some(found) => Ok(found),
     };
@@ -65,7 +65,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     if gate.ignored_for(last_input, ticks) > 0 {
         return Vec::new();
     }
-    let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(found.iter().enumerate().map(|(place, one)| {
         (
             format!("{} ({})", one.persona, one.model),
@@ -73,8 +73,8 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         )
     }));
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Who goes on for less?".to_owned(),
-        detail: "They take the conversation over where it stopped. You are asked once more before anything counts.".to_owned(),
+        question: "Switch to a cheaper persona".to_owned(),
+        detail: "It continues the conversation where it stopped. You confirm once more before it takes effect.".to_owned(),
         choices,
         cursor: 0,
         drawn: None,
@@ -105,11 +105,11 @@ pub fn asks_consent(state: &mut AppState) -> bool {
         return false;
     };
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Let this persona work for you?".to_owned(),
+        question: "Allow this persona?".to_owned(),
         detail: told(&ask),
         choices: vec![
-            ("Keep reading".to_owned(), Choice::Stay),
-            ("Agree and go on".to_owned(), Choice::AgreeAndGoOn),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Allow and continue".to_owned(), Choice::AgreeAndGoOn),
         ],
         cursor: 0,
         drawn: None,

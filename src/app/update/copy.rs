@@ -19,7 +19,7 @@ pub fn copy(state: &mut AppState) -> Vec<Cmd> {
         }
         Some((text, what)) if text.len() > MOST => {
             let told = format!(
-                "{what}: {} bytes are more than a terminal's clipboard takes",
+                "{what}: {} bytes exceed the terminal's clipboard limit",
                 text.len()
             );
             state.complain(

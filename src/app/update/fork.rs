@@ -21,7 +21,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         .zip(known)
         .and_then(|(gate, known)| Some((gate, known, known.phase(gate.phase_key.as_ref()?)?)));
     let Some((gate, known, phase)) = found else {
-        state.say("only the phase of an artifact at a gate can be made again by somebody else");
+        state.say("only a phase with an artifact at a gate can be forked");
         return Vec::new();
     };
     let current = known
@@ -43,7 +43,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         ..StartRun::default()
     };
     state.forking = Some(ask);
-    state.say("looking up who else could make it");
+    state.say("looking up other personas");
     vec![Cmd::Work(Work::Seats(Box::new(request)))]
 }
 
@@ -65,14 +65,14 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
         .unwrap_or_default();
     if ask.personas.is_empty() {
         let said = format!(
-            "nobody else can take the seat '{}': add a persona with that role",
+            "no other persona has the role '{}': add one",
             ask.role
         );
         state.forking = None;
         state.say(said);
         return Vec::new();
     }
-    let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(
         ask.personas
             .iter()
@@ -80,11 +80,11 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
             .map(|(place, name)| (name.clone(), Choice::Fork(place))),
     );
     let detail = format!(
-        "Another persona than {} makes this phase again, in a run and a worktree of its own, at the price of the phase. This gate waits.",
+        "Another persona than {} runs this phase again, in a separate run and worktree, at the cost of the phase. This gate stays open.",
         ask.current
     );
     state.notice = None;
-    let question = "Who makes it again?".to_owned();
+    let question = "Fork: run this phase again with another persona".to_owned();
     state.modal = Some(Modal::Confirm(Confirm {
         question,
         detail,
@@ -122,7 +122,7 @@ pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) 
     match result {
         Ok(Answer::Started { run_id, .. }) => {
             state.say(format!(
-                "run {} makes it again; the Forks tab compares",
+                "Fork {} started. Compare in the Forks tab.",
                 run_id.short()
             ));
             vec![Cmd::Query(Query::Forks(of))]
@@ -171,7 +171,7 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
     };
-    let mut choices = vec![("Keep reading".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     let picks = forks::valid(&gate.forks.candidates);
     choices.extend(picks.map(|(place, fork)| {
         (
@@ -180,12 +180,12 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
         )
     }));
     if choices.len() == 1 {
-        state.say("no fork has a valid artifact to take");
+        state.say("no fork has a valid artifact");
         return Vec::new();
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Take the artifact of a fork?".to_owned(),
-        detail: "It becomes the next version here, and a new question asks about it. What waits now stays in the history.".to_owned(),
+        question: "Use a fork's artifact?".to_owned(),
+        detail: "It becomes the next version here and needs approval. The current version stays in the history.".to_owned(),
         choices,
         cursor: 0,
         drawn: None,

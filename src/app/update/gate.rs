@@ -49,12 +49,12 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
         .and_then(|id| waiting.iter().position(|w| *w == id))
         .map_or(0, |at| at + 1);
     let Some(run_id) = waiting.get(at).or_else(|| waiting.first()).copied() else {
-        state.say("no run waits for you");
+        state.say("no pending approvals");
         return Vec::new();
     };
     if state.screen() == Screen::Gate {
         if current == Some(run_id) && state.gate.as_ref().is_some_and(GateView::is_open) {
-            state.say("no other run waits for you");
+            state.say("no other pending approvals");
             return Vec::new();
         }
         let mut cmds = leave(state);
@@ -86,7 +86,7 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     let Some(open) = known.state.approval.clone() else {
-        state.say("this run asks nothing at the moment");
+        state.say("this run has no pending approval");
         return Vec::new();
     };
     if state
@@ -163,7 +163,7 @@ pub fn edit(state: &mut AppState) -> Vec<Cmd> {
     let (Some(sha256), Some(Query::Content(_, path))) =
         (gate.sha256.clone(), gate.sources.get(&Tab::Whole).cloned())
     else {
-        state.say("this question is about no artifact, so there is nothing to edit");
+        state.say("this gate has no artifact to edit");
         return Vec::new();
     };
     let request_id = gate.request_id;

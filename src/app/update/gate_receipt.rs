@@ -55,7 +55,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             if let (Stage::Receipt(receipt), Some(seat)) = (&mut gate.stage, seats.first()) {
                 let phases: Vec<&str> = seats.iter().map(|seat| seat.phase_key.as_str()).collect();
                 receipt.came_to += &format!(
-                    ": {} goes on with {};",
+                    ": {} continues with {};",
                     seat.binding.persona,
                     phases.join(", ")
                 );
@@ -72,7 +72,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             gate.stage = Stage::Receipt(Receipt {
                 action: ApprovalStatus::Superseded.to_string(),
                 came_to: String::new(),
-                by: told.unwrap_or_else(|| "the file was changed after it was checked".to_owned()),
+                by: told.unwrap_or_else(|| "artifact changed on disk after validation".to_owned()),
                 at: event.at,
                 comment: String::new(),
                 ours,
@@ -107,13 +107,13 @@ fn revised_here(gate: &GateView) -> bool {
 fn brought(by: &str, picked: Option<&Picked>) -> String {
     let what = match picked {
         Some(picked) => format!(
-            "took the version of fork {} by {}",
+            "the version of fork {} by {}",
             picked.fork.short(),
             picked.persona
         ),
-        None => "wrote another version".to_owned(),
+        None => "an edited version".to_owned(),
     };
-    format!("{by}, who {what}: the next question asks about it")
+    format!("{by} with {what}; it needs approval")
 }
 
 /// The stored answers of the run whose question is open: it may be answered already.

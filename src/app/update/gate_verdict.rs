@@ -23,19 +23,19 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     if action == Action::RequestChanges && !gate.takes(Decision::RequestChanges) {
         let takes = match gate.question.as_deref() {
             Some(Question::Tool(_)) => {
-                "a tool is allowed once, for this phase or for this run, or denied"
+                "allow the tool once, for this phase or for this run, or deny it"
             }
             Some(Question::Budget(_)) => {
-                "a budget is raised, somebody cheaper goes on, or the run stops here"
+                "raise the budget, switch to a cheaper persona, or stop here"
             }
-            None => "this question takes approve, reject or abort",
+            None => "this gate takes approve, reject or abort",
         };
         state.say(takes);
         return Vec::new();
     }
     let about_tool = matches!(gate.question.as_deref(), Some(Question::Tool(_)));
     if matches!(action, Action::AllowPhase | Action::AllowRun) && !about_tool {
-        state.say("only an answer about a tool can stand: this question takes approve or reject");
+        state.say("only tool permissions can be standing: approve or reject here");
         return Vec::new();
     }
     gate.scope = match action {
@@ -140,7 +140,7 @@ pub fn paste(state: &mut AppState, text: &str) {
     let ticks = state.now.ticks;
     let Some(gate) = &mut state.gate else { return };
     if gate.input.paste(text) {
-        gate.notice = Some("the paste was longer than 64 KiB; its end was cut".to_owned());
+        gate.notice = Some("the paste was cut to 64 KiB".to_owned());
     }
     gate.input.unsaved.get_or_insert(ticks);
 }
@@ -154,12 +154,12 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
     };
     if gate.input.is_blank() {
         let what = if action == Decision::Reject {
-            "why not"
+            "a reason"
         } else {
-            "what should change"
+            "a comment"
         };
         gate.notice = Some(format!(
-            "write {what} first: the agent and the record need the words"
+            "write {what} first"
         ));
         return Vec::new();
     }

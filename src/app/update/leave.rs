@@ -13,12 +13,12 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         return vec![Cmd::Quit];
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("{at_work} run{} at work in this process", if at_work == 1 { " is" } else { "s are" }),
-        detail: "Pausing lets each reach its next checkpoint; nothing is lost, and they can go on later.".to_owned(),
+        question: format!("{at_work} run{} active", if at_work == 1 { " is" } else { "s are" }),
+        detail: "Pausing waits for each run's next checkpoint. All progress is saved; you can resume later.".to_owned(),
         choices: vec![
             ("Stay".to_owned(), Choice::Stay),
             ("Pause and quit".to_owned(), Choice::PauseAndQuit),
-            ("Leave them running".to_owned(), Choice::LeaveRunning),
+            ("Keep running in background".to_owned(), Choice::LeaveRunning),
         ],
         cursor: 0,
         drawn: None,
@@ -39,7 +39,7 @@ pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     if twice {
         return pause_and_quit(state);
     }
-    state.say("Ctrl-C again pauses what runs here and quits");
+    state.say("Ctrl-C again pauses local runs and quits");
     Vec::new()
 }
 

@@ -13,7 +13,7 @@ pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cm
     // A banner keeps them in sight until they were read.
     state.warnings.extend(notices.iter().cloned());
     if took_over {
-        state.say("this console is the host now: what rested can go on");
+        state.say("this console is now the host: paused runs can resume");
     }
     let mut cmds = runs::refresh(state);
     cmds.extend(looks::ask_costs(state));
@@ -46,11 +46,11 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     }
     state.host_gone = !there;
     if there {
-        state.say("a host is back: what you do here is served again");
+        state.say("a host is available again: commands are executed");
         return signals::stale(state);
     }
     let text = format!(
-        "the host has ended, its runs rest: {} takes over here",
+        "the host has exited, its runs are paused: {} takes over",
         state.keys.shown(Action::TakeOver)
     );
     state.notice = Some(Notice {
@@ -70,7 +70,7 @@ pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
     if held {
         state.warnings.push(HELD.to_owned());
     } else {
-        state.say("the database is free again: what waited is stored");
+        state.say("the database is available again: pending writes are stored");
     }
     Vec::new()
 }
@@ -78,9 +78,9 @@ pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
 /// Asks whether this console shall be the host from now on, where there is none.
 pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
     let why_not = match () {
-        () if state.opening.is_some() => "the engine is starting already",
-        () if state.hosting => "this console is the host already",
-        () if !state.host_gone => "there is a host: this console is attached to it",
+        () if state.opening.is_some() => "the engine is already starting",
+        () if state.hosting => "this console is already the host",
+        () if !state.host_gone => "another process is the host; this console is attached to it",
         () => "",
     };
     if !why_not.is_empty() {
@@ -88,11 +88,11 @@ pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Take over here?".to_owned(),
-        detail: "The process that worked on the runs is gone. This console becomes the host: it puts in order what was left, \
-                 and the runs can go on from here."
+        question: "Take over as host?".to_owned(),
+        detail: "The previous host has exited. This console becomes the host: it recovers the interrupted runs, \
+                 which can then be resumed here."
             .to_owned(),
-        choices: vec![("Only look".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
+        choices: vec![("Cancel".to_owned(), Choice::Stay), ("Take over".to_owned(), Choice::TakeOver)],
         cursor: 0,
         drawn: None,
     }));
@@ -162,7 +162,7 @@ mod tests {
         assert!(bench.state.warnings.is_empty());
         assert_eq!(
             bench.state.notice.as_ref().unwrap().text,
-            "the database is free again: what waited is stored"
+            "the database is available again: pending writes are stored"
         );
     }
 

@@ -48,11 +48,11 @@ pub fn warnings(state: &mut AppState) -> Vec<Cmd> {
         doc.push(Ink::Plain, "");
     }
     if doc.lines.is_empty() {
-        state.say("nothing was found wrong at the start");
+        state.say("no startup warnings");
         return Vec::new();
     }
-    doc.push(Ink::Note, "The doctor tells it too, as long as it is so.");
-    show_text(state, "Found at the start".to_owned(), doc);
+    doc.push(Ink::Note, "The doctor reports it too while it lasts.");
+    show_text(state, "Startup warnings".to_owned(), doc);
     Vec::new()
 }
 

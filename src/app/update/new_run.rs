@@ -10,7 +10,7 @@ use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
 
 /// What is said when a text was longer than a field takes.
-const TOO_LONG: &str = "the text was long: only its first 64 KiB were taken";
+const TOO_LONG: &str = "the text was cut to its first 64 KiB";
 
 /// Opens the form, with what was written before, here or by a console that is gone.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
@@ -39,7 +39,7 @@ pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
         .unwrap_or_default();
     let keys = state.keys.shown(Action::FormClear);
     state.say(format!(
-        "what you wrote before is back{of}; {keys} empties the form"
+        "draft restored{of}; {keys} clears the form"
     ));
     look_again(state)
 }
@@ -112,11 +112,11 @@ pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
 
 fn ask_clear(state: &mut AppState) {
     state.modal = Some(Modal::Confirm(Confirm {
-        question: "Empty the form?".to_owned(),
-        detail: "The wish and everything else that was written here goes.".to_owned(),
+        question: "Clear the form?".to_owned(),
+        detail: "The task and all other fields are cleared.".to_owned(),
         choices: vec![
-            ("Keep it".to_owned(), Choice::Stay),
-            ("Empty it".to_owned(), Choice::EmptyForm),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Clear".to_owned(), Choice::EmptyForm),
         ],
         cursor: 0,
         drawn: None,

@@ -20,7 +20,7 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     }
     if !form.is_current() {
-        state.say("still looking ahead; press again in a moment");
+        state.say("still checking; press again in a moment");
         return Vec::new();
     }
     if let (Some(failure), _) = form.in_the_way(&state.runs) {
@@ -48,14 +48,14 @@ fn ends_another(state: &AppState) -> Option<Confirm> {
     let name = form.lane_name()?;
     let holder = Lane::of(&name, &state.runs).holder?;
     Some(Confirm {
-        question: format!("End run {} to make room?", holder.id.short()),
+        question: format!("Abort run {} and start this one?", holder.id.short()),
         detail: format!(
-            "{} is aborted and cannot be resumed; its worktree and branch go back to where they were before it. What it made is kept aside.",
+            "{} is aborted and cannot be resumed; its worktree and branch are rolled back to its base commit. Its changes are saved.",
             holder.workflow
         ),
         choices: vec![
             ("Keep editing".to_owned(), Choice::Stay),
-            ("End it and start".to_owned(), Choice::RollBackAndStart),
+            ("Abort it and start".to_owned(), Choice::RollBackAndStart),
         ],
         cursor: 0,
         drawn: None,
@@ -73,7 +73,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     }
     state.modal = Some(Modal::Confirm(Confirm {
         question: format!(
-            "Let {} work for you?",
+            "Allow {}?",
             if asks.len() == 1 {
                 "this persona"
             } else {
@@ -83,7 +83,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
         detail: asks.iter().map(told).collect::<Vec<_>>().join("\n"),
         choices: vec![
             ("Keep editing".to_owned(), Choice::Stay),
-            ("Agree and start".to_owned(), Choice::AgreeAndStart),
+            ("Allow and start".to_owned(), Choice::AgreeAndStart),
         ],
         cursor: 0,
         drawn: None,
@@ -158,7 +158,7 @@ fn begin(state: &mut AppState) -> Vec<Cmd> {
 pub fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
     let ticket = Ticket(state.last_ticket.0 + 1);
     (state.last_ticket, state.starting) = (ticket, Some(ticket));
-    state.say("starting the run: sending");
+    state.say("starting the run");
     vec![Cmd::Send(ticket, Command::Start(Box::new(request)))]
 }
 

@@ -23,7 +23,7 @@ pub fn offer(state: &mut AppState) -> Vec<Cmd> {
 /// Opens it because the operator wants it.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if state.runs.counts.paused == 0 {
-        state.say("nothing has stopped before its end");
+        state.say("no interrupted runs");
         return Vec::new();
     }
     state.show(Screen::Picker);
@@ -113,7 +113,7 @@ fn settle(state: &mut AppState, how: Settle) -> Vec<Cmd> {
         return Vec::new();
     }
     let Some((run_id, call_id)) = state.picker.unsure_call() else {
-        state.say("nothing of this run is unsure");
+        state.say("nothing in this run needs checking");
         return Vec::new();
     };
     run_actions::send(
@@ -187,7 +187,7 @@ fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
         ));
     }
     if refused > 0 {
-        parts.push(format!("{refused} cannot go on and stay marked grey"));
+        parts.push(format!("{refused} cannot resume and stay marked grey"));
     }
     parts.join("; ")
 }

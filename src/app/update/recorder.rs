@@ -146,7 +146,7 @@ pub fn refuses(state: &mut AppState, action: Action) -> Option<Vec<Cmd>> {
     let seq = run.moment().unwrap_or_default();
     let now = state.keys.shown(Action::Now);
     state.say(format!(
-        "this is the past (event {seq}): nothing was done. {now} returns to now"
+        "viewing history (event {seq}): nothing was done. {now} returns to now"
     ));
     Some(Vec::new())
 }

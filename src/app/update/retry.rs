@@ -24,13 +24,13 @@ pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
 /// Puts the question on the screen, with one of its answers under the cursor.
 fn ask(state: &mut AppState, cursor: usize) {
     let Some(plan) = &state.retry else { return };
-    let mut choices = vec![("Not now".to_owned(), Choice::Stay)];
+    let mut choices = vec![("Cancel".to_owned(), Choice::Stay)];
     choices.extend(
         plan.beginnings()
             .into_iter()
             .map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))),
     );
-    choices.push((format!("If held: {}", plan.strategy), Choice::RetryStrategy));
+    choices.push((format!("Thread policy: {}", plan.strategy), Choice::RetryStrategy));
     let question = format!("Retry run {} in a new run?", plan.run_id.short());
     state.modal = Some(Modal::Confirm(Confirm {
         question,

@@ -50,7 +50,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Grow | Action::Shrink => {
             run.arranged.grow(run.focus, action == Action::Grow);
             if state.look.size.0 < 120 || run_is_zoomed(state) {
-                state.say("here one pane has all the room; side by side they can be resized, from 120 columns on");
+                state.say("only one pane is shown; panes can be resized from 120 columns on");
             }
             return Vec::new();
         }
@@ -61,7 +61,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
         Action::Permits => {
             let listed = run.now().map(|known| question::permits(&known.state));
             if let Some(listed) = listed {
-                modal::show_text(state, "Standing answers".to_owned(), listed);
+                modal::show_text(state, "Standing tool permissions".to_owned(), listed);
             }
             return Vec::new();
         }

@@ -77,7 +77,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     if asks_for_money(record) && state.screen() == Screen::Gate {
         return refuse(
             state,
-            "no word but an answer to this question lets the run go on",
+            "the run resumes only after this approval is answered",
         );
     }
     if asks_for_money(record) {
@@ -85,7 +85,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     }
     if record.has_ended() {
         state.say(format!(
-            "retry {}: looking up what it would be",
+            "retry {}: checking",
             record.id.short()
         ));
         return vec![Cmd::Query(Query::Retry(record.id))];
@@ -99,7 +99,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
         ),
         Some(why) => refuse(
             state,
-            &format!("run {} cannot go on: {why}", record.id.short()),
+            &format!("run {} cannot resume: {why}", record.id.short()),
         ),
     }
 }
@@ -109,19 +109,19 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
         return refuse(
             state,
             &format!(
-                "run {} has ended already ({})",
+                "run {} has already finished ({})",
                 record.id.short(),
                 record.state
             ),
         );
     }
     state.modal = Some(Modal::Confirm(Confirm {
-        question: format!("End run {} ({})?", record.id.short(), record.workflow),
-        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history stay."
+        question: format!("Abort run {} ({})?", record.id.short(), record.workflow),
+        detail: "An aborted run cannot be resumed. Its worktree, artifacts and history are kept."
             .to_owned(),
         choices: vec![
-            ("Keep it".to_owned(), Choice::Stay),
-            ("Abort the run".to_owned(), Choice::Abort(record.id)),
+            ("Cancel".to_owned(), Choice::Stay),
+            ("Abort run".to_owned(), Choice::Abort(record.id)),
         ],
         cursor: 0,
         drawn: None,
