@@ -47,12 +47,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
         return;
     };
     if costs.days.is_empty() {
-        pen.text(
-            area,
-            1,
-            " No model calls recorded yet.",
-            pen.theme.title(),
-        );
+        pen.text(area, 1, " No model calls recorded yet.", pen.theme.title());
         return pen.text(
             area,
             2,

@@ -304,11 +304,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         return unlocked_by(pen, asked);
     }
     let Some(key) = &gate.phase_key else {
-        return vec![Part::new(
-            0,
-            plain,
-            " Next: same phase, new conversation",
-        )];
+        return vec![Part::new(0, plain, " Next: same phase, new conversation")];
     };
     let more_gates = known.phase(key).map_or(0, |phase| {
         known.workflow.as_ref().map_or(0, |w| w.gates(phase).len())
@@ -321,10 +317,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         return vec![Part::new(
             0,
             plain,
-            format!(
-                " Next: gate {} of {more_gates} in this phase",
-                passed + 2
-            ),
+            format!(" Next: gate {} of {more_gates} in this phase", passed + 2),
         )];
     }
     let Some(next) = known.phase_after(key) else {
@@ -348,11 +341,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         ));
     }
     parts.push(Part::new(2, pen.theme.dim(), format!("{dot}undo: abort")));
-    parts.push(Part::new(
-        6,
-        pen.theme.dim(),
-        " (keeps all commits)",
-    ));
+    parts.push(Part::new(6, pen.theme.dim(), " (keeps all commits)"));
     parts
 }
 
@@ -363,8 +352,7 @@ fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
         Question::Tool(tool) => vec![
             Part::new(0, plain, format!(" Allows {}", tool.tool)),
             Part::new(3, plain, format!("{dot}{}", tool.target)),
-            Part::new(1, dim, format!("{dot}cannot be undone"))
-                .or(format!("{dot}no undo")),
+            Part::new(1, dim, format!("{dot}cannot be undone")).or(format!("{dot}no undo")),
         ],
         Question::Budget(budget) => vec![
             Part::new(

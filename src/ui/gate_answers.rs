@@ -264,7 +264,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     }
     let ignored = gate.confirm_ignored_for(pen.state.last_input, pen.state.now.ticks);
     if ignored > 0 {
-        let told = format!("ready in {} s ", tenths(ignored));
+        let told = format!("Ready in {} s ", tenths(ignored));
         pen.right(inner, 0, taken, vec![ink(told, pen.theme.dim())]);
     }
     pen.line(inner, row, spans);
@@ -276,15 +276,11 @@ fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
         (Question::Tool(_), Scope::Once) => "this call only; the next call asks again".to_owned(),
         (Question::Tool(tool), Scope::Phase) => {
-            format!(
-                "Allow {} for this phase without asking",
-                tool.tool
-            )
+            format!("Allow {} for this phase without asking", tool.tool)
         }
-        (Question::Tool(tool), Scope::Run) => format!(
-            "Allow {} for this run without asking",
-            tool.tool
-        ),
+        (Question::Tool(tool), Scope::Run) => {
+            format!("Allow {} for this run without asking", tool.tool)
+        }
         (Question::Budget(budget), _) => format!(
             "Needs at least {} more; for this run only",
             short_of(budget)
@@ -338,15 +334,10 @@ fn question(gate: &GateView) -> String {
 
 fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_button: bool) {
     let (title, button) = match (action, gate.question.as_deref()) {
-        (_, Some(Question::Tool(_))) => {
-            ("Deny: comment for the agent, which continues", "Deny")
-        }
+        (_, Some(Question::Tool(_))) => ("Deny: comment for the agent, which continues", "Deny"),
         (_, Some(Question::Budget(_))) => ("Stop here (fails the run). Reason:", "Stop"),
         (Decision::Reject, None) => ("Reject (fails the run). Reason:", "Reject"),
-        _ => (
-            "Request changes: comment for the agent",
-            "Request changes",
-        ),
+        _ => ("Request changes: comment for the agent", "Request changes"),
     };
     let inner = pen.framed(
         area,

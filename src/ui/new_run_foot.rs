@@ -377,7 +377,10 @@ fn button(pen: &mut Pen<'_>, at: &mut Form<'_>) {
             format!("{problems} problems: see the marked fields"),
             pen.theme.waiting(),
         ),
-        () if asks > 0 => ("asks you to allow these personas first".to_owned(), pen.theme.dim()),
+        () if asks > 0 => (
+            "asks you to allow these personas first".to_owned(),
+            pen.theme.dim(),
+        ),
         () => (String::new(), pen.theme.dim()),
     };
     let area = at.field(1);

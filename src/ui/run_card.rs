@@ -118,11 +118,7 @@ pub fn beside(pen: &mut Pen<'_>, area: Rect) {
         .as_ref()
         .map(|key| format!(", {key}"))
         .unwrap_or_default();
-    let kind = if record.rehearsal {
-        ", dry run"
-    } else {
-        ""
-    };
+    let kind = if record.rehearsal { ", dry run" } else { "" };
     let moment = |at: Option<_>| at.map(|at| pen.state.day_and_time(at)).unwrap_or_default();
     let calls = if record.calls == 1 {
         "1 call".to_owned()
@@ -223,9 +219,9 @@ fn need_of(pen: &Pen<'_>, record: &RunRecord) -> (&'static str, String, ratatui:
     let keys = &pen.state.keys;
     if let (Some(gate), true) = (&record.pending_gate, waits(record)) {
         return (
-            "approval",
+            "gate",
             format!(
-                "{gate}: {} to review, {} opens the run",
+                "waiting for approval: {gate} ({} to review, {} for the run)",
                 keys.shown(Action::NextGate),
                 keys.shown(Action::Open)
             ),

@@ -391,7 +391,7 @@ mod tests {
             panic!("killed")
         };
         assert!(
-            killed.message.contains("signal: 9") && killed.hint.contains("e opens your text again"),
+            killed.message.contains("signal: 9") && killed.hint.contains("e reopens your text"),
             "{killed}"
         );
         assert_eq!(
@@ -439,7 +439,7 @@ mod tests {
         let Returned::Failed(killed) = second.ended(status(9)) else {
             panic!("killed")
         };
-        assert!(killed.hint.contains("opens your text again"), "{killed}");
+        assert!(killed.hint.contains("reopens your text"), "{killed}");
         let third = errand();
         assert_eq!(
             third.ended(status(0)),

@@ -84,7 +84,8 @@ impl Terminal {
         };
         terminal.enter()?;
         // Asked once; nothing waits for the answer.
-        write(ASK_SYNCHRONIZES).map_err(|error| Failure::io("cannot set up the terminal", &error))?;
+        write(ASK_SYNCHRONIZES)
+            .map_err(|error| Failure::io("cannot set up the terminal", &error))?;
         terminal.hook = Some(guard_panics(terminal.taken.clone()));
         Ok(terminal)
     }

@@ -48,7 +48,9 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
         return Vec::new();
     };
     let known = match &gate.cheaper {
-        _ if !gate.asks_amount() => Err("a cheaper persona can take over only when a budget is used up"),
+        _ if !gate.asks_amount() => {
+            Err("a cheaper persona can take over only when a budget is used up")
+        }
         None => Err("still looking up personas; press again in a moment"),
         Some(found) if found.is_empty() => {
             Err("no cheaper persona is available: raise the budget, or stop here")

@@ -64,10 +64,7 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
         })
         .unwrap_or_default();
     if ask.personas.is_empty() {
-        let said = format!(
-            "no other persona has the role '{}': add one",
-            ask.role
-        );
+        let said = format!("no other persona has the role '{}': add one", ask.role);
         state.forking = None;
         state.say(said);
         return Vec::new();

@@ -72,7 +72,7 @@ pub fn on_event(state: &mut AppState, event: &Event) {
             gate.stage = Stage::Receipt(Receipt {
                 action: ApprovalStatus::Superseded.to_string(),
                 came_to: String::new(),
-                by: told.unwrap_or_else(|| "artifact changed on disk after validation".to_owned()),
+                by: told.unwrap_or_else(|| "a change on disk after validation".to_owned()),
                 at: event.at,
                 comment: String::new(),
                 ours,

@@ -158,9 +158,7 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
         } else {
             "a comment"
         };
-        gate.notice = Some(format!(
-            "write {what} first"
-        ));
+        gate.notice = Some(format!("write {what} first"));
         return Vec::new();
     }
     let mut cmds = keep_draft(state);

@@ -38,9 +38,7 @@ pub fn draft_found(state: &mut AppState, draft: Option<FormDraft>) -> Vec<Cmd> {
         .map(|repo| format!(" (for {repo})"))
         .unwrap_or_default();
     let keys = state.keys.shown(Action::FormClear);
-    state.say(format!(
-        "draft restored{of}; {keys} clears the form"
-    ));
+    state.say(format!("draft restored{of}; {keys} clears the form"));
     look_again(state)
 }
 

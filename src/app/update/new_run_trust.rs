@@ -14,8 +14,7 @@ const SHOWN: usize = 4;
 /// Shows what it brings, and asks; keeping on with the form uses nothing of it.
 pub fn ask(state: &mut AppState) {
     let Some(asked) = withheld(state) else {
-        return state
-            .say("everything in the repository's .phasedeck/ is already allowed");
+        return state.say("everything in the repository's .phasedeck/ is already allowed");
     };
     let question = if asked.changed {
         "Allow its changed .phasedeck/ files?"

@@ -182,8 +182,8 @@ fn said(sent: usize, (asking, key): (usize, &str), refused: usize) -> String {
     let mut parts = vec![format!("resuming {runs}: sending")];
     if asking > 0 {
         parts.push(format!(
-            "{asking} {} for more budget: {key} answers",
-            if asking == 1 { "asks" } else { "ask" }
+            "{asking} {} more budget: {key} to review",
+            if asking == 1 { "needs" } else { "need" }
         ));
     }
     if refused > 0 {

@@ -30,7 +30,10 @@ fn ask(state: &mut AppState, cursor: usize) {
             .into_iter()
             .map(|from| (format!("From {}", plan.name(from)), Choice::Retry(from))),
     );
-    choices.push((format!("Thread policy: {}", plan.strategy), Choice::RetryStrategy));
+    choices.push((
+        format!("Thread policy: {}", plan.strategy),
+        Choice::RetryStrategy,
+    ));
     let question = format!("Retry run {} in a new run?", plan.run_id.short());
     state.modal = Some(Modal::Confirm(Confirm {
         question,

@@ -84,10 +84,7 @@ pub fn resume(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
         return gate::open_of(state, record.id);
     }
     if record.has_ended() {
-        state.say(format!(
-            "retry {}: checking",
-            record.id.short()
-        ));
+        state.say(format!("retry {}: checking", record.id.short()));
         return vec![Cmd::Query(Query::Retry(record.id))];
     }
     match state.picker.refusal(record, &state.runs.records) {
