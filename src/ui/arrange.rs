@@ -1,4 +1,4 @@
-//! What fits where: the arrangement of panes by the size of the terminal.
+//! Layout: the arrangement of panes by terminal size.
 
 use ratatui::layout::{Constraint, Layout, Rect};
 

@@ -1,4 +1,4 @@
-//! A question with a harmless first answer.
+//! A confirmation dialog whose first choice is harmless.
 
 use ratatui::layout::Rect;
 

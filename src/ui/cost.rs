@@ -1,4 +1,4 @@
-//! What everything cost: the days as a sparkline, and bars by day, phase, model and run.
+//! The cost screen: a sparkline of recent days, and bars by day, phase, model and run.
 
 use ratatui::layout::Rect;
 use ratatui::symbols::bar;

@@ -1,4 +1,4 @@
-//! What a crash left of a run, as lines of a panel: what is certain, what is unsure, what was lost.
+//! The crash card: what a crash left of a run, as confirmed, unverified and lost steps.
 
 use ratatui::text::Span;
 

@@ -1,4 +1,4 @@
-//! The doctor's checks: by subject, each with what was found and what to do.
+//! The doctor screen: checks by subject, each with its result and fix.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;

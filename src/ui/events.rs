@@ -1,5 +1,6 @@
-//! The events pane: one line an event (or as many as it takes), following the end or standing still,
-//! with the line that is typed to find or filter at its foot.
+//! The events pane: one or more lines per event, with live tail or a scroll position.
+//!
+//! The search or filter line is drawn at the bottom while it is being typed.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -89,7 +90,6 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     } else {
         String::new()
     };
-    let lines = if count == 1 { "line" } else { "lines" };
     let place = Rect {
         x: area.x + 2,
         y: area.bottom() - 1,

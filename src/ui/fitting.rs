@@ -1,7 +1,8 @@
-//! Lines that lose the less important words first when there is no room for all.
+//! Priority truncation of lines.
 //!
-//! A part has forms from the longest to the shortest. While a line is too wide, the part that matters
-//! least takes its next form, and after the last one goes; what has rank 0 keeps its shortest form.
+//! A part has forms from the longest to the shortest. While a line is too wide, the part with the
+//! highest rank switches to its next form, and is dropped after the last one. Rank 0 keeps its
+//! shortest form.
 
 use ratatui::style::Style;
 use ratatui::text::Span;

@@ -1,7 +1,7 @@
-//! A gate: what is asked, what the answer unlocks, the text in question, and the answers.
+//! The gate screen: header lines, the text under review, and the available decisions.
 //!
-//! The first three lines and the answers never scroll away; only when all of it is on the screen is
-//! the question reported as drawn, and only then can it be answered.
+//! The first three lines and the decisions never scroll. The gate is reported as drawn only when
+//! all of it is on the screen, and only then can it be decided.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

@@ -1,5 +1,5 @@
-//! The lower end of a gate: the answers, the question behind an answer, the words being written,
-//! and what became of it.
+//! The lower part of a gate: available decisions, the confirmation, the comment being written, and
+//! the receipt.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

@@ -1,4 +1,4 @@
-//! The first line: where one is, and what waits, runs and was spent anywhere.
+//! The first line: the current screen, and counts of pending approvals, active runs and spend.
 
 use ratatui::layout::Rect;
 

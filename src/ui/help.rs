@@ -1,4 +1,4 @@
-//! The keys, from the live key map; and finding a command by typing.
+//! The help screen, generated from the active key map, and the command palette.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

@@ -1,4 +1,4 @@
-//! The last line: what just happened, else the keys that do something here.
+//! The last line: the current notice, otherwise the keys available here.
 
 use ratatui::layout::Rect;
 

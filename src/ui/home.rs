@@ -1,5 +1,5 @@
-//! The list of runs: who waits for me, who works, what is done today folded, the rest; and what is
-//! looked for among them.
+//! The run list: pending approvals, active runs, today's completed runs folded, the rest; and the
+//! filter.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

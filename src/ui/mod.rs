@@ -1,9 +1,9 @@
-//! Drawing: from borrowed state to a buffer, nothing else. Changes nothing, asks nobody.
+//! Drawing: from borrowed state to a buffer, without side effects.
 //!
-//! [`draw`] picks the screen; each pane and each thing in front has its file. Styles are named by
-//! meaning in [`theme`]; every text passes [`text`], which makes foreign text safe and cuts it to
-//! its cells. What a frame showed goes back as [`Drawn`], so that the state knows what can scroll,
-//! what was seen and what may be answered.
+//! [`draw`] picks the screen; each pane and each modal has its own file. Styles are named by
+//! meaning in [`theme`]. All text passes through [`text`], which sanitizes foreign text and
+//! truncates it to its cells. The frame report [`Drawn`] tells the state what can scroll, what was
+//! viewed and what can be decided.
 
 pub mod arrange;
 pub mod confirm;

@@ -1,6 +1,6 @@
-//! The form of a new run: what is asked for, and beside it what the engine says it would be.
+//! The new-run form, and beside it the start preview from the engine.
 //!
-//! Problems stand beneath the field that they are about. The wish takes what room is left.
+//! Problems are shown below the field they refer to. The task takes the remaining rows.
 
 use ratatui::layout::Rect;
 

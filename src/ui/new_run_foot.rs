@@ -1,4 +1,4 @@
-//! The lower end of the form: who would work, in which lane, for how much, and the button.
+//! The lower part of the new-run form: agents, thread, budget, and the start button.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;

@@ -1,6 +1,7 @@
-//! What every drawing function has in hand: the buffer, the state, the styles, and what it reports.
+//! The draw context that every drawing function receives: buffer, state, styles, and the frame
+//! report.
 //!
-//! Nothing here can write outside the buffer, so no size of a terminal can make a screen panic.
+//! It cannot write outside the buffer, so no terminal size can cause a panic.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

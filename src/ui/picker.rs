@@ -1,4 +1,4 @@
-//! The resume picker: what stopped, what it was doing, and whether it can go on.
+//! The resume picker: interrupted runs, what each was doing, and whether it can be resumed.
 
 use ratatui::layout::Rect;
 

@@ -1,5 +1,5 @@
-//! A document on the screen: its visible rows, coloured by what they are, with what is searched standing
-//! out, and the line in which it is typed.
+//! Draws a document: its visible rows with syntax styles and highlighted matches, and the search
+//! line.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A run's screen: its panes, arranged by the size of the terminal.
+//! The run screen: its panes, arranged by terminal size.
 
 use ratatui::layout::Rect;
 

@@ -1,4 +1,4 @@
-//! More about the run under the cursor of a list: what it is for, where it works, what it needs.
+//! Details of the selected run: its task, its worktree, and the action it needs.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;

@@ -1,4 +1,4 @@
-//! The settings in force: each with its value, and where that comes from.
+//! The effective settings, each with its value and its source.
 
 use ratatui::layout::Rect;
 

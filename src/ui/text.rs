@@ -1,4 +1,4 @@
-//! Text on its way to the screen: made safe, measured in cells, cut between graphemes.
+//! Text for the screen: sanitized, measured in cells, truncated at grapheme boundaries.
 
 use ratatui::style::Style;
 use ratatui::text::Span;

@@ -1,4 +1,4 @@
-//! The transcript pane: what the agent of an attempt said and did, and says now.
+//! The transcript pane: an attempt's stored and live agent output.
 
 use ratatui::layout::Rect;
 use ratatui::text::Span;

@@ -1,4 +1,4 @@
-//! The list of runs when there is none: what this is, how to start, and what would stand in the way.
+//! The empty run list: what phasedeck is, how to start, and problems that would prevent it.
 
 use ratatui::layout::Rect;
 

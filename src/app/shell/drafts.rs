@@ -1,6 +1,6 @@
-//! What the operator wrote and did not send: small private files of the console's own.
+//! Unsent drafts of the operator: small private files of the console.
 //!
-//! A file is whole or not there: it is written beside its place, synced and renamed.
+//! A draft is written atomically: to a temporary file, synced and renamed.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! Words to the terminal beside the picture: clipboard, notification, and the way through multiplexers.
+//! Escape sequences besides drawing: clipboard, notifications, and passing through multiplexers.
 //!
-//! tmux and screen swallow what they do not know unless it is wrapped; a notification or a copied
-//! text goes to both, the multiplexer and the terminal around it. Nothing foreign gets here but the
-//! text that the operator copies, and that travels as base64.
+//! tmux and screen drop unknown sequences unless they are wrapped. Notifications and copied text
+//! are sent to both the multiplexer and the outer terminal. The only foreign text here is what the
+//! operator copies, and that is base64-encoded.
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::queue;

@@ -1,9 +1,8 @@
-//! The readers: threads with an archive each, so that the screen never waits for the disk.
+//! Archive reader threads, so that the screen never waits for the disk.
 //!
-//! Questions go in, messages come out, in order. Contents are made readable and compared on a thread
-//! of their own, because both may take long and lists must not wait for them. Drafts of comments are
-//! small private files of the console's own. They look at nothing unasked: what is new comes as
-//! signals, from another process too.
+//! Queries are answered in order. Contents are formatted and compared on a separate thread, because
+//! either can take long and must not delay lists. Drafts of comments are small private files of the
+//! console. The readers do not poll; changes are announced by signals, from other processes too.
 
 use std::path::PathBuf;
 use std::sync::Arc;

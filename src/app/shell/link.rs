@@ -1,8 +1,8 @@
-//! The way to the engine, found while the first frame is on the screen already.
+//! Connects to the engine in the background while the first frame is already on the screen.
 //!
-//! Becoming the host reads the lock, opens and may migrate the database, and puts in order what a crash
-//! left: too slow for a first frame. So it happens on a thread of its own, and again when the operator
-//! takes over from a host that is gone.
+//! Becoming the host acquires the lock, opens and possibly migrates the database, and runs crash
+//! recovery, which is too slow for a first frame. It therefore runs on its own thread, and again
+//! when the operator takes over from a host that has exited.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

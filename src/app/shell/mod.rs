@@ -1,9 +1,10 @@
-//! The one loop of the console: terminal and `AppState` on one thread, everything slow elsewhere.
+//! The console's main loop: terminal and `AppState` on one thread, everything slow on others.
 //!
-//! [`pump`] is the loop; [`terminal`] takes the terminal over and gives it back, [`escapes`] is
-//! what is said to it beside the picture; [`input`] reads keys, [`library`] the archive, each on a thread of its own; [`wires`] tie the loop to the engine,
-//! which lives on a runtime in the background. The loop waits for none of them. While [`outside`]
-//! runs an editor or a pager, the loop waits for that and for a reason to end it.
+//! [`pump`] is the event loop. [`terminal`] sets up and restores the terminal; [`escapes`] sends
+//! clipboard and notification sequences. [`input`] reads keys and [`library`] reads the archive,
+//! each on its own thread. [`wires`] connects the loop to the engine on its background runtime. The
+//! loop blocks on none of them. While [`outside`] runs an editor or a pager, the loop waits for its
+//! exit or a reason to end it.
 
 pub mod drafts;
 pub mod escapes;

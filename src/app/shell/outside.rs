@@ -1,10 +1,9 @@
-//! Another program with the terminal: the operator's editor on a copy, the operator's pager.
+//! Runs an external program on the terminal: the operator's editor on a copy, or the pager.
 //!
-//! The terminal is given back as it was found, the program runs, and whatever it leaves behind, by
-//! ending, failing or being killed, the terminal's own settings are put back before it is taken over
-//! again. The keyboard is held meanwhile, so that no key of the program's reaches the console. The
-//! copy that is edited lies in a private folder and stays there until what it says is stored; the
-//! worktree is never touched from here.
+//! The terminal is restored, the program runs, and the saved terminal settings are restored again
+//! before the console takes over, however the program ended. The keyboard is locked meanwhile, so
+//! that none of the program's input reaches the console. The edited copy is in a private directory
+//! and stays there until its text is stored; the worktree is never touched from here.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
-//! The loop: take what came, update, do what is to be done, draw when something changed.
+//! The event loop: receive messages, update, execute commands, draw when something changed.
 //!
-//! At most one frame in [`FRAME`], and one more for a key, which is answered at once and does not wait behind
-//! news ([`super::queue`]); half as many while news floods in. Between frames everything that came is taken at
-//! once. With nothing on its way and nothing that ages on the screen it sleeps.
+//! At most one frame is drawn per [`FRAME`], plus one per key, which overtakes queued signals
+//! ([`super::queue`]). Under a flood of signals the frame rate is halved. All messages that arrived
+//! between frames are processed together. With nothing pending and nothing time-dependent on the
+//! screen, it sleeps.
 
 use std::collections::VecDeque;
 use std::process::{Child, ExitStatus};

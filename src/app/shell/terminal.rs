@@ -1,9 +1,9 @@
-//! The terminal: taken over, drawn on, given back as it was found.
+//! Sets up the terminal, draws frames, and restores the terminal.
 //!
-//! Giving back happens on every way out: when the guard drops (return, error), and from the panic
-//! hook, which acts only for the thread that owns the screen; a panic elsewhere goes to the log and
-//! leaves the screen alone. A frame is the difference to the one before, written in one piece;
-//! where nothing differs, nothing is written.
+//! The terminal is restored on every exit path: when the guard drops, and in the panic hook. The
+//! hook acts only for the thread that owns the screen; a panic elsewhere is logged and leaves the
+//! screen alone. A frame is the difference to the previous one, written in a single write; an empty
+//! difference writes nothing.
 
 use std::io::Write;
 use std::sync::Arc;

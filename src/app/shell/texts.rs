@@ -1,4 +1,4 @@
-//! Texts for screens that take more than one question to the archive.
+//! Builds texts for screens that need more than one archive query.
 
 use crate::app::document::{Document, Ink};
 use crate::app::gate_texts::{self, Inputs};

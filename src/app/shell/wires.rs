@@ -1,7 +1,7 @@
-//! The ways between the screen's thread and the engine's runtime: commands out, news and signals in.
+//! Channels between the screen thread and the engine's runtime: commands in, signals out.
 //!
-//! News may be dropped when the screen is slow, because facts are not: what was dropped is told as
-//! "stale", and the screen asks the archive.
+//! Signals may be dropped when the screen is slow, because facts are stored. A drop is reported as
+//! "stale", and the screen then queries the archive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,8 +1,9 @@
-//! Slow work beside the screen: the doctor's checks, looking ahead, consent, the demo's repository.
+//! Background jobs: doctor checks, start previews, consent, the demo repository.
 //!
-//! One thread serves in order, so that consent is stored before the start that needs it is looked at
-//! again. Checks run on threads of their own and come as they end; of several outlooks that wait only
-//! the last is made, the others would be about what is no longer on the screen.
+//! One thread executes jobs in order, so that consent is stored before the start that needs it is
+//! checked again. Doctor checks run on their own threads and report as they finish. Of several
+//! queued previews only the last is computed, because the others describe a form that is no longer
+//! on the screen.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};

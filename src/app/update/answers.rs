@@ -1,4 +1,4 @@
-//! What the engine answered to a command.
+//! Handles the engine's results of commands.
 
 use super::{fork, new_run_start, outside, picker, retry, run_actions, signals};
 use crate::app::gate::Stage;

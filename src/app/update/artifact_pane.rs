@@ -1,4 +1,4 @@
-//! The artifact pane: which version, what is shown of it, and asking for its text.
+//! The artifact pane: the selected version, its view, and the query for its text.
 
 use std::sync::Arc;
 

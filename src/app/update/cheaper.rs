@@ -1,7 +1,7 @@
-//! Going on for less, where a budget is used up: who could, whose consent is missing, and the answer that names them.
+//! Switching to a cheaper persona when a budget is used up: candidates, consent, and the decision.
 //!
-//! Choosing somebody decides nothing: it leads to the same question as an amount does, and there Enter
-//! counts under the same rules. Consent is stored before the answer that needs it.
+//! Choosing a persona decides nothing. It opens the same confirmation as an amount does, and Enter
+//! there follows the same rules. Consent is stored before the decision that requires it.
 
 use super::gate_verdict::decide;
 use super::new_run_start::told;

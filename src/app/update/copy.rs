@@ -1,4 +1,4 @@
-//! Copying what is shown: an event's line, a text, what an agent said, a run's id.
+//! Copying to the clipboard: an event, a text, an agent's output, or a run id.
 
 use crate::app::msg::Cmd;
 use crate::app::reading::Reading;

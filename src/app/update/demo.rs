@@ -1,4 +1,4 @@
-//! The demo, and what an empty list looks for.
+//! Starting the demo, and the queries of an empty run list.
 
 use super::looks;
 use crate::app::msg::{Cmd, Work};

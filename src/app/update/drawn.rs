@@ -1,4 +1,5 @@
-//! What a frame showed: sizes of what scrolls, lines that were seen, questions that can be answered.
+//! Applies what the last frame reported: sizes of scrolling areas, lines viewed, gates that can be
+//! decided.
 
 use super::{picker, runs, transcript_pane};
 use crate::app::gate::Stage;

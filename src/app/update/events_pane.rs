@@ -1,4 +1,4 @@
-//! The events pane: following, going back, finding, one event whole.
+//! The events pane: live tail, scrolling, search, and viewing one event.
 
 use super::{finding, modal};
 use crate::app::document::{Document, Ink};

@@ -1,4 +1,4 @@
-//! `/` and `&` in the events: typing the line, looking for the next hit, filtering.
+//! Search (`/`) and filter (`&`) in the events pane.
 
 use super::events_pane::ask;
 use crate::app::finding::{Asked, Hit, Hunt, Prompt};

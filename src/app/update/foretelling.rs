@@ -1,5 +1,6 @@
-//! What the next phase of the open run will cost and take: asked once a phase, shown in its cost pane and
-//! at its gate.
+//! The forecast of cost and duration for the next phase of the open run.
+//!
+//! It is requested once per phase and shown in the cost pane and at the gate.
 
 use crate::app::msg::{Cmd, Query};
 use crate::app::run_view::{Foretold, RunView};

@@ -1,4 +1,4 @@
-//! Forks at a gate: choosing who makes the phase again, comparing what came of it, taking the better one.
+//! Forks at a gate: choosing the persona, comparing the results, using a fork's artifact.
 
 use super::run_actions;
 use crate::app::forks::{self, Compared, ForkAsk};

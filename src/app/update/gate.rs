@@ -1,4 +1,4 @@
-//! Gates: opening one, reading in it and leaving it open.
+//! Gates: opening one, scrolling its text, and leaving it open.
 
 use std::sync::Arc;
 

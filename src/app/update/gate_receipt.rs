@@ -1,7 +1,7 @@
-//! What became of the question on the screen: told by a fact, or found in the stored rows.
+//! The outcome of the gate on the screen, from an event or from the stored rows.
 //!
-//! The same fact may be told twice, as a signal and in an answer of the archive, and a row may be read
-//! before its fact is told; a fact counts once, and says more than a row.
+//! The same fact can arrive twice, as a signal and in a query result, and a row can be read before
+//! its fact arrives. A fact is applied once and takes precedence over a row.
 
 use std::sync::Arc;
 

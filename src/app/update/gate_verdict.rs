@@ -1,4 +1,7 @@
-//! Answers at a gate: two strokes to approve, words to ask for changes or reject, nothing by accident.
+//! Decisions at a gate.
+//!
+//! Approval takes two keystrokes; requesting changes and rejecting take a comment, so that no stray
+//! key decides.
 
 use super::tick::keep_draft;
 use super::{cheaper, run_actions};

@@ -1,4 +1,5 @@
-//! Keys and pastes: to the modal in front, to a text being written, else by the key map to the screen.
+//! Routes keys and pastes to the modal, to a focused text input, or through the key map to the
+//! screen.
 
 use super::{
     copy, demo, finding, gate, gate_verdict, leave, linking, looks, modal, new_run, palette,

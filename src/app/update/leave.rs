@@ -1,4 +1,4 @@
-//! Leaving: at once when nothing in this process is at work, else after asking.
+//! Quitting: immediate when no run is active in this process, otherwise after a confirmation.
 
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Choice, Confirm, Leaving, Modal};

@@ -1,4 +1,5 @@
-//! The way to the engine: found late, lost with the host, and found again by taking its place.
+//! The connection to the engine: established, lost when the host exits, and restored by taking
+//! over.
 
 use super::{demo, looks, picker, runs, signals};
 use crate::app::keymap::Action;

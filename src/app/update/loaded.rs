@@ -1,4 +1,4 @@
-//! What the archive answered.
+//! Handles query results of the archive.
 
 use std::sync::Arc;
 

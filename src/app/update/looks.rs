@@ -1,4 +1,4 @@
-//! Opening and scrolling the screens that only show something.
+//! Opening and scrolling the read-only screens: cost, doctor, settings.
 
 use crate::app::keymap::{Action, is_movement};
 use crate::app::looks::{Costs, scrolled};

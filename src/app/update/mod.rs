@@ -1,5 +1,6 @@
-//! The one update: a message in, a changed state and things to do out. It only routes; each subject
-//! has its file.
+//! The update function: takes a message, changes the state, returns commands to execute.
+//!
+//! This module only routes; each subject has its own file.
 
 mod answers;
 mod artifact_pane;

@@ -1,4 +1,4 @@
-//! Help, a whole text, and questions with a harmless first answer.
+//! Modals: help, a text viewer, and confirmations whose first choice is harmless.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! The mouse: the wheel moves what is under the pointer, a click gives it the focus, and opens the run
-//! that is selected already.
+//! Mouse input: the wheel scrolls the pane under the pointer; a click focuses it, or opens the run
+//! that is already selected.
 //!
-//! It never decides: in front of a question it does nothing but scroll.
+//! The mouse never decides: over a confirmation it can only scroll.
 
 use super::{keys, modal, run};
 use crate::app::keymap::Action;

@@ -1,4 +1,4 @@
-//! The form of a new run: writing, choosing, looking ahead, and keeping what was written.
+//! The new-run form: editing fields, requesting the start preview, and saving the draft.
 
 use super::new_run_start::{agreed, send, start};
 use super::{cheaper, fork, new_run_trust};

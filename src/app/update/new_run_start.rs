@@ -1,4 +1,4 @@
-//! From the form to a run: what stands in the way, what is asked first, the start itself.
+//! Starting a run from the form: problem checks, confirmations, consent, and the start itself.
 
 use super::run;
 use crate::app::lane::Lane;

@@ -1,4 +1,5 @@
-//! What the form's repository brings in `.phasedeck/`: shown, and asked whether it may be used.
+//! The repository's `.phasedeck/` files in the new-run form: shows them and asks whether to allow
+//! them.
 
 use super::new_run::look_again;
 use super::new_run_start::told;

@@ -1,4 +1,4 @@
-//! Whether what changed in the list is worth calling the operator for: transitions only.
+//! Decides whether a change in the run list warrants a notification. Only transitions count.
 
 use crate::app::runs::waits;
 use crate::model::record::RunRecord;

@@ -1,4 +1,4 @@
-//! What another program left behind: a version of the operator's own, or nothing.
+//! Handles the result of an external editor: an edited text, or no change.
 
 use super::{modal, new_run, run_actions};
 use crate::app::document::{Document, Ink};

@@ -1,4 +1,4 @@
-//! The resume picker: opening by itself, moving, marking, and who goes on.
+//! The resume picker: opening at startup, selection, marking, and resuming.
 
 use super::{run, run_actions};
 use crate::app::keymap::{Action, is_movement};

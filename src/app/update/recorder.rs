@@ -1,4 +1,4 @@
-//! Stepping through what a run was: asking the archive for a moment, showing it, coming back.
+//! Time travel through a run: requesting the state at an event, showing it, returning to now.
 
 use super::artifact_pane;
 use super::events_pane::ask;

@@ -1,4 +1,5 @@
-//! A retry of an ended run: what it would be is looked up first, and said with its price before anything begins.
+//! Retrying a finished run: a preview with its cost is loaded and confirmed before the retry
+//! starts.
 
 use super::{run, run_actions};
 use crate::app::lane::{Lane, turned};

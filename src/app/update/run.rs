@@ -1,4 +1,4 @@
-//! A run's screen: panes, the phase under the cursor, going in.
+//! The run screen: panes, the selected phase, and opening details.
 
 use super::{
     artifact_pane, events_pane, finding, gate, modal, recorder, text_search, transcript_pane,

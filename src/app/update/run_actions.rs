@@ -1,4 +1,4 @@
-//! Pausing, resuming and ending a run, from wherever one is selected.
+//! Pausing, resuming and aborting the selected run, from any screen.
 
 use super::gate;
 use crate::app::msg::{Cmd, Query, Ticket};

@@ -1,4 +1,4 @@
-//! The list of runs: moving, opening, the fold, the filter, and asking the archive for what is shown.
+//! The run list: selection, opening, the fold, the filter, and the queries for the visible rows.
 
 use super::{demo, keys, linking, notify, run};
 use crate::app::key::{Chord, KeyCode};

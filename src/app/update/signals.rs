@@ -1,4 +1,4 @@
-//! News from the engine: facts, live text, and word that some of it was missed.
+//! Engine signals: facts, live output, and notices that some signals were dropped.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Time passing: notices end, drafts are kept.
+//! The clock tick: expires notices and saves drafts.
 
 use super::{new_run, runs, text_search};
 use crate::app::msg::Cmd;

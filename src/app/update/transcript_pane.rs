@@ -1,5 +1,6 @@
-//! The transcript pane: reading, following, folding tool calls, choosing an attempt, and asking for what
-//! is stored once the pane is on the screen.
+//! The transcript pane: scrolling, live tail, folding tool calls, choosing an attempt.
+//!
+//! Stored output is requested only once the pane is visible.
 
 use std::sync::Arc;
 
