@@ -38,7 +38,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     body(pen, inner, run, focused);
 }
 
-/// Draws the lines alone.
+/// Draws the event lines without a frame.
 pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     let asks = u16::from(run.finding.prompt.is_some()).min(area.height);
     let [list, foot] = arrange::bottom(area, asks);
@@ -64,7 +64,7 @@ pub fn body(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
     }
 }
 
-/// Whether it follows, in the lower frame.
+/// Shows live tail or scrolled state in the bottom frame.
 pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     if run.tail.follows() {
         let style = pen.theme.dim();
@@ -79,7 +79,7 @@ pub fn follow_mark(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     }
 }
 
-/// What the filter leaves out, in the lower frame on the left.
+/// Shows the number of filtered-out events in the bottom frame.
 fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let (count, since) = run.tail.left_out();
     if count == 0 || area.width < 60 || area.height < 2 {
@@ -104,7 +104,7 @@ fn left_out(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     );
 }
 
-/// The line that is typed, and what it has found so far.
+/// Draws the search or filter line with its match status.
 fn typed(pen: &mut Pen<'_>, area: Rect, run: &RunView, prompt: &Prompt) {
     let (sign, aside) = match prompt.asked {
         Asked::Search => ('/', hit(run)),
@@ -139,7 +139,7 @@ fn hit(run: &RunView) -> String {
     }
 }
 
-/// How events are drawn in this frame.
+/// Drawing parameters of the events in this frame.
 struct Page<'a> {
     run: &'a RunView,
     needle: Vec<String>,
@@ -174,7 +174,7 @@ fn lines(pen: &mut Pen<'_>, area: Rect, run: &RunView, focused: bool) {
 }
 
 impl Page<'_> {
-    /// Events at the top that give way, so that the one under the cursor is on the screen with all its lines.
+    /// Returns how many events to skip at the top so that the selected event is fully visible.
     fn skipped(&self, shown: &[&std::sync::Arc<Event>], pen: &Pen<'_>, area: Rect) -> usize {
         if !self.run.finding.wrap {
             return 0;
@@ -240,12 +240,12 @@ impl Page<'_> {
         lines
     }
 
-    /// A text with what is searched standing out.
+    /// Splits a text into highlighted matches and other text.
     fn found(&self, pen: &Pen<'_>, text: &str, style: Style) -> Vec<Span<'static>> {
         let lower = text.to_lowercase();
         let hit = pen.theme.found();
         let (mut spans, mut at) = (Vec::new(), 0);
-        // Where lower case is of another length, places in one text are not those of the other.
+        // If lowercasing changes the length, byte offsets do not map back to the original text.
         while !self.needle.is_empty() && lower.len() == text.len() {
             let next = self
                 .needle

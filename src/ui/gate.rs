@@ -24,7 +24,7 @@ use crate::model::question::Question;
 use crate::model::state::Risk;
 use crate::model::time::human_duration;
 
-/// Draws it.
+/// Draws the gate screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let state = pen.state;
     let (Some(gate), Some(view)) = (&state.gate, &state.run) else {
@@ -62,7 +62,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// What is used or refused without asking, while an answer stands; what is left of the area.
+/// Draws the standing tool permissions; returns the remaining area.
 pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     let Some(told) = question::standing(&known.state) else {
         return area;
@@ -82,7 +82,8 @@ pub fn standing(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     rest
 }
 
-/// That an answer is kept until the run goes on, while it rests; what is left of the area.
+/// While the run is paused, draws that a decision takes effect after resume; returns the remaining
+/// area.
 fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     if !gate_answers::rests(&known.state) {
         return area;
@@ -102,7 +103,7 @@ fn resting(pen: &mut Pen<'_>, area: Rect, known: &Known) -> Rect {
     rest
 }
 
-/// What the artifact holds that it should not; what is left of the area.
+/// Draws warnings about the artifact's content; returns the remaining area.
 fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect {
     let phase = gate
         .phase_key
@@ -132,7 +133,7 @@ fn warned(pen: &mut Pen<'_>, area: Rect, gate: &GateView, known: &Known) -> Rect
 fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let theme = pen.theme;
     let waiting: Vec<_> = pen.state.runs.waiting().map(|r| r.id).collect();
-    // Once it is answered, what waits is another question.
+    // Once this gate is decided, the pending approval is a different one.
     let answered = matches!(gate.stage, Stage::Receipt(_));
     let (glyph, style) = if answered {
         (theme.glyph(Mark::Done), theme.dim())
@@ -160,7 +161,7 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
         let next = known
             .phase_after(key)
             .map_or("end".to_owned(), |p| p.key.to_string());
-        // An answer about a tool or a budget leads to no other phase.
+        // A tool or budget decision does not start another phase.
         let asks = gate.question.is_some();
         let long = if asks {
             format!("{key}  ")
@@ -183,7 +184,7 @@ fn first_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// The phase it is about, or, for a question of the whole run, the one it came up in.
+/// Returns the phase of the gate, or the current phase for a run-level gate.
 fn about<'a>(gate: &'a GateView, known: &'a Known) -> Option<&'a PhaseKey> {
     let current = || {
         known
@@ -266,7 +267,7 @@ fn second_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// Half of the earlier runs stayed below the first value, nine of ten below the second.
+/// Formats the p50 and p90 of earlier runs.
 fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     let dim = pen.theme.dim();
     let told = match pen.state.run.as_ref().and_then(|run| run.foretold()) {
@@ -283,7 +284,7 @@ fn forecast(pen: &Pen<'_>) -> Vec<Part> {
     ]
 }
 
-/// What a phase will cost and how long it will take, and what that is known from.
+/// Returns the forecast of cost and duration, and its sample size.
 pub fn foretold(forecast: &Forecast) -> [String; 3] {
     let time = format!(
         "{} to {}",
@@ -297,7 +298,7 @@ pub fn foretold(forecast: &Forecast) -> [String; 3] {
     [cost, time, format!("p50 to p90 of {} runs", forecast.runs)]
 }
 
-/// What approving begins, with which permissions, where it writes, and how it is undone.
+/// Describes the phase that approval starts: its tools, its artifact, and how to undo it.
 fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     let (plain, dot) = (pen.theme.plain(), pen.state.dot());
     if let Some(asked) = &gate.question {
@@ -345,7 +346,7 @@ fn third_line(pen: &Pen<'_>, gate: &GateView, known: &Known) -> Vec<Part> {
     parts
 }
 
-/// What yes to a tool or to more money lets happen, and that it cannot be taken back.
+/// Describes what approving a tool call or budget allows, and that it cannot be undone.
 fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
     let (plain, dim, dot) = (pen.theme.plain(), pen.theme.dim(), pen.state.dot());
     match asked {
@@ -371,7 +372,7 @@ fn unlocked_by(pen: &Pen<'_>, asked: &Question) -> Vec<Part> {
     }
 }
 
-/// The tools a persona may use: by name, and how many.
+/// Returns the tools of a persona as a list and as a count.
 fn tools(persona: &Persona) -> (String, String) {
     let allowed = persona
         .tools
@@ -400,10 +401,10 @@ fn tools(persona: &Persona) -> (String, String) {
     (named.join(", "), short)
 }
 
-/// Cells of the lower frame that are left to the words about what lies below.
+/// Cells of the bottom frame reserved for the "more below" text.
 const BELOW: usize = 24;
 
-/// How much of the text was on the screen, in the lower frame, where nothing pushes it away.
+/// Shows in the bottom frame how much of the text was viewed.
 fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     let Some(measured) = gate.measured() else {
         return;
@@ -415,7 +416,7 @@ fn seen(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         _ => format!(", {unseen} lines not viewed"),
     };
     let told = format!("{}% viewed{rest}", measured.seen_percent());
-    // What lies below stands in the same frame on the right.
+    // The "more below" text shares this frame row, on the right.
     let told = if told.len() + BELOW > usize::from(area.width) {
         format!("{}% viewed", measured.seen_percent())
     } else {
@@ -460,7 +461,7 @@ fn body(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     }
 }
 
-/// The tabs; where they do not fit, the one on the screen and how many there are.
+/// Draws the tabs; if they do not fit, only the current one and the number of tabs.
 fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let tabs = gate.tabs();
     let mut title = vec![ink(" ", pen.theme.plain())];
@@ -489,7 +490,7 @@ fn tab_titles(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>
     ]
 }
 
-/// The repaired text on the right of the versions that did not fit, where there is room for both.
+/// Draws the repaired text beside the invalid version, if there is room for both.
 fn beside(pen: &mut Pen<'_>, area: Rect, gate: &GateView) -> Rect {
     let (Tab::Errors, Some(repaired), 88..) = (gate.tab, &gate.repaired, area.width) else {
         return area;

@@ -19,10 +19,10 @@ use crate::model::question::{Question, Scope};
 use crate::model::run_state::RunState;
 use crate::model::state::{Decision, PauseReason, RunStatus};
 
-/// From so many columns on, what Enter does has its place beside all answers.
+/// Minimum width at which the state of the keys is always shown.
 const STEADY: usize = 58;
 
-/// Rows it needs, of `room` in all.
+/// Returns the rows needed, out of `room`.
 #[must_use]
 pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     let failed = if gate.failure.is_some() { 2 } else { 0 };
@@ -49,7 +49,7 @@ pub fn height(gate: &GateView, room: u16, width: u16) -> u16 {
     }
 }
 
-/// Whether a run rests for another reason than its question, so that an answer is kept until it goes on.
+/// Whether the run is paused, so that a decision takes effect only after resume.
 #[must_use]
 pub fn rests(state: &RunState) -> bool {
     let asks = matches!(
@@ -59,7 +59,7 @@ pub fn rests(state: &RunState) -> bool {
     state.status == RunStatus::Paused && !asks
 }
 
-/// Draws it.
+/// Draws the lower part of the gate.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
     match &gate.stage {
         Stage::Reading => reading(pen, area, gate),
@@ -89,7 +89,7 @@ fn reading(pen: &mut Pen<'_>, area: Rect, gate: &GateView) {
         pen.text(said, 0, &format!(" {failure}"), pen.theme.bad());
         pen.text(said, 1, &format!(" {}", failure.hint), pen.theme.plain());
     }
-    // Nothing behind something in front can be answered, so nothing says it could.
+    // A gate behind a modal cannot be decided, so no keys are offered.
     if pen.state.modal.is_some() {
         return;
     }
@@ -103,7 +103,7 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     let (theme, keys) = (pen.theme, &pen.state.keys);
     let words = !gate.input.is_blank();
     let ignored = gate.ignored_for(pen.state.last_input, pen.state.now.ticks);
-    // One place for what Enter does and for how long keys do nothing, so that nothing moves.
+    // The first part has a fixed width, so that the keys do not move when the delay ends.
     let rank = if width < STEADY { 4 } else { 0 };
     let first = match (ignored, words) {
         (0, true) if !gate.takes(Decision::RequestChanges) => {
@@ -168,13 +168,13 @@ fn offers(pen: &Pen<'_>, gate: &GateView, width: usize) -> Vec<Span<'static>> {
     fitted(parts, width)
 }
 
-/// Milliseconds as seconds, rounded up: while keys are ignored it never says 0.0.
+/// Formats milliseconds as seconds, rounded up so that it never shows 0.0 while keys are ignored.
 fn tenths(ms: u64) -> String {
     let tenths = ms.div_ceil(100);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// "Approve?", with what was not seen, and the key to type where the risk is high.
+/// Draws the confirmation: lines not viewed, and the text to type if the risk is high.
 fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     let inner = pen.framed(
         area,
@@ -252,7 +252,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
         ink("Esc ", pen.theme.key()),
         ink("cancels", pen.theme.plain()),
     ];
-    // Where it has no room the line of hints says it.
+    // If there is no room, the hint line shows it.
     if spans
         .iter()
         .chain(&esc)
@@ -271,7 +271,7 @@ fn confirm(pen: &mut Pen<'_>, area: Rect, gate: &GateView, typed: &str) {
     pen.drawn.confirm = usize::from(inner.height) > row && inner.width >= 30;
 }
 
-/// What Enter would mean, in words that leave no room for another reading.
+/// Returns an unambiguous description of what Enter does.
 fn meant(asked: &Question, scope: Scope) -> String {
     match (asked, scope) {
         (Question::Tool(_), Scope::Once) => "this call only; the next call asks again".to_owned(),
@@ -288,7 +288,7 @@ fn meant(asked: &Question, scope: Scope) -> String {
     }
 }
 
-/// What somebody who goes on takes over, and what is missing beside them.
+/// Describes the switch to a cheaper persona, and whether an amount is needed too.
 fn taken_over(gate: &GateView, one: &Cheaper) -> String {
     let amount = if gate.needs_no_amount() {
         ""
@@ -370,7 +370,7 @@ fn writing(pen: &mut Pen<'_>, area: Rect, gate: &GateView, action: Decision, on_
     pen.line(foot, 0, spans);
 }
 
-/// The three honest states of an answer.
+/// Draws the progress of a decision: sent, recorded, in effect.
 fn progress(
     pen: &mut Pen<'_>,
     area: Rect,
@@ -394,7 +394,7 @@ fn progress(
     pen.line(area, 0, spans);
 }
 
-/// Who said what, when.
+/// Draws the receipt: the decision, who made it, and when.
 fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     let rests = pen
         .state
@@ -466,7 +466,7 @@ fn receipt_of(pen: &mut Pen<'_>, area: Rect, receipt: &Receipt) {
     }
 }
 
-/// The words of an answer, fitted into its frame.
+/// Wraps the comment of a decision to its frame.
 fn words_of(receipt: &Receipt, width: u16) -> Vec<String> {
     if receipt.comment.trim().is_empty() {
         return Vec::new();

@@ -20,11 +20,11 @@ fn detail(height: u16) -> u16 {
     (height / 4).clamp(6, 10)
 }
 
-/// From this width on they stand beside the list, in so many columns.
+/// Minimum width for the card beside the list, and the card's width.
 const BESIDE: u16 = 160;
 const SIDE: u16 = 64;
 
-/// Draws it.
+/// Draws the run list.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let runs = &pen.state.runs;
     let area = if runs.filter.typing || runs.filter.is_on() {
@@ -75,7 +75,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     run_card::beneath(pen, lower);
 }
 
-/// What is looked for, in what, and how far that is; what is left of the area.
+/// Draws the filter line with its progress; returns the remaining area.
 fn filter_line(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let filter = &pen.state.runs.filter;
     let [line, rest] = arrange::top(area, 1);
@@ -156,7 +156,7 @@ fn list(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// The completed runs of today in one line.
+/// Returns the line that stands for today's completed runs.
 fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
     let counts = pen.state.runs.counts;
     let sign = match (pen.state.runs.unfolded, pen.state.look.ascii) {
@@ -172,7 +172,7 @@ fn fold(pen: &Pen<'_>) -> Vec<Span<'static>> {
     ]
 }
 
-/// The columns, by the width of the screen; what matters least goes first.
+/// Column widths by screen width; the least important columns are dropped first.
 struct Widths {
     workflow: usize,
     thread: usize,
@@ -199,7 +199,8 @@ impl Widths {
                 phase: 13,
                 wish: 0,
             },
-            // A wish in fewer cells than this says nothing, and in as many more than the thread.
+            // A task column narrower than this is useless; wider, it takes precedence over the
+            // thread.
             60..88 => Self {
                 workflow: 16,
                 thread: 0,
@@ -272,7 +273,7 @@ impl Widths {
     }
 }
 
-/// Where it stands; of a run that waits for its model's server, until when.
+/// Returns the current phase; for a run waiting for the model server, until when.
 fn stands(pen: &Pen<'_>, record: &RunRecord) -> String {
     record.waits_until.map_or_else(
         || phase_of(record),

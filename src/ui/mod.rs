@@ -48,7 +48,7 @@ use crate::app::keymap::Action;
 use crate::app::msg::Drawn;
 use crate::app::state::{AppState, Modal, Screen};
 
-/// Draws everything; what was on the screen.
+/// Draws a frame; returns the report of what was drawn.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
     let area = area.intersection(buf.area);
     let mut pen = Pen::new(buf, state);
@@ -71,14 +71,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &AppState) -> Drawn {
     }
     hints::draw(&mut pen, bottom);
     if let Some(modal) = &state.modal {
-        // Nothing behind a modal can be answered.
+        // A gate behind a modal cannot be decided.
         (pen.drawn.gate, pen.drawn.confirm) = (None, false);
         draw_modal(&mut pen, body, modal);
     }
     pen.drawn
 }
 
-/// What the host found wrong when it began, until the operator has read it.
+/// Draws the startup warnings until the operator has read them.
 fn warning(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let Some(first) = pen.state.warnings.first() else {
         return area;

@@ -14,22 +14,22 @@ use crate::model::error::Failure;
 use crate::model::money::NanoUsd;
 use crate::model::state::Strategy;
 
-/// Who sits where nobody can.
+/// Shown for a role without a usable persona.
 const NOBODY: &str = "no usable persona";
-/// Cells of a strategy's name between its signs.
+/// Width of a strategy name including its arrows.
 const STRATEGY: usize = 13;
 
-/// What stands in the foot.
+/// Contents of the lower part of the form.
 pub(super) struct Foot {
     lane: Option<LaneTold>,
     budget: Option<Failure>,
     roomy: bool,
-    /// Rows of the seats, without what is wrong with them.
+    /// Rows of the agents, without their problems.
     seats: usize,
     wrong: Vec<Option<String>>,
 }
 
-/// The lane of the run, in words.
+/// The status of the run's thread, as text.
 struct LaneTold {
     held: Option<String>,
     strategy: String,
@@ -38,7 +38,7 @@ struct LaneTold {
 }
 
 impl Foot {
-    /// What there is to be said below the wish.
+    /// Collects the contents below the task.
     pub fn of(state: &AppState, form: &NewRun, roomy: bool) -> Self {
         let lane = form.has_lane().then(|| {
             let name = form.lane_name().unwrap_or_default();
@@ -67,7 +67,7 @@ impl Foot {
         }
     }
 
-    /// Rows that all of it needs.
+    /// Returns the rows needed.
     pub fn rows(&self) -> u16 {
         let wrong = self.wrong.iter().flatten().count();
         let rows = self.seats
@@ -79,7 +79,7 @@ impl Foot {
         u16::try_from(rows).unwrap_or(u16::MAX)
     }
 
-    /// Thread and strategy.
+    /// Rows of the thread and the thread policy.
     fn lane_rows(&self) -> usize {
         1 + self
             .lane
@@ -87,7 +87,7 @@ impl Foot {
             .map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
     }
 
-    /// In which row a field stands; of what is not in the foot, all of it is below.
+    /// Returns the row of a field; 0 for fields above this part.
     pub fn row_of(&self, focus: Field) -> u16 {
         let seats = self.seats + self.wrong.iter().flatten().count() + usize::from(self.roomy);
         let row = match focus {
@@ -100,7 +100,7 @@ impl Foot {
         u16::try_from(row).unwrap_or(u16::MAX)
     }
 
-    /// Draws it.
+    /// Draws the lower part of the form.
     pub fn draw(&self, pen: &mut Pen<'_>, at: &mut Form<'_>) {
         self.seats(pen, at);
         self.lane(pen, at);
@@ -260,7 +260,7 @@ impl Foot {
     }
 }
 
-/// What would give somebody to a seat; nothing where the seat before says the same.
+/// Returns the fix for a role without a persona, unless the previous role shows the same one.
 fn remedy(form: &NewRun, index: usize) -> Option<String> {
     let said = |index: usize| {
         let failure = form.problem(&Part::Seat(form.seats().get(index)?.role.clone()))?;
@@ -319,7 +319,7 @@ fn seat_spans(
     spans
 }
 
-/// Dollars without needless digits.
+/// Formats dollars without trailing zeros.
 fn short(money: NanoUsd) -> String {
     let text = money.to_string();
     if text.contains('.') {

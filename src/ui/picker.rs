@@ -18,7 +18,7 @@ use crate::model::state::{PauseReason, RunStatus};
 /// Rows of one run.
 const ROWS: usize = 3;
 
-/// Draws it.
+/// Draws the picker.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 3);
     let count = pen
@@ -69,7 +69,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     answers(pen, foot);
 }
 
-/// Where an entry stands.
+/// Returns the row of an entry.
 fn rows_of(body: Rect, place: usize) -> Rect {
     let rows = |count: usize| u16::try_from(count * ROWS).unwrap_or(u16::MAX);
     Rect {
@@ -79,7 +79,7 @@ fn rows_of(body: Rect, place: usize) -> Rect {
     }
 }
 
-/// More about the selected run: beside the list where there is room, else beneath it.
+/// Draws details of the selected run: beside the list if there is room, otherwise below it.
 fn with_preview(pen: &mut Pen<'_>, area: Rect) -> Rect {
     let (list, preview) = if area.width >= 120 {
         let [list, preview] = arrange::halves(area);
@@ -245,7 +245,7 @@ fn entry(pen: &mut Pen<'_>, area: Rect, row: usize, record: &RunRecord, selected
     }
 }
 
-/// What it was doing when it stopped, and its last event.
+/// Describes what the run was doing when it was interrupted, and its last event.
 fn doing(record: &RunRecord, preview: Option<&Preview>, (dot, tab): (&str, &str)) -> String {
     let card = preview.and_then(|p| p.card.as_ref());
     let unsure = card.map_or(0, |card| {

@@ -9,22 +9,20 @@ use crossterm::queue;
 
 use crate::model::settings::Notifications;
 
-/// What lies between the console and the terminal.
+/// The terminal multiplexer between the console and the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {
-    /// Nothing that is known.
+    /// None known.
     Nothing,
-    /// tmux.
     Tmux,
-    /// GNU screen.
     Screen,
 }
 
-/// The longest piece that screen lets through at once, in bytes.
+/// Maximum length of a sequence that GNU screen passes through, in bytes.
 const SCREEN_PIECE: usize = 240;
 
 impl Between {
-    /// By what the environment says.
+    /// Detects the multiplexer from the environment.
     #[must_use]
     pub fn here() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -35,7 +33,7 @@ impl Between {
         }
     }
 
-    /// The way in words.
+    /// Describes the route to the terminal.
     #[must_use]
     pub fn told(self) -> &'static str {
         match self {
@@ -45,7 +43,7 @@ impl Between {
         }
     }
 
-    /// A sequence so that it reaches the terminal around a multiplexer.
+    /// Wraps a sequence so that it reaches the outer terminal.
     #[must_use]
     pub fn through(self, sequence: &str) -> String {
         match self {
@@ -64,7 +62,7 @@ fn in_pieces(sequence: &str) -> String {
         .collect()
 }
 
-/// The bell, and the words as far as they are wanted.
+/// Returns the bell and, if enabled, the notification text.
 #[must_use]
 pub fn notification(between: Between, how: Notifications, words: &str) -> String {
     match how {
@@ -80,7 +78,7 @@ pub fn notification(between: Between, how: Notifications, words: &str) -> String
 #[must_use]
 pub fn copied(between: Between, text: &str) -> String {
     let mut bytes = Vec::new();
-    // Writing to memory does not fail.
+    // Writing to a String cannot fail.
     let _ = queue!(bytes, CopyToClipboard::to_clipboard_from(text));
     let plain = String::from_utf8_lossy(&bytes).into_owned();
     match between {

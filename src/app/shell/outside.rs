@@ -20,15 +20,15 @@ use crate::model::error::{Code, Failure, Result};
 use crate::model::hash::ContentHash;
 use crate::model::id::RequestId;
 
-/// How often it is looked whether the program has ended.
+/// Poll interval for the program's exit.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A program that is ready to run, and what its end will mean.
+/// An external program to run, and how to interpret its exit.
 pub struct Errand {
     command: Command,
     program: String,
     kind: Kind,
-    /// Removed when the errand is over.
+    /// Removed when the job is done.
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -47,10 +47,10 @@ enum Kind {
 }
 
 impl Errand {
-    /// Writes what the program needs, and names the program.
+    /// Writes the program's input file and resolves the program.
     ///
     /// # Errors
-    /// What the archive and the disk say.
+    /// Errors of the archive and of the file system.
     pub fn prepare(paths: &Paths, outside: &Outside) -> Result<Self> {
         match outside {
             Outside::Edit {
@@ -72,7 +72,7 @@ impl Errand {
         let folder = edit_folder(paths, request_id);
         create_private_dir(&folder)?;
         let copy = folder.join(file_name(path));
-        // What was edited before and not taken is opened again.
+        // Reopen an earlier edit that was not accepted.
         if !copy.exists() {
             write(&copy, &Archive::open(paths)?.content(sha256)?)?;
         }
@@ -137,10 +137,10 @@ impl Errand {
         })
     }
 
-    /// Starts the program on the terminal, which must have been given back.
+    /// Starts the program; the terminal must have been restored before.
     ///
     /// # Errors
-    /// `io_failed` when there is no such program.
+    /// `io_failed` if the program cannot be started.
     pub fn start(&mut self) -> Result<Child> {
         self.command.spawn().map_err(|e| {
             Failure::io(format!("cannot run {}", self.program), &e)
@@ -148,7 +148,7 @@ impl Errand {
         })
     }
 
-    /// What its end means.
+    /// Interprets the program's exit.
     #[must_use]
     pub fn ended(self, status: std::io::Result<ExitStatus>) -> Returned {
         match (status, self.kind) {
@@ -191,7 +191,7 @@ impl Errand {
     }
 }
 
-/// A pager gets what a screen gets: lines that are safe to show.
+/// The pager gets sanitized lines, as the screen does.
 fn plain(doc: &Document) -> String {
     doc.lines
         .iter()
@@ -215,9 +215,9 @@ fn wished(folder: &Path, copy: &Path, before: &ContentHash) -> Returned {
                 .hint("the task is unchanged"),
         );
     };
-    // Should it stay, it is of no harm: the form has the text.
+    // A leftover file is harmless: the form has the text.
     let _ = std::fs::remove_dir_all(folder);
-    // Editors end the last line, a wish does not.
+    // Editors append a final newline, which is not part of the task.
     let same = [text.as_str(), text.trim_end_matches('\n')]
         .into_iter()
         .any(|text| ContentHash::of(text.as_bytes()) == *before);
@@ -253,9 +253,9 @@ fn edited(request_id: RequestId, copy: &Path, before: &ContentHash) -> Returned 
     }
 }
 
-/// Removes the copy that was made for a question.
+/// Removes the copy made for a gate.
 pub fn drop_edit(paths: &Paths, request_id: RequestId) {
-    // Should it stay, it is of no harm: no other question has its name.
+    // A leftover copy is harmless: no other gate uses its name.
     let _ = std::fs::remove_dir_all(edit_folder(paths, request_id));
 }
 
@@ -263,7 +263,7 @@ fn edit_folder(paths: &Paths, request_id: RequestId) -> PathBuf {
     paths.state.join("edits").join(request_id.to_string())
 }
 
-/// The last part of a path, as a plain name: editors choose colours by it.
+/// Returns the file name, sanitized; editors choose syntax highlighting by it.
 fn file_name(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
     let name: String = last
@@ -278,7 +278,7 @@ fn file_name(path: &str) -> String {
     }
 }
 
-/// The program that the first of these variables names, with its own arguments; no shell reads them.
+/// Returns the program and arguments from the first variable set; no shell is involved.
 fn chosen(variables: &[&str], otherwise: &str, file: &Path) -> (Command, String) {
     let named = variables
         .iter()
@@ -310,17 +310,17 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(failed)
 }
 
-/// The terminal's settings as they were before a program got it.
+/// Terminal settings saved before an external program runs.
 pub struct Settings(Option<Termios>);
 
 impl Settings {
-    /// Remembers them.
+    /// Saves the current settings.
     #[must_use]
     pub fn remember() -> Self {
         Self(tcgetattr(std::io::stdin()).ok())
     }
 
-    /// Puts them back, and ends what a program that was killed may have switched on.
+    /// Restores the settings and resets modes that a killed program may have left on.
     pub fn put_back(self) {
         use std::io::Write as _;
         if let Some(before) = self.0 {

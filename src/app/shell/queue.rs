@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::pump::Event;
 use crate::app::msg::Msg;
 
-/// Whether the operator did it.
+/// Whether the event is operator input.
 #[must_use]
 pub fn is_input(event: &Event) -> bool {
     matches!(
