@@ -28,7 +28,7 @@ const ASCII_BARS: bar::Set<'static> = bar::Set {
     empty: " ",
 };
 
-/// Draws it.
+/// Draws the cost screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let cost = &pen.state.cost;
     if let Some(failure) = &cost.failure {

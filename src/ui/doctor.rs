@@ -15,7 +15,7 @@ const NAME: usize = 18;
 /// One line: subject, sign, name, text.
 type Line = (String, Option<Verdict>, String, String, Style);
 
-/// Draws it.
+/// Draws the doctor screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let [head, body] = arrange::top(area, 2);
     summary(pen, head);

@@ -87,7 +87,7 @@ impl Foot {
             .map_or(0, |lane| 1 + usize::from(lane.held.is_some()))
     }
 
-    /// Returns the row of a field; 0 for fields above this part.
+    /// Returns the row of a field; `u16::MAX` for fields above this part.
     pub fn row_of(&self, focus: Field) -> u16 {
         let seats = self.seats + self.wrong.iter().flatten().count() + usize::from(self.roomy);
         let row = match focus {

@@ -6,7 +6,7 @@ use super::arrange;
 use super::pen::Pen;
 use super::text::{cell, cut, ink};
 
-/// Draws it.
+/// Draws the settings screen.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let settings = &pen.state.settings;
     let [head, body] = arrange::top(area, 3);

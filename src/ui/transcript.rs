@@ -98,7 +98,7 @@ fn calls(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     pen.line(line, 0, spans);
 }
 
-/// Why there is nothing to read.
+/// Explains why the transcript is empty.
 fn nothing(pen: &mut Pen<'_>, area: Rect, run: &RunView) {
     let phase = run
         .state()

@@ -11,7 +11,7 @@ use crate::engine::api::Verdict;
 /// Warnings that are shown at most.
 const WARNINGS: usize = 3;
 
-/// Draws it.
+/// Draws the empty run list.
 pub fn draw(pen: &mut Pen<'_>, area: Rect) {
     let all = arrange::centred(area, 72, 17);
     let tight = area.height < 16;

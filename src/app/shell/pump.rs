@@ -37,7 +37,7 @@ const FLOOD: usize = 33;
 /// How long quitting waits for drafts to be saved.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Environment variable that makes the loop panic, for the panic test.
+/// Key that makes the loop panic, for the panic test.
 #[cfg(test)]
 const DEFECT: Chord = Chord {
     code: crate::app::key::KeyCode::F(12),

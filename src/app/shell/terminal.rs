@@ -43,7 +43,7 @@ const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
 
 type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
-/// The terminal while it is ours.
+/// The terminal while the console controls it.
 pub struct Terminal {
     taken: Arc<AtomicBool>,
     hook: Option<Hook>,
@@ -53,7 +53,7 @@ pub struct Terminal {
     synchronizes: bool,
 }
 
-/// How the terminal is spoken to.
+/// Terminal options.
 #[derive(Clone, Copy, Debug)]
 pub struct Manners {
     /// Whether clicks and the wheel are asked for.
@@ -65,7 +65,7 @@ pub struct Manners {
 }
 
 impl Terminal {
-    /// Takes the terminal over.
+    /// Sets up the terminal.
     ///
     /// # Errors
     /// `io_failed` when it refuses; it is as it was then.
@@ -125,7 +125,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Gives it back.
+    /// Restores the terminal.
     pub fn leave(&self) {
         give_back(&self.taken);
     }
@@ -143,7 +143,7 @@ impl Terminal {
     /// Draws a frame.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn draw(&mut self, state: &AppState) -> std::io::Result<Drawn> {
         let area = Rect::new(0, 0, state.look.size.0, state.look.size.1);
         let mut bytes = Vec::new();
@@ -182,7 +182,7 @@ impl Terminal {
     /// Puts a text into the clipboard, as far as the terminal lets it; by which way.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn copy(&self, text: &str) -> std::io::Result<&'static str> {
         write(escapes::copied(self.manners.between, text).as_bytes())?;
         Ok(self.manners.between.told())
@@ -191,7 +191,7 @@ impl Terminal {
     /// Rings, and says why, as far as that is wanted.
     ///
     /// # Errors
-    /// What the terminal says.
+    /// I/O errors of the terminal.
     pub fn notify(&self, words: &str) -> std::io::Result<()> {
         write(
             escapes::notification(self.manners.between, self.manners.notifications, words)
@@ -243,7 +243,7 @@ fn give_back(taken: &AtomicBool) {
     let _ = disable_raw_mode();
 }
 
-/// Gives the terminal back before a panic of this thread is told; the hook that was there before.
+/// Installs a panic hook that restores the terminal first; returns the previous hook.
 fn guard_panics(taken: Arc<AtomicBool>) -> Hook {
     let before: Hook = Arc::from(std::panic::take_hook());
     let (owner, ours) = (std::thread::current().id(), before.clone());

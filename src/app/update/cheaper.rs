@@ -16,7 +16,7 @@ use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Decision;
 
-/// Who could is known; the question says it.
+/// Handles the loaded candidates.
 pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failure>) -> Vec<Cmd> {
     let size = state.look.reading;
     let gate = state
@@ -41,7 +41,7 @@ pub fn found(state: &mut AppState, run: RunId, found: Result<Vec<Cheaper>, Failu
     Vec::new()
 }
 
-/// Asks who goes on, once the gate is armed.
+/// Opens the choice of persona, once the gate accepts keys.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
@@ -84,7 +84,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Somebody was chosen: the question is whether they shall go on.
+/// A persona was chosen: opens the confirmation.
 pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     if let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) {
         (gate.notice, gate.failure, gate.chosen) = (None, None, Some(place));
@@ -96,7 +96,7 @@ pub fn choose(state: &mut AppState, place: usize) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Asks for the consent that is missing, before the answer; whether one is.
+/// Asks for missing consent before the decision; returns whether any is missing.
 pub fn asks_consent(state: &mut AppState) -> bool {
     let Some(ask) = state
         .gate
@@ -119,7 +119,7 @@ pub fn asks_consent(state: &mut AppState) -> bool {
     true
 }
 
-/// The operator agrees.
+/// The operator consents.
 pub fn agree(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = &mut state.gate else {
         return Vec::new();
@@ -134,13 +134,13 @@ pub fn agree(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Work(Work::Agree(vec![(ask.persona, ask.hash)]))]
 }
 
-/// Whether it is the gate that waits for a consent to be stored.
+/// Whether the gate is waiting for a consent to be stored.
 #[must_use]
 pub fn awaits_consent(state: &AppState) -> bool {
     state.gate.as_ref().is_some_and(|gate| gate.agreeing)
 }
 
-/// The consent is stored, or why it is not. The answer is given where its question still stands.
+/// Handles the result of storing consent; sends the decision if the gate is still open.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
     let Some(gate) = &mut state.gate else {

@@ -4,7 +4,7 @@ use super::looks;
 use crate::app::msg::{Cmd, Work};
 use crate::app::state::AppState;
 
-/// Makes the demo's repository; the run starts when it is there.
+/// Creates the demo repository; the run starts when it exists.
 pub fn start(state: &mut AppState) -> Vec<Cmd> {
     if state.starting.is_some() || state.preparing {
         state.say("a run is already starting");

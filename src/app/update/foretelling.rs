@@ -8,7 +8,7 @@ use crate::app::state::AppState;
 use crate::model::forecast::Forecast;
 use crate::model::id::PhaseKey;
 
-/// Asks about the phase after the one in progress, unless that was asked.
+/// Requests the forecast of the next phase, unless already requested.
 pub fn want(run: &mut RunView) -> Option<Cmd> {
     let known = run.now()?;
     let key = known.next_phase()?.key.clone();
@@ -24,7 +24,7 @@ pub fn want(run: &mut RunView) -> Option<Cmd> {
     Some(Cmd::Query(query))
 }
 
-/// The ledger answered.
+/// Handles the forecast.
 pub fn told(
     state: &mut AppState,
     (workflow, rehearsal, key): (&str, bool, PhaseKey),

@@ -10,7 +10,7 @@ use crate::model::error::Failure;
 use crate::model::event::{Event, Fact};
 use crate::model::id::RunId;
 
-/// Looks up who could make the phase again.
+/// Requests the personas that could run the phase again.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let gate = state
         .gate
@@ -47,7 +47,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Work(Work::Seats(Box::new(request)))]
 }
 
-/// Who could is known: asks.
+/// Opens the choice of persona.
 pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate && state.modal.is_none();
     let Some(ask) = state.forking.as_mut().filter(|_| on_gate) else {
@@ -92,7 +92,7 @@ pub fn seated(state: &mut AppState, ahead: &Outlook) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Begins the fork; the operator has chosen.
+/// Starts the fork with the chosen persona.
 pub fn begin(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(ask) = state.forking.take() else {
         return Vec::new();
@@ -114,7 +114,7 @@ pub fn begin(state: &mut AppState, place: usize) -> Vec<Cmd> {
     )
 }
 
-/// The fork is stored, or says why it is not.
+/// Handles the result of starting the fork.
 pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match result {
         Ok(Answer::Started { run_id, .. }) => {
@@ -132,7 +132,7 @@ pub fn begun(state: &mut AppState, of: RunId, result: &Result<Answer, Failure>) 
     }
 }
 
-/// The candidates are known; a tab for them only where there is more than one.
+/// Handles the loaded candidates; the tab is shown only if there is more than one.
 pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd> {
     let size = state.look.reading;
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.run_id == run) else {
@@ -145,7 +145,7 @@ pub fn compared(state: &mut AppState, run: RunId, compared: Compared) -> Vec<Cmd
     Vec::new()
 }
 
-/// Something happened to another run: it may be a fork of the one at the gate.
+/// Handles an event of another run, which may be a fork of the run at the gate.
 pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
     let matters = matches!(
         event.fact,
@@ -163,7 +163,7 @@ pub fn on_event(state: &AppState, event: &Event) -> Vec<Cmd> {
         .collect()
 }
 
-/// Asks which fork is taken.
+/// Opens the choice of fork artifact.
 pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -190,7 +190,7 @@ pub fn ask_pick(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Takes it; the operator has chosen.
+/// Sends the chosen fork artifact.
 pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_ref().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -216,7 +216,7 @@ pub fn pick(state: &mut AppState, place: usize) -> Vec<Cmd> {
     cmds
 }
 
-/// It is taken, or says why it is not.
+/// Handles the result of using a fork's artifact.
 pub fn picked(state: &mut AppState, run: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     let gate = state
         .gate

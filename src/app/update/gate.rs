@@ -64,7 +64,7 @@ pub fn next(state: &mut AppState) -> Vec<Cmd> {
     open_of(state, run_id)
 }
 
-/// Puts the question of a run on the screen, or as soon as the run is known.
+/// Opens the gate of a run, now or once the run is loaded.
 pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     let mut cmds = run::open(state, run_id);
     if state
@@ -79,7 +79,7 @@ pub fn open_of(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     cmds
 }
 
-/// Puts the open run's question on the screen; where it was left, if it is the same.
+/// Opens the gate of the open run, restoring the scroll position if it is the same gate.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     state.wants_gate = false;
     let Some(known) = state.run.as_ref().and_then(|run| run.opened.as_ref()) else {
@@ -100,7 +100,7 @@ pub fn open(state: &mut AppState) -> Vec<Cmd> {
     let why = state.run.as_ref().and_then(why_stopped);
     let mut gate = GateView::new(known, &open, why.as_deref(), state.look.reading);
     if let Some((source, text)) = state.run.as_ref().and_then(shown_whole) {
-        // What is on the screen already needs no second reading.
+        // The text on the screen needs no second query.
         gate.take(source, &text, state.look.reading);
     }
     let missing = gate
@@ -135,7 +135,7 @@ fn shown_whole(run: &RunView) -> Option<(&Query, Arc<Document>)> {
     Some((run.artifact.source.as_ref()?, reading.shared()))
 }
 
-/// Why an agent could not go on, in the words of the last such event.
+/// Returns the message of the last event that stopped the agent.
 fn why_stopped(run: &RunView) -> Option<String> {
     let failed = |event: &std::sync::Arc<Event>| match &event.fact {
         Fact::SessionFailed { message, .. } => Some(message.clone()),
@@ -144,7 +144,7 @@ fn why_stopped(run: &RunView) -> Option<String> {
     run.tail.events().rev().find_map(failed)
 }
 
-/// An event as a line of the log.
+/// Formats an event as a log line.
 pub fn log_line(state: &AppState, event: &Event) -> String {
     format!(
         "{}  {:>4}  {:<20} {}",
@@ -155,7 +155,7 @@ pub fn log_line(state: &AppState, event: &Event) -> String {
     )
 }
 
-/// Hands what is asked about to the operator's editor; nothing is decided by it.
+/// Opens the artifact in the operator's editor; this decides nothing.
 pub fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
         return Vec::new();
@@ -194,7 +194,7 @@ fn page(state: &AppState) -> Vec<Cmd> {
         .collect()
 }
 
-/// Goes on to the question about the operator's own version as soon as it is there.
+/// Opens the gate of the operator's edited version once it exists.
 pub fn follow(state: &mut AppState) -> Vec<Cmd> {
     let asks = state
         .run
@@ -213,7 +213,7 @@ pub fn follow(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// Does an action at the gate.
+/// Executes an action at the gate.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     match action {
         Action::Approve
@@ -244,7 +244,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     }
 }
 
-/// Enter does what has the focus: reading on, or the words that were begun. It never decides.
+/// Enter opens the comment draft, if there is one. It never decides.
 fn enter(state: &mut AppState) -> Vec<Cmd> {
     match &state.gate {
         Some(gate) if matches!(gate.stage, Stage::Receipt(_)) => {
@@ -306,7 +306,7 @@ fn turn_tab(state: &mut AppState, by: usize) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Leaves the gate as it is: Esc is no verdict, and no word is lost.
+/// Leaves the gate open: Esc is not a decision, and the draft is kept.
 pub fn leave(state: &mut AppState) -> Vec<Cmd> {
     let cmds = keep_draft(state);
     if state

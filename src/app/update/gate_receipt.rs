@@ -14,7 +14,7 @@ use crate::model::id::{PhaseKey, RequestId};
 use crate::model::record::ApprovalRecord;
 use crate::model::state::ApprovalStatus;
 
-/// An event of the run whose question is open.
+/// Applies an event of the run whose gate is open.
 pub fn on_event(state: &mut AppState, event: &Event) {
     let Some(gate) = state
         .gate
@@ -103,7 +103,7 @@ fn revised_here(gate: &GateView) -> bool {
         || matches!(&gate.stage, Stage::Receipt(receipt) if receipt.ours)
 }
 
-/// Who brought another version, and whose that is.
+/// Describes who replaced the artifact, and with what.
 fn brought(by: &str, picked: Option<&Picked>) -> String {
     let what = match picked {
         Some(picked) => format!(
@@ -116,7 +116,7 @@ fn brought(by: &str, picked: Option<&Picked>) -> String {
     format!("{by} with {what}; it needs approval")
 }
 
-/// The stored answers of the run whose question is open: it may be answered already.
+/// Applies the stored decisions of the run, by which the gate may already be decided.
 pub fn on_approvals(state: &mut AppState) {
     let (Some(gate), Some(run)) = (&mut state.gate, &state.run) else {
         return;

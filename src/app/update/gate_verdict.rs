@@ -14,7 +14,7 @@ use crate::engine::api::{Cheaper, Command};
 use crate::model::question::{PersonaChoice, Question, Scope};
 use crate::model::state::Decision;
 
-/// A verdict key was pressed; it counts only when the gate is armed.
+/// Handles a decision key, which counts only once the gate accepts keys.
 pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = state.gate.as_mut().filter(|gate| gate.is_open()) else {
@@ -69,7 +69,7 @@ pub fn begin(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Whether "Approve?" is open and takes every key.
+/// Whether the confirmation is open and receives all keys.
 #[must_use]
 pub fn confirms(state: &AppState) -> bool {
     state.screen() == Screen::Gate
@@ -79,7 +79,7 @@ pub fn confirms(state: &AppState) -> bool {
             .is_some_and(|gate| matches!(gate.stage, Stage::Confirm { .. }))
 }
 
-/// A key on "Approve?".
+/// Handles a key in the confirmation.
 pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let (last_input, ticks) = (state.last_input, state.now.ticks);
     let Some(gate) = &mut state.gate else {
@@ -109,7 +109,7 @@ pub fn confirm(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A key while words are written.
+/// Handles a key while a comment is written.
 pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     let action = state.keys.action(Context::Text, chord);
     let ticks = state.now.ticks;
@@ -138,7 +138,7 @@ pub fn write(state: &mut AppState, chord: Chord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// A paste while words are written.
+/// Handles a paste while a comment is written.
 pub fn paste(state: &mut AppState, text: &str) {
     let ticks = state.now.ticks;
     let Some(gate) = &mut state.gate else { return };
@@ -169,7 +169,7 @@ fn submit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// Sends an answer about exactly the content that was shown.
+/// Sends the decision, bound to the hash of the content that was shown.
 pub fn decide(state: &mut AppState, action: Decision) -> Vec<Cmd> {
     let Some(gate) = &state.gate else {
         return Vec::new();

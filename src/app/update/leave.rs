@@ -3,10 +3,10 @@
 use crate::app::msg::Cmd;
 use crate::app::state::{AppState, Choice, Confirm, Leaving, Modal};
 
-/// Within this time a second Ctrl-C counts.
+/// Time within which a second Ctrl-C counts.
 const TWICE_MS: u64 = 2000;
 
-/// The operator wants to leave.
+/// Handles quit.
 pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     let at_work = state.works_on();
     if at_work == 0 {
@@ -26,7 +26,7 @@ pub fn ask(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Ctrl-C: once says so, twice pauses and quits, once more quits at once.
+/// Ctrl-C: the first shows a notice, the second pauses and quits, the third quits at once.
 pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     if state.leaving == Leaving::Draining {
         return vec![Cmd::Quit];
@@ -43,7 +43,7 @@ pub fn ctrl_c(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Pauses every run of this process, then leaves.
+/// Pauses every run of this process, then quits.
 pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
     if state.works_on() == 0 {
         return vec![Cmd::Quit];
@@ -52,14 +52,14 @@ pub fn pause_and_quit(state: &mut AppState) -> Vec<Cmd> {
     vec![Cmd::Drain]
 }
 
-/// Leaves what is at work to a host without a screen.
+/// Quits and keeps the runs executing in a host without a screen.
 pub fn leave_running(state: &mut AppState) -> Vec<Cmd> {
     let mut cmds = vec![Cmd::HandOver];
     cmds.extend(pause_and_quit(state));
     cmds
 }
 
-/// Runs are being paused: a signal came, or it was asked for; a second signal leaves at once.
+/// Starts the drain after a signal or a request; a second signal quits at once.
 pub fn draining(state: &mut AppState) -> Vec<Cmd> {
     if !state.hosting || state.leaving == Leaving::Draining {
         return vec![Cmd::Quit];

@@ -11,7 +11,7 @@ use crate::model::error::Failure;
 pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cmd> {
     let took_over = hosting && state.host_gone;
     (state.opening, state.hosting, state.host_gone) = (None, hosting, false);
-    // A banner keeps them in sight until they were read.
+    // A banner shows them until they are read.
     state.warnings.extend(notices.iter().cloned());
     if took_over {
         state.say("this console is now the host: paused runs can resume");
@@ -23,17 +23,17 @@ pub fn linked(state: &mut AppState, hosting: bool, notices: &[String]) -> Vec<Cm
     cmds
 }
 
-/// Nobody could be found to take up what the host left.
+/// Handles a failed takeover.
 pub fn failed(state: &mut AppState, failure: &Failure) -> Vec<Cmd> {
     state.opening = None;
     state.complain(failure);
     Vec::new()
 }
 
-/// The process that hosts the runs, another than this, came or went.
+/// Handles the appearance or exit of another host.
 pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
     if state.opening.is_some() {
-        // It is this console that is becoming the host.
+        // This console is becoming the host.
         return Vec::new();
     }
     if state.hosting && !there {
@@ -65,7 +65,7 @@ pub fn host(state: &mut AppState, there: bool) -> Vec<Cmd> {
 const HELD: &str = "Another program holds the database: nothing can be stored until it lets go, and the runs wait for that. \
                     Close what else has phasedeck.db open.";
 
-/// Another program keeps the engine from storing anything, or has let go.
+/// Handles the database becoming locked by another program, or available again.
 pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
     state.warnings.retain(|words| words != HELD);
     if held {
@@ -76,7 +76,7 @@ pub fn held(state: &mut AppState, held: bool) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Asks whether this console shall be the host from now on, where there is none.
+/// Asks whether to take over as host, if there is none.
 pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
     let why_not = match () {
         () if state.opening.is_some() => "the engine is already starting",
@@ -100,14 +100,14 @@ pub fn ask_take_over(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Becomes the host, or attaches to whoever was faster.
+/// Becomes the host, or attaches to a process that was faster.
 pub fn take_over(state: &mut AppState) -> Vec<Cmd> {
     state.opening = Some(state.now.ticks);
     state.picker.may_open = true;
     vec![Cmd::Link]
 }
 
-/// Whether what stopped may be offered: before the engine is there, nobody knows what did.
+/// Whether interrupted runs may be offered; they are known only after crash recovery.
 pub fn offer(state: &mut AppState) -> Vec<Cmd> {
     if state.opening.is_some() {
         Vec::new()

@@ -9,7 +9,7 @@ use crate::app::new_run::{Field, NewRun};
 use crate::app::new_run_draft::FormDraft;
 use crate::app::state::{AppState, Choice, Confirm, Modal, Screen};
 
-/// What is said when a text was longer than a field takes.
+/// Notice for a text that exceeds the limit of a field.
 const TOO_LONG: &str = "the text was cut to its first 64 KiB";
 
 /// Opens the form, with what was written before, here or by a console that is gone.
@@ -85,7 +85,7 @@ pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Hands the wish to the operator's editor.
+/// Opens the task in the operator's editor.
 fn edit(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -97,7 +97,7 @@ fn edit(state: &mut AppState) -> Vec<Cmd> {
     cmds
 }
 
-/// The editor gave a wish back.
+/// Handles the edited task.
 pub fn edited(state: &mut AppState, text: &str) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -121,7 +121,7 @@ fn ask_clear(state: &mut AppState) {
     }));
 }
 
-/// Empties the form; the operator has confirmed it.
+/// Clears the form after confirmation.
 pub fn clear(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -254,7 +254,7 @@ fn changed(state: &mut AppState) -> Vec<Cmd> {
     look_again(state)
 }
 
-/// Has the engine look ahead at what stands there, also where nothing was written.
+/// Requests a start preview of the form, even if the task is empty.
 pub fn look_again(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -275,7 +275,7 @@ fn look_ahead(form: &mut NewRun) -> Vec<Cmd> {
     ))]
 }
 
-/// Slow work has ended.
+/// Handles the result of a background job.
 pub fn done(state: &mut AppState, done: Done) -> Vec<Cmd> {
     match done {
         Done::Ahead(revision, request, ahead) => {

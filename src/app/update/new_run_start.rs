@@ -11,7 +11,7 @@ use crate::model::persona::Permission;
 use crate::model::safe_text::safe_line;
 use crate::model::state::Strategy;
 
-/// Starts, if nothing stands in the way; what ends another run is asked first.
+/// Starts the run if there are no problems; aborting another run is confirmed first.
 pub fn start(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -39,7 +39,7 @@ pub fn start(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// The question whether a run may be ended to make room; none where no run would be.
+/// Returns the confirmation to roll back the active run of the thread, if there is one.
 fn ends_another(state: &AppState) -> Option<Confirm> {
     let form = state
         .new_run
@@ -62,7 +62,7 @@ fn ends_another(state: &AppState) -> Option<Confirm> {
     })
 }
 
-/// Starts; what needs consent is asked first.
+/// Starts the run, after asking for missing consent.
 pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -91,7 +91,7 @@ pub fn with_consent(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// What is asked, each persona once.
+/// Returns the consents needed, each persona once.
 fn consents(form: &NewRun) -> Vec<ConsentAsk> {
     let mut asks: Vec<ConsentAsk> = Vec::new();
     for ask in form.seats().iter().filter_map(|seat| seat.consent.as_ref()) {
@@ -102,7 +102,7 @@ fn consents(form: &NewRun) -> Vec<ConsentAsk> {
     asks
 }
 
-/// What is agreed to, in a line.
+/// Describes a consent in one line.
 #[must_use]
 pub fn told(ask: &ConsentAsk) -> String {
     let tool = |(name, permission): &(String, Permission)| match permission {
@@ -120,7 +120,7 @@ pub fn told(ask: &ConsentAsk) -> String {
     safe_line(&format!("{}: {}; {tools}", ask.persona, ask.runs_on))
 }
 
-/// The operator agrees.
+/// The operator consents.
 pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
     let Some(form) = &mut state.new_run else {
         return Vec::new();
@@ -134,7 +134,7 @@ pub fn agree_and_start(state: &mut AppState) -> Vec<Cmd> {
     ))]
 }
 
-/// The consents are recorded, or why they are not.
+/// Handles the result of storing the consents.
 pub fn agreed(state: &mut AppState, result: Result<(), Failure>) -> Vec<Cmd> {
     match result {
         Ok(()) => begin(state),
@@ -154,7 +154,7 @@ fn begin(state: &mut AppState) -> Vec<Cmd> {
     send(state, request)
 }
 
-/// Sends a start.
+/// Sends the start command.
 pub fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
     let ticket = Ticket(state.last_ticket.0 + 1);
     (state.last_ticket, state.starting) = (ticket, Some(ticket));
@@ -162,7 +162,7 @@ pub fn send(state: &mut AppState, request: StartRun) -> Vec<Cmd> {
     vec![Cmd::Send(ticket, Command::Start(Box::new(request)))]
 }
 
-/// The engine answered a start.
+/// Handles the result of a start.
 pub fn started(state: &mut AppState, result: Result<Answer, Failure>) -> Vec<Cmd> {
     state.starting = None;
     match result {

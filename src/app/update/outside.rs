@@ -9,10 +9,10 @@ use crate::engine::api::{Answer, Command};
 use crate::model::error::Failure;
 use crate::model::id::{RequestId, RunId};
 
-/// The terminal is ours again.
+/// Handles the exit of the external program.
 pub fn returned(state: &mut AppState, returned: Returned) -> Vec<Cmd> {
     let on_gate = state.screen() == Screen::Gate;
-    // Keys that were meant for the other program must not answer anything here.
+    // Keys meant for the external program must not decide anything here.
     state.last_input = state.now.ticks;
     if let Some(gate) = &mut state.gate {
         gate.drawn = None;

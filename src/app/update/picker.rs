@@ -20,7 +20,7 @@ pub fn offer(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Opens it because the operator wants it.
+/// Opens the picker on request.
 pub fn open(state: &mut AppState) -> Vec<Cmd> {
     if state.runs.counts.paused == 0 {
         state.say("no interrupted runs");
@@ -69,7 +69,7 @@ pub fn look(state: &mut AppState) -> Vec<Cmd> {
     }
 }
 
-/// What each was doing is known.
+/// Handles the loaded previews.
 pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
     state
         .picker
@@ -78,7 +78,7 @@ pub fn keep_previews(state: &mut AppState, previews: Vec<Preview>) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Does an action on the picker.
+/// Executes an action in the picker.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let selected = state.picker.selected().map(|r| r.id);
     match action {
@@ -133,7 +133,7 @@ pub fn look_again(run_id: RunId) -> Vec<Cmd> {
     vec![Cmd::Query(Query::Previews(vec![run_id]))]
 }
 
-/// The marked ones go on, or the selected one where none is marked. One that cannot is named.
+/// Resumes the marked runs, or the selected one if none is marked; reports those that cannot.
 fn resume_chosen(state: &mut AppState, selected: Option<RunId>) -> Vec<Cmd> {
     let marked = std::mem::take(&mut state.picker.marked);
     let wanted = |r: &&RunRecord| {

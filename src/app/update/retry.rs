@@ -11,7 +11,7 @@ use crate::model::error::Failure;
 use crate::model::id::RunId;
 use crate::model::state::Strategy;
 
-/// What a retry would be is known: asks.
+/// Handles the loaded retry preview: opens the confirmation.
 pub fn planned(state: &mut AppState, plan: RetryPlan) -> Vec<Cmd> {
     if state.modal.is_some() {
         return Vec::new();
@@ -69,7 +69,7 @@ pub fn retell(state: &mut AppState) {
     confirm.detail = plan.told(from, &Lane::of(plan.thread.as_str(), &state.runs));
 }
 
-/// Another word for when the thread is held.
+/// Cycles the thread policy.
 pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
     let Some(plan) = &mut state.retry else {
         return Vec::new();
@@ -80,7 +80,7 @@ pub fn turn_strategy(state: &mut AppState) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Begins it; the operator has confirmed it.
+/// Starts the retry after confirmation.
 pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
     let Some(plan) = state.retry.take() else {
         return Vec::new();
@@ -102,7 +102,7 @@ pub fn begin(state: &mut AppState, from: usize) -> Vec<Cmd> {
     )
 }
 
-/// The new run is stored, or says why it is not.
+/// Handles the result of starting the retry.
 pub fn begun(state: &mut AppState, from: RunId, result: &Result<Answer, Failure>) -> Vec<Cmd> {
     match result {
         Ok(Answer::Started { run_id, .. }) => {

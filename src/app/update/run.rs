@@ -12,7 +12,7 @@ use crate::app::state::{AppState, Screen};
 use crate::app::text_search::focused;
 use crate::model::id::RunId;
 
-/// Opens a run, anew or where it was left.
+/// Opens a run, restoring its view if it was open before.
 pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     state.show(Screen::Run);
     state.wants_gate = false;
@@ -30,7 +30,7 @@ pub fn open(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     vec![Cmd::Query(Query::Open(run_id))]
 }
 
-/// Does an action on the screen.
+/// Executes an action on the run screen.
 pub fn act(state: &mut AppState, action: Action) -> Vec<Cmd> {
     let Some(run) = &mut state.run else {
         return Vec::new();
@@ -82,7 +82,7 @@ fn run_is_zoomed(state: &AppState) -> bool {
     state.run.as_ref().is_some_and(|run| run.zoom)
 }
 
-/// Gives a pane the focus.
+/// Focuses a pane.
 pub fn focus(run: &mut RunView, pane: Pane) {
     run.focus = pane;
     if matches!(pane, Pane::Artifact | Pane::Transcript) {

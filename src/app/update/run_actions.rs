@@ -30,7 +30,7 @@ pub fn on_selected(state: &mut AppState, what: RunAction) -> Vec<Cmd> {
     }
 }
 
-/// The run that actions are about.
+/// Returns the run that actions apply to.
 fn selected(state: &AppState) -> Option<RunRecord> {
     match state.screen() {
         Screen::Runs => state.runs.selected().cloned(),
@@ -126,7 +126,7 @@ fn ask_abort(state: &mut AppState, record: &RunRecord) -> Vec<Cmd> {
     Vec::new()
 }
 
-/// Ends a run; the operator has confirmed it.
+/// Aborts a run after confirmation.
 pub fn abort(state: &mut AppState, run_id: RunId) -> Vec<Cmd> {
     send(
         state,
