@@ -23,7 +23,7 @@ pub use steer::{Abort, Answer, Approve, Fork, Pick, Reach, Reject, Resume, Retry
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
-    env!("PHASEDECK_BUILD"),
+    env!("BUILD_COMMIT"),
     ")"
 );
 

@@ -433,3 +433,12 @@ fn the_commands_about_keys_find_the_key() {
         "{told}"
     );
 }
+
+/// `cargo run` hands variables of the build script to the program, and the program refuses a variable
+/// with its own prefix that names no setting: the first command of the README once failed by that.
+#[test]
+fn the_build_script_sets_no_variable_that_the_program_reads_as_a_setting() {
+    let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/build.rs")).unwrap();
+    assert!(script.contains("cargo:rustc-env="));
+    assert!(!script.contains("rustc-env=PHASEDECK_"));
+}
